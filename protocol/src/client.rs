@@ -1,0 +1,371 @@
+//! The client's end of a session: connects, beats, reconnects, resumes, and loses nothing.
+//!
+//! Facts go in through [`Session::handle_input`] and [`Session::handle_timeout`], wishes through the
+//! commands ([`Session::publish`], [`Session::draft`], …). After each of them the driver drains
+//! [`Session::poll_transmit`] and [`Session::poll_event`], in this order, and arms its timer with
+//! [`Session::poll_timeout`].
+
+mod config;
+mod connection;
+mod output;
+mod room;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use fastrand::Rng;
+
+pub use self::config::Config;
+use self::connection::{Live, State};
+pub use self::output::{Cause, Event, Fate, Status, Store, Transmit};
+use self::room::Room;
+use crate::backoff::Backoff;
+use crate::close::CloseCode;
+use crate::codec::DecodeError;
+use crate::frame::{ClientFrame, Limits, ServerFrame};
+use crate::id::{ConnectionId, Credentials, Name, RoomName, SessionId};
+use crate::outbox::{Entry, EntryId, Outbox, PublishError};
+use crate::position::{Offset, Position};
+use crate::time::Timestamp;
+
+/// A fact that the driver reports.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// The connection is open.
+    Opened {
+        /// Which one.
+        id: ConnectionId,
+    },
+    /// A frame came, or something that is none.
+    Received {
+        /// On which connection.
+        id: ConnectionId,
+        /// What.
+        frame: Result<ServerFrame, DecodeError>,
+    },
+    /// The connection is gone, or could not be opened.
+    Closed {
+        /// Which one.
+        id: ConnectionId,
+        /// The code, where one came.
+        code: Option<CloseCode>,
+    },
+    /// The surroundings changed.
+    Network(Network),
+}
+
+/// What the browser tells about the page and the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// The browser believes that there is a network again.
+    Online,
+    /// The browser believes that there is none. Its word is not reliable (RC-4).
+    Offline,
+    /// The page can be seen again, or woke up.
+    Visible,
+    /// The page goes to sleep: frozen, or into the back/forward cache (RC-6).
+    Frozen,
+}
+
+/// What an earlier page of the same session left in the browser's storage (EO-4).
+#[derive(Clone, Debug, Default)]
+pub struct Stored {
+    /// The session to resume.
+    pub credentials: Option<Credentials>,
+    /// The messages that were not yet durable.
+    pub outbox: Vec<Entry>,
+}
+
+/// Counters, for people who look inside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Inputs of an older connection, dropped (PU-3).
+    pub stale_inputs: u64,
+    /// Messages received a second time, dropped (EO-3).
+    pub repeated_messages: u64,
+    /// Pings sent.
+    pub pings: u64,
+    /// Pings answered.
+    pub pongs: u64,
+}
+
+/// One client's session. See the module's documentation for how to drive it.
+#[derive(Debug)]
+pub struct Session {
+    config: Config,
+    rng: Rng,
+    backoff: Backoff,
+    state: State,
+    /// The browser's word on the network.
+    online: bool,
+    connections: u64,
+    credentials: Option<Credentials>,
+    name: Option<Name>,
+    limits: Limits,
+    rooms: BTreeMap<RoomName, Room>,
+    outbox: Outbox,
+    transmits: VecDeque<Transmit>,
+    events: VecDeque<Event>,
+    now: Timestamp,
+    stats: Stats,
+}
+
+impl Session {
+    /// A session that goes on where `stored` left off. It does nothing before [`Session::connect`].
+    pub fn new(config: Config, stored: Stored) -> Self {
+        Self {
+            rng: Rng::with_seed(config.seed),
+            backoff: Backoff::new(config.backoff_base, config.backoff_cap),
+            state: State::Idle,
+            online: true,
+            connections: 0,
+            credentials: stored.credentials,
+            name: None,
+            limits: Limits::default(),
+            rooms: BTreeMap::new(),
+            outbox: Outbox::restore(config.outbox, stored.outbox),
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+            now: Timestamp::ZERO,
+            stats: Stats::default(),
+            config,
+        }
+    }
+
+    /// A fact. Those of an older connection are dropped and counted (PU-3).
+    pub fn handle_input(&mut self, now: Timestamp, input: Input) {
+        let now = self.advance(now);
+        match input {
+            Input::Opened { id } if self.is_current(id) => self.opened(now),
+            Input::Received { id, frame } if self.is_current(id) => self.received(now, frame),
+            Input::Closed { id, code } if self.is_current(id) => self.closed(now, code),
+            Input::Network(network) => self.network(now, network),
+            Input::Opened { .. } | Input::Received { .. } | Input::Closed { .. } => {
+                self.stats.stale_inputs += 1;
+            }
+        }
+    }
+
+    /// Time has passed. Early and repeated calls are harmless.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        let now = self.advance(now);
+        match &self.state {
+            State::Waiting { until, .. } if now >= *until => self.open(now),
+            State::Connecting { deadline, .. } | State::Handshaking { deadline, .. }
+                if now >= *deadline =>
+            {
+                self.drop_connection(now, CloseCode::DEAD, Cause::NoAnswer);
+            }
+            State::Live(_) => self.live_timeout(now),
+            State::Idle
+            | State::Waiting { .. }
+            | State::Connecting { .. }
+            | State::Handshaking { .. }
+            | State::Stopped { .. } => {}
+        }
+    }
+
+    /// Connects now, whatever the session waits for. Does nothing if it is connected or connecting.
+    pub fn connect(&mut self, now: Timestamp) {
+        let now = self.advance(now);
+        match self.state {
+            State::Idle | State::Waiting { .. } | State::Stopped { .. } => {
+                self.backoff.reset();
+                self.open(now);
+            }
+            State::Connecting { .. } | State::Handshaking { .. } | State::Live(_) => {}
+        }
+    }
+
+    /// Ends the connection and stays away until [`Session::connect`].
+    pub fn disconnect(&mut self, now: Timestamp) {
+        self.advance(now);
+        if let Some(id) = self.connection() {
+            self.transmits.push_back(Transmit::Close {
+                id,
+                code: CloseCode::NORMAL,
+            });
+        }
+        self.forget_connection();
+        self.enter(State::Idle);
+    }
+
+    /// Joins a room and stays in it over all connections. `since`: what the page already shows (RS-7).
+    pub fn join(&mut self, now: Timestamp, room: RoomName, since: Option<Position>) {
+        let now = self.advance(now);
+        self.rooms.insert(room.clone(), Room::new(since));
+        self.send_join(now, &room);
+    }
+
+    /// Leaves a room.
+    pub fn leave(&mut self, now: Timestamp, room: &RoomName) {
+        let now = self.advance(now);
+        if self.rooms.remove(room).is_some() && self.live().is_some() {
+            self.send(now, ClientFrame::Leave { room: room.clone() });
+        }
+    }
+
+    /// Puts a message into the outbox and sends it as soon as it can be sent.
+    ///
+    /// # Errors
+    /// Tells at once why the message is not taken; the caller keeps the text (EO-4).
+    pub fn publish(
+        &mut self,
+        now: Timestamp,
+        room: RoomName,
+        body: String,
+    ) -> Result<EntryId, PublishError> {
+        let now = self.advance(now);
+        if body.is_empty() {
+            return Err(PublishError::Empty);
+        }
+        let limit = self.limits.body_bytes;
+        if body.len() > limit as usize {
+            return Err(PublishError::TooLarge {
+                bytes: body.len(),
+                limit,
+            });
+        }
+        if let Some(joined) = self.rooms.get_mut(&room) {
+            joined.take_draft();
+        }
+        let entry = self.outbox.push(room, body)?.clone();
+        let id = entry.id;
+        self.transmits
+            .push_back(Transmit::Store(Store::Put(entry.clone())));
+        self.events.push_back(Event::Queued(entry));
+        self.flush_outbox(now);
+        Ok(id)
+    }
+
+    /// The input box changed. The latest text wins; it is sent again after a reconnect.
+    pub fn draft(&mut self, now: Timestamp, room: &RoomName, body: String) {
+        let now = self.advance(now);
+        if body.len() > self.limits.body_bytes as usize {
+            return;
+        }
+        if let Some(joined) = self.rooms.get_mut(room) {
+            joined.write_draft(body);
+            self.flush_drafts(now);
+        }
+    }
+
+    /// Asks for older messages. Without a live connection nothing happens.
+    pub fn history(&mut self, now: Timestamp, room: RoomName, before: Offset, limit: u32) {
+        let now = self.advance(now);
+        if self.live().is_some() {
+            self.send(
+                now,
+                ClientFrame::History {
+                    room,
+                    before,
+                    limit,
+                },
+            );
+        }
+    }
+
+    /// Sets the name that others see, now and after each reconnect.
+    pub fn rename(&mut self, now: Timestamp, name: Name) {
+        let now = self.advance(now);
+        self.name = Some(name.clone());
+        if self.live().is_some() {
+            self.send(now, ClientFrame::Rename { name });
+        }
+    }
+
+    /// A person decided to send an uncertain message again (RS-9).
+    pub fn send_again(&mut self, now: Timestamp, id: EntryId) {
+        let now = self.advance(now);
+        if let Some(entry) = self.outbox.send_again(id).cloned() {
+            let fate = Event::Fate {
+                id,
+                seq: entry.seq,
+                fate: Fate::Waiting,
+            };
+            self.transmits.push_back(Transmit::Store(Store::Put(entry)));
+            self.events.push_back(fate);
+            self.flush_outbox(now);
+        }
+    }
+
+    /// A person decided to drop an uncertain message (RS-9).
+    pub fn discard(&mut self, now: Timestamp, id: EntryId) {
+        self.advance(now);
+        if self.outbox.discard(id).is_some() {
+            self.transmits.push_back(Transmit::Store(Store::Remove(id)));
+        }
+    }
+
+    /// The next thing that the driver must do, in this order.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    /// The next thing that the application should know.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When to call [`Session::handle_timeout`] next. A driver may keep a timer that fires earlier.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        match &self.state {
+            State::Idle | State::Stopped { .. } => None,
+            State::Waiting { until, .. } => Some(*until),
+            State::Connecting { deadline, .. } | State::Handshaking { deadline, .. } => {
+                Some(*deadline)
+            }
+            State::Live(live) => Some(self.live_deadline(live)),
+        }
+    }
+
+    /// The session's public name, once the server gave one.
+    pub fn id(&self) -> Option<&SessionId> {
+        self.credentials.as_ref().map(|credentials| &credentials.id)
+    }
+
+    /// What the page shows about the connection.
+    pub fn status(&self) -> Status {
+        match &self.state {
+            State::Idle => Status::Idle,
+            State::Waiting { until, cause } => Status::Waiting {
+                until: *until,
+                cause: *cause,
+                attempt: self.backoff.attempt(),
+                offline: !self.online,
+            },
+            State::Connecting { .. } | State::Handshaking { .. } => Status::Connecting,
+            State::Live(_) => Status::Live,
+            State::Stopped { code } => Status::Stopped { code: *code },
+        }
+    }
+
+    /// The messages not yet durable, uncertain ones last.
+    pub fn outbox(&self) -> impl Iterator<Item = &Entry> {
+        self.outbox.iter()
+    }
+
+    /// Where this client stands in a room.
+    pub fn position(&self, room: &RoomName) -> Option<&Position> {
+        self.rooms.get(room)?.position()
+    }
+
+    /// Counters.
+    pub const fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// Time never goes back, whatever the driver says.
+    fn advance(&mut self, now: Timestamp) -> Timestamp {
+        debug_assert!(now >= self.now, "the driver's clock went back");
+        self.now = self.now.max(now);
+        self.now
+    }
+
+    fn live(&self) -> Option<&Live> {
+        if let State::Live(live) = &self.state {
+            Some(live)
+        } else {
+            None
+        }
+    }
+}

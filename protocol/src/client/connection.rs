@@ -1,0 +1,608 @@
+//! The client's connection: its states, and how one leads to the next.
+
+use std::time::Duration;
+
+use super::output::{Cause, Event, Fate, Store, Transmit};
+use super::room::Place;
+use super::{Network, Session};
+use crate::backoff::uniform;
+use crate::close::{CloseCode, Comeback};
+use crate::codec::{self, DecodeError};
+use crate::frame::{
+    Beat, ClientFrame, ErrorCode, Joined, Message, Refusal, Refused, ServerFrame, Welcome,
+};
+use crate::heartbeat::{Heartbeat, HeartbeatConfig, Verdict};
+use crate::id::{ConnectionId, RoomName};
+use crate::outbox::{Entry, Stage};
+use crate::time::Timestamp;
+
+/// Where the client stands. Each state carries what only it needs (PU-5).
+#[derive(Debug)]
+pub(super) enum State {
+    /// Not asked to connect.
+    Idle,
+    /// Until the next try.
+    Waiting { until: Timestamp, cause: Cause },
+    /// The connection is being opened.
+    Connecting {
+        id: ConnectionId,
+        deadline: Timestamp,
+    },
+    /// `hello` was sent.
+    Handshaking {
+        id: ConnectionId,
+        since: Timestamp,
+        deadline: Timestamp,
+    },
+    /// `welcome` came.
+    Live(Box<Live>),
+    /// Until a person acts.
+    Stopped { code: CloseCode },
+}
+
+/// A connection in use.
+#[derive(Debug)]
+pub(super) struct Live {
+    id: ConnectionId,
+    since: Timestamp,
+    heartbeat: Heartbeat,
+    /// The server will go: this client's slot (RC-3).
+    slot: Option<Timestamp>,
+    /// A publish was refused for now: nothing is sent before this time (EO-7).
+    publish_from: Timestamp,
+    /// Drafts are paced: none is sent before this time.
+    draft_from: Timestamp,
+}
+
+impl Session {
+    pub(super) fn is_current(&self, id: ConnectionId) -> bool {
+        self.connection() == Some(id)
+    }
+
+    pub(super) fn connection(&self) -> Option<ConnectionId> {
+        match &self.state {
+            State::Connecting { id, .. } | State::Handshaking { id, .. } => Some(*id),
+            State::Live(live) => Some(live.id),
+            State::Idle | State::Waiting { .. } | State::Stopped { .. } => None,
+        }
+    }
+
+    pub(super) fn enter(&mut self, state: State) {
+        self.state = state;
+        self.events.push_back(Event::Status(self.status()));
+    }
+
+    pub(super) fn open(&mut self, now: Timestamp) {
+        self.connections += 1;
+        let id = ConnectionId(self.connections);
+        self.transmits.push_back(Transmit::Open { id });
+        self.enter(State::Connecting {
+            id,
+            deadline: now + self.config.connect_timeout,
+        });
+    }
+
+    pub(super) fn opened(&mut self, now: Timestamp) {
+        let State::Connecting { id, .. } = self.state else {
+            return;
+        };
+        let hello = ClientFrame::Hello {
+            session: self.credentials.clone(),
+            name: self.name.clone(),
+        };
+        self.transmits
+            .push_back(Transmit::Frame { id, frame: hello });
+        let deadline = now + self.config.welcome_timeout;
+        self.state = State::Handshaking {
+            id,
+            since: now,
+            deadline,
+        };
+    }
+
+    pub(super) fn closed(&mut self, now: Timestamp, code: Option<CloseCode>) {
+        match code.map_or(Comeback::Resume, CloseCode::comeback) {
+            Comeback::Resume => self.lose(now, Cause::Closed(code)),
+            Comeback::Fresh => {
+                self.abandon_session();
+                self.lose(now, Cause::Closed(code));
+            }
+            Comeback::Never => {
+                self.forget_connection();
+                self.enter(State::Stopped {
+                    code: code.unwrap_or(CloseCode::ABNORMAL),
+                });
+            }
+        }
+    }
+
+    pub(super) fn network(&mut self, now: Timestamp, network: Network) {
+        match network {
+            Network::Online => {
+                self.online = true;
+                self.wake(now);
+            }
+            Network::Visible => self.wake(now),
+            Network::Offline => {
+                self.online = false;
+                self.probe(now);
+                if let State::Waiting { cause, .. } = self.state {
+                    self.wait(now, self.config.offline_retry, cause);
+                }
+            }
+            Network::Frozen if self.connection().is_some() => {
+                self.drop_connection(now, CloseCode::GOING_AWAY, Cause::Frozen);
+            }
+            Network::Frozen => {}
+        }
+    }
+
+    /// Lets go of the connection without waiting for a closing handshake (HB-7).
+    pub(super) fn drop_connection(&mut self, now: Timestamp, code: CloseCode, cause: Cause) {
+        if let Some(id) = self.connection() {
+            self.transmits.push_back(Transmit::Close { id, code });
+        }
+        self.lose(now, cause);
+    }
+
+    /// What was in flight is to be sent again on the next connection, rooms are to be joined again.
+    pub(super) fn forget_connection(&mut self) {
+        let interrupted: Vec<Entry> = self.outbox.in_flight().cloned().collect();
+        self.outbox.disconnected();
+        for entry in interrupted {
+            self.tell_fate(&entry, Fate::Waiting);
+        }
+        for room in self.rooms.values_mut() {
+            room.disconnected();
+        }
+    }
+
+    pub(super) fn received(&mut self, now: Timestamp, frame: Result<ServerFrame, DecodeError>) {
+        let Ok(frame) = frame else {
+            return self.drop_connection(now, CloseCode::BAD_FRAME, Cause::BadAnswer);
+        };
+        if let State::Live(live) = &mut self.state {
+            live.heartbeat.on_received(now);
+        }
+        match (&self.state, frame) {
+            (State::Handshaking { .. }, ServerFrame::Welcome(welcome)) => {
+                self.welcomed(now, welcome)
+            }
+            (_, ServerFrame::Ping) => self.send(now, ClientFrame::Pong),
+            (_, ServerFrame::Error(refusal)) => self.refused(now, refusal),
+            (State::Live(_), frame) => self.served(now, frame),
+            // Nothing else is served before `welcome`: a server that does so is broken.
+            (_, _) => self.drop_connection(now, CloseCode::BAD_FRAME, Cause::BadAnswer),
+        }
+    }
+
+    pub(super) fn live_timeout(&mut self, now: Timestamp) {
+        let State::Live(live) = &mut self.state else {
+            return;
+        };
+        if live.slot.is_some_and(|slot| now >= slot) {
+            return self.drop_connection(now, CloseCode::GOING_AWAY, Cause::GoAway);
+        }
+        let verdict = live.heartbeat.handle_timeout(now);
+        self.obey(now, verdict);
+        let due = |at: Option<Timestamp>| at.is_some_and(|at| now >= at);
+        let joins: Vec<RoomName> = self
+            .rooms
+            .iter()
+            .filter(|(_, room)| due(room.join_due()))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for room in joins {
+            self.send_join(now, &room);
+        }
+        self.flush_outbox(now);
+        self.flush_drafts(now);
+    }
+
+    pub(super) fn live_deadline(&self, live: &Live) -> Timestamp {
+        let publish = self
+            .outbox
+            .has_unsent(self.config.window)
+            .then_some(live.publish_from);
+        let draft = self
+            .rooms
+            .values()
+            .any(|room| room.is_draft_due())
+            .then_some(live.draft_from);
+        let join = self.rooms.values().filter_map(|room| room.join_due()).min();
+        [publish, draft, join, live.slot]
+            .into_iter()
+            .flatten()
+            .fold(live.heartbeat.poll_timeout(), Timestamp::min)
+    }
+
+    pub(super) fn send_join(&mut self, now: Timestamp, name: &RoomName) {
+        if self.live().is_none() {
+            return;
+        }
+        let Some(room) = self.rooms.get_mut(name) else {
+            return;
+        };
+        room.joining();
+        let frame = ClientFrame::Join {
+            room: name.clone(),
+            since: room.position().cloned(),
+            limit: Some(self.config.join_limit),
+        };
+        self.send(now, frame);
+    }
+
+    /// Sends what the window and the server's last refusal allow.
+    pub(super) fn flush_outbox(&mut self, now: Timestamp) {
+        while let State::Live(live) = &self.state
+            && now >= live.publish_from
+        {
+            let Some((was, entry)) = self.outbox.send_next(self.config.window) else {
+                break;
+            };
+            let entry = entry.clone();
+            if was == Stage::Unsent {
+                self.transmits
+                    .push_back(Transmit::Store(Store::Put(entry.clone())));
+            }
+            self.tell_fate(&entry, Fate::Sent);
+            let frame = self.publish_frame(entry);
+            self.send(now, frame);
+        }
+    }
+
+    /// Sends the latest drafts, at most as often as the server takes them.
+    pub(super) fn flush_drafts(&mut self, now: Timestamp) {
+        if self.live().is_none_or(|live| now < live.draft_from) {
+            return;
+        }
+        let due: Vec<ClientFrame> = self
+            .rooms
+            .iter_mut()
+            .filter_map(|(name, room)| {
+                Some(ClientFrame::Draft {
+                    room: name.clone(),
+                    body: room.draft_to_send()?,
+                })
+            })
+            .collect();
+        let pace = Duration::from_secs(1) / self.limits.drafts_per_s.max(1);
+        if !due.is_empty()
+            && let State::Live(live) = &mut self.state
+        {
+            live.draft_from = now + pace;
+        }
+        for frame in due {
+            self.send(now, frame);
+        }
+    }
+
+    pub(super) fn send(&mut self, now: Timestamp, frame: ClientFrame) {
+        let Some(id) = self.connection() else { return };
+        // A pong or a farewell gets no answer, and a ping has a deadline of its own.
+        let is_answered = matches!(
+            frame,
+            ClientFrame::Publish { .. }
+                | ClientFrame::Draft { .. }
+                | ClientFrame::Join { .. }
+                | ClientFrame::History { .. }
+        );
+        if is_answered && let State::Live(live) = &mut self.state {
+            live.heartbeat.on_sent(now);
+        }
+        self.transmits.push_back(Transmit::Frame { id, frame });
+    }
+
+    fn lose(&mut self, now: Timestamp, cause: Cause) {
+        let mut slot = None;
+        if let State::Live(live) = &self.state {
+            if now - live.since >= self.config.stable_after {
+                self.backoff.reset();
+            }
+            slot = live.slot;
+        }
+        self.forget_connection();
+        let delay = match slot {
+            Some(slot) => slot - now,
+            None if self.online => self.backoff.next(&mut self.rng),
+            None => self.config.offline_retry,
+        };
+        let cause = if slot.is_some() { Cause::GoAway } else { cause };
+        self.wait(now, delay, cause);
+    }
+
+    fn wait(&mut self, now: Timestamp, delay: Duration, cause: Cause) {
+        self.enter(State::Waiting {
+            until: now + delay,
+            cause,
+        });
+    }
+
+    /// The page can be seen or the network is back: try at once, or ask whether the link lives.
+    fn wake(&mut self, now: Timestamp) {
+        self.probe(now);
+        if let State::Waiting { until, cause } = self.state {
+            // A slot given by the server is obeyed whatever happens (RC-3).
+            let sooner = now + uniform(&mut self.rng, Duration::ZERO, self.config.wake_jitter);
+            if cause != Cause::GoAway && sooner < until {
+                self.enter(State::Waiting {
+                    until: sooner,
+                    cause,
+                });
+            }
+        }
+    }
+
+    fn probe(&mut self, now: Timestamp) {
+        if let State::Live(live) = &mut self.state {
+            let verdict = live.heartbeat.probe(now);
+            self.obey(now, verdict);
+        }
+    }
+
+    fn obey(&mut self, now: Timestamp, verdict: Verdict) {
+        match verdict {
+            Verdict::Alive => {}
+            Verdict::Ping => {
+                self.stats.pings += 1;
+                self.send(now, ClientFrame::Ping);
+            }
+            Verdict::Dead => self.drop_connection(now, CloseCode::DEAD, Cause::NoAnswer),
+        }
+    }
+
+    fn welcomed(&mut self, now: Timestamp, welcome: Welcome) {
+        let State::Handshaking { id, since, .. } = self.state else {
+            return;
+        };
+        if self.credentials.is_some() && !welcome.resumed {
+            self.abandon_session();
+        }
+        self.limits = welcome.limits;
+        while let Some(entry) = self.outbox.settle_through(welcome.last_seq) {
+            let refusal = welcome
+                .refused
+                .iter()
+                .find(|refused| refused.seq == entry.seq);
+            self.settled(
+                &entry,
+                refusal.map_or(Fate::Durable { offset: None }, Refused::fate),
+            );
+        }
+        if !self.outbox.follows(welcome.last_seq) {
+            // An older copy of the log: what it lacks cannot be numbered into this session.
+            self.abandon_session();
+            return self.drop_connection(now, CloseCode::NORMAL, Cause::BadAnswer);
+        }
+        let session = welcome.session.id.clone();
+        if self.credentials.as_ref() != Some(&welcome.session) {
+            self.credentials = Some(welcome.session.clone());
+            self.transmits
+                .push_back(Transmit::Store(Store::Session(Some(welcome.session))));
+        }
+        let mut heartbeat = Heartbeat::new(now, self.heartbeat_config(welcome.heartbeat));
+        heartbeat.sample_rtt(now - since);
+        let live = Live {
+            id,
+            since: now,
+            heartbeat,
+            slot: None,
+            publish_from: now,
+            draft_from: now,
+        };
+        self.enter(State::Live(Box::new(live)));
+        let limits = self.limits;
+        self.events.push_back(Event::Welcomed {
+            session,
+            resumed: welcome.resumed,
+            limits,
+        });
+        self.events.push_back(Event::Beat { rtt: now - since });
+        let rooms: Vec<RoomName> = self.rooms.keys().cloned().collect();
+        for room in rooms {
+            self.send_join(now, &room);
+        }
+        self.flush_outbox(now);
+    }
+
+    fn heartbeat_config(&mut self, beat: Beat) -> HeartbeatConfig {
+        let idle = Duration::from_millis(beat.interval_ms);
+        HeartbeatConfig {
+            idle,
+            first_idle: uniform(&mut self.rng, idle / 2, idle),
+            timeout: Duration::from_millis(beat.timeout_ms),
+            probe_timeout: self.config.probe_timeout,
+            answer_within: Some(self.config.answer_within),
+        }
+    }
+
+    /// A frame on a live connection.
+    fn served(&mut self, now: Timestamp, frame: ServerFrame) {
+        match frame {
+            ServerFrame::Joined(joined) => self.joined(now, joined),
+            ServerFrame::Message(message) => self.message(now, message),
+            ServerFrame::Ack { seq, offset, .. } => {
+                if let Some(entry) = self.outbox.settle(seq) {
+                    self.settled(
+                        &entry,
+                        Fate::Durable {
+                            offset: Some(offset),
+                        },
+                    );
+                    self.flush_outbox(now);
+                }
+            }
+            ServerFrame::GoAway {
+                reconnect_after_ms, ..
+            } => {
+                if let State::Live(live) = &mut self.state {
+                    live.slot = Some(now + Duration::from_millis(reconnect_after_ms));
+                }
+            }
+            ServerFrame::Pong => {
+                if let State::Live(live) = &mut self.state
+                    && let Some(rtt) = live.heartbeat.on_pong(now)
+                {
+                    self.stats.pongs += 1;
+                    self.events.push_back(Event::Beat { rtt });
+                }
+            }
+            ServerFrame::History {
+                room,
+                messages,
+                more,
+            } => {
+                self.events.push_back(Event::History {
+                    room,
+                    messages,
+                    more,
+                });
+            }
+            ServerFrame::Draft(draft) => self.events.push_back(Event::Draft(draft)),
+            ServerFrame::Presence { room, joined, left } => {
+                self.events
+                    .push_back(Event::Presence { room, joined, left });
+            }
+            ServerFrame::Welcome(_) => {
+                self.drop_connection(now, CloseCode::BAD_FRAME, Cause::BadAnswer);
+            }
+            // Handled for every state in `received`.
+            ServerFrame::Error(_) | ServerFrame::Ping => {}
+        }
+    }
+
+    fn joined(&mut self, now: Timestamp, joined: Joined) {
+        let Some(room) = self.rooms.get_mut(&joined.room) else {
+            return;
+        };
+        let gap = room.joined(&joined);
+        self.events.push_back(Event::Joined { joined, gap });
+        self.flush_drafts(now);
+    }
+
+    fn message(&mut self, now: Timestamp, message: Message) {
+        let Some(room) = self.rooms.get_mut(&message.room) else {
+            return;
+        };
+        match room.place(&message) {
+            Place::Next => self.events.push_back(Event::Message(message)),
+            Place::Repeated => self.stats.repeated_messages += 1,
+            Place::Gap => self.send_join(now, &message.room),
+        }
+    }
+
+    /// EO-7: for now (with `retry_after_ms`) or for good; EO-6: a number used twice.
+    fn refused(&mut self, now: Timestamp, refusal: Refusal) {
+        let retry_at = refusal
+            .retry_after_ms
+            .map(|ms| now + Duration::from_millis(ms));
+        match (refusal.seq, retry_at) {
+            (Some(seq), _) if refusal.code == ErrorCode::SeqConflict => {
+                self.outbox.mark_unsent(seq);
+            }
+            (Some(seq), Some(retry_at)) => {
+                let held: Vec<Entry> = self
+                    .outbox
+                    .in_flight()
+                    .filter(|entry| entry.seq >= seq)
+                    .cloned()
+                    .collect();
+                self.outbox.rewind(seq);
+                for entry in held {
+                    self.tell_fate(&entry, Fate::Waiting);
+                }
+                if let State::Live(live) = &mut self.state {
+                    live.publish_from = retry_at;
+                }
+            }
+            (Some(seq), None) => {
+                if let Some(entry) = self.outbox.settle(seq) {
+                    self.settled(
+                        &entry,
+                        Refused {
+                            seq,
+                            code: refusal.code,
+                        }
+                        .fate(),
+                    );
+                    self.flush_outbox(now);
+                }
+            }
+            (None, retry_at) => {
+                if let Some(room) = refusal
+                    .room
+                    .as_ref()
+                    .and_then(|room| self.rooms.get_mut(room))
+                    && let Some(retry_at) = retry_at
+                {
+                    room.postponed(retry_at);
+                }
+                self.events.push_back(Event::Refused(refusal));
+            }
+        }
+    }
+
+    fn settled(&mut self, entry: &Entry, fate: Fate) {
+        self.transmits
+            .push_back(Transmit::Store(Store::Remove(entry.id)));
+        self.tell_fate(entry, fate);
+    }
+
+    fn tell_fate(&mut self, entry: &Entry, fate: Fate) {
+        self.events.push_back(Event::Fate {
+            id: entry.id,
+            seq: entry.seq,
+            fate,
+        });
+    }
+
+    /// RS-9: the session cannot be resumed.
+    fn abandon_session(&mut self) {
+        self.credentials = None;
+        self.transmits
+            .push_back(Transmit::Store(Store::Session(None)));
+        self.outbox.abandon_session();
+        let entries: Vec<Entry> = self.outbox.iter().cloned().collect();
+        for entry in entries {
+            let fate = if entry.stage == Stage::Uncertain {
+                Fate::Uncertain
+            } else {
+                Fate::Waiting
+            };
+            self.tell_fate(&entry, fate);
+            self.transmits.push_back(Transmit::Store(Store::Put(entry)));
+        }
+    }
+
+    /// A message that was taken under larger limits than are in force now gives its number up: sent
+    /// without text it is refused for good, and blocks nothing (EO-7).
+    fn publish_frame(&self, entry: Entry) -> ClientFrame {
+        let Entry {
+            seq, room, body, ..
+        } = entry;
+        let frame = ClientFrame::Publish { seq, room, body };
+        // No escape makes a character longer than six bytes; only large texts need measuring.
+        match frame {
+            ClientFrame::Publish {
+                seq,
+                room,
+                ref body,
+            } if body.len() * 6 >= self.limits.frame_bytes as usize
+                && codec::encode(&frame).len() > self.limits.frame_bytes as usize =>
+            {
+                ClientFrame::Publish {
+                    seq,
+                    room,
+                    body: String::new(),
+                }
+            }
+            frame => frame,
+        }
+    }
+}
+
+impl Refused {
+    const fn fate(&self) -> Fate {
+        Fate::Refused { code: self.code }
+    }
+}

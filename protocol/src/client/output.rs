@@ -1,0 +1,173 @@
+//! What comes out of the client's machine.
+
+use std::time::Duration;
+
+use crate::close::CloseCode;
+use crate::frame::{ClientFrame, Draft, ErrorCode, Joined, Limits, Member, Message, Refusal};
+use crate::id::{ConnectionId, Credentials, RoomName, Seq, SessionId};
+use crate::outbox::{Entry, EntryId};
+use crate::position::Offset;
+use crate::time::Timestamp;
+
+/// I/O that the driver must perform, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transmit {
+    /// Open a connection and report about it under this id.
+    Open {
+        /// Its id.
+        id: ConnectionId,
+    },
+    /// Send a frame.
+    Frame {
+        /// On which connection.
+        id: ConnectionId,
+        /// What.
+        frame: ClientFrame,
+    },
+    /// Let go of a connection at once; nothing more is heard of it (HB-7).
+    Close {
+        /// Which one.
+        id: ConnectionId,
+        /// The code to send if that can be done without waiting.
+        code: CloseCode,
+    },
+    /// Keep something where it survives a reload, before anything that follows is done (EO-4).
+    Store(Store),
+}
+
+/// A change to what is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// The session to resume; `None` forgets it.
+    Session(Option<Credentials>),
+    /// A message of the outbox, new or changed.
+    Put(Entry),
+    /// A message that is settled.
+    Remove(EntryId),
+}
+
+/// What the application should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The connection's state changed.
+    Status(Status),
+    /// The server welcomed the session.
+    Welcomed {
+        /// Its public name.
+        session: SessionId,
+        /// Whether it is the one that the page had.
+        resumed: bool,
+        /// What the server takes.
+        limits: Limits,
+    },
+    /// A room's state: who is here, and where its messages go on.
+    Joined {
+        /// The server's answer.
+        joined: Joined,
+        /// Messages between what the page shows and what follows are missing (RS-6).
+        gap: bool,
+    },
+    /// The next message of a room, exactly once and in order (EO-3).
+    Message(Message),
+    /// Older messages, oldest first.
+    History {
+        /// Which room.
+        room: RoomName,
+        /// The messages.
+        messages: Vec<Message>,
+        /// Whether there are still older ones.
+        more: bool,
+    },
+    /// Somebody's input box changed.
+    Draft(Draft),
+    /// Somebody came, left or changed their name.
+    Presence {
+        /// Which room.
+        room: RoomName,
+        /// Who came or changed their name.
+        joined: Vec<Member>,
+        /// Who left.
+        left: Vec<SessionId>,
+    },
+    /// A message entered the outbox: it waits.
+    Queued(Entry),
+    /// A message's fate changed (EO-5).
+    Fate {
+        /// Which one.
+        id: EntryId,
+        /// The number it has now.
+        seq: Seq,
+        /// What became of it.
+        fate: Fate,
+    },
+    /// A ping was answered.
+    Beat {
+        /// The round trip.
+        rtt: Duration,
+    },
+    /// Something other than a message was refused.
+    Refused(Refusal),
+}
+
+/// What became of a message (EO-5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// In the outbox, not on the wire.
+    Waiting,
+    /// On the wire, not yet acked.
+    Sent,
+    /// In the log for good.
+    Durable {
+        /// Its place, where the server named it.
+        offset: Option<Offset>,
+    },
+    /// Refused for good.
+    Refused {
+        /// Why.
+        code: ErrorCode,
+    },
+    /// Perhaps in the log, perhaps not; a person decides (RS-9).
+    Uncertain,
+}
+
+/// The connection's state as people see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Not asked to connect.
+    Idle,
+    /// Trying.
+    Connecting,
+    /// Connected and resumed.
+    Live,
+    /// Waiting for the next try.
+    Waiting {
+        /// When it comes.
+        until: Timestamp,
+        /// Why the last connection ended.
+        cause: Cause,
+        /// How many tries failed in a row.
+        attempt: u32,
+        /// Whether the browser says that there is no network.
+        offline: bool,
+    },
+    /// Until a person acts.
+    Stopped {
+        /// Why.
+        code: CloseCode,
+    },
+}
+
+/// Why a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Closed or refused, with or without a code.
+    Closed(Option<CloseCode>),
+    /// The other end said nothing in time (HB-3, RC-5).
+    NoAnswer,
+    /// The server asked for it (RC-3).
+    GoAway,
+    /// The page slept (RC-6).
+    Frozen,
+    /// The server sent what is not a frame, or continued another session.
+    BadAnswer,
+}

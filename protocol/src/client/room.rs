@@ -1,0 +1,133 @@
+//! One room, as a client that stays in it over many connections sees it.
+
+use crate::frame::{Joined, Message};
+use crate::position::Position;
+use crate::time::Timestamp;
+
+/// A room that the client wants to be in.
+#[derive(Debug)]
+pub(super) struct Room {
+    position: Option<Position>,
+    phase: Phase,
+    draft: String,
+    /// The draft has not been sent since it changed.
+    draft_due: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Phase {
+    /// Not on this connection.
+    Absent,
+    /// `join` was sent.
+    Joining,
+    /// The server cannot do it now: again at this time.
+    Postponed(Timestamp),
+    /// `joined` came.
+    Joined,
+}
+
+/// What a message is to a room (EO-3).
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The next one: deliver it.
+    Next,
+    /// Known already: drop it.
+    Repeated,
+    /// Some before it are missing: join again.
+    Gap,
+}
+
+impl Room {
+    pub(super) const fn new(since: Option<Position>) -> Self {
+        Self {
+            position: since,
+            phase: Phase::Absent,
+            draft: String::new(),
+            draft_due: false,
+        }
+    }
+
+    pub(super) const fn position(&self) -> Option<&Position> {
+        self.position.as_ref()
+    }
+
+    pub(super) fn disconnected(&mut self) {
+        self.phase = Phase::Absent;
+        self.draft_due = !self.draft.is_empty();
+    }
+
+    pub(super) fn joining(&mut self) {
+        self.phase = Phase::Joining;
+    }
+
+    pub(super) fn postponed(&mut self, until: Timestamp) {
+        self.phase = Phase::Postponed(until);
+    }
+
+    pub(super) const fn join_due(&self) -> Option<Timestamp> {
+        if let Phase::Postponed(until) = self.phase {
+            Some(until)
+        } else {
+            None
+        }
+    }
+
+    /// Takes the server's answer. Returns whether messages are missing between what the client has
+    /// and what follows (RS-6).
+    pub(super) fn joined(&mut self, joined: &Joined) -> bool {
+        self.phase = Phase::Joined;
+        let follows = self.position.as_ref().is_some_and(|position| {
+            joined.recovered && position.epoch == joined.epoch && joined.from <= position.offset
+        });
+        let gap = self.position.is_some() && !follows;
+        if !follows {
+            self.position = Some(Position {
+                epoch: joined.epoch.clone(),
+                offset: joined.from,
+            });
+        }
+        gap
+    }
+
+    /// Where a message belongs; the next one moves the position.
+    pub(super) fn place(&mut self, message: &Message) -> Place {
+        let Some(position) = self
+            .position
+            .as_mut()
+            .filter(|_| self.phase == Phase::Joined)
+        else {
+            return Place::Repeated;
+        };
+        if message.offset <= position.offset {
+            Place::Repeated
+        } else if message.offset == position.offset.next() {
+            position.offset = message.offset;
+            Place::Next
+        } else {
+            Place::Gap
+        }
+    }
+
+    pub(super) fn write_draft(&mut self, body: String) {
+        self.draft_due = self.draft != body || self.draft_due;
+        self.draft = body;
+    }
+
+    /// Its text was published: there is no draft any more, and no frame is needed to say so (PR-2).
+    pub(super) fn take_draft(&mut self) {
+        self.draft.clear();
+        self.draft_due = false;
+    }
+
+    pub(super) fn is_draft_due(&self) -> bool {
+        self.draft_due && self.phase == Phase::Joined
+    }
+
+    pub(super) fn draft_to_send(&mut self) -> Option<String> {
+        if !self.is_draft_due() {
+            return None;
+        }
+        self.draft_due = false;
+        Some(self.draft.clone())
+    }
+}

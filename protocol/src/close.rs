@@ -1,0 +1,99 @@
+//! Close codes. The range of a code decides what the client does next.
+
+use std::fmt;
+
+/// A WebSocket close code (RFC 6455 section 7.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CloseCode(pub u16);
+
+/// What a client does after a close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comeback {
+    /// Come back and resume.
+    Resume,
+    /// Come back with a fresh session.
+    Fresh,
+    /// Do not come back until a person acts.
+    Never,
+}
+
+impl CloseCode {
+    /// The page or the client program ends (RFC 6455: 1000).
+    pub const NORMAL: Self = Self(1000);
+    /// The end went away (RFC 6455: 1001).
+    pub const GOING_AWAY: Self = Self(1001);
+    /// No closing handshake was seen; never sent on the wire (RFC 6455: 1006).
+    pub const ABNORMAL: Self = Self(1006);
+    /// A kind of data that this dialect does not take (RFC 6455: 1003).
+    pub const UNSUPPORTED_DATA: Self = Self(1003);
+    /// A text that is too large for this dialect (RFC 6455: 1009).
+    pub const TOO_BIG: Self = Self(1009);
+    /// The server restarts (IANA registry: 1012).
+    pub const SERVICE_RESTART: Self = Self(1012);
+    /// The server cannot serve now (IANA registry: 1013).
+    pub const TRY_AGAIN_LATER: Self = Self(1013);
+
+    /// Nothing was received in time (HB-3, HB-4).
+    pub const DEAD: Self = Self(4000);
+    /// A write made no progress in time: a slow consumer.
+    pub const SLOW: Self = Self(4001);
+    /// No `hello` in time (RS-1).
+    pub const HELLO_TIMEOUT: Self = Self(4002);
+
+    /// Another connection resumed this session (RS-4).
+    pub const TAKEN_OVER: Self = Self(4100);
+    /// Something that is not a frame of this protocol, or a frame out of place.
+    pub const BAD_FRAME: Self = Self(4101);
+    /// A frame over the limit.
+    pub const FRAME_TOO_LARGE: Self = Self(4102);
+    /// A `seq` that skips numbers (EO-1).
+    pub const SEQ_GAP: Self = Self(4103);
+    /// A `seq` used twice for different messages (EO-6).
+    pub const SEQ_CONFLICT: Self = Self(4104);
+
+    /// The session expired while it was in use (RS-9).
+    pub const SESSION_GONE: Self = Self(4105);
+
+    /// The server does not speak the client's version.
+    pub const UNSUPPORTED: Self = Self(4200);
+
+    /// What a client does after this code.
+    ///
+    /// Codes that nobody assigned resume too: a wedged client helps nobody, and backoff keeps it gentle.
+    pub const fn comeback(self) -> Comeback {
+        match self.0 {
+            4100..=4199 => Comeback::Fresh,
+            4200..=4299 => Comeback::Never,
+            _ => Comeback::Resume,
+        }
+    }
+
+    /// The reason in a word or two, sent with the code.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::NORMAL => "done",
+            Self::GOING_AWAY => "going away",
+            Self::SERVICE_RESTART => "restarting",
+            Self::TRY_AGAIN_LATER => "try again later",
+            Self::DEAD => "nothing received in time",
+            Self::SLOW => "reading too slowly",
+            Self::HELLO_TIMEOUT => "no hello in time",
+            Self::TAKEN_OVER => "resumed on another connection",
+            Self::BAD_FRAME => "not a frame of everbeat.v1",
+            Self::FRAME_TOO_LARGE => "frame too large",
+            Self::SEQ_GAP => "seq skips numbers",
+            Self::SEQ_CONFLICT => "seq used twice",
+            Self::UNSUPPORTED_DATA => "text only",
+            Self::TOO_BIG => "text too large",
+            Self::SESSION_GONE => "session expired",
+            Self::UNSUPPORTED => "version not supported",
+            _ => "connection lost",
+        }
+    }
+}
+
+impl fmt::Display for CloseCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.0, self.reason())
+    }
+}

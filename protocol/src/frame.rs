@@ -1,0 +1,343 @@
+//! What travels on the wire (PROTOCOL.md, "Frames"): one JSON object per text frame, tagged by `type`.
+//!
+//! These are the only types of the core whose shape another program may rely on.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Credentials, Name, RoomName, Seq, SessionId};
+use crate::position::{Epoch, Offset, Position};
+
+/// The WebSocket subprotocol that names this version of the wire.
+pub const SUBPROTOCOL: &str = "everbeat.v1";
+
+/// A frame from the client to the server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ClientFrame {
+    /// The first frame of a connection (RS-1).
+    Hello {
+        /// The session to resume; absent for a fresh one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session: Option<Credentials>,
+        /// How the person wants to be called.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<Name>,
+    },
+    /// Enter a room, or take its messages up again after `since` (RS-5).
+    Join {
+        /// Which room.
+        room: RoomName,
+        /// What the client already has; absent for the newest messages only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<Position>,
+        /// How many of the newest messages to send where `since` is absent or cannot be met.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<u32>,
+    },
+    /// Leave a room.
+    Leave {
+        /// Which room.
+        room: RoomName,
+    },
+    /// Append a message to a room's log (EO-1).
+    Publish {
+        /// The client's own number of the message.
+        seq: Seq,
+        /// Which room.
+        room: RoomName,
+        /// The text.
+        body: String,
+    },
+    /// What stands in the input box now; an empty body clears it.
+    Draft {
+        /// Which room.
+        room: RoomName,
+        /// The text.
+        body: String,
+    },
+    /// Older messages, for scrolling back.
+    History {
+        /// Which room.
+        room: RoomName,
+        /// Only messages with a smaller offset.
+        before: Offset,
+        /// At most this many.
+        limit: u32,
+    },
+    /// Be called something else from now on.
+    Rename {
+        /// The new name.
+        name: Name,
+    },
+    /// Are you there?
+    Ping,
+    /// I am.
+    Pong,
+}
+
+/// A frame from the server to the client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ServerFrame {
+    /// The answer to `hello`.
+    Welcome(Welcome),
+    /// The answer to `join`; also sent unasked when a reader fell too far behind on who is there.
+    Joined(Joined),
+    /// An entry of a room's log.
+    Message(Message),
+    /// The answer to `history`, oldest first.
+    History {
+        /// Which room.
+        room: RoomName,
+        /// The messages, oldest first.
+        messages: Vec<Message>,
+        /// Whether the log holds still older ones.
+        more: bool,
+    },
+    /// The message with this `seq` is durable.
+    Ack {
+        /// The client's own number.
+        seq: Seq,
+        /// Which room.
+        room: RoomName,
+        /// Its place in the room's log.
+        offset: Offset,
+    },
+    /// What stands in somebody's input box; an empty body clears it.
+    Draft(Draft),
+    /// Who came and who left.
+    Presence {
+        /// Which room.
+        room: RoomName,
+        /// Who came, or goes by another name now.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        joined: Vec<Member>,
+        /// Who left.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left: Vec<SessionId>,
+    },
+    /// The server will go: come back in your own slot (RC-3).
+    GoAway {
+        /// This client's slot: how long to wait before the new connection, in milliseconds.
+        reconnect_after_ms: u64,
+        /// Why, for people.
+        reason: String,
+    },
+    /// Something was refused.
+    Error(Refusal),
+    /// Are you there?
+    Ping,
+    /// I am.
+    Pong,
+}
+
+/// The server's answer to `hello`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// What to show next time.
+    pub session: Credentials,
+    /// Whether this is the session that was asked for.
+    pub resumed: bool,
+    /// The highest `seq` of this session that is settled: durable or refused for good (RS-3). 0: none.
+    pub last_seq: u64,
+    /// Of those settled, the newest that were refused for good, lest a lost `error` hides it (EO-7).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<Refused>,
+    /// The beat of this connection (HB-2).
+    pub heartbeat: Beat,
+    /// What the server takes.
+    pub limits: Limits,
+}
+
+/// One number that was used up by a refusal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// The client's own number.
+    pub seq: Seq,
+    /// Why.
+    pub code: ErrorCode,
+}
+
+/// The numbers of the heartbeat (HB-2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beat {
+    /// How long nothing may be received before a ping, in milliseconds.
+    pub interval_ms: u64,
+    /// How long the answer may take, in milliseconds.
+    pub timeout_ms: u64,
+}
+
+/// What the server takes from one session. Announced in `welcome`, so that a client can hold back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// The largest frame, in bytes. Overflow: close `frame_too_large`.
+    pub frame_bytes: u32,
+    /// The largest body of a message or draft, in bytes. Overflow: error `body_too_large`.
+    pub body_bytes: u32,
+    /// Rooms joined at once. Overflow: error `too_many_rooms`.
+    pub rooms: u32,
+    /// Messages a second, in the long run. Overflow: error `rate_limited` with `retry_after_ms`.
+    pub publishes_per_s: u32,
+    /// Drafts a second, in the long run. Overflow: coalesced, the latest wins.
+    pub drafts_per_s: u32,
+    /// The most messages in one `history` or in a `join` without position. Overflow: cut to it.
+    pub history: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            // A page of text with room to spare, and small enough that a buffer for it is cheap.
+            frame_bytes: 64 * 1024,
+            // Every character may need six bytes of JSON escape: the body then still fits the frame.
+            body_bytes: 8 * 1024,
+            rooms: 32,
+            // No person types faster; a client that empties its outbox waits as it is told.
+            publishes_per_s: 50,
+            // One in each 50 ms looks live.
+            drafts_per_s: 20,
+            history: 200,
+        }
+    }
+}
+
+/// The server's answer to `join`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Joined {
+    /// Which room.
+    pub room: RoomName,
+    /// The identity of its log.
+    pub epoch: Epoch,
+    /// The offset of its newest message.
+    pub head: Offset,
+    /// The messages that follow on this connection begin just after this offset.
+    pub from: Offset,
+    /// Whether they follow the position that the client asked for without a gap (RS-6).
+    pub recovered: bool,
+    /// Who is here.
+    pub members: Vec<Member>,
+    /// What stands in their input boxes.
+    pub drafts: Vec<Author>,
+}
+
+/// Somebody in a room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Whose session.
+    pub session: SessionId,
+    /// How they are called.
+    pub name: Name,
+}
+
+/// A draft within `joined`, where the room is plain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Author {
+    /// Whose session.
+    pub session: SessionId,
+    /// How they are called.
+    pub name: Name,
+    /// The text.
+    pub body: String,
+}
+
+/// A draft on its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draft {
+    /// Which room.
+    pub room: RoomName,
+    /// Whose session.
+    pub session: SessionId,
+    /// How they are called.
+    pub name: Name,
+    /// The text; empty clears it.
+    pub body: String,
+}
+
+/// An entry of a room's log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Which room.
+    pub room: RoomName,
+    /// Its place in the room's log.
+    pub offset: Offset,
+    /// Whose session.
+    pub session: SessionId,
+    /// Its number in that session.
+    pub seq: Seq,
+    /// How its author was called then.
+    pub name: Name,
+    /// When it became part of the log: Unix time in milliseconds, the server's clock.
+    pub at_ms: u64,
+    /// The text.
+    pub body: String,
+}
+
+/// Something that the server does not do, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Why, for programs.
+    pub code: ErrorCode,
+    /// Why, for people.
+    pub message: String,
+    /// The publish it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<Seq>,
+    /// The room it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<RoomName>,
+    /// Refused for now: try again after this long, in milliseconds (EO-7).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+}
+
+/// Why something was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ErrorCode {
+    /// Not a frame of this protocol; the connection is closed.
+    BadFrame,
+    /// A message without text; its number is used up.
+    BodyEmpty,
+    /// A text over `limits.body_bytes`; a message's number is used up.
+    BodyTooLarge,
+    /// A frame over `limits.frame_bytes`; the connection is closed.
+    FrameTooLarge,
+    /// No `hello` in time, or a second one; the connection is closed.
+    HelloExpected,
+    /// The room has not been joined.
+    NotJoined,
+    /// Too fast: again after `retry_after_ms`.
+    RateLimited,
+    /// The `seq` was used for another message; the connection is closed (EO-6).
+    SeqConflict,
+    /// The `seq` skips numbers; the connection is closed (EO-1).
+    SeqGap,
+    /// More rooms than `limits.rooms`.
+    TooManyRooms,
+    /// The log cannot take it now (full disk, say): again after `retry_after_ms`.
+    Unavailable,
+    /// A code that this build does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+impl ErrorCode {
+    /// The sentence that a person reads.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::BadFrame => "this is not a frame of everbeat.v1",
+            Self::BodyEmpty => "a message needs at least one character",
+            Self::BodyTooLarge => "the text is longer than this server takes",
+            Self::FrameTooLarge => "the frame is larger than this server takes",
+            Self::HelloExpected => "the first frame, and only the first, must be hello",
+            Self::NotJoined => "join the room first",
+            Self::RateLimited => "too fast: try again a little later",
+            Self::SeqConflict => "this number was used for another message",
+            Self::SeqGap => "this number skips some before it",
+            Self::TooManyRooms => "leave a room before joining another",
+            Self::Unavailable => "the server cannot store messages now: try again later",
+            Self::Unknown => "the server refused it",
+        }
+    }
+}

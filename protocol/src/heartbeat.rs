@@ -1,0 +1,277 @@
+//! Who pings when, and when the other end counts as dead. Both ends run this same code.
+
+use std::time::Duration;
+
+use crate::time::Timestamp;
+
+/// The numbers of one end's heartbeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeartbeatConfig {
+    /// Nothing received for this long: ping. The client takes `interval` of `welcome`, the server
+    /// 1.2 of it (HB-3, HB-4).
+    pub idle: Duration,
+    /// The same for the first time only, so that beats spread out (HB-3).
+    pub first_idle: Duration,
+    /// How long the answer to such a ping may take.
+    pub timeout: Duration,
+    /// How long the answer to a probe may take (HB-6: 2 s).
+    pub probe_timeout: Duration,
+    /// The shortest wait for an answer to anything we sent before we probe (HB-6: 1 s; 4 smoothed
+    /// round trips if that is longer). `None`: never, as on the server.
+    pub answer_within: Option<Duration>,
+}
+
+/// What the owner must do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing.
+    Alive,
+    /// Send a ping.
+    Ping,
+    /// Drop the connection, without a closing handshake (HB-7).
+    Dead,
+}
+
+/// A timer that fires this late tells of a sleep or a stalled process, not of the link (HB-9).
+const LATE: Duration = Duration::from_secs(1);
+
+/// The liveness of one connection.
+///
+/// A received frame stores a timestamp and moves no timer (HB-8): the driver wakes at the deadline
+/// it armed, and learns from [`Heartbeat::handle_timeout`] that there is nothing to do yet.
+#[derive(Clone, Debug)]
+pub struct Heartbeat {
+    config: HeartbeatConfig,
+    idle: Duration,
+    last_received: Timestamp,
+    /// The first frame sent since the last one received.
+    unanswered_since: Option<Timestamp>,
+    /// The ping whose pong has not come.
+    pinged_at: Option<Timestamp>,
+    waiting: Option<Waiting>,
+    smoothed_rtt: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    deadline: Timestamp,
+    /// The deadline passed once during a jump of the clock; the next time it is a verdict.
+    reprieved: bool,
+}
+
+impl Heartbeat {
+    /// The heartbeat of a connection that is live since `now`.
+    pub const fn new(now: Timestamp, config: HeartbeatConfig) -> Self {
+        Self {
+            idle: config.first_idle,
+            config,
+            last_received: now,
+            unanswered_since: None,
+            pinged_at: None,
+            waiting: None,
+            smoothed_rtt: None,
+        }
+    }
+
+    /// A frame came: the other end lives, whatever the frame is (HB-1).
+    pub const fn on_received(&mut self, now: Timestamp) {
+        self.last_received = now;
+        self.unanswered_since = None;
+        self.waiting = None;
+    }
+
+    /// A pong came. Returns the round trip if a ping was under way.
+    pub fn on_pong(&mut self, now: Timestamp) -> Option<Duration> {
+        self.on_received(now);
+        let rtt = now - self.pinged_at.take()?;
+        self.sample_rtt(rtt);
+        Some(rtt)
+    }
+
+    /// Takes a round trip measured otherwise, such as that of `hello`.
+    pub fn sample_rtt(&mut self, rtt: Duration) {
+        // RFC 6298 section 2: alpha = 1/8.
+        self.smoothed_rtt = Some(match self.smoothed_rtt {
+            None => rtt,
+            Some(smoothed) => (smoothed * 7 + rtt) / 8,
+        });
+    }
+
+    /// A frame was sent. It proves nothing (HB-1), but an answer becomes due.
+    pub fn on_sent(&mut self, now: Timestamp) {
+        self.unanswered_since.get_or_insert(now);
+    }
+
+    /// Something happened that makes the link doubtful: ask, with a short deadline (HB-6).
+    pub fn probe(&mut self, now: Timestamp) -> Verdict {
+        let deadline = now + self.config.probe_timeout;
+        match &mut self.waiting {
+            Some(waiting) => {
+                waiting.deadline = waiting.deadline.min(deadline);
+                Verdict::Alive
+            }
+            None => self.ping(now, self.config.probe_timeout, false),
+        }
+    }
+
+    /// Time has passed. Early and repeated calls are harmless.
+    pub fn handle_timeout(&mut self, now: Timestamp) -> Verdict {
+        match self.waiting {
+            Some(waiting) if now < waiting.deadline => Verdict::Alive,
+            Some(waiting) if now - waiting.deadline >= LATE && !waiting.reprieved => {
+                self.ping(now, self.config.probe_timeout, true)
+            }
+            Some(_) => Verdict::Dead,
+            None if self.answer_due().is_some_and(|due| now >= due) => {
+                self.ping(now, self.config.probe_timeout, false)
+            }
+            None if now >= self.idle_due() => {
+                let late = now - self.idle_due() >= LATE;
+                let timeout = if late {
+                    self.config.probe_timeout
+                } else {
+                    self.config.timeout
+                };
+                self.ping(now, timeout, false)
+            }
+            None => Verdict::Alive,
+        }
+    }
+
+    /// When to call [`Heartbeat::handle_timeout`] next.
+    pub fn poll_timeout(&self) -> Timestamp {
+        match self.waiting {
+            Some(waiting) => waiting.deadline,
+            None => self
+                .answer_due()
+                .map_or_else(|| self.idle_due(), |due| due.min(self.idle_due())),
+        }
+    }
+
+    /// The smoothed round trip, once one was measured.
+    pub const fn smoothed_rtt(&self) -> Option<Duration> {
+        self.smoothed_rtt
+    }
+
+    fn ping(&mut self, now: Timestamp, timeout: Duration, reprieved: bool) -> Verdict {
+        self.idle = self.config.idle;
+        self.pinged_at = Some(now);
+        self.waiting = Some(Waiting {
+            deadline: now + timeout,
+            reprieved,
+        });
+        Verdict::Ping
+    }
+
+    fn idle_due(&self) -> Timestamp {
+        self.last_received + self.idle
+    }
+
+    fn answer_due(&self) -> Option<Timestamp> {
+        let patience = self.config.answer_within?;
+        let patience = patience.max(self.smoothed_rtt.unwrap_or_default() * 4);
+        Some(self.unanswered_since? + patience)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    const CONFIG: HeartbeatConfig = HeartbeatConfig {
+        idle: Duration::from_secs(25),
+        first_idle: Duration::from_secs(15),
+        timeout: Duration::from_secs(5),
+        probe_timeout: Duration::from_secs(2),
+        answer_within: Some(Duration::from_secs(1)),
+    };
+
+    fn at(s: u64) -> Timestamp {
+        Timestamp::from_millis(s * 1000)
+    }
+
+    fn beat() -> Heartbeat {
+        Heartbeat::new(at(0), CONFIG)
+    }
+
+    /// HB-3: ping after the first interval, dead after the timeout.
+    #[test]
+    fn silence_leads_to_a_ping_and_then_to_a_verdict() {
+        let mut beat = beat();
+        assert_eq!(beat.poll_timeout(), at(15));
+        assert_eq!(beat.handle_timeout(at(14)), Verdict::Alive);
+        assert_eq!(beat.handle_timeout(at(15)), Verdict::Ping);
+        assert_eq!(beat.poll_timeout(), at(20));
+        assert_eq!(beat.handle_timeout(at(20)), Verdict::Dead);
+    }
+
+    /// HB-1: any received frame is an answer; the next interval is the full one.
+    #[test]
+    fn any_received_frame_is_an_answer() {
+        let mut beat = beat();
+        assert_eq!(beat.handle_timeout(at(15)), Verdict::Ping);
+        beat.on_received(at(16));
+        assert_eq!(beat.poll_timeout(), at(16 + 25));
+    }
+
+    /// HB-1, HB-6: what we send never proves life; unanswered for 1 s it leads to a probe of 2 s.
+    #[test]
+    fn sent_frames_prove_nothing() {
+        let mut beat = beat();
+        beat.on_sent(at(3));
+        beat.on_sent(at(4));
+        assert_eq!(beat.poll_timeout(), at(4));
+        assert_eq!(beat.handle_timeout(at(4)), Verdict::Ping);
+        beat.on_sent(at(5));
+        assert_eq!(beat.handle_timeout(at(6)), Verdict::Dead);
+    }
+
+    /// HB-6: with slow links the patience is four smoothed round trips.
+    #[test]
+    fn patience_grows_with_the_round_trip() {
+        let mut beat = beat();
+        beat.sample_rtt(Duration::from_secs(1));
+        beat.on_sent(at(1));
+        assert_eq!(beat.poll_timeout(), at(5));
+    }
+
+    /// HB-9: a deadline that passed during a jump of the clock leads to one probe, then to a verdict.
+    #[test]
+    fn a_jump_leads_to_a_probe_not_to_a_verdict() {
+        let mut beat = beat();
+        assert_eq!(beat.handle_timeout(at(15)), Verdict::Ping);
+        assert_eq!(beat.handle_timeout(at(43_200)), Verdict::Ping);
+        assert_eq!(beat.poll_timeout(), at(43_202));
+        assert_eq!(beat.handle_timeout(at(90_000)), Verdict::Dead);
+    }
+
+    /// HB-6: a timer that fires far too late asks with the short deadline.
+    #[test]
+    fn a_late_timer_probes() {
+        let mut beat = beat();
+        assert_eq!(beat.handle_timeout(at(100)), Verdict::Ping);
+        assert_eq!(beat.poll_timeout(), at(102));
+    }
+
+    /// HB-6: a probe shortens the wait for a ping that is under way instead of sending another.
+    #[test]
+    fn a_probe_during_a_ping_shortens_its_deadline() {
+        let mut beat = beat();
+        assert_eq!(beat.handle_timeout(at(15)), Verdict::Ping);
+        assert_eq!(beat.probe(at(16)), Verdict::Alive);
+        assert_eq!(beat.poll_timeout(), at(18));
+    }
+
+    #[test]
+    fn round_trips_are_measured_from_ping_to_pong() {
+        let mut beat = beat();
+        assert_eq!(beat.on_pong(at(1)), None);
+        assert_eq!(beat.probe(at(2)), Verdict::Ping);
+        beat.on_received(at(3));
+        assert_eq!(beat.on_pong(at(4)), Some(Duration::from_secs(2)));
+        assert_eq!(beat.smoothed_rtt(), Some(Duration::from_secs(2)));
+    }
+}

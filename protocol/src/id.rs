@@ -1,0 +1,339 @@
+//! Names of things: connections, sessions, their keys, rooms, people and numbers on the wire.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// The largest whole number that every JSON reader keeps exactly: 2^53 - 1 (RFC 8259 section 6).
+pub const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
+
+/// A text or number that cannot be the name of the thing it was given for.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum IdError {
+    /// Not 1 to 64 of `a-z 0-9 - _`.
+    #[error("a room's name is 1 to 64 of a-z 0-9 - _")]
+    Room,
+    /// Not 1 to 64 visible ASCII characters.
+    #[error("a session id or key is 1 to 64 visible ASCII characters")]
+    Credential,
+    /// Zero where numbers start at one, or above [`MAX_SAFE_INTEGER`].
+    #[error("the number must lie between {least} and 2^53 - 1")]
+    Number {
+        /// The smallest number allowed there.
+        least: u64,
+    },
+}
+
+/// One WebSocket, from open to close. The machine that opens connections numbers them (PU-3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// The public name of a session: the logical conversation that outlives connections.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SessionId(Arc<str>);
+
+impl SessionId {
+    /// Checks and wraps a text as a session id.
+    ///
+    /// # Errors
+    /// [`IdError::Credential`] unless it is 1 to 64 visible ASCII characters.
+    pub fn new(text: &str) -> Result<Self, IdError> {
+        check_credential(text)?;
+        Ok(Self(text.into()))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for SessionId {
+    type Error = IdError;
+
+    fn try_from(text: String) -> Result<Self, IdError> {
+        Self::new(&text)
+    }
+}
+
+impl From<SessionId> for String {
+    fn from(id: SessionId) -> Self {
+        id.as_str().to_owned()
+    }
+}
+
+/// The secret that proves a session is yours (RS-2). Never shown by `Debug`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SessionKey(Box<str>);
+
+impl SessionKey {
+    /// Checks and wraps a text as a session key.
+    ///
+    /// # Errors
+    /// [`IdError::Credential`] unless it is 1 to 64 visible ASCII characters.
+    pub fn new(text: &str) -> Result<Self, IdError> {
+        check_credential(text)?;
+        Ok(Self(text.into()))
+    }
+
+    /// The secret itself: to be sent or hashed, never logged.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SessionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionKey(..)")
+    }
+}
+
+impl TryFrom<String> for SessionKey {
+    type Error = IdError;
+
+    fn try_from(text: String) -> Result<Self, IdError> {
+        Self::new(&text)
+    }
+}
+
+impl From<SessionKey> for String {
+    fn from(key: SessionKey) -> Self {
+        key.0.into()
+    }
+}
+
+/// What a client shows to resume its session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credentials {
+    /// Which session.
+    pub id: SessionId,
+    /// The proof that it is the client's own.
+    pub key: SessionKey,
+}
+
+/// A room's name: 1 to 64 of `a-z 0-9 - _`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RoomName(Arc<str>);
+
+impl RoomName {
+    /// Checks and wraps a text as a room's name.
+    ///
+    /// # Errors
+    /// [`IdError::Room`] unless it is 1 to 64 of `a-z 0-9 - _`.
+    pub fn new(text: &str) -> Result<Self, IdError> {
+        let allowed =
+            |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+        if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
+            Ok(Self(text.into()))
+        } else {
+            Err(IdError::Room)
+        }
+    }
+
+    /// The room everybody starts in.
+    pub fn lobby() -> Self {
+        Self("lobby".into())
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RoomName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for RoomName {
+    type Error = IdError;
+
+    fn try_from(text: String) -> Result<Self, IdError> {
+        Self::new(&text)
+    }
+}
+
+impl From<RoomName> for String {
+    fn from(name: RoomName) -> Self {
+        name.as_str().to_owned()
+    }
+}
+
+/// How a person is called in a room: at most 40 characters, no control characters, trimmed.
+///
+/// Names are tidied rather than refused: a long or odd name must not keep anybody out.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub struct Name(Arc<str>);
+
+impl Name {
+    /// The most characters that a name keeps.
+    pub const CHARS_MAX: usize = 40;
+
+    /// Tidies a text into a name: control characters dropped, trimmed, cut to [`Self::CHARS_MAX`].
+    pub fn tidy(text: &str) -> Self {
+        let clean: String = text.chars().filter(|c| !c.is_control()).collect();
+        let cut: String = clean.trim().chars().take(Self::CHARS_MAX).collect();
+        Self(cut.trim_end().into())
+    }
+
+    /// The name that a session without one goes by.
+    pub fn guest(session: &SessionId) -> Self {
+        let tail: String = session.as_str().chars().take(4).collect();
+        Self(format!("guest {tail}").into())
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether nothing of the text was left.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<String> for Name {
+    fn from(text: String) -> Self {
+        Self::tidy(&text)
+    }
+}
+
+impl From<Name> for String {
+    fn from(name: Name) -> Self {
+        name.as_str().to_owned()
+    }
+}
+
+/// The client's own number of a message: dense per session, from 1 (EO-1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u64", into = "u64")]
+pub struct Seq(u64);
+
+impl Seq {
+    /// The first number of every session.
+    pub const FIRST: Self = Self(1);
+
+    /// Checks and wraps a number.
+    ///
+    /// # Errors
+    /// [`IdError::Number`] for 0 and for numbers of 2^53 and more.
+    pub const fn new(number: u64) -> Result<Self, IdError> {
+        if number == 0 || number > MAX_SAFE_INTEGER {
+            Err(IdError::Number { least: 1 })
+        } else {
+            Ok(Self(number))
+        }
+    }
+
+    /// The number that follows `last`, where 0 stands for "none yet".
+    pub const fn after(last: u64) -> Self {
+        Self(last + 1)
+    }
+
+    /// The number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The number that follows this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Seq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl TryFrom<u64> for Seq {
+    type Error = IdError;
+
+    fn try_from(number: u64) -> Result<Self, IdError> {
+        Self::new(number)
+    }
+}
+
+impl From<Seq> for u64 {
+    fn from(seq: Seq) -> Self {
+        seq.0
+    }
+}
+
+fn check_credential(text: &str) -> Result<(), IdError> {
+    if (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
+        Ok(())
+    } else {
+        Err(IdError::Credential)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn room_names_are_short_and_plain() {
+        for good in ["a", "lobby", "r-2_d", &"x".repeat(64)] {
+            assert!(RoomName::new(good).is_ok(), "{good}");
+        }
+        for bad in ["", "Lobby", "a b", "é", "../etc", &"x".repeat(65)] {
+            assert_eq!(RoomName::new(bad), Err(IdError::Room), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_are_tidied_not_refused() {
+        assert_eq!(Name::tidy("  Ada\u{0}\n ").as_str(), "Ada");
+        assert_eq!(
+            Name::tidy(&"é".repeat(60)).as_str().chars().count(),
+            Name::CHARS_MAX
+        );
+        assert!(Name::tidy(" \t ").is_empty());
+    }
+
+    #[test]
+    fn keys_stay_out_of_debug_output() {
+        let key = SessionKey::new("swordfish").unwrap();
+        assert!(!format!("{key:?}").contains("swordfish"));
+    }
+
+    #[test]
+    fn seq_starts_at_one_and_fits_53_bits() {
+        assert!(Seq::new(0).is_err());
+        assert!(Seq::new(MAX_SAFE_INTEGER).is_ok());
+        assert!(Seq::new(MAX_SAFE_INTEGER + 1).is_err());
+    }
+}

@@ -1,0 +1,29 @@
+//! Everbeat's pure core: what is said on the wire, and what each end does about it.
+//!
+//! Nothing in this crate does I/O, asks a clock or draws randomness of its own. [`client::Session`] and
+//! [`server::Session`] are plain structs. A driver feeds them facts together with the time
+//! (`handle_input`, `handle_timeout`) and people's wishes (`publish`, `draft`, `join`, …), and after
+//! each of these drains what they want done:
+//!
+//! 1. `poll_transmit` until `None`: I/O to perform, in order;
+//! 2. `poll_event` until `None`: what the application should know;
+//! 3. `poll_timeout`: when to call `handle_timeout` at the latest. It may be called earlier.
+//!
+//! The same machines run in the browser, in the server and in the tests (PU-7). The rules that they
+//! obey have ids, such as HB-2; PROTOCOL.md lists them.
+
+#![forbid(unsafe_code)]
+
+pub mod backoff;
+pub mod client;
+pub mod close;
+pub mod codec;
+pub mod frame;
+pub mod heartbeat;
+pub mod id;
+pub mod outbox;
+pub mod position;
+pub mod presence;
+pub mod rate;
+pub mod server;
+pub mod time;

@@ -1,0 +1,371 @@
+//! The client's messages that are not yet durable.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::id::{RoomName, Seq};
+
+/// The page's own name of a message, for as long as the outbox knows it. Unlike [`Seq`] it never
+/// changes, not even when the message moves to a fresh session (RS-9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EntryId(pub u64);
+
+/// A message on its way, as it is kept in the browser's storage too (EO-4).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The page's own name of it.
+    pub id: EntryId,
+    /// Its number in the session.
+    pub seq: Seq,
+    /// Which room.
+    pub room: RoomName,
+    /// The text.
+    pub body: String,
+    /// How far it came.
+    pub stage: Stage,
+}
+
+/// How far a message in the outbox came. Stored before the step is taken, never after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// It never left the page.
+    Unsent,
+    /// It was sent at least once; whether the server has it is not known.
+    Sent,
+    /// It was sent in a session that is lost: only a person can tell what to do (RS-9).
+    Uncertain,
+}
+
+/// Why a message was not taken. The text stays where it was typed (EO-4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum PublishError {
+    /// The outbox holds as much as it may.
+    #[error("too many messages are waiting to be sent: try again when some have gone")]
+    OutboxFull,
+    /// Nothing to send.
+    #[error("there is nothing to send")]
+    Empty,
+    /// Over the server's `limits.body_bytes`.
+    #[error("the text has {bytes} bytes, {limit} are allowed")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit in force.
+        limit: u32,
+    },
+}
+
+/// A bounded queue of messages in the order of their numbers, and the uncertain ones beside it.
+#[derive(Clone, Debug)]
+pub struct Outbox {
+    entries: VecDeque<Entry>,
+    uncertain: Vec<Entry>,
+    /// How many of `entries`, from the front, were sent on this connection.
+    in_flight: usize,
+    next_seq: Seq,
+    next_id: u64,
+    bytes: usize,
+    limit: OutboxLimit,
+}
+
+/// How much may wait at once, uncertain messages included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutboxLimit {
+    /// Messages. Overflow: [`PublishError::OutboxFull`].
+    pub entries: usize,
+    /// Bytes of text in all; browsers give an origin about 5 MB of session storage.
+    pub bytes: usize,
+}
+
+impl Outbox {
+    /// An outbox with what an earlier page of this session left.
+    pub fn restore(limit: OutboxLimit, mut stored: Vec<Entry>) -> Self {
+        stored.sort_by_key(|entry| entry.id);
+        let next_id = stored.last().map_or(0, |entry| entry.id.0 + 1);
+        let bytes = stored.iter().map(|entry| entry.body.len()).sum();
+        let (uncertain, mut queued): (Vec<_>, Vec<_>) = stored
+            .into_iter()
+            .partition(|entry| entry.stage == Stage::Uncertain);
+        queued.sort_by_key(|entry| entry.seq);
+        let next_seq = queued.last().map_or(Seq::FIRST, |entry| entry.seq.next());
+        Self {
+            entries: queued.into(),
+            uncertain,
+            in_flight: 0,
+            next_seq,
+            next_id,
+            bytes,
+            limit,
+        }
+    }
+
+    /// Takes a message and numbers it.
+    ///
+    /// # Errors
+    /// [`PublishError::OutboxFull`] at the limit.
+    pub fn push(&mut self, room: RoomName, body: String) -> Result<&Entry, PublishError> {
+        let full = self.entries.len() + self.uncertain.len() >= self.limit.entries
+            || self.bytes + body.len() > self.limit.bytes;
+        if full {
+            return Err(PublishError::OutboxFull);
+        }
+        let id = EntryId(self.next_id);
+        self.next_id += 1;
+        self.bytes += body.len();
+        let entry = Entry {
+            id,
+            seq: self.next_seq,
+            room,
+            body,
+            stage: Stage::Unsent,
+        };
+        self.next_seq = self.next_seq.next();
+        self.entries.push_back(entry);
+        Ok(&self.entries[self.entries.len() - 1])
+    }
+
+    /// The next message to send on this connection, if fewer than `window` are in flight. It counts
+    /// as sent from now on.
+    ///
+    /// Returns the stage it had before: one that was [`Stage::Unsent`] must be stored before it is sent.
+    pub fn send_next(&mut self, window: usize) -> Option<(Stage, &Entry)> {
+        if !self.has_unsent(window) {
+            return None;
+        }
+        let entry = self.entries.get_mut(self.in_flight)?;
+        let before = std::mem::replace(&mut entry.stage, Stage::Sent);
+        self.in_flight += 1;
+        Some((before, entry))
+    }
+
+    /// Whether [`Outbox::send_next`] would send one.
+    pub fn has_unsent(&self, window: usize) -> bool {
+        self.in_flight < window.min(self.entries.len())
+    }
+
+    /// What was sent on this connection and is not settled.
+    pub fn in_flight(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().take(self.in_flight)
+    }
+
+    /// Removes the message with this number: it is settled.
+    pub fn settle(&mut self, seq: Seq) -> Option<Entry> {
+        let index = self.entries.iter().position(|entry| entry.seq == seq)?;
+        let entry = self.entries.remove(index)?;
+        if index < self.in_flight {
+            self.in_flight -= 1;
+        }
+        self.bytes -= entry.body.len();
+        Some(entry)
+    }
+
+    /// Removes the first message if its number is at most `last_seq` (RS-3). Call until `None`.
+    pub fn settle_through(&mut self, last_seq: u64) -> Option<Entry> {
+        let seq = self.entries.front()?.seq;
+        if seq.get() <= last_seq {
+            self.settle(seq)
+        } else {
+            None
+        }
+    }
+
+    /// Goes back so that `seq` is the next to be sent (EO-7).
+    pub fn rewind(&mut self, seq: Seq) {
+        if let Some(index) = self.entries.iter().position(|entry| entry.seq >= seq) {
+            self.in_flight = self.in_flight.min(index);
+        }
+    }
+
+    /// The connection is gone: everything is to be sent again.
+    pub const fn disconnected(&mut self) {
+        self.in_flight = 0;
+    }
+
+    /// Whether the messages waiting continue a session whose last settled number is `last_seq`, after
+    /// [`Outbox::settle_through`]. An empty outbox continues any.
+    pub fn follows(&mut self, last_seq: u64) -> bool {
+        match self.entries.front() {
+            Some(first) => first.seq == Seq::after(last_seq),
+            None => {
+                self.next_seq = Seq::after(last_seq);
+                true
+            }
+        }
+    }
+
+    /// The message with this number certainly is not in the log: as if never sent (EO-6).
+    pub fn mark_unsent(&mut self, seq: Seq) {
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.seq == seq) {
+            entry.stage = Stage::Unsent;
+        }
+    }
+
+    /// The session is lost (RS-9): what never left the page is numbered anew from 1, what was sent
+    /// becomes uncertain.
+    pub fn abandon_session(&mut self) {
+        self.in_flight = 0;
+        self.next_seq = Seq::FIRST;
+        for mut entry in std::mem::take(&mut self.entries) {
+            if entry.stage == Stage::Sent {
+                entry.stage = Stage::Uncertain;
+                self.uncertain.push(entry);
+            } else {
+                entry.seq = self.next_seq;
+                self.next_seq = self.next_seq.next();
+                self.entries.push_back(entry);
+            }
+        }
+    }
+
+    /// A person decided to send an uncertain message again: it gets a new number at the end.
+    pub fn send_again(&mut self, id: EntryId) -> Option<&Entry> {
+        let index = self.uncertain.iter().position(|entry| entry.id == id)?;
+        let mut entry = self.uncertain.remove(index);
+        entry.seq = self.next_seq;
+        entry.stage = Stage::Unsent;
+        self.next_seq = self.next_seq.next();
+        self.entries.push_back(entry);
+        self.entries.back()
+    }
+
+    /// A person decided to drop an uncertain message.
+    pub fn discard(&mut self, id: EntryId) -> Option<Entry> {
+        let index = self.uncertain.iter().position(|entry| entry.id == id)?;
+        let entry = self.uncertain.remove(index);
+        self.bytes -= entry.body.len();
+        Some(entry)
+    }
+
+    /// All messages, those in order first, the uncertain ones last.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().chain(&self.uncertain)
+    }
+
+    /// How many messages wait to become durable, without the uncertain ones.
+    pub fn waiting(&self) -> usize {
+        self.entries.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    const LIMIT: OutboxLimit = OutboxLimit {
+        entries: 3,
+        bytes: 10,
+    };
+
+    fn filled(bodies: &[&str]) -> Outbox {
+        let mut outbox = Outbox::restore(LIMIT, Vec::new());
+        for body in bodies {
+            outbox.push(RoomName::lobby(), (*body).to_owned()).unwrap();
+        }
+        outbox
+    }
+
+    fn seqs(outbox: &Outbox) -> Vec<u64> {
+        outbox.iter().map(|entry| entry.seq.get()).collect()
+    }
+
+    /// EO-4, PU-4: full means refused at once, by count and by bytes.
+    #[test]
+    fn it_is_bounded() {
+        let mut outbox = filled(&["a", "b", "c"]);
+        assert_eq!(
+            outbox.push(RoomName::lobby(), "d".into()),
+            Err(PublishError::OutboxFull)
+        );
+        let mut outbox = filled(&["123456789"]);
+        assert_eq!(
+            outbox.push(RoomName::lobby(), "ab".into()),
+            Err(PublishError::OutboxFull)
+        );
+        assert!(outbox.push(RoomName::lobby(), "a".into()).is_ok());
+        assert!(outbox.settle(Seq::FIRST).is_some());
+        assert!(outbox.push(RoomName::lobby(), "123456789".into()).is_ok());
+    }
+
+    /// RS-3: settled ones go, the rest is sent again with the old numbers, in order.
+    #[test]
+    fn the_rest_is_sent_again_in_order() {
+        let mut outbox = filled(&["a", "b", "c"]);
+        while outbox.send_next(8).is_some() {}
+        outbox.disconnected();
+        assert_eq!(
+            outbox.settle_through(1).map(|entry| entry.body),
+            Some("a".into())
+        );
+        assert_eq!(outbox.settle_through(1), None);
+        assert!(outbox.follows(1));
+        assert_eq!(
+            outbox.send_next(8).map(|(_, entry)| entry.seq.get()),
+            Some(2)
+        );
+        assert_eq!(
+            outbox.send_next(8).map(|(_, entry)| entry.seq.get()),
+            Some(3)
+        );
+        assert_eq!(outbox.send_next(8), None);
+    }
+
+    #[test]
+    fn the_window_bounds_what_is_in_flight() {
+        let mut outbox = filled(&["a", "b", "c"]);
+        assert!(outbox.send_next(2).is_some());
+        assert!(outbox.send_next(2).is_some());
+        assert_eq!(outbox.send_next(2), None);
+        outbox.settle(Seq::FIRST);
+        assert_eq!(
+            outbox.send_next(2).map(|(_, entry)| entry.seq.get()),
+            Some(3)
+        );
+    }
+
+    /// RS-9: unsent ones move to the fresh session, sent ones become uncertain.
+    #[test]
+    fn a_lost_session_keeps_what_never_left_the_page() {
+        let mut outbox = filled(&["a", "b", "c"]);
+        outbox.send_next(1);
+        outbox.abandon_session();
+        assert_eq!(seqs(&outbox), [1, 2, 1]);
+        let stages: Vec<_> = outbox.iter().map(|entry| entry.stage).collect();
+        assert_eq!(stages, [Stage::Unsent, Stage::Unsent, Stage::Uncertain]);
+        assert_eq!(
+            outbox.send_again(EntryId(0)).map(|entry| entry.seq.get()),
+            Some(3)
+        );
+        assert_eq!(outbox.waiting(), 3);
+    }
+
+    /// EO-4: a reload finds the same numbers and goes on after them.
+    #[test]
+    fn it_survives_being_stored() {
+        let mut outbox = filled(&["a", "b"]);
+        outbox.send_next(1);
+        let stored: Vec<Entry> = outbox.iter().cloned().collect();
+        let text = serde_json::to_string(&stored).unwrap();
+        let mut again = Outbox::restore(LIMIT, serde_json::from_str(&text).unwrap());
+        assert_eq!(again.iter().cloned().collect::<Vec<_>>(), stored);
+        let next = again.push(RoomName::lobby(), "c".into()).unwrap();
+        assert_eq!((next.seq.get(), next.id), (3, EntryId(2)));
+    }
+
+    /// EO-7: after a refusal for now, sending goes on from that number.
+    #[test]
+    fn rewinding_starts_again_from_a_number() {
+        let mut outbox = filled(&["a", "b", "c"]);
+        while outbox.send_next(8).is_some() {}
+        outbox.rewind(Seq::after(1));
+        assert_eq!(
+            outbox.send_next(8).map(|(_, entry)| entry.seq.get()),
+            Some(2)
+        );
+    }
+}

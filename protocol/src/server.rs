@@ -1,0 +1,546 @@
+//! The server's end of one connection: who it is, what it may do, where it reads.
+//!
+//! A [`Session`] lives as long as its connection; what outlives the connection (the session's last
+//! `seq`, the messages, who is away) is kept by the log and the rooms, and comes back in as facts.
+//! [`Tutorial`] is the same for pages that speak bare text.
+
+mod publish;
+mod reader;
+mod rooms;
+mod tutorial;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use self::publish::Publisher;
+pub use self::reader::{Pull, Reader};
+use self::rooms::Seat;
+pub use self::tutorial::{Tutorial, TutorialInput, TutorialTransmit};
+use crate::close::CloseCode;
+use crate::codec::DecodeError;
+use crate::frame::{
+    Author, Beat, ClientFrame, ErrorCode, Limits, Member, Message, Refusal, Refused, ServerFrame,
+    Welcome,
+};
+use crate::heartbeat::{Heartbeat, HeartbeatConfig, Verdict};
+use crate::id::{Credentials, Name, RoomName, Seq, SessionId};
+use crate::position::{Epoch, Offset};
+use crate::rate::Bucket;
+use crate::time::Timestamp;
+
+/// What a server end can be told.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// How long nothing may be received before a client pings (HB-2). Shorter finds the dead sooner
+    /// and costs more; proxies cut idle connections after 60 s.
+    pub heartbeat_interval: Duration,
+    /// How long an answer may take (HB-2).
+    pub heartbeat_timeout: Duration,
+    /// How long `hello` may take (RS-1).
+    pub hello_timeout: Duration,
+    /// How long a client waits when the log cannot take its message (EO-7).
+    pub unavailable_retry: Duration,
+    /// How many publishes may come at once before the rate counts.
+    pub publish_burst: u32,
+    /// How many answers of the log may be outstanding before no more is read from the connection.
+    pub pending_max: usize,
+    /// What one session may do.
+    pub limits: Limits,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            heartbeat_interval: Duration::from_secs(25),
+            heartbeat_timeout: Duration::from_secs(5),
+            hello_timeout: Duration::from_secs(10),
+            unavailable_retry: Duration::from_secs(2),
+            publish_burst: 200,
+            pending_max: 64,
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Config {
+    /// HB-4: the server is more patient than the client by a fifth, so that in quiet the client asks.
+    fn heartbeat(&self) -> HeartbeatConfig {
+        let idle = self.heartbeat_interval * 6 / 5;
+        HeartbeatConfig {
+            idle,
+            first_idle: idle,
+            timeout: self.heartbeat_timeout,
+            probe_timeout: self.heartbeat_timeout,
+            answer_within: None,
+        }
+    }
+}
+
+/// What a room is like at the moment of joining.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomView {
+    /// The identity of its log.
+    pub epoch: Epoch,
+    /// The offset of its newest message.
+    pub head: Offset,
+    /// Everything up to this offset is no longer in the log.
+    pub trimmed: Offset,
+    /// Who is here.
+    pub members: Vec<Member>,
+    /// What stands in their input boxes.
+    pub drafts: Vec<Author>,
+    /// The version of `members` and `drafts`.
+    pub version: u64,
+}
+
+/// Why the log did not take a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppendError {
+    /// The number was used for another message (EO-6).
+    Conflict,
+    /// The number does not follow the last one.
+    OutOfOrder,
+    /// The number was used up by a refusal.
+    Refused(ErrorCode),
+    /// The log forgot the session.
+    UnknownSession,
+    /// Not now.
+    Unavailable,
+}
+
+/// A fact that the driver reports.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// A text frame came, or something that is none.
+    Received(Result<ClientFrame, DecodeError>),
+    /// A control frame came: a sign of life (HB-1).
+    SignOfLife,
+    /// The answer to [`Transmit::OpenSession`]; `None` when the log cannot answer now.
+    SessionOpened(Option<SessionOpened>),
+    /// The answer to [`Transmit::OpenRoom`]; `None` when the log cannot answer now.
+    RoomOpened {
+        /// Which room.
+        room: RoomName,
+        /// What it is like.
+        view: Option<RoomView>,
+    },
+    /// A room has newer messages, drafts or members.
+    RoomMoved {
+        /// Which room.
+        room: RoomName,
+        /// Its newest message.
+        head: Offset,
+        /// Its newest version of members and drafts.
+        version: u64,
+    },
+    /// The answer to [`Transmit::Pull`]: written to the connection up to here.
+    Pulled {
+        /// Which room.
+        room: RoomName,
+        /// The last offset written.
+        through: Offset,
+        /// The last version written.
+        version: u64,
+    },
+    /// The answer to [`Transmit::Pull`] where the reader fell behind what the room still has.
+    CutOff {
+        /// Which room.
+        room: RoomName,
+    },
+    /// The answer to [`Transmit::Append`].
+    Appended {
+        /// Its number.
+        seq: Seq,
+        /// Which room.
+        room: RoomName,
+        /// Its place in the log.
+        result: Result<Offset, AppendError>,
+    },
+    /// The answer to [`Transmit::Refuse`]: the number is used up durably.
+    NumberUsed {
+        /// The number.
+        seq: Seq,
+        /// Why it was refused, or why that could not be stored.
+        result: Result<ErrorCode, AppendError>,
+    },
+    /// The answer to [`Transmit::History`]; `None` when the log cannot answer now.
+    HistoryRead {
+        /// Which room.
+        room: RoomName,
+        /// The messages, oldest first, and whether there are older ones.
+        page: Option<(Vec<Message>, bool)>,
+    },
+    /// Another connection resumed this session (RS-4).
+    TakenOver,
+    /// The server will go; this is the client's slot (RC-3).
+    GoAway {
+        /// How long from now.
+        reconnect_after: Duration,
+    },
+    /// The server goes.
+    Shutdown,
+    /// A write made no progress in time: a slow consumer.
+    WriteStuck,
+}
+
+/// A session as the log opened it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionOpened {
+    /// What the client shows next time.
+    pub credentials: Credentials,
+    /// Whether it is the one asked for.
+    pub resumed: bool,
+    /// Its last settled number.
+    pub last_seq: u64,
+    /// Those of its numbers that were refused for good.
+    pub refused: Vec<Refused>,
+}
+
+/// Something that the driver must do, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transmit {
+    /// Send a frame.
+    Frame(ServerFrame),
+    /// Resume this session, or open a fresh one; answer with [`Input::SessionOpened`].
+    OpenSession {
+        /// The session that the client wants.
+        resume: Option<Credentials>,
+    },
+    /// Enter the room, be told when it moves, look at it; answer with [`Input::RoomOpened`].
+    OpenRoom {
+        /// Which room.
+        room: RoomName,
+        /// How the session is called.
+        name: Name,
+    },
+    /// Leave the room for good.
+    LeaveRoom {
+        /// Which room.
+        room: RoomName,
+    },
+    /// Be called something else in the room.
+    Rename {
+        /// Which room.
+        room: RoomName,
+        /// The new name.
+        name: Name,
+    },
+    /// Write what a room has for this reader; answer with [`Input::Pulled`] or [`Input::CutOff`].
+    Pull {
+        /// Which room.
+        room: RoomName,
+        /// From where.
+        pull: Pull,
+    },
+    /// Append a message; answer with [`Input::Appended`].
+    Append {
+        /// Its number.
+        seq: Seq,
+        /// Which room.
+        room: RoomName,
+        /// How the author is called.
+        name: Name,
+        /// The text.
+        body: String,
+    },
+    /// Use a number up; answer with [`Input::NumberUsed`].
+    Refuse {
+        /// The number.
+        seq: Seq,
+        /// Why.
+        code: ErrorCode,
+    },
+    /// Show a draft to the others in the room.
+    Draft {
+        /// Which room.
+        room: RoomName,
+        /// The text; empty clears it.
+        body: String,
+    },
+    /// Read older messages; answer with [`Input::HistoryRead`].
+    History {
+        /// Which room.
+        room: RoomName,
+        /// Only smaller offsets.
+        before: Offset,
+        /// At most this many.
+        limit: u32,
+    },
+    /// Send this code and end the connection. Nothing follows.
+    Close(CloseCode),
+}
+
+/// The server's end of one connection.
+#[derive(Debug)]
+pub struct Session {
+    config: Config,
+    state: State,
+    heartbeat: Heartbeat,
+    transmits: VecDeque<Transmit>,
+}
+
+#[derive(Debug)]
+enum State {
+    AwaitingHello { deadline: Timestamp },
+    Opening { name: Option<Name> },
+    Live(Live),
+    Closed,
+}
+
+#[derive(Debug)]
+struct Live {
+    session: SessionId,
+    name: Name,
+    publisher: Publisher,
+    drafts: Bucket,
+    seats: BTreeMap<RoomName, Seat>,
+}
+
+impl Session {
+    /// The end of a connection that opened now.
+    pub fn new(now: Timestamp, config: Config) -> Self {
+        Self {
+            state: State::AwaitingHello {
+                deadline: now + config.hello_timeout,
+            },
+            heartbeat: Heartbeat::new(now, config.heartbeat()),
+            transmits: VecDeque::new(),
+            config,
+        }
+    }
+
+    /// A fact.
+    pub fn handle_input(&mut self, now: Timestamp, input: Input) {
+        match input {
+            _ if matches!(self.state, State::Closed) => {}
+            Input::Received(frame) => self.received(now, frame),
+            Input::SignOfLife => self.heartbeat.on_received(now),
+            Input::SessionOpened(opened) => self.session_opened(now, opened),
+            Input::RoomOpened { room, view } => self.room_opened(room, view),
+            Input::RoomMoved {
+                room,
+                head,
+                version,
+            } => self.room_moved(room, head, version),
+            Input::Pulled {
+                room,
+                through,
+                version,
+            } => self.pulled(room, through, version),
+            Input::CutOff { room } => self.cut_off(room),
+            Input::Appended { seq, room, result } => self.appended(seq, room, result),
+            Input::NumberUsed { seq, result } => self.number_used(seq, result),
+            Input::HistoryRead { room, page } => self.history_read(room, page),
+            Input::TakenOver => self.close(CloseCode::TAKEN_OVER),
+            Input::GoAway { reconnect_after } => {
+                let ms = u64::try_from(reconnect_after.as_millis()).unwrap_or(u64::MAX);
+                let reason = CloseCode::SERVICE_RESTART.reason().to_owned();
+                self.send(ServerFrame::GoAway {
+                    reconnect_after_ms: ms,
+                    reason,
+                });
+            }
+            Input::Shutdown => self.close(CloseCode::SERVICE_RESTART),
+            Input::WriteStuck => self.close(CloseCode::SLOW),
+        }
+    }
+
+    /// Time has passed. Early and repeated calls are harmless.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        match &self.state {
+            State::AwaitingHello { deadline } if now >= *deadline => {
+                self.refuse(ErrorCode::HelloExpected);
+                self.close(CloseCode::HELLO_TIMEOUT);
+            }
+            State::AwaitingHello { .. } | State::Opening { .. } | State::Closed => {}
+            State::Live(_) => {
+                match self.heartbeat.handle_timeout(now) {
+                    Verdict::Alive => {}
+                    Verdict::Ping => self.send(ServerFrame::Ping),
+                    Verdict::Dead => return self.close(CloseCode::DEAD),
+                }
+                self.flush_drafts(now);
+            }
+        }
+    }
+
+    /// The next thing that the driver must do.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    /// When to call [`Session::handle_timeout`] next. A driver may keep a timer that fires earlier.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        match &self.state {
+            State::AwaitingHello { deadline } => Some(*deadline),
+            State::Opening { .. } | State::Closed => None,
+            State::Live(live) => {
+                let held = live.seats.values().filter_map(Seat::draft_due).min();
+                let beat = self.heartbeat.poll_timeout();
+                Some(held.map_or(beat, |due| due.min(beat)))
+            }
+        }
+    }
+
+    /// Whether the driver should read on. Not while too many answers are outstanding: a client that
+    /// sends faster than the log stores feels it as back-pressure.
+    pub fn wants_input(&self) -> bool {
+        match &self.state {
+            State::AwaitingHello { .. } => true,
+            State::Opening { .. } | State::Closed => false,
+            State::Live(live) => live.publisher.pending() < self.config.pending_max,
+        }
+    }
+
+    /// The session on this connection, once it is known.
+    pub fn id(&self) -> Option<&SessionId> {
+        if let State::Live(live) = &self.state {
+            Some(&live.session)
+        } else {
+            None
+        }
+    }
+
+    fn received(&mut self, now: Timestamp, frame: Result<ClientFrame, DecodeError>) {
+        self.heartbeat.on_received(now);
+        match (&self.state, frame) {
+            (_, Err(DecodeError::TooLarge { .. })) => {
+                self.refuse(ErrorCode::FrameTooLarge);
+                self.close(CloseCode::FRAME_TOO_LARGE);
+            }
+            (_, Err(DecodeError::Binary | DecodeError::Malformed { .. })) => {
+                self.refuse(ErrorCode::BadFrame);
+                self.close(CloseCode::BAD_FRAME);
+            }
+            (State::AwaitingHello { .. }, Ok(ClientFrame::Hello { session, name })) => {
+                self.state = State::Opening { name };
+                self.transmits
+                    .push_back(Transmit::OpenSession { resume: session });
+            }
+            (State::Live(_), Ok(frame)) if !matches!(frame, ClientFrame::Hello { .. }) => {
+                self.served(now, frame);
+            }
+            (_, Ok(_)) => {
+                self.refuse(ErrorCode::HelloExpected);
+                self.close(CloseCode::BAD_FRAME);
+            }
+        }
+    }
+
+    fn served(&mut self, now: Timestamp, frame: ClientFrame) {
+        match frame {
+            ClientFrame::Join { room, since, limit } => self.join(room, since, limit),
+            ClientFrame::Leave { room } => self.leave(room),
+            ClientFrame::Publish { seq, room, body } => self.publish(now, seq, room, body),
+            ClientFrame::Draft { room, body } => self.draft(now, room, body),
+            ClientFrame::History {
+                room,
+                before,
+                limit,
+            } => {
+                let limit = limit.clamp(1, self.config.limits.history);
+                self.transmits.push_back(Transmit::History {
+                    room,
+                    before,
+                    limit,
+                });
+            }
+            ClientFrame::Rename { name } => self.rename(name),
+            ClientFrame::Ping => self.send(ServerFrame::Pong),
+            // Only the first frame is hello; `received` saw to it.
+            ClientFrame::Pong | ClientFrame::Hello { .. } => {}
+        }
+    }
+
+    fn session_opened(&mut self, now: Timestamp, opened: Option<SessionOpened>) {
+        let State::Opening { name } = &mut self.state else {
+            return;
+        };
+        let Some(opened) = opened else {
+            self.refuse(ErrorCode::Unavailable);
+            return self.close(CloseCode::TRY_AGAIN_LATER);
+        };
+        let session = opened.credentials.id.clone();
+        let name = name.take().filter(|name| !name.is_empty());
+        let limits = self.config.limits;
+        self.state = State::Live(Live {
+            name: name.unwrap_or_else(|| Name::guest(&session)),
+            session,
+            publisher: Publisher::new(now, opened.last_seq, &self.config),
+            drafts: Bucket::new(now, limits.drafts_per_s, limits.drafts_per_s),
+            seats: BTreeMap::new(),
+        });
+        self.heartbeat = Heartbeat::new(now, self.config.heartbeat());
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.send(ServerFrame::Welcome(Welcome {
+            session: opened.credentials,
+            resumed: opened.resumed,
+            last_seq: opened.last_seq,
+            refused: opened.refused,
+            heartbeat: Beat {
+                interval_ms: ms(self.config.heartbeat_interval),
+                timeout_ms: ms(self.config.heartbeat_timeout),
+            },
+            limits,
+        }));
+    }
+
+    fn history_read(&mut self, room: RoomName, page: Option<(Vec<Message>, bool)>) {
+        match page {
+            Some((messages, more)) => self.send(ServerFrame::History {
+                room,
+                messages,
+                more,
+            }),
+            None => self.refuse_room(ErrorCode::Unavailable, room),
+        }
+    }
+
+    fn send(&mut self, frame: ServerFrame) {
+        self.transmits.push_back(Transmit::Frame(frame));
+    }
+
+    fn refuse(&mut self, code: ErrorCode) {
+        self.send(ServerFrame::Error(Refusal::new(code)));
+    }
+
+    fn refuse_room(&mut self, code: ErrorCode, room: RoomName) {
+        let mut refusal = Refusal {
+            room: Some(room),
+            ..Refusal::new(code)
+        };
+        if code == ErrorCode::Unavailable {
+            refusal = refusal.retry_after(self.config.unavailable_retry);
+        }
+        self.send(ServerFrame::Error(refusal));
+    }
+
+    fn close(&mut self, code: CloseCode) {
+        self.state = State::Closed;
+        self.transmits.push_back(Transmit::Close(code));
+    }
+}
+
+impl Refusal {
+    fn new(code: ErrorCode) -> Self {
+        let message = code.text().to_owned();
+        Self {
+            code,
+            message,
+            seq: None,
+            room: None,
+            retry_after_ms: None,
+        }
+    }
+
+    fn retry_after(self, wait: Duration) -> Self {
+        // Rounded up: a client that comes back to the millisecond must not be too early again.
+        let ms = u64::try_from(wait.as_millis())
+            .unwrap_or(u64::MAX)
+            .saturating_add(1);
+        Self {
+            retry_after_ms: Some(ms),
+            ..self
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Messages on their way into the log (EO).
+
+use super::{AppendError, Config, Session, State, Transmit};
+use crate::close::CloseCode;
+use crate::frame::{ErrorCode, Refusal, ServerFrame};
+use crate::id::{RoomName, Seq};
+use crate::position::Offset;
+use crate::rate::Bucket;
+use crate::time::Timestamp;
+
+/// The numbers of one session's messages on one connection.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    /// The highest number passed on to the log.
+    accepted: u64,
+    /// This number was refused for now: what follows it is ignored until it comes again (EO-7).
+    held_at: Option<Seq>,
+    rate: Bucket,
+    /// Answers that the log owes.
+    pending: usize,
+}
+
+impl Publisher {
+    pub(super) fn new(now: Timestamp, last_seq: u64, config: &Config) -> Self {
+        let rate = Bucket::new(now, config.limits.publishes_per_s, config.publish_burst);
+        Self {
+            accepted: last_seq,
+            held_at: None,
+            rate,
+            pending: 0,
+        }
+    }
+
+    pub(super) const fn pending(&self) -> usize {
+        self.pending
+    }
+
+    fn follows_a_held_one(&self, seq: Seq) -> bool {
+        self.held_at.is_some_and(|held| seq > held)
+    }
+
+    fn hold(&mut self, seq: Seq) {
+        self.held_at = Some(self.held_at.map_or(seq, |held| held.min(seq)));
+        self.accepted = self.accepted.min(seq.get() - 1);
+    }
+}
+
+impl Session {
+    pub(super) fn publish(&mut self, now: Timestamp, seq: Seq, room: RoomName, body: String) {
+        let limit = self.config.limits.body_bytes as usize;
+        let State::Live(live) = &mut self.state else {
+            return;
+        };
+        let publisher = &mut live.publisher;
+        if publisher.follows_a_held_one(seq) {
+            return;
+        }
+        if seq.get() > publisher.accepted + 1 {
+            self.refuse_publish(seq, ErrorCode::SeqGap);
+            return self.close(CloseCode::SEQ_GAP);
+        }
+        let is_new = seq.get() == publisher.accepted + 1;
+        if is_new {
+            if let Err(wait) = publisher.rate.take(now) {
+                publisher.hold(seq);
+                let refusal = Refusal {
+                    seq: Some(seq),
+                    ..Refusal::new(ErrorCode::RateLimited)
+                };
+                return self.send(ServerFrame::Error(refusal.retry_after(wait)));
+            }
+            publisher.held_at = None;
+            publisher.accepted = seq.get();
+        }
+        publisher.pending += 1;
+        if let Some(seat) = live.seats.get_mut(&room) {
+            seat.forget_draft();
+        }
+        let refused = match body.len() {
+            // A repeated number is for the log to judge, whatever it carries (EO-1, EO-6).
+            _ if !is_new => None,
+            0 => Some(ErrorCode::BodyEmpty),
+            bytes if bytes > limit => Some(ErrorCode::BodyTooLarge),
+            _ => None,
+        };
+        let name = live.name.clone();
+        self.transmits.push_back(match refused {
+            Some(code) => Transmit::Refuse { seq, code },
+            None => Transmit::Append {
+                seq,
+                room,
+                name,
+                body,
+            },
+        });
+    }
+
+    pub(super) fn appended(
+        &mut self,
+        seq: Seq,
+        room: RoomName,
+        result: Result<Offset, AppendError>,
+    ) {
+        self.answered();
+        match result {
+            Ok(offset) => self.send(ServerFrame::Ack { seq, room, offset }),
+            Err(error) => self.not_appended(seq, error),
+        }
+    }
+
+    pub(super) fn number_used(&mut self, seq: Seq, result: Result<ErrorCode, AppendError>) {
+        self.answered();
+        match result {
+            Ok(code) => self.refuse_publish(seq, code),
+            Err(error) => self.not_appended(seq, error),
+        }
+    }
+
+    fn not_appended(&mut self, seq: Seq, error: AppendError) {
+        let retry = self.config.unavailable_retry;
+        let State::Live(live) = &mut self.state else {
+            return;
+        };
+        match error {
+            AppendError::Conflict => {
+                self.refuse_publish(seq, ErrorCode::SeqConflict);
+                self.close(CloseCode::SEQ_CONFLICT);
+            }
+            AppendError::Refused(code) => self.refuse_publish(seq, code),
+            AppendError::UnknownSession => self.close(CloseCode::SESSION_GONE),
+            // What followed a held one into the log cannot have been taken; it comes again after it.
+            AppendError::OutOfOrder | AppendError::Unavailable
+                if live.publisher.follows_a_held_one(seq) => {}
+            AppendError::OutOfOrder | AppendError::Unavailable => {
+                live.publisher.hold(seq);
+                let refusal = Refusal {
+                    seq: Some(seq),
+                    ..Refusal::new(ErrorCode::Unavailable)
+                };
+                self.send(ServerFrame::Error(refusal.retry_after(retry)));
+            }
+        }
+    }
+
+    fn answered(&mut self) {
+        if let State::Live(live) = &mut self.state {
+            live.publisher.pending = live.publisher.pending.saturating_sub(1);
+        }
+    }
+
+    fn refuse_publish(&mut self, seq: Seq, code: ErrorCode) {
+        self.send(ServerFrame::Error(Refusal {
+            seq: Some(seq),
+            ..Refusal::new(code)
+        }));
+    }
+}

@@ -1,0 +1,221 @@
+//! Rooms as one connection uses them: joining, reading, drafts.
+
+use super::{Live, Reader, RoomView, Session, State, Transmit};
+use crate::frame::{ErrorCode, Joined, ServerFrame};
+use crate::id::{Name, RoomName};
+use crate::position::{Offset, Position};
+use crate::time::Timestamp;
+
+/// How many of the newest messages a `join` without position and without limit gets.
+const JOIN_LIMIT: u32 = 50;
+
+/// One connection's place in one room.
+#[derive(Debug)]
+pub(super) struct Seat {
+    /// What the client said it has.
+    since: Option<Position>,
+    limit: u32,
+    /// None until the room is open.
+    reader: Option<Reader>,
+    /// A draft over the rate, to be shown at this time unless a newer one replaces it.
+    held_draft: Option<(Timestamp, String)>,
+}
+
+impl Seat {
+    pub(super) fn draft_due(&self) -> Option<Timestamp> {
+        self.held_draft.as_ref().map(|(due, _)| *due)
+    }
+
+    pub(super) fn forget_draft(&mut self) {
+        self.held_draft = None;
+    }
+
+    /// RS-5, RS-6: where reading begins, and whether that follows what the client has.
+    fn begin(&self, view: &RoomView) -> (Offset, bool) {
+        match &self.since {
+            Some(since)
+                if since.epoch == view.epoch
+                    && since.offset >= view.trimmed
+                    && since.offset <= view.head =>
+            {
+                (since.offset, true)
+            }
+            since => {
+                let from = view.head.back(u64::from(self.limit)).max(view.trimmed);
+                (from, since.is_none())
+            }
+        }
+    }
+}
+
+impl Session {
+    pub(super) fn join(&mut self, room: RoomName, since: Option<Position>, limit: Option<u32>) {
+        let State::Live(live) = &mut self.state else {
+            return;
+        };
+        let limits = self.config.limits;
+        if live.seats.len() >= limits.rooms as usize && !live.seats.contains_key(&room) {
+            return self.refuse_room(ErrorCode::TooManyRooms, room);
+        }
+        let limit = limit.unwrap_or(JOIN_LIMIT).min(limits.history);
+        let seat = Seat {
+            since,
+            limit,
+            reader: None,
+            held_draft: None,
+        };
+        live.seats.insert(room.clone(), seat);
+        let name = live.name.clone();
+        self.transmits.push_back(Transmit::OpenRoom { room, name });
+    }
+
+    pub(super) fn leave(&mut self, room: RoomName) {
+        let State::Live(live) = &mut self.state else {
+            return;
+        };
+        if live.seats.remove(&room).is_some() {
+            self.transmits.push_back(Transmit::LeaveRoom { room });
+        }
+    }
+
+    pub(super) fn rename(&mut self, name: Name) {
+        let State::Live(live) = &mut self.state else {
+            return;
+        };
+        live.name = if name.is_empty() {
+            Name::guest(&live.session)
+        } else {
+            name
+        };
+        for room in live.seats.keys() {
+            let (room, name) = (room.clone(), live.name.clone());
+            self.transmits.push_back(Transmit::Rename { room, name });
+        }
+    }
+
+    pub(super) fn draft(&mut self, now: Timestamp, room: RoomName, body: String) {
+        let limit = self.config.limits.body_bytes;
+        let State::Live(live) = &mut self.state else {
+            return;
+        };
+        let Some(seat) = live.seats.get_mut(&room) else {
+            return self.refuse_room(ErrorCode::NotJoined, room);
+        };
+        if body.len() > limit as usize {
+            return self.refuse_room(ErrorCode::BodyTooLarge, room);
+        }
+        match (&seat.held_draft, live.drafts.take(now)) {
+            (Some((due, _)), _) if now < *due => seat.held_draft = Some((*due, body)),
+            (_, Err(wait)) => seat.held_draft = Some((now + wait, body)),
+            (_, Ok(())) => {
+                seat.held_draft = None;
+                self.transmits.push_back(Transmit::Draft { room, body });
+            }
+        }
+    }
+
+    /// Shows the drafts that were held back and are due: the latest of each room.
+    pub(super) fn flush_drafts(&mut self, now: Timestamp) {
+        let State::Live(Live { seats, drafts, .. }) = &mut self.state else {
+            return;
+        };
+        for (room, seat) in seats {
+            let Some((due, body)) = seat.held_draft.take_if(|(due, _)| now >= *due) else {
+                continue;
+            };
+            match drafts.take(now) {
+                Ok(()) => {
+                    self.transmits.push_back(Transmit::Draft {
+                        room: room.clone(),
+                        body,
+                    });
+                }
+                Err(wait) => seat.held_draft = Some((due.max(now + wait), body)),
+            }
+        }
+    }
+
+    pub(super) fn room_opened(&mut self, room: RoomName, view: Option<RoomView>) {
+        let State::Live(live) = &mut self.state else {
+            return;
+        };
+        // The client left again meanwhile.
+        let Some(seat) = live.seats.get_mut(&room) else {
+            return;
+        };
+        let Some(view) = view else {
+            live.seats.remove(&room);
+            return self.refuse_room(ErrorCode::Unavailable, room);
+        };
+        let (from, recovered) = seat.begin(&view);
+        seat.reader = Some(Reader::new(from, view.head, view.version));
+        // From now on this is what the client has, should the reader ever be cut off.
+        seat.since = Some(Position {
+            epoch: view.epoch.clone(),
+            offset: from,
+        });
+        let RoomView {
+            epoch,
+            head,
+            members,
+            drafts,
+            ..
+        } = view;
+        let joined = Joined {
+            room: room.clone(),
+            epoch,
+            head,
+            from,
+            recovered,
+            members,
+            drafts,
+        };
+        self.send(ServerFrame::Joined(joined));
+        self.pull(room);
+    }
+
+    pub(super) fn room_moved(&mut self, room: RoomName, head: Offset, version: u64) {
+        if let Some(reader) = self.reader(&room) {
+            reader.moved(head, version);
+            self.pull(room);
+        }
+    }
+
+    pub(super) fn pulled(&mut self, room: RoomName, through: Offset, version: u64) {
+        if let Some(reader) = self.reader(&room) {
+            reader.pulled(through, version);
+            self.pull(room);
+        }
+    }
+
+    /// The room no longer has what comes next for this reader: look at it anew (RS-6, PR-1).
+    pub(super) fn cut_off(&mut self, room: RoomName) {
+        let State::Live(live) = &mut self.state else {
+            return;
+        };
+        let Some(seat) = live.seats.get_mut(&room) else {
+            return;
+        };
+        let Some(reader) = seat.reader.take() else {
+            return;
+        };
+        if let Some(since) = &mut seat.since {
+            since.offset = reader.sent();
+        }
+        let name = live.name.clone();
+        self.transmits.push_back(Transmit::OpenRoom { room, name });
+    }
+
+    fn pull(&mut self, room: RoomName) {
+        if let Some(pull) = self.reader(&room).and_then(Reader::next_pull) {
+            self.transmits.push_back(Transmit::Pull { room, pull });
+        }
+    }
+
+    fn reader(&mut self, room: &RoomName) -> Option<&mut Reader> {
+        let State::Live(live) = &mut self.state else {
+            return None;
+        };
+        live.seats.get_mut(room)?.reader.as_mut()
+    }
+}
