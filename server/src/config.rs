@@ -1,0 +1,196 @@
+//! Everything that the server can be told, from options and the environment.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+use protocol::frame::Limits;
+use thiserror::Error;
+
+/// Everbeat's server: sessions over WebSockets that survive what happens to connections.
+///
+/// Every option can also be set by the environment variable named beside it.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "everbeat", version)]
+pub struct Config {
+    /// Address and port to serve on; port 0 takes a free one
+    #[arg(long, env = "EVERBEAT_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR:PORT")]
+    pub listen: SocketAddr,
+
+    /// Directory of the log, made if it is missing; one server at a time uses it
+    #[arg(long, env = "EVERBEAT_DATA", default_value = "data", value_name = "DIR")]
+    pub data: PathBuf,
+
+    /// Directory of the compiled site
+    #[arg(long, env = "LEPTOS_SITE_ROOT", default_value = "target/site", value_name = "DIR")]
+    pub site_root: PathBuf,
+
+    /// Silence after which a client pings. Shorter notices the dead sooner and costs more; many proxies
+    /// cut connections after 60s of silence
+    #[arg(long, env = "EVERBEAT_HEARTBEAT_INTERVAL", default_value = "25s", value_name = "TIME", value_parser = duration)]
+    pub heartbeat_interval: Duration,
+
+    /// How long the answer to a ping may take before the other end counts as dead
+    #[arg(long, env = "EVERBEAT_HEARTBEAT_TIMEOUT", default_value = "5s", value_name = "TIME", value_parser = duration)]
+    pub heartbeat_timeout: Duration,
+
+    /// How long a new connection may take to say hello
+    #[arg(long, env = "EVERBEAT_HELLO_TIMEOUT", default_value = "10s", value_name = "TIME", value_parser = duration)]
+    pub hello_timeout: Duration,
+
+    /// How long the head of an HTTP request may take to arrive
+    #[arg(long, env = "EVERBEAT_HEADER_TIMEOUT", default_value = "10s", value_name = "TIME", value_parser = duration)]
+    pub header_timeout: Duration,
+
+    /// How long one write to a slow reader may make no progress before the connection is dropped
+    #[arg(long, env = "EVERBEAT_WRITE_TIMEOUT", default_value = "30s", value_name = "TIME", value_parser = duration)]
+    pub write_timeout: Duration,
+
+    /// On SIGTERM: the window over which clients are told to come back, and the longest wait for them
+    /// to go
+    #[arg(long, env = "EVERBEAT_DRAIN", default_value = "2s", value_name = "TIME", value_parser = duration)]
+    pub drain: Duration,
+
+    /// How long a session without a connection can be resumed
+    #[arg(long, env = "EVERBEAT_SESSION_TTL", default_value = "7d", value_name = "TIME", value_parser = duration)]
+    pub session_ttl: Duration,
+
+    /// Connections held at once; more are answered 503
+    #[arg(long, env = "EVERBEAT_CONNECTIONS", default_value_t = 50_000, value_name = "COUNT")]
+    pub connections: usize,
+
+    /// Largest frame from a client; a larger one closes its connection
+    #[arg(long, env = "EVERBEAT_FRAME_BYTES", default_value_t = Limits::default().frame_bytes, value_name = "BYTES")]
+    pub frame_bytes: u32,
+
+    /// Largest text of a message or draft; a larger message is refused for good
+    #[arg(long, env = "EVERBEAT_BODY_BYTES", default_value_t = Limits::default().body_bytes, value_name = "BYTES")]
+    pub body_bytes: u32,
+
+    /// Rooms that one session may be in at once
+    #[arg(long, env = "EVERBEAT_ROOMS", default_value_t = Limits::default().rooms, value_name = "COUNT")]
+    pub rooms: u32,
+
+    /// Messages a second that one session may publish in the long run; faster ones have to wait
+    #[arg(long, env = "EVERBEAT_PUBLISHES", default_value_t = Limits::default().publishes_per_s, value_name = "PER_SECOND")]
+    pub publishes: u32,
+
+    /// Messages that one session may publish at once before that rate counts
+    #[arg(long, env = "EVERBEAT_PUBLISH_BURST", default_value_t = 200, value_name = "COUNT")]
+    pub publish_burst: u32,
+
+    /// Drafts a second that one session may send; of faster ones the latest is shown
+    #[arg(long, env = "EVERBEAT_DRAFTS", default_value_t = Limits::default().drafts_per_s, value_name = "PER_SECOND")]
+    pub drafts: u32,
+
+    /// Older messages that one request may ask for
+    #[arg(long, env = "EVERBEAT_HISTORY_PAGE", default_value_t = Limits::default().history, value_name = "COUNT")]
+    pub history_page: u32,
+
+    /// Messages kept in each room's log; older ones are trimmed, and readers told of the gap
+    #[arg(long, env = "EVERBEAT_HISTORY", default_value_t = 100_000, value_name = "COUNT")]
+    pub history: u64,
+}
+
+/// Options that cannot be served together.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ConfigError {
+    /// A ping would be due before the last one can be given up.
+    #[error("--heartbeat-timeout ({timeout:?}) must not be longer than --heartbeat-interval ({interval:?})")]
+    Heartbeat {
+        /// The interval given.
+        interval: Duration,
+        /// The timeout given.
+        timeout: Duration,
+    },
+    /// A text of the allowed size might not fit into a frame.
+    #[error(
+        "--frame-bytes must be at least {least}: six times --body-bytes, as every character may need an escape, and 1024"
+    )]
+    Frame {
+        /// The smallest frame limit for that body limit.
+        least: u64,
+    },
+    /// Something that cannot be zero.
+    #[error("{0} must be more than zero")]
+    Zero(&'static str),
+}
+
+impl Config {
+    /// Refuses combinations that cannot work.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] that names the options.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        for (name, is_zero) in [
+            ("--heartbeat-interval", self.heartbeat_interval.is_zero()),
+            ("--heartbeat-timeout", self.heartbeat_timeout.is_zero()),
+            ("--body-bytes", self.body_bytes == 0),
+            ("--rooms", self.rooms == 0),
+            ("--publishes", self.publishes == 0),
+            ("--drafts", self.drafts == 0),
+            ("--history-page", self.history_page == 0),
+            ("--history", self.history == 0),
+        ] {
+            if is_zero {
+                return Err(ConfigError::Zero(name));
+            }
+        }
+        let (interval, timeout) = (self.heartbeat_interval, self.heartbeat_timeout);
+        if timeout > interval {
+            return Err(ConfigError::Heartbeat { interval, timeout });
+        }
+        let least = u64::from(self.body_bytes) * 6 + 1024;
+        if u64::from(self.frame_bytes) < least {
+            return Err(ConfigError::Frame { least });
+        }
+        Ok(())
+    }
+
+    /// What the pure core needs to know.
+    pub fn protocol(&self) -> protocol::server::Config {
+        protocol::server::Config {
+            heartbeat_interval: self.heartbeat_interval,
+            heartbeat_timeout: self.heartbeat_timeout,
+            hello_timeout: self.hello_timeout,
+            publish_burst: self.publish_burst,
+            limits: Limits {
+                frame_bytes: self.frame_bytes,
+                body_bytes: self.body_bytes,
+                rooms: self.rooms,
+                publishes_per_s: self.publishes,
+                drafts_per_s: self.drafts,
+                history: self.history_page,
+            },
+            ..protocol::server::Config::default()
+        }
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
+    humantime::parse_duration(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(options: &[&str]) -> Config {
+        Config::parse_from([&["everbeat"], options].concat())
+    }
+
+    #[test]
+    fn the_defaults_work_together() {
+        assert_eq!(config(&[]).check(), Ok(()));
+    }
+
+    #[test]
+    fn combinations_that_cannot_work_are_refused() {
+        let beat = config(&["--heartbeat-interval", "1s", "--heartbeat-timeout", "2s"]).check();
+        assert!(matches!(beat, Err(ConfigError::Heartbeat { .. })));
+        let frame = config(&["--frame-bytes", "8192"]).check();
+        assert_eq!(frame, Err(ConfigError::Frame { least: 6 * 8192 + 1024 }));
+        assert_eq!(config(&["--rooms", "0"]).check(), Err(ConfigError::Zero("--rooms")));
+    }
+}

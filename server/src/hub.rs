@@ -1,0 +1,212 @@
+//! What connections share: the rooms, the log, and who is connected.
+
+pub mod mailbox;
+pub mod room;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use protocol::frame::Message;
+use protocol::id::{ConnectionId, Name, RoomName, SessionId};
+use protocol::server::RoomView;
+use protocol::time::Timestamp;
+
+use self::mailbox::Mailbox;
+use self::room::Room;
+use crate::clock::Clock;
+use crate::log::{Log, LogError, Observer};
+
+/// The rooms that somebody uses. Told by the log of every message.
+#[derive(Debug, Default)]
+pub struct Rooms {
+    open: Mutex<HashMap<RoomName, Arc<Room>>>,
+}
+
+impl Rooms {
+    /// The room of this name, opened if need be.
+    pub fn room(&self, name: &RoomName) -> Arc<Room> {
+        let mut open = lock(&self.open);
+        let room = open.entry(name.clone()).or_insert_with(|| Arc::new(Room::new(name.clone())));
+        Arc::clone(room)
+    }
+
+    /// Lets go of rooms that nobody uses. One that somebody is about to use is held by them: handles
+    /// are given out under the same lock.
+    fn sweep(&self) {
+        lock(&self.open).retain(|_, room| Arc::strong_count(room) > 1 || !room.is_idle());
+    }
+}
+
+impl Observer for Rooms {
+    fn committed(&self, messages: &[Message]) {
+        let mut touched: Vec<Arc<Room>> = Vec::new();
+        for message in messages {
+            let room = match touched.iter().find(|room| room.name() == &message.room) {
+                Some(room) => Arc::clone(room),
+                None => {
+                    let Some(room) = lock(&self.open).get(&message.room).cloned() else { continue };
+                    touched.push(Arc::clone(&room));
+                    room
+                }
+            };
+            room.committed(message);
+        }
+        for room in touched {
+            room.wake();
+        }
+    }
+}
+
+/// The server's shared state.
+pub struct Hub {
+    rooms: Arc<Rooms>,
+    log: Arc<dyn Log>,
+    clock: Clock,
+    connections: Mutex<Connections>,
+    next_connection: AtomicU64,
+    /// Members that are away, in the order in which they may have to leave.
+    away: Mutex<VecDeque<(Timestamp, Weak<Room>)>>,
+}
+
+#[derive(Default)]
+struct Connections {
+    mailboxes: HashMap<ConnectionId, Arc<Mailbox>>,
+    sessions: HashMap<SessionId, ConnectionId>,
+    is_draining: bool,
+}
+
+impl Hub {
+    /// A hub over a log whose observer is `rooms`.
+    pub fn new(rooms: Arc<Rooms>, log: Arc<dyn Log>, clock: Clock) -> Self {
+        Self {
+            rooms,
+            log,
+            clock,
+            connections: Mutex::default(),
+            next_connection: AtomicU64::new(1),
+            away: Mutex::default(),
+        }
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Arc<dyn Log> {
+        &self.log
+    }
+
+    /// The clock of all machines.
+    pub const fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Takes in a new connection; `None` if the server is going, or holds `limit` already.
+    pub fn connect(&self, limit: usize) -> Option<(ConnectionId, Arc<Mailbox>)> {
+        let mut connections = lock(&self.connections);
+        if connections.is_draining || connections.mailboxes.len() >= limit {
+            return None;
+        }
+        let id = ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed));
+        let mailbox = Arc::new(Mailbox::default());
+        connections.mailboxes.insert(id, Arc::clone(&mailbox));
+        Some((id, mailbox))
+    }
+
+    /// The connection now speaks for this session; an older one of the same session is told (RS-4).
+    pub fn attach(&self, session: &SessionId, id: ConnectionId) {
+        let mut connections = lock(&self.connections);
+        let older = connections.sessions.insert(session.clone(), id);
+        if let Some(mailbox) = older.and_then(|older| connections.mailboxes.get(&older)) {
+            mailbox.take_over();
+        }
+    }
+
+    /// The connection is gone.
+    pub fn disconnect(&self, id: ConnectionId, session: Option<&SessionId>) {
+        let mut connections = lock(&self.connections);
+        connections.mailboxes.remove(&id);
+        if let Some(session) = session
+            && connections.sessions.get(session) == Some(&id)
+        {
+            connections.sessions.remove(session);
+        }
+    }
+
+    /// How many connections there are.
+    pub fn connections(&self) -> usize {
+        lock(&self.connections).mailboxes.len()
+    }
+
+    /// Whether the server is going and takes nobody in.
+    pub fn is_draining(&self) -> bool {
+        lock(&self.connections).is_draining
+    }
+
+    /// Enters a room and looks at it.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] if the log cannot tell what the room holds.
+    pub async fn open_room(
+        &self,
+        name: &RoomName,
+        member: (SessionId, Name),
+        connection: (ConnectionId, &Arc<Mailbox>),
+    ) -> Result<(Arc<Room>, RoomView), LogError> {
+        let room = self.rooms.room(name);
+        room.load(self.log.as_ref()).await?;
+        let view = room.enter(member, connection);
+        Ok((room, view))
+    }
+
+    /// A connection that was in this room is gone; its member is away (PR-1).
+    pub fn leave_behind(&self, room: &Arc<Room>, session: &SessionId, id: ConnectionId) {
+        if let Some(until) = room.disconnect(self.clock.now(), session, id) {
+            lock(&self.away).push_back((until, Arc::downgrade(room)));
+        }
+    }
+
+    /// Lets members leave that were away too long, and lets go of rooms that nobody uses.
+    pub fn tidy(&self) {
+        let now = self.clock.now();
+        loop {
+            let mut away = lock(&self.away);
+            let Some((until, _)) = away.front() else { break };
+            if *until > now {
+                break;
+            }
+            let due = away.pop_front().and_then(|(_, room)| room.upgrade());
+            drop(away);
+            if let Some(room) = due {
+                room.handle_timeout(now);
+            }
+        }
+        self.rooms.sweep();
+    }
+
+    /// The sessions that are connected.
+    pub fn sessions(&self) -> Vec<SessionId> {
+        lock(&self.connections).sessions.keys().cloned().collect()
+    }
+
+    /// Takes nobody in any more, and gives each client its own slot in `window` (RC-3).
+    pub fn go_away(&self, window: Duration) {
+        let mut connections = lock(&self.connections);
+        connections.is_draining = true;
+        let count = u32::try_from(connections.mailboxes.len()).unwrap_or(u32::MAX).max(1);
+        for (index, mailbox) in (0_u32..).zip(connections.mailboxes.values()) {
+            mailbox.go_away(window / count * index);
+        }
+    }
+
+    /// Tells all connections that the server goes now.
+    pub fn shut_down(&self) {
+        for mailbox in lock(&self.connections).mailboxes.values() {
+            mailbox.shut_down();
+        }
+    }
+}
+
+/// Locks for a moment. What a panicking thread left behind is still whole: no update spans a panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

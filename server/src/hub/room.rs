@@ -1,0 +1,315 @@
+//! One room on this server: its newest messages encoded once, its members, and who reads it.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use axum::extract::ws::Utf8Bytes;
+use protocol::codec;
+use protocol::frame::{Author, Draft, Member, Message, ServerFrame};
+use protocol::id::{ConnectionId, Name, RoomName, SessionId};
+use protocol::position::{Epoch, Offset};
+use protocol::presence::{Changes, Presence};
+use protocol::server::{Pull, RoomView};
+use protocol::time::Timestamp;
+use tokio::sync::OnceCell;
+
+use super::lock;
+use super::mailbox::Mailbox;
+use crate::log::{Log, LogError};
+
+/// How many of the newest messages are kept encoded. A reader further behind reads the log.
+const TAIL_MESSAGES: usize = 256;
+
+/// How many bytes they may have in all.
+const TAIL_BYTES: usize = 512 * 1024;
+
+/// A room that somebody uses. Readers pull: a message costs each of them a mark, not a queue entry.
+#[derive(Debug)]
+pub struct Room {
+    name: RoomName,
+    loaded: OnceCell<()>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    epoch: Epoch,
+    head: Offset,
+    trimmed: Offset,
+    tail: VecDeque<Entry>,
+    tail_bytes: usize,
+    presence: Presence,
+    readers: HashMap<ConnectionId, Arc<Mailbox>>,
+    /// The changes that were asked for last: most readers ask for the same ones.
+    changes: Option<Changed>,
+}
+
+/// What changed between two versions, encoded.
+#[derive(Debug)]
+struct Changed {
+    since: u64,
+    version: u64,
+    entries: Arc<[Entry]>,
+}
+
+/// Something to write, in both dialects.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The offset of a message; zero for anything else.
+    pub offset: Offset,
+    /// The frame.
+    pub frame: Utf8Bytes,
+    /// The bare text for a tutorial page; none where it has no use for it.
+    pub text: Option<Utf8Bytes>,
+    /// Whose draft it is; they do not need to be told.
+    pub author: Option<SessionId>,
+}
+
+impl Entry {
+    /// A message of the log.
+    pub fn message(message: Message) -> Self {
+        let text = Some(message.body.as_str().into());
+        let offset = message.offset;
+        let frame = codec::encode(&ServerFrame::Message(message)).into();
+        Self { offset, frame, text, author: None }
+    }
+
+    fn draft(room: &RoomName, author: Author) -> Self {
+        let Author { session, name, body } = author;
+        let text = Some(body.as_str().into());
+        let draft = Draft { room: room.clone(), session: session.clone(), name, body };
+        let frame = codec::encode(&ServerFrame::Draft(draft)).into();
+        Self { offset: Offset::ZERO, frame, text, author: Some(session) }
+    }
+
+    fn presence(room: &RoomName, joined: Vec<Member>, left: Vec<SessionId>) -> Self {
+        let frame = ServerFrame::Presence { room: room.clone(), joined, left };
+        let frame = codec::encode(&frame).into();
+        Self { offset: Offset::ZERO, frame, text: None, author: None }
+    }
+
+    fn bytes(&self) -> usize {
+        self.frame.as_str().len() + self.text.as_ref().map_or(0, |text| text.as_str().len())
+    }
+}
+
+/// What a room has for a reader.
+#[derive(Clone, Debug)]
+pub enum Taken {
+    /// These; the reader then has everything up to here.
+    Entries {
+        /// In the order in which they are to be written.
+        messages: Vec<Entry>,
+        /// Drafts and members, once all messages are there.
+        changes: Arc<[Entry]>,
+        /// The last offset.
+        through: Offset,
+        /// The last version.
+        version: u64,
+    },
+    /// The messages are no longer in the tail: read the log.
+    InLog,
+    /// The room no longer knows what changed: look at it anew.
+    CutOff,
+}
+
+impl Room {
+    pub(super) fn new(name: RoomName) -> Self {
+        let state = State {
+            epoch: Epoch::new(""),
+            head: Offset::ZERO,
+            trimmed: Offset::ZERO,
+            tail: VecDeque::new(),
+            tail_bytes: 0,
+            presence: Presence::default(),
+            readers: HashMap::new(),
+            changes: None,
+        };
+        Self { name, loaded: OnceCell::new(), state: Mutex::new(state) }
+    }
+
+    /// The room's name.
+    pub const fn name(&self) -> &RoomName {
+        &self.name
+    }
+
+    /// Learns once what the log holds.
+    pub(super) async fn load(&self, log: &dyn Log) -> Result<(), LogError> {
+        self.loaded.get_or_try_init(|| self.refresh(log)).await.map(|()| ())
+    }
+
+    /// Learns anew what the log holds, after a reader found messages missing.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] if the log cannot tell.
+    pub async fn refresh(&self, log: &dyn Log) -> Result<(), LogError> {
+        let held = log.room(self.name.clone()).await?;
+        let mut state = lock(&self.state);
+        state.epoch = held.epoch;
+        state.trimmed = held.trimmed;
+        // A message may have been committed since the log was asked.
+        state.head = state.head.max(held.head);
+        Ok(())
+    }
+
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        (session, name): (SessionId, Name),
+        (id, mailbox): (ConnectionId, &Arc<Mailbox>),
+    ) -> RoomView {
+        let mut state = lock(&self.state);
+        let before = state.presence.version();
+        state.presence.enter(session, name, id);
+        state.readers.insert(id, Arc::clone(mailbox));
+        let view = RoomView {
+            epoch: state.epoch.clone(),
+            head: state.head,
+            trimmed: state.trimmed,
+            members: state.presence.members(),
+            drafts: state.presence.drafts(),
+            version: state.presence.version(),
+        };
+        self.wake_if_changed(&state, before);
+        view
+    }
+
+    /// A session is called something else.
+    pub fn rename(self: &Arc<Self>, session: &SessionId, name: Name, id: ConnectionId) {
+        self.change(|state| state.presence.enter(session.clone(), name, id));
+    }
+
+    /// A session leaves for good.
+    pub fn leave(self: &Arc<Self>, session: &SessionId, id: ConnectionId) {
+        self.change(|state| {
+            state.readers.remove(&id);
+            state.presence.leave(session);
+        });
+    }
+
+    /// A connection is gone. Returns when its session has to leave, unless it comes back.
+    pub(super) fn disconnect(
+        self: &Arc<Self>,
+        now: Timestamp,
+        session: &SessionId,
+        id: ConnectionId,
+    ) -> Option<Timestamp> {
+        self.change(|state| {
+            state.readers.remove(&id);
+            state.presence.disconnect(now, session, id);
+            state.presence.away_until(session)
+        })
+    }
+
+    pub(super) fn handle_timeout(self: &Arc<Self>, now: Timestamp) {
+        self.change(|state| state.presence.handle_timeout(now));
+    }
+
+    /// Somebody's input box changed.
+    pub fn draft(self: &Arc<Self>, session: &SessionId, body: String) {
+        self.change(|state| state.presence.draft(session, body));
+    }
+
+    /// Somebody's text is on its way into the log (PR-2).
+    pub fn published(self: &Arc<Self>, session: &SessionId) {
+        self.change(|state| state.presence.published(session));
+    }
+
+    /// It did not get there.
+    pub fn publish_failed(self: &Arc<Self>, session: &SessionId) {
+        self.change(|state| state.presence.publish_failed(session));
+    }
+
+    /// A message is durable: readers may see it once they are woken.
+    pub(super) fn committed(&self, message: &Message) {
+        let mut state = lock(&self.state);
+        state.presence.message_shown(&message.session);
+        if state.tail.back().is_some_and(|last| last.offset.next() != message.offset) {
+            state.tail.clear();
+            state.tail_bytes = 0;
+        }
+        let entry = Entry::message(message.clone());
+        state.head = state.head.max(entry.offset);
+        state.tail_bytes += entry.bytes();
+        state.tail.push_back(entry);
+        while state.tail.len() > TAIL_MESSAGES || state.tail_bytes > TAIL_BYTES {
+            let Some(oldest) = state.tail.pop_front() else { break };
+            state.tail_bytes -= oldest.bytes();
+        }
+    }
+
+    pub(super) fn wake(self: &Arc<Self>) {
+        self.wake_readers(&lock(&self.state));
+    }
+
+    /// The newest offset and version.
+    pub fn marks(&self) -> (Offset, u64) {
+        let state = lock(&self.state);
+        (state.head, state.presence.version())
+    }
+
+    /// What the room has for a reader.
+    pub fn take(&self, pull: Pull) -> Taken {
+        let mut state = lock(&self.state);
+        let messages = match state.tail.front() {
+            _ if pull.after >= state.head => Vec::new(),
+            Some(first) if first.offset <= pull.after.next() => {
+                let skip = pull.after.next().get() - first.offset.get();
+                let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+                state.tail.iter().skip(skip).take(pull.limit as usize).cloned().collect()
+            }
+            _ => return Taken::InLog,
+        };
+        let through = messages.last().map_or(pull.after, |last: &Entry| last.offset);
+        if through < state.head {
+            let changes = Arc::from([]);
+            return Taken::Entries { messages, changes, through, version: pull.since };
+        }
+        let version = state.presence.version();
+        match self.changes_since(&mut state, pull.since) {
+            Some(changes) => Taken::Entries { messages, changes, through, version },
+            None => Taken::CutOff,
+        }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        let state = lock(&self.state);
+        state.readers.is_empty() && state.presence.is_empty()
+    }
+
+    fn changes_since(&self, state: &mut State, since: u64) -> Option<Arc<[Entry]>> {
+        let version = state.presence.version();
+        let is_same = |known: &&Changed| known.since == since && known.version == version;
+        if let Some(known) = state.changes.as_ref().filter(is_same) {
+            return Some(Arc::clone(&known.entries));
+        }
+        let Changes { joined, left, drafts } = state.presence.changes_since(since)?;
+        let mut entries = Vec::new();
+        if !joined.is_empty() || !left.is_empty() {
+            entries.push(Entry::presence(&self.name, joined, left));
+        }
+        entries.extend(drafts.into_iter().map(|author| Entry::draft(&self.name, author)));
+        let entries: Arc<[Entry]> = entries.into();
+        state.changes = Some(Changed { since, version, entries: Arc::clone(&entries) });
+        Some(entries)
+    }
+
+    fn change<T>(self: &Arc<Self>, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = lock(&self.state);
+        let before = state.presence.version();
+        let result = change(&mut state);
+        self.wake_if_changed(&state, before);
+        result
+    }
+
+    fn wake_if_changed(self: &Arc<Self>, state: &State, before: u64) {
+        if state.presence.version() != before {
+            self.wake_readers(state);
+        }
+    }
+
+    fn wake_readers(self: &Arc<Self>, state: &State) {
+        for mailbox in state.readers.values() {
+            mailbox.moved(self);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Everbeat's server.
+//!
+//! - [`config`]: options and environment
+//! - [`run`]: from a bound listener to a drained exit
+//! - [`ws`]: connections; the decisions are in [`protocol::server`], here is only I/O
+//! - [`hub`]: rooms that readers pull from, and who is connected
+//! - [`mod@log`]: what is durable
+//! - [`page`]: the server-rendered page and static files
+
+#![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod config;
+pub mod hub;
+pub mod log;
+pub mod page;
+pub mod router;
+pub mod secret;
+pub mod serve;
+pub mod state;
+pub mod ws;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use leptos::config::LeptosOptions;
+use tokio::net::TcpListener;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::{Clock, unix_ms};
+use crate::config::Config;
+use crate::hub::{Hub, Rooms};
+use crate::log::sqlite::{OpenError, SqliteConfig, SqliteLog};
+use crate::state::AppState;
+
+/// How often members that are away are looked at. PR-1 gives them 30 s; a second more harms nobody.
+const TIDY_EVERY: Duration = Duration::from_secs(1);
+
+/// How often connected sessions are noted in the log, and old ones forgotten (RS-9).
+const EXPIRE_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// How long connections and requests may take to end once they were told to.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Opens the log in the data directory, with the rooms as its observer.
+///
+/// # Errors
+/// An [`OpenError`] that says which file is meant and what to do.
+pub fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
+    let rooms = Arc::new(Rooms::default());
+    let sqlite = SqliteConfig { history_per_room: config.history, ..SqliteConfig::default() };
+    let log = SqliteLog::open(&config.data.join("everbeat.db"), sqlite, rooms.clone())?;
+    Ok(Arc::new(Hub::new(rooms, Arc::new(log), Clock::start())))
+}
+
+/// Serves on `listener` until `shutdown`, then drains: takes nobody in, gives each client a slot to
+/// come back in, closes what is left with 1012, commits, and returns.
+pub async fn run(
+    config: Config,
+    leptos: LeptosOptions,
+    listener: TcpListener,
+    hub: Arc<Hub>,
+    shutdown: impl Future<Output = ()>,
+) {
+    let tracker = TaskTracker::new();
+    let stop = CancellationToken::new();
+    let config = Arc::new(config);
+    let state = AppState {
+        hub: Arc::clone(&hub),
+        config: Arc::clone(&config),
+        tracker: tracker.clone(),
+        leptos,
+    };
+    let router = router::build(state);
+    let serving =
+        tokio::spawn(serve::serve(listener, router, config.header_timeout, stop.clone()));
+    let keeping = tokio::spawn(keep_house(Arc::clone(&hub), config.session_ttl));
+
+    shutdown.await;
+    let connections = hub.connections();
+    tracing::info!(connections, window = ?config.drain, "draining");
+    hub.go_away(config.drain);
+    tracker.close();
+    if timeout(config.drain, tracker.wait()).await.is_err() {
+        hub.shut_down();
+        if timeout(FAREWELL, tracker.wait()).await.is_err() {
+            tracing::warn!(connections = hub.connections(), "left without a farewell");
+        }
+    }
+    stop.cancel();
+    if timeout(FAREWELL, serving).await.is_err() {
+        tracing::warn!("HTTP requests were still under way");
+    }
+    keeping.abort();
+    match hub.log().close().await {
+        Ok(()) => tracing::info!("stopped"),
+        Err(error) => tracing::error!(%error, "the log did not close cleanly"),
+    }
+}
+
+async fn keep_house(hub: Arc<Hub>, session_ttl: Duration) {
+    let mut tidy = interval(TIDY_EVERY);
+    let mut expire = interval(EXPIRE_EVERY);
+    tidy.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            _ = tidy.tick() => hub.tidy(),
+            _ = expire.tick() => forget_old_sessions(&hub, session_ttl).await,
+        }
+    }
+}
+
+async fn forget_old_sessions(hub: &Hub, session_ttl: Duration) {
+    let now = unix_ms();
+    let ttl = u64::try_from(session_ttl.as_millis()).unwrap_or(u64::MAX);
+    let forgotten = match hub.log().touch(hub.sessions(), now).await {
+        Ok(()) => hub.log().expire(now.saturating_sub(ttl)).await,
+        Err(error) => Err(error),
+    };
+    match forgotten {
+        Ok(0) => {}
+        Ok(sessions) => tracing::info!(sessions, "forgot old sessions"),
+        Err(error) => tracing::warn!(%error, "could not forget old sessions; trying again later"),
+    }
+}

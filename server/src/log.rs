@@ -1,0 +1,156 @@
+//! The log: what is durable. Sessions, their last `seq`, rooms and their messages.
+//!
+//! A trait, so that a log on other machines can stand behind it one day: offsets and epochs are the
+//! log's own, an append is idempotent by (session, seq), and the head of a room may move by itself
+//! (the [`Observer`] is told of every message, whoever appended it).
+
+pub mod memory;
+mod numbering;
+pub mod sqlite;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use protocol::frame::{ErrorCode, Message, Refused};
+use protocol::id::{Name, RoomName, Seq, SessionId};
+use protocol::position::{Epoch, Offset};
+use thiserror::Error;
+
+/// The SHA-256 hash of a session's key; the key itself is never stored (RS-2).
+pub type KeyHash = [u8; 32];
+
+/// What the log answers, some time later.
+pub type Answer<T> = BoxFuture<'static, Result<T, LogError>>;
+
+/// Why the log did not do it.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum LogError {
+    /// The number was used for another message (EO-6).
+    #[error("seq used for another message")]
+    Conflict,
+    /// The number does not follow the session's last one (EO-1).
+    #[error("seq does not follow {last_seq}")]
+    OutOfOrder {
+        /// The session's last settled number.
+        last_seq: u64,
+    },
+    /// The number was used up by a refusal for good (EO-7).
+    #[error("seq was refused for good")]
+    Refused(ErrorCode),
+    /// No such session (any more).
+    #[error("no such session")]
+    UnknownSession,
+    /// Nothing can be stored or read now: full disk, read-only file, closed log.
+    #[error("the log is unavailable: {0}")]
+    Unavailable(Arc<str>),
+}
+
+/// A wish to resume a session, and the fresh one to open where that cannot be.
+#[derive(Clone, Debug)]
+pub struct OpenSession {
+    /// The session to resume and the hash of the key shown.
+    pub resume: Option<(SessionId, KeyHash)>,
+    /// The session to open otherwise. An id that was used before is refused with
+    /// [`LogError::Unavailable`].
+    pub fresh: (SessionId, KeyHash),
+    /// Unix time in milliseconds.
+    pub at_ms: u64,
+}
+
+/// The session that was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenedSession {
+    /// Whether it is the one asked for (RS-2).
+    pub resumed: bool,
+    /// Its last settled number; 0 for none (RS-3).
+    pub last_seq: u64,
+    /// The newest of its numbers that were refused for good, in order, at most [`REFUSED_MAX`].
+    pub refused: Vec<Refused>,
+}
+
+/// How many refusals a resumed session is told of.
+pub const REFUSED_MAX: usize = 1000;
+
+/// A message to append.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Append {
+    /// Whose session.
+    pub session: SessionId,
+    /// Its number in that session.
+    pub seq: Seq,
+    /// Which room.
+    pub room: RoomName,
+    /// How the author is called now.
+    pub name: Name,
+    /// The text.
+    pub body: String,
+    /// Unix time in milliseconds.
+    pub at_ms: u64,
+}
+
+/// What a room's log holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomLog {
+    /// Its identity.
+    pub epoch: Epoch,
+    /// The offset of the newest message; 0 for none.
+    pub head: Offset,
+    /// Everything up to this offset is no longer there; 0 if nothing was trimmed.
+    pub trimmed: Offset,
+}
+
+/// A page of older messages, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The messages, oldest first.
+    pub messages: Vec<Message>,
+    /// Whether the log holds still older ones.
+    pub more: bool,
+}
+
+/// Told of what became durable, in each room in the order of its offsets, and before the append is
+/// answered. A read may show a message a moment before this.
+pub trait Observer: Send + Sync + 'static {
+    /// These messages are durable. Called from the log's own thread: must not block.
+    fn committed(&self, messages: &[Message]);
+}
+
+/// Where messages are durable. Every call is answered after what it did is on stable storage.
+///
+/// Calls of one caller take effect in the order in which they were made, not in that in which their
+/// answers are awaited. A number whose append or refusal was answered with
+/// [`LogError::Unavailable`] is not used; those after it that were called already may get
+/// [`LogError::OutOfOrder`] then.
+///
+/// Reads show at least what was answered before they were called.
+pub trait Log: Send + Sync + 'static {
+    /// Resumes or opens a session. A wrong key or an unknown session gets the fresh one (RS-2).
+    fn open_session(&self, open: OpenSession) -> Answer<OpenedSession>;
+
+    /// Appends a message: message, `last_seq` and head in one transaction (EO-2). A repeated number
+    /// with the same room and body is answered with its first offset (EO-1).
+    fn append(&self, append: Append) -> Answer<Offset>;
+
+    /// Uses a number up for good (EO-7). Repeating it is harmless.
+    fn refuse(&self, session: SessionId, seq: Seq, code: ErrorCode) -> Answer<()>;
+
+    /// What a room's log holds; an unknown room is an empty one.
+    fn room(&self, room: RoomName) -> Answer<RoomLog>;
+
+    /// The messages after an offset, oldest first, at most `limit`.
+    fn read(&self, room: RoomName, after: Offset, limit: u32) -> Answer<Vec<Message>>;
+
+    /// The newest messages before an offset, at most `limit`.
+    fn read_before(&self, room: RoomName, before: Offset, limit: u32) -> Answer<Page>;
+
+    /// These sessions are connected now (RS-9).
+    fn touch(&self, sessions: Vec<SessionId>, at_ms: u64) -> Answer<()>;
+
+    /// Forgets sessions whose last connection was before this time; returns how many (RS-9).
+    fn expire(&self, before_ms: u64) -> Answer<usize>;
+
+    /// Finishes what was begun and stops. Later calls are answered with [`LogError::Unavailable`].
+    fn close(&self) -> Answer<()>;
+}

@@ -1,0 +1,306 @@
+//! A log in memory: nothing outlives it. For tests, with a switch that makes it fail.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use protocol::frame::{ErrorCode, Message, Refused};
+use protocol::id::{RoomName, Seq, SessionId};
+use protocol::position::{Epoch, Offset};
+
+use super::numbering::{Standing, Use, repeated_append, repeated_refusal, standing, trim_to};
+use super::{
+    Answer, Append, KeyHash, Log, LogError, Observer, OpenSession, OpenedSession, Page,
+    REFUSED_MAX, RoomLog,
+};
+
+/// A log in memory, with the rules of every log.
+///
+/// Each call has taken effect when it returns its answer. The observer is called in the midst of
+/// an append and must not call the log.
+pub struct MemoryLog {
+    state: Mutex<State>,
+    observer: Arc<dyn Observer>,
+    epoch: Epoch,
+    history_per_room: u64,
+}
+
+impl MemoryLog {
+    /// An empty log, with an epoch of its own.
+    pub fn new(history_per_room: u64, observer: Arc<dyn Observer>) -> Self {
+        // The hasher's random keys differ from one to the next: enough to tell logs apart.
+        let epoch = Epoch::new(&format!("memory-{:016x}", RandomState::new().hash_one(())));
+        Self {
+            state: Mutex::default(),
+            observer,
+            epoch,
+            history_per_room,
+        }
+    }
+
+    /// From now on every write is answered with [`LogError::Unavailable`] for this reason; `None`
+    /// ends that.
+    pub fn fail_with(&self, reason: Option<&str>) {
+        self.lock().failing = reason.map(Arc::from);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut State) -> Result<T, LogError>,
+    ) -> Answer<T> {
+        let mut state = self.lock();
+        let failure = state.closed.as_ref().or(state.failing.as_ref());
+        let result = match failure {
+            Some(reason) => Err(LogError::Unavailable(Arc::clone(reason))),
+            None => work(&mut state),
+        };
+        Box::pin(std::future::ready(result))
+    }
+
+    fn read_room<T: Send + 'static>(
+        &self,
+        room: &RoomName,
+        work: impl FnOnce(&Room) -> T,
+    ) -> Answer<T> {
+        let state = self.lock();
+        let result = match &state.closed {
+            Some(reason) => Err(LogError::Unavailable(Arc::clone(reason))),
+            None => Ok(match state.rooms.get(room) {
+                Some(room) => work(room),
+                None => work(&Room::default()),
+            }),
+        };
+        Box::pin(std::future::ready(result))
+    }
+}
+
+impl Log for MemoryLog {
+    fn open_session(&self, open: OpenSession) -> Answer<OpenedSession> {
+        self.write(|state| state.open_session(open))
+    }
+
+    fn append(&self, append: Append) -> Answer<Offset> {
+        self.write(|state| state.append(append, self.history_per_room, &*self.observer))
+    }
+
+    fn refuse(&self, session: SessionId, seq: Seq, code: ErrorCode) -> Answer<()> {
+        self.write(|state| state.refuse(&session, seq, code))
+    }
+
+    fn room(&self, room: RoomName) -> Answer<RoomLog> {
+        let epoch = self.epoch.clone();
+        self.read_room(&room, |room| RoomLog {
+            epoch,
+            head: room.head(),
+            trimmed: room.trimmed,
+        })
+    }
+
+    fn read(&self, room: RoomName, after: Offset, limit: u32) -> Answer<Vec<Message>> {
+        self.read_room(&room, |room| {
+            let later = room.messages.iter().skip_while(|m| m.offset <= after);
+            later.take(limit as usize).cloned().collect()
+        })
+    }
+
+    fn read_before(&self, room: RoomName, before: Offset, limit: u32) -> Answer<Page> {
+        self.read_room(&room, |room| {
+            let earlier = room.messages.partition_point(|m| m.offset < before);
+            let skipped = earlier.saturating_sub(limit as usize);
+            Page {
+                messages: room.messages.range(skipped..earlier).cloned().collect(),
+                more: skipped > 0,
+            }
+        })
+    }
+
+    fn touch(&self, sessions: Vec<SessionId>, at_ms: u64) -> Answer<()> {
+        self.write(|state| {
+            for id in &sessions {
+                if let Some(session) = state.sessions.get_mut(id) {
+                    session.touched_ms = session.touched_ms.max(at_ms);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn expire(&self, before_ms: u64) -> Answer<usize> {
+        self.write(|state| {
+            let known = state.sessions.len();
+            state.sessions.retain(|_, s| s.touched_ms >= before_ms);
+            Ok(known - state.sessions.len())
+        })
+    }
+
+    fn close(&self) -> Answer<()> {
+        let first = self.lock().closed.replace("the log is closed".into());
+        Box::pin(std::future::ready(match first {
+            Some(reason) => Err(LogError::Unavailable(reason)),
+            None => Ok(()),
+        }))
+    }
+}
+
+#[derive(Default)]
+struct State {
+    sessions: HashMap<SessionId, Session>,
+    rooms: BTreeMap<RoomName, Room>,
+    failing: Option<Arc<str>>,
+    closed: Option<Arc<str>>,
+}
+
+struct Session {
+    key_hash: KeyHash,
+    touched_ms: u64,
+    /// What each number was used for: that of `seq` at index `seq - 1`.
+    settled: Vec<Settled>,
+}
+
+enum Settled {
+    Message {
+        room: RoomName,
+        offset: Offset,
+        body: String,
+    },
+    Refusal(ErrorCode),
+}
+
+#[derive(Default)]
+struct Room {
+    /// The messages after `trimmed`, without a hole.
+    messages: VecDeque<Message>,
+    trimmed: Offset,
+}
+
+impl Session {
+    fn last_seq(&self) -> u64 {
+        self.settled.len() as u64
+    }
+
+    fn settled(&self, seq: Seq) -> Option<&Settled> {
+        let index = usize::try_from(seq.get() - 1).ok()?;
+        self.settled.get(index)
+    }
+
+    /// The newest refusals, in order.
+    fn refused(&self) -> Vec<Refused> {
+        let numbered = (1..).zip(&self.settled);
+        let refused = numbered.filter_map(|(number, settled)| match settled {
+            Settled::Refusal(code) => Some(Refused {
+                seq: Seq::new(number).ok()?,
+                code: *code,
+            }),
+            Settled::Message { .. } => None,
+        });
+        let mut refused: Vec<Refused> = refused.collect();
+        refused.split_off(refused.len().saturating_sub(REFUSED_MAX))
+    }
+}
+
+impl Settled {
+    /// What the number was used for, seen from the append that repeats it, if it is one.
+    fn seen_from(&self, append: Option<&Append>) -> Use {
+        match self {
+            Self::Message { room, offset, body } => Use::Message {
+                offset: *offset,
+                same: append.is_some_and(|a| *room == a.room && *body == a.body),
+            },
+            Self::Refusal(code) => Use::Refusal(*code),
+        }
+    }
+}
+
+impl Room {
+    fn head(&self) -> Offset {
+        self.messages.back().map_or(self.trimmed, |m| m.offset)
+    }
+}
+
+impl State {
+    fn open_session(&mut self, open: OpenSession) -> Result<OpenedSession, LogError> {
+        if let Some((id, key_hash)) = &open.resume
+            && let Some(session) = self.sessions.get_mut(id)
+            && session.key_hash == *key_hash
+        {
+            session.touched_ms = session.touched_ms.max(open.at_ms);
+            return Ok(OpenedSession {
+                resumed: true,
+                last_seq: session.last_seq(),
+                refused: session.refused(),
+            });
+        }
+        let (id, key_hash) = open.fresh;
+        if self.is_taken(&id) {
+            return Err(LogError::Unavailable("the session id is taken".into()));
+        }
+        let session = Session {
+            key_hash,
+            touched_ms: open.at_ms,
+            settled: Vec::new(),
+        };
+        self.sessions.insert(id, session);
+        Ok(OpenedSession {
+            resumed: false,
+            last_seq: 0,
+            refused: Vec::new(),
+        })
+    }
+
+    /// Whether the id belongs to a session, or to the messages of a forgotten one.
+    fn is_taken(&self, id: &SessionId) -> bool {
+        let mut messages = self.rooms.values().flat_map(|room| &room.messages);
+        self.sessions.contains_key(id) || messages.any(|m| m.session == *id)
+    }
+
+    fn append(
+        &mut self,
+        append: Append,
+        history_per_room: u64,
+        observer: &dyn Observer,
+    ) -> Result<Offset, LogError> {
+        let session = self.sessions.get_mut(&append.session);
+        let session = match standing(session.as_ref().map(|s| s.last_seq()), append.seq)? {
+            Standing::Next => session.ok_or(LogError::UnknownSession)?,
+            Standing::Settled => {
+                let settled = session.and_then(|s| s.settled(append.seq));
+                return repeated_append(settled.map(|s| s.seen_from(Some(&append))));
+            }
+        };
+        let room = self.rooms.entry(append.room.clone()).or_default();
+        let offset = room.head().next();
+        session.settled.push(Settled::Message {
+            room: append.room.clone(),
+            offset,
+            body: append.body.clone(),
+        });
+        let message = append.at(offset);
+        room.messages.push_back(message.clone());
+        if let Some(trimmed) = trim_to(offset, room.trimmed, history_per_room) {
+            let gone = room.messages.partition_point(|m| m.offset <= trimmed);
+            room.messages.drain(..gone);
+            room.trimmed = trimmed;
+        }
+        observer.committed(&[message]);
+        Ok(offset)
+    }
+
+    fn refuse(&mut self, id: &SessionId, seq: Seq, code: ErrorCode) -> Result<(), LogError> {
+        let session = self.sessions.get_mut(id);
+        match standing(session.as_ref().map(|s| s.last_seq()), seq)? {
+            Standing::Next => {
+                let session = session.ok_or(LogError::UnknownSession)?;
+                session.settled.push(Settled::Refusal(code));
+                Ok(())
+            }
+            Standing::Settled => {
+                let settled = session.and_then(|s| s.settled(seq));
+                repeated_refusal(settled.map(|s| s.seen_from(None)))
+            }
+        }
+    }
+}

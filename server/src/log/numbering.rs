@@ -1,0 +1,155 @@
+//! The decisions that every log makes alike: what becomes of a number, and how much to trim.
+
+use protocol::frame::{ErrorCode, Message};
+use protocol::id::Seq;
+use protocol::position::Offset;
+
+use super::{Append, LogError};
+
+/// Where a number stands among those of its session (EO-1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// The next one: it is to be settled now.
+    Next,
+    /// Settled before: what it was used for decides.
+    Settled,
+}
+
+/// What a settled number was used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// A message.
+    Message {
+        /// Its first offset.
+        offset: Offset,
+        /// Whether it is the very message that is repeated now: same room, same body.
+        same: bool,
+    },
+    /// A refusal for good.
+    Refusal(ErrorCode),
+}
+
+/// Tells where a number stands. No `last_seq` stands for a session that is not known.
+pub(super) fn standing(last_seq: Option<u64>, seq: Seq) -> Result<Standing, LogError> {
+    let last_seq = last_seq.ok_or(LogError::UnknownSession)?;
+    if seq.get() <= last_seq {
+        Ok(Standing::Settled)
+    } else if seq == Seq::after(last_seq) {
+        Ok(Standing::Next)
+    } else {
+        Err(LogError::OutOfOrder { last_seq })
+    }
+}
+
+/// Answers an append whose number is settled (EO-1, EO-6, EO-7).
+///
+/// A settled number that was used for nothing exists in a damaged log only. It is a conflict then:
+/// the client gives its message a new number, and nothing is acked that is not there.
+pub(super) fn repeated_append(used: Option<Use>) -> Result<Offset, LogError> {
+    match used {
+        Some(Use::Message { offset, same: true }) => Ok(offset),
+        Some(Use::Refusal(code)) => Err(LogError::Refused(code)),
+        Some(Use::Message { same: false, .. }) | None => Err(LogError::Conflict),
+    }
+}
+
+/// Answers a refusal whose number is settled (EO-7): once refused, refused again is harmless.
+pub(super) fn repeated_refusal(used: Option<Use>) -> Result<(), LogError> {
+    match used {
+        Some(Use::Refusal(_)) => Ok(()),
+        Some(Use::Message { .. }) | None => Err(LogError::Conflict),
+    }
+}
+
+impl Append {
+    /// The message that it becomes at this offset.
+    pub(super) fn at(self, offset: Offset) -> Message {
+        Message {
+            room: self.room,
+            offset,
+            session: self.session,
+            seq: self.seq,
+            name: self.name,
+            at_ms: self.at_ms,
+            body: self.body,
+        }
+    }
+}
+
+/// The most messages that are trimmed from one room at a time. One transaction carries them all:
+/// this bounds how long it holds the others up, also where the limit was lowered by a million.
+const TRIM_MAX: u64 = 4096;
+
+/// Up to which offset a room is to be trimmed; `None` while it holds little more than it may.
+///
+/// The slack makes trimming a rare piece of work rather than a part of every append.
+pub(super) fn trim_to(head: Offset, trimmed: Offset, history_per_room: u64) -> Option<Offset> {
+    let slack = (history_per_room / 16).clamp(64, 1024);
+    let held = head.get() - trimmed.get();
+    let surplus = held.checked_sub(history_per_room)?;
+    (surplus > slack).then(|| head.back(held - surplus.min(TRIM_MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offset(number: u64) -> Offset {
+        Offset::new(number).unwrap()
+    }
+
+    /// EO-1: the next number, the lower ones, the higher ones.
+    #[test]
+    fn a_number_is_next_settled_or_out_of_order() {
+        let seq = |number| Seq::new(number).unwrap();
+        assert_eq!(standing(None, seq(1)), Err(LogError::UnknownSession));
+        assert_eq!(standing(Some(0), seq(1)), Ok(Standing::Next));
+        assert_eq!(standing(Some(7), seq(8)), Ok(Standing::Next));
+        assert_eq!(standing(Some(7), seq(7)), Ok(Standing::Settled));
+        assert_eq!(standing(Some(7), seq(1)), Ok(Standing::Settled));
+        let gap = Err(LogError::OutOfOrder { last_seq: 7 });
+        assert_eq!(standing(Some(7), seq(9)), gap);
+    }
+
+    /// EO-6: nothing is acked that is not the same message.
+    #[test]
+    fn only_the_same_message_is_acked_again() {
+        let message = |same| {
+            Some(Use::Message {
+                offset: offset(3),
+                same,
+            })
+        };
+        let refusal = Some(Use::Refusal(ErrorCode::BodyTooLarge));
+        assert_eq!(repeated_append(message(true)), Ok(offset(3)));
+        assert_eq!(repeated_append(message(false)), Err(LogError::Conflict));
+        assert_eq!(repeated_append(None), Err(LogError::Conflict));
+        let refused = Err(LogError::Refused(ErrorCode::BodyTooLarge));
+        assert_eq!(repeated_append(refusal), refused);
+
+        assert_eq!(repeated_refusal(refusal), Ok(()));
+        assert_eq!(repeated_refusal(message(true)), Err(LogError::Conflict));
+        assert_eq!(repeated_refusal(None), Err(LogError::Conflict));
+    }
+
+    #[test]
+    fn trimming_is_rare_and_bounded() {
+        let check = |head, trimmed, history, expected: Option<u64>| {
+            let trim = trim_to(offset(head), offset(trimmed), history);
+            assert_eq!(
+                trim.map(Offset::get),
+                expected,
+                "{head} {trimmed} {history}"
+            );
+        };
+        check(0, 0, 100, None);
+        check(164, 0, 100, None);
+        check(165, 0, 100, Some(65));
+        check(265, 165, 100, None);
+        check(101_024, 0, 100_000, None);
+        check(101_025, 0, 100_000, Some(1025));
+        check(1_000_000, 0, 100, Some(4096));
+        check(65, 0, 0, Some(65));
+        check(u64::from(u32::MAX), 0, u64::MAX, None);
+    }
+}

@@ -1,0 +1,358 @@
+//! The log in an SQLite database: one file, one writer thread, readers of their own.
+//!
+//! Writes are committed in groups: the writer takes what is queued, up to a limit, into one
+//! transaction, and answers all of it after the commit. So one sync of the disk serves many, and
+//! the slower the disk, the larger the groups.
+
+mod batch;
+mod open;
+mod queue;
+mod readers;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use std::{fmt, io};
+
+use protocol::frame::{ErrorCode, Message};
+use protocol::id::{RoomName, Seq, SessionId};
+use protocol::position::{Epoch, Offset};
+use thiserror::Error;
+
+use self::queue::Queue;
+use self::readers::Readers;
+use self::writer::Writer;
+use super::{Answer, Append, Log, LogError, Observer, OpenSession, OpenedSession, Page, RoomLog};
+
+/// What an SQLite log takes and keeps.
+#[derive(Clone, Debug)]
+pub struct SqliteConfig {
+    /// How many messages a room keeps at least; a few more, as trimming is done in larger pieces.
+    /// A message costs about twice its text plus 200 bytes of disk.
+    pub history_per_room: u64,
+    /// The most operations in one commit. 1: every message pays for a sync of its own.
+    pub batch_max: usize,
+    /// The most operations that wait for the writer, and the most that wait for a reader.
+    /// Overflow: [`LogError::Unavailable`].
+    pub queue_max: usize,
+    /// How many reads run at once, each on a connection of its own.
+    pub readers: usize,
+    /// The most bytes that the database file may grow to, without its write-ahead log; `None`
+    /// leaves it to the disk. Overflow: [`LogError::Unavailable`].
+    pub bytes_max: Option<u64>,
+    /// How long to wait for another program, a backup say, that holds a lock on the database.
+    /// All writes wait meanwhile; then they are answered with [`LogError::Unavailable`].
+    pub busy_timeout: Duration,
+}
+
+impl Default for SqliteConfig {
+    fn default() -> Self {
+        Self {
+            history_per_room: 100_000,
+            // By then the sync is shared by so many that it hardly counts.
+            batch_max: 512,
+            // A fraction of a second of work for the writer.
+            queue_max: 8192,
+            // Most reads are served from memory by the rooms.
+            readers: 2,
+            bytes_max: None,
+            busy_timeout: Duration::from_secs(2),
+        }
+    }
+}
+
+/// Why a database could not be opened. Nothing was changed in a file that was found.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// No file can be made there.
+    #[error(
+        "cannot write in the directory {}: {source}; create it, or make it writable for this \
+         server, or choose another place for the database {}",
+        directory.display(), path.display()
+    )]
+    Directory {
+        /// The database.
+        path: PathBuf,
+        /// Where it would be.
+        directory: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is there but cannot be read.
+    #[error("cannot read the database {}: {source}; choose a readable file or a new name", path.display())]
+    Unreadable {
+        /// The database.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file can be read but not written.
+    #[error("the database {} is read-only; make it writable for this server", path.display())]
+    ReadOnly {
+        /// The database.
+        path: PathBuf,
+    },
+    /// Another server has it open.
+    #[error(
+        "the database {} is in use by another server, which holds a lock on {}; stop that one or \
+         choose another file",
+        path.display(), lock.display()
+    )]
+    InUse {
+        /// The database.
+        path: PathBuf,
+        /// The file that is locked.
+        lock: PathBuf,
+    },
+    /// The system cannot lock files there.
+    #[error(
+        "cannot lock {}: {source}; put the database on a local disk",
+        lock.display()
+    )]
+    Unlockable {
+        /// The file that was to be locked.
+        lock: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Some other program keeps it locked.
+    #[error(
+        "the database {} is locked by another program; end that one (a shell or a backup, say) \
+         and start again",
+        path.display()
+    )]
+    Locked {
+        /// The database.
+        path: PathBuf,
+    },
+    /// The file is something else.
+    #[error("{} is not an SQLite database; choose another file or a new name", path.display())]
+    NotADatabase {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The database of another application.
+    #[error(
+        "{} is a database of another application (application id {found:#x}, not {expected:#x}); \
+         choose another file or a new name",
+        path.display(), expected = open::APPLICATION_ID
+    )]
+    OtherApplication {
+        /// The database.
+        path: PathBuf,
+        /// The application that it says it belongs to; 0 for none.
+        found: i32,
+    },
+    /// The database of an older or newer Everbeat.
+    #[error(
+        "the database {} has format {found}, and this server reads format {expected} only; start \
+         the server that wrote it or choose a new name",
+        path.display(), expected = open::FORMAT
+    )]
+    OtherVersion {
+        /// The database.
+        path: PathBuf,
+        /// Its format.
+        found: i32,
+    },
+    /// SQLite cannot keep a write-ahead log there.
+    #[error(
+        "the database {} cannot have a write-ahead log (its journal mode stays {found}); put it on \
+         a local disk",
+        path.display()
+    )]
+    NoWriteAheadLog {
+        /// The database.
+        path: PathBuf,
+        /// The journal mode that it has.
+        found: String,
+    },
+    /// Anything else that SQLite says.
+    #[error("cannot open the database {}: {source}", path.display())]
+    Sqlite {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// No random bytes for the epoch of a new database.
+    #[error("the system gives no random numbers for the new database: {0}")]
+    Random(getrandom::Error),
+    /// No thread for the writer.
+    #[error("cannot start the log's thread: {0}")]
+    Thread(#[source] io::Error),
+}
+
+/// A log in an SQLite database.
+///
+/// [`Log::close`] ends it in order. Dropping it does too, but waits on the spot until the writer
+/// has committed what was queued.
+pub struct SqliteLog {
+    queue: Arc<Queue>,
+    /// The writer's thread; `None` once somebody waits for its end.
+    writer: Mutex<Option<JoinHandle<()>>>,
+    readers: Arc<Readers>,
+    epoch: Epoch,
+}
+
+impl fmt::Debug for SqliteLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteLog").finish_non_exhaustive()
+    }
+}
+
+impl SqliteLog {
+    /// Opens the database in this file, or makes a new one there, and starts the writer.
+    ///
+    /// A file with `.lock` added to the name keeps a second server away. It stays when this one
+    /// has gone; only the lock on it counts.
+    ///
+    /// # Errors
+    /// [`OpenError`], each with the file, what was found there and what to do.
+    pub fn open(
+        path: &Path,
+        config: SqliteConfig,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, OpenError> {
+        let database = open::open(path, &config)?;
+        let readers = Readers::open(&database, &config)?;
+        let epoch = database.epoch.clone();
+        let (queue, operations) = Queue::new(config.queue_max);
+        let writer = Writer::new(database, operations, &config, observer);
+        let thread = thread::Builder::new().name("log-writer".to_owned());
+        let writer = thread
+            .spawn(move || writer.run())
+            .map_err(OpenError::Thread)?;
+        Ok(Self {
+            queue: Arc::new(queue),
+            writer: Mutex::new(Some(writer)),
+            readers: Arc::new(readers),
+            epoch,
+        })
+    }
+
+    /// Runs a read on a reader.
+    fn read_with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Answer<T> {
+        if self.queue.is_closed() {
+            return ready(Err(closed()));
+        }
+        Readers::read(&self.readers, work)
+    }
+
+    /// Ends the writer when it has done what is queued; `None` where that was asked for before.
+    fn end_writer(&self) -> Option<JoinHandle<()>> {
+        self.queue.close();
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.take()
+    }
+}
+
+impl Log for SqliteLog {
+    fn open_session(&self, open: OpenSession) -> Answer<OpenedSession> {
+        self.queue.push(|batch| batch.open_session(open))
+    }
+
+    fn append(&self, append: Append) -> Answer<Offset> {
+        self.queue.push(|batch| batch.append(append))
+    }
+
+    fn refuse(&self, session: SessionId, seq: Seq, code: ErrorCode) -> Answer<()> {
+        self.queue
+            .push(move |batch| batch.refuse(&session, seq, code))
+    }
+
+    fn room(&self, room: RoomName) -> Answer<RoomLog> {
+        let epoch = self.epoch.clone();
+        self.read_with(move |connection| readers::room(connection, &room, epoch))
+    }
+
+    fn read(&self, room: RoomName, after: Offset, limit: u32) -> Answer<Vec<Message>> {
+        self.read_with(move |connection| readers::after(connection, &room, after, limit))
+    }
+
+    fn read_before(&self, room: RoomName, before: Offset, limit: u32) -> Answer<Page> {
+        self.read_with(move |connection| readers::before(connection, &room, before, limit))
+    }
+
+    fn touch(&self, sessions: Vec<SessionId>, at_ms: u64) -> Answer<()> {
+        self.queue.push(move |batch| batch.touch(&sessions, at_ms))
+    }
+
+    fn expire(&self, before_ms: u64) -> Answer<usize> {
+        // The first piece has its place in the order; the others let further work in between.
+        let first = self
+            .queue
+            .push(move |batch| batch.expire(before_ms, EXPIRED_MAX));
+        let queue = Arc::clone(&self.queue);
+        Box::pin(async move {
+            let mut piece = first.await?;
+            let mut expired = piece;
+            while piece == EXPIRED_MAX {
+                let next = queue.push(move |batch| batch.expire(before_ms, EXPIRED_MAX));
+                piece = next.await?;
+                expired += piece;
+            }
+            Ok(expired)
+        })
+    }
+
+    fn close(&self) -> Answer<()> {
+        let Some(writer) = self.end_writer() else {
+            return ready(Err(closed()));
+        };
+        let readers = Arc::clone(&self.readers);
+        Box::pin(async move {
+            readers.close().await;
+            let join = tokio::task::spawn_blocking(move || writer.join());
+            match join.await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(_)) | Err(_) => Err(LogError::Unavailable("the log's thread died".into())),
+            }
+        })
+    }
+}
+
+impl Drop for SqliteLog {
+    fn drop(&mut self) {
+        let Some(writer) = self.end_writer() else {
+            return;
+        };
+        // An observer that owns the log is dropped by the writer: a thread cannot wait for itself.
+        if writer.thread().id() != thread::current().id() {
+            // A panic has been reported by the thread itself, and there is nobody to tell here.
+            drop(writer.join());
+        }
+    }
+}
+
+/// The most sessions that one operation forgets: it must not hold up the others for long.
+const EXPIRED_MAX: usize = 512;
+
+fn ready<T: Send + 'static>(result: Result<T, LogError>) -> Answer<T> {
+    Box::pin(std::future::ready(result))
+}
+
+fn closed() -> LogError {
+    LogError::Unavailable("the log is closed".into())
+}
+
+fn overloaded() -> LogError {
+    LogError::Unavailable("too many operations are waiting".into())
+}
+
+fn unavailable(error: &rusqlite::Error) -> LogError {
+    LogError::Unavailable(error.to_string().into())
+}
+
+/// A number as SQLite stores it. Those of the protocol fit; a time beyond is the end of time.
+fn integer(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

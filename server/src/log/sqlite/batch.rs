@@ -1,0 +1,458 @@
+//! One transaction, and what is done in it.
+
+use std::collections::HashMap;
+
+use protocol::codec;
+use protocol::frame::{self, Message, Refused};
+use protocol::id::{RoomName, Seq, SessionId};
+use protocol::position::Offset;
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, params};
+use sha2::{Digest, Sha256};
+
+use super::{integer, readers, unavailable};
+use crate::log::numbering::{Standing, Use, repeated_append, repeated_refusal, standing, trim_to};
+use crate::log::{Append, KeyHash, LogError, OpenSession, OpenedSession, REFUSED_MAX};
+
+/// The answer to one operation, to be given after the commit: its own, or the batch's failure.
+type LateAnswer = Box<dyn FnOnce(Option<LogError>)>;
+
+/// Why an operation was not done.
+pub(super) enum Fault {
+    /// It must not be done. The others in the batch are not concerned.
+    Log(LogError),
+    /// It could not be done, and so nothing in the batch.
+    Sqlite(rusqlite::Error),
+}
+
+impl From<LogError> for Fault {
+    fn from(error: LogError) -> Self {
+        Self::Log(error)
+    }
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+/// One transaction. Last numbers and heads are kept in memory until its end: a batch often has many
+/// messages for one room and some from one session.
+pub(super) struct Batch<'c> {
+    connection: &'c Connection,
+    history_per_room: u64,
+    sessions: HashMap<SessionId, LastSeq>,
+    rooms: HashMap<RoomName, Room>,
+    messages: Vec<Message>,
+    answers: Vec<LateAnswer>,
+    failure: Option<LogError>,
+}
+
+/// What came of a batch.
+pub(super) struct Committed {
+    /// What is durable now.
+    pub(super) messages: Vec<Message>,
+    /// To be called with the failure.
+    pub(super) answers: Vec<LateAnswer>,
+    /// Why nothing of it is.
+    pub(super) failure: Option<LogError>,
+}
+
+#[derive(Clone, Copy)]
+struct LastSeq {
+    number: u64,
+    changed: bool,
+}
+
+/// A room that got a message in this batch.
+#[derive(Clone, Copy)]
+struct Room {
+    id: i64,
+    head: Offset,
+    trimmed: Offset,
+}
+
+impl<'c> Batch<'c> {
+    /// Begins a transaction. Where that fails, so does everything in the batch.
+    pub(super) fn begin(connection: &'c Connection, history_per_room: u64) -> Self {
+        let mut batch = Self {
+            connection,
+            history_per_room,
+            sessions: HashMap::new(),
+            rooms: HashMap::new(),
+            messages: Vec::new(),
+            answers: Vec::new(),
+            failure: None,
+        };
+        // The write lock at once: a transaction that takes it later may find that it must not.
+        let begun = batch.run("BEGIN IMMEDIATE", []);
+        batch.note(begun);
+        batch
+    }
+
+    /// Tries an operation, unless the batch has failed already.
+    pub(super) fn attempt<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, Fault>,
+    ) -> Result<T, LogError> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
+        }
+        work(self).map_err(|fault| match fault {
+            Fault::Log(error) => error,
+            Fault::Sqlite(error) => self.failure.insert(unavailable(&error)).clone(),
+        })
+    }
+
+    /// Leaves an answer to be given after the commit.
+    pub(super) fn answer_later(&mut self, answer: impl FnOnce(Option<LogError>) + 'static) {
+        self.answers.push(Box::new(answer));
+    }
+
+    /// Ends the transaction.
+    pub(super) fn commit(mut self) -> Committed {
+        if self.failure.is_none() {
+            let stored = self.store();
+            self.note(stored);
+        }
+        if self.failure.is_none() {
+            let committed = self.run("COMMIT", []);
+            self.note(committed);
+        }
+        if self.failure.is_some() {
+            self.messages.clear();
+            // SQLite may have rolled back by itself already. Should it fail to, the next BEGIN
+            // fails in turn and this is tried again.
+            if !self.connection.is_autocommit() {
+                drop(self.run("ROLLBACK", []));
+            }
+        }
+        Committed {
+            messages: self.messages,
+            answers: self.answers,
+            failure: self.failure,
+        }
+    }
+
+    /// EO-1, EO-2, EO-6.
+    pub(super) fn append(&mut self, append: Append) -> Result<Offset, Fault> {
+        let last_seq = self.last_seq(&append.session)?;
+        if standing(last_seq, append.seq)? == Standing::Settled {
+            let used = self.used(&append.session, append.seq, Some(&append))?;
+            return Ok(repeated_append(used)?);
+        }
+        let room = self.room(&append.room)?;
+        let offset = room.head.next();
+        self.run(
+            "INSERT INTO messages (room, offset, session, seq, name, at_ms, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![
+                room.id,
+                integer(offset.get()),
+                append.session.as_str(),
+                integer(append.seq.get()),
+                append.name.as_str(),
+                integer(append.at_ms),
+                append.body,
+            ],
+        )?;
+        if let Some(room) = self.rooms.get_mut(&append.room) {
+            room.head = offset;
+        }
+        self.use_up(&append.session, append.seq);
+        self.messages.push(append.at(offset));
+        Ok(offset)
+    }
+
+    /// EO-7.
+    pub(super) fn refuse(
+        &mut self,
+        session: &SessionId,
+        seq: Seq,
+        code: frame::ErrorCode,
+    ) -> Result<(), Fault> {
+        let last_seq = self.last_seq(session)?;
+        if standing(last_seq, seq)? == Standing::Settled {
+            let used = self.used(session, seq, None)?;
+            return Ok(repeated_refusal(used)?);
+        }
+        self.run(
+            "INSERT INTO refusals (session, seq, code) VALUES (?1, ?2, ?3)",
+            params![session.as_str(), integer(seq.get()), code_text(code)],
+        )?;
+        self.use_up(session, seq);
+        Ok(())
+    }
+
+    /// RS-2, RS-3.
+    pub(super) fn open_session(&mut self, open: OpenSession) -> Result<OpenedSession, Fault> {
+        if let Some((id, key_hash)) = &open.resume {
+            let stored = self
+                .prepare("SELECT key_hash FROM sessions WHERE id = ?1")?
+                .query_row([id.as_str()], |row| row.get::<_, KeyHash>(0))
+                .optional()?;
+            // Not in constant time: what could be learned from the time is about the hash of 128
+            // random bits or more, and brings nobody nearer to the key.
+            if stored == Some(*key_hash) {
+                self.touch(std::slice::from_ref(id), open.at_ms)?;
+                return Ok(OpenedSession {
+                    resumed: true,
+                    last_seq: self.last_seq(id)?.unwrap_or_default(),
+                    refused: self.refused(id)?,
+                });
+            }
+        }
+        let (id, key_hash) = &open.fresh;
+        if self.is_taken(id)? {
+            let reason = "the session id is taken".into();
+            return Err(LogError::Unavailable(reason).into());
+        }
+        self.run(
+            "INSERT INTO sessions (id, key_hash, last_seq, touched_ms) VALUES (?1, ?2, 0, ?3)",
+            params![id.as_str(), key_hash, integer(open.at_ms)],
+        )?;
+        Ok(OpenedSession {
+            resumed: false,
+            last_seq: 0,
+            refused: Vec::new(),
+        })
+    }
+
+    /// RS-9. Time goes forward only, whatever the clock does.
+    pub(super) fn touch(&self, sessions: &[SessionId], at_ms: u64) -> Result<(), Fault> {
+        let mut touch =
+            self.prepare("UPDATE sessions SET touched_ms = ?2 WHERE id = ?1 AND touched_ms < ?2")?;
+        for id in sessions {
+            touch.execute(params![id.as_str(), integer(at_ms)])?;
+        }
+        Ok(())
+    }
+
+    /// RS-9, for at most so many sessions, those of the longest ago.
+    pub(super) fn expire(&mut self, before_ms: u64, limit: usize) -> Result<usize, Fault> {
+        let ids: Vec<String> = self
+            .prepare("SELECT id FROM sessions WHERE touched_ms < ?1 ORDER BY touched_ms LIMIT ?2")?
+            .query_map([integer(before_ms), integer(limit as u64)], |row| {
+                row.get(0)
+            })?
+            .collect::<Result<_, _>>()?;
+        // What the batch knows of them goes too; of the others it is read again.
+        self.store_sessions()?;
+        self.sessions.clear();
+        let mut receipts = self.prepare("DELETE FROM receipts WHERE session = ?1")?;
+        let mut refusals = self.prepare("DELETE FROM refusals WHERE session = ?1")?;
+        let mut sessions = self.prepare("DELETE FROM sessions WHERE id = ?1")?;
+        for id in &ids {
+            receipts.execute([id])?;
+            refusals.execute([id])?;
+            sessions.execute([id])?;
+        }
+        Ok(ids.len())
+    }
+
+    fn prepare(&self, sql: &str) -> rusqlite::Result<CachedStatement<'c>> {
+        self.connection.prepare_cached(sql)
+    }
+
+    fn run(&self, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
+        self.prepare(sql)?.execute(params)
+    }
+
+    fn note<T>(&mut self, result: rusqlite::Result<T>) {
+        if let Err(error) = result {
+            self.failure = Some(unavailable(&error));
+        }
+    }
+
+    fn last_seq(&mut self, session: &SessionId) -> rusqlite::Result<Option<u64>> {
+        if let Some(last_seq) = self.sessions.get(session) {
+            return Ok(Some(last_seq.number));
+        }
+        let stored = self
+            .prepare("SELECT last_seq FROM sessions WHERE id = ?1")?
+            .query_row([session.as_str()], |row| readers::number(row, 0))
+            .optional()?;
+        if let Some(number) = stored {
+            let changed = false;
+            let last_seq = LastSeq { number, changed };
+            self.sessions.insert(session.clone(), last_seq);
+        }
+        Ok(stored)
+    }
+
+    fn use_up(&mut self, session: &SessionId, seq: Seq) {
+        let last_seq = LastSeq {
+            number: seq.get(),
+            changed: true,
+        };
+        self.sessions.insert(session.clone(), last_seq);
+    }
+
+    /// The room, which is made where there is none.
+    fn room(&mut self, name: &RoomName) -> rusqlite::Result<Room> {
+        if let Some(room) = self.rooms.get(name) {
+            return Ok(*room);
+        }
+        let stored = self
+            .prepare("SELECT id, head, trimmed FROM rooms WHERE name = ?1")?
+            .query_row([name.as_str()], |row| {
+                Ok(Room {
+                    id: row.get(0)?,
+                    head: readers::offset(row, 1)?,
+                    trimmed: readers::offset(row, 2)?,
+                })
+            })
+            .optional()?;
+        let room = match stored {
+            Some(room) => room,
+            None => {
+                let sql = "INSERT INTO rooms (name, head, trimmed) VALUES (?1, 0, 0)";
+                self.run(sql, [name.as_str()])?;
+                Room {
+                    id: self.connection.last_insert_rowid(),
+                    head: Offset::ZERO,
+                    trimmed: Offset::ZERO,
+                }
+            }
+        };
+        self.rooms.insert(name.clone(), room);
+        Ok(room)
+    }
+
+    /// What a settled number was used for, seen from the append that repeats it, if it is one.
+    fn used(
+        &self,
+        session: &SessionId,
+        seq: Seq,
+        append: Option<&Append>,
+    ) -> rusqlite::Result<Option<Use>> {
+        let key = params![session.as_str(), integer(seq.get())];
+        let message = self
+            .prepare(
+                "SELECT messages.offset, rooms.name, messages.body
+                 FROM messages JOIN rooms ON rooms.id = messages.room
+                 WHERE messages.session = ?1 AND messages.seq = ?2",
+            )?
+            .query_row(key, |row| {
+                let (room, body) = (row.get_ref(1)?.as_str()?, row.get_ref(2)?.as_str()?);
+                let same = append.is_some_and(|a| a.room.as_str() == room && a.body == body);
+                let offset = readers::offset(row, 0)?;
+                Ok(Use::Message { offset, same })
+            })
+            .optional()?;
+        if message.is_some() {
+            return Ok(message);
+        }
+        let receipt = self
+            .prepare(
+                "SELECT receipts.offset, rooms.name, receipts.body_hash
+                 FROM receipts JOIN rooms ON rooms.id = receipts.room
+                 WHERE receipts.session = ?1 AND receipts.seq = ?2",
+            )?
+            .query_row(key, |row| {
+                let (room, hash) = (row.get_ref(1)?.as_str()?, row.get::<_, [u8; 32]>(2)?);
+                let same =
+                    append.is_some_and(|a| a.room.as_str() == room && body_hash(&a.body) == hash);
+                let offset = readers::offset(row, 0)?;
+                Ok(Use::Message { offset, same })
+            })
+            .optional()?;
+        if receipt.is_some() {
+            return Ok(receipt);
+        }
+        self.prepare("SELECT code FROM refusals WHERE session = ?1 AND seq = ?2")?
+            .query_row(key, |row| Ok(Use::Refusal(code(row.get_ref(0)?.as_str()?))))
+            .optional()
+    }
+
+    /// The newest refusals of a session, in order.
+    fn refused(&self, session: &SessionId) -> rusqlite::Result<Vec<Refused>> {
+        let mut newest_first = self.prepare(
+            "SELECT seq, code FROM refusals WHERE session = ?1 ORDER BY seq DESC LIMIT ?2",
+        )?;
+        let limit = integer(REFUSED_MAX as u64);
+        let rows = newest_first.query_map(params![session.as_str(), limit], |row| {
+            Ok(Refused {
+                seq: readers::seq(row, 0)?,
+                code: code(row.get_ref(1)?.as_str()?),
+            })
+        })?;
+        let mut refused: Vec<Refused> = rows.collect::<Result<_, _>>()?;
+        refused.reverse();
+        Ok(refused)
+    }
+
+    /// Whether the id belongs to a session, or to the messages of a forgotten one.
+    fn is_taken(&self, id: &SessionId) -> rusqlite::Result<bool> {
+        self.prepare(
+            "SELECT EXISTS (SELECT 1 FROM sessions WHERE id = ?1)
+                 OR EXISTS (SELECT 1 FROM messages WHERE session = ?1)",
+        )?
+        .query_row([id.as_str()], |row| row.get(0))
+    }
+
+    /// Writes what was kept in memory, and trims.
+    fn store(&self) -> rusqlite::Result<()> {
+        self.store_sessions()?;
+        let mut head = self.prepare("UPDATE rooms SET head = ?2, trimmed = ?3 WHERE id = ?1")?;
+        for room in self.rooms.values() {
+            let trim = trim_to(room.head, room.trimmed, self.history_per_room);
+            if let Some(trimmed) = trim {
+                self.trim(room.id, trimmed)?;
+            }
+            let trimmed = trim.unwrap_or(room.trimmed);
+            head.execute(params![
+                room.id,
+                integer(room.head.get()),
+                integer(trimmed.get())
+            ])?;
+        }
+        Ok(())
+    }
+
+    fn store_sessions(&self) -> rusqlite::Result<()> {
+        let mut last_seq = self.prepare("UPDATE sessions SET last_seq = ?2 WHERE id = ?1")?;
+        for (id, LastSeq { number, changed }) in &self.sessions {
+            if *changed {
+                last_seq.execute(params![id.as_str(), integer(*number)])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes a room's oldest messages. Of those whose session may still repeat them, enough is
+    /// kept to answer that.
+    fn trim(&self, room: i64, up_to: Offset) -> rusqlite::Result<()> {
+        let old = params![room, integer(up_to.get())];
+        let mut keep = self.prepare(
+            "INSERT INTO receipts (session, seq, room, offset, body_hash)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?;
+        let mut oldest = self.prepare(
+            "SELECT session, seq, offset, body FROM messages
+             WHERE room = ?1 AND offset <= ?2
+               AND EXISTS (SELECT 1 FROM sessions WHERE id = messages.session)",
+        )?;
+        let mut rows = oldest.query(old)?;
+        while let Some(row) = rows.next()? {
+            let (session, body) = (row.get_ref(0)?.as_str()?, row.get_ref(3)?.as_str()?);
+            let (seq, offset): (i64, i64) = (row.get(1)?, row.get(2)?);
+            keep.execute(params![session, seq, room, offset, body_hash(body)])?;
+        }
+        self.run("DELETE FROM messages WHERE room = ?1 AND offset <= ?2", old)?;
+        Ok(())
+    }
+}
+
+fn body_hash(body: &str) -> [u8; 32] {
+    Sha256::digest(body).into()
+}
+
+/// A code as it stands on the wire, which outlives any order of the variants.
+pub(super) fn code_text(code: frame::ErrorCode) -> String {
+    codec::encode(&code).trim_matches('"').to_owned()
+}
+
+pub(super) fn code(text: &str) -> frame::ErrorCode {
+    codec::decode(&format!("\"{text}\""), 64).unwrap_or(frame::ErrorCode::Unknown)
+}

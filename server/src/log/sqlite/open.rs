@@ -1,0 +1,304 @@
+//! Opening a database: is it ours, is it free, and making a new one.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use protocol::position::Epoch;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
+
+use super::{OpenError, SqliteConfig};
+
+/// What marks a database file as Everbeat's: "EvBt".
+pub(super) const APPLICATION_ID: i32 = 0x4576_4274;
+
+/// The version of [`SCHEMA`].
+pub(super) const FORMAT: i32 = 1;
+
+/// Every session of `messages` may be forgotten; `receipts` and `refusals` go with theirs.
+/// Rooms have numbers of their own, as their names may be long and stand in every message.
+const SCHEMA: &str = "
+CREATE TABLE meta (
+    key TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE sessions (
+    id TEXT PRIMARY KEY,
+    key_hash BLOB NOT NULL,
+    last_seq INTEGER NOT NULL,
+    touched_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sessions_by_touch ON sessions (touched_ms);
+
+CREATE TABLE rooms (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    head INTEGER NOT NULL,
+    trimmed INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE messages (
+    room INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
+    session TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (room, offset)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX messages_by_seq ON messages (session, seq);
+
+-- What is left of a trimmed message, to answer its number when it is repeated.
+CREATE TABLE receipts (
+    session TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    room INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
+    body_hash BLOB NOT NULL,
+    PRIMARY KEY (session, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE refusals (
+    session TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    code TEXT NOT NULL,
+    PRIMARY KEY (session, seq)
+) STRICT, WITHOUT ROWID;
+";
+
+/// A database that is ours alone.
+pub(super) struct Database {
+    pub(super) path: PathBuf,
+    pub(super) connection: Connection,
+    pub(super) epoch: Epoch,
+    /// Held for as long as anything of the database is open.
+    pub(super) lock: Arc<File>,
+}
+
+/// Opens the database or makes a new one.
+pub(super) fn open(path: &Path, config: &SqliteConfig) -> Result<Database, OpenError> {
+    // An absolute path is always a file: SQLite gives some relative names a meaning of its own.
+    let path = std::path::absolute(path).map_err(|source| OpenError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    check_header(&path)?;
+    let lock = Arc::new(lock(&path)?);
+    let connection = connect(&path, config).map_err(|error| explain(&path, error))?;
+    // Until it is known to be ours, not even the closing of the connection may change it.
+    let identify = |connection: &Connection| {
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        identity(connection)
+    };
+    let found = identify(&connection).map_err(|error| explain(&path, error))?;
+    if connection.is_readonly(MAIN_DB).unwrap_or(false) {
+        return Err(OpenError::ReadOnly { path });
+    }
+    if found.is_new() {
+        let epoch = random_epoch()?;
+        create(&connection, &epoch).map_err(|error| explain(&path, error))?;
+    } else {
+        found.check(&path)?;
+    }
+    configure(&connection, &path, config)?;
+    let epoch = stored_epoch(&connection).map_err(|error| explain(&path, error))?;
+    Ok(Database {
+        path,
+        connection,
+        epoch,
+        lock,
+    })
+}
+
+/// A further connection, which cannot write.
+pub(super) fn open_reader(
+    database: &Database,
+    config: &SqliteConfig,
+) -> Result<Connection, OpenError> {
+    let open = || {
+        let connection = connect(&database.path, config)?;
+        connection.pragma_update(None, "query_only", true)?;
+        Ok(connection)
+    };
+    open().map_err(|error| explain(&database.path, error))
+}
+
+fn connect(path: &Path, config: &SqliteConfig) -> rusqlite::Result<Connection> {
+    // Each connection is used by one thread at a time: SQLite needs no lock of its own around it.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(config.busy_timeout)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// Whose database it says it is.
+struct Identity {
+    application: i32,
+    format: i32,
+    tables: i64,
+}
+
+impl Identity {
+    fn is_new(&self) -> bool {
+        self.application == 0 && self.format == 0 && self.tables == 0
+    }
+
+    fn check(&self, path: &Path) -> Result<(), OpenError> {
+        let path = path.to_owned();
+        if self.application != APPLICATION_ID {
+            let found = self.application;
+            Err(OpenError::OtherApplication { path, found })
+        } else if self.format != FORMAT {
+            let found = self.format;
+            Err(OpenError::OtherVersion { path, found })
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Looks at a file's first bytes without SQLite, which might change it: it plays back a journal
+/// that it finds, and it tidies up when it closes.
+fn check_header(path: &Path) -> Result<(), OpenError> {
+    let unreadable = |source| OpenError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        // No database yet. If it is the directory that is missing, the lock will tell.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(()),
+        Err(error) => return Err(unreadable(error)),
+    };
+    let mut header = Vec::with_capacity(100);
+    file.by_ref()
+        .take(100)
+        .read_to_end(&mut header)
+        .map_err(unreadable)?;
+    if header.is_empty() {
+        return Ok(());
+    }
+    // The layout is SQLite's "Database File Format", section 1.3.
+    let number = |at: usize| {
+        let bytes = header.get(at..at + 4)?.try_into().ok()?;
+        Some(i32::from_be_bytes(bytes))
+    };
+    match (number(68), number(60)) {
+        (Some(application), Some(format)) if header.starts_with(b"SQLite format 3\0") => {
+            let tables = 1;
+            let identity = Identity {
+                application,
+                format,
+                tables,
+            };
+            identity.check(path)
+        }
+        _ => Err(OpenError::NotADatabase {
+            path: path.to_owned(),
+        }),
+    }
+}
+
+/// Locks the file beside the database. Not the database itself: SQLite's own locks live there.
+fn lock(path: &Path) -> Result<File, OpenError> {
+    let mut name = OsString::from(path);
+    name.push(".lock");
+    let lock = PathBuf::from(name);
+    let mut options = OpenOptions::new();
+    let options = options.read(true).write(true).create(true).truncate(false);
+    let file = options.open(&lock).map_err(|source| OpenError::Directory {
+        path: path.to_owned(),
+        directory: path.parent().unwrap_or(path).to_owned(),
+        source,
+    })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
+            path: path.to_owned(),
+            lock,
+        }),
+        Err(TryLockError::Error(source)) => Err(OpenError::Unlockable { lock, source }),
+    }
+}
+
+fn identity(connection: &Connection) -> rusqlite::Result<Identity> {
+    Ok(Identity {
+        application: connection.pragma_query_value(None, "application_id", |row| row.get(0))?,
+        format: connection.pragma_query_value(None, "user_version", |row| row.get(0))?,
+        tables: connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?,
+    })
+}
+
+/// Fills a new database. It becomes ours in one transaction, and before it has a write-ahead log:
+/// so the file's own header tells whose it is from then on.
+fn create(connection: &Connection, epoch: &Epoch) -> rusqlite::Result<()> {
+    let transaction = connection.unchecked_transaction()?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", FORMAT)?;
+    transaction.execute_batch(SCHEMA)?;
+    let store = "INSERT INTO meta (key, value) VALUES ('epoch', ?1)";
+    transaction.execute(store, [epoch.as_str()])?;
+    transaction.commit()
+}
+
+fn configure(connection: &Connection, path: &Path, config: &SqliteConfig) -> Result<(), OpenError> {
+    let set = || -> rusqlite::Result<String> {
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+        // EO-2: a commit is on stable storage when it returns.
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "cache_size", -16 * 1024)?;
+        // Pages of 4 KiB. Moving them to the database costs two more syncs: not too often.
+        connection.pragma_update(None, "wal_autocheckpoint", 4096)?;
+        connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
+        if let Some(bytes) = config.bytes_max {
+            let page: u32 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+            let pages = (bytes / u64::from(page)).clamp(1, u64::from(u32::MAX - 1));
+            connection.pragma_update(None, "max_page_count", super::integer(pages))?;
+        }
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
+    };
+    let journal = set().map_err(|error| explain(path, error))?;
+    if journal.eq_ignore_ascii_case("wal") {
+        Ok(())
+    } else {
+        Err(OpenError::NoWriteAheadLog {
+            path: path.to_owned(),
+            found: journal,
+        })
+    }
+}
+
+fn stored_epoch(connection: &Connection) -> rusqlite::Result<Epoch> {
+    let sql = "SELECT value FROM meta WHERE key = 'epoch'";
+    let text: String = connection.query_row(sql, [], |row| row.get(0))?;
+    Ok(Epoch::new(&text))
+}
+
+fn random_epoch() -> Result<Epoch, OpenError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(OpenError::Random)?;
+    let number = u128::from_be_bytes(bytes);
+    Ok(Epoch::new(&format!("{number:032x}")))
+}
+
+fn explain(path: &Path, error: rusqlite::Error) -> OpenError {
+    let path = path.to_owned();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::Locked { path },
+        Some(ErrorCode::ReadOnly) => OpenError::ReadOnly { path },
+        Some(ErrorCode::NotADatabase) => OpenError::NotADatabase { path },
+        _ => OpenError::Sqlite {
+            path,
+            source: error,
+        },
+    }
+}

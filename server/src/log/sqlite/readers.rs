@@ -1,0 +1,193 @@
+//! Reading, beside the writer: connections of their own, and what they are asked.
+
+use std::fs::File;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use protocol::frame::Message;
+use protocol::id::{IdError, Name, RoomName, Seq, SessionId};
+use protocol::position::{Epoch, Offset};
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+use tokio::sync::Semaphore;
+
+use super::open::{Database, open_reader};
+use super::{OpenError, SqliteConfig, closed, integer, overloaded, ready, unavailable};
+use crate::log::{Answer, LogError, Page, RoomLog};
+
+/// A few connections for reading.
+pub(super) struct Readers {
+    idle: Mutex<Vec<Reader>>,
+    /// One permit for each connection.
+    free: Arc<Semaphore>,
+    /// One permit for each read that may be under way or wait.
+    places: Arc<Semaphore>,
+    count: u32,
+}
+
+struct Reader {
+    connection: Connection,
+    /// Dropped after the connection: nobody else may come in before it is closed.
+    _lock: Arc<File>,
+}
+
+impl Readers {
+    pub(super) fn open(database: &Database, config: &SqliteConfig) -> Result<Self, OpenError> {
+        let count = u32::try_from(config.readers).unwrap_or(u32::MAX).max(1);
+        let readers = (0..count).map(|_| {
+            Ok(Reader {
+                connection: open_reader(database, config)?,
+                _lock: Arc::clone(&database.lock),
+            })
+        });
+        let idle: Vec<Reader> = readers.collect::<Result<_, _>>()?;
+        let places = config.queue_max.clamp(1, Semaphore::MAX_PERMITS);
+        Ok(Self {
+            free: Arc::new(Semaphore::new(idle.len())),
+            idle: Mutex::new(idle),
+            places: Arc::new(Semaphore::new(places)),
+            count,
+        })
+    }
+
+    /// Runs a read as soon as a connection is free.
+    pub(super) fn read<T: Send + 'static>(
+        readers: &Arc<Self>,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Answer<T> {
+        let Ok(place) = Arc::clone(&readers.places).try_acquire_owned() else {
+            return ready(Err(overloaded()));
+        };
+        let readers = Arc::clone(readers);
+        Box::pin(async move {
+            let free = Arc::clone(&readers.free).acquire_owned().await;
+            let free = free.map_err(|_| closed())?;
+            // The read goes on where nobody waits for its answer any more: so it takes with it
+            // what must be given back afterwards.
+            let read = tokio::task::spawn_blocking(move || {
+                let _permits = (place, free);
+                let reader = readers.take().ok_or_else(closed)?;
+                let result = work(&reader.connection);
+                readers.put(reader);
+                result.map_err(|error| unavailable(&error))
+            });
+            let died = |_| LogError::Unavailable("the read died".into());
+            read.await.map_err(died)?
+        })
+    }
+
+    /// Waits for the reads under way and closes the connections.
+    pub(super) async fn close(self: Arc<Self>) {
+        // The semaphore is fair: who asked before is served before. It is closed by nobody else.
+        let Ok(all) = self.free.acquire_many(self.count).await else {
+            return;
+        };
+        self.free.close();
+        drop(all);
+        let closing = tokio::task::spawn_blocking(move || while self.take().is_some() {});
+        // It fails only where the runtime is ending, and then the connections go with it.
+        drop(closing.await);
+    }
+
+    fn take(&self) -> Option<Reader> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.pop()
+    }
+
+    fn put(&self, reader: Reader) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.push(reader);
+    }
+}
+
+/// What a room's log holds.
+pub(super) fn room(
+    connection: &Connection,
+    room: &RoomName,
+    epoch: Epoch,
+) -> rusqlite::Result<RoomLog> {
+    let stored = connection
+        .prepare_cached("SELECT head, trimmed FROM rooms WHERE name = ?1")?
+        .query_row([room.as_str()], |row| {
+            Ok((offset(row, 0)?, offset(row, 1)?))
+        })
+        .optional()?;
+    let (head, trimmed) = stored.unwrap_or_default();
+    Ok(RoomLog {
+        epoch,
+        head,
+        trimmed,
+    })
+}
+
+/// The messages after an offset.
+pub(super) fn after(
+    connection: &Connection,
+    room: &RoomName,
+    after: Offset,
+    limit: u32,
+) -> rusqlite::Result<Vec<Message>> {
+    let sql = "SELECT offset, session, seq, name, at_ms, body FROM messages
+               WHERE room = (SELECT id FROM rooms WHERE name = ?1) AND offset > ?2
+               ORDER BY offset LIMIT ?3";
+    let bounds = params![room.as_str(), integer(after.get()), limit];
+    messages(connection, sql, room, bounds)
+}
+
+/// The newest messages before an offset.
+pub(super) fn before(
+    connection: &Connection,
+    room: &RoomName,
+    before: Offset,
+    limit: u32,
+) -> rusqlite::Result<Page> {
+    let sql = "SELECT offset, session, seq, name, at_ms, body FROM messages
+               WHERE room = (SELECT id FROM rooms WHERE name = ?1) AND offset < ?2
+               ORDER BY offset DESC LIMIT ?3";
+    // One more than asked for tells whether there are more.
+    let and_one = i64::from(limit) + 1;
+    let bounds = params![room.as_str(), integer(before.get()), and_one];
+    let mut messages = messages(connection, sql, room, bounds)?;
+    let more = messages.len() > limit as usize;
+    messages.truncate(limit as usize);
+    messages.reverse();
+    Ok(Page { messages, more })
+}
+
+fn messages(
+    connection: &Connection,
+    sql: &str,
+    room: &RoomName,
+    bounds: &[&dyn ToSql],
+) -> rusqlite::Result<Vec<Message>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map(bounds, |row| {
+        Ok(Message {
+            room: room.clone(),
+            offset: offset(row, 0)?,
+            session: checked(1, Type::Text, SessionId::new(row.get_ref(1)?.as_str()?))?,
+            seq: seq(row, 2)?,
+            name: Name::tidy(row.get_ref(3)?.as_str()?),
+            at_ms: number(row, 4)?,
+            body: row.get(5)?,
+        })
+    })?;
+    rows.collect()
+}
+
+/// A number that was not negative when it was stored.
+pub(super) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let number: i64 = row.get(column)?;
+    u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number))
+}
+
+pub(super) fn offset(row: &Row<'_>, column: usize) -> rusqlite::Result<Offset> {
+    checked(column, Type::Integer, Offset::new(number(row, column)?))
+}
+
+pub(super) fn seq(row: &Row<'_>, column: usize) -> rusqlite::Result<Seq> {
+    checked(column, Type::Integer, Seq::new(number(row, column)?))
+}
+
+fn checked<T>(column: usize, kind: Type, value: Result<T, IdError>) -> rusqlite::Result<T> {
+    value.map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, kind, Box::new(error)))
+}

@@ -1,0 +1,89 @@
+//! The thread that writes.
+
+use std::fs::File;
+use std::iter;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use rusqlite::Connection;
+
+use super::batch::Batch;
+use super::open::Database;
+use super::queue::Operation;
+use super::{LogError, SqliteConfig};
+use crate::log::Observer;
+
+/// Takes operations from the queue and commits them in batches.
+pub(super) struct Writer {
+    connection: Connection,
+    operations: Receiver<Operation>,
+    batch_max: usize,
+    history_per_room: u64,
+    observer: Arc<dyn Observer>,
+    /// Whether the last batch could not be committed: one line in the log file per trouble.
+    failing: bool,
+    /// Declared last, so dropped last: nobody else may come in before the connection is closed.
+    _lock: Arc<File>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        database: Database,
+        operations: Receiver<Operation>,
+        config: &SqliteConfig,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        Self {
+            connection: database.connection,
+            operations,
+            batch_max: config.batch_max.max(1),
+            history_per_room: config.history_per_room,
+            observer,
+            failing: false,
+            _lock: database.lock,
+        }
+    }
+
+    /// Works until the queue has ended and is empty.
+    pub(super) fn run(mut self) {
+        while let Ok(first) = self.operations.recv() {
+            let failure = self.commit(first);
+            self.report(failure);
+        }
+        let emptied = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        if let Err(error) = emptied {
+            // Nothing is lost: whoever opens the database next takes the rest from there.
+            tracing::warn!(%error, "the write-ahead log was not emptied at the end");
+        }
+    }
+
+    /// Commits one batch: this operation, and those that come meanwhile.
+    fn commit(&self, first: Operation) -> Option<LogError> {
+        let mut batch = Batch::begin(&self.connection, self.history_per_room);
+        let further = self.operations.try_iter();
+        for operation in iter::once(first).chain(further).take(self.batch_max) {
+            operation(&mut batch);
+        }
+        let committed = batch.commit();
+        if !committed.messages.is_empty() {
+            self.observer.committed(&committed.messages);
+        }
+        for answer in committed.answers {
+            answer(committed.failure.clone());
+        }
+        committed.failure
+    }
+
+    fn report(&mut self, failure: Option<LogError>) {
+        let was_failing = std::mem::replace(&mut self.failing, failure.is_some());
+        match failure {
+            Some(error) if !was_failing => {
+                tracing::error!(%error, "the log cannot store anything now");
+            }
+            None if was_failing => tracing::info!("the log stores again"),
+            Some(_) | None => {}
+        }
+    }
+}

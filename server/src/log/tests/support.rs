@@ -1,0 +1,139 @@
+//! What the tests of the logs have in common.
+
+use std::sync::{Arc, Mutex};
+
+use futures_util::future::join_all;
+use protocol::frame::Message;
+use protocol::id::{Name, RoomName, Seq, SessionId};
+use protocol::position::Offset;
+use tempfile::TempDir;
+
+use crate::log::memory::MemoryLog;
+use crate::log::sqlite::{SqliteConfig, SqliteLog};
+use crate::log::{Append, KeyHash, Log, LogError, Observer, OpenSession, OpenedSession};
+
+/// How many messages a room of the tests keeps.
+pub(in crate::log) const HISTORY: u64 = 100;
+
+/// Remembers what it was told.
+#[derive(Default)]
+pub(in crate::log) struct Recorder(Mutex<Vec<Message>>);
+
+impl Recorder {
+    pub(in crate::log) fn seen(&self) -> Vec<Message> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl Observer for Recorder {
+    fn committed(&self, messages: &[Message]) {
+        self.0.lock().unwrap().extend_from_slice(messages);
+    }
+}
+
+/// A log under test, and what it told its observer.
+pub(in crate::log) struct Subject {
+    pub(in crate::log) log: Box<dyn Log>,
+    pub(in crate::log) observer: Arc<Recorder>,
+    _directory: Option<TempDir>,
+}
+
+impl Subject {
+    pub(in crate::log) fn memory() -> Self {
+        let observer = Arc::<Recorder>::default();
+        Self {
+            log: Box::new(MemoryLog::new(HISTORY, observer.clone())),
+            observer,
+            _directory: None,
+        }
+    }
+
+    pub(in crate::log) fn sqlite() -> Self {
+        let observer = Arc::<Recorder>::default();
+        let directory = tempfile::tempdir().unwrap();
+        let config = SqliteConfig {
+            history_per_room: HISTORY,
+            ..SqliteConfig::default()
+        };
+        let path = directory.path().join("log.db");
+        Self {
+            log: Box::new(SqliteLog::open(&path, config, observer.clone()).unwrap()),
+            observer,
+            _directory: Some(directory),
+        }
+    }
+}
+
+pub(in crate::log) fn id(text: &str) -> SessionId {
+    SessionId::new(text).unwrap()
+}
+
+pub(in crate::log) fn key_hash(text: &str) -> KeyHash {
+    let mut hash = [7; 32];
+    hash[..text.len()].copy_from_slice(text.as_bytes());
+    hash
+}
+
+pub(in crate::log) fn seq(number: u64) -> Seq {
+    Seq::new(number).unwrap()
+}
+
+pub(in crate::log) fn offset(number: u64) -> Offset {
+    Offset::new(number).unwrap()
+}
+
+pub(in crate::log) fn room(name: &str) -> RoomName {
+    RoomName::new(name).unwrap()
+}
+
+/// Opens a session whose key hash is that of its id.
+pub(in crate::log) fn fresh(session: &str, at_ms: u64) -> OpenSession {
+    OpenSession {
+        resume: None,
+        fresh: (id(session), key_hash(session)),
+        at_ms,
+    }
+}
+
+pub(in crate::log) fn resume(session: &str, at_ms: u64) -> OpenSession {
+    OpenSession {
+        resume: Some((id(session), key_hash(session))),
+        fresh: (id("instead"), key_hash("instead")),
+        at_ms,
+    }
+}
+
+pub(in crate::log) fn append(session: &str, number: u64, in_room: &str, body: &str) -> Append {
+    Append {
+        session: id(session),
+        seq: seq(number),
+        room: room(in_room),
+        name: Name::tidy("Ada"),
+        body: body.to_owned(),
+        at_ms: 1_000 + number,
+    }
+}
+
+/// Appends messages 1 to `last`, in one room.
+pub(in crate::log) async fn append_many(log: &dyn Log, session: &str, in_room: &str, last: u64) {
+    let appends = (1..=last).map(|n| log.append(append(session, n, in_room, &format!("body {n}"))));
+    for answer in join_all(appends).await {
+        answer.unwrap();
+    }
+}
+
+pub(in crate::log) fn opened(resumed: bool, last_seq: u64) -> Result<OpenedSession, LogError> {
+    Ok(OpenedSession {
+        resumed,
+        last_seq,
+        refused: Vec::new(),
+    })
+}
+
+pub(in crate::log) fn offsets(messages: &[Message]) -> Vec<u64> {
+    messages.iter().map(|m| m.offset.get()).collect()
+}
+
+pub(in crate::log) fn is_unavailable<T>(result: &Result<T, LogError>) -> bool {
+    matches!(result, Err(LogError::Unavailable(_)))
+}

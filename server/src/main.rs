@@ -1,0 +1,41 @@
+//! Glue: options, logs, a listener, and the signals that end it all.
+
+use anyhow::Context;
+use clap::Parser;
+use leptos::config::get_configuration;
+use server::config::Config;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> anyhow::Result<()> {
+    let config = Config::parse();
+    config.check()?;
+    let filter = EnvFilter::try_from_env("EVERBEAT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(config))
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let mut leptos = get_configuration(None).context("the site's configuration")?.leptos_options;
+    leptos.site_root = config.site_root.to_string_lossy().into();
+    // The port first: whoever already serves there also holds the data.
+    let listener = TcpListener::bind(config.listen).await.with_context(|| {
+        format!("cannot listen on {}: is another server running there? See --listen", config.listen)
+    })?;
+    let hub = server::open_hub(&config)?;
+    let address = listener.local_addr()?;
+    leptos.site_addr = address;
+    tracing::info!("serving on http://{address}");
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let shutdown = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    server::run(config, leptos, listener, hub, shutdown).await;
+    Ok(())
+}

@@ -1,0 +1,331 @@
+//! The driver of a session's connection: translates between the machine, the socket and the hub.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::extract::ws::{Message, Utf8Bytes};
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use protocol::close::CloseCode;
+use protocol::codec::{self, DecodeError};
+use protocol::frame::{ClientFrame, ErrorCode};
+use protocol::id::{Credentials, Name, RoomName, Seq, SessionId, SessionKey};
+use protocol::server::{AppendError, Input, Pull, Session, SessionOpened, Transmit};
+
+use super::{Connection, pull};
+use super::wire::{Alarm, Socket, Wire, WriteError};
+use crate::clock::unix_ms;
+use crate::hub::room::Room;
+use crate::log::{Append, LogError, OpenSession};
+use crate::secret;
+
+/// How many frames are taken from the socket before the answers are written out.
+const READ_BATCH: usize = 64;
+
+/// Serves one connection to its end.
+pub(super) async fn drive<S: Socket>(socket: S, connection: Connection) {
+    let clock = connection.hub.clock();
+    let mut driver = Driver {
+        machine: Session::new(clock.now(), connection.config),
+        wire: Wire::new(socket, connection.write_timeout),
+        alarm: Alarm::new(clock),
+        rooms: HashMap::new(),
+        answers: FuturesUnordered::new(),
+        session: None,
+        connection,
+    };
+    let end = driver.run().await;
+    driver.end(end).await;
+}
+
+/// Why a connection ended.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// The machine closed it.
+    Closed(CloseCode),
+    /// The client closed it, or it broke.
+    Gone(Option<u16>),
+}
+
+struct Driver<S> {
+    connection: Connection,
+    machine: Session,
+    wire: Wire<S>,
+    alarm: Alarm,
+    rooms: HashMap<RoomName, Arc<Room>>,
+    /// What the log owes.
+    answers: FuturesUnordered<BoxFuture<'static, Input>>,
+    session: Option<SessionId>,
+}
+
+impl<S: Socket> Driver<S> {
+    async fn run(&mut self) -> End {
+        let mut batch = 0;
+        loop {
+            if let Err(end) = self.drain().await {
+                return end;
+            }
+            if batch < READ_BATCH
+                && self.machine.wants_input()
+                && let Some(message) = self.wire.read_now()
+            {
+                batch += 1;
+                if let Err(end) = self.received(message) {
+                    return end;
+                }
+                continue;
+            }
+            batch = 0;
+            if let Err(error) = self.wire.flush().await {
+                return self.write_failed(error);
+            }
+            self.alarm.arm(self.machine.poll_timeout());
+            if let Err(end) = self.wait().await {
+                return end;
+            }
+        }
+    }
+
+    /// Waits for one fact and feeds it.
+    async fn wait(&mut self) -> Result<(), End> {
+        tokio::select! {
+            Some(answer) = self.answers.next(), if !self.answers.is_empty() => self.feed(answer),
+            () = self.connection.mailbox.marked() => self.look_into_mailbox(),
+            message = self.wire.read(), if self.machine.wants_input() => return self.received(message),
+            () = self.alarm.rings() => {
+                let now = self.connection.hub.clock().now();
+                self.machine.handle_timeout(now);
+            }
+        }
+        Ok(())
+    }
+
+    fn feed(&mut self, input: Input) {
+        self.machine.handle_input(self.connection.hub.clock().now(), input);
+    }
+
+    fn received(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), End> {
+        let limit = self.connection.config.limits.frame_bytes;
+        let input = match message {
+            None => return Err(End::Gone(None)),
+            Some(Ok(Message::Text(text))) => {
+                Input::Received(codec::decode::<ClientFrame>(&text, limit))
+            }
+            Some(Ok(Message::Binary(_))) => Input::Received(Err(DecodeError::Binary)),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Input::SignOfLife,
+            Some(Ok(Message::Close(frame))) => return Err(End::Gone(frame.map(|frame| frame.code))),
+            Some(Err(error)) if is_too_large(&error) => {
+                Input::Received(Err(DecodeError::TooLarge { limit }))
+            }
+            Some(Err(_)) => return Err(End::Gone(None)),
+        };
+        self.feed(input);
+        Ok(())
+    }
+
+    fn look_into_mailbox(&mut self) {
+        let marks = self.connection.mailbox.take();
+        for room in marks.moved {
+            let (head, version) = room.marks();
+            self.feed(Input::RoomMoved { room: room.name().clone(), head, version });
+        }
+        if marks.taken_over {
+            self.feed(Input::TakenOver);
+        }
+        if let Some(reconnect_after) = marks.go_away {
+            self.feed(Input::GoAway { reconnect_after });
+        }
+        if marks.shut_down {
+            self.feed(Input::Shutdown);
+        }
+    }
+
+    async fn drain(&mut self) -> Result<(), End> {
+        while let Some(transmit) = self.machine.poll_transmit() {
+            if let Err(error) = self.perform(transmit).await? {
+                return Err(self.write_failed(error));
+            }
+        }
+        Ok(())
+    }
+
+    async fn perform(&mut self, transmit: Transmit) -> Result<Result<(), WriteError>, End> {
+        match transmit {
+            Transmit::Frame(frame) => {
+                let text = Utf8Bytes::from(codec::encode(&frame));
+                return Ok(self.wire.write(Message::Text(text)).await);
+            }
+            Transmit::Close(code) => return Err(End::Closed(code)),
+            Transmit::Pull { room, pull } => return Ok(self.pull(room, pull).await),
+            Transmit::OpenSession { resume } => {
+                let opened = self.open_session(resume).await;
+                self.feed(Input::SessionOpened(opened));
+            }
+            Transmit::OpenRoom { room, name } => self.open_room(room, name).await,
+            Transmit::LeaveRoom { room } => {
+                if let (Some(room), Some(session)) = (self.rooms.remove(&room), &self.session) {
+                    room.leave(session, self.connection.id);
+                }
+            }
+            Transmit::Rename { room, name } => {
+                if let (Some(room), Some(session)) = (self.rooms.get(&room), &self.session) {
+                    room.rename(session, name, self.connection.id);
+                }
+            }
+            Transmit::Draft { room, body } => {
+                if let (Some(room), Some(session)) = (self.rooms.get(&room), &self.session) {
+                    room.draft(session, body);
+                }
+            }
+            Transmit::Append { seq, room, name, body } => self.append(seq, room, name, body),
+            Transmit::Refuse { seq, code } => self.refuse(seq, code),
+            Transmit::History { room, before, limit } => {
+                let page = self.connection.hub.log().read_before(room.clone(), before, limit).await;
+                let page = page.ok().map(|page| (page.messages, page.more));
+                self.feed(Input::HistoryRead { room, page });
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    async fn open_session(&mut self, resume: Option<Credentials>) -> Option<SessionOpened> {
+        let fresh = Credentials {
+            id: SessionId::new(&secret::random_hex::<16>()?).ok()?,
+            key: SessionKey::new(&secret::random_hex::<32>()?).ok()?,
+        };
+        let hashed = |credentials: &Credentials| {
+            (credentials.id.clone(), secret::hash(credentials.key.expose()))
+        };
+        let open = OpenSession {
+            resume: resume.as_ref().map(hashed),
+            fresh: hashed(&fresh),
+            at_ms: unix_ms(),
+        };
+        let opened = self.connection.hub.log().open_session(open).await.ok()?;
+        let credentials = if opened.resumed { resume? } else { fresh };
+        self.connection.hub.attach(&credentials.id, self.connection.id);
+        self.session = Some(credentials.id.clone());
+        tracing::info!(
+            session.id = %credentials.id,
+            connection.id = %self.connection.id,
+            resumed = opened.resumed,
+            last_seq = opened.last_seq,
+            "session start"
+        );
+        Some(SessionOpened {
+            credentials,
+            resumed: opened.resumed,
+            last_seq: opened.last_seq,
+            refused: opened.refused,
+        })
+    }
+
+    async fn open_room(&mut self, name: RoomName, member: Name) {
+        let Some(session) = self.session.clone() else { return };
+        let connection = (self.connection.id, &self.connection.mailbox);
+        let opened = self.connection.hub.open_room(&name, (session, member), connection).await;
+        let view = opened.ok().map(|(room, view)| {
+            self.rooms.insert(name.clone(), room);
+            view
+        });
+        self.feed(Input::RoomOpened { room: name, view });
+    }
+
+    /// Writes what a room has for this reader: from its tail, or else from the log.
+    async fn pull(&mut self, name: RoomName, pull: Pull) -> Result<(), WriteError> {
+        let Some(room) = self.rooms.get(&name).cloned() else { return Ok(()) };
+        let Some(batch) = pull::take(&self.connection, &room, pull).await else {
+            self.feed(Input::CutOff { room: name });
+            return Ok(());
+        };
+        for entry in batch.entries {
+            if entry.author.is_none() || entry.author != self.session {
+                self.wire.write(Message::Text(entry.frame)).await?;
+            }
+        }
+        let (through, version) = (batch.through, batch.version);
+        self.feed(Input::Pulled { room: name, through, version });
+        Ok(())
+    }
+
+    fn append(&mut self, seq: Seq, room: RoomName, name: Name, body: String) {
+        let Some(session) = self.session.clone() else { return };
+        let here = self.rooms.get(&room).cloned();
+        if let Some(here) = &here {
+            here.published(&session);
+        }
+        let append =
+            Append { session: session.clone(), seq, room: room.clone(), name, body, at_ms: unix_ms() };
+        let answer = self.connection.hub.log().append(append);
+        self.answers.push(Box::pin(async move {
+            let result = answer.await.map_err(|error| append_error(&error));
+            if let (Err(_), Some(here)) = (&result, here) {
+                here.publish_failed(&session);
+            }
+            Input::Appended { seq, room, result }
+        }));
+    }
+
+    fn refuse(&mut self, seq: Seq, code: ErrorCode) {
+        let Some(session) = self.session.clone() else { return };
+        let answer = self.connection.hub.log().refuse(session, seq, code);
+        self.answers.push(Box::pin(async move {
+            let result = answer.await.map(|()| code).map_err(|error| append_error(&error));
+            Input::NumberUsed { seq, result }
+        }));
+    }
+
+    fn write_failed(&mut self, error: WriteError) -> End {
+        match error {
+            WriteError::Gone => End::Gone(None),
+            WriteError::Stuck => {
+                self.feed(Input::WriteStuck);
+                End::Closed(CloseCode::SLOW)
+            }
+        }
+    }
+
+    async fn end(self, end: End) {
+        let Connection { id, hub, .. } = &self.connection;
+        hub.disconnect(*id, self.session.as_ref());
+        if let Some(session) = &self.session {
+            for room in self.rooms.values() {
+                hub.leave_behind(room, session, *id);
+            }
+        }
+        let session = self.session.as_ref().map_or("none", SessionId::as_str);
+        match end {
+            End::Closed(code) => {
+                tracing::info!(session.id = session, connection.id = %id, reason = %code, "session end");
+                self.wire.close(code).await;
+            }
+            End::Gone(code) => {
+                let reason = code.map_or(CloseCode::ABNORMAL, CloseCode);
+                tracing::info!(session.id = session, connection.id = %id, %reason, "session end");
+            }
+        }
+        // What the log still owes is awaited by nobody; the client asks again when it is back.
+    }
+}
+
+fn append_error(error: &LogError) -> AppendError {
+    match error {
+        LogError::Conflict => AppendError::Conflict,
+        LogError::OutOfOrder { .. } => AppendError::OutOfOrder,
+        LogError::Refused(code) => AppendError::Refused(*code),
+        LogError::UnknownSession => AppendError::UnknownSession,
+        LogError::Unavailable(reason) => {
+            tracing::warn!(%reason, "the log refused a message for now");
+            AppendError::Unavailable
+        }
+    }
+}
+
+/// Whether the socket refused to read a message for its size.
+fn is_too_large(error: &axum::Error) -> bool {
+    use std::error::Error;
+    use tungstenite::Error as WebSocketError;
+    let source = error.source().and_then(|source| source.downcast_ref());
+    matches!(source, Some(WebSocketError::Capacity(_)))
+}

@@ -1,0 +1,163 @@
+//! The driver of a tutorial page's connection: bare text (PROTOCOL.md, "The tutorial's dialect").
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::ws::{Message, Utf8Bytes};
+use protocol::close::CloseCode;
+use protocol::id::{Name, RoomName, SessionId};
+use protocol::server::{Pull, Tutorial, TutorialInput, TutorialTransmit};
+
+use super::{Connection, pull};
+use super::wire::{Alarm, Socket, Wire, WriteError};
+use crate::hub::room::Room;
+use crate::secret;
+
+/// Serves one connection to its end.
+pub(super) async fn drive<S: Socket>(socket: S, connection: Connection, room: RoomName) {
+    let hub = Arc::clone(&connection.hub);
+    let id = connection.id;
+    let Some(session) = secret::random_hex::<16>().and_then(|id| SessionId::new(&id).ok()) else {
+        return hub.disconnect(id, None);
+    };
+    let clock = hub.clock();
+    let mut driver = Driver {
+        machine: Tutorial::new(clock.now(), &connection.config),
+        wire: Wire::new(socket, connection.write_timeout),
+        alarm: Alarm::new(clock),
+        connection,
+        session: session.clone(),
+        name: room,
+        room: None,
+    };
+    tracing::info!(session.id = %session, connection.id = %id, "tutorial session start");
+    let code = driver.run().await;
+    hub.disconnect(id, None);
+    if let Some(room) = &driver.room {
+        // Nobody can come back as this session: it leaves at once.
+        room.leave(&session, id);
+    }
+    let reason = code.unwrap_or(CloseCode::ABNORMAL);
+    tracing::info!(session.id = %session, connection.id = %id, %reason, "tutorial session end");
+    if let Some(code) = code {
+        driver.wire.close(code).await;
+    }
+}
+
+struct Driver<S> {
+    connection: Connection,
+    machine: Tutorial,
+    wire: Wire<S>,
+    alarm: Alarm,
+    session: SessionId,
+    name: RoomName,
+    room: Option<Arc<Room>>,
+}
+
+impl<S: Socket> Driver<S> {
+    /// Returns the code to close with, if the client is still there.
+    async fn run(&mut self) -> Option<CloseCode> {
+        loop {
+            while let Some(transmit) = self.machine.poll_transmit() {
+                if let TutorialTransmit::Close(code) = transmit {
+                    return Some(code);
+                }
+                if let Err(error) = self.perform(transmit).await {
+                    return self.write_failed(error);
+                }
+            }
+            if let Err(error) = self.wire.flush().await {
+                return self.write_failed(error);
+            }
+            self.alarm.arm(self.machine.poll_timeout());
+            tokio::select! {
+                () = self.connection.mailbox.marked() => self.look_into_mailbox(),
+                message = self.wire.read() => {
+                    let input = match message {
+                        Some(Ok(Message::Text(text))) => TutorialInput::Text(text.as_str().to_owned()),
+                        Some(Ok(Message::Binary(_))) => TutorialInput::Binary,
+                        Some(Ok(Message::Ping(_) | Message::Pong(_))) => TutorialInput::SignOfLife,
+                        Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
+                    };
+                    self.feed(input);
+                }
+                () = self.alarm.rings() => {
+                    let now = self.connection.hub.clock().now();
+                    self.machine.handle_timeout(now);
+                }
+            }
+        }
+    }
+
+    fn feed(&mut self, input: TutorialInput) {
+        self.machine.handle_input(self.connection.hub.clock().now(), input);
+    }
+
+    fn look_into_mailbox(&mut self) {
+        let marks = self.connection.mailbox.take();
+        for room in marks.moved {
+            let (head, version) = room.marks();
+            self.feed(TutorialInput::RoomMoved { head, version });
+        }
+        // A tutorial page knows no go-away; it is served until the server goes.
+        if marks.shut_down {
+            self.feed(TutorialInput::Shutdown);
+        }
+    }
+
+    async fn perform(&mut self, transmit: TutorialTransmit) -> Result<(), WriteError> {
+        match transmit {
+            TutorialTransmit::OpenRoom => {
+                let member = (self.session.clone(), Name::guest(&self.session));
+                let connection = (self.connection.id, &self.connection.mailbox);
+                let opened = self.connection.hub.open_room(&self.name, member, connection).await;
+                let view = opened.ok().map(|(room, view)| {
+                    self.room = Some(room);
+                    view
+                });
+                self.feed(TutorialInput::RoomOpened(view));
+                Ok(())
+            }
+            TutorialTransmit::Text(text) => {
+                self.wire.write(Message::Text(Utf8Bytes::from(text))).await
+            }
+            TutorialTransmit::Draft(body) => {
+                if let Some(room) = &self.room {
+                    room.draft(&self.session, body);
+                }
+                Ok(())
+            }
+            TutorialTransmit::Pull(pull) => self.pull(pull).await,
+            TutorialTransmit::Ping => self.wire.write(Message::Ping(Bytes::new())).await,
+            // The caller returns on it.
+            TutorialTransmit::Close(_) => Ok(()),
+        }
+    }
+
+    async fn pull(&mut self, pull: Pull) -> Result<(), WriteError> {
+        let Some(room) = self.room.clone() else { return Ok(()) };
+        let Some(batch) = pull::take(&self.connection, &room, pull).await else {
+            self.feed(TutorialInput::CutOff);
+            return Ok(());
+        };
+        for entry in batch.entries {
+            let Some(text) = entry.text else { continue };
+            if entry.author.as_ref() != Some(&self.session) {
+                self.wire.write(Message::Text(text)).await?;
+            }
+        }
+        let (through, version) = (batch.through, batch.version);
+        self.feed(TutorialInput::Pulled { through, version });
+        Ok(())
+    }
+
+    fn write_failed(&mut self, error: WriteError) -> Option<CloseCode> {
+        match error {
+            WriteError::Gone => None,
+            WriteError::Stuck => {
+                self.feed(TutorialInput::WriteStuck);
+                Some(CloseCode::SLOW)
+            }
+        }
+    }
+}
