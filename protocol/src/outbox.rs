@@ -84,7 +84,9 @@ impl Outbox {
     /// An outbox with what an earlier page of this session left.
     pub fn restore(limit: OutboxLimit, mut stored: Vec<Entry>) -> Self {
         stored.sort_by_key(|entry| entry.id);
-        let next_id = stored.last().map_or(0, |entry| entry.id.0 + 1);
+        let next_id = stored
+            .last()
+            .map_or(0, |entry| entry.id.0.saturating_add(1));
         let bytes = stored.iter().map(|entry| entry.body.len()).sum();
         let (uncertain, mut queued): (Vec<_>, Vec<_>) = stored
             .into_iter()
@@ -162,11 +164,13 @@ impl Outbox {
         Some(entry)
     }
 
-    /// Removes the first message if its number is at most `last_seq` (RS-3). Call until `None`.
+    /// Removes the first message if it was sent and its number is at most `last_seq` (RS-3). Call
+    /// until `None`. One that never left the page cannot be settled, whatever its number.
     pub fn settle_through(&mut self, last_seq: u64) -> Option<Entry> {
-        let seq = self.entries.front()?.seq;
-        if seq.get() <= last_seq {
-            self.settle(seq)
+        let first = self.entries.front()?;
+        let is_settled = first.stage == Stage::Sent && first.seq.get() <= last_seq;
+        if is_settled {
+            self.settle(first.seq)
         } else {
             None
         }
@@ -184,16 +188,21 @@ impl Outbox {
         self.in_flight = 0;
     }
 
-    /// Whether the messages waiting continue a session whose last settled number is `last_seq`, after
-    /// [`Outbox::settle_through`]. An empty outbox continues any.
-    pub fn follows(&mut self, last_seq: u64) -> bool {
-        match self.entries.front() {
-            Some(first) => first.seq == Seq::after(last_seq),
-            None => {
-                self.next_seq = Seq::after(last_seq);
-                true
+    /// Continues a session whose last settled number is `last_seq`, after [`Outbox::settle_through`].
+    /// What never left the page is numbered to follow: a page that was reloaded with an empty outbox
+    /// does not know how far its session had counted. False if what was sent does not follow.
+    pub fn continue_after(&mut self, last_seq: u64) -> bool {
+        let mut next = Seq::after(last_seq);
+        for entry in &mut self.entries {
+            match entry.stage {
+                Stage::Unsent => entry.seq = next,
+                Stage::Sent | Stage::Uncertain if entry.seq == next => {}
+                Stage::Sent | Stage::Uncertain => return false,
             }
+            next = next.next();
         }
+        self.next_seq = next;
+        true
     }
 
     /// The message with this number certainly is not in the log: as if never sent (EO-6).
@@ -303,7 +312,7 @@ mod tests {
             Some("a".into())
         );
         assert_eq!(outbox.settle_through(1), None);
-        assert!(outbox.follows(1));
+        assert!(outbox.continue_after(1));
         assert_eq!(
             outbox.send_next(8).map(|(_, entry)| entry.seq.get()),
             Some(2)
@@ -313,6 +322,35 @@ mod tests {
             Some(3)
         );
         assert_eq!(outbox.send_next(8), None);
+    }
+
+    /// RS-3, EO-4: a reload with an empty outbox, then a message before the server said how far the
+    /// session had counted: it is numbered to follow, not taken for a settled one.
+    #[test]
+    fn what_never_left_the_page_is_never_settled() {
+        let mut outbox = filled(&["a"]);
+        assert_eq!(outbox.settle_through(10), None);
+        assert!(outbox.continue_after(10));
+        assert_eq!(
+            outbox.send_next(8).map(|(_, entry)| entry.seq.get()),
+            Some(11)
+        );
+        assert_eq!(
+            outbox
+                .push(RoomName::lobby(), "b".into())
+                .unwrap()
+                .seq
+                .get(),
+            12
+        );
+    }
+
+    /// RS-3: a gap among what was sent cannot be continued.
+    #[test]
+    fn sent_numbers_must_follow() {
+        let mut outbox = filled(&["a", "b"]);
+        outbox.send_next(1);
+        assert!(!outbox.continue_after(5));
     }
 
     #[test]

@@ -142,6 +142,17 @@ impl Presence {
         }
     }
 
+    /// What a member published did not get into the log: the draft that it came from ends all the same.
+    pub fn publish_failed(&mut self, session: &SessionId) {
+        let draft = self
+            .members
+            .get(session)
+            .and_then(|here| here.draft.as_ref());
+        if draft.is_some_and(|draft| draft.published) {
+            self.draft(session, String::new());
+        }
+    }
+
     /// A member's message is in the log and about to be seen. Its reader takes the draft for ended;
     /// a draft typed since is therefore sent again.
     pub fn message_shown(&mut self, session: &SessionId) {
@@ -178,6 +189,14 @@ impl Presence {
             Place::Connected(_) => None,
         };
         self.members.values().filter_map(until).min()
+    }
+
+    /// When an away member has to leave; `None` for everybody else.
+    pub fn away_until(&self, session: &SessionId) -> Option<Timestamp> {
+        match self.members.get(session)?.place {
+            Place::Away { until } => Some(until),
+            Place::Connected(_) => None,
+        }
     }
 
     /// The version of the latest change.

@@ -369,7 +369,7 @@ impl Session {
                 refusal.map_or(Fate::Durable { offset: None }, Refused::fate),
             );
         }
-        if !self.outbox.follows(welcome.last_seq) {
+        if !self.outbox.continue_after(welcome.last_seq) {
             // An older copy of the log: what it lacks cannot be numbered into this session.
             self.abandon_session();
             return self.drop_connection(now, CloseCode::NORMAL, Cause::BadAnswer);
