@@ -13,7 +13,9 @@ pub struct Clock {
 impl Clock {
     /// A clock that starts at zero now.
     pub fn start() -> Self {
-        Self { origin: Instant::now() }
+        Self {
+            origin: Instant::now(),
+        }
     }
 
     /// The time since the start; never goes back.
@@ -25,12 +27,16 @@ impl Clock {
     pub fn instant(&self, at: Timestamp) -> Instant {
         // A timestamp too far off to be an instant is as good as none: a day is longer than any timer.
         let day = Duration::from_secs(24 * 60 * 60);
-        self.origin.checked_add(at.since_origin()).unwrap_or_else(|| Instant::now() + day)
+        self.origin
+            .checked_add(at.since_origin())
+            .unwrap_or_else(|| Instant::now() + day)
     }
 }
 
 /// Unix time in milliseconds.
 pub fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -15,15 +15,30 @@ use thiserror::Error;
 #[command(name = "everbeat", version)]
 pub struct Config {
     /// Address and port to serve on; port 0 takes a free one
-    #[arg(long, env = "EVERBEAT_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR:PORT")]
+    #[arg(
+        long,
+        env = "EVERBEAT_LISTEN",
+        default_value = "127.0.0.1:8080",
+        value_name = "ADDR:PORT"
+    )]
     pub listen: SocketAddr,
 
     /// Directory of the log, made if it is missing; one server at a time uses it
-    #[arg(long, env = "EVERBEAT_DATA", default_value = "data", value_name = "DIR")]
+    #[arg(
+        long,
+        env = "EVERBEAT_DATA",
+        default_value = "data",
+        value_name = "DIR"
+    )]
     pub data: PathBuf,
 
     /// Directory of the compiled site
-    #[arg(long, env = "LEPTOS_SITE_ROOT", default_value = "target/site", value_name = "DIR")]
+    #[arg(
+        long,
+        env = "LEPTOS_SITE_ROOT",
+        default_value = "target/site",
+        value_name = "DIR"
+    )]
     pub site_root: PathBuf,
 
     /// Silence after which a client pings. Shorter notices the dead sooner and costs more; many proxies
@@ -57,7 +72,12 @@ pub struct Config {
     pub session_ttl: Duration,
 
     /// Connections held at once; more are answered 503
-    #[arg(long, env = "EVERBEAT_CONNECTIONS", default_value_t = 50_000, value_name = "COUNT")]
+    #[arg(
+        long,
+        env = "EVERBEAT_CONNECTIONS",
+        default_value_t = 50_000,
+        value_name = "COUNT"
+    )]
     pub connections: usize,
 
     /// Largest frame from a client; a larger one closes its connection
@@ -77,7 +97,12 @@ pub struct Config {
     pub publishes: u32,
 
     /// Messages that one session may publish at once before that rate counts
-    #[arg(long, env = "EVERBEAT_PUBLISH_BURST", default_value_t = 200, value_name = "COUNT")]
+    #[arg(
+        long,
+        env = "EVERBEAT_PUBLISH_BURST",
+        default_value_t = 200,
+        value_name = "COUNT"
+    )]
     pub publish_burst: u32,
 
     /// Drafts a second that one session may send; of faster ones the latest is shown
@@ -89,7 +114,12 @@ pub struct Config {
     pub history_page: u32,
 
     /// Messages kept in each room's log; older ones are trimmed, and readers told of the gap
-    #[arg(long, env = "EVERBEAT_HISTORY", default_value_t = 100_000, value_name = "COUNT")]
+    #[arg(
+        long,
+        env = "EVERBEAT_HISTORY",
+        default_value_t = 100_000,
+        value_name = "COUNT"
+    )]
     pub history: u64,
 }
 
@@ -97,7 +127,9 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ConfigError {
     /// A ping would be due before the last one can be given up.
-    #[error("--heartbeat-timeout ({timeout:?}) must not be longer than --heartbeat-interval ({interval:?})")]
+    #[error(
+        "--heartbeat-timeout ({timeout:?}) must not be longer than --heartbeat-interval ({interval:?})"
+    )]
     Heartbeat {
         /// The interval given.
         interval: Duration,
@@ -190,7 +222,15 @@ mod tests {
         let beat = config(&["--heartbeat-interval", "1s", "--heartbeat-timeout", "2s"]).check();
         assert!(matches!(beat, Err(ConfigError::Heartbeat { .. })));
         let frame = config(&["--frame-bytes", "8192"]).check();
-        assert_eq!(frame, Err(ConfigError::Frame { least: 6 * 8192 + 1024 }));
-        assert_eq!(config(&["--rooms", "0"]).check(), Err(ConfigError::Zero("--rooms")));
+        assert_eq!(
+            frame,
+            Err(ConfigError::Frame {
+                least: 6 * 8192 + 1024
+            })
+        );
+        assert_eq!(
+            config(&["--rooms", "0"]).check(),
+            Err(ConfigError::Zero("--rooms"))
+        );
     }
 }

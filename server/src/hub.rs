@@ -28,7 +28,9 @@ impl Rooms {
     /// The room of this name, opened if need be.
     pub fn room(&self, name: &RoomName) -> Arc<Room> {
         let mut open = lock(&self.open);
-        let room = open.entry(name.clone()).or_insert_with(|| Arc::new(Room::new(name.clone())));
+        let room = open
+            .entry(name.clone())
+            .or_insert_with(|| Arc::new(Room::new(name.clone())));
         Arc::clone(room)
     }
 
@@ -46,7 +48,9 @@ impl Observer for Rooms {
             let room = match touched.iter().find(|room| room.name() == &message.room) {
                 Some(room) => Arc::clone(room),
                 None => {
-                    let Some(room) = lock(&self.open).get(&message.room).cloned() else { continue };
+                    let Some(room) = lock(&self.open).get(&message.room).cloned() else {
+                        continue;
+                    };
                     touched.push(Arc::clone(&room));
                     room
                 }
@@ -170,7 +174,9 @@ impl Hub {
         let now = self.clock.now();
         loop {
             let mut away = lock(&self.away);
-            let Some((until, _)) = away.front() else { break };
+            let Some((until, _)) = away.front() else {
+                break;
+            };
             if *until > now {
                 break;
             }
@@ -192,7 +198,9 @@ impl Hub {
     pub fn go_away(&self, window: Duration) {
         let mut connections = lock(&self.connections);
         connections.is_draining = true;
-        let count = u32::try_from(connections.mailboxes.len()).unwrap_or(u32::MAX).max(1);
+        let count = u32::try_from(connections.mailboxes.len())
+            .unwrap_or(u32::MAX)
+            .max(1);
         for (index, mailbox) in (0_u32..).zip(connections.mailboxes.values()) {
             mailbox.go_away(window / count * index);
         }

@@ -50,7 +50,10 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// An [`OpenError`] that says which file is meant and what to do.
 pub fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
     let rooms = Arc::new(Rooms::default());
-    let sqlite = SqliteConfig { history_per_room: config.history, ..SqliteConfig::default() };
+    let sqlite = SqliteConfig {
+        history_per_room: config.history,
+        ..SqliteConfig::default()
+    };
     let log = SqliteLog::open(&config.data.join("everbeat.db"), sqlite, rooms.clone())?;
     Ok(Arc::new(Hub::new(rooms, Arc::new(log), Clock::start())))
 }
@@ -74,8 +77,12 @@ pub async fn run(
         leptos,
     };
     let router = router::build(state);
-    let serving =
-        tokio::spawn(serve::serve(listener, router, config.header_timeout, stop.clone()));
+    let serving = tokio::spawn(serve::serve(
+        listener,
+        router,
+        config.header_timeout,
+        stop.clone(),
+    ));
     let keeping = tokio::spawn(keep_house(Arc::clone(&hub), config.session_ttl));
 
     shutdown.await;

@@ -52,7 +52,7 @@ pub enum LogError {
 pub struct OpenSession {
     /// The session to resume and the hash of the key shown.
     pub resume: Option<(SessionId, KeyHash)>,
-    /// The session to open otherwise. An id that was used before is refused with
+    /// The session to open otherwise. An id that is in use is refused with
     /// [`LogError::Unavailable`].
     pub fresh: (SessionId, KeyHash),
     /// Unix time in milliseconds.

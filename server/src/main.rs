@@ -12,17 +12,30 @@ fn main() -> anyhow::Result<()> {
     let config = Config::parse();
     config.check()?;
     let filter = EnvFilter::try_from_env("EVERBEAT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(serve(config))
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
-    let mut leptos = get_configuration(None).context("the site's configuration")?.leptos_options;
+    let mut leptos = get_configuration(None)
+        .context("the site's configuration")?
+        .leptos_options;
+    // Where `cargo leptos build` left the names of hashed files, it left hashed files.
+    let hashes = std::env::current_exe()?.with_file_name(leptos.hash_file.as_ref());
+    leptos.hash_files |= hashes.exists();
     leptos.site_root = config.site_root.to_string_lossy().into();
     // The port first: whoever already serves there also holds the data.
     let listener = TcpListener::bind(config.listen).await.with_context(|| {
-        format!("cannot listen on {}: is another server running there? See --listen", config.listen)
+        format!(
+            "cannot listen on {}: is another server running there? See --listen",
+            config.listen
+        )
     })?;
     let hub = server::open_hub(&config)?;
     let address = listener.local_addr()?;

@@ -30,16 +30,15 @@ const NEVER: HeaderValue = HeaderValue::from_static("no-cache");
 pub fn routes(state: &AppState) -> Router<AppState> {
     let site = state.config.site_root.clone();
     let pkg = site.join(state.leptos.site_pkg_dir.as_ref());
-    let backend = BackendHandle(Arc::new(HubBackend { hub: Arc::clone(&state.hub) }));
+    let backend = BackendHandle(Arc::new(HubBackend {
+        hub: Arc::clone(&state.hub),
+    }));
     let options = state.leptos.clone();
     let pages = Router::new()
         .leptos_routes_with_context(
             state,
             generate_route_list(App),
-            {
-                let backend = backend.clone();
-                move || provide_context(backend.clone())
-            },
+            move || provide_context(backend.clone()),
             move || shell(options.clone()),
         )
         .fallback(file_and_error_handler::<AppState, _>(shell))
@@ -48,10 +47,16 @@ pub fn routes(state: &AppState) -> Router<AppState> {
     // What `cargo leptos build --precompress` laid beside a file is sent as it is.
     let hashed = ServeDir::new(pkg).precompressed_br().precompressed_gzip();
     let favicon = tower_http::services::ServeFile::new(site.join("favicon.svg"));
-    let cache = if state.leptos.hash_files { FOREVER } else { NEVER };
+    let cache = if state.leptos.hash_files {
+        FOREVER
+    } else {
+        NEVER
+    };
     Router::new()
         .nest_service(&format!("/{}", state.leptos.site_pkg_dir), hashed)
-        .layer(from_fn(move |request, next| cached(cache.clone(), request, next)))
+        .layer(from_fn(move |request, next| {
+            cached(cache.clone(), request, next)
+        }))
         .merge(
             Router::new()
                 .route_service("/favicon.svg", favicon)
@@ -64,7 +69,9 @@ pub fn routes(state: &AppState) -> Router<AppState> {
 async fn cached(how_long: HeaderValue, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     if response.status().is_success() && !response.headers().contains_key(header::CACHE_CONTROL) {
-        response.headers_mut().insert(header::CACHE_CONTROL, how_long);
+        response
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, how_long);
     }
     response
 }
@@ -88,6 +95,13 @@ impl Backend for HubBackend {
 async fn newest(log: &dyn Log, room: RoomName, limit: u32) -> Option<Snapshot> {
     let held = log.room(room.clone()).await.ok()?;
     let page = log.read_before(room, held.head.next(), limit).await.ok()?;
-    let position = Position { epoch: held.epoch, offset: held.head };
-    Some(Snapshot { position, messages: page.messages, more: page.more })
+    let position = Position {
+        epoch: held.epoch,
+        offset: held.head,
+    };
+    Some(Snapshot {
+        position,
+        messages: page.messages,
+        more: page.more,
+    })
 }

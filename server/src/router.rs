@@ -29,7 +29,10 @@ pub fn upgrade_anywhere<B>(mut request: Request<B>) -> Request<B> {
         .get(header::UPGRADE)
         .is_some_and(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket"));
     if asks_upgrade && request.uri().path() == "/" {
-        let target = request.uri().query().map_or_else(|| "/ws".into(), |q| format!("/ws?{q}"));
+        let target = request
+            .uri()
+            .query()
+            .map_or_else(|| "/ws".into(), |q| format!("/ws?{q}"));
         if let Ok(target) = target.parse::<Uri>() {
             *request.uri_mut() = target;
         }

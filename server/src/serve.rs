@@ -29,7 +29,9 @@ pub async fn serve(
     let requests = TaskTracker::new();
     let mut http = http1::Builder::new();
     // A head that trickles in is cut off; 16 KiB hold every head that a browser sends.
-    http.timer(TokioTimer::new()).header_read_timeout(header_timeout).max_buf_size(16 * 1024);
+    http.timer(TokioTimer::new())
+        .header_read_timeout(header_timeout)
+        .max_buf_size(16 * 1024);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -44,11 +46,15 @@ pub async fn serve(
             }
         };
         if let Some(stream) = prepared(stream) {
-            let service = router.clone().map_request(|request: hyper::Request<Incoming>| {
-                upgrade_anywhere(request.map(Body::new))
-            });
+            let service = router
+                .clone()
+                .map_request(|request: hyper::Request<Incoming>| {
+                    upgrade_anywhere(request.map(Body::new))
+                });
             let service = TowerToHyperService::new(service);
-            let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
+            let connection = http
+                .serve_connection(TokioIo::new(stream), service)
+                .with_upgrades();
             let stop = stop.clone();
             requests.spawn(async move {
                 let mut connection = pin!(connection);

@@ -51,7 +51,10 @@ pub async fn upgrade(
     Query(query): Query<TutorialQuery>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    let room = query.room.as_deref().map_or_else(|| Ok(RoomName::lobby()), RoomName::new);
+    let room = query
+        .room
+        .as_deref()
+        .map_or_else(|| Ok(RoomName::lobby()), RoomName::new);
     let room = match room {
         Ok(room) => room,
         Err(error) => return (StatusCode::BAD_REQUEST, error.to_string()).into_response(),

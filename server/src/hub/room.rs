@@ -71,21 +71,49 @@ impl Entry {
         let text = Some(message.body.as_str().into());
         let offset = message.offset;
         let frame = codec::encode(&ServerFrame::Message(message)).into();
-        Self { offset, frame, text, author: None }
+        Self {
+            offset,
+            frame,
+            text,
+            author: None,
+        }
     }
 
     fn draft(room: &RoomName, author: Author) -> Self {
-        let Author { session, name, body } = author;
+        let Author {
+            session,
+            name,
+            body,
+        } = author;
         let text = Some(body.as_str().into());
-        let draft = Draft { room: room.clone(), session: session.clone(), name, body };
+        let draft = Draft {
+            room: room.clone(),
+            session: session.clone(),
+            name,
+            body,
+        };
         let frame = codec::encode(&ServerFrame::Draft(draft)).into();
-        Self { offset: Offset::ZERO, frame, text, author: Some(session) }
+        Self {
+            offset: Offset::ZERO,
+            frame,
+            text,
+            author: Some(session),
+        }
     }
 
     fn presence(room: &RoomName, joined: Vec<Member>, left: Vec<SessionId>) -> Self {
-        let frame = ServerFrame::Presence { room: room.clone(), joined, left };
+        let frame = ServerFrame::Presence {
+            room: room.clone(),
+            joined,
+            left,
+        };
         let frame = codec::encode(&frame).into();
-        Self { offset: Offset::ZERO, frame, text: None, author: None }
+        Self {
+            offset: Offset::ZERO,
+            frame,
+            text: None,
+            author: None,
+        }
     }
 
     fn bytes(&self) -> usize {
@@ -125,7 +153,11 @@ impl Room {
             readers: HashMap::new(),
             changes: None,
         };
-        Self { name, loaded: OnceCell::new(), state: Mutex::new(state) }
+        Self {
+            name,
+            loaded: OnceCell::new(),
+            state: Mutex::new(state),
+        }
     }
 
     /// The room's name.
@@ -135,7 +167,10 @@ impl Room {
 
     /// Learns once what the log holds.
     pub(super) async fn load(&self, log: &dyn Log) -> Result<(), LogError> {
-        self.loaded.get_or_try_init(|| self.refresh(log)).await.map(|()| ())
+        self.loaded
+            .get_or_try_init(|| self.refresh(log))
+            .await
+            .copied()
     }
 
     /// Learns anew what the log holds, after a reader found messages missing.
@@ -223,7 +258,11 @@ impl Room {
     pub(super) fn committed(&self, message: &Message) {
         let mut state = lock(&self.state);
         state.presence.message_shown(&message.session);
-        if state.tail.back().is_some_and(|last| last.offset.next() != message.offset) {
+        if state
+            .tail
+            .back()
+            .is_some_and(|last| last.offset.next() != message.offset)
+        {
             state.tail.clear();
             state.tail_bytes = 0;
         }
@@ -232,7 +271,9 @@ impl Room {
         state.tail_bytes += entry.bytes();
         state.tail.push_back(entry);
         while state.tail.len() > TAIL_MESSAGES || state.tail_bytes > TAIL_BYTES {
-            let Some(oldest) = state.tail.pop_front() else { break };
+            let Some(oldest) = state.tail.pop_front() else {
+                break;
+            };
             state.tail_bytes -= oldest.bytes();
         }
     }
@@ -255,18 +296,36 @@ impl Room {
             Some(first) if first.offset <= pull.after.next() => {
                 let skip = pull.after.next().get() - first.offset.get();
                 let skip = usize::try_from(skip).unwrap_or(usize::MAX);
-                state.tail.iter().skip(skip).take(pull.limit as usize).cloned().collect()
+                state
+                    .tail
+                    .iter()
+                    .skip(skip)
+                    .take(pull.limit as usize)
+                    .cloned()
+                    .collect()
             }
             _ => return Taken::InLog,
         };
-        let through = messages.last().map_or(pull.after, |last: &Entry| last.offset);
+        let through = messages
+            .last()
+            .map_or(pull.after, |last: &Entry| last.offset);
         if through < state.head {
             let changes = Arc::from([]);
-            return Taken::Entries { messages, changes, through, version: pull.since };
+            return Taken::Entries {
+                messages,
+                changes,
+                through,
+                version: pull.since,
+            };
         }
         let version = state.presence.version();
         match self.changes_since(&mut state, pull.since) {
-            Some(changes) => Taken::Entries { messages, changes, through, version },
+            Some(changes) => Taken::Entries {
+                messages,
+                changes,
+                through,
+                version,
+            },
             None => Taken::CutOff,
         }
     }
@@ -282,14 +341,26 @@ impl Room {
         if let Some(known) = state.changes.as_ref().filter(is_same) {
             return Some(Arc::clone(&known.entries));
         }
-        let Changes { joined, left, drafts } = state.presence.changes_since(since)?;
+        let Changes {
+            joined,
+            left,
+            drafts,
+        } = state.presence.changes_since(since)?;
         let mut entries = Vec::new();
         if !joined.is_empty() || !left.is_empty() {
             entries.push(Entry::presence(&self.name, joined, left));
         }
-        entries.extend(drafts.into_iter().map(|author| Entry::draft(&self.name, author)));
+        entries.extend(
+            drafts
+                .into_iter()
+                .map(|author| Entry::draft(&self.name, author)),
+        );
         let entries: Arc<[Entry]> = entries.into();
-        state.changes = Some(Changed { since, version, entries: Arc::clone(&entries) });
+        state.changes = Some(Changed {
+            since,
+            version,
+            entries: Arc::clone(&entries),
+        });
         Some(entries)
     }
 

@@ -235,7 +235,7 @@ impl State {
             });
         }
         let (id, key_hash) = open.fresh;
-        if self.is_taken(&id) {
+        if self.sessions.contains_key(&id) {
             return Err(LogError::Unavailable("the session id is taken".into()));
         }
         let session = Session {
@@ -249,12 +249,6 @@ impl State {
             last_seq: 0,
             refused: Vec::new(),
         })
-    }
-
-    /// Whether the id belongs to a session, or to the messages of a forgotten one.
-    fn is_taken(&self, id: &SessionId) -> bool {
-        let mut messages = self.rooms.values().flat_map(|room| &room.messages);
-        self.sessions.contains_key(id) || messages.any(|m| m.session == *id)
     }
 
     fn append(

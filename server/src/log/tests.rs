@@ -2,7 +2,6 @@
 
 pub(super) mod support;
 
-use std::future::Future;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -32,7 +31,7 @@ macro_rules! conformance {
 conformance!(
     sessions_start_at_zero_and_resume_with_their_key,
     a_wrong_key_or_an_unknown_id_gets_the_fresh_session,
-    a_used_id_is_not_opened_again,
+    an_id_in_use_is_not_opened_again,
     messages_are_read_as_they_were_appended,
     a_repeated_number_gets_its_first_offset,
     a_repeated_number_with_another_message_is_a_conflict,
@@ -77,13 +76,17 @@ async fn a_wrong_key_or_an_unknown_id_gets_the_fresh_session(Subject { log, .. }
     assert_eq!(log.open_session(instead).await, opened(true, 0));
 }
 
-/// RS-2: a fresh session inherits nothing, not even from one that is forgotten.
-async fn a_used_id_is_not_opened_again(Subject { log, .. }: Subject) {
+/// RS-2: a fresh session inherits nothing, not even from a forgotten one of the same id.
+async fn an_id_in_use_is_not_opened_again(Subject { log, .. }: Subject) {
     log.open_session(fresh("ada", 1)).await.unwrap();
+    append_many(&*log, "ada", "lobby", 2).await;
     assert!(is_unavailable(&log.open_session(fresh("ada", 2)).await));
-    append_many(&*log, "ada", "lobby", 1).await;
+    assert_eq!(log.open_session(resume("ada", 3)).await, opened(true, 2));
     assert_eq!(log.expire(10).await, Ok(1));
-    assert!(is_unavailable(&log.open_session(fresh("ada", 11)).await));
+
+    assert_eq!(log.open_session(fresh("ada", 11)).await, opened(false, 0));
+    let again = append("ada", 1, "lobby", "body 1");
+    assert_eq!(log.append(again).await, Ok(offset(3)));
 }
 
 /// EO-2: message, last number and head move together.
@@ -243,11 +246,17 @@ async fn calls_take_effect_in_the_order_in_which_they_were_made(Subject { log, .
     let refusal = log.refuse(id("ada"), seq(2), ErrorCode::BodyEmpty);
     let third = log.append(append("ada", 3, "lobby", "three"));
     let resuming = log.open_session(resume("ada", 2));
-    let expiring = log.expire(u64::MAX);
+    let other_opening = log.open_session(fresh("bob", 9));
+    let other_first = log.append(append("bob", 1, "lobby", "one"));
+    let expiring = log.expire(9);
     let fourth = log.append(append("ada", 4, "lobby", "four"));
+    let other_second = log.append(append("bob", 2, "lobby", "two"));
 
+    assert_eq!(other_second.await, Ok(offset(4)));
     assert_eq!(fourth.await, Err(LogError::UnknownSession));
     assert_eq!(expiring.await, Ok(1));
+    assert_eq!(other_first.await, Ok(offset(3)));
+    assert_eq!(other_opening.await, opened(false, 0));
     let resumed = resuming.await.unwrap();
     assert_eq!((resumed.resumed, resumed.last_seq), (true, 3));
     assert_eq!(resumed.refused.len(), 1);
@@ -412,19 +421,19 @@ async fn a_closed_log_has_finished_and_answers_nothing(Subject { log, observer, 
 }
 
 async fn all_unavailable(log: &dyn Log) {
-    fn check<T>(call: impl Future<Output = Result<T, LogError>>) -> impl Future<Output = bool> {
-        async { is_unavailable(&call.await) }
-    }
     let lobby = || room("lobby");
-    assert!(check(log.open_session(fresh("bob", 1))).await);
-    assert!(check(log.append(append("ada", 1, "lobby", "x"))).await);
-    assert!(check(log.refuse(id("ada"), seq(1), ErrorCode::BodyEmpty)).await);
-    assert!(check(log.room(lobby())).await);
-    assert!(check(log.read(lobby(), Offset::ZERO, 1)).await);
-    assert!(check(log.read_before(lobby(), offset(9), 1)).await);
-    assert!(check(log.touch(vec![id("ada")], 1)).await);
-    assert!(check(log.expire(1)).await);
-    assert!(check(log.close()).await);
+    let refusal = log.refuse(id("ada"), seq(1), ErrorCode::BodyEmpty);
+    let append = log.append(append("ada", 1, "lobby", "x"));
+    assert!(is_unavailable(&log.open_session(fresh("bob", 1)).await));
+    assert!(is_unavailable(&append.await));
+    assert!(is_unavailable(&refusal.await));
+    assert!(is_unavailable(&log.room(lobby()).await));
+    assert!(is_unavailable(&log.read(lobby(), Offset::ZERO, 1).await));
+    let page = log.read_before(lobby(), offset(9), 1);
+    assert!(is_unavailable(&page.await));
+    assert!(is_unavailable(&log.touch(vec![id("ada")], 1).await));
+    assert!(is_unavailable(&log.expire(1).await));
+    assert!(is_unavailable(&log.close().await));
 }
 
 /// EO-7: the switch of the log in memory makes writes fail, and reads go on.

@@ -19,14 +19,27 @@ pub(super) struct Batch {
 /// Takes what a room has after a reader's place; `None` if it no longer reaches back to there.
 pub(super) async fn take(connection: &Connection, room: &Room, pull: Pull) -> Option<Batch> {
     match room.take(pull) {
-        Taken::Entries { messages: mut entries, changes, through, version } => {
+        Taken::Entries {
+            messages: mut entries,
+            changes,
+            through,
+            version,
+        } => {
             entries.extend(changes.iter().cloned());
-            Some(Batch { entries, through, version })
+            Some(Batch {
+                entries,
+                through,
+                version,
+            })
         }
         Taken::InLog => {
             let entries = read_log(connection, room, pull).await?;
             let through = entries.last().map_or(pull.after, |last| last.offset);
-            Some(Batch { entries, through, version: pull.since })
+            Some(Batch {
+                entries,
+                through,
+                version: pull.since,
+            })
         }
         Taken::CutOff => None,
     }
@@ -34,7 +47,10 @@ pub(super) async fn take(connection: &Connection, room: &Room, pull: Pull) -> Op
 
 async fn read_log(connection: &Connection, room: &Room, pull: Pull) -> Option<Vec<Entry>> {
     let log = connection.hub.log();
-    let read = log.read(room.name().clone(), pull.after, pull.limit).await.ok();
+    let read = log
+        .read(room.name().clone(), pull.after, pull.limit)
+        .await
+        .ok();
     let read = read.filter(|read| read.first().is_some_and(|m| m.offset == pull.after.next()));
     if read.is_none() {
         // If even that fails, the room is opened again later, and says so then.

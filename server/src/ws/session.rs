@@ -13,8 +13,8 @@ use protocol::frame::{ClientFrame, ErrorCode};
 use protocol::id::{Credentials, Name, RoomName, Seq, SessionId, SessionKey};
 use protocol::server::{AppendError, Input, Pull, Session, SessionOpened, Transmit};
 
-use super::{Connection, pull};
 use super::wire::{Alarm, Socket, Wire, WriteError};
+use super::{Connection, pull};
 use crate::clock::unix_ms;
 use crate::hub::room::Room;
 use crate::log::{Append, LogError, OpenSession};
@@ -102,7 +102,8 @@ impl<S: Socket> Driver<S> {
     }
 
     fn feed(&mut self, input: Input) {
-        self.machine.handle_input(self.connection.hub.clock().now(), input);
+        self.machine
+            .handle_input(self.connection.hub.clock().now(), input);
     }
 
     fn received(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), End> {
@@ -114,7 +115,9 @@ impl<S: Socket> Driver<S> {
             }
             Some(Ok(Message::Binary(_))) => Input::Received(Err(DecodeError::Binary)),
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => Input::SignOfLife,
-            Some(Ok(Message::Close(frame))) => return Err(End::Gone(frame.map(|frame| frame.code))),
+            Some(Ok(Message::Close(frame))) => {
+                return Err(End::Gone(frame.map(|frame| frame.code)));
+            }
             Some(Err(error)) if is_too_large(&error) => {
                 Input::Received(Err(DecodeError::TooLarge { limit }))
             }
@@ -128,7 +131,11 @@ impl<S: Socket> Driver<S> {
         let marks = self.connection.mailbox.take();
         for room in marks.moved {
             let (head, version) = room.marks();
-            self.feed(Input::RoomMoved { room: room.name().clone(), head, version });
+            self.feed(Input::RoomMoved {
+                room: room.name().clone(),
+                head,
+                version,
+            });
         }
         if marks.taken_over {
             self.feed(Input::TakenOver);
@@ -178,10 +185,24 @@ impl<S: Socket> Driver<S> {
                     room.draft(session, body);
                 }
             }
-            Transmit::Append { seq, room, name, body } => self.append(seq, room, name, body),
+            Transmit::Append {
+                seq,
+                room,
+                name,
+                body,
+            } => self.append(seq, room, name, body),
             Transmit::Refuse { seq, code } => self.refuse(seq, code),
-            Transmit::History { room, before, limit } => {
-                let page = self.connection.hub.log().read_before(room.clone(), before, limit).await;
+            Transmit::History {
+                room,
+                before,
+                limit,
+            } => {
+                let page = self
+                    .connection
+                    .hub
+                    .log()
+                    .read_before(room.clone(), before, limit)
+                    .await;
                 let page = page.ok().map(|page| (page.messages, page.more));
                 self.feed(Input::HistoryRead { room, page });
             }
@@ -195,7 +216,10 @@ impl<S: Socket> Driver<S> {
             key: SessionKey::new(&secret::random_hex::<32>()?).ok()?,
         };
         let hashed = |credentials: &Credentials| {
-            (credentials.id.clone(), secret::hash(credentials.key.expose()))
+            (
+                credentials.id.clone(),
+                secret::hash(credentials.key.expose()),
+            )
         };
         let open = OpenSession {
             resume: resume.as_ref().map(hashed),
@@ -204,7 +228,9 @@ impl<S: Socket> Driver<S> {
         };
         let opened = self.connection.hub.log().open_session(open).await.ok()?;
         let credentials = if opened.resumed { resume? } else { fresh };
-        self.connection.hub.attach(&credentials.id, self.connection.id);
+        self.connection
+            .hub
+            .attach(&credentials.id, self.connection.id);
         self.session = Some(credentials.id.clone());
         tracing::info!(
             session.id = %credentials.id,
@@ -222,9 +248,15 @@ impl<S: Socket> Driver<S> {
     }
 
     async fn open_room(&mut self, name: RoomName, member: Name) {
-        let Some(session) = self.session.clone() else { return };
+        let Some(session) = self.session.clone() else {
+            return;
+        };
         let connection = (self.connection.id, &self.connection.mailbox);
-        let opened = self.connection.hub.open_room(&name, (session, member), connection).await;
+        let opened = self
+            .connection
+            .hub
+            .open_room(&name, (session, member), connection)
+            .await;
         let view = opened.ok().map(|(room, view)| {
             self.rooms.insert(name.clone(), room);
             view
@@ -234,7 +266,9 @@ impl<S: Socket> Driver<S> {
 
     /// Writes what a room has for this reader: from its tail, or else from the log.
     async fn pull(&mut self, name: RoomName, pull: Pull) -> Result<(), WriteError> {
-        let Some(room) = self.rooms.get(&name).cloned() else { return Ok(()) };
+        let Some(room) = self.rooms.get(&name).cloned() else {
+            return Ok(());
+        };
         let Some(batch) = pull::take(&self.connection, &room, pull).await else {
             self.feed(Input::CutOff { room: name });
             return Ok(());
@@ -245,18 +279,30 @@ impl<S: Socket> Driver<S> {
             }
         }
         let (through, version) = (batch.through, batch.version);
-        self.feed(Input::Pulled { room: name, through, version });
+        self.feed(Input::Pulled {
+            room: name,
+            through,
+            version,
+        });
         Ok(())
     }
 
-    fn append(&mut self, seq: Seq, room: RoomName, name: Name, body: String) {
-        let Some(session) = self.session.clone() else { return };
+    fn append(&self, seq: Seq, room: RoomName, name: Name, body: String) {
+        let Some(session) = self.session.clone() else {
+            return;
+        };
         let here = self.rooms.get(&room).cloned();
         if let Some(here) = &here {
             here.published(&session);
         }
-        let append =
-            Append { session: session.clone(), seq, room: room.clone(), name, body, at_ms: unix_ms() };
+        let append = Append {
+            session: session.clone(),
+            seq,
+            room: room.clone(),
+            name,
+            body,
+            at_ms: unix_ms(),
+        };
         let answer = self.connection.hub.log().append(append);
         self.answers.push(Box::pin(async move {
             let result = answer.await.map_err(|error| append_error(&error));
@@ -267,11 +313,16 @@ impl<S: Socket> Driver<S> {
         }));
     }
 
-    fn refuse(&mut self, seq: Seq, code: ErrorCode) {
-        let Some(session) = self.session.clone() else { return };
+    fn refuse(&self, seq: Seq, code: ErrorCode) {
+        let Some(session) = self.session.clone() else {
+            return;
+        };
         let answer = self.connection.hub.log().refuse(session, seq, code);
         self.answers.push(Box::pin(async move {
-            let result = answer.await.map(|()| code).map_err(|error| append_error(&error));
+            let result = answer
+                .await
+                .map(|()| code)
+                .map_err(|error| append_error(&error));
             Input::NumberUsed { seq, result }
         }));
     }

@@ -8,8 +8,8 @@ use protocol::close::CloseCode;
 use protocol::id::{Name, RoomName, SessionId};
 use protocol::server::{Pull, Tutorial, TutorialInput, TutorialTransmit};
 
-use super::{Connection, pull};
 use super::wire::{Alarm, Socket, Wire, WriteError};
+use super::{Connection, pull};
 use crate::hub::room::Room;
 use crate::secret;
 
@@ -90,7 +90,8 @@ impl<S: Socket> Driver<S> {
     }
 
     fn feed(&mut self, input: TutorialInput) {
-        self.machine.handle_input(self.connection.hub.clock().now(), input);
+        self.machine
+            .handle_input(self.connection.hub.clock().now(), input);
     }
 
     fn look_into_mailbox(&mut self) {
@@ -110,7 +111,11 @@ impl<S: Socket> Driver<S> {
             TutorialTransmit::OpenRoom => {
                 let member = (self.session.clone(), Name::guest(&self.session));
                 let connection = (self.connection.id, &self.connection.mailbox);
-                let opened = self.connection.hub.open_room(&self.name, member, connection).await;
+                let opened = self
+                    .connection
+                    .hub
+                    .open_room(&self.name, member, connection)
+                    .await;
                 let view = opened.ok().map(|(room, view)| {
                     self.room = Some(room);
                     view
@@ -135,7 +140,9 @@ impl<S: Socket> Driver<S> {
     }
 
     async fn pull(&mut self, pull: Pull) -> Result<(), WriteError> {
-        let Some(room) = self.room.clone() else { return Ok(()) };
+        let Some(room) = self.room.clone() else {
+            return Ok(());
+        };
         let Some(batch) = pull::take(&self.connection, &room, pull).await else {
             self.feed(TutorialInput::CutOff);
             return Ok(());

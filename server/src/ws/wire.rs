@@ -39,7 +39,10 @@ pub(super) struct Wire<S> {
 
 impl<S: Socket> Wire<S> {
     pub(super) const fn new(socket: S, write_timeout: Duration) -> Self {
-        Self { socket, write_timeout }
+        Self {
+            socket,
+            write_timeout,
+        }
     }
 
     /// The next message; `None` when the connection is gone.
@@ -63,7 +66,10 @@ impl<S: Socket> Wire<S> {
 
     /// Sends a close frame if that can be done without waiting long, and lets go (HB-7).
     pub(super) async fn close(mut self, code: CloseCode) {
-        let frame = CloseFrame { code: code.0, reason: code.reason().into() };
+        let frame = CloseFrame {
+            code: code.0,
+            reason: code.reason().into(),
+        };
         let farewell = self.socket.send(Message::Close(Some(frame)));
         // Whoever does not read is not waited for; the drop below ends the connection.
         let _ = timeout(FAREWELL, farewell).await;
@@ -93,7 +99,11 @@ pub(super) struct Alarm {
 
 impl Alarm {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { clock, sleep: Box::pin(sleep_until(Instant::now())), armed: None }
+        Self {
+            clock,
+            sleep: Box::pin(sleep_until(Instant::now())),
+            armed: None,
+        }
     }
 
     /// Makes sure that it rings at `deadline` at the latest.
@@ -101,7 +111,9 @@ impl Alarm {
         let Some(deadline) = deadline else { return };
         if self.armed.is_none_or(|armed| deadline < armed) {
             self.armed = Some(deadline);
-            self.sleep.as_mut().reset(self.clock.instant(deadline).into());
+            self.sleep
+                .as_mut()
+                .reset(self.clock.instant(deadline).into());
         }
     }
 

@@ -18,7 +18,7 @@ pub(super) const APPLICATION_ID: i32 = 0x4576_4274;
 /// The version of [`SCHEMA`].
 pub(super) const FORMAT: i32 = 1;
 
-/// Every session of `messages` may be forgotten; `receipts` and `refusals` go with theirs.
+/// The sessions of `messages` may be forgotten; `receipts` and `refusals` go with theirs.
 /// Rooms have numbers of their own, as their names may be long and stand in every message.
 const SCHEMA: &str = "
 CREATE TABLE meta (
@@ -51,9 +51,9 @@ CREATE TABLE messages (
     body TEXT NOT NULL,
     PRIMARY KEY (room, offset)
 ) STRICT, WITHOUT ROWID;
-CREATE UNIQUE INDEX messages_by_seq ON messages (session, seq);
 
--- What is left of a trimmed message, to answer its number when it is repeated.
+-- What is needed to answer the number of a message when it is repeated. It stays when the message
+-- is trimmed, and goes with its session: so trimming is the deletion of one range.
 CREATE TABLE receipts (
     session TEXT NOT NULL,
     seq INTEGER NOT NULL,

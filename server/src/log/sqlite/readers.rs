@@ -81,6 +81,7 @@ impl Readers {
         let Ok(all) = self.free.acquire_many(self.count).await else {
             return;
         };
+        // Reads that were not begun must not take a connection now, nor wait for one.
         self.free.close();
         drop(all);
         let closing = tokio::task::spawn_blocking(move || while self.take().is_some() {});

@@ -1,0 +1,191 @@
+//! Measures the server with native clients.
+
+#![expect(clippy::print_stdout, reason = "a measurement is printed")]
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use bench::client::Client;
+use bench::storage::Storage;
+use clap::{Parser, Subcommand};
+use protocol::client::{Config, Event};
+use protocol::id::RoomName;
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+
+#[derive(Parser)]
+struct Options {
+    /// The server to measure
+    #[arg(long, default_value = "target/release/everbeat")]
+    server: PathBuf,
+    #[command(subcommand)]
+    workload: Workload,
+}
+
+#[derive(Subcommand)]
+enum Workload {
+    /// Memory and CPU of live, joined sessions that say nothing
+    Idle {
+        /// How many sessions
+        #[arg(long, default_value_t = 15_000)]
+        connections: usize,
+        /// How many of them share a room
+        #[arg(long, default_value_t = 10)]
+        per_room: usize,
+        /// How long to watch them, in seconds
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    match options.workload {
+        Workload::Idle {
+            connections,
+            per_room,
+            seconds,
+        } => idle(&options.server, connections, per_room.max(1), seconds).await,
+    }
+}
+
+async fn idle(
+    server: &PathBuf,
+    connections: usize,
+    per_room: usize,
+    seconds: u64,
+) -> anyhow::Result<()> {
+    let (address, mut child, data) = start(server).await?;
+    let pid = child.id().context("the server has ended")?;
+    let baseline = Usage::of(pid)?;
+    let begun = Instant::now();
+    let (joined, mut joins) = mpsc::channel(1024);
+    for number in 0..connections {
+        let room = RoomName::new(&format!("idle-{}", number / per_room))?;
+        tokio::spawn(client(address, number as u64, room, joined.clone()));
+        if number % 50 == 49 {
+            // A backlog of 50 handshakes at once, so that the listener's queue does not overflow.
+            for _ in 0..50 {
+                wait_for_join(&mut joins).await?;
+            }
+        }
+    }
+    for _ in 0..connections % 50 {
+        wait_for_join(&mut joins).await?;
+    }
+    let took = begun.elapsed();
+    sleep(Duration::from_secs(5)).await;
+    let before = Usage::of(pid)?;
+    sleep(Duration::from_secs(seconds)).await;
+    let after = Usage::of(pid)?;
+    #[expect(clippy::cast_precision_loss, reason = "a figure of four digits")]
+    let (count, pss, cpu) = (
+        connections as f64,
+        (after.pss_bytes - baseline.pss_bytes) as f64,
+        (after.cpu_ms - before.cpu_ms) as f64 / 1000.0,
+    );
+    println!("connections           {connections}, {per_room} a room");
+    println!(
+        "connected and joined  in {:.1} s, {:.0} a second",
+        took.as_secs_f64(),
+        count / took.as_secs_f64()
+    );
+    println!(
+        "memory                {:.2} kB PSS a connection",
+        pss / count / 1000.0
+    );
+    println!(
+        "CPU                   {:.1} % of one core for 100,000",
+        cpu / seconds as f64 / count * 1e7
+    );
+    child.kill().await?;
+    std::fs::remove_dir_all(data)?;
+    Ok(())
+}
+
+async fn wait_for_join(joins: &mut mpsc::Receiver<()>) -> anyhow::Result<()> {
+    match timeout(Duration::from_secs(30), joins.recv()).await {
+        Ok(Some(())) => Ok(()),
+        _ => bail!("a client did not get into its room within 30 s"),
+    }
+}
+
+async fn client(address: SocketAddr, seed: u64, room: RoomName, joined: mpsc::Sender<()>) {
+    let config = Config {
+        seed,
+        ..Config::default()
+    };
+    let mut client = Client::new(address, config, Storage::default());
+    client
+        .command(|session, now| session.join(now, room, None))
+        .await;
+    client.command(protocol::client::Session::connect).await;
+    let mut is_new = true;
+    loop {
+        for event in client.step().await {
+            if is_new && matches!(event, Event::Joined { .. }) {
+                is_new = false;
+                // The receiver leaves when the measurement is over.
+                let _ = joined.send(()).await;
+            }
+        }
+    }
+}
+
+/// Starts the server on a free port with a directory of its own.
+async fn start(server: &PathBuf) -> anyhow::Result<(SocketAddr, Child, PathBuf)> {
+    let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let data = std::env::temp_dir().join(format!("everbeat-bench-{}", std::process::id()));
+    let child = Command::new(server)
+        .args(["--listen", &address.to_string(), "--data"])
+        .arg(&data)
+        .env("EVERBEAT_LOG", "warn")
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("cannot start {}: build it first", server.display()))?;
+    for _ in 0..100 {
+        if tokio::net::TcpStream::connect(address).await.is_ok() {
+            return Ok((address, child, data));
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    bail!("the server does not answer on {address}")
+}
+
+/// What the kernel says about a process.
+struct Usage {
+    pss_bytes: u64,
+    cpu_ms: u64,
+}
+
+impl Usage {
+    fn of(pid: u32) -> anyhow::Result<Self> {
+        let smaps = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+        let pss = smaps
+            .lines()
+            .find_map(|line| line.strip_prefix("Pss:"))
+            .context("no Pss")?;
+        let kb: u64 = pss.trim().trim_end_matches(" kB").parse()?;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // Fields 14 and 15, counted after the name in brackets, in ticks of 10 ms.
+        let fields: Vec<&str> = stat
+            .rsplit(')')
+            .next()
+            .context("no stat")?
+            .split_whitespace()
+            .collect();
+        let ticks = |index: usize| -> anyhow::Result<u64> {
+            Ok(fields.get(index).context("short stat")?.parse()?)
+        };
+        Ok(Self {
+            pss_bytes: kb * 1024,
+            cpu_ms: (ticks(11)? + ticks(12)?) * 10,
+        })
+    }
+}

@@ -1,0 +1,322 @@
+//! How bad input is met: the stated answer, and everybody else untouched.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
+
+use crate::test_server::TestServer;
+
+/// Sends what a connection in the lobby may not send, and checks the error and the close code; a
+/// bystander keeps publishing all the while.
+async fn refuses(message: Message, error: &str, code: u16) {
+    let server = TestServer::start(&[]).await;
+    let mut bystander = server.joined().await;
+    let mut raw = server.joined().await;
+    raw.send_message(message.clone()).await.unwrap();
+    assert_eq!(
+        raw.end().await,
+        (Some(code), vec![error.to_owned()]),
+        "{message:?}"
+    );
+    bystander.publish(1, "still here").await;
+    assert_eq!(bystander.next_of("ack").await["offset"], 1);
+}
+
+#[tokio::test]
+async fn what_is_not_a_frame_closes_its_own_connection_only() {
+    for text in [
+        "",
+        "not json",
+        "[]",
+        r#"{"type":"nonsense"}"#,
+        r#"{"seq":1}"#,
+        r#"{"type":"publish","seq":0,"room":"lobby","body":"x"}"#,
+        r#"{"type":"publish","seq":9007199254740992,"room":"lobby","body":"x"}"#,
+        r#"{"type":"publish","seq":-1,"room":"lobby","body":"x"}"#,
+        r#"{"type":"publish","seq":1.5,"room":"lobby","body":"x"}"#,
+        r#"{"type":"join","room":""}"#,
+        r#"{"type":"join","room":"Upper Case"}"#,
+        r#"{"type":"join","room":"../../etc/passwd"}"#,
+    ] {
+        refuses(Message::text(text), "bad_frame", 4101).await;
+    }
+    let long = json!({"type": "join", "room": "x".repeat(65)});
+    refuses(Message::text(long.to_string()), "bad_frame", 4101).await;
+    refuses(
+        Message::Binary(Bytes::from_static(b"\x00\x01")),
+        "bad_frame",
+        4101,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_frame_over_the_limit_closes_the_connection() {
+    for bytes in [65 * 1024, 1024 * 1024] {
+        let frame =
+            json!({"type": "publish", "seq": 1, "room": "lobby", "body": "x".repeat(bytes)});
+        refuses(Message::text(frame.to_string()), "frame_too_large", 4102).await;
+    }
+}
+
+/// RS-1.
+#[tokio::test]
+async fn hello_comes_first_and_once() {
+    refuses(Message::text(r#"{"type":"hello"}"#), "hello_expected", 4101).await;
+    let server = TestServer::start(&["--hello-timeout", "100ms"]).await;
+    let mut early = server.raw().await;
+    early.send(r#"{"type":"join","room":"lobby"}"#).await;
+    assert_eq!(
+        early.end().await,
+        (Some(4101), vec!["hello_expected".into()])
+    );
+    let mut silent = server.raw().await;
+    assert_eq!(
+        silent.end().await,
+        (Some(4002), vec!["hello_expected".into()])
+    );
+}
+
+/// EO-1, EO-6.
+#[tokio::test]
+async fn numbers_that_skip_or_repeat() {
+    let server = TestServer::start(&[]).await;
+    let mut raw = server.joined().await;
+    raw.publish(1, "one").await;
+    assert_eq!(raw.next_of("ack").await["offset"], 1);
+    raw.publish(1, "one").await;
+    assert_eq!(
+        raw.next_of("ack").await,
+        json!({"type": "ack", "seq": 1, "room": "lobby", "offset": 1})
+    );
+    raw.publish(3, "three").await;
+    assert_eq!(raw.end().await, (Some(4103), vec!["seq_gap".into()]));
+
+    let mut raw = server.joined().await;
+    raw.publish(1, "one").await;
+    raw.next_of("ack").await;
+    raw.publish(1, "another").await;
+    assert_eq!(raw.end().await, (Some(4104), vec!["seq_conflict".into()]));
+}
+
+/// EO-7: refused for good, and the number is used up: the next one follows.
+#[tokio::test]
+async fn bodies_that_are_empty_or_too_long_use_their_number_up() {
+    let server = TestServer::start(&[]).await;
+    let mut raw = server.joined().await;
+    raw.publish(1, "").await;
+    let error = raw.next_frame().await;
+    assert_eq!(
+        (&error["code"], &error["seq"]),
+        (&json!("body_empty"), &json!(1))
+    );
+    assert_eq!(error.get("retry_after_ms"), None);
+    raw.publish(2, &"x".repeat(8 * 1024 + 1)).await;
+    let error = raw.next_frame().await;
+    assert_eq!(
+        (&error["code"], &error["seq"]),
+        (&json!("body_too_large"), &json!(2))
+    );
+    raw.publish(3, "fine").await;
+    assert_eq!(raw.next_of("ack").await["offset"], 1);
+}
+
+#[tokio::test]
+async fn any_text_is_only_text() {
+    let server = TestServer::start(&[]).await;
+    let mut raw = server.joined().await;
+    let mut other = server.joined().await;
+    let bodies = [
+        "\u{0}",
+        "\u{202e}abc\u{200f}",
+        "<script>alert(1)</script>",
+        "😀\u{1f468}\u{200d}",
+    ];
+    for (seq, body) in (1..).zip(bodies) {
+        raw.publish(seq, body).await;
+        assert_eq!(other.next_of("message").await["body"], body);
+    }
+}
+
+/// RS-2: a wrong key gets a fresh session, never somebody else's.
+#[tokio::test]
+async fn a_wrong_key_gets_a_fresh_session() {
+    let server = TestServer::start(&[]).await;
+    let mut owner = server.raw().await;
+    let session = owner.hello().await["session"].clone();
+    for stolen in [
+        json!({"id": session["id"], "key": "0".repeat(64)}),
+        json!({"id": "nobody", "key": session["key"]}),
+    ] {
+        let mut thief = server.raw().await;
+        thief
+            .send(&json!({"type": "hello", "session": stolen}).to_string())
+            .await;
+        let welcome = thief.next_of("welcome").await;
+        assert_eq!(welcome["resumed"], false);
+        assert_ne!(welcome["session"]["id"], session["id"]);
+    }
+    owner.send(r#"{"type":"ping"}"#).await;
+    owner.next_of("pong").await;
+}
+
+/// RS-6.
+#[tokio::test]
+async fn a_position_that_the_log_does_not_know_is_not_recovered() {
+    let server = TestServer::start(&[]).await;
+    let mut raw = server.joined().await;
+    raw.publish(1, "one").await;
+    raw.next_of("ack").await;
+    raw.send(r#"{"type":"join","room":"lobby"}"#).await;
+    let epoch = raw.next_of("joined").await["epoch"].clone();
+    for since in [
+        json!({"epoch": "foreign", "offset": 1}),
+        json!({"epoch": epoch, "offset": 7}),
+    ] {
+        raw.send(&json!({"type": "join", "room": "lobby", "since": since}).to_string())
+            .await;
+        let joined = raw.next_of("joined").await;
+        assert_eq!(
+            (&joined["recovered"], &joined["from"]),
+            (&json!(false), &json!(0)),
+            "{since}"
+        );
+        assert_eq!(raw.next_of("message").await["offset"], 1);
+    }
+    let since = json!({"epoch": epoch, "offset": 1});
+    raw.send(&json!({"type": "join", "room": "lobby", "since": since}).to_string())
+        .await;
+    assert_eq!(raw.next_of("joined").await["recovered"], true);
+}
+
+#[tokio::test]
+async fn too_many_rooms_and_drafts_without_a_room_are_refused() {
+    let server = TestServer::start(&["--rooms", "2"]).await;
+    let mut raw = server.joined().await;
+    raw.send(r#"{"type":"join","room":"two"}"#).await;
+    raw.next_of("joined").await;
+    raw.send(r#"{"type":"join","room":"three"}"#).await;
+    assert_eq!(raw.next_frame().await["code"], "too_many_rooms");
+    raw.send(r#"{"type":"draft","room":"three","body":"x"}"#)
+        .await;
+    assert_eq!(raw.next_frame().await["code"], "not_joined");
+    raw.send(r#"{"type":"join","room":"two"}"#).await;
+    raw.next_of("joined").await;
+}
+
+/// EO-7: as fast as it can, over the rate: refused for now from one number on, which comes again.
+#[tokio::test]
+async fn one_that_sends_as_fast_as_it_can_is_told_to_wait() {
+    let server = TestServer::start(&["--publishes", "10", "--publish-burst", "5"]).await;
+    let mut raw = server.joined().await;
+    for seq in 1..=20 {
+        raw.publish(seq, "again").await;
+    }
+    let refusal = loop {
+        let frame = raw.next_frame().await;
+        if frame["type"] == "error" {
+            break frame;
+        }
+    };
+    assert_eq!(
+        (&refusal["code"], &refusal["seq"]),
+        (&json!("rate_limited"), &json!(6))
+    );
+    assert!(refusal["retry_after_ms"].as_u64().unwrap() <= 101);
+    let begun = Instant::now();
+    loop {
+        raw.publish(6, "again").await;
+        let frame = loop {
+            let frame = raw.next_frame().await;
+            if frame["type"] == "error" || (frame["type"] == "ack" && frame["seq"] == 6) {
+                break frame;
+            }
+        };
+        if frame["type"] == "ack" {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(5));
+    }
+}
+
+/// A client that never reads costs a cursor; the others go on, and it gets all when it reads.
+#[tokio::test]
+async fn a_client_that_never_reads_holds_nobody_up() {
+    let options = ["--publishes", "100000", "--publish-burst", "100000"];
+    let server = TestServer::start(&options).await;
+    let mut lazy = server.joined().await;
+    let mut busy = server.joined().await;
+    let body = "x".repeat(8 * 1024);
+    let count = 2000;
+    for seq in 1..=count {
+        busy.publish(seq, &body).await;
+        while busy.next_of("ack").await["seq"] != seq {}
+    }
+    for offset in 1..=count {
+        assert_eq!(lazy.next_of("message").await["offset"], offset);
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_makes_no_progress_ends_the_connection() {
+    let options = [
+        "--publishes",
+        "100000",
+        "--publish-burst",
+        "100000",
+        "--write-timeout",
+        "200ms",
+    ];
+    let server = TestServer::start(&options).await;
+    let lazy = server.joined().await;
+    let mut busy = server.joined().await;
+    assert_eq!(server.hub.connections(), 2);
+    let body = "x".repeat(8 * 1024);
+    let mut seq = 0;
+    while server.hub.connections() == 2 {
+        seq += 1;
+        busy.publish(seq, &body).await;
+        while busy.next_of("ack").await["seq"] != seq {}
+        assert!(seq < 20_000, "16 KiB buffers and 160 MB sent");
+    }
+    drop(lazy);
+}
+
+#[tokio::test]
+async fn a_handshake_that_stalls_is_cut_off() {
+    let server = TestServer::start(&["--header-timeout", "200ms"]).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream
+        .write_all(b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: web")
+        .await
+        .unwrap();
+    let mut answer = Vec::new();
+    // The end of the stream is the answer; what is said before it is a courtesy.
+    let _ = stream.read_to_end(&mut answer).await;
+    let mut raw = server.raw().await;
+    raw.hello().await;
+}
+
+#[tokio::test]
+async fn a_subprotocol_that_nobody_speaks_is_refused() {
+    let server = TestServer::start(&[]).await;
+    let refused = crate::raw::Raw::open(server.address, "/ws", Some("everbeat.v9")).await;
+    assert!(refused.is_err());
+    assert_eq!(server.hub.connections(), 0);
+}
+
+#[tokio::test]
+async fn more_connections_than_allowed_are_refused_before_the_upgrade() {
+    let server = TestServer::start(&["--connections", "1"]).await;
+    let first = server.joined().await;
+    let refused = crate::raw::Raw::open(server.address, "/ws", Some("everbeat.v1")).await;
+    let Err(Error::Http(response)) = refused else {
+        panic!("503 was expected");
+    };
+    assert_eq!(response.status(), 503);
+    assert!(response.headers().contains_key("retry-after"));
+    drop(first);
+}

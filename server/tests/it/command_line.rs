@@ -1,0 +1,92 @@
+//! The program itself: what it says when it cannot start.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use tokio::net::TcpListener;
+use tokio::process::Command;
+
+/// Runs the program until it ends by itself; returns its exit code and what it said.
+async fn says(options: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_everbeat"))
+        .args(options)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    (
+        output.status.code(),
+        text + &String::from_utf8_lossy(&output.stdout),
+    )
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let data = tempfile::tempdir().unwrap();
+    let (code, said) = says(&["--listen", &address, "--data", text(data.path())]).await;
+    assert_eq!(code, Some(1));
+    assert!(
+        said.contains(&address) && said.contains("--listen"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn a_data_directory_that_cannot_be_used_is_named() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("not-a-directory");
+    std::fs::write(&file, "x").unwrap();
+    let (code, said) = says(&["--listen", "127.0.0.1:0", "--data", text(&file)]).await;
+    assert_eq!(code, Some(1));
+    assert!(said.contains("not-a-directory"), "{said}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "x");
+}
+
+#[tokio::test]
+async fn a_database_of_another_version_is_left_alone() {
+    let data = tempfile::tempdir().unwrap();
+    let file = data.path().join("everbeat.db");
+    rusqlite::Connection::open(&file)
+        .unwrap()
+        .pragma_update(None, "user_version", 99)
+        .unwrap();
+    let before = std::fs::read(&file).unwrap();
+    let (code, said) = says(&["--listen", "127.0.0.1:0", "--data", text(data.path())]).await;
+    assert_eq!(code, Some(1));
+    assert!(said.contains("everbeat.db"), "{said}");
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+}
+
+#[tokio::test]
+async fn options_that_cannot_work_together_are_named() {
+    let (code, said) = says(&["--heartbeat-interval", "1s", "--heartbeat-timeout", "9s"]).await;
+    assert_eq!(code, Some(1));
+    assert!(said.contains("--heartbeat-timeout"), "{said}");
+}
+
+#[tokio::test]
+async fn help_tells_each_option_with_its_default() {
+    let (code, said) = says(&["--help"]).await;
+    assert_eq!(code, Some(0));
+    for option in [
+        "--listen",
+        "--data",
+        "--heartbeat-interval",
+        "--drain",
+        "--history",
+    ] {
+        assert!(said.contains(option), "{option}");
+    }
+    assert!(
+        said.contains("[default: 25s]") && said.contains("EVERBEAT_LISTEN"),
+        "{said}"
+    );
+}

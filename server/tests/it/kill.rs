@@ -1,0 +1,183 @@
+//! The server killed for real, again and again, under native clients that publish.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use bench::client::Client;
+use bench::storage::Storage;
+use protocol::client::{Config, Event, Fate, Session};
+use protocol::frame::Message;
+use protocol::id::RoomName;
+use protocol::outbox::EntryId;
+use protocol::position::Offset;
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+use tokio::time::{Interval, interval, sleep, timeout};
+
+/// How often the server is killed.
+const KILLS: u32 = 20;
+
+/// Two publishers and one who only reads.
+const CLIENTS: u64 = 3;
+
+/// What one client published and received.
+#[derive(Debug, Default)]
+struct Account {
+    published: Vec<String>,
+    received: Vec<Message>,
+    acked: BTreeMap<EntryId, Option<Offset>>,
+    gaps: u32,
+}
+
+/// RS-3, EO-1, EO-2, EO-3: nothing acked is lost, nothing published is lost or doubled, and everybody
+/// sees the same order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_kills_lose_nothing_and_double_nothing() {
+    let data = tempfile::tempdir().unwrap();
+    let address = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let mut server = start(address, data.path()).await;
+    let (stop, stopped) = watch::channel(false);
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|number| tokio::spawn(run(address, number, stopped.clone())))
+        .collect();
+    let mut rng = fastrand::Rng::with_seed(2026);
+    for _ in 0..KILLS {
+        sleep(Duration::from_millis(rng.u64(20..400))).await;
+        server.kill().await.unwrap();
+        server = start(address, data.path()).await;
+    }
+    stop.send(true).unwrap();
+    let mut accounts = Vec::new();
+    for client in clients {
+        let account = timeout(Duration::from_secs(60), client)
+            .await
+            .expect("everybody settles");
+        accounts.push(account.unwrap());
+    }
+    let first: Vec<&Message> = accounts[0].received.iter().collect();
+    for (offset, message) in (1..).zip(&first) {
+        assert_eq!(message.offset.get(), offset, "dense and once");
+    }
+    let mut published: Vec<&String> = accounts.iter().flat_map(|a| &a.published).collect();
+    let mut received: Vec<&String> = first.iter().map(|message| &message.body).collect();
+    published.sort_unstable();
+    received.sort_unstable();
+    assert!(
+        published.len() > 100,
+        "only {} messages were published",
+        published.len()
+    );
+    assert_eq!(published, received, "each published message is there once");
+    for account in &accounts {
+        assert_eq!(
+            account.received.iter().collect::<Vec<_>>(),
+            first,
+            "the same for all"
+        );
+        assert_eq!(
+            (account.gaps, account.acked.len()),
+            (0, account.published.len())
+        );
+    }
+    server.kill().await.unwrap();
+}
+
+async fn start(address: SocketAddr, data: &Path) -> Child {
+    let child = Command::new(env!("CARGO_BIN_EXE_everbeat"))
+        .args([
+            "--listen",
+            &address.to_string(),
+            "--data",
+            data.to_str().unwrap(),
+        ])
+        .env("EVERBEAT_LOG", "warn")
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    while tokio::net::TcpStream::connect(address).await.is_err() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "the server does not start"
+        );
+        sleep(Duration::from_millis(5)).await;
+    }
+    child
+}
+
+/// Publishes until told to stop, then goes on until everything is settled and everybody silent.
+async fn run(address: SocketAddr, number: u64, mut stopped: watch::Receiver<bool>) -> Account {
+    let room = RoomName::lobby();
+    let backoff_cap = Duration::from_millis(200);
+    let config = Config {
+        seed: number,
+        backoff_cap,
+        join_limit: 0,
+        ..Config::default()
+    };
+    let mut client = Client::new(address, config, Storage::default());
+    let mut account = Account::default();
+    client
+        .command(|session, now| session.join(now, room.clone(), None))
+        .await;
+    client.command(Session::connect).await;
+    let mut pace: Interval = interval(Duration::from_millis(7));
+    let mut quiet_since = Instant::now();
+    loop {
+        let is_stopped = *stopped.borrow();
+        let publishes = number > 0 && !is_stopped;
+        let settled = is_stopped && client.session().outbox().next().is_none();
+        if settled && quiet_since.elapsed() > Duration::from_secs(2) {
+            return account;
+        }
+        let events = tokio::select! {
+            events = client.step() => events,
+            _ = pace.tick(), if publishes => {
+                let body = format!("{number}:{}", account.published.len());
+                let (taken, events) = client
+                    .command(|session, now| session.publish(now, room.clone(), body.clone()))
+                    .await;
+                if taken.is_ok() {
+                    account.published.push(body);
+                }
+                events
+            }
+            _ = stopped.changed(), if !is_stopped => Vec::new(),
+            () = sleep(Duration::from_millis(100)), if is_stopped => Vec::new(),
+        };
+        for event in events {
+            quiet_since = Instant::now();
+            account.take(event);
+        }
+    }
+}
+
+impl Account {
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Message(message) => self.received.push(message),
+            Event::Joined { gap: true, .. } => self.gaps += 1,
+            Event::Fate {
+                id,
+                fate: Fate::Durable { offset },
+                ..
+            } => {
+                assert_eq!(self.acked.insert(id, offset), None, "acked once");
+            }
+            Event::Fate {
+                fate: fate @ (Fate::Refused { .. } | Fate::Uncertain),
+                ..
+            } => {
+                panic!("{fate:?}");
+            }
+            _ => {}
+        }
+    }
+}

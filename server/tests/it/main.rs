@@ -1,0 +1,9 @@
+//! The server as a whole, over real sockets.
+
+mod bad_input;
+mod command_line;
+mod kill;
+mod raw;
+mod sessions;
+mod test_server;
+mod tutorial;

@@ -1,0 +1,124 @@
+//! A client without any sense: it sends what the test says and shows what comes back.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{WebSocketStream, client_async};
+
+/// Longer than anything that a test waits for; reached only by a failure.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) struct Raw {
+    socket: WebSocketStream<TcpStream>,
+}
+
+impl Raw {
+    /// A connection with our subprotocol.
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        Self::open(address, "/ws", Some("everbeat.v1"))
+            .await
+            .unwrap()
+    }
+
+    pub(crate) async fn open(
+        address: SocketAddr,
+        path: &str,
+        subprotocol: Option<&'static str>,
+    ) -> Result<Self, Error> {
+        let stream = TcpStream::connect(address).await?;
+        let mut request = format!("ws://{address}{path}").into_client_request()?;
+        if let Some(subprotocol) = subprotocol {
+            let value = HeaderValue::from_static(subprotocol);
+            request
+                .headers_mut()
+                .insert("sec-websocket-protocol", value);
+        }
+        let (socket, _) = client_async(request, stream).await?;
+        Ok(Self { socket })
+    }
+
+    pub(crate) async fn send(&mut self, text: &str) {
+        self.socket.send(Message::text(text)).await.unwrap();
+    }
+
+    pub(crate) async fn send_message(&mut self, message: Message) -> Result<(), Error> {
+        self.socket.send(message).await
+    }
+
+    /// Says hello and returns `welcome`.
+    pub(crate) async fn hello(&mut self) -> Value {
+        self.send(r#"{"type":"hello"}"#).await;
+        self.next_of("welcome").await
+    }
+
+    pub(crate) async fn publish(&mut self, seq: u64, body: &str) {
+        let body = Value::from(body);
+        self.send(&format!(
+            r#"{{"type":"publish","seq":{seq},"room":"lobby","body":{body}}}"#
+        ))
+        .await;
+    }
+
+    /// The next message of whatever kind; `None` at the end of the connection.
+    pub(crate) async fn next(&mut self) -> Option<Message> {
+        let next = timeout(PATIENCE, self.socket.next())
+            .await
+            .expect("something within 20 s");
+        next.and_then(Result::ok)
+    }
+
+    /// The next text.
+    pub(crate) async fn next_text(&mut self) -> String {
+        loop {
+            match self.next().await {
+                Some(Message::Text(text)) => return text.as_str().to_owned(),
+                Some(Message::Ping(_) | Message::Pong(_)) => {}
+                other => panic!("a text was expected, not {other:?}"),
+            }
+        }
+    }
+
+    /// The next frame.
+    pub(crate) async fn next_frame(&mut self) -> Value {
+        serde_json::from_str(&self.next_text().await).unwrap()
+    }
+
+    /// The next frame of this type; others are passed over.
+    pub(crate) async fn next_of(&mut self, kind: &str) -> Value {
+        loop {
+            let frame = self.next_frame().await;
+            if frame["type"] == kind {
+                return frame;
+            }
+            assert_ne!(frame["type"], "error", "{frame}");
+        }
+    }
+
+    /// The code with which the server ends the connection; frames before it are passed over, the
+    /// codes of `error` frames among them kept.
+    pub(crate) async fn end(&mut self) -> (Option<u16>, Vec<String>) {
+        let mut errors = Vec::new();
+        loop {
+            match self.next().await {
+                Some(Message::Close(frame)) => {
+                    return (frame.map(|frame| frame.code.into()), errors);
+                }
+                Some(Message::Text(text)) => {
+                    let frame: Value = serde_json::from_str(&text).unwrap();
+                    if frame["type"] == "error" {
+                        errors.push(frame["code"].as_str().unwrap().to_owned());
+                    }
+                }
+                Some(_) => {}
+                None => return (None, errors),
+            }
+        }
+    }
+}

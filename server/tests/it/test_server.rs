@@ -1,0 +1,91 @@
+//! A server within the test's process: real sockets, real database, a directory of its own.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use clap::Parser;
+use leptos::config::LeptosOptions;
+use server::config::Config;
+use server::hub::Hub;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::raw::Raw;
+
+/// A running server; it ends with the test.
+pub(crate) struct TestServer {
+    pub(crate) address: SocketAddr,
+    pub(crate) hub: Arc<Hub>,
+    shutdown: Option<oneshot::Sender<()>>,
+    running: JoinHandle<()>,
+    /// Removed when the server is.
+    _data: TempDir,
+}
+
+impl TestServer {
+    /// Starts a server with these command-line options.
+    pub(crate) async fn start(options: &[&str]) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let directory = data.path().to_str().unwrap().to_owned();
+        let fixed = [
+            "everbeat",
+            "--listen",
+            "127.0.0.1:0",
+            "--data",
+            &directory,
+            "--drain",
+            "200ms",
+        ];
+        let config = Config::parse_from([&fixed, options].concat());
+        config.check().unwrap();
+        let listener = TcpListener::bind(config.listen).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let hub = server::open_hub(&config).unwrap();
+        let (shutdown, stopped) = oneshot::channel();
+        let leptos = LeptosOptions::builder().output_name("everbeat").build();
+        let stopped = async {
+            // A test that ends without a word stops the server all the same.
+            let _ = stopped.await;
+        };
+        let running = tokio::spawn(server::run(
+            config,
+            leptos,
+            listener,
+            Arc::clone(&hub),
+            stopped,
+        ));
+        Self {
+            address,
+            hub,
+            shutdown: Some(shutdown),
+            running,
+            _data: data,
+        }
+    }
+
+    /// Tells the server to drain, as SIGTERM does.
+    pub(crate) fn terminate(&mut self) {
+        self.shutdown.take().unwrap().send(()).unwrap();
+    }
+
+    /// Waits until it has ended.
+    pub(crate) async fn ended(self) {
+        self.running.await.unwrap();
+    }
+
+    /// A raw connection with our subprotocol, before `hello`.
+    pub(crate) async fn raw(&self) -> Raw {
+        Raw::connect(self.address).await
+    }
+
+    /// A raw connection in the lobby.
+    pub(crate) async fn joined(&self) -> Raw {
+        let mut raw = self.raw().await;
+        raw.hello().await;
+        raw.send(r#"{"type":"join","room":"lobby"}"#).await;
+        raw.next_of("joined").await;
+        raw
+    }
+}
