@@ -1,0 +1,35 @@
+# Everbeat: the few commands that one needs. The work is in scripts/ and in Cargo.
+# What is missing on the machine is installed by the first target that needs it.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help run build watch test fmt lint
+
+# The tools that scripts/setup.sh installs are found, also where rustup never set up the PATH.
+CARGO_HOME ?= $(HOME)/.cargo
+export PATH := $(CARGO_HOME)/bin:$(PATH)
+
+help: ## this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F '\t' '{ printf "  make %-6s %s\n", $$1, $$2 }'
+
+run: build ## build for production and start the server (make run ARGS="...")
+	LEPTOS_ENV=PROD LEPTOS_HASH_FILES=true LEPTOS_SITE_ROOT=target/site target/release/everbeat $(ARGS)
+
+build: ## build the server and the page for production
+	@scripts/setup.sh build
+	cargo leptos build --release
+
+watch: ## start the server, rebuild and reload at every change
+	@scripts/setup.sh build
+	cargo leptos watch
+
+test: ## every check that a change must pass, as in CI
+	@scripts/setup.sh test
+	@scripts/test.sh
+
+fmt: ## format the code
+	cargo fmt --all
+
+lint: ## only the formatting check and the lints, of all that `make test` does
+	@scripts/setup.sh build
+	@scripts/test.sh lint

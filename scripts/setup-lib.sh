@@ -1,0 +1,85 @@
+# shellcheck shell=bash disable=SC2034
+# What the steps of setup.sh have in common: saying, running, installing from Debian.
+
+share="${XDG_DATA_HOME:-$HOME/.local/share}/everbeat"
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/everbeat"
+cargo_bin="${CARGO_HOME:-$HOME/.cargo}/bin"
+# Seconds that a download may take before the next way is tried; more for a slow line.
+patience="${EVERBEAT_SETUP_PATIENCE:-20}"
+
+say() { printf 'setup: %s\n' "$*"; }
+
+# The first line says what is wrong, the others what the person can do.
+die() {
+  printf 'setup: %s\n' "$1" >&2
+  shift
+  [ $# -eq 0 ] || printf '       %s\n' "$@" >&2
+  exit 1
+}
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# version_ge 1.97.2 1.96: is the first at least the second?
+version_ge() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$2" ]; }
+
+# The first number with a dot in what a program says about its version.
+version_of() { "$@" 2>/dev/null | grep -oE '[0-9]+(\.[0-9]+)+' | head -n 1 || true; }
+
+# bounded SECONDS COMMAND...: where there is no timeout(1), as on macOS, without the bound.
+bounded() {
+  if has timeout; then timeout "$@"; else shift && "$@"; fi
+}
+
+log_of() { printf '%s/%s.log' "$cache" "$1"; }
+
+show_log() {
+  tail -n 20 "$(log_of "$1")" | sed 's/^/  | /' >&2
+  printf 'setup: the whole log: %s\n' "$(log_of "$1")" >&2
+}
+
+# quietly NAME COMMAND...: its output is kept in a log.
+quietly() {
+  local log
+  log=$(log_of "$1")
+  shift
+  "$@" >"$log" 2>&1 </dev/null
+}
+
+# quietly, and if it fails the end of the log is shown.
+loud_on_failure() {
+  quietly "$@" || { show_log "$1"; return 1; }
+}
+
+is_root() { [ "$(id -u)" = 0 ]; }
+may_be_root() { is_root || { has sudo && sudo -n true 2>/dev/null; }; }
+as_root() { if is_root; then "$@"; else sudo -n "$@"; fi; }
+
+apt() {
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends \
+    -o Acquire::Retries=1 -o Acquire::http::Timeout="$patience" -o Acquire::https::Timeout="$patience" -o DPkg::Lock::Timeout=120 "$@"
+}
+
+apt_refreshed=
+apt_refresh() {
+  [ -n "$apt_refreshed" ] || quietly apt-update apt update || true
+  apt_refreshed=yes
+}
+
+# apt_install NAME PACKAGE...: from the lists at hand, or else from new ones.
+apt_install() {
+  local name=$1
+  shift
+  may_be_root || die "installing $* needs root." "Run: sudo apt-get install --no-install-recommends $*" "then start again."
+  quietly "$name" apt install "$@" && return
+  apt_refresh
+  loud_on_failure "$name" apt install "$@"
+}
+
+# apt_need NAME WHAT PACKAGE...: or tell the person to install WHAT.
+apt_need() {
+  local name=$1 what=$2
+  shift 2
+  has apt-get || die "$what is missing." "Install it with this system's package manager, then start again."
+  say "installing $what (apt-get install $*; under a minute)"
+  apt_install "$name" "$@" || die "$what could not be installed." "Install it by hand, then start again."
+}

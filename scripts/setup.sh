@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# Installs what this machine lacks for building Everbeat (`build`), or also for testing it (`test`).
+# What is there already is skipped without a word, so every make target may call it.
+# usage: scripts/setup.sh build|test
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/setup-lib.sh
+. scripts/setup-lib.sh
+# shellcheck source=scripts/setup-rust.sh
+. scripts/setup-rust.sh
+
+export PATH="$cargo_bin:$PATH"
+export npm_config_update_notifier=false npm_config_audit=false npm_config_fund=false
+
+node_needed=20
+binaryen=132.0.0
+
+# SQLite is compiled into the server.
+setup_c_compiler() {
+  has cc || apt_need c-compiler "a C compiler" gcc libc6-dev
+}
+
+setup_node() {
+  if ! has node || ! has npm; then
+    apt_need node "Node.js and npm" nodejs npm
+  fi
+  version_ge "$(version_of node --version)" "$node_needed" ||
+    die "Node.js $(version_of node --version) is too old; $node_needed or newer is needed." "Install a newer one, then start again."
+}
+
+# cargo-leptos makes the WebAssembly smaller with the `wasm-opt` on the PATH. Distributions have one that is too old for today's Rust.
+setup_wasm_opt() {
+  local home="$share/binaryen-$binaryen" version
+  [ "$(readlink "$cargo_bin/wasm-opt" 2>/dev/null)" = "$home/node_modules/.bin/wasm-opt" ] && [ -e "$cargo_bin/wasm-opt" ] && return
+  version=$(has wasm-opt && wasm-opt --version | grep -oE '[0-9]+' | head -n 1) || true
+  version_ge "${version:-0}" 120 && return
+  say "installing wasm-opt, which makes the page smaller (npm, a few seconds)"
+  mkdir -p "$home" "$cargo_bin"
+  loud_on_failure binaryen npm install --prefix "$home" --no-save "binaryen@$binaryen" ||
+    die "wasm-opt could not be installed from npm." "Put a wasm-opt (binaryen) of version 120 or newer on the PATH, then start again."
+  ln -sfn "$home/node_modules/.bin/wasm-opt" "$cargo_bin/wasm-opt"
+}
+
+browser_works() {
+  local name
+  [ -x "${CHROMIUM-}" ] && return
+  for name in chromium chromium-browser google-chrome google-chrome-stable; do
+    has "$name" && return
+  done
+  [ -x "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome" ]
+}
+
+setup_browser() {
+  browser_works || apt_need chromium "Chromium for the tests in a browser" chromium
+}
+
+setup_end2end() {
+  local lock=end2end/package-lock.json done_lock=end2end/node_modules/.everbeat-lock.json
+  cmp -s "$lock" "$done_lock" && return
+  say "installing what the tests in a browser need (npm ci in end2end; a few seconds)"
+  PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 loud_on_failure end2end npm --prefix end2end ci ||
+    die "npm ci failed in end2end." "Run: cd end2end && npm ci"
+  cp "$lock" "$done_lock"
+}
+
+# Two at once would install the same things over each other.
+one_at_a_time() {
+  has flock || return 0
+  exec 9>"$cache/setup.lock"
+  flock -n 9 && return
+  say "waiting for another set-up on this machine to finish"
+  flock 9
+}
+
+main() {
+  local goal=${1-}
+  case "$goal" in build | test) ;; *) die "usage: scripts/setup.sh build|test" ;; esac
+  mkdir -p "$cache"
+  one_at_a_time
+
+  setup_c_compiler
+  setup_node
+  setup_rust
+  start_cargo_leptos
+  setup_wasm_opt
+  setup_lints
+  if [ "$goal" = test ]; then
+    setup_browser
+    setup_end2end
+  fi
+  setup_wasm_bindgen
+  finish_cargo_leptos
+}
+
+main "$@"

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Everything that a change must pass, in the order in which a mistake shows soonest.
+# usage: scripts/test.sh [lint]      `lint` stops after the lints
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# `app` is named apart from the rest: with `frontend` or `server` in one command Cargo would build it for the browser and the server at once.
+wasm=wasm32-unknown-unknown
+deny=(-- -D warnings)
+
+step() {
+  printf '\n== %s\n' "$*"
+  "$@"
+}
+
+wasm_tests() {
+  local out
+  out=$(mktemp)
+  CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=wasm-bindgen-test-runner \
+    cargo test --locked -p protocol --target "$wasm" 2>&1 | tee "$out"
+  # The runner is content with a test binary in which it finds no test at all: that must not pass for success.
+  local ran
+  ran=$(sed -nE 's/^test result: ok\. ([0-9]+) passed.*/\1/p' "$out" | awk '{ n += $1 } END { print n + 0 }')
+  rm -f "$out"
+  [ "$ran" -gt 0 ] || { echo "No test of protocol ran on $wasm." >&2; return 1; }
+}
+
+documentation() { RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked -p protocol -p server; }
+
+end_to_end() (
+  for name in chromium chromium-browser google-chrome google-chrome-stable "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"; do
+    [ -n "${CHROMIUM-}" ] || CHROMIUM=$(command -v "$name") || unset CHROMIUM
+  done
+  [ -z "${CHROMIUM-}" ] || export CHROMIUM
+  cd end2end && npx playwright test
+)
+
+step cargo fmt --all --check
+step cargo clippy --locked -p protocol -p server --all-targets "${deny[@]}"
+step cargo clippy --locked -p app --features ssr --all-targets "${deny[@]}"
+step cargo clippy --locked -p frontend --target "$wasm" "${deny[@]}"
+[ "${1-}" = lint ] && exit 0
+
+step documentation
+step cargo test --locked -p protocol -p server
+step cargo test --locked -p app --features ssr
+step wasm_tests
+step cargo leptos build --release
+step end_to_end
+
+printf '\nAll passed, in %d min %d s.\n' $((SECONDS / 60)) $((SECONDS % 60))
