@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use app::{App, Backend, BackendHandle, Snapshot, shell};
+use app::{App, Backend, BackendHandle, Snapshot, StatusHook, shell};
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
-use leptos::prelude::provide_context;
-use leptos_axum::{LeptosRoutes, file_and_error_handler, generate_route_list};
+use leptos::prelude::{provide_context, use_context};
+use leptos_axum::{
+    LeptosRoutes, ResponseOptions, file_and_error_handler, generate_route_list,
+};
 use protocol::id::RoomName;
 use protocol::position::Position;
 use tower_http::compression::CompressionLayer;
@@ -38,7 +40,7 @@ pub fn routes(state: &AppState) -> Router<AppState> {
         .leptos_routes_with_context(
             state,
             generate_route_list(App),
-            move || provide_context(backend.clone()),
+            move || provide_server_side(backend.clone()),
             move || shell(options.clone()),
         )
         .fallback(file_and_error_handler::<AppState, _>(shell))
@@ -63,6 +65,18 @@ pub fn routes(state: &AppState) -> Router<AppState> {
                 .layer(from_fn(|request, next| cached(AN_HOUR, request, next))),
         )
         .merge(pages)
+}
+
+/// What only the server can do for a page while it renders it.
+fn provide_server_side(backend: BackendHandle) {
+    provide_context(backend);
+    if let Some(response) = use_context::<ResponseOptions>() {
+        provide_context(StatusHook::new(move |code| {
+            if let Ok(status) = StatusCode::from_u16(code) {
+                response.set_status(status);
+            }
+        }));
+    }
 }
 
 /// Says how long a good answer may be kept.
