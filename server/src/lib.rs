@@ -49,6 +49,8 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// # Errors
 /// An [`OpenError`] that says which file is meant and what to do.
 pub fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
+    // Where this fails, opening the database says what is wrong with the directory.
+    let _ = std::fs::create_dir_all(&config.data);
     let rooms = Arc::new(Rooms::default());
     let sqlite = SqliteConfig {
         history_per_room: config.history,

@@ -1,5 +1,7 @@
 //! Glue: options, logs, a listener, and the signals that end it all.
 
+use std::process::ExitCode;
+
 use anyhow::Context;
 use clap::Parser;
 use leptos::config::get_configuration;
@@ -8,8 +10,29 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-fn main() -> anyhow::Result<()> {
-    let config = Config::parse();
+fn main() -> ExitCode {
+    match start(Config::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            explain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says on one line what is wrong. Some errors tell their cause themselves: it is not told twice.
+#[expect(clippy::print_stderr, reason = "the log may not have begun, and a person is looking")]
+fn explain(error: &anyhow::Error) {
+    let mut told = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !told.contains(&cause) {
+            told = format!("{told}: {cause}");
+        }
+    }
+    eprintln!("everbeat: {told}");
+}
+
+fn start(config: Config) -> anyhow::Result<()> {
     config.check()?;
     let filter = EnvFilter::try_from_env("EVERBEAT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()

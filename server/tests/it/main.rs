@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod command_line;
+mod full_disk;
 mod kill;
 mod raw;
 mod sessions;

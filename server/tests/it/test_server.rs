@@ -27,6 +27,14 @@ pub(crate) struct TestServer {
 impl TestServer {
     /// Starts a server with these command-line options.
     pub(crate) async fn start(options: &[&str]) -> Self {
+        Self::start_over(options, |config| server::open_hub(config).unwrap()).await
+    }
+
+    /// Starts a server over a hub of the test's own.
+    pub(crate) async fn start_over(
+        options: &[&str],
+        open_hub: impl FnOnce(&Config) -> Arc<Hub>,
+    ) -> Self {
         let data = tempfile::tempdir().unwrap();
         let directory = data.path().to_str().unwrap().to_owned();
         let fixed = [
@@ -42,7 +50,7 @@ impl TestServer {
         config.check().unwrap();
         let listener = TcpListener::bind(config.listen).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let hub = server::open_hub(&config).unwrap();
+        let hub = open_hub(&config);
         let (shutdown, stopped) = oneshot::channel();
         let leptos = LeptosOptions::builder().output_name("everbeat").build();
         let stopped = async {

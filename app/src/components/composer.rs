@@ -1,0 +1,86 @@
+//! The input box.
+
+use leptos::ev::{KeyboardEvent, SubmitEvent};
+use leptos::html::Textarea;
+use leptos::prelude::*;
+
+use crate::state::Composer;
+
+/// What browsers report for keys that an input method swallows.
+const KEY_CODE_COMPOSING: u32 = 229;
+
+const NO_SCRIPT: &str = "<p class=\"no-script\">Without JavaScript this page can be read, \
+    but not written to, and it does not update by itself.</p>";
+
+/// The input box, bound both ways: each input is a draft, Enter sends, Shift+Enter breaks the line.
+#[component]
+pub fn ComposerForm(
+    /// What stands in the box.
+    composer: ReadSignal<Composer>,
+    /// Whether the page is alive.
+    ready: Signal<bool>,
+    /// The text changed.
+    on_write: Callback<String>,
+    /// The text is to be sent.
+    on_publish: Callback<()>,
+) -> impl IntoView {
+    let field = NodeRef::<Textarea>::new();
+    let placeholder = move || {
+        if ready.get() {
+            composer.with(|composer| format!("Write to {}", composer.room()))
+        } else {
+            "One moment: the page is starting".to_owned()
+        }
+    };
+    let alert = Memo::new(move |_| composer.with(|composer| composer.alert().map(str::to_owned)));
+    let publish = move || {
+        on_publish.run(());
+        if let Some(field) = field.get_untracked() {
+            // Without focus there is nothing to go on with.
+            let _ = field.focus();
+        }
+    };
+    view! {
+        <form
+            class="composer"
+            autocomplete="off"
+            on:submit=move |event: SubmitEvent| {
+                event.prevent_default();
+                publish();
+            }
+        >
+            <noscript inner_html=NO_SCRIPT></noscript>
+            {move || alert.get().map(|text| view! { <p class="alert" role="alert">{text}</p> })}
+            <label class="visually-hidden" for="message">
+                "Message"
+            </label>
+            <textarea
+                id="message"
+                node_ref=field
+                rows="1"
+                dir="auto"
+                autocomplete="off"
+                enterkeyhint="send"
+                placeholder=placeholder
+                disabled=move || !ready.get()
+                prop:value=move || composer.with(|composer| composer.text().to_owned())
+                on:input=move |event| on_write.run(event_target_value(&event))
+                on:keydown=move |event: KeyboardEvent| {
+                    if sends(&event) {
+                        event.prevent_default();
+                        publish();
+                    }
+                }
+            ></textarea>
+            <button type="submit" disabled=move || !ready.get()>
+                "Send"
+            </button>
+        </form>
+    }
+}
+
+/// Enter sends, but not the Enter that ends an input method's composition.
+fn sends(event: &KeyboardEvent) -> bool {
+    let composing = event.is_composing() || event.key_code() == KEY_CODE_COMPOSING;
+    event.key() == "Enter" && !event.shift_key() && !composing
+}

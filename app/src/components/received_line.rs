@@ -1,0 +1,27 @@
+//! The text received last.
+
+use leptos::prelude::*;
+
+use crate::state::Received;
+
+/// Shows what came last from somebody else, draft or message, as it is typed. It is not announced:
+/// that would read out every keystroke. Messages are announced by the list.
+#[component]
+pub fn ReceivedLine(
+    /// What came last.
+    received: ReadSignal<Received>,
+) -> impl IntoView {
+    let author = move || received.with(|line| line.author().map(ToString::to_string));
+    let body = move || received.with(|line| line.body().unwrap_or_default().to_owned());
+    view! {
+        <div class="received" class:empty=move || received.with(|line| line.body().is_none())>
+            <p class="label">
+                <span id="received-label">"Received message"</span>
+                <bdi class="author">{author}</bdi>
+            </p>
+            <output aria-labelledby="received-label" aria-live="off" dir="auto">
+                {body}
+            </output>
+        </div>
+    }
+}

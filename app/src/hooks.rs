@@ -1,0 +1,196 @@
+//! From the context to signals and callbacks. Hooks touch no element; components touch no context.
+
+use codee::string::FromToStringCodec;
+use leptos::ev;
+use leptos::prelude::*;
+use leptos_use::use_document_visibility;
+use leptos_use::use_event_listener;
+use leptos_use::{Pausable, UseIntervalFnOptions, use_interval_fn_with_options};
+use leptos_use::storage::use_local_storage;
+use leptos_use::use_window;
+use protocol::client::Network;
+use protocol::id::{Name, RoomName};
+use protocol::outbox::EntryId;
+
+use crate::backend::Snapshot;
+use crate::realtime::{Command, use_realtime};
+use crate::state::{Composer, Link, People, Received, Timeline};
+
+/// How many older messages are asked for at once.
+const OLDER_LIMIT: u32 = 50;
+
+/// Under which key the browser keeps the person's name.
+const NAME_KEY: &str = "everbeat.name";
+
+/// A room's page: what it shows and what can be done there.
+#[derive(Clone, Copy)]
+pub struct RoomHandle {
+    /// The messages.
+    pub timeline: ReadSignal<Timeline>,
+    /// Who is here.
+    pub people: ReadSignal<People>,
+    /// What came last.
+    pub received: ReadSignal<Received>,
+    /// What stands in the input box.
+    pub composer: ReadSignal<Composer>,
+    /// Whether frames travel.
+    pub is_live: Signal<bool>,
+    /// What can be done with the list.
+    pub list: ListActions,
+    /// The input box changed.
+    pub write: Callback<String>,
+    /// Send what stands in it.
+    pub publish: Callback<()>,
+}
+
+/// What can be done with the list.
+#[derive(Clone, Copy)]
+pub struct ListActions {
+    /// Ask for older messages.
+    pub older: Callback<()>,
+    /// The reader is at the bottom again.
+    pub settle: Callback<()>,
+    /// What can be done with one's own messages.
+    pub row: RowActions,
+}
+
+/// What can be done with one's own message.
+#[derive(Clone, Copy)]
+pub struct RowActions {
+    /// Send an uncertain one again.
+    pub send_again: Callback<EntryId>,
+    /// Drop an uncertain one.
+    pub discard: Callback<EntryId>,
+    /// Take a refused one off the page.
+    pub dismiss: Callback<EntryId>,
+}
+
+/// The person's name, as the browser keeps it.
+#[derive(Clone, Copy)]
+pub struct NameHandle {
+    /// The name; empty on the server.
+    pub name: Signal<String>,
+    /// Keep another one.
+    pub rename: Callback<String>,
+}
+
+/// The connection and what can be done about it.
+#[derive(Clone, Copy)]
+pub struct LinkHandle {
+    /// Its state.
+    pub link: ReadSignal<Link>,
+    /// How many messages are on their way, in all rooms.
+    pub waiting: Memo<usize>,
+    /// Connect without waiting any longer.
+    pub try_now: Callback<()>,
+}
+
+/// Shows a room for as long as the owner lives: joined from what is shown after hydration, left at
+/// the end.
+pub fn use_room(room: RoomName, snapshot: Option<Snapshot>) -> RoomHandle {
+    let realtime = use_realtime();
+    realtime.enter(&room, snapshot.as_ref());
+    let since = snapshot.map(|snapshot| snapshot.position);
+    let joined = room.clone();
+    Effect::new(move |_| {
+        let room = joined.clone();
+        realtime.send(Command::Join {
+            room: room.clone(),
+            since: since.clone(),
+        });
+        let body = realtime
+            .composer
+            .with_untracked(|composer| composer.text().to_owned());
+        if !body.is_empty() {
+            realtime.send(Command::Draft { room, body });
+        }
+    });
+    on_cleanup(move || {
+        realtime.send(Command::Leave { room });
+    });
+    RoomHandle {
+        timeline: realtime.timeline.read_only(),
+        people: realtime.people.read_only(),
+        received: realtime.received.read_only(),
+        composer: realtime.composer.read_only(),
+        is_live: Signal::derive(move || realtime.link.with(Link::is_live)),
+        list: ListActions {
+            older: Callback::new(move |()| realtime.older(OLDER_LIMIT)),
+            settle: Callback::new(move |()| realtime.settle()),
+            row: RowActions {
+                send_again: Callback::new(move |id| realtime.send_again(id)),
+                discard: Callback::new(move |id| realtime.discard(id)),
+                dismiss: Callback::new(move |id| realtime.dismiss(id)),
+            },
+        },
+        write: Callback::new(move |text| realtime.write(text)),
+        publish: Callback::new(move |()| realtime.publish()),
+    }
+}
+
+/// The connection; while it waits, its countdown runs.
+pub fn use_link() -> LinkHandle {
+    let realtime = use_realtime();
+    let link = realtime.link;
+    let tick = move || {
+        link.try_maybe_update(|link| (link.tick(), ()));
+    };
+    let options = UseIntervalFnOptions::default().immediate(false);
+    let Pausable { pause, resume, .. } = use_interval_fn_with_options(tick, 1000_u64, options);
+    let wait = Memo::new(move |_| link.with(|link| (link.is_waiting(), link.changes())));
+    Effect::new(move |_| {
+        let (is_waiting, _) = wait.get();
+        if is_waiting { resume() } else { pause() }
+    });
+    LinkHandle {
+        link: link.read_only(),
+        waiting: Memo::new(move |_| realtime.timeline.with(Timeline::waiting)),
+        try_now: Callback::new(move |()| {
+            realtime.send(Command::ConnectNow);
+        }),
+    }
+}
+
+/// Keeps the person's name in the browser and tells the session about it.
+pub fn provide_name() {
+    let realtime = use_realtime();
+    let (name, set_name, _) = use_local_storage::<String, FromToStringCodec>(NAME_KEY);
+    let tidy = Memo::new(move |_| name.with(|name| Name::tidy(name)));
+    Effect::new(move |_| {
+        let name = tidy.get();
+        if !name.is_empty() {
+            realtime.send(Command::Rename { name });
+        }
+    });
+    let rename = Callback::new(move |text: String| set_name.set(text));
+    provide_context(NameHandle { name, rename });
+}
+
+/// The person's name.
+pub fn use_name() -> NameHandle {
+    expect_context::<NameHandle>()
+}
+
+/// Tells the session when the page can be seen again and when the network comes and goes.
+pub fn use_network() {
+    let realtime = use_realtime();
+    let tell = move |network| {
+        realtime.send(Command::Network(network));
+    };
+    let visibility = use_document_visibility();
+    Effect::new(move |seen: Option<()>| {
+        visibility.track();
+        if seen.is_some() && !document().hidden() {
+            tell(Network::Visible);
+        }
+    });
+    let _ = use_event_listener(use_window(), ev::online, move |_| tell(Network::Online));
+    let _ = use_event_listener(use_window(), ev::offline, move |_| tell(Network::Offline));
+}
+
+/// False on the server and while hydrating, true once the page is alive.
+pub fn use_hydrated() -> Signal<bool> {
+    let hydrated = RwSignal::new(false);
+    Effect::new(move |_| hydrated.set(true));
+    hydrated.into()
+}

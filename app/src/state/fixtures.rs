@@ -1,0 +1,86 @@
+//! Short ways to say what tests need.
+
+use protocol::client::Event;
+use protocol::frame::{Draft, Joined, Limits, Member, Message};
+use protocol::id::{Name, RoomName, Seq, SessionId};
+use protocol::position::{Epoch, Offset, Position};
+
+use crate::backend::Snapshot;
+use crate::realtime::Report;
+
+pub(crate) fn session(name: &str) -> SessionId {
+    SessionId::new(name).unwrap()
+}
+
+pub(crate) fn offset(number: u64) -> Offset {
+    Offset::new(number).unwrap()
+}
+
+pub(crate) fn member(name: &str) -> Member {
+    Member {
+        session: session(name),
+        name: Name::tidy(name),
+    }
+}
+
+pub(crate) fn message(author: &str, number: u64, seq: u64, body: &str) -> Message {
+    Message {
+        room: RoomName::lobby(),
+        offset: offset(number),
+        session: session(author),
+        seq: Seq::new(seq).unwrap(),
+        name: Name::tidy(author),
+        at_ms: number * 1000,
+        body: body.to_owned(),
+    }
+}
+
+pub(crate) fn welcomed(name: &str) -> Report {
+    let limits = Limits::default();
+    Report::Event(Event::Welcomed {
+        session: session(name),
+        resumed: true,
+        limits,
+    })
+}
+
+pub(crate) fn joined(members: &[&str], epoch: &str, from: u64, gap: bool) -> Report {
+    let joined = Joined {
+        room: RoomName::lobby(),
+        epoch: Epoch::new(epoch),
+        head: offset(from),
+        from: offset(from),
+        recovered: !gap,
+        members: members.iter().map(|name| member(name)).collect(),
+        drafts: Vec::new(),
+    };
+    Report::Event(Event::Joined { joined, gap })
+}
+
+pub(crate) fn draft(author: &str, body: &str) -> Report {
+    Report::Event(Event::Draft(Draft {
+        room: RoomName::lobby(),
+        session: session(author),
+        name: Name::tidy(author),
+        body: body.to_owned(),
+    }))
+}
+
+/// Messages with offsets and seqs from 1.
+pub(crate) fn snapshot(said: &[(&str, &str)]) -> Snapshot {
+    let numbered = (1..).zip(said);
+    let messages: Vec<Message> = numbered
+        .map(|(number, (author, body))| message(author, number, number, body))
+        .collect();
+    let newest = messages
+        .last()
+        .map_or(Offset::ZERO, |message| message.offset);
+    Snapshot {
+        position: Position {
+            epoch: Epoch::new("e"),
+            offset: newest,
+        },
+        messages,
+        more: false,
+    }
+}

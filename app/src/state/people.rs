@@ -1,0 +1,243 @@
+//! Who is in the room, and what they are typing.
+
+use std::collections::BTreeMap;
+
+use protocol::client::Event;
+use protocol::frame::{Author, Draft, Member};
+use protocol::id::{Name, RoomName, SessionId};
+
+use super::Own;
+use crate::realtime::Report;
+
+/// The members of the room shown, and the drafts of the others among them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct People {
+    room: RoomName,
+    own: Own,
+    members: BTreeMap<SessionId, Name>,
+    /// In the order in which they began to type, so that lines do not jump. At most one a member.
+    drafts: Vec<Author>,
+}
+
+/// A member as the list shows them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Person {
+    /// Whose session.
+    pub session: SessionId,
+    /// How they are called.
+    pub name: Name,
+    /// Whether this is the page's own session.
+    pub own: bool,
+}
+
+impl People {
+    /// Nobody is known yet.
+    pub fn new(room: RoomName) -> Self {
+        Self {
+            room,
+            own: Own::default(),
+            members: BTreeMap::new(),
+            drafts: Vec::new(),
+        }
+    }
+
+    /// Shows another room, of which nothing is known yet.
+    pub fn enter(&mut self, room: RoomName) {
+        self.room = room;
+        self.members.clear();
+        self.drafts.clear();
+    }
+
+    /// Folds a report. Returns whether anything changed.
+    pub fn fold(&mut self, report: &Report) -> bool {
+        let claimed = self.own.fold(report);
+        let Report::Event(event) = report else {
+            return claimed;
+        };
+        let changed = match event {
+            Event::Joined { joined, .. } if joined.room == self.room => {
+                self.members = joined.members.iter().map(entry).collect();
+                let others = joined.drafts.iter().filter(|draft| !draft.body.is_empty());
+                self.drafts = others.cloned().collect();
+                true
+            }
+            Event::Presence { room, joined, left } if *room == self.room => {
+                self.presence(joined, left)
+            }
+            Event::Draft(draft) if draft.room == self.room => self.draft(draft),
+            Event::Message(message) if message.room == self.room => self.clear(&message.session),
+            _ => false,
+        };
+        claimed | changed
+    }
+
+    /// Everybody here: oneself first, the others by name.
+    pub fn here(&self) -> Vec<Person> {
+        let mut people: Vec<Person> = self
+            .members
+            .iter()
+            .map(|member| self.person(member))
+            .collect();
+        people.sort_by_cached_key(|person| {
+            (
+                !person.own,
+                person.name.as_str().to_lowercase(),
+                person.session.clone(),
+            )
+        });
+        people
+    }
+
+    /// Who else is typing, in the order in which they began.
+    pub fn typing(&self) -> Vec<SessionId> {
+        let others = self
+            .drafts
+            .iter()
+            .filter(|draft| !self.own.contains(&draft.session));
+        others.map(|draft| draft.session.clone()).collect()
+    }
+
+    /// What somebody is typing.
+    pub fn draft_of(&self, session: &SessionId) -> Option<&Author> {
+        self.drafts.iter().find(|draft| draft.session == *session)
+    }
+
+    fn person(&self, (session, name): (&SessionId, &Name)) -> Person {
+        Person {
+            session: session.clone(),
+            name: name.clone(),
+            own: self.own.current() == Some(session),
+        }
+    }
+
+    fn presence(&mut self, joined: &[Member], left: &[SessionId]) -> bool {
+        let mut changed = false;
+        for session in left {
+            changed |= self.members.remove(session).is_some();
+            changed |= self.clear(session);
+        }
+        for member in joined {
+            let before = self
+                .members
+                .insert(member.session.clone(), member.name.clone());
+            changed |= before.as_ref() != Some(&member.name);
+            if let Some(draft) = self
+                .drafts
+                .iter_mut()
+                .find(|draft| draft.session == member.session)
+            {
+                draft.name = member.name.clone();
+            }
+        }
+        changed
+    }
+
+    fn draft(&mut self, draft: &Draft) -> bool {
+        if draft.body.is_empty() {
+            return self.clear(&draft.session);
+        }
+        let author = Author {
+            session: draft.session.clone(),
+            name: draft.name.clone(),
+            body: draft.body.clone(),
+        };
+        match self
+            .drafts
+            .iter_mut()
+            .find(|known| known.session == draft.session)
+        {
+            Some(known) if *known == author => return false,
+            Some(known) => *known = author,
+            None => self.drafts.push(author),
+        }
+        true
+    }
+
+    fn clear(&mut self, session: &SessionId) -> bool {
+        let before = self.drafts.len();
+        self.drafts.retain(|draft| draft.session != *session);
+        self.drafts.len() != before
+    }
+}
+
+fn entry(member: &Member) -> (SessionId, Name) {
+    (member.session.clone(), member.name.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::fixtures::{draft, joined, member, message, session, welcomed};
+
+    fn here(people: &People) -> Vec<String> {
+        people
+            .here()
+            .iter()
+            .map(|person| person.name.as_str().to_owned())
+            .collect()
+    }
+
+    fn presence(joined: &[&str], left: &[&str]) -> Report {
+        Report::Event(Event::Presence {
+            room: RoomName::lobby(),
+            joined: joined.iter().map(|name| member(name)).collect(),
+            left: left.iter().map(|name| session(name)).collect(),
+        })
+    }
+
+    fn bodies(people: &People) -> Vec<&str> {
+        people
+            .drafts
+            .iter()
+            .map(|draft| draft.body.as_str())
+            .collect()
+    }
+
+    #[test]
+    fn joined_replaces_and_presence_changes_who_is_here() {
+        let mut people = People::new(RoomName::lobby());
+        assert!(people.fold(&welcomed("me")));
+        assert!(people.fold(&joined(&["zoe", "me", "Bob"], "e", 0, false)));
+        assert_eq!(here(&people), ["me", "Bob", "zoe"]);
+        assert!(people.fold(&presence(&["ada"], &["zoe"])));
+        assert!(!people.fold(&presence(&["ada"], &["zoe"])));
+        assert_eq!(here(&people), ["me", "ada", "Bob"]);
+        assert!(people.fold(&joined(&["me"], "e", 0, false)));
+        assert_eq!(here(&people), ["me"]);
+    }
+
+    #[test]
+    fn a_draft_lives_until_its_message_its_end_or_its_author_leaves() {
+        let mut people = People::new(RoomName::lobby());
+        for author in ["ada", "bob", "cid"] {
+            assert!(people.fold(&draft(author, "he")));
+            assert!(people.fold(&draft(author, "hello")));
+            assert!(!people.fold(&draft(author, "hello")));
+        }
+        assert_eq!(bodies(&people), ["hello", "hello", "hello"]);
+        assert!(people.fold(&Report::Event(Event::Message(message(
+            "ada", 1, 1, "hello"
+        )))));
+        assert!(people.fold(&draft("bob", "")));
+        assert!(people.fold(&presence(&[], &["cid"])));
+        assert!(bodies(&people).is_empty());
+        assert!(!people.fold(&draft("bob", "")));
+    }
+
+    #[test]
+    fn ones_own_draft_is_not_shown() {
+        let mut people = People::new(RoomName::lobby());
+        people.fold(&welcomed("me"));
+        people.fold(&draft("me", "psst"));
+        assert!(people.typing().is_empty());
+    }
+
+    #[test]
+    fn other_rooms_do_not_matter() {
+        let mut people = People::new(RoomName::lobby());
+        people.fold(&joined(&["ada"], "e", 0, false));
+        people.enter(RoomName::new("tea").unwrap());
+        assert!(!people.fold(&draft("ada", "hello")));
+        assert!(people.here().is_empty());
+    }
+}

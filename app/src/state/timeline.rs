@@ -1,0 +1,476 @@
+//! The messages of the room shown: what its log holds, and what this page still has on the way.
+
+mod row;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use protocol::client::{Event, Fate};
+use protocol::frame::{Joined, Message};
+use protocol::id::{RoomName, Seq, SessionId};
+use protocol::outbox::{Entry, EntryId, Stage};
+use protocol::position::{Epoch, Offset, Position};
+
+pub use self::row::{Logged, Pending, Progress, Row, RowKey};
+use super::Own;
+use crate::backend::Snapshot;
+use crate::realtime::Report;
+
+/// How many rows of the log stay on the page as new ones come. Older ones can be loaded again.
+const ROWS_MAX: usize = 500;
+
+/// How far a reader can scroll back. Back at the bottom, [`ROWS_MAX`] holds again.
+const HISTORY_MAX: usize = 5_000;
+
+/// How many refused messages wait to be dismissed; the oldest goes first.
+const REFUSED_MAX: usize = 50;
+
+/// The rows of one room, and the outbox of all rooms (its entries come back when their room does).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeline {
+    room: RoomName,
+    own: Own,
+    epoch: Option<Epoch>,
+    /// Which epoch this is among those that the page saw: offsets of two epochs are not the same.
+    epochs: u32,
+    /// The log's rows and gaps, oldest first. Those after the last gap are the segment: dense, and
+    /// the only part that grows.
+    rows: Vec<Row>,
+    gaps: u32,
+    /// After this offset the segment begins, as long as it is empty.
+    from: Offset,
+    /// Whether the log holds messages before the segment.
+    more: bool,
+    /// Whether older messages were asked for and have not come.
+    loading: bool,
+    limit: usize,
+    pending: Vec<Pending>,
+    /// Entries that the core holds uncertain though they are in the log.
+    proven: Vec<EntryId>,
+    received: u32,
+    queued: u32,
+}
+
+impl Timeline {
+    /// The room as it was rendered, or nothing yet.
+    pub fn new(room: RoomName, snapshot: Option<&Snapshot>) -> Self {
+        let mut timeline = Self {
+            room,
+            own: Own::default(),
+            epoch: None,
+            epochs: 0,
+            rows: Vec::new(),
+            gaps: 0,
+            from: Offset::ZERO,
+            more: false,
+            loading: false,
+            limit: ROWS_MAX,
+            pending: Vec::new(),
+            proven: Vec::new(),
+            received: 0,
+            queued: 0,
+        };
+        timeline.show(snapshot);
+        timeline
+    }
+
+    /// Shows another room. What is on the way stays.
+    pub fn enter(&mut self, room: RoomName, snapshot: Option<&Snapshot>) {
+        self.room = room;
+        self.show(snapshot);
+    }
+
+    /// Folds a report. Returns whether anything changed.
+    pub fn fold(&mut self, report: &Report) -> bool {
+        let claimed = self.own.fold(report);
+        if claimed {
+            self.claim();
+        }
+        let changed = match report {
+            Report::Restored { session, outbox } => {
+                outbox
+                    .iter()
+                    .for_each(|entry| self.restore(session.as_ref(), entry));
+                !outbox.is_empty()
+            }
+            Report::Event(event) => self.event(event),
+            // An answer of a connection that is gone does not come.
+            Report::Status { .. } => std::mem::take(&mut self.loading),
+            Report::NotTaken { .. } | Report::StorageFailed => false,
+        };
+        claimed | changed
+    }
+
+    /// Takes the entries that the core may discard: it holds them uncertain, the log has them.
+    pub fn take_proven(&mut self) -> Vec<EntryId> {
+        std::mem::take(&mut self.proven)
+    }
+
+    /// Older messages were asked for.
+    pub const fn loading_older(&mut self) {
+        self.loading = true;
+    }
+
+    /// The reader is at the bottom again. Returns whether rows went.
+    pub fn settle(&mut self) -> bool {
+        self.limit = ROWS_MAX;
+        self.trim()
+    }
+
+    /// Takes a message off the page. Returns whether it was there.
+    pub fn dismiss(&mut self, id: EntryId) -> bool {
+        let before = self.pending.len();
+        self.pending.retain(|pending| pending.id != id);
+        self.pending.len() != before
+    }
+
+    /// Which room is shown.
+    pub const fn room(&self) -> &RoomName {
+        &self.room
+    }
+
+    /// Everything in the order in which it is shown: the log, then what is on the way.
+    pub fn rows(&self) -> Vec<Row> {
+        let here = self
+            .pending
+            .iter()
+            .filter(|pending| pending.room == self.room);
+        self.rows
+            .iter()
+            .cloned()
+            .chain(here.cloned().map(Row::Pending))
+            .collect()
+    }
+
+    /// How far a message of this page came.
+    pub fn progress(&self, id: EntryId) -> Option<Progress> {
+        let pending = self.pending.iter().find(|pending| pending.id == id);
+        pending
+            .map(|pending| pending.progress(self.own.current()))
+            .or_else(|| {
+                let mut logged = self.rows.iter().rev().filter_map(Row::logged);
+                logged
+                    .find(|logged| logged.entry == Some(id))
+                    .map(Logged::progress)
+            })
+    }
+
+    /// Before which offset older messages are to be asked for, where that makes sense now.
+    pub fn older_than(&self) -> Option<Offset> {
+        (self.has_older() && !self.loading)
+            .then(|| self.first().unwrap_or_else(|| self.from.next()))
+    }
+
+    /// Whether there are older messages to load.
+    pub fn has_older(&self) -> bool {
+        self.more && self.rows.len() < HISTORY_MAX
+    }
+
+    /// Whether older messages are on their way.
+    pub const fn is_loading(&self) -> bool {
+        self.loading
+    }
+
+    /// The gap in front of which older messages would appear, if there is one.
+    pub fn last_gap(&self) -> Option<u32> {
+        self.rows.iter().rev().find_map(Row::gap)
+    }
+
+    /// How many messages are on their way to the log, in all rooms.
+    pub fn waiting(&self) -> usize {
+        self.pending
+            .iter()
+            .filter(|pending| pending.is_on_the_way())
+            .count()
+    }
+
+    /// How many messages of others came while the page was open.
+    pub const fn received(&self) -> u32 {
+        self.received
+    }
+
+    /// How many messages were sent from this page.
+    pub const fn queued(&self) -> u32 {
+        self.queued
+    }
+
+    /// The page's session.
+    pub const fn own(&self) -> &Own {
+        &self.own
+    }
+}
+
+/// The log.
+impl Timeline {
+    fn show(&mut self, snapshot: Option<&Snapshot>) {
+        self.rows.clear();
+        self.limit = ROWS_MAX;
+        self.loading = false;
+        self.epochs += 1;
+        self.epoch = snapshot.map(|snapshot| snapshot.position.epoch.clone());
+        self.from = snapshot.map_or(Offset::ZERO, |snapshot| snapshot.position.offset);
+        self.more = snapshot.is_some_and(|snapshot| snapshot.more);
+        for message in snapshot.iter().flat_map(|snapshot| &snapshot.messages) {
+            self.insert(message);
+        }
+    }
+
+    fn event(&mut self, event: &Event) -> bool {
+        match event {
+            Event::Joined { joined, gap } if joined.room == self.room => self.joined(joined, *gap),
+            Event::Message(message) if message.room == self.room => self.message(message),
+            Event::History {
+                room,
+                messages,
+                more,
+            } if *room == self.room => self.history(messages, *more),
+            Event::Queued(entry) => self.queue(entry),
+            Event::Fate { id, seq, fate } => self.fate(*id, *seq, *fate),
+            _ => false,
+        }
+    }
+
+    fn joined(&mut self, joined: &Joined, gap: bool) -> bool {
+        let before = (self.rows.len(), self.more, self.loading);
+        let renewed = self
+            .epoch
+            .as_ref()
+            .is_some_and(|epoch| *epoch != joined.epoch);
+        self.epoch = Some(joined.epoch.clone());
+        if renewed {
+            self.epochs += 1;
+        }
+        let missing = gap && self.newest().is_none_or(|newest| newest < joined.from);
+        if missing || (renewed && !self.rows.is_empty()) {
+            self.break_off(renewed, joined.from);
+        }
+        if self.segment().is_empty() {
+            self.from = joined.from;
+            self.more = joined.from > Offset::ZERO;
+        }
+        self.loading = false;
+        (self.rows.len(), self.more, self.loading) != before
+    }
+
+    /// A new segment begins. Messages of one's own that fell into the gap are in the log, not here.
+    fn break_off(&mut self, renewed: bool, from: Offset) {
+        self.pending.retain(|pending| match pending.fate {
+            Fate::Durable {
+                offset: Some(offset),
+            } => !renewed && offset > from,
+            _ => true,
+        });
+        if self.rows.last().and_then(Row::gap).is_none() {
+            self.gaps += 1;
+            self.rows.push(Row::Gap(self.gaps));
+        }
+    }
+
+    fn message(&mut self, message: &Message) -> bool {
+        if !self.insert(message) {
+            return false;
+        }
+        if !self.own.contains(&message.session) {
+            self.received = self.received.wrapping_add(1);
+        }
+        self.trim();
+        true
+    }
+
+    fn history(&mut self, messages: &[Message], more: bool) -> bool {
+        self.loading = false;
+        self.more = more;
+        let first = self.first();
+        let older = messages
+            .iter()
+            .filter(|message| first.is_none_or(|first| message.offset < first));
+        let rows: Vec<Row> = older.map(|message| self.logged(message, None)).collect();
+        let start = self.segment_start();
+        self.rows.splice(start..start, rows);
+        self.close_gap();
+        self.limit = self.limit.max(self.rows.len());
+        true
+    }
+
+    /// Where history reached what is above the gap, there is none any more.
+    fn close_gap(&mut self) {
+        let start = self.segment_start();
+        let (Some(first), Some(above)) = (self.first(), self.rows[..start].iter().rev().nth(1))
+        else {
+            return;
+        };
+        let Some(reached) = above.logged().filter(|logged| logged.epoch == self.epochs) else {
+            return;
+        };
+        let reached = reached.message.offset;
+        if first <= reached.next() {
+            let mut segment = self.rows.split_off(start);
+            segment.retain(|row| row.offset().is_some_and(|offset| offset > reached));
+            self.rows.pop();
+            self.rows.append(&mut segment);
+            self.more = self
+                .first()
+                .is_some_and(|first| first > Offset::ZERO.next());
+        }
+    }
+
+    /// Puts a message in its place. Returns whether it was not there yet.
+    fn insert(&mut self, message: &Message) -> bool {
+        let mut logged = self.rows.iter().rev().filter_map(Row::logged);
+        if logged.any(|it| it.epoch == self.epochs && it.message.offset == message.offset) {
+            return false;
+        }
+        let entry = self.settle_pending(message);
+        let start = self.segment_start();
+        let place = self
+            .segment()
+            .partition_point(|row| row.offset() < Some(message.offset));
+        let row = self.logged(message, entry);
+        self.rows.insert(start + place, row);
+        true
+    }
+
+    fn trim(&mut self) -> bool {
+        let surplus = self.rows.len().saturating_sub(self.limit);
+        if surplus == 0 {
+            return false;
+        }
+        self.rows.drain(..surplus);
+        // Nothing is above it any more.
+        if self.rows.first().and_then(Row::gap).is_some() {
+            self.rows.remove(0);
+        }
+        self.more = true;
+        true
+    }
+
+    fn logged(&self, message: &Message, entry: Option<EntryId>) -> Row {
+        Row::Logged(Logged {
+            message: Arc::new(message.clone()),
+            epoch: self.epochs,
+            own: self.own.contains(&message.session),
+            entry,
+        })
+    }
+
+    fn segment_start(&self) -> usize {
+        self.rows
+            .iter()
+            .rposition(|row| row.gap().is_some())
+            .map_or(0, |gap| gap + 1)
+    }
+
+    fn segment(&self) -> &[Row] {
+        &self.rows[self.segment_start()..]
+    }
+
+    fn first(&self) -> Option<Offset> {
+        self.segment().first().and_then(Row::offset)
+    }
+
+    fn newest(&self) -> Option<Offset> {
+        let newest = self.rows.last().and_then(Row::logged)?;
+        (newest.epoch == self.epochs).then_some(newest.message.offset)
+    }
+
+    /// Where the room is to be joined from (RS-7).
+    pub fn position(&self) -> Option<Position> {
+        let epoch = self.epoch.clone()?;
+        Some(Position {
+            epoch,
+            offset: self.newest().unwrap_or(self.from),
+        })
+    }
+
+    /// A session became one's own: so did its rows.
+    fn claim(&mut self) {
+        for row in &mut self.rows {
+            if let Row::Logged(logged) = row {
+                logged.own = self.own.contains(&logged.message.session);
+            }
+        }
+    }
+}
+
+/// The page's own messages on their way.
+impl Timeline {
+    fn restore(&mut self, session: Option<&SessionId>, entry: &Entry) {
+        let (fate, sent_in) = match entry.stage {
+            Stage::Unsent => (Fate::Waiting, None),
+            Stage::Sent => (Fate::Sent, session.cloned()),
+            Stage::Uncertain => (Fate::Uncertain, None),
+        };
+        let pending = Pending::new(entry, fate, sent_in);
+        let in_log = self.rows.iter_mut().find_map(|row| match row {
+            Row::Logged(logged) if pending.is(&logged.message) => Some(logged),
+            _ => None,
+        });
+        match in_log {
+            Some(logged) => logged.entry = Some(entry.id),
+            None => self.pending.push(pending),
+        }
+    }
+
+    fn queue(&mut self, entry: &Entry) -> bool {
+        self.pending.push(Pending::new(entry, Fate::Waiting, None));
+        self.queued = self.queued.wrapping_add(1);
+        true
+    }
+
+    fn fate(&mut self, id: EntryId, seq: Seq, fate: Fate) -> bool {
+        let Some(index) = self.pending.iter().position(|pending| pending.id == id) else {
+            if fate == Fate::Uncertain && self.progress(id).is_some() {
+                self.proven.push(id);
+            }
+            return false;
+        };
+        let is_here = self.pending[index].room == self.room;
+        match fate {
+            Fate::Durable { offset } if offset.is_none() || !is_here => {
+                self.pending.remove(index);
+            }
+            Fate::Waiting if self.pending[index].fate == Fate::Uncertain => {
+                let mut pending = self.pending.remove(index);
+                pending.become_waiting(seq);
+                self.pending.push(pending);
+            }
+            Fate::Waiting => self.pending[index].become_waiting(seq),
+            Fate::Sent => self.pending[index].become_sent(seq, self.own.current().cloned()),
+            Fate::Durable { .. } | Fate::Uncertain => self.pending[index].fate = fate,
+            Fate::Refused { .. } => {
+                self.pending[index].fate = fate;
+                self.limit_refused();
+            }
+        }
+        true
+    }
+
+    /// Takes the entry that a message of the log was, off what is on the way.
+    fn settle_pending(&mut self, message: &Message) -> Option<EntryId> {
+        let index = self
+            .pending
+            .iter()
+            .position(|pending| pending.is(message))?;
+        let pending = self.pending.remove(index);
+        if pending.fate == Fate::Uncertain {
+            self.proven.push(pending.id);
+        }
+        Some(pending.id)
+    }
+
+    fn limit_refused(&mut self) {
+        let refused = |pending: &Pending| matches!(pending.fate, Fate::Refused { .. });
+        if self
+            .pending
+            .iter()
+            .filter(|pending| refused(pending))
+            .count()
+            > REFUSED_MAX
+            && let Some(oldest) = self.pending.iter().position(refused)
+        {
+            self.pending.remove(oldest);
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! One row of the list.
+
+use std::sync::Arc;
+
+use protocol::client::Fate;
+use protocol::frame::Message;
+use protocol::id::{RoomName, Seq, SessionId};
+use protocol::outbox::{Entry, EntryId};
+use protocol::position::Offset;
+
+/// One row of the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Row {
+    /// A message in the log.
+    Logged(Logged),
+    /// Messages are missing here (RS-6). Gaps are numbered.
+    Gap(u32),
+    /// A message of this page on its way to the log.
+    Pending(Pending),
+}
+
+/// A message in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logged {
+    /// The message.
+    pub message: Arc<Message>,
+    /// Which epoch it belongs to, among those that the page saw.
+    pub epoch: u32,
+    /// Whether this page sent it.
+    pub own: bool,
+    /// The outbox entry that it was, if the page saw it on its way.
+    pub entry: Option<EntryId>,
+}
+
+/// A message of this page on its way to the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// Its name in the outbox.
+    pub id: EntryId,
+    /// Which room it is for.
+    pub room: RoomName,
+    /// The text.
+    pub body: Arc<str>,
+    /// How far it came.
+    pub fate: Fate,
+    seq: Seq,
+    /// The session in which it was sent with `seq`; only then can the log hold it.
+    sent_in: Option<SessionId>,
+}
+
+/// How far a message of this page came, wherever it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The session that sent it, or will.
+    pub session: Option<SessionId>,
+    /// Its fate (EO-5).
+    pub fate: Fate,
+    /// Its place in the log.
+    pub offset: Option<Offset>,
+    /// When it became part of the log: Unix time in milliseconds.
+    pub at_ms: Option<u64>,
+}
+
+/// What tells rows apart while they move and change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RowKey {
+    /// A message of this page, from the outbox on: one row before and after it is in the log.
+    Entry(u64),
+    /// Any other message.
+    Logged {
+        /// Which epoch.
+        epoch: u32,
+        /// Its place there.
+        offset: u64,
+        /// Whether this page sent it.
+        own: bool,
+    },
+    /// A gap.
+    Gap(u32),
+}
+
+impl Row {
+    /// What tells this row apart.
+    pub fn key(&self) -> RowKey {
+        match self {
+            Self::Logged(Logged {
+                entry: Some(id), ..
+            })
+            | Self::Pending(Pending { id, .. }) => RowKey::Entry(id.0),
+            Self::Logged(Logged {
+                message,
+                epoch,
+                own,
+                entry: None,
+            }) => RowKey::Logged {
+                epoch: *epoch,
+                offset: message.offset.get(),
+                own: *own,
+            },
+            Self::Gap(number) => RowKey::Gap(*number),
+        }
+    }
+
+    pub(super) const fn logged(&self) -> Option<&Logged> {
+        if let Self::Logged(logged) = self {
+            Some(logged)
+        } else {
+            None
+        }
+    }
+
+    pub(super) const fn gap(&self) -> Option<u32> {
+        if let Self::Gap(number) = self {
+            Some(*number)
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn offset(&self) -> Option<Offset> {
+        self.logged().map(|logged| logged.message.offset)
+    }
+}
+
+impl Logged {
+    /// It is in the log.
+    pub(super) fn progress(&self) -> Progress {
+        let offset = Some(self.message.offset);
+        Progress {
+            session: Some(self.message.session.clone()),
+            fate: Fate::Durable { offset },
+            offset,
+            at_ms: Some(self.message.at_ms),
+        }
+    }
+}
+
+impl Pending {
+    pub(super) fn new(entry: &Entry, fate: Fate, sent_in: Option<SessionId>) -> Self {
+        Self {
+            id: entry.id,
+            room: entry.room.clone(),
+            body: entry.body.as_str().into(),
+            fate,
+            seq: entry.seq,
+            sent_in,
+        }
+    }
+
+    /// How far it came; `session` is the page's own.
+    pub(super) fn progress(&self, session: Option<&SessionId>) -> Progress {
+        let offset = if let Fate::Durable { offset } = self.fate {
+            offset
+        } else {
+            None
+        };
+        let session = self.sent_in.as_ref().or(session).cloned();
+        Progress {
+            session,
+            fate: self.fate,
+            offset,
+            at_ms: None,
+        }
+    }
+
+    /// Whether it still has to become durable and will.
+    pub const fn is_on_the_way(&self) -> bool {
+        matches!(self.fate, Fate::Waiting | Fate::Sent)
+    }
+
+    /// Under another number it was not sent yet.
+    pub(super) fn become_waiting(&mut self, seq: Seq) {
+        if self.seq != seq || self.fate == Fate::Uncertain {
+            self.sent_in = None;
+        }
+        self.seq = seq;
+        self.fate = Fate::Waiting;
+    }
+
+    pub(super) fn become_sent(&mut self, seq: Seq, session: Option<SessionId>) {
+        self.seq = seq;
+        self.sent_in = session;
+        self.fate = Fate::Sent;
+    }
+
+    /// Whether a message of the log is this one. The number alone is not enough: another body under
+    /// it is another message (EO-6).
+    pub(super) fn is(&self, message: &Message) -> bool {
+        let sent = self.sent_in.as_ref() == Some(&message.session) && self.seq == message.seq;
+        let acked = self.fate
+            == Fate::Durable {
+                offset: Some(message.offset),
+            };
+        (sent || acked) && self.room == message.room && *self.body == *message.body
+    }
+}

@@ -1,0 +1,334 @@
+use protocol::frame::ErrorCode;
+
+use super::*;
+use crate::state::fixtures::{joined, message, offset, session, snapshot, welcomed};
+
+/// `*` marks what is on its way, `!` what is refused, `?` what is uncertain, `|` a gap.
+fn shown(timeline: &Timeline) -> String {
+    let rows = timeline.rows();
+    let words: Vec<String> = rows
+        .iter()
+        .map(|row| match row {
+            Row::Logged(logged) => logged.message.body.clone(),
+            Row::Gap(_) => "|".to_owned(),
+            Row::Pending(pending) => {
+                let mark = match pending.fate {
+                    Fate::Waiting | Fate::Sent => "*",
+                    Fate::Durable { .. } => "",
+                    Fate::Refused { .. } => "!",
+                    Fate::Uncertain => "?",
+                };
+                format!("{}{mark}", pending.body)
+            }
+        })
+        .collect();
+    words.join(" ")
+}
+
+fn said(author: &str, number: u64, seq: u64, body: &str) -> Report {
+    Report::Event(Event::Message(message(author, number, seq, body)))
+}
+
+fn entry(id: u64, body: &str, stage: Stage) -> Entry {
+    let seq = Seq::after(id);
+    Entry {
+        id: EntryId(id),
+        seq,
+        room: RoomName::lobby(),
+        body: body.into(),
+        stage,
+    }
+}
+
+fn queued(id: u64, body: &str) -> Report {
+    Report::Event(Event::Queued(entry(id, body, Stage::Unsent)))
+}
+
+fn fate(id: u64, seq: u64, fate: Fate) -> Report {
+    Report::Event(Event::Fate {
+        id: EntryId(id),
+        seq: Seq::after(seq - 1),
+        fate,
+    })
+}
+
+fn durable(id: u64, seq: u64, number: u64) -> Report {
+    fate(
+        id,
+        seq,
+        Fate::Durable {
+            offset: Some(offset(number)),
+        },
+    )
+}
+
+fn history(bodies: &[(u64, &str)], more: bool) -> Report {
+    let messages = bodies
+        .iter()
+        .map(|(number, body)| message("ada", *number, *number, body))
+        .collect();
+    Report::Event(Event::History {
+        room: RoomName::lobby(),
+        messages,
+        more,
+    })
+}
+
+fn fed(timeline: Timeline, reports: &[Report]) -> Timeline {
+    reports.iter().fold(timeline, |mut timeline, report| {
+        timeline.fold(report);
+        timeline
+    })
+}
+
+fn lobby() -> Timeline {
+    Timeline::new(RoomName::lobby(), None)
+}
+
+/// RS-7: from the rendered rows on, nothing twice.
+#[test]
+fn it_starts_from_the_snapshot_and_goes_on() {
+    let mut timeline = Timeline::new(
+        RoomName::lobby(),
+        Some(&snapshot(&[("ada", "a"), ("bob", "b")])),
+    );
+    assert_eq!(
+        timeline.position().map(|position| position.offset),
+        Some(offset(2))
+    );
+    assert!(!timeline.fold(&joined(&[], "e", 2, false)));
+    assert!(!timeline.fold(&said("bob", 2, 2, "b")));
+    assert!(timeline.fold(&said("ada", 3, 3, "c")));
+    assert_eq!(shown(&timeline), "a b c");
+    assert_eq!(timeline.received(), 1);
+}
+
+/// EO-5: one row from the box to the log.
+#[test]
+fn an_own_message_becomes_durable_in_its_row() {
+    let mut timeline = fed(lobby(), &[welcomed("me"), queued(0, "hi"), queued(1, "ho")]);
+    assert_eq!(
+        (shown(&timeline).as_str(), timeline.waiting()),
+        ("hi* ho*", 2)
+    );
+    let before = timeline.rows()[0].key();
+    timeline.fold(&fate(0, 1, Fate::Sent));
+    timeline.fold(&durable(0, 1, 7));
+    assert_eq!(
+        (shown(&timeline).as_str(), timeline.waiting()),
+        ("hi ho*", 1)
+    );
+    assert!(timeline.fold(&said("me", 7, 1, "hi")));
+    assert_eq!(shown(&timeline), "hi ho*");
+    assert_eq!(timeline.rows()[0].key(), before);
+    let progress = timeline.progress(EntryId(0)).unwrap();
+    assert_eq!(
+        (progress.offset, progress.at_ms),
+        (Some(offset(7)), Some(7000))
+    );
+    assert_eq!(timeline.received(), 0);
+}
+
+#[test]
+fn the_message_may_come_before_the_ack() {
+    let sent = [
+        welcomed("me"),
+        queued(0, "hi"),
+        fate(0, 1, Fate::Sent),
+        said("me", 1, 1, "hi"),
+    ];
+    let mut timeline = fed(lobby(), &sent);
+    assert_eq!(shown(&timeline), "hi");
+    assert!(!timeline.fold(&durable(0, 1, 1)));
+    assert_eq!(shown(&timeline), "hi");
+}
+
+/// RS-3: settled by the welcome; the replay brings the row.
+#[test]
+fn an_ack_without_offset_leaves_it_to_the_log() {
+    let sent = [welcomed("me"), queued(0, "hi"), fate(0, 1, Fate::Sent)];
+    let mut timeline = fed(lobby(), &sent);
+    timeline.fold(&fate(0, 1, Fate::Durable { offset: None }));
+    assert_eq!(shown(&timeline), "");
+    timeline.fold(&said("me", 1, 1, "hi"));
+    assert_eq!(shown(&timeline), "hi");
+}
+
+/// EO-4, RS-7: what was sent before a reload may be in the rendered rows already.
+#[test]
+fn a_restored_entry_in_the_snapshot_is_one_row() {
+    let rendered = snapshot(&[("me", "hi"), ("ada", "a")]);
+    let mut timeline = Timeline::new(RoomName::lobby(), Some(&rendered));
+    let outbox = vec![
+        entry(0, "hi", Stage::Sent),
+        entry(1, "ho", Stage::Unsent),
+        entry(5, "hm", Stage::Uncertain),
+    ];
+    assert!(timeline.fold(&Report::Restored {
+        session: Some(session("me")),
+        outbox
+    }));
+    assert_eq!(shown(&timeline), "hi a ho* hm?");
+    assert!(
+        timeline
+            .rows()
+            .iter()
+            .any(|row| matches!(row, Row::Logged(logged) if logged.own))
+    );
+    // RS-9: the core is not sure, the page is.
+    timeline.fold(&fate(0, 1, Fate::Uncertain));
+    assert_eq!(timeline.take_proven(), [EntryId(0)]);
+    assert!(timeline.take_proven().is_empty());
+}
+
+/// EO-6: the number alone does not make it the same message.
+#[test]
+fn another_body_under_the_number_is_another_message() {
+    let sent = [
+        welcomed("me"),
+        queued(0, "hi"),
+        fate(0, 1, Fate::Sent),
+        said("me", 1, 1, "other"),
+    ];
+    assert_eq!(shown(&fed(lobby(), &sent)), "other hi*");
+}
+
+/// RS-9: what a lost session leaves behind is found in the log or left to the person.
+#[test]
+fn uncertain_ones_are_resolved_by_the_log_or_by_the_person() {
+    let lost = [
+        welcomed("old"),
+        queued(0, "a"),
+        queued(1, "b"),
+        queued(2, "c"),
+        fate(0, 1, Fate::Sent),
+        fate(1, 2, Fate::Sent),
+        fate(2, 1, Fate::Waiting),
+        fate(0, 1, Fate::Uncertain),
+        fate(1, 2, Fate::Uncertain),
+        welcomed("new"),
+    ];
+    let mut timeline = fed(lobby(), &lost);
+    assert_eq!(
+        (shown(&timeline).as_str(), timeline.waiting()),
+        ("a? b? c*", 1)
+    );
+    // The old session's first message is not the new session's first.
+    timeline.fold(&said("old", 1, 1, "a"));
+    assert_eq!(shown(&timeline), "a b? c*");
+    assert_eq!(timeline.take_proven(), [EntryId(0)]);
+    timeline.fold(&fate(1, 2, Fate::Waiting));
+    assert_eq!(shown(&timeline), "a c* b*");
+    timeline.fold(&fate(1, 2, Fate::Sent));
+    timeline.fold(&said("new", 2, 2, "b"));
+    assert_eq!(shown(&timeline), "a b c*");
+    assert!(timeline.dismiss(EntryId(2)) && !timeline.dismiss(EntryId(2)));
+    assert_eq!(shown(&timeline), "a b");
+}
+
+#[test]
+fn refused_ones_stay_until_dismissed_and_are_bounded() {
+    let mut timeline = fed(lobby(), &[welcomed("me")]);
+    let refused = Fate::Refused {
+        code: ErrorCode::BodyTooLarge,
+    };
+    for id in 0..REFUSED_MAX as u64 + 5 {
+        timeline.fold(&queued(id, "no"));
+        timeline.fold(&fate(id, id + 1, refused));
+    }
+    assert_eq!(
+        (timeline.rows().len(), timeline.waiting()),
+        (REFUSED_MAX, 0)
+    );
+    assert!(timeline.dismiss(EntryId(20)));
+}
+
+/// RS-6: a new log, or one that does not reach back, is shown as a gap.
+#[test]
+fn gaps_are_shown_and_epochs_kept_apart() {
+    let mut timeline = Timeline::new(
+        RoomName::lobby(),
+        Some(&snapshot(&[("ada", "a"), ("ada", "b")])),
+    );
+    assert!(timeline.fold(&joined(&[], "e", 9, true)));
+    timeline.fold(&said("ada", 10, 10, "j"));
+    assert_eq!(shown(&timeline), "a b | j");
+    assert_eq!(timeline.older_than(), Some(offset(10)));
+    timeline.fold(&joined(&[], "f", 0, true));
+    timeline.fold(&joined(&[], "f", 0, true));
+    timeline.fold(&said("ada", 1, 1, "A"));
+    assert_eq!(shown(&timeline), "a b | j | A");
+    assert!(!timeline.has_older());
+}
+
+#[test]
+fn history_goes_in_front_and_closes_gaps() {
+    let mut timeline = Timeline::new(
+        RoomName::lobby(),
+        Some(&snapshot(&[("ada", "a"), ("ada", "b")])),
+    );
+    timeline.fold(&joined(&[], "e", 4, true));
+    timeline.fold(&said("ada", 5, 5, "e"));
+    timeline.loading_older();
+    assert_eq!(timeline.older_than(), None);
+    timeline.fold(&history(&[(4, "d")], true));
+    assert_eq!(
+        (shown(&timeline).as_str(), timeline.older_than()),
+        ("a b | d e", Some(offset(4)))
+    );
+    timeline.fold(&history(&[(2, "b"), (3, "c")], true));
+    assert_eq!(shown(&timeline), "a b c d e");
+    assert_eq!((timeline.has_older(), timeline.last_gap()), (false, None));
+}
+
+/// PU-4: the list is bounded, and what went can be loaded again.
+#[test]
+fn rows_are_bounded() {
+    let mut timeline = fed(lobby(), &[joined(&[], "e", 0, false)]);
+    for number in 1..=600 {
+        timeline.fold(&said("ada", number, number, "x"));
+    }
+    assert_eq!(
+        (timeline.rows().len(), timeline.older_than()),
+        (ROWS_MAX, Some(offset(101)))
+    );
+    let older: Vec<(u64, &str)> = (51..=100).map(|number| (number, "y")).collect();
+    timeline.fold(&history(&older, true));
+    assert_eq!(timeline.rows().len(), ROWS_MAX + 50);
+    timeline.fold(&said("ada", 601, 601, "x"));
+    assert_eq!(timeline.rows().len(), ROWS_MAX + 50);
+    assert!(timeline.settle() && !timeline.settle());
+    assert_eq!(
+        (timeline.rows().len(), timeline.older_than()),
+        (ROWS_MAX, Some(offset(102)))
+    );
+}
+
+#[test]
+fn rooms_share_the_outbox_and_nothing_else() {
+    let tea = RoomName::new("tea").unwrap();
+    let mut timeline = fed(
+        lobby(),
+        &[welcomed("me"), said("ada", 1, 1, "a"), queued(0, "hi")],
+    );
+    timeline.enter(tea, None);
+    assert_eq!((shown(&timeline).as_str(), timeline.waiting()), ("", 1));
+    assert!(!timeline.fold(&said("ada", 2, 2, "b")));
+    timeline.fold(&durable(0, 1, 3));
+    timeline.enter(RoomName::lobby(), None);
+    assert_eq!((shown(&timeline).as_str(), timeline.position()), ("", None));
+    timeline.fold(&joined(&[], "e", 2, false));
+    assert_eq!(timeline.older_than(), Some(offset(3)));
+}
+
+#[test]
+fn an_answer_that_was_lost_can_be_asked_for_again() {
+    let mut timeline = fed(lobby(), &[joined(&[], "e", 9, false)]);
+    timeline.loading_older();
+    let status = protocol::client::Status::Connecting;
+    assert!(timeline.fold(&Report::Status {
+        status,
+        retry_in: None
+    }));
+    assert_eq!(timeline.older_than(), Some(offset(10)));
+}

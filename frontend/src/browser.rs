@@ -1,0 +1,144 @@
+//! The real outside of the driver: this browser's window.
+
+use std::time::Duration;
+
+use protocol::client::{Store, Stored};
+use protocol::close::CloseCode;
+use protocol::id::{ConnectionId, Credentials};
+use protocol::time::Timestamp;
+use wasm_bindgen::JsValue;
+use web_sys::Window;
+
+use crate::clock::{Clock, Timer};
+use crate::driver::Outside;
+use crate::lock::{Claim, Lock, LockManager};
+use crate::page::Lifecycle;
+use crate::queue::{Happening, Queue};
+use crate::socket::{self, Socket};
+use crate::storage::{Storage, StorageFailed};
+
+/// How long the page before a reload may take to let go of the session (RS-8). Longer makes a
+/// duplicated tab wait; shorter takes a slow reload for a copy, and parts it from its outbox.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Owns everything that the browser does for us. Dropping it closes, cancels and detaches it all.
+#[derive(Debug)]
+pub struct Browser {
+    window: Window,
+    queue: Queue,
+    clock: Clock,
+    storage: Storage<web_sys::Storage>,
+    locks: Option<LockManager>,
+    socket: Option<Socket>,
+    timer: Option<Timer>,
+    lock: Option<Lock>,
+    _lifecycle: Lifecycle,
+}
+
+impl Browser {
+    /// The browser around us; `None` outside of a window.
+    pub fn find(queue: Queue) -> Option<Self> {
+        let window = web_sys::window()?;
+        let clock = Clock::of(&window)?;
+        // Throws where the person has forbidden storage.
+        let area = window.session_storage().ok().flatten();
+        Some(Self {
+            clock,
+            storage: Storage::new(area),
+            locks: LockManager::of(&window),
+            socket: None,
+            timer: None,
+            lock: None,
+            _lifecycle: Lifecycle::of(&window, &queue),
+            queue,
+            window,
+        })
+    }
+
+    /// What an earlier page left for this one. A copy of a page that is still there gets nothing
+    /// (RS-8).
+    pub async fn restore(&mut self) -> Stored {
+        if let Some(session) = self.storage.session()
+            && let Some(locks) = &self.locks
+        {
+            match Lock::claim(locks, &self.window, &session, PATIENCE).await {
+                Claim::Ours(lock) => self.lock = Some(lock),
+                Claim::Elsewhere => self.storage.clear(),
+                Claim::Unknown => {}
+            }
+        }
+        self.storage.load()
+    }
+
+    /// A seed for the machine (PU-2). It spreads clients out and guards nothing: no need for a
+    /// cryptographic source.
+    pub fn seed() -> u64 {
+        // 53 bits are what a random number of JavaScript has.
+        (js_sys::Math::random() * 2_f64.powi(53)) as u64
+    }
+
+    /// The lock follows the session, so that the page never holds another's.
+    fn own(&mut self, credentials: Option<&Credentials>) {
+        let session = credentials.map(|credentials| &credentials.id);
+        if self.lock.as_ref().map(Lock::session) == session {
+            return;
+        }
+        self.lock = self
+            .locks
+            .as_ref()
+            .zip(session)
+            .and_then(|(locks, session)| Lock::request(locks, session));
+    }
+
+    fn connection(&mut self, id: ConnectionId) -> Option<Socket> {
+        self.socket.take_if(|socket| socket.id() == id)
+    }
+}
+
+impl Outside for Browser {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn open(&mut self, id: ConnectionId) {
+        let opened = socket::url(&self.window.location())
+            .and_then(|url| Socket::open(&url, id, &self.queue));
+        self.socket = opened.ok();
+        if self.socket.is_none() {
+            self.queue.push(Happening::Closed { id, code: None });
+        }
+    }
+
+    fn send(&mut self, id: ConnectionId, text: &str) {
+        let sent = match &self.socket {
+            Some(socket) if socket.id() == id => socket.send(text),
+            _ => Err(JsValue::UNDEFINED),
+        };
+        if sent.is_err() {
+            self.queue.push(Happening::Closed { id, code: None });
+        }
+    }
+
+    fn close(&mut self, id: ConnectionId, code: CloseCode) {
+        if let Some(socket) = self.connection(id) {
+            socket.close(code);
+        }
+    }
+
+    fn release(&mut self, id: ConnectionId) {
+        drop(self.connection(id));
+    }
+
+    fn store(&mut self, change: &Store) -> Result<(), StorageFailed> {
+        if let Store::Session(credentials) = change {
+            // Before it is written: whoever copies what is written must find the lock taken.
+            self.own(credentials.as_ref());
+        }
+        self.storage.apply(change)
+    }
+
+    fn wake_after(&mut self, delay: Duration) {
+        let queue = self.queue.clone();
+        self.timer = Timer::after(&self.window, delay, move || queue.push(Happening::Timer));
+    }
+}

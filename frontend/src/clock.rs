@@ -1,0 +1,100 @@
+//! The browser's clock and its alarms.
+
+use std::time::Duration;
+
+use futures_channel::oneshot;
+use protocol::time::Timestamp;
+use wasm_bindgen::JsCast;
+use wasm_bindgen::closure::Closure;
+use web_sys::{Performance, Window};
+
+/// Monotonic time since the page began to load (PU-1, HB-9).
+#[derive(Clone, Debug)]
+pub struct Clock(Performance);
+
+impl Clock {
+    /// The window's clock; `None` where there is none.
+    pub fn of(window: &Window) -> Option<Self> {
+        window.performance().map(Self)
+    }
+
+    /// The time now. Browsers never turn it back, and may round it.
+    pub fn now(&self) -> Timestamp {
+        let elapsed = Duration::try_from_secs_f64(self.0.now() / 1000.0);
+        Timestamp::from_origin(elapsed.unwrap_or_default())
+    }
+}
+
+/// An alarm that rings once, unless it is dropped before.
+#[derive(Debug)]
+pub struct Timer {
+    window: Window,
+    handle: i32,
+    _ring: Closure<dyn FnMut()>,
+}
+
+impl Timer {
+    /// The longest time that a browser can wait: it counts milliseconds in 31 bits, and takes
+    /// anything longer for zero.
+    pub const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
+
+    /// Calls `ring` after this long, at most [`Timer::LONGEST`]. `None` if the window is gone.
+    ///
+    /// A hidden or sleeping page's alarms ring late; the caller has to ask the clock.
+    pub fn after(window: &Window, delay: Duration, ring: impl FnOnce() + 'static) -> Option<Self> {
+        let ring = Closure::once(ring);
+        let handle = window
+            .set_timeout_with_callback_and_timeout_and_arguments_0(
+                ring.as_ref().unchecked_ref(),
+                whole_millis(delay),
+            )
+            .ok()?;
+        Some(Self {
+            window: window.clone(),
+            handle,
+            _ring: ring,
+        })
+    }
+
+    /// Waits this long.
+    pub async fn sleep(window: &Window, delay: Duration) {
+        let (ring, rung) = oneshot::channel();
+        let timer = Self::after(window, delay, move || {
+            // Fails if nobody waits any more, and then nobody minds.
+            let _ = ring.send(());
+        });
+        // Ends at once if there is no alarm, which dropped `ring`.
+        let _ = rung.await;
+        drop(timer);
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.window.clear_timeout_with_handle(self.handle);
+    }
+}
+
+/// Rounded up: an alarm that rings just before its time would have to be set twice.
+fn whole_millis(delay: Duration) -> i32 {
+    let millis = delay.min(Timer::LONGEST).as_nanos().div_ceil(1_000_000);
+    i32::try_from(millis).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_are_rounded_up_and_clamped() {
+        fn check(delay: Duration, expected: i32) {
+            assert_eq!(whole_millis(delay), expected);
+        }
+        check(Duration::ZERO, 0);
+        check(Duration::from_micros(1), 1);
+        check(Duration::from_millis(250), 250);
+        check(Duration::from_micros(250_001), 251);
+        check(Timer::LONGEST, i32::MAX);
+        check(Duration::MAX, i32::MAX);
+    }
+}

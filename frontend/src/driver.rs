@@ -1,0 +1,233 @@
+//! The page's driver: carries facts into the machine and its wishes out, and decides nothing.
+//!
+//! One task, one loop: drain the machine, wait for the next fact or command, feed it in with the
+//! clock's time of that moment. Everything that acts on the world is behind [`Outside`], so that the
+//! loop's body runs in a test without a browser.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use app::{Command, Report, Reporter, Stop};
+use futures_channel::mpsc::Receiver;
+use futures_util::StreamExt;
+use futures_util::future::{AbortHandle, Abortable, Either, select};
+use protocol::client::{Config, Event, Input, Session, Status, Store, Transmit};
+use protocol::close::CloseCode;
+use protocol::codec::{self, DecodeError};
+use protocol::frame::ServerFrame;
+use protocol::id::ConnectionId;
+use protocol::time::Timestamp;
+use wasm_bindgen_futures::spawn_local;
+
+use crate::browser::Browser;
+use crate::clock::Timer;
+use crate::queue::{Happening, Queue};
+use crate::storage::StorageFailed;
+
+/// The largest frame that we read. The largest honest one is a `history` of 200 messages of 8 KiB,
+/// each byte escaped to six: just under 10 MiB. Overflow: [`DecodeError::TooLarge`].
+pub const RECEIVED_BYTES_MAX: u32 = 16 << 20;
+
+/// Drives a session for the page until stopped. What [`app::Connector`] is made of.
+pub fn start(commands: Receiver<Command>, report: Reporter) -> Stop {
+    let (handle, registration) = AbortHandle::new_pair();
+    let driving = Abortable::new(run(commands, report), registration);
+    spawn_local(async {
+        // Stopped or at its end: either way everything that it owned is dropped here.
+        let _ = driving.await;
+    });
+    Box::new(move || handle.abort())
+}
+
+async fn run(mut commands: Receiver<Command>, report: Reporter) {
+    let queue = Queue::default();
+    let Some(mut browser) = Browser::find(queue.clone()) else {
+        return;
+    };
+    let stored = browser.restore().await;
+    let config = Config {
+        seed: Browser::seed(),
+        ..Config::default()
+    };
+    let mut driver = Driver::new(Session::new(config, stored), browser, report);
+    driver.start();
+    loop {
+        match select(commands.next(), pin!(queue.next())).await {
+            Either::Left((Some(command), _)) => driver.command(command),
+            // The app is gone.
+            Either::Left((None, _)) => return,
+            Either::Right((happening, _)) => driver.happening(happening),
+        }
+    }
+}
+
+/// What the driver can do to the world. Nothing here waits; what comes of it is a [`Happening`].
+pub trait Outside {
+    /// Monotonic time.
+    fn now(&self) -> Timestamp;
+    /// Begins to open a connection.
+    fn open(&mut self, id: ConnectionId);
+    /// Sends a frame.
+    fn send(&mut self, id: ConnectionId, text: &str);
+    /// Lets go of a connection, with a code if that can be done without waiting.
+    fn close(&mut self, id: ConnectionId, code: CloseCode);
+    /// Frees what belonged to a connection that is gone already.
+    fn release(&mut self, id: ConnectionId);
+    /// Keeps something where it survives a reload.
+    ///
+    /// # Errors
+    /// [`StorageFailed`] the first time that it cannot.
+    fn store(&mut self, change: &Store) -> Result<(), StorageFailed>;
+    /// Sets the only timer, in place of an earlier one. At most [`Timer::LONGEST`].
+    fn wake_after(&mut self, delay: Duration);
+}
+
+/// The loop's body: a session, its outside, and the page that is told about it.
+pub struct Driver<O> {
+    session: Session,
+    outside: O,
+    report: Reporter,
+    /// When the timer rings, if one is set.
+    armed: Option<Timestamp>,
+}
+
+impl<O: Outside> Driver<O> {
+    /// A driver that has not done anything yet.
+    pub fn new(session: Session, outside: O, report: Reporter) -> Self {
+        Self {
+            session,
+            outside,
+            report,
+            armed: None,
+        }
+    }
+
+    /// Tells the page what was restored, and connects.
+    pub fn start(&mut self) {
+        let session = self.session.id().cloned();
+        let outbox = self.session.outbox().cloned().collect();
+        (self.report)(Report::Restored { session, outbox });
+        self.session.connect(self.outside.now());
+        self.drain();
+    }
+
+    /// Feeds a fact.
+    pub fn happening(&mut self, happening: Happening) {
+        let now = self.outside.now();
+        match happening {
+            Happening::Opened { id } => self.session.handle_input(now, Input::Opened { id }),
+            Happening::Text { id, text } => {
+                self.received(now, id, codec::decode(&text, RECEIVED_BYTES_MAX));
+            }
+            Happening::Binary { id } => self.received(now, id, Err(DecodeError::Binary)),
+            Happening::Closed { id, code } => {
+                self.outside.release(id);
+                self.session.handle_input(now, Input::Closed { id, code });
+            }
+            Happening::Page(network) => self.session.handle_input(now, Input::Network(network)),
+            Happening::Timer => {
+                self.armed = None;
+                self.session.handle_timeout(now);
+            }
+        }
+        self.drain();
+    }
+
+    /// Feeds a wish of the page.
+    pub fn command(&mut self, command: Command) {
+        let now = self.outside.now();
+        match command {
+            Command::Join { room, since } => self.session.join(now, room, since),
+            Command::Leave { room } => self.session.leave(now, &room),
+            Command::Draft { room, body } => self.session.draft(now, &room, body),
+            Command::Publish { room, body } => {
+                if let Err(error) = self.session.publish(now, room.clone(), body.clone()) {
+                    (self.report)(Report::NotTaken { room, body, error });
+                }
+            }
+            Command::History {
+                room,
+                before,
+                limit,
+            } => {
+                self.session.history(now, room, before, limit);
+            }
+            Command::Rename { name } => self.session.rename(now, name),
+            Command::SendAgain { id } => self.session.send_again(now, id),
+            Command::Discard { id } => self.session.discard(now, id),
+            Command::ConnectNow => self.session.connect(now),
+            Command::Network(network) => self.session.handle_input(now, Input::Network(network)),
+        }
+        self.drain();
+    }
+
+    fn received(
+        &mut self,
+        now: Timestamp,
+        id: ConnectionId,
+        frame: Result<ServerFrame, DecodeError>,
+    ) {
+        self.session
+            .handle_input(now, Input::Received { id, frame });
+    }
+
+    /// Does what the machine wishes, in its order, and tells what it tells.
+    fn drain(&mut self) {
+        while let Some(transmit) = self.session.poll_transmit() {
+            self.perform(transmit);
+        }
+        while let Some(event) = self.session.poll_event() {
+            self.tell(event);
+        }
+        self.arm();
+    }
+
+    fn perform(&mut self, transmit: Transmit) {
+        match transmit {
+            Transmit::Open { id } => self.outside.open(id),
+            Transmit::Frame { id, frame } => self.outside.send(id, &codec::encode(&frame)),
+            Transmit::Close { id, code } => self.outside.close(id, code),
+            Transmit::Store(change) => {
+                if self.outside.store(&change) == Err(StorageFailed) {
+                    (self.report)(Report::StorageFailed);
+                }
+            }
+        }
+    }
+
+    /// The page has no clock that it could compare the machine's times with.
+    fn tell(&mut self, event: Event) {
+        let report = match event {
+            Event::Status(status) => Report::Status {
+                status,
+                retry_in: self.retry_in(status),
+            },
+            event => Report::Event(event),
+        };
+        (self.report)(report);
+    }
+
+    fn retry_in(&self, status: Status) -> Option<Duration> {
+        match status {
+            Status::Waiting { until, .. } => Some(until.since(self.outside.now())),
+            Status::Idle | Status::Connecting | Status::Live | Status::Stopped { .. } => None,
+        }
+    }
+
+    /// HB-8: a deadline that moves away leaves the timer as it is. It rings too early then, which
+    /// does no harm, and is set again.
+    fn arm(&mut self) {
+        let Some(deadline) = self.session.poll_timeout() else {
+            return;
+        };
+        if self.armed.is_none_or(|armed| deadline < armed) {
+            let now = self.outside.now();
+            let delay = deadline.since(now).min(Timer::LONGEST);
+            self.outside.wake_after(delay);
+            self.armed = Some(now + delay);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,272 @@
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use protocol::client::{Network, Stored};
+use protocol::frame::{Beat, Limits, Welcome};
+use protocol::id::{Credentials, RoomName, SessionId, SessionKey};
+use protocol::outbox::PublishError;
+
+use super::*;
+
+/// What was done to the world, in order.
+#[derive(Clone, Debug, PartialEq)]
+enum Done {
+    Opened,
+    Sent(String),
+    Closed(CloseCode),
+    Released,
+    Stored,
+    Armed(Duration),
+}
+
+#[derive(Clone, Debug, Default)]
+struct World {
+    now: Timestamp,
+    done: Vec<Done>,
+    is_full: bool,
+}
+
+struct Fake(Rc<RefCell<World>>);
+
+impl Fake {
+    fn note(&self, done: Done) {
+        self.0.borrow_mut().done.push(done);
+    }
+}
+
+impl Outside for Fake {
+    fn now(&self) -> Timestamp {
+        self.0.borrow().now
+    }
+
+    fn open(&mut self, _: ConnectionId) {
+        self.note(Done::Opened);
+    }
+
+    fn send(&mut self, _: ConnectionId, text: &str) {
+        let kind = text.split('"').nth(3).unwrap_or_default();
+        self.note(Done::Sent(kind.to_owned()));
+    }
+
+    fn close(&mut self, _: ConnectionId, code: CloseCode) {
+        self.note(Done::Closed(code));
+    }
+
+    fn release(&mut self, _: ConnectionId) {
+        self.note(Done::Released);
+    }
+
+    fn store(&mut self, _: &Store) -> Result<(), StorageFailed> {
+        self.note(Done::Stored);
+        if self.0.borrow().is_full {
+            Err(StorageFailed)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn wake_after(&mut self, delay: Duration) {
+        self.note(Done::Armed(delay));
+    }
+}
+
+/// A driver, its world, and what the page was told.
+struct Rig {
+    driver: Driver<Fake>,
+    world: Rc<RefCell<World>>,
+    told: Rc<RefCell<Vec<Report>>>,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let world = Rc::new(RefCell::new(World::default()));
+        let told = Rc::new(RefCell::new(Vec::new()));
+        let session = Session::new(Config::default(), Stored::default());
+        let heard = told.clone();
+        let report: Reporter = Box::new(move |report| heard.borrow_mut().push(report));
+        let driver = Driver::new(session, Fake(world.clone()), report);
+        Self {
+            driver,
+            world,
+            told,
+        }
+    }
+
+    fn live() -> Self {
+        let mut rig = Self::new();
+        rig.driver.start();
+        rig.driver.happening(Happening::Opened { id: FIRST });
+        rig.driver.happening(Happening::Text {
+            id: FIRST,
+            text: welcome(),
+        });
+        rig.done();
+        rig.told();
+        rig
+    }
+
+    /// What was done since the last call.
+    fn done(&self) -> Vec<Done> {
+        std::mem::take(&mut self.world.borrow_mut().done)
+    }
+
+    /// What was told since the last call.
+    fn told(&self) -> Vec<Report> {
+        self.told.take()
+    }
+
+    fn wait(&self, millis: u64) {
+        let mut world = self.world.borrow_mut();
+        world.now = world.now + Duration::from_millis(millis);
+    }
+
+    fn publish(&mut self, body: &str) {
+        self.driver.command(Command::Publish {
+            room: RoomName::lobby(),
+            body: body.to_owned(),
+        });
+    }
+}
+
+const FIRST: ConnectionId = ConnectionId(1);
+
+fn welcome() -> String {
+    let id = SessionId::new("s1").unwrap();
+    let key = SessionKey::new("secret").unwrap();
+    codec::encode(&ServerFrame::Welcome(Welcome {
+        session: Credentials { id, key },
+        resumed: false,
+        last_seq: 0,
+        refused: Vec::new(),
+        heartbeat: Beat {
+            interval_ms: 25_000,
+            timeout_ms: 5_000,
+        },
+        limits: Limits::default(),
+    }))
+}
+
+fn sent(kind: &str) -> Done {
+    Done::Sent(kind.to_owned())
+}
+
+#[test]
+fn it_begins_with_what_was_restored_and_connects() {
+    let mut rig = Rig::new();
+    rig.driver.start();
+    assert_eq!(
+        rig.done(),
+        [Done::Opened, Done::Armed(Duration::from_secs(10))]
+    );
+    let told = rig.told();
+    assert!(matches!(&told[0], Report::Restored { session: None, outbox } if outbox.is_empty()));
+    assert!(matches!(
+        told[1],
+        Report::Status {
+            status: Status::Connecting,
+            retry_in: None
+        }
+    ));
+}
+
+/// EO-4: what must survive a reload is stored before it is acted upon.
+#[test]
+fn it_performs_in_the_order_of_the_machine() {
+    let mut rig = Rig::live();
+    rig.publish("hello");
+    let done = rig.done();
+    assert_eq!(done[..3], [Done::Stored, Done::Stored, sent("publish")]);
+}
+
+/// HB-8: frames that come in touch no timer, and the early ring is set again.
+#[test]
+fn it_arms_lazily() {
+    let mut rig = Rig::live();
+    for _ in 0..10 {
+        rig.wait(100);
+        rig.driver.happening(Happening::Text {
+            id: FIRST,
+            text: "{\"type\":\"pong\"}".into(),
+        });
+    }
+    assert_eq!(rig.done(), []);
+    rig.wait(9_000);
+    rig.driver.happening(Happening::Timer);
+    assert!(matches!(rig.done()[..], [Done::Armed(_)]));
+}
+
+#[test]
+fn an_earlier_deadline_moves_the_timer() {
+    let mut rig = Rig::live();
+    rig.driver.command(Command::Network(Network::Visible));
+    assert_eq!(
+        rig.done(),
+        [sent("ping"), Done::Armed(Duration::from_secs(2))]
+    );
+}
+
+#[test]
+fn binary_frames_and_garbage_end_the_connection() {
+    let text = "{\"type\":\"nonsense\"}".to_owned();
+    for happening in [
+        Happening::Binary { id: FIRST },
+        Happening::Text { id: FIRST, text },
+    ] {
+        let mut rig = Rig::live();
+        rig.driver.happening(happening);
+        assert_eq!(rig.done()[0], Done::Closed(CloseCode::BAD_FRAME));
+    }
+}
+
+/// RC-6: sleep is a lost connection; the page hears how long is left, not until when.
+#[test]
+fn waiting_is_told_as_a_time_from_now() {
+    let mut rig = Rig::live();
+    rig.wait(5_000);
+    rig.driver.happening(Happening::Page(Network::Frozen));
+    assert_eq!(rig.done()[0], Done::Closed(CloseCode::GOING_AWAY));
+    let told = rig.told();
+    let Some(Report::Status {
+        retry_in: Some(retry_in),
+        ..
+    }) = told.last()
+    else {
+        panic!("the last report is not a wait");
+    };
+    assert!(*retry_in <= Config::default().backoff_cap);
+}
+
+/// PU-3: a closed connection is let go of, whoever it was.
+#[test]
+fn a_closed_connection_is_released() {
+    let mut rig = Rig::live();
+    rig.driver.happening(Happening::Closed {
+        id: FIRST,
+        code: None,
+    });
+    assert_eq!(rig.done()[0], Done::Released);
+    rig.driver.happening(Happening::Closed {
+        id: FIRST,
+        code: None,
+    });
+    assert_eq!(rig.done(), [Done::Released]);
+}
+
+/// EO-4: a refused text goes back to where it was typed.
+#[test]
+fn what_is_not_taken_is_given_back() {
+    let mut rig = Rig::live();
+    rig.publish("");
+    assert!(matches!(
+        &rig.told()[..],
+        [Report::NotTaken { body, error: PublishError::Empty, .. }] if body.is_empty()
+    ));
+}
+
+#[test]
+fn failing_storage_is_told() {
+    let mut rig = Rig::live();
+    rig.world.borrow_mut().is_full = true;
+    rig.publish("hello");
+    assert!(matches!(rig.told()[0], Report::StorageFailed));
+}

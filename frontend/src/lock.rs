@@ -1,0 +1,185 @@
+//! Who a session belongs to: the one page that holds its Web Lock (RS-8).
+//!
+//! `web_sys` knows these locks only behind a compiler flag; the one method that we need is bound
+//! here.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_channel::oneshot;
+use futures_util::future::{Either, select};
+use js_sys::{Function, Object, Promise, Reflect};
+use protocol::id::SessionId;
+use wasm_bindgen::closure::Closure;
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::{AbortController, Window};
+
+use crate::clock::Timer;
+
+#[wasm_bindgen]
+extern "C" {
+    /// The browser's `navigator.locks`.
+    #[derive(Clone, Debug)]
+    pub type LockManager;
+
+    #[wasm_bindgen(method, catch)]
+    fn request(
+        this: &LockManager,
+        name: &str,
+        options: &Object,
+        granted: &Function,
+    ) -> Result<Promise, JsValue>;
+}
+
+impl LockManager {
+    /// The window's locks; `None` in old browsers and on insecure pages.
+    pub fn of(window: &Window) -> Option<Self> {
+        let locks = Reflect::get(&window.navigator(), &JsValue::from_str("locks")).ok()?;
+        locks.is_object().then(|| locks.unchecked_into())
+    }
+}
+
+/// The exclusive lock on a session, or a place in the line for it. Dropping it lets it go.
+#[derive(Debug)]
+pub struct Lock {
+    session: SessionId,
+    release: Function,
+    abort: AbortController,
+}
+
+/// Whose a stored session is.
+#[derive(Debug)]
+pub enum Claim {
+    /// This page's.
+    Ours(Lock),
+    /// Another page's: this page's storage is a copy.
+    Elsewhere,
+    /// Nobody can tell; the server's takeover rule remains (RS-4).
+    Unknown,
+}
+
+/// What to do about those who came first.
+#[derive(Clone, Copy, Debug)]
+enum Line {
+    /// Now or not at all.
+    Skip,
+    /// Until it is our turn.
+    Wait,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Answer {
+    Granted,
+    Taken,
+}
+
+impl Lock {
+    /// Gets in line for a session's lock and keeps it until dropped. `None` where locks do not work.
+    pub fn request(locks: &LockManager, session: &SessionId) -> Option<Self> {
+        Self::ask(locks, session, Line::Wait).map(|(lock, _)| lock)
+    }
+
+    /// Finds out whether a stored session is this page's, with this much patience: after a reload the
+    /// page before may still be letting go.
+    ///
+    /// Patience counts from the browser's word that the lock is taken, not from our question: a busy
+    /// machine's slow answer must not pass for another page.
+    pub async fn claim(
+        locks: &LockManager,
+        window: &Window,
+        session: &SessionId,
+        patience: Duration,
+    ) -> Claim {
+        let Some((lock, answer)) = Self::ask(locks, session, Line::Skip) else {
+            return Claim::Unknown;
+        };
+        match within(window, ANSWER_TIMEOUT, answer).await {
+            Some(Ok(Answer::Granted)) => return Claim::Ours(lock),
+            Some(Ok(Answer::Taken)) => {}
+            Some(Err(oneshot::Canceled)) | None => return Claim::Unknown,
+        }
+        let Some((lock, answer)) = Self::ask(locks, session, Line::Wait) else {
+            return Claim::Unknown;
+        };
+        match within(window, patience, answer).await {
+            Some(Ok(Answer::Granted)) => Claim::Ours(lock),
+            Some(Ok(Answer::Taken)) | None => Claim::Elsewhere,
+            Some(Err(oneshot::Canceled)) => Claim::Unknown,
+        }
+    }
+
+    /// Whose lock this is.
+    pub const fn session(&self) -> &SessionId {
+        &self.session
+    }
+
+    /// Asks. The answer is cancelled if the browser refuses to consider the question.
+    fn ask(
+        locks: &LockManager,
+        session: &SessionId,
+        line: Line,
+    ) -> Option<(Self, oneshot::Receiver<Answer>)> {
+        let abort = AbortController::new().ok()?;
+        let options = Object::new();
+        // The browser takes one of the two only.
+        let (option, value) = match line {
+            Line::Skip => ("ifAvailable", JsValue::TRUE),
+            Line::Wait => ("signal", abort.signal().into()),
+        };
+        Reflect::set(&options, &JsValue::from_str(option), &value).ok()?;
+        let mut release = None;
+        // The browser keeps the lock for us until this promise is kept.
+        let held = Promise::new(&mut |resolve, _| release = Some(resolve));
+        let (tell, answer) = oneshot::channel();
+        let callback = Closure::once(move |lock: JsValue| -> Promise {
+            // Fails if nobody waits for the answer, as with a lock that is only to be kept.
+            let _ = tell.send(if lock.is_null() {
+                Answer::Taken
+            } else {
+                Answer::Granted
+            });
+            held
+        });
+        let name = format!("everbeat.session.{session}");
+        let over = locks
+            .request(&name, &options, callback.as_ref().unchecked_ref())
+            .ok()?;
+        spawn_local(async move {
+            // Until all is over the browser may call back. Being aborted or refused is over, too.
+            let _ = JsFuture::from(over).await;
+            drop(callback);
+        });
+        let lock = Self {
+            session: session.clone(),
+            release: release?,
+            abort,
+        };
+        Some((lock, answer))
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // One of the two applies: a lock that is held is released, a request still in line is
+        // withdrawn. A promise's resolving function does not throw.
+        let _ = self.release.call0(&JsValue::UNDEFINED);
+        self.abort.abort();
+    }
+}
+
+/// The answer, or `None` if it takes longer than `limit`.
+async fn within(
+    window: &Window,
+    limit: Duration,
+    answer: oneshot::Receiver<Answer>,
+) -> Option<Result<Answer, oneshot::Canceled>> {
+    match select(answer, pin!(Timer::sleep(window, limit))).await {
+        Either::Left((answer, _)) => Some(answer),
+        Either::Right(_) => None,
+    }
+}
+
+/// How long the browser may take to say anything at all. A page without a lock is better than none.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,0 +1,171 @@
+//! What the browser's callbacks leave for the driver: the one queue between them.
+//!
+//! A callback does nothing but push. It therefore never meets the machine half-way through
+//! something else, and what comes from an older connection is told apart by its id (PU-3).
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use protocol::client::Network;
+use protocol::close::CloseCode;
+use protocol::id::ConnectionId;
+
+/// How many facts may wait. The driver runs after every single callback, so that usually one does;
+/// a queue this long means that it cannot keep up.
+pub const LIMIT: usize = 1024;
+
+/// Something that the browser told us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Happening {
+    /// A connection is open.
+    Opened {
+        /// Which one.
+        id: ConnectionId,
+    },
+    /// A connection brought text.
+    Text {
+        /// Which one.
+        id: ConnectionId,
+        /// As it came.
+        text: String,
+    },
+    /// A connection brought something else than text.
+    Binary {
+        /// Which one.
+        id: ConnectionId,
+    },
+    /// A connection is gone, or could not be opened.
+    Closed {
+        /// Which one.
+        id: ConnectionId,
+        /// The code, where one came.
+        code: Option<CloseCode>,
+    },
+    /// The page fell asleep or woke up.
+    Page(Network),
+    /// The timer fired, perhaps long after its time.
+    Timer,
+}
+
+impl Happening {
+    /// The connection that it is about.
+    pub const fn connection(&self) -> Option<ConnectionId> {
+        match self {
+            Self::Opened { id }
+            | Self::Text { id, .. }
+            | Self::Binary { id }
+            | Self::Closed { id, .. } => Some(*id),
+            Self::Page(_) | Self::Timer => None,
+        }
+    }
+}
+
+/// A handle on the queue; clones share it. Callbacks push, the driver alone waits.
+#[derive(Clone, Debug, Default)]
+pub struct Queue(Rc<RefCell<Inner>>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    waiting: VecDeque<Happening>,
+    driver: Option<Waker>,
+}
+
+impl Queue {
+    /// Leaves a fact for the driver.
+    ///
+    /// Overflow: the newest connection counts as lost. What it brought is dropped as a whole, never
+    /// in part, and the resume that follows gets it again (RS-5).
+    pub fn push(&self, happening: Happening) {
+        let driver = {
+            let mut inner = self.0.borrow_mut();
+            if inner.waiting.len() >= LIMIT {
+                inner.lose_connection();
+            }
+            inner.waiting.push_back(happening);
+            inner.driver.take()
+        };
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+    }
+
+    /// Waits for the next fact.
+    pub async fn next(&self) -> Happening {
+        poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// The next fact, if one waits.
+    pub fn try_next(&self) -> Option<Happening> {
+        self.0.borrow_mut().waiting.pop_front()
+    }
+
+    fn poll_next(&self, context: &Context<'_>) -> Poll<Happening> {
+        let mut inner = self.0.borrow_mut();
+        match inner.waiting.pop_front() {
+            Some(happening) => Poll::Ready(happening),
+            None => {
+                inner.driver = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn lose_connection(&mut self) {
+        let newest = self.waiting.iter().filter_map(Happening::connection).max();
+        self.waiting
+            .retain(|happening| happening.connection().is_none());
+        self.waiting
+            .extend(newest.map(|id| Happening::Closed { id, code: None }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(id: u64) -> Happening {
+        Happening::Text {
+            id: ConnectionId(id),
+            text: "{}".into(),
+        }
+    }
+
+    #[test]
+    fn facts_come_out_in_the_order_in_which_they_came_in() {
+        let queue = Queue::default();
+        queue.push(Happening::Opened {
+            id: ConnectionId(1),
+        });
+        queue.push(Happening::Timer);
+        assert_eq!(
+            queue.try_next(),
+            Some(Happening::Opened {
+                id: ConnectionId(1)
+            })
+        );
+        assert_eq!(queue.try_next(), Some(Happening::Timer));
+        assert_eq!(queue.try_next(), None);
+    }
+
+    /// PU-4: too much is a lost connection, not a lost frame.
+    #[test]
+    fn overflow_loses_the_connection_as_a_whole() {
+        let queue = Queue::default();
+        queue.push(Happening::Timer);
+        for _ in 1..LIMIT {
+            queue.push(text(7));
+        }
+        queue.push(text(7));
+        let left: Vec<_> = std::iter::from_fn(|| queue.try_next()).collect();
+        let lost = Happening::Closed {
+            id: ConnectionId(7),
+            code: None,
+        };
+        assert_eq!(left, [Happening::Timer, lost, text(7)]);
+    }
+}

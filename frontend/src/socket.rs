@@ -1,0 +1,110 @@
+//! One WebSocket, owned: what the browser may call goes away with it.
+
+use protocol::close::CloseCode;
+use protocol::frame::SUBPROTOCOL;
+use protocol::id::ConnectionId;
+use wasm_bindgen::closure::Closure;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{CloseEvent, Location, MessageEvent, WebSocket};
+
+use crate::queue::{Happening, Queue};
+
+/// A connection as the browser sees it. Dropping it closes it without waiting (HB-7), and nothing
+/// more is heard of it.
+#[derive(Debug)]
+pub struct Socket {
+    id: ConnectionId,
+    socket: WebSocket,
+    _opened: Closure<dyn FnMut()>,
+    _received: Closure<dyn FnMut(MessageEvent)>,
+    _closed: Closure<dyn FnMut(CloseEvent)>,
+}
+
+impl Socket {
+    /// Begins to connect; how that goes is told through `queue` under `id`.
+    ///
+    /// # Errors
+    /// What the browser throws where it does not even try, such as a `SecurityError`.
+    pub fn open(url: &str, id: ConnectionId, queue: &Queue) -> Result<Self, JsValue> {
+        let socket = WebSocket::new_with_str(url, SUBPROTOCOL)?;
+        let opened = {
+            let queue = queue.clone();
+            Closure::<dyn FnMut()>::new(move || queue.push(Happening::Opened { id }))
+        };
+        let received = {
+            let queue = queue.clone();
+            Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
+                queue.push(match event.data().as_string() {
+                    Some(text) => Happening::Text { id, text },
+                    None => Happening::Binary { id },
+                });
+            })
+        };
+        let closed = {
+            let queue = queue.clone();
+            Closure::<dyn FnMut(CloseEvent)>::new(move |event: CloseEvent| {
+                queue.push(Happening::Closed {
+                    id,
+                    code: Some(CloseCode(event.code())),
+                });
+            })
+        };
+        // No `onerror`: it says nothing about the error, and `onclose` always follows.
+        socket.set_onopen(Some(opened.as_ref().unchecked_ref()));
+        socket.set_onmessage(Some(received.as_ref().unchecked_ref()));
+        socket.set_onclose(Some(closed.as_ref().unchecked_ref()));
+        Ok(Self {
+            id,
+            socket,
+            _opened: opened,
+            _received: received,
+            _closed: closed,
+        })
+    }
+
+    /// Hands a frame to the browser, which sends it in its own time.
+    ///
+    /// # Errors
+    /// What the browser throws if the connection is not open yet.
+    pub fn send(&self, text: &str) -> Result<(), JsValue> {
+        self.socket.send_with_str(text)
+    }
+
+    /// Closes with a code, without waiting.
+    pub fn close(self, code: CloseCode) {
+        // A page may send only 1000 and 3000 to 4999. For others, 1001 above all, the browser
+        // throws, and the drop that follows closes without a code.
+        let _ = self
+            .socket
+            .close_with_code_and_reason(code.0, code.reason());
+    }
+
+    /// Which connection this is.
+    pub const fn id(&self) -> ConnectionId {
+        self.id
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.socket.set_onopen(None);
+        self.socket.set_onmessage(None);
+        self.socket.set_onerror(None);
+        self.socket.set_onclose(None);
+        // Without a code it cannot fail.
+        let _ = self.socket.close();
+    }
+}
+
+/// Where the page's own server listens.
+///
+/// # Errors
+/// What the browser throws for a page whose location may not be read.
+pub fn url(location: &Location) -> Result<String, JsValue> {
+    let scheme = if location.protocol()? == "https:" {
+        "wss"
+    } else {
+        "ws"
+    };
+    Ok(format!("{scheme}://{}/ws", location.host()?))
+}

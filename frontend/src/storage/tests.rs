@@ -1,0 +1,151 @@
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use protocol::id::{RoomName, Seq, SessionKey};
+use protocol::outbox::Stage;
+
+use super::*;
+
+#[derive(Clone, Debug, Default)]
+struct Shelf {
+    texts: Rc<RefCell<BTreeMap<String, String>>>,
+    is_full: Rc<Cell<bool>>,
+}
+
+impl Area for Shelf {
+    fn keys(&self) -> Vec<String> {
+        self.texts.borrow().keys().cloned().collect()
+    }
+
+    fn get(&self, key: &str) -> Option<String> {
+        self.texts.borrow().get(key).cloned()
+    }
+
+    fn set(&self, key: &str, text: &str) -> Result<(), StorageFailed> {
+        if self.is_full.get() {
+            return Err(StorageFailed);
+        }
+        self.texts
+            .borrow_mut()
+            .insert(key.to_owned(), text.to_owned());
+        Ok(())
+    }
+
+    fn remove(&self, key: &str) {
+        self.texts.borrow_mut().remove(key);
+    }
+}
+
+fn credentials() -> Credentials {
+    let id = SessionId::new("s1").unwrap();
+    Credentials {
+        id,
+        key: SessionKey::new("secret").unwrap(),
+    }
+}
+
+fn entry(id: u64) -> Entry {
+    Entry {
+        id: EntryId(id),
+        seq: Seq::after(id),
+        room: RoomName::lobby(),
+        body: "hello \"there\"".into(),
+        stage: Stage::Unsent,
+    }
+}
+
+/// EO-4: what one page kept, the next one finds.
+#[test]
+fn it_survives_a_reload() {
+    let shelf = Shelf::default();
+    let mut storage = Storage::new(Some(shelf.clone()));
+    for change in [
+        Store::Session(Some(credentials())),
+        Store::Put(entry(3)),
+        Store::Put(entry(10)),
+        Store::Put(Entry {
+            stage: Stage::Sent,
+            ..entry(3)
+        }),
+        Store::Put(entry(4)),
+        Store::Remove(EntryId(4)),
+    ] {
+        assert_eq!(storage.apply(&change), Ok(()));
+    }
+    let mut stored = Storage::new(Some(shelf)).load();
+    stored.outbox.sort_by_key(|entry| entry.id);
+    assert_eq!(stored.credentials, Some(credentials()));
+    assert_eq!(
+        stored.outbox,
+        [
+            Entry {
+                stage: Stage::Sent,
+                ..entry(3)
+            },
+            entry(10)
+        ]
+    );
+}
+
+#[test]
+fn garbage_is_ignored_and_removed() {
+    let shelf = Shelf::default();
+    let misplaced = serde_json::to_string(&entry(1)).unwrap();
+    for (key, text) in [
+        (SESSION, "{\"id\":\"\"}"),
+        ("everbeat.outbox.0", "[object Object]"),
+        ("everbeat.outbox.x", misplaced.as_str()),
+        ("everbeat.outbox.2", misplaced.as_str()),
+        ("somebody.else", "theirs"),
+    ] {
+        shelf.set(key, text).unwrap();
+    }
+    let stored = Storage::new(Some(shelf.clone())).load();
+    assert_eq!(stored.credentials, None);
+    assert_eq!(stored.outbox, []);
+    assert_eq!(shelf.keys(), ["somebody.else"]);
+}
+
+/// RS-8: a copy of a tab forgets what was copied, and only that.
+#[test]
+fn clearing_leaves_what_is_not_ours() {
+    let shelf = Shelf::default();
+    shelf.set("everbeat.name", "Ada").unwrap();
+    let mut storage = Storage::new(Some(shelf.clone()));
+    storage.apply(&Store::Session(Some(credentials()))).unwrap();
+    storage.apply(&Store::Put(entry(0))).unwrap();
+    storage.clear();
+    assert_eq!(storage.session(), None);
+    assert_eq!(shelf.keys(), ["everbeat.name"]);
+}
+
+#[test]
+fn failure_is_told_once_and_leaves_nothing_out_of_date() {
+    let shelf = Shelf::default();
+    let mut storage = Storage::new(Some(shelf.clone()));
+    storage.apply(&Store::Put(entry(0))).unwrap();
+    storage.apply(&Store::Put(entry(1))).unwrap();
+    shelf.is_full.set(true);
+    let sent = Entry {
+        stage: Stage::Sent,
+        ..entry(0)
+    };
+    assert_eq!(storage.apply(&Store::Put(sent)), Err(StorageFailed));
+    assert_eq!(storage.apply(&Store::Put(entry(2))), Ok(()));
+    assert_eq!(shelf.keys(), ["everbeat.outbox.1"]);
+    shelf.is_full.set(false);
+    storage.apply(&Store::Put(entry(3))).unwrap();
+    storage.apply(&Store::Remove(EntryId(1))).unwrap();
+    assert_eq!(shelf.keys(), [""; 0]);
+}
+
+#[test]
+fn absent_storage_is_an_empty_one_that_fails() {
+    let mut storage = Storage::<Shelf>::new(None);
+    assert_eq!(storage.session(), None);
+    assert_eq!(storage.load().outbox, []);
+    assert_eq!(storage.apply(&Store::Remove(EntryId(0))), Ok(()));
+    assert_eq!(storage.apply(&Store::Put(entry(0))), Err(StorageFailed));
+    storage.clear();
+}

@@ -1,0 +1,279 @@
+//! What only a browser can prove: `frontend/test.sh` runs these in headless Chromium.
+#![cfg(target_arch = "wasm32")]
+#![expect(clippy::unwrap_used, reason = "this whole file is tests")]
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use app::{Report, Stop};
+use frontend::clock::{Clock, Timer};
+use frontend::driver;
+use frontend::lock::{Claim, Lock, LockManager};
+use frontend::page::Lifecycle;
+use frontend::queue::{Happening, Queue};
+use frontend::socket::{self, Socket};
+use frontend::storage::{Area, Storage, StorageFailed};
+use futures_channel::mpsc;
+use futures_util::StreamExt;
+use protocol::client::{Network, Status, Store};
+use protocol::close::CloseCode;
+use protocol::id::{ConnectionId, Credentials, RoomName, Seq, SessionId, SessionKey};
+use protocol::outbox::{Entry, EntryId, Stage};
+use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
+use web_sys::{Event, Window};
+
+wasm_bindgen_test_configure!(run_in_browser);
+
+fn window() -> Window {
+    web_sys::window().unwrap()
+}
+
+fn area() -> web_sys::Storage {
+    window().session_storage().unwrap().unwrap()
+}
+
+fn credentials(id: &str) -> Credentials {
+    let key = SessionKey::new("secret").unwrap();
+    Credentials {
+        id: SessionId::new(id).unwrap(),
+        key,
+    }
+}
+
+/// A page's driver, started over whatever is in storage.
+fn start() -> (
+    Stop,
+    mpsc::Sender<app::Command>,
+    mpsc::UnboundedReceiver<Report>,
+) {
+    let (commands, wished) = mpsc::channel(8);
+    let (tell, told) = mpsc::unbounded();
+    let report = Box::new(move |report| tell.unbounded_send(report).unwrap());
+    (driver::start(wished, report), commands, told)
+}
+
+/// HB-9.
+#[wasm_bindgen_test]
+async fn the_clock_goes_forward_only() {
+    let clock = Clock::of(&window()).unwrap();
+    let mut last = clock.now();
+    for _ in 0..1000 {
+        let now = clock.now();
+        assert!(now >= last);
+        last = now;
+    }
+    Timer::sleep(&window(), Duration::from_millis(20)).await;
+    assert!(clock.now() - last >= Duration::from_millis(19));
+}
+
+#[wasm_bindgen_test]
+async fn a_dropped_timer_never_rings() {
+    let rung = Rc::new(Cell::new(0));
+    let ring = |times: u32| {
+        let rung = rung.clone();
+        Timer::after(&window(), Duration::ZERO, move || {
+            rung.set(rung.get() + times)
+        })
+        .unwrap()
+    };
+    let dropped = ring(1);
+    let kept = ring(10);
+    drop(dropped);
+    Timer::sleep(&window(), Duration::from_millis(20)).await;
+    assert_eq!(rung.get(), 10);
+    drop(kept);
+}
+
+/// EO-4, in the browser's own storage.
+#[wasm_bindgen_test]
+fn storage_keeps_and_tolerates() {
+    let area = area();
+    area.clear().unwrap();
+    let credentials = credentials("s1");
+    let entry = Entry {
+        id: EntryId(0),
+        seq: Seq::FIRST,
+        room: RoomName::lobby(),
+        body: "grüße \u{1f44b}".into(),
+        stage: Stage::Unsent,
+    };
+    let mut storage = Storage::new(Some(area.clone()));
+    storage
+        .apply(&Store::Session(Some(credentials.clone())))
+        .unwrap();
+    storage.apply(&Store::Put(entry.clone())).unwrap();
+    area.set("everbeat.outbox.1", "garbage").unwrap();
+
+    let stored = Storage::new(Some(area.clone())).load();
+    assert_eq!(stored.credentials, Some(credentials));
+    assert_eq!(stored.outbox, [entry]);
+    assert_eq!(Area::get(&area, "everbeat.outbox.1"), None);
+
+    storage.clear();
+    assert_eq!(area.keys(), [""; 0]);
+}
+
+/// A quota is an error value here, not an exception.
+#[wasm_bindgen_test]
+fn a_full_storage_says_so() {
+    let area = area();
+    let text = "x".repeat(64 << 20);
+    assert_eq!(Area::set(&area, "everbeat.test", &text), Err(StorageFailed));
+    area.clear().unwrap();
+}
+
+/// The server of these tests speaks no WebSocket: every attempt ends in a close event.
+#[wasm_bindgen_test]
+async fn nothing_is_heard_of_a_dropped_socket() {
+    let queue = Queue::default();
+    let url = socket::url(&window().location()).unwrap();
+    let dropped = Socket::open(&url, ConnectionId(1), &queue).unwrap();
+    let closed = Socket::open(&url, ConnectionId(2), &queue).unwrap();
+    let kept = Socket::open(&url, ConnectionId(3), &queue).unwrap();
+    drop(dropped);
+    closed.close(CloseCode::GOING_AWAY);
+    let code = Some(CloseCode::ABNORMAL);
+    assert_eq!(
+        queue.next().await,
+        Happening::Closed {
+            id: ConnectionId(3),
+            code
+        }
+    );
+    assert_eq!(queue.try_next(), None);
+    drop(kept);
+}
+
+#[wasm_bindgen_test]
+fn an_impossible_address_is_an_error() {
+    assert!(Socket::open("ftp://nowhere", ConnectionId(1), &Queue::default()).is_err());
+}
+
+/// RC-6.
+#[wasm_bindgen_test]
+fn the_page_tells_of_its_sleep_until_dropped() {
+    let queue = Queue::default();
+    let document = window().document().unwrap();
+    let lifecycle = Lifecycle::of(&window(), &queue);
+    document
+        .dispatch_event(&Event::new("freeze").unwrap())
+        .unwrap();
+    assert_eq!(queue.try_next(), Some(Happening::Page(Network::Frozen)));
+    document
+        .dispatch_event(&Event::new("resume").unwrap())
+        .unwrap();
+    assert_eq!(queue.try_next(), Some(Happening::Page(Network::Visible)));
+    // Without `persisted` it is the page's end, not its sleep.
+    window()
+        .dispatch_event(&Event::new("pagehide").unwrap())
+        .unwrap();
+    assert_eq!(queue.try_next(), None);
+    drop(lifecycle);
+    document
+        .dispatch_event(&Event::new("freeze").unwrap())
+        .unwrap();
+    assert_eq!(queue.try_next(), None);
+}
+
+/// RS-8: one owner at a time; the next in line gets the lock when it is let go.
+#[wasm_bindgen_test]
+async fn a_session_has_one_owner() {
+    let window = window();
+    let locks = LockManager::of(&window).unwrap();
+    let session = SessionId::new("owned").unwrap();
+    let short = Duration::from_millis(50);
+    let claim = async |patience| Lock::claim(&locks, &window, &session, patience).await;
+
+    let Claim::Ours(first) = claim(short).await else {
+        panic!("a free lock was not granted");
+    };
+    assert!(matches!(claim(short).await, Claim::Elsewhere));
+    let next = Lock::request(&locks, &session).unwrap();
+    drop(first);
+    assert!(matches!(claim(short).await, Claim::Elsewhere));
+    drop(next);
+    // The release may take a moment to arrive: patience is rewarded.
+    assert!(matches!(
+        claim(Duration::from_secs(5)).await,
+        Claim::Ours(_)
+    ));
+}
+
+/// The server of these tests refuses the connection; stopping frees everything, the reporter too.
+#[wasm_bindgen_test]
+async fn a_driver_tries_again_until_it_is_stopped() {
+    area().clear().unwrap();
+    let (stop, _commands, mut told) = start();
+    assert!(matches!(
+        told.next().await,
+        Some(Report::Restored { session: None, .. })
+    ));
+    for _ in 0..2 {
+        let connecting = told.next().await;
+        assert!(matches!(
+            connecting,
+            Some(Report::Status {
+                status: Status::Connecting,
+                ..
+            })
+        ));
+        let waiting = told.next().await;
+        assert!(matches!(
+            waiting,
+            Some(Report::Status {
+                retry_in: Some(_),
+                ..
+            })
+        ));
+    }
+    stop();
+    assert!(told.next().await.is_none());
+}
+
+/// The app is gone when nobody can send a command any more.
+#[wasm_bindgen_test]
+async fn a_driver_ends_with_its_page() {
+    area().clear().unwrap();
+    let (_stop, commands, mut told) = start();
+    assert!(told.next().await.is_some());
+    drop(commands);
+    while told.next().await.is_some() {}
+}
+
+/// RS-8: a reload finds its session, even if the page before is slow to let go; a copy starts afresh.
+#[wasm_bindgen_test]
+async fn a_copied_tab_starts_a_session_of_its_own() {
+    area().clear().unwrap();
+    let credentials = credentials("copied");
+    let session = Some(credentials.id.clone());
+    let store = Store::Session(Some(credentials));
+    Storage::new(Some(area())).apply(&store).unwrap();
+
+    let (stop_original, _commands, mut original) = start();
+    let Some(Report::Restored {
+        session: restored, ..
+    }) = original.next().await
+    else {
+        panic!("nothing was restored");
+    };
+    assert_eq!(restored, session);
+
+    let (_stop_reloaded, _commands_too, mut reloaded) = start();
+    stop_original();
+    let Some(Report::Restored {
+        session: restored, ..
+    }) = reloaded.next().await
+    else {
+        panic!("nothing was restored");
+    };
+    assert_eq!(restored, session);
+
+    let (stop_copy, _commands_as_well, mut copy) = start();
+    assert!(matches!(
+        copy.next().await,
+        Some(Report::Restored { session: None, .. })
+    ));
+    assert_eq!(Storage::new(Some(area())).session(), None);
+    stop_copy();
+}

@@ -1,0 +1,94 @@
+//! A log that cannot store: publishes are refused for now, everything else goes on (EO-7).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bench::client::Client;
+use bench::storage::Storage;
+use protocol::client::{Config, Event, Fate, Session};
+use protocol::id::RoomName;
+use serde_json::json;
+use server::clock::Clock;
+use server::hub::{Hub, Rooms};
+use server::log::memory::MemoryLog;
+use server::log::sqlite::{SqliteConfig, SqliteLog};
+use tokio::time::timeout;
+
+use crate::test_server::TestServer;
+
+/// The real database, full: a clear refusal, reads go on, nothing is harmed.
+#[tokio::test]
+async fn a_full_database_refuses_and_goes_on_reading() {
+    let options = ["--publishes", "100000", "--publish-burst", "100000"];
+    let mut server = TestServer::start_over(&options, |config| {
+        let rooms = Arc::new(Rooms::default());
+        let full = SqliteConfig { bytes_max: Some(256 * 1024), ..SqliteConfig::default() };
+        let log = SqliteLog::open(&config.data.join("full.db"), full, rooms.clone()).unwrap();
+        Arc::new(Hub::new(rooms, Arc::new(log), Clock::start()))
+    })
+    .await;
+    let mut raw = server.joined().await;
+    let body = "x".repeat(8 * 1024);
+    let mut seq = 0;
+    let refusal = loop {
+        seq += 1;
+        raw.publish(seq, &body).await;
+        let answer = loop {
+            let frame = raw.next_frame().await;
+            if frame["type"] != "message" {
+                break frame;
+            }
+        };
+        if answer["type"] == "error" {
+            break answer;
+        }
+        assert!(seq < 100, "a database of 256 KiB took 800 KiB");
+    };
+    assert_eq!((&refusal["code"], &refusal["seq"]), (&json!("unavailable"), &json!(seq)));
+    assert!(refusal["retry_after_ms"].as_u64().unwrap() > 0);
+    raw.send(r#"{"type":"history","room":"lobby","before":3,"limit":9}"#).await;
+    assert_eq!(raw.next_of("history").await["messages"].as_array().unwrap().len(), 2);
+    server.terminate();
+    server.ended().await;
+}
+
+/// The message waits, and becomes durable once when there is room again.
+#[tokio::test]
+async fn a_refused_message_waits_and_arrives_once() {
+    let rooms = Arc::new(Rooms::default());
+    let log = Arc::new(MemoryLog::new(1000, rooms.clone()));
+    let hub = Arc::new(Hub::new(rooms, log.clone(), Clock::start()));
+    let server = TestServer::start_over(&[], |_| hub).await;
+    let room = RoomName::lobby();
+    let mut client = Client::new(server.address, Config::default(), Storage::default());
+    client.command(|session, now| session.join(now, room.clone(), None)).await;
+    client.command(Session::connect).await;
+    until(&mut client, |event| matches!(event, Event::Joined { .. })).await;
+    log.fail_with(Some("no room"));
+    client.command(|session, now| session.publish(now, room.clone(), "hello".into())).await.0.unwrap();
+    until(&mut client, |event| matches!(event, Event::Fate { fate: Fate::Waiting, .. })).await;
+    log.fail_with(None);
+    let mut seen = 0;
+    until(&mut client, |event| {
+        seen += u32::from(matches!(event, Event::Message(_)));
+        matches!(event, Event::Fate { fate: Fate::Durable { .. }, .. })
+    })
+    .await;
+    assert!(seen <= 1);
+    let mut watcher = server.joined().await;
+    watcher.send(r#"{"type":"history","room":"lobby","before":100,"limit":9}"#).await;
+    assert_eq!(watcher.next_of("history").await["messages"].as_array().unwrap().len(), 1);
+}
+
+async fn until(client: &mut Client, mut found: impl FnMut(&Event) -> bool) {
+    let search = async {
+        loop {
+            for event in client.step().await {
+                if found(&event) {
+                    return;
+                }
+            }
+        }
+    };
+    timeout(Duration::from_secs(20), search).await.expect("the event within 20 s");
+}
