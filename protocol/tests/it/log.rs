@@ -1,0 +1,361 @@
+//! The log of the test world: the semantics of the server's log in plain maps, with faults.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use protocol::frame::{ErrorCode, Message, Refused};
+use protocol::id::{Credentials, Name, RoomName, Seq, SessionId, SessionKey};
+use protocol::position::{Epoch, Offset};
+use protocol::server::{AppendError, Input, SessionOpened};
+use protocol::time::Timestamp;
+
+/// Something to be done in the order in which it was asked for.
+#[derive(Clone, Debug)]
+pub(crate) enum Op {
+    /// Resume or open a session.
+    Open { resume: Option<Credentials> },
+    /// Append a message.
+    Append {
+        session: SessionId,
+        seq: Seq,
+        room: RoomName,
+        name: Name,
+        body: String,
+    },
+    /// Use a number up.
+    Refuse {
+        session: SessionId,
+        seq: Seq,
+        code: ErrorCode,
+    },
+}
+
+/// What an operation led to.
+#[derive(Debug)]
+pub(crate) struct Done {
+    /// The link whose connection asked.
+    pub(crate) link: u64,
+    /// The answer for its session.
+    pub(crate) answer: Input,
+    /// The message that is durable now.
+    pub(crate) message: Option<Message>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    key: SessionKey,
+    /// By number, from 1.
+    settled: Vec<Settled>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Settled {
+    Message {
+        room: RoomName,
+        body: String,
+        offset: Offset,
+    },
+    Refused(ErrorCode),
+}
+
+#[derive(Debug)]
+struct RoomLog {
+    epoch: Epoch,
+    messages: Vec<Message>,
+    trimmed: Offset,
+}
+
+/// What is durable.
+#[derive(Debug)]
+pub(crate) struct Log {
+    /// How long a commit takes.
+    pub(crate) commit_latency: Duration,
+    /// Whether anything can be stored or read.
+    pub(crate) is_available: bool,
+    sessions: BTreeMap<SessionId, Kept>,
+    rooms: BTreeMap<RoomName, RoomLog>,
+    queue: VecDeque<(Timestamp, u64, Op)>,
+    database: u64,
+    opened: u64,
+    /// Every message that ever was durable, in this or an earlier database.
+    ever: BTreeSet<(SessionId, Seq, String)>,
+}
+
+impl Log {
+    pub(crate) fn new() -> Self {
+        Self {
+            commit_latency: Duration::ZERO,
+            is_available: true,
+            sessions: BTreeMap::new(),
+            rooms: BTreeMap::new(),
+            queue: VecDeque::new(),
+            database: 1,
+            opened: 0,
+            ever: BTreeSet::new(),
+        }
+    }
+
+    pub(crate) fn submit(&mut self, now: Timestamp, link: u64, op: Op) {
+        let due = now + self.commit_latency;
+        let due = self.queue.back().map_or(due, |(last, _, _)| due.max(*last));
+        self.queue.push_back((due, link, op));
+    }
+
+    pub(crate) fn due(&self) -> Option<Timestamp> {
+        self.queue.front().map(|(due, _, _)| *due)
+    }
+
+    /// Commits the next operation whose time has come.
+    pub(crate) fn commit(&mut self, now: Timestamp) -> Option<Done> {
+        self.due().filter(|due| *due <= now)?;
+        let (_, link, op) = self.queue.pop_front()?;
+        let mut message = None;
+        let answer = match op {
+            Op::Open { resume } => Input::SessionOpened(self.open_session(resume)),
+            Op::Append {
+                session,
+                seq,
+                room,
+                name,
+                body,
+            } => {
+                let at_ms = u64::try_from(now.since_origin().as_millis()).unwrap();
+                let new = Message {
+                    room: room.clone(),
+                    offset: self.room(&room).head().next(),
+                    session,
+                    seq,
+                    name,
+                    at_ms,
+                    body,
+                };
+                let offset = new.offset;
+                let result = self.append(&new);
+                message = (result == Ok(offset)).then_some(new);
+                Input::Appended { seq, room, result }
+            }
+            Op::Refuse { session, seq, code } => Input::NumberUsed {
+                seq,
+                result: self.refuse(&session, seq, code),
+            },
+        };
+        Some(Done {
+            link,
+            answer,
+            message,
+        })
+    }
+
+    fn open_session(&mut self, resume: Option<Credentials>) -> Option<SessionOpened> {
+        if !self.is_available {
+            return None;
+        }
+        if let Some(credentials) = resume
+            && let Some(kept) = self.sessions.get(&credentials.id)
+            && kept.key == credentials.key
+        {
+            return Some(SessionOpened {
+                credentials,
+                resumed: true,
+                last_seq: kept.settled.len() as u64,
+                refused: kept.refused(),
+            });
+        }
+        self.opened += 1;
+        let credentials = Credentials {
+            id: SessionId::new(&format!("s{}", self.opened)).unwrap(),
+            key: SessionKey::new(&format!("key{}-{}", self.database, self.opened)).unwrap(),
+        };
+        let kept = Kept {
+            key: credentials.key.clone(),
+            settled: Vec::new(),
+        };
+        self.sessions.insert(credentials.id.clone(), kept);
+        Some(SessionOpened {
+            credentials,
+            resumed: false,
+            last_seq: 0,
+            refused: Vec::new(),
+        })
+    }
+
+    fn append(&mut self, new: &Message) -> Result<Offset, AppendError> {
+        match self.settled(&new.session, new.seq)? {
+            Some(Settled::Refused(code)) => Err(AppendError::Refused(code)),
+            Some(Settled::Message { room, body, offset })
+                if room == new.room && body == new.body =>
+            {
+                Ok(offset)
+            }
+            Some(Settled::Message { .. }) => Err(AppendError::Conflict),
+            None => {
+                let settled = Settled::Message {
+                    room: new.room.clone(),
+                    body: new.body.clone(),
+                    offset: new.offset,
+                };
+                self.settle(&new.session, settled);
+                self.ever
+                    .insert((new.session.clone(), new.seq, new.body.clone()));
+                self.room(&new.room).messages.push(new.clone());
+                Ok(new.offset)
+            }
+        }
+    }
+
+    fn refuse(
+        &mut self,
+        session: &SessionId,
+        seq: Seq,
+        code: ErrorCode,
+    ) -> Result<ErrorCode, AppendError> {
+        match self.settled(session, seq)? {
+            Some(Settled::Refused(code)) => Ok(code),
+            Some(Settled::Message { .. }) => Err(AppendError::Conflict),
+            None => {
+                self.settle(session, Settled::Refused(code));
+                Ok(code)
+            }
+        }
+    }
+
+    /// What became of a number; `None` if it is the next one.
+    fn settled(&self, session: &SessionId, seq: Seq) -> Result<Option<Settled>, AppendError> {
+        if !self.is_available {
+            return Err(AppendError::Unavailable);
+        }
+        let kept = self.sessions.get(session);
+        let settled = &kept.ok_or(AppendError::UnknownSession)?.settled;
+        let index = usize::try_from(seq.get() - 1).unwrap();
+        if index > settled.len() {
+            return Err(AppendError::OutOfOrder);
+        }
+        Ok(settled.get(index).cloned())
+    }
+
+    fn settle(&mut self, session: &SessionId, settled: Settled) {
+        if let Some(kept) = self.sessions.get_mut(session) {
+            kept.settled.push(settled);
+        }
+    }
+
+    fn room(&mut self, room: &RoomName) -> &mut RoomLog {
+        let epoch = Epoch::new(&format!("e{}-{room}", self.database));
+        self.rooms.entry(room.clone()).or_insert_with(|| RoomLog {
+            epoch,
+            messages: Vec::new(),
+            trimmed: Offset::ZERO,
+        })
+    }
+
+    /// Epoch, head and trimmed.
+    pub(crate) fn state(&mut self, room: &RoomName) -> (Epoch, Offset, Offset) {
+        let log = self.room(room);
+        (log.epoch.clone(), log.head(), log.trimmed)
+    }
+
+    /// The messages after an offset; `None` if some of them are gone.
+    pub(crate) fn read(
+        &mut self,
+        room: &RoomName,
+        after: Offset,
+        limit: u32,
+    ) -> Option<Vec<Message>> {
+        let log = self.room(room);
+        if after < log.trimmed {
+            return None;
+        }
+        let newer = log.messages.iter().filter(|m| m.offset > after);
+        Some(newer.take(limit as usize).cloned().collect())
+    }
+
+    /// The newest messages before an offset, and whether there are older ones.
+    pub(crate) fn read_before(
+        &mut self,
+        room: &RoomName,
+        before: Offset,
+        limit: u32,
+    ) -> Option<(Vec<Message>, bool)> {
+        if !self.is_available {
+            return None;
+        }
+        let older: Vec<&Message> = self
+            .room(room)
+            .messages
+            .iter()
+            .filter(|m| m.offset < before)
+            .collect();
+        let skipped = older.len().saturating_sub(limit as usize);
+        let page = older[skipped..].iter().copied().cloned().collect();
+        Some((page, skipped > 0))
+    }
+
+    /// All that a room holds.
+    pub(crate) fn messages(&self, room: &RoomName) -> &[Message] {
+        self.rooms.get(room).map_or(&[], |log| &log.messages)
+    }
+
+    /// What a room holds, as texts.
+    pub(crate) fn bodies(&self, room: &RoomName) -> Vec<&str> {
+        self.messages(room)
+            .iter()
+            .map(|message| message.body.as_str())
+            .collect()
+    }
+
+    /// Whether this message ever was durable.
+    pub(crate) fn knows(&self, session: &SessionId, seq: Seq, body: &str) -> bool {
+        self.ever.contains(&(session.clone(), seq, body.to_owned()))
+    }
+
+    /// A session's last settled number.
+    pub(crate) fn last_seq(&self, session: &SessionId) -> Option<u64> {
+        Some(self.sessions.get(session)?.settled.len() as u64)
+    }
+
+    /// The server is gone: what was not committed is lost.
+    pub(crate) fn crash(&mut self) {
+        self.queue.clear();
+    }
+
+    /// Another database: everything is forgotten.
+    pub(crate) fn replace(&mut self) {
+        self.database += 1;
+        self.queue.clear();
+        self.sessions.clear();
+        self.rooms.clear();
+    }
+
+    /// Everything up to this offset goes.
+    pub(crate) fn trim(&mut self, room: &RoomName, through: Offset) {
+        let log = self.room(room);
+        log.messages.retain(|message| message.offset > through);
+        log.trimmed = log.trimmed.max(through);
+    }
+
+    /// The session expired (RS-9).
+    pub(crate) fn forget(&mut self, session: &SessionId) {
+        self.sessions.remove(session);
+    }
+}
+
+impl RoomLog {
+    fn head(&self) -> Offset {
+        self.messages
+            .last()
+            .map_or(self.trimmed, |message| message.offset)
+    }
+}
+
+impl Kept {
+    fn refused(&self) -> Vec<Refused> {
+        let refused = |(seq, settled): (u64, &Settled)| match settled {
+            Settled::Refused(code) => Some(Refused {
+                seq: Seq::after(seq),
+                code: *code,
+            }),
+            Settled::Message { .. } => None,
+        };
+        (0_u64..).zip(&self.settled).filter_map(refused).collect()
+    }
+}

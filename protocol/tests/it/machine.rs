@@ -1,0 +1,281 @@
+//! A client in the pair: its machine, its storage, and the page that believes its events.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use protocol::client::{Config, Event, Fate, Session, Status, Store, Stored};
+use protocol::close::CloseCode;
+use protocol::frame::{ClientFrame, Joined, Message, ServerFrame};
+use protocol::id::{ConnectionId, Credentials, RoomName, SessionId};
+use protocol::outbox::{Entry, EntryId};
+use protocol::position::{Epoch, Offset, Position};
+use protocol::time::Timestamp;
+
+use crate::log::Log;
+
+/// What the driver did or heard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Asked for a connection.
+    Open,
+    /// The connection was open.
+    Opened,
+    /// Sent a frame.
+    Sent(ClientFrame),
+    /// A frame came.
+    Received(ServerFrame),
+    /// Let go of the connection.
+    Dropped(CloseCode),
+    /// The connection ended.
+    Closed(Option<CloseCode>),
+}
+
+/// What survives a reload.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Storage {
+    pub(crate) credentials: Option<Credentials>,
+    pub(crate) outbox: BTreeMap<EntryId, Entry>,
+}
+
+impl Storage {
+    pub(crate) fn apply(&mut self, store: Store) {
+        match store {
+            Store::Session(credentials) => self.credentials = credentials,
+            Store::Put(entry) => {
+                self.outbox.insert(entry.id, entry);
+            }
+            Store::Remove(id) => {
+                self.outbox.remove(&id);
+            }
+        }
+    }
+
+    /// What a new page finds, through the text in which it is kept.
+    pub(crate) fn stored(&self) -> Stored {
+        let entries: Vec<&Entry> = self.outbox.values().collect();
+        let text = serde_json::to_string(&entries).unwrap();
+        Stored {
+            credentials: self.credentials.clone(),
+            outbox: serde_json::from_str(&text).unwrap(),
+        }
+    }
+}
+
+/// One room as the page shows it.
+#[derive(Debug, Default)]
+pub(crate) struct Shown {
+    /// Up to where the page knows everything, once it knows where it starts.
+    through: Option<Offset>,
+    epoch: Option<Epoch>,
+    pub(crate) messages: Vec<Message>,
+    /// How often the page was told that it missed something (RS-6).
+    pub(crate) gaps: usize,
+    pub(crate) joins: Vec<Joined>,
+    pub(crate) members: BTreeMap<SessionId, String>,
+    pub(crate) drafts: BTreeMap<SessionId, String>,
+}
+
+impl Shown {
+    pub(crate) fn bodies(&self) -> Vec<&str> {
+        self.messages
+            .iter()
+            .map(|message| message.body.as_str())
+            .collect()
+    }
+
+    fn joined(&mut self, joined: Joined, gap: bool) {
+        self.members = joined
+            .members
+            .iter()
+            .map(|m| (m.session.clone(), m.name.to_string()))
+            .collect();
+        self.drafts = joined
+            .drafts
+            .iter()
+            .map(|d| (d.session.clone(), d.body.clone()))
+            .collect();
+        self.gaps += usize::from(gap);
+        if gap || self.through.is_none() {
+            self.through = Some(joined.from);
+            self.epoch = Some(joined.epoch.clone());
+        }
+        // Without a gap the same log goes on.
+        assert_eq!(self.epoch.as_ref(), Some(&joined.epoch), "{joined:?}");
+        self.joins.push(joined);
+    }
+
+    /// Contiguous and without doubles (EO-3), whatever happened.
+    fn message(&mut self, message: Message, log: &Log) {
+        let next = self.through.map(Offset::next);
+        assert_eq!(next, Some(message.offset), "out of order: {message:?}");
+        assert!(
+            log.knows(&message.session, message.seq, &message.body),
+            "seen before it was durable: {message:?}"
+        );
+        self.through = next;
+        self.drafts.remove(&message.session);
+        self.messages.push(message);
+    }
+}
+
+/// One page.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    pub(crate) session: Session,
+    pub(crate) storage: Storage,
+    pub(crate) steps: Vec<(Timestamp, ConnectionId, Step)>,
+    pub(crate) events: VecDeque<(Timestamp, Event)>,
+    pub(crate) rooms: BTreeMap<RoomName, Shown>,
+    pub(crate) fates: BTreeMap<EntryId, Vec<Fate>>,
+    /// What each of them says.
+    bodies: BTreeMap<EntryId, String>,
+    /// The computer sleeps: no timer fires, nothing is read.
+    pub(crate) is_asleep: bool,
+    /// The page is gone.
+    pub(crate) is_closed: bool,
+}
+
+impl Machine {
+    pub(crate) fn new(config: Config, storage: Storage) -> Self {
+        let bodies = storage.outbox.values();
+        Self {
+            session: Session::new(config, storage.stored()),
+            bodies: bodies.map(|e| (e.id, e.body.clone())).collect(),
+            storage,
+            steps: Vec::new(),
+            events: VecDeque::new(),
+            rooms: BTreeMap::new(),
+            fates: BTreeMap::new(),
+            is_asleep: false,
+            is_closed: false,
+        }
+    }
+
+    pub(crate) fn note(&mut self, now: Timestamp, id: ConnectionId, step: Step) {
+        self.steps.push((now, id, step));
+    }
+
+    /// The page's own idea of where it starts (RS-7).
+    pub(crate) fn start(&mut self, room: &RoomName, since: Option<&Position>) {
+        let shown = Shown {
+            through: since.map(|since| since.offset),
+            epoch: since.map(|since| since.epoch.clone()),
+            ..Shown::default()
+        };
+        self.rooms.insert(room.clone(), shown);
+    }
+
+    /// Folds everything that the machine has to tell.
+    pub(crate) fn drain_events(&mut self, now: Timestamp, log: &Log) {
+        while let Some(event) = self.session.poll_event() {
+            self.fold(event.clone(), log);
+            self.events.push_back((now, event));
+        }
+    }
+
+    fn fold(&mut self, event: Event, log: &Log) {
+        match event {
+            Event::Joined { joined, gap } => {
+                let room = joined.room.clone();
+                self.rooms.entry(room).or_default().joined(joined, gap);
+            }
+            Event::Message(message) => {
+                let room = message.room.clone();
+                self.rooms.entry(room).or_default().message(message, log);
+            }
+            Event::Draft(draft) => {
+                let drafts = &mut self.rooms.entry(draft.room).or_default().drafts;
+                if draft.body.is_empty() {
+                    drafts.remove(&draft.session);
+                } else {
+                    drafts.insert(draft.session, draft.body);
+                }
+            }
+            Event::Presence { room, joined, left } => {
+                let shown = self.rooms.entry(room).or_default();
+                for member in joined {
+                    shown
+                        .members
+                        .insert(member.session, member.name.to_string());
+                }
+                for session in left {
+                    shown.members.remove(&session);
+                    shown.drafts.remove(&session);
+                }
+            }
+            Event::Queued(entry) => {
+                self.bodies.insert(entry.id, entry.body);
+                self.fates.entry(entry.id).or_default().push(Fate::Waiting);
+            }
+            Event::Fate { id, seq, fate } => {
+                if matches!(fate, Fate::Durable { .. }) {
+                    let session = self.session.id().unwrap();
+                    let body = &self.bodies[&id];
+                    assert!(log.knows(session, seq, body), "not durable: {seq} {body:?}");
+                }
+                self.fates.entry(id).or_default().push(fate);
+            }
+            Event::Status(_)
+            | Event::Welcomed { .. }
+            | Event::History { .. }
+            | Event::Beat { .. }
+            | Event::Refused(_) => {}
+        }
+    }
+
+    pub(crate) fn is_live(&self) -> bool {
+        self.session.status() == Status::Live
+    }
+
+    /// The last thing that became of a message.
+    pub(crate) fn fate(&self, id: EntryId) -> Option<Fate> {
+        self.fates.get(&id)?.last().copied()
+    }
+
+    pub(crate) fn is_durable(&self, id: EntryId) -> bool {
+        matches!(self.fate(id), Some(Fate::Durable { .. }))
+    }
+
+    /// The frames sent, with their time.
+    pub(crate) fn sent(&self) -> impl Iterator<Item = (Timestamp, &ClientFrame)> {
+        self.steps.iter().filter_map(|(at, _, step)| match step {
+            Step::Sent(frame) => Some((*at, frame)),
+            _ => None,
+        })
+    }
+
+    /// The frames received, with their time.
+    pub(crate) fn received(&self) -> impl Iterator<Item = (Timestamp, &ServerFrame)> {
+        self.steps.iter().filter_map(|(at, _, step)| match step {
+            Step::Received(frame) => Some((*at, frame)),
+            _ => None,
+        })
+    }
+
+    /// The numbers published on the wire, in order.
+    pub(crate) fn published(&self) -> Vec<u64> {
+        let seq = |(_, frame): (Timestamp, &ClientFrame)| match frame {
+            ClientFrame::Publish { seq, .. } => Some(seq.get()),
+            _ => None,
+        };
+        self.sent().filter_map(seq).collect()
+    }
+
+    /// When such a step happened.
+    pub(crate) fn times(&self, wanted: impl Fn(&Step) -> bool) -> Vec<Timestamp> {
+        let of = self.steps.iter().filter(|(_, _, step)| wanted(step));
+        of.map(|(at, _, _)| *at).collect()
+    }
+
+    /// How the connections ended, as the driver heard.
+    pub(crate) fn closed(&self) -> Vec<Option<CloseCode>> {
+        let of = self.steps.iter().filter_map(|(_, _, step)| match step {
+            Step::Closed(code) => Some(*code),
+            _ => None,
+        });
+        of.collect()
+    }
+
+    pub(crate) fn shown(&self, room: &RoomName) -> &Shown {
+        &self.rooms[room]
+    }
+}

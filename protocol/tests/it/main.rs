@@ -1,0 +1,40 @@
+//! The rules of the protocol, one test or more for each, on a clock that exists only here.
+//!
+//! [`pair::Pair`] holds clients, links, a server and its log; [`solo`] holds one machine alone, for
+//! rules about numbers. The same tests run on wasm32 (PU-6).
+
+// `cfg(test)` tells clippy that these modules are tests, helpers included.
+#[cfg(test)]
+mod exactly_once;
+#[cfg(test)]
+mod handshake;
+#[cfg(test)]
+mod heartbeat;
+#[cfg(test)]
+mod link;
+#[cfg(test)]
+mod log;
+#[cfg(test)]
+mod machine;
+#[cfg(test)]
+mod pair;
+#[cfg(test)]
+mod presence;
+#[cfg(test)]
+mod pure;
+#[cfg(test)]
+mod reconnect;
+#[cfg(test)]
+mod refusals;
+#[cfg(test)]
+mod resume;
+#[cfg(test)]
+mod rules;
+#[cfg(test)]
+mod solo;
+#[cfg(test)]
+mod tutorial;
+#[cfg(test)]
+mod wire;
+#[cfg(test)]
+mod world;

@@ -1,0 +1,409 @@
+//! Clients and a server on one virtual clock, which jumps to the next wake-up.
+//!
+//! Frames pass through the real codec. After every step the invariants are checked: what a page was
+//! shown is contiguous and without doubles, what it was told to be durable is in the log (both in
+//! [`Machine`]), no timer is left in the past, every outbox is within its limits.
+
+use std::time::Duration;
+
+use protocol::client::{self, Input, Network, Transmit};
+use protocol::codec;
+use protocol::frame::Limits;
+use protocol::id::{ConnectionId, RoomName};
+use protocol::outbox::{EntryId, PublishError};
+use protocol::position::Position;
+use protocol::server;
+use protocol::time::Timestamp;
+
+use crate::link::{Links, Packet, Reach, Way};
+use crate::machine::{Machine, Step, Storage};
+use crate::world::World;
+
+/// More steps than this at one moment: the machines keep each other busy.
+const STEPS_AT_ONCE_MAX: usize = 10_000;
+
+/// How long a test waits for something before it fails.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// The whole.
+#[derive(Debug)]
+pub(crate) struct Pair {
+    pub(crate) now: Timestamp,
+    pub(crate) client_config: client::Config,
+    pub(crate) clients: Vec<Machine>,
+    pub(crate) links: Links,
+    pub(crate) world: World,
+    steps_at_once: usize,
+}
+
+impl Pair {
+    pub(crate) fn new() -> Self {
+        Self::with(client::Config::default(), server::Config::default())
+    }
+
+    pub(crate) fn with(client_config: client::Config, server_config: server::Config) -> Self {
+        Self {
+            now: Timestamp::from_millis(1_000),
+            client_config,
+            clients: Vec::new(),
+            links: Links::new(Duration::from_millis(20)),
+            world: World::new(server_config),
+            steps_at_once: 0,
+        }
+    }
+
+    /// A page with this storage, not yet connected.
+    pub(crate) fn page(&mut self, storage: Storage) -> usize {
+        let number = self.clients.len();
+        let config = client::Config {
+            seed: self.client_config.seed + number as u64,
+            ..self.client_config
+        };
+        self.clients.push(Machine::new(config, storage));
+        number
+    }
+
+    /// A page that is connected and in the lobby.
+    pub(crate) fn lobby_page(&mut self) -> usize {
+        let client = self.page(Storage::default());
+        self.join(client, &RoomName::lobby(), None);
+        self.connect(client);
+        self.run_until("joined", |pair| {
+            !pair.clients[client]
+                .shown(&RoomName::lobby())
+                .joins
+                .is_empty()
+        });
+        client
+    }
+
+    /// The page is loaded again: a new machine from what was stored.
+    pub(crate) fn reload(&mut self, client: usize) -> usize {
+        let page = self.page(self.clients[client].storage.clone());
+        self.clients[client].is_closed = true;
+        if let Some(link) = self.links.newest(client) {
+            self.links.send(self.now, link, Way::Up, Packet::End(None));
+        }
+        page
+    }
+
+    // Commands.
+
+    pub(crate) fn connect(&mut self, client: usize) {
+        let now = self.now;
+        self.command(client, |session| session.connect(now));
+    }
+
+    pub(crate) fn join(&mut self, client: usize, room: &RoomName, since: Option<Position>) {
+        let now = self.now;
+        self.clients[client].start(room, since.as_ref());
+        self.command(client, |session| session.join(now, room.clone(), since));
+    }
+
+    pub(crate) fn leave(&mut self, client: usize, room: &RoomName) {
+        let now = self.now;
+        self.command(client, |session| session.leave(now, room));
+    }
+
+    pub(crate) fn publish(&mut self, client: usize, body: &str) -> EntryId {
+        self.try_publish(client, &RoomName::lobby(), body).unwrap()
+    }
+
+    pub(crate) fn try_publish(
+        &mut self,
+        client: usize,
+        room: &RoomName,
+        body: &str,
+    ) -> Result<EntryId, PublishError> {
+        let now = self.now;
+        self.command(client, |session| {
+            session.publish(now, room.clone(), body.to_owned())
+        })
+    }
+
+    pub(crate) fn draft(&mut self, client: usize, body: &str) {
+        let now = self.now;
+        self.command(client, |session| {
+            session.draft(now, &RoomName::lobby(), body.to_owned());
+        });
+    }
+
+    pub(crate) fn network(&mut self, client: usize, network: Network) {
+        let now = self.now;
+        self.command(client, |session| {
+            session.handle_input(now, Input::Network(network));
+        });
+    }
+
+    /// Any command, drained as a driver does.
+    pub(crate) fn command<T>(
+        &mut self,
+        client: usize,
+        command: impl FnOnce(&mut client::Session) -> T,
+    ) -> T {
+        let answer = command(&mut self.clients[client].session);
+        self.drain(client);
+        self.check();
+        answer
+    }
+
+    // Faults.
+
+    fn link(&self, client: usize) -> u64 {
+        self.links.newest(client).unwrap()
+    }
+
+    /// The client's link breaks, and both ends learn it.
+    pub(crate) fn cut(&mut self, client: usize) {
+        self.links.cut(self.now, self.link(client));
+    }
+
+    /// Nothing arrives any more either way, and nobody is told.
+    pub(crate) fn half_open(&mut self, client: usize) {
+        for way in [Way::Up, Way::Down] {
+            self.deaden(client, way);
+        }
+    }
+
+    /// Nothing arrives any more this way, and nobody is told.
+    pub(crate) fn deaden(&mut self, client: usize, way: Way) {
+        self.links.deaden(self.link(client), way);
+    }
+
+    /// What is sent this way waits.
+    pub(crate) fn stall(&mut self, client: usize, way: Way) {
+        self.links.stall(self.link(client), way, true);
+    }
+
+    /// What waited goes on.
+    pub(crate) fn unstall(&mut self, client: usize, way: Way) {
+        self.links.stall(self.link(client), way, false);
+    }
+
+    /// The client's computer sleeps: no timer fires, nothing is read, the world goes on.
+    pub(crate) fn sleep(&mut self, client: usize) {
+        self.clients[client].is_asleep = true;
+    }
+
+    /// It wakes up: timers that are overdue fire first, then what waited is read.
+    pub(crate) fn wake(&mut self, client: usize) {
+        let machine = &mut self.clients[client];
+        machine.is_asleep = false;
+        if machine
+            .session
+            .poll_timeout()
+            .is_some_and(|at| at <= self.now)
+        {
+            machine.session.handle_timeout(self.now);
+            self.drain(client);
+        }
+    }
+
+    /// The server dies: connections, presence and what was not committed are lost.
+    pub(crate) fn crash(&mut self) {
+        self.world.crash();
+        for link in self.links.numbers() {
+            self.links.cut(self.now, link);
+        }
+    }
+
+    /// The server is up again.
+    pub(crate) fn restart(&mut self) {
+        self.world.is_up = true;
+    }
+
+    /// A fact from inside the server for the client's connection.
+    pub(crate) fn tell_server(&mut self, client: usize, input: server::Input) {
+        let link = self.link(client);
+        self.world.tell(self.now, link, input, &mut self.links);
+    }
+
+    /// Other limits from the next connection on.
+    pub(crate) fn set_limits(&mut self, limits: Limits) {
+        self.world.config.limits = limits;
+    }
+
+    /// New connections vanish, or no longer do.
+    pub(crate) fn reach(&mut self, reach: Reach) {
+        self.links.reach = reach;
+    }
+
+    // Time.
+
+    pub(crate) fn run_for(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.wake_up().is_some_and(|at| at <= end) {
+            self.step();
+        }
+        self.advance(end);
+    }
+
+    /// Goes on until this is so, and fails if it does not become so.
+    pub(crate) fn run_until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        let end = self.now + PATIENCE;
+        while !is_so(self) {
+            let goes_on = self.wake_up().is_some_and(|at| at <= end);
+            assert!(goes_on, "never {what}: {:?}", self.clients);
+            self.step();
+        }
+    }
+
+    /// When something happens next.
+    fn wake_up(&self) -> Option<Timestamp> {
+        let awake = self.clients.iter().filter(|m| !m.is_asleep && !m.is_closed);
+        awake
+            .filter_map(|machine| machine.session.poll_timeout())
+            .chain(self.world.poll_timeout())
+            .chain(self.links.due(&self.asleep()))
+            .min()
+    }
+
+    fn asleep(&self) -> Vec<usize> {
+        let is_asleep = |client: &usize| self.clients[*client].is_asleep;
+        (0..self.clients.len()).filter(is_asleep).collect()
+    }
+
+    fn advance(&mut self, now: Timestamp) {
+        if now > self.now {
+            self.steps_at_once = 0;
+        }
+        self.steps_at_once += 1;
+        assert!(
+            self.steps_at_once < STEPS_AT_ONCE_MAX,
+            "time stands still at {:?}: {:?}",
+            self.now,
+            self.clients
+        );
+        self.now = self.now.max(now);
+    }
+
+    /// Jumps to the next wake-up and does what is due then.
+    pub(crate) fn step(&mut self) {
+        if let Some(at) = self.wake_up() {
+            self.advance(at);
+        }
+        for client in 0..self.clients.len() {
+            let machine = &mut self.clients[client];
+            let due = machine.session.poll_timeout();
+            if !machine.is_asleep && !machine.is_closed && due.is_some_and(|at| at <= self.now) {
+                machine.session.handle_timeout(self.now);
+                self.drain(client);
+            }
+        }
+        self.world.handle_timeout(self.now, &mut self.links);
+        while let Some((link, way, packet)) = self.links.arrival(self.now, &self.asleep()) {
+            self.arrived(link, way, packet);
+        }
+        self.check();
+    }
+
+    fn arrived(&mut self, number: u64, way: Way, packet: Packet) {
+        let Some(link) = self.links.link(number) else {
+            return;
+        };
+        let (client, id) = (link.client, link.id);
+        let is_end = matches!(packet, Packet::End(_));
+        match way {
+            Way::Up => self
+                .world
+                .receive(self.now, number, packet, &mut self.links),
+            Way::Down => self.received(client, id, packet),
+        }
+        // The end that the server was told of was the client's own: nothing comes back.
+        let is_over = is_end && (way == Way::Down || !self.is_current(client, id));
+        if is_over {
+            self.links.remove(number);
+            if way == Way::Down {
+                let gone = Packet::End(None);
+                self.world.receive(self.now, number, gone, &mut self.links);
+            }
+        }
+    }
+
+    /// Whether the driver still holds this connection.
+    fn is_current(&self, client: usize, id: ConnectionId) -> bool {
+        let machine = &self.clients[client];
+        let is_drop = |step: &Step| matches!(step, Step::Dropped(_) | Step::Closed(_));
+        !machine.is_closed
+            && !machine
+                .steps
+                .iter()
+                .any(|(_, of, step)| *of == id && is_drop(step))
+    }
+
+    fn received(&mut self, client: usize, id: ConnectionId, packet: Packet) {
+        let machine = &mut self.clients[client];
+        if machine.is_closed {
+            return;
+        }
+        let input = match packet {
+            Packet::Open => {
+                machine.note(self.now, id, Step::Opened);
+                Input::Opened { id }
+            }
+            Packet::Text(text) => {
+                let frame = codec::decode(&text, u32::MAX);
+                if let Ok(frame) = &frame {
+                    machine.note(self.now, id, Step::Received(Clone::clone(frame)));
+                }
+                Input::Received { id, frame }
+            }
+            Packet::End(code) => {
+                machine.note(self.now, id, Step::Closed(code));
+                Input::Closed { id, code }
+            }
+        };
+        machine.session.handle_input(self.now, input);
+        self.drain(client);
+    }
+
+    /// What a driver does after each call: everything that is asked for, in order.
+    fn drain(&mut self, client: usize) {
+        let now = self.now;
+        let machine = &mut self.clients[client];
+        while let Some(transmit) = machine.session.poll_transmit() {
+            match transmit {
+                Transmit::Open { id } => {
+                    machine.note(now, id, Step::Open);
+                    self.links.open(now, client, id);
+                }
+                Transmit::Frame { id, frame } => {
+                    let text = codec::encode(&frame);
+                    machine.note(now, id, Step::Sent(frame));
+                    if let Some(link) = self.links.find(client, id) {
+                        self.links.send(now, link, Way::Up, Packet::Text(text));
+                    }
+                }
+                Transmit::Close { id, code } => {
+                    machine.note(now, id, Step::Dropped(code));
+                    if let Some(link) = self.links.find(client, id) {
+                        self.links.send(now, link, Way::Up, Packet::End(Some(code)));
+                    }
+                }
+                Transmit::Store(store) => machine.storage.apply(store),
+            }
+        }
+        machine.drain_events(now, &self.world.log);
+    }
+
+    /// The invariants that hold after every step.
+    fn check(&self) {
+        for machine in self.clients.iter().filter(|machine| !machine.is_closed) {
+            let due = machine.session.poll_timeout();
+            assert!(
+                machine.is_asleep || due.is_none_or(|at| at >= self.now),
+                "a timer in the past: {machine:?}"
+            );
+            let limit = self.client_config.outbox;
+            let bytes: usize = machine.session.outbox().map(|entry| entry.body.len()).sum();
+            assert!(machine.session.outbox().count() <= limit.entries);
+            assert!(bytes <= limit.bytes);
+            // What is stored is what the machine holds: a reload at any moment loses nothing.
+            let held: Vec<_> = machine.session.outbox().collect();
+            assert_eq!(held.len(), machine.storage.outbox.len());
+            for entry in held {
+                assert_eq!(machine.storage.outbox.get(&entry.id), Some(entry));
+            }
+        }
+    }
+}

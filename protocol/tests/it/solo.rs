@@ -1,0 +1,254 @@
+//! One machine alone, its other end played by hand: for rules about numbers and moments.
+
+use std::time::Duration;
+
+use protocol::client::{Config, Event, Input, Session, Stored, Transmit};
+use protocol::close::CloseCode;
+use protocol::frame::{Beat, ClientFrame, Limits, ServerFrame, Welcome};
+use protocol::id::{ConnectionId, Credentials, SessionId, SessionKey};
+use protocol::server;
+use protocol::time::Timestamp;
+
+/// More calls than this on the way to a moment: the machine keeps itself busy.
+const CALLS_MAX: usize = 100_000;
+
+/// The moment this many milliseconds after the origin.
+pub(crate) const fn at(ms: u64) -> Timestamp {
+    Timestamp::from_millis(ms)
+}
+
+pub(crate) const fn secs(s: u64) -> Duration {
+    Duration::from_secs(s)
+}
+
+pub(crate) const fn millis(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+pub(crate) fn credentials(id: &str) -> Credentials {
+    Credentials {
+        id: SessionId::new(id).unwrap(),
+        key: SessionKey::new(&format!("key-{id}")).unwrap(),
+    }
+}
+
+/// The welcome of a fresh session with the default numbers.
+pub(crate) fn welcome() -> Welcome {
+    Welcome {
+        session: credentials("s1"),
+        resumed: false,
+        last_seq: 0,
+        refused: Vec::new(),
+        heartbeat: Beat {
+            interval_ms: 25_000,
+            timeout_ms: 5_000,
+        },
+        limits: Limits::default(),
+    }
+}
+
+/// A client and what it asked for.
+#[derive(Debug)]
+pub(crate) struct Solo {
+    pub(crate) session: Session,
+    pub(crate) now: Timestamp,
+    /// The newest connection.
+    pub(crate) id: ConnectionId,
+    pub(crate) transmits: Vec<Transmit>,
+    pub(crate) events: Vec<Event>,
+}
+
+impl Solo {
+    pub(crate) fn new(config: Config, stored: Stored) -> Self {
+        Self {
+            session: Session::new(config, stored),
+            now: at(0),
+            id: ConnectionId(0),
+            transmits: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// Connected and welcomed at time 0.
+    pub(crate) fn live(config: Config) -> Self {
+        let mut solo = Self::new(config, Stored::default());
+        solo.connect();
+        solo.greet(welcome());
+        solo.forget();
+        solo
+    }
+
+    pub(crate) fn connect(&mut self) {
+        self.act(|session, now| session.connect(now));
+    }
+
+    /// The connection opens and is welcomed, all at once.
+    pub(crate) fn greet(&mut self, welcome: Welcome) {
+        self.input(Input::Opened { id: self.id });
+        self.frame(ServerFrame::Welcome(welcome));
+    }
+
+    pub(crate) fn frame(&mut self, frame: ServerFrame) {
+        let (id, frame) = (self.id, Ok(frame));
+        self.input(Input::Received { id, frame });
+    }
+
+    pub(crate) fn close(&mut self, code: Option<CloseCode>) {
+        self.input(Input::Closed { id: self.id, code });
+    }
+
+    pub(crate) fn input(&mut self, input: Input) {
+        self.act(|session, now| session.handle_input(now, input));
+    }
+
+    pub(crate) fn act<T>(&mut self, act: impl FnOnce(&mut Session, Timestamp) -> T) -> T {
+        let answer = act(&mut self.session, self.now);
+        while let Some(transmit) = self.session.poll_transmit() {
+            if let Transmit::Open { id } = transmit {
+                self.id = id;
+            }
+            self.transmits.push(transmit);
+        }
+        while let Some(event) = self.session.poll_event() {
+            self.events.push(event);
+        }
+        answer
+    }
+
+    /// Time passes, every timer fires when it is due.
+    pub(crate) fn run_to(&mut self, end: Timestamp) {
+        let mut calls = 0;
+        while let Some(due) = self.session.poll_timeout().filter(|due| *due <= end) {
+            self.now = self.now.max(due);
+            self.act(Session::handle_timeout);
+            calls += 1;
+            assert!(calls < CALLS_MAX, "time stands still: {self:?}");
+        }
+        self.now = end;
+    }
+
+    /// Time jumps: the timer fires only at the end of it.
+    pub(crate) fn jump_to(&mut self, end: Timestamp) {
+        self.now = end;
+        self.act(Session::handle_timeout);
+    }
+
+    /// How long until the timer fires.
+    pub(crate) fn wait(&self) -> Duration {
+        self.session.poll_timeout().unwrap() - self.now
+    }
+
+    /// Forgets what was asked for and told so far.
+    pub(crate) fn forget(&mut self) {
+        self.transmits.clear();
+        self.events.clear();
+    }
+
+    pub(crate) fn frames(&self) -> Vec<&ClientFrame> {
+        let mut frames = Vec::new();
+        for transmit in &self.transmits {
+            if let Transmit::Frame { frame, .. } = transmit {
+                frames.push(frame);
+            }
+        }
+        frames
+    }
+
+    pub(crate) fn pings(&self) -> usize {
+        let pings = self.frames();
+        pings.iter().filter(|f| ***f == ClientFrame::Ping).count()
+    }
+
+    pub(crate) fn closes(&self) -> Vec<CloseCode> {
+        let code = |transmit: &Transmit| match transmit {
+            Transmit::Close { code, .. } => Some(*code),
+            _ => None,
+        };
+        self.transmits.iter().filter_map(code).collect()
+    }
+
+    pub(crate) fn opens(&self) -> usize {
+        let is_open = |transmit: &&Transmit| matches!(transmit, Transmit::Open { .. });
+        self.transmits.iter().filter(is_open).count()
+    }
+}
+
+/// The server's end alone.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    pub(crate) session: server::Session,
+    pub(crate) now: Timestamp,
+    pub(crate) transmits: Vec<server::Transmit>,
+}
+
+impl Desk {
+    pub(crate) fn new(config: server::Config) -> Self {
+        Self {
+            session: server::Session::new(at(0), config),
+            now: at(0),
+            transmits: Vec::new(),
+        }
+    }
+
+    /// Welcomed with a fresh session at time 0.
+    pub(crate) fn live(config: server::Config) -> Self {
+        let mut desk = Self::new(config);
+        desk.frame(ClientFrame::Hello {
+            session: None,
+            name: None,
+        });
+        desk.input(server::Input::SessionOpened(Some(server::SessionOpened {
+            credentials: credentials("s1"),
+            resumed: false,
+            last_seq: 0,
+            refused: Vec::new(),
+        })));
+        desk.transmits.clear();
+        desk
+    }
+
+    pub(crate) fn frame(&mut self, frame: ClientFrame) {
+        self.input(server::Input::Received(Ok(frame)));
+    }
+
+    pub(crate) fn input(&mut self, input: server::Input) {
+        self.session.handle_input(self.now, input);
+        self.drain();
+    }
+
+    pub(crate) fn run_to(&mut self, end: Timestamp) {
+        let mut calls = 0;
+        while let Some(due) = self.session.poll_timeout().filter(|due| *due <= end) {
+            self.now = self.now.max(due);
+            self.session.handle_timeout(self.now);
+            self.drain();
+            calls += 1;
+            assert!(calls < CALLS_MAX, "time stands still: {self:?}");
+        }
+        self.now = end;
+    }
+
+    fn drain(&mut self) {
+        while let Some(transmit) = self.session.poll_transmit() {
+            self.transmits.push(transmit);
+        }
+    }
+
+    pub(crate) fn frames(&self) -> Vec<&ServerFrame> {
+        let mut frames = Vec::new();
+        for transmit in &self.transmits {
+            if let server::Transmit::Frame(frame) = transmit {
+                frames.push(frame);
+            }
+        }
+        frames
+    }
+
+    pub(crate) fn closes(&self) -> Vec<CloseCode> {
+        let code = |transmit: &server::Transmit| match transmit {
+            server::Transmit::Close(code) => Some(*code),
+            _ => None,
+        };
+        self.transmits.iter().filter_map(code).collect()
+    }
+}

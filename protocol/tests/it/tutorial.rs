@@ -1,0 +1,193 @@
+//! The tutorial page: bare text, no subprotocol (design section 8), on the same beats and cursors.
+
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use protocol::close::CloseCode;
+use protocol::position::{Epoch, Offset};
+use protocol::server::{Config, Pull, RoomView, Tutorial, TutorialInput, TutorialTransmit};
+use protocol::time::Timestamp;
+
+use crate::solo::at;
+
+struct Page {
+    end: Tutorial,
+    now: Timestamp,
+    transmits: Vec<TutorialTransmit>,
+}
+
+impl Page {
+    /// In a room whose head is 7, at version 3.
+    fn open() -> Self {
+        let end = Tutorial::new(at(0), &Config::default());
+        let mut page = Self {
+            end,
+            now: at(0),
+            transmits: Vec::new(),
+        };
+        page.drain();
+        assert_eq!(page.transmits, [TutorialTransmit::OpenRoom]);
+        page.transmits.clear();
+        page.input(TutorialInput::RoomOpened(Some(view(7, 3))));
+        page
+    }
+
+    fn input(&mut self, input: TutorialInput) {
+        self.end.handle_input(self.now, input);
+        self.drain();
+    }
+
+    fn text(&mut self, text: &str) {
+        self.input(TutorialInput::Text(text.to_owned()));
+    }
+
+    fn run_to(&mut self, end: Timestamp) {
+        while let Some(due) = self.end.poll_timeout().filter(|due| *due <= end) {
+            self.now = self.now.max(due);
+            self.end.handle_timeout(self.now);
+            self.drain();
+        }
+        self.now = end;
+    }
+
+    fn drain(&mut self) {
+        while let Some(transmit) = self.end.poll_transmit() {
+            self.transmits.push(transmit);
+        }
+    }
+}
+
+fn offset(number: u64) -> Offset {
+    Offset::new(number).unwrap()
+}
+
+fn view(head: u64, version: u64) -> RoomView {
+    RoomView {
+        epoch: Epoch::new("e"),
+        head: offset(head),
+        trimmed: Offset::ZERO,
+        members: Vec::new(),
+        drafts: Vec::new(),
+        version,
+    }
+}
+
+/// Each text comes back to its sender and is a draft for the others.
+#[test]
+fn a_text_comes_back_and_is_a_draft() {
+    let mut page = Page::open();
+    page.text("h");
+    page.text("he");
+    let both = |text: &str| {
+        let (back, draft) = (text.to_owned(), text.to_owned());
+        [TutorialTransmit::Text(back), TutorialTransmit::Draft(draft)]
+    };
+    assert_eq!(page.transmits, [both("h"), both("he")].concat());
+}
+
+/// HB-1: `heartbeat` is a sign of life and goes nowhere; so does nothing that only looks like it.
+#[test]
+fn heartbeat_goes_nowhere() {
+    let mut page = Page::open();
+    for second in 1..=10 {
+        page.run_to(at(second * 20_000));
+        page.text("heartbeat");
+    }
+    assert_eq!(page.transmits, []);
+    page.text("heartbeat ");
+    assert_eq!(page.transmits.len(), 2);
+}
+
+/// HB-4: a silent page gets a WebSocket Ping after 1.2 intervals, and the end after the timeout.
+#[test]
+fn silence_is_asked_with_a_control_frame() {
+    let mut page = Page::open();
+    page.run_to(at(30_000));
+    assert_eq!(page.transmits, [TutorialTransmit::Ping]);
+    page.run_to(at(34_000));
+    page.input(TutorialInput::SignOfLife);
+    page.run_to(at(68_999));
+    assert_eq!(
+        page.transmits,
+        [TutorialTransmit::Ping, TutorialTransmit::Ping]
+    );
+    page.run_to(at(69_000));
+    assert_eq!(
+        page.transmits.last(),
+        Some(&TutorialTransmit::Close(CloseCode::DEAD))
+    );
+    assert_eq!(page.end.poll_timeout(), None);
+}
+
+/// RS-5: it reads from now on, one pull at a time, and misses nothing that moves meanwhile.
+#[test]
+fn it_reads_from_now_on() {
+    let mut page = Page::open();
+    assert_eq!(page.transmits, []);
+    page.input(TutorialInput::RoomMoved {
+        head: offset(8),
+        version: 4,
+    });
+    page.input(TutorialInput::RoomMoved {
+        head: offset(9),
+        version: 5,
+    });
+    let pull = |after, since| {
+        TutorialTransmit::Pull(Pull {
+            after: offset(after),
+            limit: 64,
+            since,
+        })
+    };
+    assert_eq!(page.transmits, [pull(7, 3)]);
+    page.input(TutorialInput::Pulled {
+        through: offset(8),
+        version: 4,
+    });
+    page.input(TutorialInput::Pulled {
+        through: offset(9),
+        version: 5,
+    });
+    assert_eq!(page.transmits, [pull(7, 3), pull(8, 4)]);
+}
+
+/// RS-6: cut off, it opens the room anew.
+#[test]
+fn cut_off_it_opens_the_room_anew() {
+    let mut page = Page::open();
+    page.input(TutorialInput::RoomMoved {
+        head: offset(500),
+        version: 4,
+    });
+    page.transmits.clear();
+    page.input(TutorialInput::CutOff);
+    assert_eq!(page.transmits, [TutorialTransmit::OpenRoom]);
+    page.input(TutorialInput::RoomOpened(Some(view(500, 9))));
+    page.input(TutorialInput::RoomMoved {
+        head: offset(501),
+        version: 9,
+    });
+    assert_eq!(page.transmits.len(), 2);
+}
+
+/// PU-4: over the limit, binary, a full disk, a drain, a stuck write: each ends it by its name.
+#[test]
+fn each_end_has_its_code() {
+    let ends = [
+        (
+            TutorialInput::Text("x".repeat(8 * 1024 + 1)),
+            CloseCode::TOO_BIG,
+        ),
+        (TutorialInput::Binary, CloseCode::UNSUPPORTED_DATA),
+        (TutorialInput::RoomOpened(None), CloseCode::TRY_AGAIN_LATER),
+        (TutorialInput::Shutdown, CloseCode::SERVICE_RESTART),
+        (TutorialInput::WriteStuck, CloseCode::SLOW),
+    ];
+    for (input, code) in ends {
+        let mut page = Page::open();
+        page.input(input);
+        page.text("more");
+        page.run_to(at(100_000));
+        assert_eq!(page.transmits, [TutorialTransmit::Close(code)]);
+    }
+}

@@ -1,0 +1,411 @@
+//! The server side of the tests: drives one `server::Session` for each link, as the real driver
+//! does, over the test log and rooms made of the real `Presence`. It decides nothing.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use protocol::close::CloseCode;
+use protocol::codec::{self, DecodeError};
+use protocol::frame::{ClientFrame, Draft, ServerFrame};
+use protocol::id::{ConnectionId, RoomName, SessionId};
+use protocol::presence::{Changes, Presence};
+use protocol::server::{Config, Input, Pull, RoomView, Session, Transmit};
+use protocol::time::Timestamp;
+
+use crate::link::{Links, Packet, Way};
+use crate::log::{Done, Log, Op};
+
+/// More than this at one moment: a machine and its world keep each other busy.
+const ROUNDS_MAX: usize = 100_000;
+
+/// One connection as the server sees it.
+#[derive(Debug)]
+struct Desk {
+    session: Session,
+    /// Who it is, also after its end.
+    owner: Option<SessionId>,
+    /// Read from the socket, but not yet wanted.
+    inbox: VecDeque<Result<ClientFrame, DecodeError>>,
+    /// Where its session is a member through it.
+    rooms: BTreeSet<RoomName>,
+}
+
+#[derive(Debug, Default)]
+struct Room {
+    presence: Presence,
+    watchers: BTreeSet<u64>,
+}
+
+/// The server, its rooms and its log.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) config: Config,
+    pub(crate) log: Log,
+    /// Whether connections are taken.
+    pub(crate) is_up: bool,
+    rooms: BTreeMap<RoomName, Room>,
+    desks: BTreeMap<u64, Desk>,
+    moved: BTreeSet<RoomName>,
+}
+
+impl World {
+    pub(crate) fn new(config: Config) -> Self {
+        Self {
+            config,
+            log: Log::new(),
+            is_up: true,
+            rooms: BTreeMap::new(),
+            desks: BTreeMap::new(),
+            moved: BTreeSet::new(),
+        }
+    }
+
+    /// Something arrived from a client.
+    pub(crate) fn receive(&mut self, now: Timestamp, link: u64, packet: Packet, links: &mut Links) {
+        match packet {
+            Packet::Open if self.is_up => {
+                let desk = Desk {
+                    session: Session::new(now, self.config),
+                    owner: None,
+                    inbox: VecDeque::new(),
+                    rooms: BTreeSet::new(),
+                };
+                self.desks.insert(link, desk);
+                links.send(now, link, Way::Down, Packet::Open);
+            }
+            Packet::Open => links.send(now, link, Way::Down, Packet::End(None)),
+            Packet::Text(text) => {
+                let frame = codec::decode(&text, self.config.limits.frame_bytes);
+                if let Some(desk) = self.desks.get_mut(&link) {
+                    desk.inbox.push_back(frame);
+                }
+            }
+            Packet::End(_) => self.lost(now, link),
+        }
+        self.settle(now, links);
+    }
+
+    /// A fact from inside the server, such as a drain.
+    pub(crate) fn tell(&mut self, now: Timestamp, link: u64, input: Input, links: &mut Links) {
+        if let Some(desk) = self.desks.get_mut(&link) {
+            desk.session.handle_input(now, input);
+        }
+        self.settle(now, links);
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Timestamp, links: &mut Links) {
+        for desk in self.desks.values_mut() {
+            if desk.session.poll_timeout().is_some_and(|at| at <= now) {
+                desk.session.handle_timeout(now);
+            }
+        }
+        for (name, room) in &mut self.rooms {
+            if room.presence.poll_timeout().is_some_and(|at| at <= now) {
+                room.presence.handle_timeout(now);
+                self.moved.insert(name.clone());
+            }
+        }
+        self.settle(now, links);
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {
+        let desks = self.desks.values();
+        let rooms = self.rooms.values();
+        desks
+            .filter_map(|desk| desk.session.poll_timeout())
+            .chain(rooms.filter_map(|room| room.presence.poll_timeout()))
+            .chain(self.log.due())
+            .min()
+    }
+
+    /// The process dies: connections, presence and what was not committed are gone.
+    pub(crate) fn crash(&mut self) {
+        self.is_up = false;
+        self.desks.clear();
+        self.rooms.clear();
+        self.moved.clear();
+        self.log.crash();
+    }
+
+    /// The links that the server still takes for alive.
+    pub(crate) fn connections(&self) -> Vec<u64> {
+        self.desks.keys().copied().collect()
+    }
+
+    /// Which session is on a link.
+    pub(crate) fn session(&self, link: u64) -> Option<&SessionId> {
+        self.desks.get(&link)?.owner.as_ref()
+    }
+
+    /// Who is in a room.
+    pub(crate) fn members(&self, room: &RoomName) -> Vec<SessionId> {
+        let members = self.rooms.get(room).map(|room| room.presence.members());
+        let members = members.unwrap_or_default();
+        members.into_iter().map(|member| member.session).collect()
+    }
+
+    /// Does everything that can be done now.
+    fn settle(&mut self, now: Timestamp, links: &mut Links) {
+        let mut rounds = 0;
+        loop {
+            rounds += 1;
+            assert!(rounds < ROUNDS_MAX, "the server does not come to rest");
+            for link in self.connections() {
+                self.drain(now, link, links);
+            }
+            if let Some(done) = self.log.commit(now) {
+                self.committed(now, done);
+            } else if let Some(room) = self.moved.pop_first() {
+                self.announce(now, &room);
+            } else {
+                break;
+            }
+        }
+    }
+
+    fn drain(&mut self, now: Timestamp, link: u64, links: &mut Links) {
+        let mut transmits = 0;
+        loop {
+            while let Some(desk) = self.desks.get_mut(&link)
+                && let Some(transmit) = desk.session.poll_transmit()
+            {
+                transmits += 1;
+                assert!(transmits < ROUNDS_MAX, "no rest: {transmit:?}");
+                self.perform(now, link, transmit, links);
+            }
+            let Some(desk) = self.desks.get_mut(&link) else {
+                return;
+            };
+            if !desk.session.wants_input() {
+                return;
+            }
+            let Some(frame) = desk.inbox.pop_front() else {
+                return;
+            };
+            desk.session.handle_input(now, Input::Received(frame));
+        }
+    }
+
+    fn perform(&mut self, now: Timestamp, link: u64, transmit: Transmit, links: &mut Links) {
+        let session = self.session(link).cloned();
+        match (transmit, session) {
+            (Transmit::Frame(frame), _) => write(now, link, &frame, links),
+            (Transmit::OpenSession { resume }, _) => {
+                self.log.submit(now, link, Op::Open { resume });
+            }
+            (Transmit::Close(code), _) => self.close(now, link, code, links),
+            (
+                Transmit::Append {
+                    seq,
+                    room,
+                    name,
+                    body,
+                },
+                Some(session),
+            ) => {
+                if let Some(room) = self.rooms.get_mut(&room) {
+                    room.presence.published(&session);
+                }
+                let op = Op::Append {
+                    session,
+                    seq,
+                    room,
+                    name,
+                    body,
+                };
+                self.log.submit(now, link, op);
+            }
+            (Transmit::Refuse { seq, code }, Some(session)) => {
+                self.log
+                    .submit(now, link, Op::Refuse { session, seq, code });
+            }
+            (transmit, Some(session)) => self.perform_in_room(now, link, session, transmit, links),
+            (transmit, None) => unreachable!("{transmit:?} before the session was opened"),
+        }
+    }
+
+    fn perform_in_room(
+        &mut self,
+        now: Timestamp,
+        link: u64,
+        session: SessionId,
+        transmit: Transmit,
+        links: &mut Links,
+    ) {
+        match transmit {
+            Transmit::OpenRoom { room, name } => {
+                let view = self.log.is_available.then(|| {
+                    let entry = self.rooms.entry(room.clone()).or_default();
+                    entry.watchers.insert(link);
+                    entry.presence.enter(session, name, ConnectionId(link));
+                    self.view(&room)
+                });
+                if view.is_some() {
+                    self.desk(link).rooms.insert(room.clone());
+                    self.moved.insert(room.clone());
+                }
+                self.answer(now, link, Input::RoomOpened { room, view });
+            }
+            Transmit::LeaveRoom { room } => {
+                self.desk(link).rooms.remove(&room);
+                let entry = self.rooms.entry(room.clone()).or_default();
+                entry.watchers.remove(&link);
+                entry.presence.leave(&session);
+                self.moved.insert(room);
+            }
+            Transmit::Rename { room, name } => {
+                let entry = self.rooms.entry(room.clone()).or_default();
+                entry.presence.enter(session, name, ConnectionId(link));
+                self.moved.insert(room);
+            }
+            Transmit::Draft { room, body } => {
+                let entry = self.rooms.entry(room.clone()).or_default();
+                entry.presence.draft(&session, body);
+                self.moved.insert(room);
+            }
+            Transmit::Pull { room, pull } => {
+                let answer = self.pull(now, link, room, pull, links);
+                self.answer(now, link, answer);
+            }
+            Transmit::History {
+                room,
+                before,
+                limit,
+            } => {
+                let page = self.log.read_before(&room, before, limit);
+                self.answer(now, link, Input::HistoryRead { room, page });
+            }
+            transmit => unreachable!("{transmit:?} is not about a room"),
+        }
+    }
+
+    fn view(&mut self, room: &RoomName) -> RoomView {
+        let (epoch, head, trimmed) = self.log.state(room);
+        let presence = &self.rooms.entry(room.clone()).or_default().presence;
+        RoomView {
+            epoch,
+            head,
+            trimmed,
+            members: presence.members(),
+            drafts: presence.drafts(),
+            version: presence.version(),
+        }
+    }
+
+    fn pull(
+        &mut self,
+        now: Timestamp,
+        link: u64,
+        room: RoomName,
+        pull: Pull,
+        links: &mut Links,
+    ) -> Input {
+        let Some(messages) = self.log.read(&room, pull.after, pull.limit) else {
+            return Input::CutOff { room };
+        };
+        let through = messages.last().map_or(pull.after, |message| message.offset);
+        for message in messages {
+            write(now, link, &ServerFrame::Message(message), links);
+        }
+        let (_, head, _) = self.log.state(&room);
+        let mut version = pull.since;
+        if through >= head {
+            let presence = &self.rooms.entry(room.clone()).or_default().presence;
+            let Some(changes) = presence.changes_since(pull.since) else {
+                return Input::CutOff { room };
+            };
+            version = presence.version();
+            write_changes(now, link, &room, changes, links);
+        }
+        Input::Pulled {
+            room,
+            through,
+            version,
+        }
+    }
+
+    fn committed(&mut self, now: Timestamp, done: Done) {
+        if let Some(message) = done.message {
+            let room = self.rooms.entry(message.room.clone()).or_default();
+            room.presence.message_shown(&message.session);
+            self.moved.insert(message.room);
+        }
+        // The older connection of a session is told before the newer one goes on.
+        if let Input::SessionOpened(Some(opened)) = &done.answer {
+            let owner = Some(opened.credentials.id.clone());
+            for (number, desk) in &mut self.desks {
+                if *number == done.link {
+                    desk.owner.clone_from(&owner);
+                } else if desk.owner == owner {
+                    desk.session.handle_input(now, Input::TakenOver);
+                }
+            }
+        }
+        self.answer(now, done.link, done.answer);
+    }
+
+    fn announce(&mut self, now: Timestamp, room: &RoomName) {
+        let view = self.view(room);
+        let watchers = self.rooms.entry(room.clone()).or_default().watchers.clone();
+        for link in watchers {
+            let moved = Input::RoomMoved {
+                room: room.clone(),
+                head: view.head,
+                version: view.version,
+            };
+            self.answer(now, link, moved);
+        }
+    }
+
+    fn answer(&mut self, now: Timestamp, link: u64, input: Input) {
+        if let Some(desk) = self.desks.get_mut(&link) {
+            desk.session.handle_input(now, input);
+        }
+    }
+
+    fn close(&mut self, now: Timestamp, link: u64, code: CloseCode, links: &mut Links) {
+        links.send(now, link, Way::Down, Packet::End(Some(code)));
+        self.lost(now, link);
+    }
+
+    fn lost(&mut self, now: Timestamp, link: u64) {
+        let Some(desk) = self.desks.remove(&link) else {
+            return;
+        };
+        for name in desk.rooms {
+            let room = self.rooms.entry(name.clone()).or_default();
+            room.watchers.remove(&link);
+            if let Some(owner) = &desk.owner {
+                room.presence.disconnect(now, owner, ConnectionId(link));
+            }
+            self.moved.insert(name);
+        }
+    }
+
+    fn desk(&mut self, link: u64) -> &mut Desk {
+        self.desks.get_mut(&link).unwrap()
+    }
+}
+
+fn write(now: Timestamp, link: u64, frame: &ServerFrame, links: &mut Links) {
+    links.send(now, link, Way::Down, Packet::Text(codec::encode(frame)));
+}
+
+fn write_changes(now: Timestamp, link: u64, room: &RoomName, changes: Changes, links: &mut Links) {
+    if !changes.joined.is_empty() || !changes.left.is_empty() {
+        let presence = ServerFrame::Presence {
+            room: room.clone(),
+            joined: changes.joined,
+            left: changes.left,
+        };
+        write(now, link, &presence, links);
+    }
+    for author in changes.drafts {
+        let draft = Draft {
+            room: room.clone(),
+            session: author.session,
+            name: author.name,
+            body: author.body,
+        };
+        write(now, link, &ServerFrame::Draft(draft), links);
+    }
+}
