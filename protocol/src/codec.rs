@@ -38,6 +38,10 @@ pub fn decode<F: DeserializeOwned>(text: &str, limit: u32) -> Result<F, DecodeEr
     if text.len() > limit as usize {
         return Err(DecodeError::TooLarge { limit });
     }
+    // A list could stand for a tagged enum in serde, but a frame is an object.
+    if text.trim_start().starts_with('[') {
+        return Err(DecodeError::Malformed { column: 1 });
+    }
     serde_json::from_str(text).map_err(|error| DecodeError::Malformed {
         column: error.column() as u64,
     })

@@ -139,6 +139,7 @@ pub struct Welcome {
     /// Whether this is the session that was asked for.
     pub resumed: bool,
     /// The highest `seq` of this session that is settled: durable or refused for good (RS-3). 0: none.
+    #[serde(deserialize_with = "crate::id::safe_integer")]
     pub last_seq: u64,
     /// Of those settled, the newest that were refused for good, lest a lost `error` hides it (EO-7).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
 /// The largest whole number that every JSON reader keeps exactly: 2^53 - 1 (RFC 8259 section 6).
@@ -287,6 +288,15 @@ impl From<Seq> for u64 {
     fn from(seq: Seq) -> Self {
         seq.0
     }
+}
+
+/// Reads a number that may be 0 and fits 53 bits.
+pub(crate) fn safe_integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let number = u64::deserialize(deserializer)?;
+    if number > MAX_SAFE_INTEGER {
+        return Err(D::Error::custom(IdError::Number { least: 0 }));
+    }
+    Ok(number)
 }
 
 fn check_credential(text: &str) -> Result<(), IdError> {

@@ -206,10 +206,10 @@ impl Outbox {
     }
 
     /// The message with this number certainly is not in the log: as if never sent (EO-6).
-    pub fn mark_unsent(&mut self, seq: Seq) {
-        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.seq == seq) {
-            entry.stage = Stage::Unsent;
-        }
+    pub fn mark_unsent(&mut self, seq: Seq) -> Option<&Entry> {
+        let entry = self.entries.iter_mut().find(|entry| entry.seq == seq)?;
+        entry.stage = Stage::Unsent;
+        Some(entry)
     }
 
     /// The session is lost (RS-9): what never left the page is numbered anew from 1, what was sent

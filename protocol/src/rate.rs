@@ -37,7 +37,9 @@ impl Bucket {
             self.tokens -= 1.0;
             Ok(())
         } else {
-            Err(Duration::from_secs_f64((1.0 - self.tokens) / self.per_s))
+            let wait = Duration::from_secs_f64((1.0 - self.tokens) / self.per_s);
+            // Never "again at this very moment": a timer armed with that would not let time pass.
+            Err(wait.max(Duration::from_nanos(1)))
         }
     }
 }

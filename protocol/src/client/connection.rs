@@ -12,7 +12,7 @@ use crate::frame::{
     Beat, ClientFrame, ErrorCode, Joined, Message, Refusal, Refused, ServerFrame, Welcome,
 };
 use crate::heartbeat::{Heartbeat, HeartbeatConfig, Verdict};
-use crate::id::{ConnectionId, RoomName};
+use crate::id::{ConnectionId, RoomName, Seq};
 use crate::outbox::{Entry, Stage};
 use crate::time::Timestamp;
 
@@ -126,7 +126,10 @@ impl Session {
             Network::Offline => {
                 self.online = false;
                 self.probe(now);
-                if let State::Waiting { cause, .. } = self.state {
+                // A slot given by the server is obeyed whatever happens (RC-3).
+                if let State::Waiting { cause, .. } = self.state
+                    && cause != Cause::GoAway
+                {
                     self.wait(now, self.config.offline_retry, cause);
                 }
             }
@@ -369,11 +372,13 @@ impl Session {
                 refusal.map_or(Fate::Durable { offset: None }, Refused::fate),
             );
         }
+        let before: Vec<Seq> = self.outbox.iter().map(|entry| entry.seq).collect();
         if !self.outbox.continue_after(welcome.last_seq) {
             // An older copy of the log: what it lacks cannot be numbered into this session.
             self.abandon_session();
             return self.drop_connection(now, CloseCode::NORMAL, Cause::BadAnswer);
         }
+        self.renumbered(&before);
         let session = welcome.session.id.clone();
         if self.credentials.as_ref() != Some(&welcome.session) {
             self.credentials = Some(welcome.session.clone());
@@ -498,7 +503,9 @@ impl Session {
             .map(|ms| now + Duration::from_millis(ms));
         match (refusal.seq, retry_at) {
             (Some(seq), _) if refusal.code == ErrorCode::SeqConflict => {
-                self.outbox.mark_unsent(seq);
+                if let Some(entry) = self.outbox.mark_unsent(seq).cloned() {
+                    self.transmits.push_back(Transmit::Store(Store::Put(entry)));
+                }
             }
             (Some(seq), Some(retry_at)) => {
                 let held: Vec<Entry> = self
@@ -538,6 +545,18 @@ impl Session {
                     room.postponed(retry_at);
                 }
                 self.events.push_back(Event::Refused(refusal));
+            }
+        }
+    }
+
+    /// Numbers given before `welcome` were provisional: what is stored follows, or a reload would
+    /// sort the outbox wrongly.
+    fn renumbered(&mut self, before: &[Seq]) {
+        let entries: Vec<Entry> = self.outbox.iter().cloned().collect();
+        for (entry, before) in entries.into_iter().zip(before) {
+            if entry.seq != *before {
+                self.tell_fate(&entry, Fate::Waiting);
+                self.transmits.push_back(Transmit::Store(Store::Put(entry)));
             }
         }
     }

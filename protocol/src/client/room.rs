@@ -60,8 +60,11 @@ impl Room {
         self.phase = Phase::Joining;
     }
 
+    /// The server cannot let us in now. A refusal of something else leaves the room as it is.
     pub(super) fn postponed(&mut self, until: Timestamp) {
-        self.phase = Phase::Postponed(until);
+        if self.phase == Phase::Joining {
+            self.phase = Phase::Postponed(until);
+        }
     }
 
     pub(super) const fn join_due(&self) -> Option<Timestamp> {

@@ -103,7 +103,10 @@ impl Session {
     ) {
         self.answered();
         match result {
-            Ok(offset) => self.send(ServerFrame::Ack { seq, room, offset }),
+            Ok(offset) => {
+                self.used(seq);
+                self.send(ServerFrame::Ack { seq, room, offset });
+            }
             Err(error) => self.not_appended(seq, error),
         }
     }
@@ -111,8 +114,21 @@ impl Session {
     pub(super) fn number_used(&mut self, seq: Seq, result: Result<ErrorCode, AppendError>) {
         self.answered();
         match result {
-            Ok(code) => self.refuse_publish(seq, code),
+            Ok(code) => {
+                self.used(seq);
+                self.refuse_publish(seq, code);
+            }
             Err(error) => self.not_appended(seq, error),
+        }
+    }
+
+    /// A number is settled. The client does not send it again, so nothing may wait for it: a late
+    /// answer about an earlier try could have held it.
+    fn used(&mut self, seq: Seq) {
+        if let State::Live(live) = &mut self.state {
+            let publisher = &mut live.publisher;
+            publisher.held_at = publisher.held_at.filter(|held| *held > seq);
+            publisher.accepted = publisher.accepted.max(seq.get());
         }
     }
 
@@ -126,7 +142,10 @@ impl Session {
                 self.refuse_publish(seq, ErrorCode::SeqConflict);
                 self.close(CloseCode::SEQ_CONFLICT);
             }
-            AppendError::Refused(code) => self.refuse_publish(seq, code),
+            AppendError::Refused(code) => {
+                self.used(seq);
+                self.refuse_publish(seq, code);
+            }
             AppendError::UnknownSession => self.close(CloseCode::SESSION_GONE),
             // What followed a held one into the log cannot have been taken; it comes again after it.
             AppendError::OutOfOrder | AppendError::Unavailable
