@@ -3,11 +3,11 @@
 use codee::string::FromToStringCodec;
 use leptos::ev;
 use leptos::prelude::*;
+use leptos_use::storage::use_local_storage;
 use leptos_use::use_document_visibility;
 use leptos_use::use_event_listener;
-use leptos_use::{Pausable, UseIntervalFnOptions, use_interval_fn_with_options};
-use leptos_use::storage::use_local_storage;
 use leptos_use::use_window;
+use leptos_use::{Pausable, UseIntervalFnOptions, use_interval_fn_with_options};
 use protocol::client::Network;
 use protocol::id::{Name, RoomName};
 use protocol::outbox::EntryId;

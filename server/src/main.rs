@@ -21,7 +21,10 @@ fn main() -> ExitCode {
 }
 
 /// Says on one line what is wrong. Some errors tell their cause themselves: it is not told twice.
-#[expect(clippy::print_stderr, reason = "the log may not have begun, and a person is looking")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the log may not have begun, and a person is looking"
+)]
 fn explain(error: &anyhow::Error) {
     let mut told = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {

@@ -9,9 +9,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use leptos::prelude::{provide_context, use_context};
-use leptos_axum::{
-    LeptosRoutes, ResponseOptions, file_and_error_handler, generate_route_list,
-};
+use leptos_axum::{LeptosRoutes, ResponseOptions, file_and_error_handler, generate_route_list};
 use protocol::id::RoomName;
 use protocol::position::Position;
 use tower_http::compression::CompressionLayer;

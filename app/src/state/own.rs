@@ -16,7 +16,10 @@ pub struct Own(Vec<SessionId>);
 impl Own {
     /// Folds a report. Returns whether the set or the current session changed.
     pub fn fold(&mut self, report: &Report) -> bool {
-        let (Report::Restored { session: Some(session), .. }
+        let (Report::Restored {
+            session: Some(session),
+            ..
+        }
         | Report::Event(Event::Welcomed { session, .. })) = report
         else {
             return false;

@@ -22,7 +22,10 @@ async fn a_full_database_refuses_and_goes_on_reading() {
     let options = ["--publishes", "100000", "--publish-burst", "100000"];
     let mut server = TestServer::start_over(&options, |config| {
         let rooms = Arc::new(Rooms::default());
-        let full = SqliteConfig { bytes_max: Some(256 * 1024), ..SqliteConfig::default() };
+        let full = SqliteConfig {
+            bytes_max: Some(256 * 1024),
+            ..SqliteConfig::default()
+        };
         let log = SqliteLog::open(&config.data.join("full.db"), full, rooms.clone()).unwrap();
         Arc::new(Hub::new(rooms, Arc::new(log), Clock::start()))
     })
@@ -44,10 +47,20 @@ async fn a_full_database_refuses_and_goes_on_reading() {
         }
         assert!(seq < 100, "a database of 256 KiB took 800 KiB");
     };
-    assert_eq!((&refusal["code"], &refusal["seq"]), (&json!("unavailable"), &json!(seq)));
+    assert_eq!(
+        (&refusal["code"], &refusal["seq"]),
+        (&json!("unavailable"), &json!(seq))
+    );
     assert!(refusal["retry_after_ms"].as_u64().unwrap() > 0);
-    raw.send(r#"{"type":"history","room":"lobby","before":3,"limit":9}"#).await;
-    assert_eq!(raw.next_of("history").await["messages"].as_array().unwrap().len(), 2);
+    raw.send(r#"{"type":"history","room":"lobby","before":3,"limit":9}"#)
+        .await;
+    assert_eq!(
+        raw.next_of("history").await["messages"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
     server.terminate();
     server.ended().await;
 }
@@ -61,23 +74,52 @@ async fn a_refused_message_waits_and_arrives_once() {
     let server = TestServer::start_over(&[], |_| hub).await;
     let room = RoomName::lobby();
     let mut client = Client::new(server.address, Config::default(), Storage::default());
-    client.command(|session, now| session.join(now, room.clone(), None)).await;
+    client
+        .command(|session, now| session.join(now, room.clone(), None))
+        .await;
     client.command(Session::connect).await;
     until(&mut client, |event| matches!(event, Event::Joined { .. })).await;
     log.fail_with(Some("no room"));
-    client.command(|session, now| session.publish(now, room.clone(), "hello".into())).await.0.unwrap();
-    until(&mut client, |event| matches!(event, Event::Fate { fate: Fate::Waiting, .. })).await;
+    client
+        .command(|session, now| session.publish(now, room.clone(), "hello".into()))
+        .await
+        .0
+        .unwrap();
+    until(&mut client, |event| {
+        matches!(
+            event,
+            Event::Fate {
+                fate: Fate::Waiting,
+                ..
+            }
+        )
+    })
+    .await;
     log.fail_with(None);
     let mut seen = 0;
     until(&mut client, |event| {
         seen += u32::from(matches!(event, Event::Message(_)));
-        matches!(event, Event::Fate { fate: Fate::Durable { .. }, .. })
+        matches!(
+            event,
+            Event::Fate {
+                fate: Fate::Durable { .. },
+                ..
+            }
+        )
     })
     .await;
     assert!(seen <= 1);
     let mut watcher = server.joined().await;
-    watcher.send(r#"{"type":"history","room":"lobby","before":100,"limit":9}"#).await;
-    assert_eq!(watcher.next_of("history").await["messages"].as_array().unwrap().len(), 1);
+    watcher
+        .send(r#"{"type":"history","room":"lobby","before":100,"limit":9}"#)
+        .await;
+    assert_eq!(
+        watcher.next_of("history").await["messages"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 async fn until(client: &mut Client, mut found: impl FnMut(&Event) -> bool) {
@@ -90,5 +132,7 @@ async fn until(client: &mut Client, mut found: impl FnMut(&Event) -> bool) {
             }
         }
     };
-    timeout(Duration::from_secs(20), search).await.expect("the event within 20 s");
+    timeout(Duration::from_secs(20), search)
+        .await
+        .expect("the event within 20 s");
 }
