@@ -3,7 +3,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run build watch test fmt lint
+.PHONY: help run build watch test fmt lint bench
 
 # The tools that scripts/setup.sh installs are found, also where rustup never set up the PATH.
 CARGO_HOME ?= $(HOME)/.cargo
@@ -13,11 +13,11 @@ help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F '\t' '{ printf "  make %-6s %s\n", $$1, $$2 }'
 
 run: build ## build for production and start the server (make run ARGS="...")
-	LEPTOS_ENV=PROD LEPTOS_HASH_FILES=true LEPTOS_SITE_ROOT=target/site target/release/everbeat $(ARGS)
+	target/release/everbeat $(ARGS)
 
 build: ## build the server and the page for production
 	@scripts/setup.sh build
-	cargo leptos build --release
+	cargo leptos build --release --precompress
 
 watch: ## start the server, rebuild and reload at every change
 	@scripts/setup.sh build
@@ -33,3 +33,6 @@ fmt: ## format the code
 lint: ## only the formatting check and the lints, of all that `make test` does
 	@scripts/setup.sh build
 	@scripts/test.sh lint
+
+bench: build ## what 15,000 idle sessions cost (make bench ARGS="idle --connections 1000")
+	cargo run --locked --release -p bench -- $(or $(ARGS),idle)

@@ -52,6 +52,7 @@ browser_works() {
 
 setup_browser() {
   browser_works || apt_need chromium "Chromium for the tests in a browser" chromium
+  has chromedriver || apt_need chromium-driver "chromedriver, which runs the page's own tests" chromium-driver
 }
 
 setup_end2end() {
