@@ -34,7 +34,7 @@ pub struct RoomHandle {
     /// What stands in the input box.
     pub composer: ReadSignal<Composer>,
     /// Whether frames travel.
-    pub is_live: Signal<bool>,
+    pub is_live: Memo<bool>,
     /// What can be done with the list.
     pub list: ListActions,
     /// The input box changed.
@@ -48,8 +48,8 @@ pub struct RoomHandle {
 pub struct ListActions {
     /// Ask for older messages.
     pub older: Callback<()>,
-    /// The reader is at the bottom again.
-    pub settle: Callback<()>,
+    /// The reader is at the bottom and follows, or left it.
+    pub follow: Callback<bool>,
     /// What can be done with one's own messages.
     pub row: RowActions,
 }
@@ -93,30 +93,23 @@ pub fn use_room(room: RoomName, snapshot: Option<Snapshot>) -> RoomHandle {
     let since = snapshot.map(|snapshot| snapshot.position);
     let joined = room.clone();
     Effect::new(move |_| {
-        let room = joined.clone();
-        realtime.send(Command::Join {
-            room: room.clone(),
-            since: since.clone(),
-        });
-        let body = realtime
-            .composer
-            .with_untracked(|composer| composer.text().to_owned());
-        if !body.is_empty() {
-            realtime.send(Command::Draft { room, body });
-        }
+        let (room, since) = (joined.clone(), since.clone());
+        realtime.send(Command::Join { room, since });
+        // What was left in the box when the room was left.
+        realtime.tell_draft();
     });
     on_cleanup(move || {
         realtime.send(Command::Leave { room });
     });
     RoomHandle {
-        timeline: realtime.timeline.read_only(),
-        people: realtime.people.read_only(),
-        received: realtime.received.read_only(),
-        composer: realtime.composer.read_only(),
-        is_live: Signal::derive(move || realtime.link.with(Link::is_live)),
+        timeline: realtime.timeline.read,
+        people: realtime.people.read,
+        received: realtime.received.read,
+        composer: realtime.composer.read,
+        is_live: realtime.is_live,
         list: ListActions {
             older: Callback::new(move |()| realtime.older(OLDER_LIMIT)),
-            settle: Callback::new(move |()| realtime.settle()),
+            follow: Callback::new(move |follows| realtime.follow(follows)),
             row: RowActions {
                 send_again: Callback::new(move |id| realtime.send_again(id)),
                 discard: Callback::new(move |id| realtime.discard(id)),
@@ -131,10 +124,8 @@ pub fn use_room(room: RoomName, snapshot: Option<Snapshot>) -> RoomHandle {
 /// The connection; while it waits, its countdown runs.
 pub fn use_link() -> LinkHandle {
     let realtime = use_realtime();
-    let link = realtime.link;
-    let tick = move || {
-        link.try_maybe_update(|link| (link.tick(), ()));
-    };
+    let link = realtime.link.read;
+    let tick = move || realtime.tick();
     let options = UseIntervalFnOptions::default().immediate(false);
     let Pausable { pause, resume, .. } = use_interval_fn_with_options(tick, 1000_u64, options);
     let wait = Memo::new(move |_| link.with(|link| (link.is_waiting(), link.changes())));
@@ -143,8 +134,8 @@ pub fn use_link() -> LinkHandle {
         if is_waiting { resume() } else { pause() }
     });
     LinkHandle {
-        link: link.read_only(),
-        waiting: Memo::new(move |_| realtime.timeline.with(Timeline::waiting)),
+        link,
+        waiting: Memo::new(move |_| realtime.timeline.read.with(Timeline::waiting)),
         try_now: Callback::new(move |()| {
             realtime.send(Command::ConnectNow);
         }),
@@ -188,9 +179,18 @@ pub fn use_network() {
     let _ = use_event_listener(use_window(), ev::offline, move |_| tell(Network::Offline));
 }
 
+/// Whether the page is alive.
+#[derive(Clone, Copy)]
+struct Hydrated(ReadSignal<bool>);
+
+/// Tells everything below when the page has come alive.
+pub fn provide_hydrated() {
+    let (hydrated, set_hydrated) = signal(false);
+    Effect::new(move |_| set_hydrated.set(true));
+    provide_context(Hydrated(hydrated));
+}
+
 /// False on the server and while hydrating, true once the page is alive.
-pub fn use_hydrated() -> Signal<bool> {
-    let hydrated = RwSignal::new(false);
-    Effect::new(move |_| hydrated.set(true));
-    hydrated.into()
+pub fn use_hydrated() -> ReadSignal<bool> {
+    expect_context::<Hydrated>().0
 }

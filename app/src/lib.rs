@@ -24,7 +24,7 @@ use leptos_router::path;
 pub use self::backend::{Backend, BackendHandle, Snapshot, StatusHook};
 pub use self::realtime::{Command, Connector, Realtime, Report, Reporter, Stop};
 
-use self::hooks::{provide_name, use_network};
+use self::hooks::{provide_hydrated, provide_name, use_network};
 use self::pages::header::Header;
 use self::pages::not_found::NotFoundPage;
 use self::pages::room::{LobbyPage, RoomPage};
@@ -63,6 +63,7 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
 pub fn App() -> impl IntoView {
     provide_meta_context();
     provide_realtime();
+    provide_hydrated();
     provide_name();
     use_network();
     view! {

@@ -18,7 +18,7 @@ pub fn ComposerForm(
     /// What stands in the box.
     composer: ReadSignal<Composer>,
     /// Whether the page is alive.
-    ready: Signal<bool>,
+    ready: ReadSignal<bool>,
     /// The text changed.
     on_write: Callback<String>,
     /// The text is to be sent.

@@ -11,14 +11,14 @@ use crate::state::{Row, Timeline};
 const BOTTOM_PX: i32 = 48;
 
 /// The room's messages. The box scrolls backwards (its style reverses the column): its zero is the
-/// bottom, so that it starts there without a script, stays there as messages come, and does not move
-/// when older ones are put in front.
+/// bottom, so that it starts there without a script, and does not move when older messages are put in
+/// front.
 #[component]
 pub fn MessageList(
     /// The messages.
     timeline: ReadSignal<Timeline>,
     /// Whether older ones can be asked for now.
-    is_live: Signal<bool>,
+    is_live: Memo<bool>,
     /// What can be done.
     actions: ListActions,
 ) -> impl IntoView {
@@ -27,23 +27,23 @@ pub fn MessageList(
     let received = Memo::new(move |_| timeline.with(Timeline::received));
     let seen = RwSignal::new(0);
     let has_unseen = Memo::new(move |_| !at_bottom.get() && received.get() != seen.get());
-    let to_bottom = move || {
-        if let Some(scroller) = scroller.get_untracked() {
+    let height = StoredValue::new(0);
+    let to_bottom = move |_| {
+        if let Some(scroller) = scroller.try_get_untracked().flatten() {
             scroller.set_scroll_top(0);
         }
     };
-    follow(timeline, at_bottom, to_bottom);
+    keep_in_view(timeline, scroller, height, at_bottom);
     let on_scroll = move |_| {
-        let Some(scroller) = scroller.get_untracked() else {
+        let Some(scroller) = scroller.try_get_untracked().flatten() else {
             return;
         };
+        height.set_value(scroller.scroll_height());
         let is_at_bottom = scroller.scroll_top().abs() < BOTTOM_PX;
         if is_at_bottom != at_bottom.get_untracked() {
             seen.set(received.get_untracked());
             at_bottom.set(is_at_bottom);
-            if is_at_bottom {
-                actions.settle.run(());
-            }
+            actions.follow.run(is_at_bottom);
         }
     };
     let shows_older = move || timeline.with(|list| list.has_older() && list.last_gap().is_none());
@@ -64,7 +64,7 @@ pub fn MessageList(
                 </div>
             </div>
             <Show when=move || has_unseen.get()>
-                <button type="button" class="unseen" on:click=move |_| to_bottom()>
+                <button type="button" class="unseen" on:click=to_bottom>
                     "New messages"
                 </button>
             </Show>
@@ -78,7 +78,7 @@ pub fn OlderButton(
     /// The messages.
     timeline: ReadSignal<Timeline>,
     /// Whether they can be asked for now.
-    is_live: Signal<bool>,
+    is_live: Memo<bool>,
     /// Ask.
     on_press: Callback<()>,
 ) -> impl IntoView {
@@ -95,20 +95,36 @@ pub fn OlderButton(
     }
 }
 
-/// Keeps a reader at the bottom there, and brings everybody there who sends something.
-fn follow(
+/// Keeps a reader at the bottom there, brings everybody there who sends something, and holds the view
+/// of everybody else. Browsers would do the last, but those that do get it wrong where older messages
+/// are put in front of a column in reverse: their own way is switched off in the style.
+fn keep_in_view(
     timeline: ReadSignal<Timeline>,
+    scroller: NodeRef<Div>,
+    height: StoredValue<i32>,
     at_bottom: RwSignal<bool>,
-    to_bottom: impl Fn() + Copy + 'static,
 ) {
-    let queued = Memo::new(move |_| timeline.with(Timeline::queued));
-    Effect::new(move |before: Option<u32>| {
+    let counts = Memo::new(move |_| timeline.with(|list| (list.queued(), list.loads())));
+    Effect::new(move |before: Option<(u32, u32)>| {
         timeline.track();
-        let queued = queued.get();
-        let has_sent = before.is_some_and(|before| before != queued);
-        if has_sent || at_bottom.get_untracked() {
-            request_animation_frame(to_bottom);
-        }
-        queued
+        let now = counts.get();
+        let (queued, loads) = before.unwrap_or(now);
+        let (has_sent, has_loaded) = (queued != now.0, loads != now.1);
+        // By then the rows are there, and nobody has seen them yet.
+        request_animation_frame(move || {
+            let Some(scroller) = scroller.try_get_untracked().flatten() else {
+                return;
+            };
+            let before = height.try_get_value().unwrap_or_default();
+            let grown = scroller.scroll_height() - before;
+            height.try_set_value(before + grown);
+            if has_sent || at_bottom.try_get_untracked() == Some(true) {
+                scroller.set_scroll_top(0);
+            } else if !has_loaded && grown != 0 {
+                // The top is counted from the bottom, and the bottom moved away.
+                scroller.set_scroll_top(scroller.scroll_top() - grown);
+            }
+        });
+        now
     });
 }

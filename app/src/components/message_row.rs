@@ -17,7 +17,7 @@ pub fn MessageRow(
     /// All messages.
     timeline: ReadSignal<Timeline>,
     /// Whether older messages can be asked for now.
-    is_live: Signal<bool>,
+    is_live: Memo<bool>,
     /// What can be done.
     actions: ListActions,
 ) -> impl IntoView {

@@ -15,7 +15,7 @@ pub fn NameField(
     /// The name.
     handle: NameHandle,
     /// Whether the page is alive.
-    ready: Signal<bool>,
+    ready: ReadSignal<bool>,
 ) -> impl IntoView {
     let NameHandle { name, rename } = handle;
     let rename_soon = use_debounce_fn_with_arg(move |text: String| rename.run(text), PAUSE_MS);

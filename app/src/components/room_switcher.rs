@@ -11,7 +11,7 @@ use protocol::id::RoomName;
 #[component]
 pub fn RoomSwitcher(
     /// Whether the page is alive.
-    ready: Signal<bool>,
+    ready: ReadSignal<bool>,
 ) -> impl IntoView {
     let wanted = RwSignal::new(String::new());
     let is_odd = RwSignal::new(false);

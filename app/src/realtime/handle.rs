@@ -10,28 +10,38 @@ use crate::backend::Snapshot;
 use crate::state::{Composer, Link, People, Received, Timeline};
 
 /// The page's state and its way to the driver. Created once, at the root, so that it outlives every
-/// page that the router shows.
+/// page that the router shows: a page that goes may be told of one more change before it is gone,
+/// and must still find what it reads.
 #[derive(Clone, Copy)]
 pub struct Realtime {
     commands: StoredValue<Sender<Command>>,
-    pub(crate) link: RwSignal<Link>,
-    pub(crate) timeline: RwSignal<Timeline>,
-    pub(crate) people: RwSignal<People>,
-    pub(crate) received: RwSignal<Received>,
-    pub(crate) composer: RwSignal<Composer>,
+    pub(crate) link: State<Link>,
+    pub(crate) timeline: State<Timeline>,
+    pub(crate) people: State<People>,
+    pub(crate) received: State<Received>,
+    pub(crate) composer: State<Composer>,
+    pub(crate) is_live: Memo<bool>,
+}
+
+/// One part of the state: pages read it, only [`Realtime`] writes it.
+pub(crate) struct State<T: 'static> {
+    pub(crate) read: ReadSignal<T>,
+    write: WriteSignal<T>,
 }
 
 /// Creates the page's state, puts it into the context, and starts the driver as an effect: after
 /// hydration, never on the server, and stopped when the owner is cleaned up.
 pub fn provide_realtime() -> Realtime {
     let (sender, receiver) = channel(COMMANDS_MAX);
+    let link = State::new(Link::default());
     let realtime = Realtime {
         commands: StoredValue::new(sender),
-        link: RwSignal::new(Link::default()),
-        timeline: RwSignal::new(Timeline::new(RoomName::lobby(), None)),
-        people: RwSignal::new(People::new(RoomName::lobby())),
-        received: RwSignal::new(Received::new(RoomName::lobby(), None)),
-        composer: RwSignal::new(Composer::new(RoomName::lobby())),
+        link,
+        timeline: State::new(Timeline::new(RoomName::lobby(), None)),
+        people: State::new(People::new(RoomName::lobby())),
+        received: State::new(Received::new(RoomName::lobby(), None)),
+        composer: State::new(Composer::new(RoomName::lobby())),
+        is_live: Memo::new(move |_| link.read.with(Link::is_live)),
     };
     provide_context(realtime);
     if let Some(connector) = use_context::<Connector>() {
@@ -57,18 +67,16 @@ pub fn use_realtime() -> Realtime {
     expect_context::<Realtime>()
 }
 
+/// What the driver tells.
 impl Realtime {
     /// Folds one report into the state. Only here do reports touch signals, and only what changed
     /// notifies.
     pub fn fold(&self, report: &Report) {
-        self.link.try_maybe_update(|link| (link.fold(report), ()));
-        self.people
-            .try_maybe_update(|people| (people.fold(report), ()));
-        self.received
-            .try_maybe_update(|received| (received.fold(report), ()));
-        self.composer
-            .try_maybe_update(|composer| (composer.fold(report), ()));
-        let proven = self.timeline.try_maybe_update(|timeline| {
+        self.link.maybe_update(|link| link.fold(report));
+        self.people.maybe_update(|people| people.fold(report));
+        self.received.maybe_update(|received| received.fold(report));
+        self.composer.maybe_update(|composer| composer.fold(report));
+        let proven = self.timeline.write.try_maybe_update(|timeline| {
             let changed = timeline.fold(report);
             (changed, timeline.take_proven())
         });
@@ -77,6 +85,14 @@ impl Realtime {
         }
     }
 
+    /// A second of the countdown has passed.
+    pub fn tick(&self) {
+        self.link.maybe_update(Link::tick);
+    }
+}
+
+/// What the person does.
+impl Realtime {
     /// Hands a command to the driver. Returns whether it was taken: with [`COMMANDS_MAX`] waiting, or
     /// without a driver, it is not.
     pub fn send(&self, command: Command) -> bool {
@@ -89,66 +105,68 @@ impl Realtime {
     /// Shows another room, as the server rendered it where it did.
     pub fn enter(&self, room: &RoomName, snapshot: Option<&Snapshot>) {
         self.timeline
-            .update(|timeline| timeline.enter(room.clone(), snapshot));
-        self.people.update(|people| people.enter(room.clone()));
+            .update(|timeline| timeline.enter(room, snapshot));
+        self.people.update(|people| people.enter(room));
         self.received
-            .update(|received| received.enter(room.clone(), snapshot));
-        self.composer
-            .update(|composer| composer.enter(room.clone()));
+            .update(|received| received.enter(room, snapshot));
+        self.composer.update(|composer| composer.enter(room));
     }
 
     /// Sends what stands in the input box. The box is emptied only once the driver has the text, and
     /// gets it back if the outbox does not take it (EO-4).
     pub fn publish(&self) {
-        let (room, body) = self.composer.with_untracked(|composer| {
-            (composer.room().clone(), composer.text().trim().to_owned())
-        });
+        let Some((room, text)) = self.composer.with(Composer::letter) else {
+            return;
+        };
+        let body = text.trim().to_owned();
         if body.is_empty() {
             return;
         }
         let taken = self.send(Command::Publish { room, body });
         self.composer.update(|composer| {
             if taken {
-                composer.sent()
+                composer.sent();
             } else {
-                composer.busy()
+                composer.busy();
             }
         });
     }
 
     /// The input box changed.
     pub fn write(&self, text: String) {
-        let room = self
-            .composer
-            .with_untracked(|composer| composer.room().clone());
-        // A draft that the driver has no room for is worth nothing: a newer one follows.
-        self.send(Command::Draft {
-            room,
-            body: text.clone(),
-        });
         self.composer.update(|composer| composer.write(text));
+        self.tell_draft();
+    }
+
+    /// Tells the others what stands in the input box. A draft that the driver has no room for is
+    /// worth nothing: a newer one follows.
+    pub fn tell_draft(&self) {
+        if let Some((room, body)) = self.composer.with(Composer::letter) {
+            self.send(Command::Draft { room, body });
+        }
     }
 
     /// Asks for messages older than those shown.
     pub fn older(&self, limit: u32) {
-        let wanted = self.timeline.with_untracked(|timeline| {
-            timeline
-                .older_than()
-                .map(|before| (timeline.room().clone(), before))
+        let wanted = self.timeline.with(|timeline| {
+            let before = timeline.older_than()?;
+            Some((timeline.room().clone(), before))
         });
-        let Some((room, before)) = wanted else { return };
-        if self.send(Command::History {
-            room,
-            before,
-            limit,
-        }) {
+        if let Some((room, before)) = wanted.flatten()
+            && self.send(Command::History {
+                room,
+                before,
+                limit,
+            })
+        {
             self.timeline.update(Timeline::loading_older);
         }
     }
 
-    /// The reader is back at the newest message: older ones beyond the limit may go.
-    pub fn settle(&self) {
-        self.timeline.maybe_update(Timeline::settle);
+    /// The reader follows the newest messages, or reads older ones, which then must not go.
+    pub fn follow(&self, follows: bool) {
+        self.timeline
+            .maybe_update(|timeline| timeline.follow(follows));
     }
 
     /// Sends an uncertain message again.
@@ -168,3 +186,33 @@ impl Realtime {
         self.timeline.maybe_update(|timeline| timeline.dismiss(id));
     }
 }
+
+/// Without its owner a state can neither be read nor written: the page is gone.
+impl<T: Send + Sync + 'static> State<T> {
+    fn new(value: T) -> Self {
+        let (read, write) = signal(value);
+        Self { read, write }
+    }
+
+    /// Notifies only if `change` says that something changed.
+    fn maybe_update(&self, change: impl FnOnce(&mut T) -> bool) {
+        self.write.try_maybe_update(|value| (change(value), ()));
+    }
+
+    fn update(&self, change: impl FnOnce(&mut T)) {
+        self.write.try_update(change);
+    }
+
+    fn with<U>(&self, look: impl FnOnce(&T) -> U) -> Option<U> {
+        self.read.try_with_untracked(look)
+    }
+}
+
+// Derived ones would ask the same of `T`.
+impl<T> Clone for State<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for State<T> {}

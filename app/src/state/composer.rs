@@ -32,12 +32,12 @@ impl Composer {
     }
 
     /// Shows another room's box, with what was left in it.
-    pub fn enter(&mut self, room: RoomName) {
+    pub fn enter(&mut self, room: &RoomName) {
         self.texts.retain(|_, text| !text.is_empty());
-        if self.texts.len() >= ROOMS_MAX && !self.texts.contains_key(&room) {
+        if self.texts.len() >= ROOMS_MAX && !self.texts.contains_key(room) {
             self.texts.pop_first();
         }
-        self.room = room;
+        self.room = room.clone();
         self.alert = None;
     }
 
@@ -85,6 +85,11 @@ impl Composer {
     /// What stands in the box.
     pub fn text(&self) -> &str {
         self.texts.get(&self.room).map_or("", String::as_str)
+    }
+
+    /// The room and what stands in its box.
+    pub fn letter(&self) -> (RoomName, String) {
+        (self.room.clone(), self.text().to_owned())
     }
 
     /// What the person should know about what they did last.
@@ -143,10 +148,10 @@ mod tests {
         let (lobby, tea) = (RoomName::lobby(), RoomName::new("tea").unwrap());
         let mut composer = Composer::new(lobby.clone());
         composer.write("here".into());
-        composer.enter(tea);
+        composer.enter(&tea);
         assert_eq!(composer.text(), "");
         composer.fold(&not_taken(&lobby, "late"));
-        composer.enter(lobby);
+        composer.enter(&lobby);
         assert_eq!(composer.text(), "late\nhere");
     }
 

@@ -42,8 +42,8 @@ impl People {
     }
 
     /// Shows another room, of which nothing is known yet.
-    pub fn enter(&mut self, room: RoomName) {
-        self.room = room;
+    pub fn enter(&mut self, room: &RoomName) {
+        self.room = room.clone();
         self.members.clear();
         self.drafts.clear();
     }
@@ -236,7 +236,7 @@ mod tests {
     fn other_rooms_do_not_matter() {
         let mut people = People::new(RoomName::lobby());
         people.fold(&joined(&["ada"], "e", 0, false));
-        people.enter(RoomName::new("tea").unwrap());
+        people.enter(&RoomName::new("tea").unwrap());
         assert!(!people.fold(&draft("ada", "hello")));
         assert!(people.here().is_empty());
     }

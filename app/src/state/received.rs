@@ -37,8 +37,8 @@ impl Received {
     }
 
     /// Shows another room.
-    pub fn enter(&mut self, room: RoomName, snapshot: Option<&Snapshot>) {
-        self.room = room;
+    pub fn enter(&mut self, room: &RoomName, snapshot: Option<&Snapshot>) {
+        self.room = room.clone();
         self.show(snapshot);
     }
 

@@ -21,7 +21,7 @@ use crate::realtime::Report;
 /// How many rows of the log stay on the page as new ones come. Older ones can be loaded again.
 const ROWS_MAX: usize = 500;
 
-/// How far a reader can scroll back. Back at the bottom, [`ROWS_MAX`] holds again.
+/// How many rows stay while a reader looks at older ones. Back at the bottom, [`ROWS_MAX`] holds again.
 const HISTORY_MAX: usize = 5_000;
 
 /// How many refused messages wait to be dismissed; the oldest goes first.
@@ -51,6 +51,7 @@ pub struct Timeline {
     proven: Vec<EntryId>,
     received: u32,
     queued: u32,
+    loads: u32,
 }
 
 impl Timeline {
@@ -71,14 +72,15 @@ impl Timeline {
             proven: Vec::new(),
             received: 0,
             queued: 0,
+            loads: 0,
         };
         timeline.show(snapshot);
         timeline
     }
 
     /// Shows another room. What is on the way stays.
-    pub fn enter(&mut self, room: RoomName, snapshot: Option<&Snapshot>) {
-        self.room = room;
+    pub fn enter(&mut self, room: &RoomName, snapshot: Option<&Snapshot>) {
+        self.room = room.clone();
         self.show(snapshot);
     }
 
@@ -113,9 +115,10 @@ impl Timeline {
         self.loading = true;
     }
 
-    /// The reader is at the bottom again. Returns whether rows went.
-    pub fn settle(&mut self) -> bool {
-        self.limit = ROWS_MAX;
+    /// The reader follows the newest messages, or reads older ones: those stay while they are read.
+    /// Returns whether rows went.
+    pub fn follow(&mut self, follows: bool) -> bool {
+        self.limit = if follows { ROWS_MAX } else { HISTORY_MAX };
         self.trim()
     }
 
@@ -194,6 +197,11 @@ impl Timeline {
     /// How many messages were sent from this page.
     pub const fn queued(&self) -> u32 {
         self.queued
+    }
+
+    /// How many times older messages came.
+    pub const fn loads(&self) -> u32 {
+        self.loads
     }
 
     /// The page's session.
@@ -281,6 +289,7 @@ impl Timeline {
 
     fn history(&mut self, messages: &[Message], more: bool) -> bool {
         self.loading = false;
+        self.loads = self.loads.wrapping_add(1);
         self.more = more;
         let first = self.first();
         let older = messages

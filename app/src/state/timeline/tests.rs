@@ -297,10 +297,15 @@ fn rows_are_bounded() {
     assert_eq!(timeline.rows().len(), ROWS_MAX + 50);
     timeline.fold(&said("ada", 601, 601, "x"));
     assert_eq!(timeline.rows().len(), ROWS_MAX + 50);
-    assert!(timeline.settle() && !timeline.settle());
+    assert!(!timeline.follow(false));
+    for number in 602..=700 {
+        timeline.fold(&said("ada", number, number, "x"));
+    }
+    assert_eq!(timeline.rows().len(), ROWS_MAX + 149);
+    assert!(timeline.follow(true) && !timeline.follow(true));
     assert_eq!(
         (timeline.rows().len(), timeline.older_than()),
-        (ROWS_MAX, Some(offset(102)))
+        (ROWS_MAX, Some(offset(201)))
     );
 }
 
@@ -311,11 +316,11 @@ fn rooms_share_the_outbox_and_nothing_else() {
         lobby(),
         &[welcomed("me"), said("ada", 1, 1, "a"), queued(0, "hi")],
     );
-    timeline.enter(tea, None);
+    timeline.enter(&tea, None);
     assert_eq!((shown(&timeline).as_str(), timeline.waiting()), ("", 1));
     assert!(!timeline.fold(&said("ada", 2, 2, "b")));
     timeline.fold(&durable(0, 1, 3));
-    timeline.enter(RoomName::lobby(), None);
+    timeline.enter(&RoomName::lobby(), None);
     assert_eq!((shown(&timeline).as_str(), timeline.position()), ("", None));
     timeline.fold(&joined(&[], "e", 2, false));
     assert_eq!(timeline.older_than(), Some(offset(3)));
