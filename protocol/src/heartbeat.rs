@@ -88,7 +88,7 @@ impl Heartbeat {
         Some(rtt)
     }
 
-    /// Takes a round trip measured otherwise, such as that of `hello`.
+    /// Takes a round trip measured otherwise, such as that of a slow `hello`.
     pub fn sample_rtt(&mut self, rtt: Duration) {
         // RFC 6298 section 2: alpha = 1/8.
         self.smoothed_rtt = Some(match self.smoothed_rtt {

@@ -386,7 +386,11 @@ impl Session {
                 .push_back(Transmit::Store(Store::Session(Some(welcome.session))));
         }
         let mut heartbeat = Heartbeat::new(now, self.heartbeat_config(welcome.heartbeat));
-        heartbeat.sample_rtt(now - since);
+        // The round trip of `hello` holds a commit of the log. Only a long one tells of a slow link,
+        // for which the patience of HB-6 has to grow.
+        if now - since >= self.config.answer_within {
+            heartbeat.sample_rtt(now - since);
+        }
         let live = Live {
             id,
             since: now,
