@@ -1,0 +1,174 @@
+import { expect, type Locator, type Page } from '@playwright/test';
+
+import type { Wire } from '../fixtures/wire';
+
+/** A room as a person meets it. */
+export class RoomPage {
+  readonly input: Locator;
+  readonly sendButton: Locator;
+  /** The text received last. */
+  readonly received: Locator;
+  readonly log: Locator;
+  readonly typing: Locator;
+  readonly people: Locator;
+  readonly connection: Locator;
+  /** How many messages wait. */
+  readonly outbox: Locator;
+  readonly tryNow: Locator;
+  readonly name: Locator;
+  readonly older: Locator;
+  readonly alert: Locator;
+
+  constructor(
+    readonly page: Page,
+    readonly wire: Wire,
+  ) {
+    this.input = page.getByRole('textbox', { name: 'Message', exact: true });
+    this.sendButton = page.getByRole('button', { name: 'Send', exact: true });
+    this.received = page.getByRole('status', { name: 'Received message' });
+    this.log = page.getByRole('log', { name: 'Messages' });
+    this.typing = page.getByRole('list', { name: 'Typing now' });
+    this.people = page.getByRole('list', { name: 'People here' });
+    this.connection = page.getByRole('status', { name: 'Connection' });
+    this.outbox = page.locator('.outbox');
+    this.tryNow = page.getByRole('button', { name: 'Try now' });
+    this.name = page.getByRole('textbox', { name: 'Your name' });
+    this.older = page.getByRole('button', { name: 'Older messages' });
+    this.alert = page.getByRole('alert');
+  }
+
+  /** Opens a room and waits until one can talk in it. */
+  async goto(url: string, room: string): Promise<void> {
+    await this.page.goto(room === 'lobby' ? `${url}/` : `${url}/r/${room}`);
+    await this.expectHydrated();
+    await this.expectState('live');
+  }
+
+  /** Types a text at once and commits it. */
+  async send(text: string): Promise<void> {
+    await this.input.fill(text);
+    await this.input.press('Enter');
+    await expect(this.input).toHaveValue('');
+  }
+
+  async sendAll(texts: readonly string[]): Promise<void> {
+    for (const text of texts) await this.send(text);
+  }
+
+  /** Types at a person's pace, and leaves the text in the box. */
+  async type(text: string, delay = 50): Promise<void> {
+    await this.input.pressSequentially(text, { delay });
+  }
+
+  /** Presses the button that spares one the rest of a backoff, until there is a connection. */
+  async hurry(): Promise<void> {
+    await expect(async () => {
+      if (await this.tryNow.isVisible()) await this.tryNow.click({ timeout: 500 });
+      await this.expectState('live', 500);
+    }).toPass();
+  }
+
+  /** Other rooms are reached without loading the page anew. */
+  async goToRoom(room: string): Promise<void> {
+    await this.page.getByRole('textbox', { name: 'Room', exact: true }).fill(room);
+    await this.page.getByRole('button', { name: 'Go', exact: true }).click();
+    await expect(this.page).toHaveURL(new RegExp(`/r/${room}$`));
+  }
+
+  /** The entry of a message. */
+  message(text: string): Locator {
+    return this.log.locator('li[data-fate]', {
+      has: this.page.locator('.body').and(this.page.getByText(text, { exact: true })),
+    });
+  }
+
+  /** All texts of the room, in the order in which they are shown. */
+  async bodies(): Promise<string[]> {
+    return this.log.locator('.body').allTextContents();
+  }
+
+  /** The distinct values of an attribute over all messages. */
+  async distinct(attribute: 'data-fate' | 'data-session'): Promise<string[]> {
+    const values = await this.#attributes(attribute);
+    return [...new Set(values)];
+  }
+
+  /** The offsets of all messages, in the order in which they are shown. */
+  async offsets(): Promise<number[]> {
+    return (await this.#attributes('data-offset')).map(Number);
+  }
+
+  /** How many heartbeats the page has shown. */
+  async beats(): Promise<number> {
+    return Number(await this.page.locator('.pulse').getAttribute('data-beats'));
+  }
+
+  /** The states of the connection so far. */
+  async states(): Promise<{ state: string; at: number }[]> {
+    return this.page.evaluate(() => window.seen.states);
+  }
+
+  /** The fates of a message so far. */
+  async fates(text: string): Promise<string[]> {
+    const all = await this.page.evaluate(() => window.seen.fates);
+    return all.filter((seen) => seen.body === text).map((seen) => seen.fate);
+  }
+
+  async expectHydrated(): Promise<void> {
+    await expect(this.page.locator('body[data-hydrated="true"]')).toBeAttached();
+  }
+
+  async expectState(state: string | RegExp, timeout?: number): Promise<void> {
+    await expect(this.connection).toHaveAttribute('data-state', state, { timeout });
+  }
+
+  async expectFate(text: string, fate: string): Promise<void> {
+    await expect(this.message(text)).toHaveAttribute('data-fate', fate);
+  }
+
+  /** This many messages wait; the number is hidden when there are none. */
+  async expectWaiting(count: number): Promise<void> {
+    if (count === 0) return expect(this.outbox).toBeHidden();
+    await expect(this.outbox).toHaveText(`${count} waiting`);
+    await expect(this.outbox).toHaveAttribute('data-waiting', String(count));
+  }
+
+  async #attributes(attribute: string): Promise<string[]> {
+    const entries = this.log.locator('li[data-fate]');
+    return entries.evaluateAll(
+      (items, name) => items.map((item) => item.getAttribute(name) ?? ''),
+      attribute,
+    );
+  }
+}
+
+/** `prefix 1`, `prefix 2`, and so on. */
+export function numbered(prefix: string, count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `${prefix} ${index + 1}`);
+}
+
+/**
+ * All pages show exactly these messages, durable, in one and the same order, which is also the order
+ * in which each list was sent.
+ */
+export async function expectSameLog(pages: RoomPage[], ...sent: string[][]): Promise<void> {
+  const [first] = pages;
+  // Whatever was still on the way, such as a message doubled, has arrived when this has.
+  await expect(first!.input).toBeEnabled();
+  await first!.send('the end');
+  const expected = [...sent.flat(), 'the end'].sort();
+  for (const page of pages) {
+    await expect(page.message('the end')).toHaveAttribute('data-fate', 'durable');
+    await expect.poll(async () => (await page.bodies()).sort()).toEqual(expected);
+    await expect.poll(() => page.distinct('data-fate')).toEqual(['durable']);
+    await page.expectWaiting(0);
+  }
+  const order = await first!.bodies();
+  for (const page of pages) {
+    expect(await page.bodies()).toEqual(order);
+    expect(await page.offsets()).toEqual(order.map((_, index) => index + 1));
+  }
+  for (const list of sent) {
+    expect(order.filter((body) => list.includes(body))).toEqual(list);
+  }
+}

@@ -1,0 +1,55 @@
+import { expect, test } from '../fixtures/app';
+
+const INTERVAL_MS = 1_500;
+/** The first interval of a connection is drawn from here on (HB-3). */
+const LEAST_INTERVAL_MS = INTERVAL_MS / 2;
+/** What a busy machine may add to a timer, or take from the time between two events. */
+const TOLERANCE_MS = 500;
+
+test.use({
+  serverArgs: ['--heartbeat-interval', `${INTERVAL_MS}ms`, '--heartbeat-timeout', '1s'],
+});
+
+test('an idle page exchanges one heartbeat per interval', async ({ openPage }) => {
+  const room = await openPage();
+  const { wire } = room;
+  const start = Date.now();
+  await expect.poll(() => wire.since(start, 'pong').length).toBeGreaterThanOrEqual(5);
+  const pongs = wire.since(start, 'pong');
+  const pings = wire.since(start, 'ping');
+  expect(Math.abs(pings.length - pongs.length)).toBeLessThanOrEqual(1);
+  for (const [index, pong] of pongs.slice(1).entries()) {
+    const pause = pong.at - pongs[index]!.at;
+    expect(pause).toBeGreaterThan(INTERVAL_MS - TOLERANCE_MS);
+    expect(pause).toBeLessThan(INTERVAL_MS + TOLERANCE_MS);
+  }
+  const since = wire.frames.filter(({ at }) => at >= pongs[0]!.at);
+  expect(new Set(since.map(({ type }) => type))).toEqual(new Set(['ping', 'pong']));
+  await expect.poll(() => room.beats()).toBeGreaterThanOrEqual(5);
+});
+
+test('pages with traffic both ways exchange no heartbeat', async ({ openPage }) => {
+  const [ada, bob] = [await openPage(), await openPage()];
+  const start = Date.now();
+  // 40 keys in 6 s; both hear from each other all the time.
+  await Promise.all([
+    ada.type('when two people type at once, who reads?', 150),
+    bob.type('nobody reads then, and that is just fine', 150),
+  ]);
+  for (const { wire } of [ada, bob]) {
+    expect(wire.since(start, 'draft').length).toBeGreaterThan(30);
+    expect(wire.needlessPings(LEAST_INTERVAL_MS - 100)).toEqual([]);
+  }
+});
+
+test('a page that only listens does not ask whether the server lives', async ({ openPage }) => {
+  const [ada, bob] = [await openPage(), await openPage()];
+  const start = Date.now();
+  await ada.type('a sentence of some length, read in peace', 150);
+  const elapsed = Date.now() - start;
+  expect(bob.wire.since(start, 'draft').length).toBeGreaterThan(15);
+  // The server hears nothing of such a page and may ask, after 1.2 intervals each (HB-4).
+  const fromServer = bob.wire.since(start, 'ping').filter(({ from }) => from === 'server');
+  expect(fromServer.length).toBeLessThanOrEqual(elapsed / (1.2 * INTERVAL_MS));
+  expect(bob.wire.needlessPings(LEAST_INTERVAL_MS - 100)).toEqual([]);
+});
