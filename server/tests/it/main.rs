@@ -1,5 +1,7 @@
 //! The server as a whole, over real sockets.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod bad_input;
 mod command_line;
 mod full_disk;
