@@ -6,45 +6,13 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use protocol::client::{self, Event, Fate};
 use protocol::close::CloseCode;
 use protocol::frame::{ClientFrame, Message, ServerFrame};
-use protocol::id::{Name, RoomName, Seq, SessionId};
+use protocol::id::{Name, Seq, SessionId};
 use protocol::outbox::{OutboxLimit, PublishError};
-use protocol::position::{Offset, Position};
-use protocol::server::{AppendError, Config, Input, Transmit};
+use protocol::position::Position;
+use protocol::server::{Config, Input};
 
 use crate::pair::Pair;
-use crate::solo::{Desk, Solo, millis, secs};
-
-fn lobby() -> RoomName {
-    RoomName::lobby()
-}
-
-fn offset(number: u64) -> Offset {
-    Offset::new(number).unwrap()
-}
-
-fn publish(seq: u64, body: &str) -> ClientFrame {
-    ClientFrame::Publish {
-        seq: Seq::new(seq).unwrap(),
-        room: lobby(),
-        body: body.into(),
-    }
-}
-
-fn appended(seq: u64, result: Result<u64, AppendError>) -> Input {
-    Input::Appended {
-        seq: Seq::new(seq).unwrap(),
-        room: lobby(),
-        result: result.map(offset),
-    }
-}
-
-fn appends(desk: &Desk) -> Vec<u64> {
-    let seq = |transmit: &Transmit| match transmit {
-        Transmit::Append { seq, .. } => Some(seq.get()),
-        _ => None,
-    };
-    desk.transmits.iter().filter_map(seq).collect()
-}
+use crate::solo::{Desk, Solo, appended, appends, lobby, millis, offset, publish, secs};
 
 /// EO-1: the next number is appended, a lower one gets its first ack again, a higher one ends it.
 #[test]

@@ -5,47 +5,14 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use protocol::client::{self, Event, Fate};
 use protocol::close::CloseCode;
-use protocol::frame::{ClientFrame, ErrorCode, Limits, Refusal, Refused, ServerFrame, Welcome};
-use protocol::id::{RoomName, Seq};
+use protocol::frame::{ErrorCode, Limits, Refusal, Refused, ServerFrame, Welcome};
+use protocol::id::Seq;
 use protocol::outbox::Stage;
-use protocol::position::Offset;
-use protocol::server::{AppendError, Config, Input, Transmit};
+use protocol::server::{AppendError, Config};
 
 use crate::link::Way;
 use crate::pair::Pair;
-use crate::solo::{Desk, Solo, millis, secs, welcome};
-
-fn lobby() -> RoomName {
-    RoomName::lobby()
-}
-
-fn offset(number: u64) -> Offset {
-    Offset::new(number).unwrap()
-}
-
-fn publish(seq: u64, body: &str) -> ClientFrame {
-    ClientFrame::Publish {
-        seq: Seq::new(seq).unwrap(),
-        room: lobby(),
-        body: body.into(),
-    }
-}
-
-fn appended(seq: u64, result: Result<u64, AppendError>) -> Input {
-    Input::Appended {
-        seq: Seq::new(seq).unwrap(),
-        room: lobby(),
-        result: result.map(offset),
-    }
-}
-
-fn appends(desk: &Desk) -> Vec<u64> {
-    let seq = |transmit: &Transmit| match transmit {
-        Transmit::Append { seq, .. } => Some(seq.get()),
-        _ => None,
-    };
-    desk.transmits.iter().filter_map(seq).collect()
-}
+use crate::solo::{Desk, Solo, appended, appends, lobby, millis, offset, publish, secs, welcome};
 
 fn refusal(code: ErrorCode, seq: u64, retry_after_ms: Option<u64>) -> ServerFrame {
     ServerFrame::Error(Refusal {

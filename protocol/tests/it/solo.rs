@@ -5,7 +5,8 @@ use std::time::Duration;
 use protocol::client::{Config, Event, Input, Session, Stored, Transmit};
 use protocol::close::CloseCode;
 use protocol::frame::{Beat, ClientFrame, Limits, ServerFrame, Welcome};
-use protocol::id::{ConnectionId, Credentials, SessionId, SessionKey};
+use protocol::id::{ConnectionId, Credentials, RoomName, Seq, SessionId, SessionKey};
+use protocol::position::Offset;
 use protocol::server;
 use protocol::time::Timestamp;
 
@@ -251,4 +252,41 @@ impl Desk {
         };
         self.transmits.iter().filter_map(code).collect()
     }
+}
+
+/// The room that these tests use.
+pub(crate) fn lobby() -> RoomName {
+    RoomName::lobby()
+}
+
+/// An offset of a test.
+pub(crate) fn offset(number: u64) -> Offset {
+    Offset::new(number).unwrap()
+}
+
+/// A message for the lobby.
+pub(crate) fn publish(seq: u64, body: &str) -> ClientFrame {
+    ClientFrame::Publish {
+        seq: Seq::new(seq).unwrap(),
+        room: lobby(),
+        body: body.into(),
+    }
+}
+
+/// The log's answer to it.
+pub(crate) fn appended(seq: u64, result: Result<u64, server::AppendError>) -> server::Input {
+    server::Input::Appended {
+        seq: Seq::new(seq).unwrap(),
+        room: lobby(),
+        result: result.map(offset),
+    }
+}
+
+/// The numbers passed on to the log.
+pub(crate) fn appends(desk: &Desk) -> Vec<u64> {
+    let seq = |transmit: &server::Transmit| match transmit {
+        server::Transmit::Append { seq, .. } => Some(seq.get()),
+        _ => None,
+    };
+    desk.transmits.iter().filter_map(seq).collect()
 }
