@@ -8,6 +8,7 @@
 mod config;
 mod connection;
 mod output;
+mod publish;
 mod room;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -4,6 +4,7 @@
 //! `seq`, the messages, who is away) is kept by the log and the rooms, and comes back in as facts.
 //! [`Tutorial`] is the same for pages that speak bare text.
 
+mod output;
 mod publish;
 mod reader;
 mod rooms;
@@ -12,6 +13,7 @@ mod tutorial;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+pub use self::output::Transmit;
 use self::publish::Publisher;
 pub use self::reader::{Pull, Reader};
 use self::rooms::Seat;
@@ -194,80 +196,6 @@ pub struct SessionOpened {
     pub last_seq: u64,
     /// Those of its numbers that were refused for good.
     pub refused: Vec<Refused>,
-}
-
-/// Something that the driver must do, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Transmit {
-    /// Send a frame.
-    Frame(ServerFrame),
-    /// Resume this session, or open a fresh one; answer with [`Input::SessionOpened`].
-    OpenSession {
-        /// The session that the client wants.
-        resume: Option<Credentials>,
-    },
-    /// Enter the room, be told when it moves, look at it; answer with [`Input::RoomOpened`].
-    OpenRoom {
-        /// Which room.
-        room: RoomName,
-        /// How the session is called.
-        name: Name,
-    },
-    /// Leave the room for good.
-    LeaveRoom {
-        /// Which room.
-        room: RoomName,
-    },
-    /// Be called something else in the room.
-    Rename {
-        /// Which room.
-        room: RoomName,
-        /// The new name.
-        name: Name,
-    },
-    /// Write what a room has for this reader; answer with [`Input::Pulled`] or [`Input::CutOff`].
-    Pull {
-        /// Which room.
-        room: RoomName,
-        /// From where.
-        pull: Pull,
-    },
-    /// Append a message; answer with [`Input::Appended`].
-    Append {
-        /// Its number.
-        seq: Seq,
-        /// Which room.
-        room: RoomName,
-        /// How the author is called.
-        name: Name,
-        /// The text.
-        body: String,
-    },
-    /// Use a number up; answer with [`Input::NumberUsed`].
-    Refuse {
-        /// The number.
-        seq: Seq,
-        /// Why.
-        code: ErrorCode,
-    },
-    /// Show a draft to the others in the room.
-    Draft {
-        /// Which room.
-        room: RoomName,
-        /// The text; empty clears it.
-        body: String,
-    },
-    /// Read older messages; answer with [`Input::HistoryRead`].
-    History {
-        /// Which room.
-        room: RoomName,
-        /// Only smaller offsets.
-        before: Offset,
-        /// At most this many.
-        limit: u32,
-    },
-    /// Send this code and end the connection. Nothing follows.
-    Close(CloseCode),
 }
 
 /// The server's end of one connection.

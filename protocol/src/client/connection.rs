@@ -7,13 +7,11 @@ use super::room::Place;
 use super::{Network, Session};
 use crate::backoff::uniform;
 use crate::close::{CloseCode, Comeback};
-use crate::codec::{self, DecodeError};
-use crate::frame::{
-    Beat, ClientFrame, ErrorCode, Joined, Message, Refusal, Refused, ServerFrame, Welcome,
-};
+use crate::codec::DecodeError;
+use crate::frame::{Beat, ClientFrame, Joined, Message, Refusal, ServerFrame, Welcome};
 use crate::heartbeat::{Heartbeat, HeartbeatConfig, Verdict};
-use crate::id::{ConnectionId, RoomName, Seq};
-use crate::outbox::{Entry, Stage};
+use crate::id::{ConnectionId, RoomName};
+use crate::outbox::Entry;
 use crate::time::Timestamp;
 
 /// Where the client stands. Each state carries what only it needs (PU-5).
@@ -49,7 +47,7 @@ pub(super) struct Live {
     /// The server will go: this client's slot (RC-3).
     slot: Option<Timestamp>,
     /// A publish was refused for now: nothing is sent before this time (EO-7).
-    publish_from: Timestamp,
+    pub(super) publish_from: Timestamp,
     /// Drafts are paced: none is sent before this time.
     draft_from: Timestamp,
 }
@@ -235,25 +233,6 @@ impl Session {
         self.send(now, frame);
     }
 
-    /// Sends what the window and the server's last refusal allow.
-    pub(super) fn flush_outbox(&mut self, now: Timestamp) {
-        while let State::Live(live) = &self.state
-            && now >= live.publish_from
-        {
-            let Some((was, entry)) = self.outbox.send_next(self.config.window) else {
-                break;
-            };
-            let entry = entry.clone();
-            if was == Stage::Unsent {
-                self.transmits
-                    .push_back(Transmit::Store(Store::Put(entry.clone())));
-            }
-            self.tell_fate(&entry, Fate::Sent);
-            let frame = self.publish_frame(entry);
-            self.send(now, frame);
-        }
-    }
-
     /// Sends the latest drafts, at most as often as the server takes them.
     pub(super) fn flush_drafts(&mut self, now: Timestamp) {
         if self.live().is_none_or(|live| now < live.draft_from) {
@@ -362,23 +341,12 @@ impl Session {
             self.abandon_session();
         }
         self.limits = welcome.limits;
-        while let Some(entry) = self.outbox.settle_through(welcome.last_seq) {
-            let refusal = welcome
-                .refused
-                .iter()
-                .find(|refused| refused.seq == entry.seq);
-            self.settled(
-                &entry,
-                refusal.map_or(Fate::Durable { offset: None }, Refused::fate),
-            );
-        }
-        let before: Vec<Seq> = self.outbox.iter().map(|entry| entry.seq).collect();
-        if !self.outbox.continue_after(welcome.last_seq) {
+        self.settle_through(welcome.last_seq, &welcome.refused);
+        if !self.continue_after(welcome.last_seq) {
             // An older copy of the log: what it lacks cannot be numbered into this session.
             self.abandon_session();
             return self.drop_connection(now, CloseCode::NORMAL, Cause::BadAnswer);
         }
-        self.renumbered(&before);
         let session = welcome.session.id.clone();
         if self.credentials.as_ref() != Some(&welcome.session) {
             self.credentials = Some(welcome.session.clone());
@@ -430,17 +398,7 @@ impl Session {
         match frame {
             ServerFrame::Joined(joined) => self.joined(now, joined),
             ServerFrame::Message(message) => self.message(now, message),
-            ServerFrame::Ack { seq, offset, .. } => {
-                if let Some(entry) = self.outbox.settle(seq) {
-                    self.settled(
-                        &entry,
-                        Fate::Durable {
-                            offset: Some(offset),
-                        },
-                    );
-                    self.flush_outbox(now);
-                }
-            }
+            ServerFrame::Ack { seq, offset, .. } => self.acked(now, seq, offset),
             ServerFrame::GoAway {
                 reconnect_after_ms, ..
             } => {
@@ -500,132 +458,16 @@ impl Session {
         }
     }
 
-    /// EO-7: for now (with `retry_after_ms`) or for good; EO-6: a number used twice.
     fn refused(&mut self, now: Timestamp, refusal: Refusal) {
-        let retry_at = refusal
-            .retry_after_ms
-            .map(|ms| now + Duration::from_millis(ms));
-        match (refusal.seq, retry_at) {
-            (Some(seq), _) if refusal.code == ErrorCode::SeqConflict => {
-                if let Some(entry) = self.outbox.mark_unsent(seq).cloned() {
-                    self.transmits.push_back(Transmit::Store(Store::Put(entry)));
-                }
-            }
-            (Some(seq), Some(retry_at)) => {
-                let held: Vec<Entry> = self
-                    .outbox
-                    .in_flight()
-                    .filter(|entry| entry.seq >= seq)
-                    .cloned()
-                    .collect();
-                self.outbox.rewind(seq);
-                for entry in held {
-                    self.tell_fate(&entry, Fate::Waiting);
-                }
-                if let State::Live(live) = &mut self.state {
-                    live.publish_from = retry_at;
-                }
-            }
-            (Some(seq), None) => {
-                if let Some(entry) = self.outbox.settle(seq) {
-                    self.settled(
-                        &entry,
-                        Refused {
-                            seq,
-                            code: refusal.code,
-                        }
-                        .fate(),
-                    );
-                    self.flush_outbox(now);
-                }
-            }
-            (None, retry_at) => {
-                if let Some(room) = refusal
-                    .room
-                    .as_ref()
-                    .and_then(|room| self.rooms.get_mut(room))
-                    && let Some(retry_at) = retry_at
-                {
-                    room.postponed(retry_at);
-                }
-                self.events.push_back(Event::Refused(refusal));
-            }
+        if let Some(seq) = refusal.seq {
+            return self.publish_refused(now, seq, &refusal);
         }
-    }
-
-    /// Numbers given before `welcome` were provisional: what is stored follows, or a reload would
-    /// sort the outbox wrongly.
-    fn renumbered(&mut self, before: &[Seq]) {
-        let entries: Vec<Entry> = self.outbox.iter().cloned().collect();
-        for (entry, before) in entries.into_iter().zip(before) {
-            if entry.seq != *before {
-                self.tell_fate(&entry, Fate::Waiting);
-                self.transmits.push_back(Transmit::Store(Store::Put(entry)));
-            }
+        let room = refusal.room.as_ref();
+        if let Some(room) = room.and_then(|room| self.rooms.get_mut(room))
+            && let Some(wait) = refusal.retry_after_ms
+        {
+            room.postponed(now + Duration::from_millis(wait));
         }
-    }
-
-    fn settled(&mut self, entry: &Entry, fate: Fate) {
-        self.transmits
-            .push_back(Transmit::Store(Store::Remove(entry.id)));
-        self.tell_fate(entry, fate);
-    }
-
-    fn tell_fate(&mut self, entry: &Entry, fate: Fate) {
-        self.events.push_back(Event::Fate {
-            id: entry.id,
-            seq: entry.seq,
-            fate,
-        });
-    }
-
-    /// RS-9: the session cannot be resumed.
-    fn abandon_session(&mut self) {
-        self.credentials = None;
-        self.transmits
-            .push_back(Transmit::Store(Store::Session(None)));
-        self.outbox.abandon_session();
-        let entries: Vec<Entry> = self.outbox.iter().cloned().collect();
-        for entry in entries {
-            let fate = if entry.stage == Stage::Uncertain {
-                Fate::Uncertain
-            } else {
-                Fate::Waiting
-            };
-            self.tell_fate(&entry, fate);
-            self.transmits.push_back(Transmit::Store(Store::Put(entry)));
-        }
-    }
-
-    /// A message that was taken under larger limits than are in force now gives its number up: sent
-    /// without text it is refused for good, and blocks nothing (EO-7).
-    fn publish_frame(&self, entry: Entry) -> ClientFrame {
-        let Entry {
-            seq, room, body, ..
-        } = entry;
-        let frame = ClientFrame::Publish { seq, room, body };
-        // No escape makes a character longer than six bytes; only large texts need measuring.
-        match frame {
-            ClientFrame::Publish {
-                seq,
-                room,
-                ref body,
-            } if body.len() * 6 >= self.limits.frame_bytes as usize
-                && codec::encode(&frame).len() > self.limits.frame_bytes as usize =>
-            {
-                ClientFrame::Publish {
-                    seq,
-                    room,
-                    body: String::new(),
-                }
-            }
-            frame => frame,
-        }
-    }
-}
-
-impl Refused {
-    const fn fate(&self) -> Fate {
-        Fate::Refused { code: self.code }
+        self.events.push_back(Event::Refused(refusal));
     }
 }

@@ -1,0 +1,178 @@
+//! What becomes of a message on its way from the outbox to the log: numbered, sent, settled,
+//! refused, or uncertain.
+
+use std::time::Duration;
+
+use super::Session;
+use super::connection::State;
+use super::output::{Event, Fate, Store, Transmit};
+use crate::codec;
+use crate::frame::{ClientFrame, ErrorCode, Refusal, Refused};
+use crate::id::Seq;
+use crate::outbox::{Entry, Stage};
+use crate::position::Offset;
+use crate::time::Timestamp;
+
+impl Session {
+    /// Sends what the window and the server's last refusal allow.
+    pub(super) fn flush_outbox(&mut self, now: Timestamp) {
+        while let State::Live(live) = &self.state
+            && now >= live.publish_from
+        {
+            let Some((was, entry)) = self.outbox.send_next(self.config.window) else {
+                break;
+            };
+            let entry = entry.clone();
+            if was == Stage::Unsent {
+                self.transmits
+                    .push_back(Transmit::Store(Store::Put(entry.clone())));
+            }
+            self.tell_fate(&entry, Fate::Sent);
+            let frame = self.publish_frame(entry);
+            self.send(now, frame);
+        }
+    }
+
+    /// The server's word that a message is durable.
+    pub(super) fn acked(&mut self, now: Timestamp, seq: Seq, offset: Offset) {
+        if let Some(entry) = self.outbox.settle(seq) {
+            let offset = Some(offset);
+            self.settled(&entry, Fate::Durable { offset });
+            self.flush_outbox(now);
+        }
+    }
+
+    /// RS-3: what `welcome` tells of messages whose answer was lost.
+    pub(super) fn settle_through(&mut self, last_seq: u64, refused: &[Refused]) {
+        while let Some(entry) = self.outbox.settle_through(last_seq) {
+            let fate = refused
+                .iter()
+                .find(|refused| refused.seq == entry.seq)
+                .map_or(Fate::Durable { offset: None }, Refused::fate);
+            self.settled(&entry, fate);
+        }
+    }
+
+    /// Goes on after the server's last number. `false` if the session cannot: RS-9.
+    #[must_use]
+    pub(super) fn continue_after(&mut self, last_seq: u64) -> bool {
+        let before: Vec<Seq> = self.outbox.iter().map(|entry| entry.seq).collect();
+        let continues = self.outbox.continue_after(last_seq);
+        if continues {
+            self.renumbered(&before);
+        }
+        continues
+    }
+
+    /// EO-7: for now (with `retry_after_ms`) or for good; EO-6: a number used twice.
+    pub(super) fn publish_refused(&mut self, now: Timestamp, seq: Seq, refusal: &Refusal) {
+        let code = refusal.code;
+        match refusal.retry_after_ms.map(Duration::from_millis) {
+            _ if code == ErrorCode::SeqConflict => {
+                if let Some(entry) = self.outbox.mark_unsent(seq).cloned() {
+                    self.transmits.push_back(Transmit::Store(Store::Put(entry)));
+                }
+            }
+            Some(wait) => self.hold(seq, now + wait),
+            None => {
+                if let Some(entry) = self.outbox.settle(seq) {
+                    self.settled(&entry, Refused { seq, code }.fate());
+                    self.flush_outbox(now);
+                }
+            }
+        }
+    }
+
+    /// This message and what follows it wait until then.
+    fn hold(&mut self, seq: Seq, until: Timestamp) {
+        let held: Vec<Entry> = self
+            .outbox
+            .in_flight()
+            .filter(|entry| entry.seq >= seq)
+            .cloned()
+            .collect();
+        self.outbox.rewind(seq);
+        for entry in held {
+            self.tell_fate(&entry, Fate::Waiting);
+        }
+        if let State::Live(live) = &mut self.state {
+            live.publish_from = until;
+        }
+    }
+
+    /// Numbers given before `welcome` were provisional: what is stored follows, or a reload would
+    /// sort the outbox wrongly.
+    fn renumbered(&mut self, before: &[Seq]) {
+        let entries: Vec<Entry> = self.outbox.iter().cloned().collect();
+        for (entry, before) in entries.into_iter().zip(before) {
+            if entry.seq != *before {
+                self.tell_fate(&entry, Fate::Waiting);
+                self.transmits.push_back(Transmit::Store(Store::Put(entry)));
+            }
+        }
+    }
+
+    fn settled(&mut self, entry: &Entry, fate: Fate) {
+        self.transmits
+            .push_back(Transmit::Store(Store::Remove(entry.id)));
+        self.tell_fate(entry, fate);
+    }
+
+    pub(super) fn tell_fate(&mut self, entry: &Entry, fate: Fate) {
+        self.events.push_back(Event::Fate {
+            id: entry.id,
+            seq: entry.seq,
+            fate,
+        });
+    }
+
+    /// RS-9: the session cannot be resumed.
+    pub(super) fn abandon_session(&mut self) {
+        self.credentials = None;
+        self.transmits
+            .push_back(Transmit::Store(Store::Session(None)));
+        self.outbox.abandon_session();
+        let entries: Vec<Entry> = self.outbox.iter().cloned().collect();
+        for entry in entries {
+            let fate = if entry.stage == Stage::Uncertain {
+                Fate::Uncertain
+            } else {
+                Fate::Waiting
+            };
+            self.tell_fate(&entry, fate);
+            self.transmits.push_back(Transmit::Store(Store::Put(entry)));
+        }
+    }
+
+    /// A message that was taken under larger limits than are in force now gives its number up: sent
+    /// without text it is refused for good, and blocks nothing (EO-7).
+    fn publish_frame(&self, entry: Entry) -> ClientFrame {
+        let Entry {
+            seq, room, body, ..
+        } = entry;
+        let frame = ClientFrame::Publish { seq, room, body };
+        // No escape makes a character longer than six bytes; only large texts need measuring.
+        match frame {
+            ClientFrame::Publish {
+                seq,
+                room,
+                ref body,
+            } if body.len() * 6 >= self.limits.frame_bytes as usize
+                && codec::encode(&frame).len() > self.limits.frame_bytes as usize =>
+            {
+                ClientFrame::Publish {
+                    seq,
+                    room,
+                    body: String::new(),
+                }
+            }
+            frame => frame,
+        }
+    }
+}
+
+impl Refused {
+    const fn fate(&self) -> Fate {
+        Fate::Refused { code: self.code }
+    }
+}

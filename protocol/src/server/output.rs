@@ -1,0 +1,87 @@
+//! What comes out of the server's machine.
+
+use super::Pull;
+use crate::close::CloseCode;
+use crate::frame::{ErrorCode, ServerFrame};
+use crate::id::{Credentials, Name, RoomName, Seq};
+use crate::position::Offset;
+
+/// Something that the driver must do, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transmit {
+    /// Send a frame.
+    Frame(ServerFrame),
+    /// Resume this session, or open a fresh one;
+    /// answer with [`Input::SessionOpened`](super::Input::SessionOpened).
+    OpenSession {
+        /// The session that the client wants.
+        resume: Option<Credentials>,
+    },
+    /// Enter the room, be told when it moves, look at it;
+    /// answer with [`Input::RoomOpened`](super::Input::RoomOpened).
+    OpenRoom {
+        /// Which room.
+        room: RoomName,
+        /// How the session is called.
+        name: Name,
+    },
+    /// Leave the room for good.
+    LeaveRoom {
+        /// Which room.
+        room: RoomName,
+    },
+    /// Be called something else in the room.
+    Rename {
+        /// Which room.
+        room: RoomName,
+        /// The new name.
+        name: Name,
+    },
+    /// Write what a room has for this reader;
+    /// answer with [`Input::Pulled`](super::Input::Pulled) or [`Input::CutOff`](super::Input::CutOff).
+    Pull {
+        /// Which room.
+        room: RoomName,
+        /// From where.
+        pull: Pull,
+    },
+    /// Append a message;
+    /// answer with [`Input::Appended`](super::Input::Appended).
+    Append {
+        /// Its number.
+        seq: Seq,
+        /// Which room.
+        room: RoomName,
+        /// How the author is called.
+        name: Name,
+        /// The text.
+        body: String,
+    },
+    /// Use a number up;
+    /// answer with [`Input::NumberUsed`](super::Input::NumberUsed).
+    Refuse {
+        /// The number.
+        seq: Seq,
+        /// Why.
+        code: ErrorCode,
+    },
+    /// Show a draft to the others in the room.
+    Draft {
+        /// Which room.
+        room: RoomName,
+        /// The text; empty clears it.
+        body: String,
+    },
+    /// Read older messages;
+    /// answer with [`Input::HistoryRead`](super::Input::HistoryRead).
+    History {
+        /// Which room.
+        room: RoomName,
+        /// Only smaller offsets.
+        before: Offset,
+        /// At most this many.
+        limit: u32,
+    },
+    /// Send this code and end the connection. Nothing follows.
+    Close(CloseCode),
+}
