@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use protocol::client::{Store, Stored};
 use protocol::close::CloseCode;
-use protocol::id::{ConnectionId, Credentials};
+use protocol::id::ConnectionId;
 use protocol::time::Timestamp;
 use wasm_bindgen::JsValue;
 use web_sys::Window;
@@ -15,9 +15,9 @@ use crate::lock::{Claim, Lock, LockManager};
 use crate::page::Lifecycle;
 use crate::queue::{Happening, Queue};
 use crate::socket::{self, Socket};
-use crate::storage::{Storage, StorageFailed};
+use crate::storage::{PageId, Storage, StorageFailed};
 
-/// How long the page before a reload may take to let go of the session (RS-8). Longer makes a
+/// How long the page before a reload may take to let go of its storage (RS-8). Longer makes a
 /// duplicated tab wait; shorter takes a slow reload for a copy, and parts it from its outbox.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -31,6 +31,7 @@ pub struct Browser {
     locks: Option<LockManager>,
     socket: Option<Socket>,
     timer: Option<Timer>,
+    /// Held as long as the page lives.
     lock: Option<Lock>,
     _lifecycle: Lifecycle,
 }
@@ -58,13 +59,17 @@ impl Browser {
     /// What an earlier page left for this one. A copy of a page that is still there gets nothing
     /// (RS-8).
     pub async fn restore(&mut self) -> Stored {
-        if let Some(session) = self.storage.session()
-            && let Some(locks) = &self.locks
-        {
-            match Lock::claim(locks, &self.window, &session, PATIENCE).await {
-                Claim::Ours(lock) => self.lock = Some(lock),
-                Claim::Elsewhere => self.storage.clear(),
-                Claim::Unknown => {}
+        if let Some(locks) = &self.locks {
+            match self.storage.page() {
+                None => self.own(),
+                Some(page) => match Lock::claim(locks, &self.window, &page, PATIENCE).await {
+                    Claim::Ours(lock) => self.lock = Some(lock),
+                    Claim::Elsewhere => {
+                        self.storage.clear();
+                        self.own();
+                    }
+                    Claim::Unknown => {}
+                },
             }
         }
         self.storage.load()
@@ -77,17 +82,15 @@ impl Browser {
         (js_sys::Math::random() * 2_f64.powi(53)) as u64
     }
 
-    /// The lock follows the session, so that the page never holds another's.
-    fn own(&mut self, credentials: Option<&Credentials>) {
-        let session = credentials.map(|credentials| &credentials.id);
-        if self.lock.as_ref().map(Lock::session) == session {
+    /// Makes the storage this page's.
+    fn own(&mut self) {
+        let Some((locks, crypto)) = self.locks.as_ref().zip(self.window.crypto().ok()) else {
             return;
-        }
-        self.lock = self
-            .locks
-            .as_ref()
-            .zip(session)
-            .and_then(|(locks, session)| Lock::request(locks, session));
+        };
+        let page = PageId(crypto.random_uuid());
+        // Before it is written: whoever copies what is written must find the lock taken.
+        self.lock = Lock::request(locks, &page);
+        self.storage.adopt(&page);
     }
 
     fn connection(&mut self, id: ConnectionId) -> Option<Socket> {
@@ -130,10 +133,6 @@ impl Outside for Browser {
     }
 
     fn store(&mut self, change: &Store) -> Result<(), StorageFailed> {
-        if let Store::Session(credentials) = change {
-            // Before it is written: whoever copies what is written must find the lock taken.
-            self.own(credentials.as_ref());
-        }
         self.storage.apply(change)
     }
 

@@ -1,4 +1,4 @@
-//! Who a session belongs to: the one page that holds its Web Lock (RS-8).
+//! Who a tab's storage belongs to: the one page that holds its Web Lock (RS-8).
 //!
 //! `web_sys` knows these locks only behind a compiler flag; the one method that we need is bound
 //! here.
@@ -9,7 +9,6 @@ use std::time::Duration;
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 use js_sys::{Function, Object, Promise, Reflect};
-use protocol::id::SessionId;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
@@ -17,6 +16,7 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{AbortController, Window};
 
 use crate::clock::Timer;
+use crate::storage::PageId;
 
 #[wasm_bindgen]
 extern "C" {
@@ -41,20 +41,20 @@ impl LockManager {
     }
 }
 
-/// The exclusive lock on a session, or a place in the line for it. Dropping it lets it go.
+/// The exclusive lock on what is stored under a page's id, or a place in the line for it. Dropping it
+/// lets it go.
 #[derive(Debug)]
 pub struct Lock {
-    session: SessionId,
     release: Function,
     abort: AbortController,
 }
 
-/// Whose a stored session is.
+/// Whose the storage is.
 #[derive(Debug)]
 pub enum Claim {
     /// This page's.
     Ours(Lock),
-    /// Another page's: this page's storage is a copy.
+    /// Another page's: this page has a copy.
     Elsewhere,
     /// Nobody can tell; the server's takeover rule remains (RS-4).
     Unknown,
@@ -76,12 +76,12 @@ enum Answer {
 }
 
 impl Lock {
-    /// Gets in line for a session's lock and keeps it until dropped. `None` where locks do not work.
-    pub fn request(locks: &LockManager, session: &SessionId) -> Option<Self> {
-        Self::ask(locks, session, Line::Wait).map(|(lock, _)| lock)
+    /// Gets in line for a page's lock and keeps it until dropped. `None` where locks do not work.
+    pub fn request(locks: &LockManager, page: &PageId) -> Option<Self> {
+        Self::ask(locks, page, Line::Wait).map(|(lock, _)| lock)
     }
 
-    /// Finds out whether a stored session is this page's, with this much patience: after a reload the
+    /// Finds out whether what is stored is this page's, with this much patience: after a reload the
     /// page before may still be letting go.
     ///
     /// Patience counts from the browser's word that the lock is taken, not from our question: a busy
@@ -89,10 +89,10 @@ impl Lock {
     pub async fn claim(
         locks: &LockManager,
         window: &Window,
-        session: &SessionId,
+        page: &PageId,
         patience: Duration,
     ) -> Claim {
-        let Some((lock, answer)) = Self::ask(locks, session, Line::Skip) else {
+        let Some((lock, answer)) = Self::ask(locks, page, Line::Skip) else {
             return Claim::Unknown;
         };
         match within(window, ANSWER_TIMEOUT, answer).await {
@@ -100,7 +100,7 @@ impl Lock {
             Some(Ok(Answer::Taken)) => {}
             Some(Err(oneshot::Canceled)) | None => return Claim::Unknown,
         }
-        let Some((lock, answer)) = Self::ask(locks, session, Line::Wait) else {
+        let Some((lock, answer)) = Self::ask(locks, page, Line::Wait) else {
             return Claim::Unknown;
         };
         match within(window, patience, answer).await {
@@ -110,15 +110,10 @@ impl Lock {
         }
     }
 
-    /// Whose lock this is.
-    pub const fn session(&self) -> &SessionId {
-        &self.session
-    }
-
     /// Asks. The answer is cancelled if the browser refuses to consider the question.
     fn ask(
         locks: &LockManager,
-        session: &SessionId,
+        page: &PageId,
         line: Line,
     ) -> Option<(Self, oneshot::Receiver<Answer>)> {
         let abort = AbortController::new().ok()?;
@@ -142,7 +137,7 @@ impl Lock {
             });
             held
         });
-        let name = format!("everbeat.session.{session}");
+        let name = format!("everbeat.page.{}", page.0);
         let over = locks
             .request(&name, &options, callback.as_ref().unchecked_ref())
             .ok()?;
@@ -152,7 +147,6 @@ impl Lock {
             drop(callback);
         });
         let lock = Self {
-            session: session.clone(),
             release: release?,
             abort,
         };

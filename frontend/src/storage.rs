@@ -1,15 +1,17 @@
-//! What survives a reload: the session's credentials and its outbox (EO-4), in `sessionStorage`.
+//! What survives a reload: the session's credentials and its outbox (EO-4), in `sessionStorage`, and
+//! the id of the page that they belong to (RS-8).
 //!
 //! Storage may be absent, full, or hold whatever somebody else wrote there. None of it may keep the
 //! page from working.
 
 use protocol::client::{Store, Stored};
-use protocol::id::{Credentials, SessionId};
+use protocol::id::Credentials;
 use protocol::outbox::{Entry, EntryId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
+const PAGE: &str = "everbeat.page";
 const SESSION: &str = "everbeat.session";
 const OUTBOX: &str = "everbeat.outbox.";
 
@@ -17,6 +19,10 @@ const OUTBOX: &str = "everbeat.outbox.";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the browser's storage keeps nothing more")]
 pub struct StorageFailed;
+
+/// Names the page that a storage belongs to, over its reloads. A copied tab has a copy of it, too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageId(pub String);
 
 /// A place for texts under keys.
 pub trait Area {
@@ -57,9 +63,15 @@ impl<A: Area> Storage<A> {
         }
     }
 
-    /// The session that an earlier page left, or the page that this one is a copy of.
-    pub fn session(&self) -> Option<SessionId> {
-        self.credentials().map(|credentials| credentials.id)
+    /// The page that this one is a reload of, or a copy.
+    pub fn page(&self) -> Option<PageId> {
+        self.area.as_ref()?.get(PAGE).map(PageId)
+    }
+
+    /// Makes it a page's own. Where that cannot be written nothing else is kept either: it might be
+    /// taken for another page's.
+    pub fn adopt(&mut self, page: &PageId) {
+        self.area.take_if(|area| area.set(PAGE, &page.0).is_err());
     }
 
     /// Everything that an earlier page left. What cannot be read is forgotten.
@@ -72,6 +84,7 @@ impl<A: Area> Storage<A> {
 
     /// Forgets everything.
     pub fn clear(&self) {
+        self.remove(PAGE);
         self.remove(SESSION);
         for (key, _) in self.outbox_keys() {
             self.remove(&key);

@@ -6,17 +6,17 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use app::{Report, Stop};
+use app::{Command, Report, Stop};
 use frontend::clock::{Clock, Timer};
 use frontend::driver;
 use frontend::lock::{Claim, Lock, LockManager};
 use frontend::page::Lifecycle;
 use frontend::queue::{Happening, Queue};
 use frontend::socket::{self, Socket};
-use frontend::storage::{Area, Storage, StorageFailed};
+use frontend::storage::{Area, PageId, Storage, StorageFailed};
 use futures_channel::mpsc;
 use futures_util::StreamExt;
-use protocol::client::{Network, Status, Store};
+use protocol::client::{Event as SessionEvent, Network, Status, Store};
 use protocol::close::CloseCode;
 use protocol::id::{ConnectionId, Credentials, RoomName, Seq, SessionId, SessionKey};
 use protocol::outbox::{Entry, EntryId, Stage};
@@ -42,11 +42,7 @@ fn credentials(id: &str) -> Credentials {
 }
 
 /// A page's driver, started over whatever is in storage.
-fn start() -> (
-    Stop,
-    mpsc::Sender<app::Command>,
-    mpsc::UnboundedReceiver<Report>,
-) {
+fn start() -> (Stop, mpsc::Sender<Command>, mpsc::UnboundedReceiver<Report>) {
     let (commands, wished) = mpsc::channel(8);
     let (tell, told) = mpsc::unbounded();
     let report = Box::new(move |report| tell.unbounded_send(report).unwrap());
@@ -178,18 +174,18 @@ fn the_page_tells_of_its_sleep_until_dropped() {
 
 /// RS-8: one owner at a time; the next in line gets the lock when it is let go.
 #[wasm_bindgen_test]
-async fn a_session_has_one_owner() {
+async fn a_storage_has_one_owner() {
     let window = window();
     let locks = LockManager::of(&window).unwrap();
-    let session = SessionId::new("owned").unwrap();
+    let page = PageId("owned".into());
     let short = Duration::from_millis(50);
-    let claim = async |patience| Lock::claim(&locks, &window, &session, patience).await;
+    let claim = async |patience| Lock::claim(&locks, &window, &page, patience).await;
 
     let Claim::Ours(first) = claim(short).await else {
         panic!("a free lock was not granted");
     };
     assert!(matches!(claim(short).await, Claim::Elsewhere));
-    let next = Lock::request(&locks, &session).unwrap();
+    let next = Lock::request(&locks, &page).unwrap();
     drop(first);
     assert!(matches!(claim(short).await, Claim::Elsewhere));
     drop(next);
@@ -241,6 +237,14 @@ async fn a_driver_ends_with_its_page() {
     while told.next().await.is_some() {}
 }
 
+/// What a page found in storage when it started.
+async fn restored(told: &mut mpsc::UnboundedReceiver<Report>) -> (Option<SessionId>, Vec<Entry>) {
+    match told.next().await {
+        Some(Report::Restored { session, outbox }) => (session, outbox),
+        other => panic!("the first report was {other:?}"),
+    }
+}
+
 /// RS-8: a reload finds its session, even if the page before is slow to let go; a copy starts afresh.
 #[wasm_bindgen_test]
 async fn a_copied_tab_starts_a_session_of_its_own() {
@@ -251,29 +255,37 @@ async fn a_copied_tab_starts_a_session_of_its_own() {
     Storage::new(Some(area())).apply(&store).unwrap();
 
     let (stop_original, _commands, mut original) = start();
-    let Some(Report::Restored {
-        session: restored, ..
-    }) = original.next().await
-    else {
-        panic!("nothing was restored");
-    };
-    assert_eq!(restored, session);
+    assert_eq!(restored(&mut original).await, (session.clone(), vec![]));
 
     let (_stop_reloaded, _commands_too, mut reloaded) = start();
     stop_original();
-    let Some(Report::Restored {
-        session: restored, ..
-    }) = reloaded.next().await
-    else {
-        panic!("nothing was restored");
-    };
-    assert_eq!(restored, session);
+    assert_eq!(restored(&mut reloaded).await, (session, vec![]));
 
     let (stop_copy, _commands_as_well, mut copy) = start();
-    assert!(matches!(
-        copy.next().await,
-        Some(Report::Restored { session: None, .. })
-    ));
-    assert_eq!(Storage::new(Some(area())).session(), None);
+    assert_eq!(restored(&mut copy).await, (None, vec![]));
+    assert_eq!(Storage::new(Some(area())).load().credentials, None);
     stop_copy();
+}
+
+/// RS-8: what is written before the first `welcome` has no session yet, and is not copied either.
+#[wasm_bindgen_test]
+async fn a_copied_tab_leaves_the_first_messages_alone() {
+    area().clear().unwrap();
+    let (stop_original, mut commands, mut original) = start();
+    assert_eq!(restored(&mut original).await, (None, vec![]));
+    let publish = Command::Publish {
+        room: RoomName::lobby(),
+        body: "once".into(),
+    };
+    commands.try_send(publish).unwrap();
+    while !matches!(
+        original.next().await,
+        Some(Report::Event(SessionEvent::Queued(_)))
+    ) {}
+    assert_eq!(Storage::new(Some(area())).load().outbox.len(), 1);
+
+    let (stop_copy, _commands_too, mut copy) = start();
+    assert_eq!(restored(&mut copy).await, (None, vec![]));
+    stop_copy();
+    stop_original();
 }

@@ -2,7 +2,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use protocol::id::{RoomName, Seq, SessionKey};
+use protocol::id::{RoomName, Seq, SessionId, SessionKey};
 use protocol::outbox::Stage;
 
 use super::*;
@@ -116,7 +116,7 @@ fn clearing_leaves_what_is_not_ours() {
     storage.apply(&Store::Session(Some(credentials()))).unwrap();
     storage.apply(&Store::Put(entry(0))).unwrap();
     storage.clear();
-    assert_eq!(storage.session(), None);
+    assert_eq!(storage.load().credentials, None);
     assert_eq!(shelf.keys(), ["everbeat.name"]);
 }
 
@@ -143,9 +143,34 @@ fn failure_is_told_once_and_leaves_nothing_out_of_date() {
 #[test]
 fn absent_storage_is_an_empty_one_that_fails() {
     let mut storage = Storage::<Shelf>::new(None);
-    assert_eq!(storage.session(), None);
+    assert_eq!(storage.load().credentials, None);
     assert_eq!(storage.load().outbox, []);
     assert_eq!(storage.apply(&Store::Remove(EntryId(0))), Ok(()));
     assert_eq!(storage.apply(&Store::Put(entry(0))), Err(StorageFailed));
     storage.clear();
+}
+
+/// RS-8: whose a storage is stays with it, and goes with it.
+#[test]
+fn it_belongs_to_a_page() {
+    let shelf = Shelf::default();
+    let mut storage = Storage::new(Some(shelf.clone()));
+    assert_eq!(storage.page(), None);
+    let page = PageId("p1".into());
+    storage.adopt(&page);
+    assert_eq!(Storage::new(Some(shelf)).page(), Some(page));
+    storage.clear();
+    assert_eq!(storage.page(), None);
+}
+
+/// RS-8: what could be taken for another page's is not written at all, and that is said.
+#[test]
+fn without_an_owner_nothing_is_kept() {
+    let shelf = Shelf::default();
+    let mut storage = Storage::new(Some(shelf.clone()));
+    shelf.is_full.set(true);
+    storage.adopt(&PageId("p1".into()));
+    shelf.is_full.set(false);
+    assert_eq!(storage.apply(&Store::Put(entry(0))), Err(StorageFailed));
+    assert!(shelf.keys().is_empty());
 }
