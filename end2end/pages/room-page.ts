@@ -37,11 +37,11 @@ export class RoomPage {
     this.alert = page.getByRole('alert');
   }
 
-  /** Opens a room and waits until one can talk in it. */
-  async goto(url: string, room: string): Promise<void> {
+  /** Opens a room and waits until it is hydrated and its connection is in this state. */
+  async goto(url: string, room: string, state: string | RegExp): Promise<void> {
     await this.page.goto(room === 'lobby' ? `${url}/` : `${url}/r/${room}`);
     await this.expectHydrated();
-    await this.expectState('live');
+    await this.expectState(state);
   }
 
   /** Types a text at once and commits it. */

@@ -43,3 +43,20 @@ test('a duplicated tab does not send what waits in the first one', async ({ open
   await tab.hurry();
   await expectSameLog([tab, copy], ['mine']);
 });
+
+test('a tab duplicated before it ever had a connection sends nothing twice', async ({
+  openPage,
+  chaos,
+}) => {
+  chaos.blockWebSockets();
+  const tab = await openPage('lobby', { state: /waiting|connecting/ });
+  await tab.send('mine');
+  await tab.expectWaiting(1);
+  const sessionStorage = await tab.page.evaluate(() => ({ ...window.sessionStorage }));
+  chaos.allowWebSockets();
+
+  const copy = await openPage('lobby', { context: tab.page.context(), sessionStorage });
+  await copy.expectWaiting(0);
+  await tab.hurry();
+  await expectSameLog([tab, copy], ['mine']);
+});
