@@ -25,7 +25,7 @@ wasm_tests() {
   [ "$ran" -gt 0 ] || { echo "No test of protocol ran on $wasm." >&2; return 1; }
 }
 
-documentation() { RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked -p protocol -p server -p bench; }
+documentation() { RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked -p protocol -p simulation -p server -p bench; }
 
 end_to_end() (
   for name in chromium chromium-browser google-chrome google-chrome-stable "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"; do
@@ -36,7 +36,7 @@ end_to_end() (
 )
 
 step cargo fmt --all --check
-step cargo clippy --locked -p protocol -p server -p bench --all-targets "${deny[@]}"
+step cargo clippy --locked -p protocol -p simulation -p server -p bench --all-targets "${deny[@]}"
 step cargo clippy --locked -p app --features ssr --all-targets "${deny[@]}"
 step cargo clippy --locked -p frontend --target "$wasm" "${deny[@]}"
 [ "${1-}" = lint ] && exit 0

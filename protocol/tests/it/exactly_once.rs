@@ -11,8 +11,8 @@ use protocol::outbox::{OutboxLimit, PublishError};
 use protocol::position::Position;
 use protocol::server::{Config, Input};
 
-use crate::pair::Pair;
 use crate::solo::{Desk, Solo, appended, appends, lobby, millis, offset, publish, secs};
+use simulation::pair::Pair;
 
 /// EO-1: the next number is appended, a lower one gets its first ack again, a higher one ends it.
 #[test]

@@ -9,9 +9,9 @@ use protocol::id::{ConnectionId, Name, RoomName, Seq, SessionKey};
 use protocol::position::Offset;
 use protocol::server::{Config, Input, Transmit};
 
-use crate::machine::{Machine, Step, Storage};
-use crate::pair::Pair;
 use crate::solo::{Desk, at, secs};
+use simulation::machine::{Machine, Step, Storage};
+use simulation::pair::Pair;
 
 fn hello() -> ClientFrame {
     ClientFrame::Hello {
@@ -248,8 +248,7 @@ fn the_range_of_a_close_code_decides() {
 fn names_travel_with_hello() {
     let mut pair = Pair::new();
     let ada = pair.page(Storage::default());
-    let now = pair.now;
-    pair.command(ada, |session| session.rename(now, Name::tidy("Ada")));
+    pair.command(ada, |session, now| session.rename(now, Name::tidy("Ada")));
     pair.join(ada, &RoomName::lobby(), None);
     pair.connect(ada);
     let bob = pair.lobby_page();

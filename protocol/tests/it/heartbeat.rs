@@ -10,9 +10,9 @@ use protocol::id::RoomName;
 use protocol::server;
 use protocol::time::Timestamp;
 
-use crate::link::Way;
-use crate::pair::Pair;
 use crate::solo::{Desk, Solo, at, millis, secs, welcome};
+use simulation::link::Way;
+use simulation::pair::Pair;
 
 fn seeded(seed: u64) -> Config {
     Config {
@@ -207,7 +207,7 @@ fn an_idle_connection_costs_one_exchange_an_interval() {
     );
     assert_eq!(
         pair.clients[ada]
-            .times(|s| *s == crate::machine::Step::Open)
+            .times(|s| *s == simulation::machine::Step::Open)
             .len(),
         1
     );
@@ -331,7 +331,7 @@ fn a_jump_of_the_clock_is_no_verdict() {
     pair.run_for(secs(60));
     assert_eq!(
         pair.clients[ada]
-            .times(|s| *s == crate::machine::Step::Open)
+            .times(|s| *s == simulation::machine::Step::Open)
             .len(),
         1
     );

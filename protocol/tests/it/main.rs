@@ -1,6 +1,6 @@
 //! The rules of the protocol, one test or more for each, on a clock that exists only here.
 //!
-//! [`pair::Pair`] holds clients, links, a server and its log; [`solo`] holds one machine alone, for
+//! [`simulation::pair::Pair`] holds clients, links, a server and its log; [`solo`] holds one machine alone, for
 //! rules about numbers. The same tests run on wasm32 (PU-6).
 
 // `cfg(test)` tells clippy that these modules are tests, helpers included.
@@ -10,14 +10,6 @@ mod exactly_once;
 mod handshake;
 #[cfg(test)]
 mod heartbeat;
-#[cfg(test)]
-mod link;
-#[cfg(test)]
-mod log;
-#[cfg(test)]
-mod machine;
-#[cfg(test)]
-mod pair;
 #[cfg(test)]
 mod presence;
 #[cfg(test)]
@@ -36,5 +28,3 @@ mod solo;
 mod tutorial;
 #[cfg(test)]
 mod wire;
-#[cfg(test)]
-mod world;

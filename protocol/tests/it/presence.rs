@@ -6,8 +6,8 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use protocol::id::{Name, RoomName};
 use protocol::server::{Config, Input};
 
-use crate::pair::Pair;
 use crate::solo::{Desk, millis, secs};
+use simulation::pair::Pair;
 
 fn lobby() -> RoomName {
     RoomName::lobby()
@@ -80,8 +80,7 @@ fn away_too_long_is_gone() {
 #[test]
 fn a_new_name_is_shown() {
     let (mut pair, ada, bob) = two();
-    let now = pair.now;
-    pair.command(bob, |session| session.rename(now, Name::tidy("Bob")));
+    pair.command(bob, |session, now| session.rename(now, Name::tidy("Bob")));
     pair.run_for(secs(1));
     let names = &pair.clients[ada].shown(&lobby()).members;
     assert!(names.values().any(|name| name == "Bob"));

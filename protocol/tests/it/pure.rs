@@ -11,9 +11,9 @@ use protocol::id::{ConnectionId, RoomName};
 use protocol::server;
 use protocol::time::Timestamp;
 
-use crate::machine::Step;
-use crate::pair::Pair;
 use crate::solo::{Desk, Solo, at, millis, secs, welcome};
+use simulation::machine::Step;
+use simulation::pair::Pair;
 
 /// Drives a client through a bad hour that begins at `origin`; the times of its transmits are told
 /// from there.

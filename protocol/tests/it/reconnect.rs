@@ -11,9 +11,9 @@ use protocol::frame::ServerFrame;
 use protocol::id::RoomName;
 use protocol::server;
 
-use crate::link::Reach;
-use crate::pair::Pair;
 use crate::solo::{Solo, at, millis, secs};
+use simulation::link::Reach;
+use simulation::pair::Pair;
 
 fn seeded(seed: u64) -> Config {
     Config {
@@ -180,7 +180,7 @@ fn a_drain_loses_nothing() {
         let machine = &pair.clients[*client];
         assert_eq!(machine.closed(), [Some(CloseCode::SERVICE_RESTART)]);
         assert_eq!(machine.shown(&RoomName::lobby()).bodies().len(), 5);
-        opened.push(machine.times(|step| *step == crate::machine::Step::Open)[1]);
+        opened.push(machine.times(|step| *step == simulation::machine::Step::Open)[1]);
     }
     assert!(
         opened
@@ -272,7 +272,7 @@ fn connecting_has_a_deadline() {
     pair.run_for(secs(120));
     assert!(
         pair.clients[ada]
-            .times(|s| *s == crate::machine::Step::Open)
+            .times(|s| *s == simulation::machine::Step::Open)
             .len()
             >= 4
     );

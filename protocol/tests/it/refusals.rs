@@ -10,9 +10,9 @@ use protocol::id::Seq;
 use protocol::outbox::Stage;
 use protocol::server::{AppendError, Config};
 
-use crate::link::Way;
-use crate::pair::Pair;
 use crate::solo::{Desk, Solo, appended, appends, lobby, millis, offset, publish, secs, welcome};
+use simulation::link::Way;
+use simulation::pair::Pair;
 
 fn refusal(code: ErrorCode, seq: u64, retry_after_ms: Option<u64>) -> ServerFrame {
     ServerFrame::Error(Refusal {

@@ -10,10 +10,10 @@ use protocol::id::{RoomName, SessionId};
 use protocol::outbox::Stage;
 use protocol::position::{Offset, Position};
 
-use crate::link::Way;
-use crate::machine::Storage;
-use crate::pair::Pair;
 use crate::solo::{millis, secs};
+use simulation::link::Way;
+use simulation::machine::Storage;
+use simulation::pair::Pair;
 
 fn lobby() -> RoomName {
     RoomName::lobby()
@@ -415,9 +415,8 @@ fn a_lost_session_guesses_nothing() {
     assert_eq!(stages, [Stage::Uncertain, Stage::Uncertain]);
     pair.connect(again);
     pair.run_for(secs(20));
-    let now = pair.now;
-    pair.command(again, |session| session.send_again(now, ids[0]));
-    pair.command(again, |session| session.discard(now, ids[1]));
+    pair.command(again, |session, now| session.send_again(now, ids[0]));
+    pair.command(again, |session, now| session.discard(now, ids[1]));
     pair.run_for(secs(20));
     let expected = ["durable", "unsent 1", "unsent 2", "sent 1"];
     assert_eq!(pair.world.log.bodies(&lobby()), expected);

@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use fastrand::Rng;
 use protocol::close::CloseCode;
 use protocol::id::ConnectionId;
 use protocol::time::Timestamp;
 
 /// What travels on a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Packet {
+pub enum Packet {
     /// The upgrade request, or the server's answer to it.
     Open,
     /// A text frame, as encoded.
@@ -21,16 +22,25 @@ pub(crate) enum Packet {
 
 /// Which way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub enum Way {
     /// To the server.
     Up,
     /// To the client.
     Down,
 }
 
+impl Packet {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Open | Self::End(_) => 0,
+        }
+    }
+}
+
 /// One direction of a link.
 #[derive(Debug, Default)]
-pub(crate) struct Lane {
+struct Lane {
     queue: VecDeque<(Timestamp, Packet)>,
     latest: Timestamp,
     /// What is sent waits.
@@ -45,6 +55,10 @@ impl Lane {
             self.latest = self.latest.max(arrival);
             self.queue.push_back((self.latest, packet));
         }
+    }
+
+    fn bytes(&self) -> usize {
+        self.queue.iter().map(|(_, packet)| packet.bytes()).sum()
     }
 
     fn due(&self) -> Option<Timestamp> {
@@ -67,11 +81,14 @@ impl Lane {
 
 /// The link of one connection.
 #[derive(Debug)]
-pub(crate) struct Link {
-    /// Which client opened it, and how it numbered it.
-    pub(crate) client: usize,
-    pub(crate) id: ConnectionId,
+pub struct Link {
+    /// Which client opened it.
+    pub client: usize,
+    /// How that client numbered it.
+    pub id: ConnectionId,
     latency: Duration,
+    /// When something last passed.
+    busy: Timestamp,
     up: Lane,
     down: Lane,
 }
@@ -87,7 +104,7 @@ impl Link {
 
 /// What becomes of new connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reach {
+pub enum Reach {
     /// They reach the server.
     Open,
     /// They vanish.
@@ -96,25 +113,39 @@ pub(crate) enum Reach {
 
 /// All links.
 #[derive(Debug)]
-pub(crate) struct Links {
-    pub(crate) latency: Duration,
-    pub(crate) reach: Reach,
+pub struct Links {
+    /// How long a packet takes on a link opened from now on.
+    pub latency: Duration,
+    /// How much longer it may take, drawn for each packet.
+    pub jitter: Duration,
+    /// How many bytes a link holds towards the client before the server's writes wait.
+    pub buffer_bytes: usize,
+    /// A proxy on the way cuts what was silent for so long.
+    pub idle_cut: Option<Duration>,
+    /// What becomes of new connections.
+    pub reach: Reach,
+    rng: Rng,
     links: BTreeMap<u64, Link>,
     opened: u64,
 }
 
 impl Links {
-    pub(crate) fn new(latency: Duration) -> Self {
+    /// Links without faults.
+    pub fn new(latency: Duration, seed: u64) -> Self {
         Self {
             latency,
+            jitter: Duration::ZERO,
+            buffer_bytes: usize::MAX,
+            idle_cut: None,
             reach: Reach::Open,
+            rng: Rng::with_seed(seed),
             links: BTreeMap::new(),
             opened: 0,
         }
     }
 
     /// A client opens a connection: the request is under way.
-    pub(crate) fn open(&mut self, now: Timestamp, client: usize, id: ConnectionId) {
+    pub fn open(&mut self, now: Timestamp, client: usize, id: ConnectionId) {
         self.opened += 1;
         let is_dead = self.reach == Reach::BlackHole;
         let lane = || Lane {
@@ -125,6 +156,7 @@ impl Links {
             client,
             id,
             latency: self.latency,
+            busy: now,
             up: lane(),
             down: lane(),
         };
@@ -132,15 +164,36 @@ impl Links {
         self.send(now, self.opened, Way::Up, Packet::Open);
     }
 
-    pub(crate) fn send(&mut self, now: Timestamp, link: u64, way: Way, packet: Packet) {
+    /// Sends a packet; it is lost if the lane is dead.
+    pub fn send(&mut self, now: Timestamp, link: u64, way: Way, packet: Packet) {
         if let Some(link) = self.links.get_mut(&link) {
-            let arrival = now + link.latency;
+            let mut arrival = now + link.latency;
+            if !self.jitter.is_zero() {
+                arrival = arrival + self.jitter.mul_f64(self.rng.f64());
+            }
+            link.busy = now;
             link.lane(way).send(arrival, packet);
         }
     }
 
+    /// Whether the server's writes on a link have to wait for the client to read.
+    pub fn is_full(&self, link: u64) -> bool {
+        let link = self.links.get(&link);
+        link.is_some_and(|link| link.down.bytes() > self.buffer_bytes)
+    }
+
+    /// Cuts what was silent for too long, as proxies do.
+    pub fn cut_idle(&mut self, now: Timestamp) {
+        let Some(idle) = self.idle_cut else { return };
+        for number in self.numbers() {
+            if self.links[&number].busy + idle <= now {
+                self.cut(now, number);
+            }
+        }
+    }
+
     /// The next packet that has arrived, and where.
-    pub(crate) fn arrival(&mut self, now: Timestamp, held: &[usize]) -> Option<(u64, Way, Packet)> {
+    pub fn arrival(&mut self, now: Timestamp, held: &[usize]) -> Option<(u64, Way, Packet)> {
         for (number, link) in &mut self.links {
             if let Some(packet) = link.up.take(now) {
                 return Some((*number, Way::Up, packet));
@@ -155,20 +208,22 @@ impl Links {
     }
 
     /// When the next packet arrives. Clients in `held` sleep: nothing reaches them.
-    pub(crate) fn due(&self, held: &[usize]) -> Option<Timestamp> {
+    pub fn due(&self, held: &[usize]) -> Option<Timestamp> {
         let of_link = |link: &Link| {
             let down = link.down.due().filter(|_| !held.contains(&link.client));
-            [link.up.due(), down].into_iter().flatten().min()
+            let idle = self.idle_cut.map(|idle| link.busy + idle);
+            [link.up.due(), down, idle].into_iter().flatten().min()
         };
         self.links.values().filter_map(of_link).min()
     }
 
-    pub(crate) fn link(&self, number: u64) -> Option<&Link> {
+    /// A link by its number.
+    pub fn link(&self, number: u64) -> Option<&Link> {
         self.links.get(&number)
     }
 
     /// The link of a client's connection.
-    pub(crate) fn find(&self, client: usize, id: ConnectionId) -> Option<u64> {
+    pub fn find(&self, client: usize, id: ConnectionId) -> Option<u64> {
         let is_it = |link: &Link| link.client == client && link.id == id;
         self.links
             .iter()
@@ -177,7 +232,7 @@ impl Links {
     }
 
     /// The newest link of a client.
-    pub(crate) fn newest(&self, client: usize) -> Option<u64> {
+    pub fn newest(&self, client: usize) -> Option<u64> {
         let of_client = self.links.iter().rev();
         of_client
             .filter(|(_, link)| link.client == client)
@@ -185,30 +240,35 @@ impl Links {
             .next()
     }
 
-    pub(crate) fn remove(&mut self, number: u64) -> Option<Link> {
+    /// Forgets a link that is over.
+    pub fn remove(&mut self, number: u64) -> Option<Link> {
         self.links.remove(&number)
     }
 
     /// Every link, oldest first.
-    pub(crate) fn numbers(&self) -> Vec<u64> {
+    pub fn numbers(&self) -> Vec<u64> {
         self.links.keys().copied().collect()
     }
 
-    pub(crate) fn stall(&mut self, number: u64, way: Way, is_stalled: bool) {
+    /// What is sent that way waits, or goes on.
+    pub fn stall(&mut self, number: u64, way: Way, is_stalled: bool) {
         if let Some(link) = self.links.get_mut(&number) {
             link.lane(way).is_stalled = is_stalled;
         }
     }
 
     /// From now on nothing arrives that way, and nobody is told: half-open.
-    pub(crate) fn deaden(&mut self, number: u64, way: Way) {
+    pub fn deaden(&mut self, number: u64, way: Way) {
         if let Some(link) = self.links.get_mut(&number) {
             link.lane(way).die();
         }
     }
 
     /// The link breaks and both ends learn it: what was under way is lost.
-    pub(crate) fn cut(&mut self, now: Timestamp, number: u64) {
+    pub fn cut(&mut self, now: Timestamp, number: u64) {
+        if let Some(link) = self.links.get_mut(&number) {
+            link.busy = now;
+        }
         for way in [Way::Up, Way::Down] {
             if let Some(link) = self.links.get_mut(&number) {
                 let lane = link.lane(way);

@@ -1,6 +1,7 @@
 //! A client in the pair: its machine, its storage, and the page that believes its events.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use protocol::client::{Config, Event, Fate, Session, Status, Store, Stored};
 use protocol::close::CloseCode;
@@ -14,7 +15,7 @@ use crate::log::Log;
 
 /// What the driver did or heard.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub enum Step {
     /// Asked for a connection.
     Open,
     /// The connection was open.
@@ -31,13 +32,16 @@ pub(crate) enum Step {
 
 /// What survives a reload.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Storage {
-    pub(crate) credentials: Option<Credentials>,
-    pub(crate) outbox: BTreeMap<EntryId, Entry>,
+pub struct Storage {
+    /// The session to resume.
+    pub credentials: Option<Credentials>,
+    /// The messages not yet durable.
+    pub outbox: BTreeMap<EntryId, Entry>,
 }
 
 impl Storage {
-    pub(crate) fn apply(&mut self, store: Store) {
+    /// Keeps a change.
+    pub fn apply(&mut self, store: Store) {
         match store {
             Store::Session(credentials) => self.credentials = credentials,
             Store::Put(entry) => {
@@ -50,7 +54,7 @@ impl Storage {
     }
 
     /// What a new page finds, through the text in which it is kept.
-    pub(crate) fn stored(&self) -> Stored {
+    pub fn stored(&self) -> Stored {
         let entries: Vec<&Entry> = self.outbox.values().collect();
         let text = serde_json::to_string(&entries).unwrap();
         Stored {
@@ -62,20 +66,25 @@ impl Storage {
 
 /// One room as the page shows it.
 #[derive(Debug, Default)]
-pub(crate) struct Shown {
+pub struct Shown {
     /// Up to where the page knows everything, once it knows where it starts.
     through: Option<Offset>,
     epoch: Option<Epoch>,
-    pub(crate) messages: Vec<Message>,
+    /// The messages, in the order in which they came.
+    pub messages: Vec<Message>,
     /// How often the page was told that it missed something (RS-6).
-    pub(crate) gaps: usize,
-    pub(crate) joins: Vec<Joined>,
-    pub(crate) members: BTreeMap<SessionId, String>,
-    pub(crate) drafts: BTreeMap<SessionId, String>,
+    pub gaps: usize,
+    /// How often it was joined, and what the server answered.
+    pub joins: Vec<Joined>,
+    /// Who is here, and how they are called.
+    pub members: BTreeMap<SessionId, String>,
+    /// What they are typing.
+    pub drafts: BTreeMap<SessionId, String>,
 }
 
 impl Shown {
-    pub(crate) fn bodies(&self) -> Vec<&str> {
+    /// The messages, as texts.
+    pub fn bodies(&self) -> Vec<&str> {
         self.messages
             .iter()
             .map(|message| message.body.as_str())
@@ -117,25 +126,50 @@ impl Shown {
     }
 }
 
+/// How a page's timers fire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// When they are due.
+    Awake,
+    /// In a hidden tab: once a minute. What arrives is handled at once.
+    Throttled,
+    /// The computer sleeps: no timer fires, nothing is read.
+    Asleep,
+}
+
+/// How often timers fire in a hidden tab.
+const THROTTLE: Duration = Duration::from_secs(60);
+
 /// One page.
 #[derive(Debug)]
-pub(crate) struct Machine {
-    pub(crate) session: Session,
-    pub(crate) storage: Storage,
-    pub(crate) steps: Vec<(Timestamp, ConnectionId, Step)>,
-    pub(crate) events: VecDeque<(Timestamp, Event)>,
-    pub(crate) rooms: BTreeMap<RoomName, Shown>,
-    pub(crate) fates: BTreeMap<EntryId, Vec<Fate>>,
+pub struct Machine {
+    /// The machine.
+    pub session: Session,
+    /// What would survive a reload now.
+    pub storage: Storage,
+    /// Everything that the driver did or heard.
+    pub steps: Vec<(Timestamp, ConnectionId, Step)>,
+    /// Everything that the page was told.
+    pub events: VecDeque<(Timestamp, Event)>,
+    /// The rooms as it shows them.
+    pub rooms: BTreeMap<RoomName, Shown>,
+    /// What became of each message, in order.
+    pub fates: BTreeMap<EntryId, Vec<Fate>>,
     /// What each of them says.
     bodies: BTreeMap<EntryId, String>,
-    /// The computer sleeps: no timer fires, nothing is read.
-    pub(crate) is_asleep: bool,
+    /// How its timers fire.
+    pub pace: Pace,
+    /// How far its clock is ahead of the world's.
+    ahead: Duration,
+    /// The connection that the driver holds.
+    current: Option<ConnectionId>,
     /// The page is gone.
-    pub(crate) is_closed: bool,
+    pub is_closed: bool,
 }
 
 impl Machine {
-    pub(crate) fn new(config: Config, storage: Storage) -> Self {
+    /// A page that finds this storage.
+    pub fn new(config: Config, storage: Storage) -> Self {
         let bodies = storage.outbox.values();
         Self {
             session: Session::new(config, storage.stored()),
@@ -145,17 +179,55 @@ impl Machine {
             events: VecDeque::new(),
             rooms: BTreeMap::new(),
             fates: BTreeMap::new(),
-            is_asleep: false,
+            pace: Pace::Awake,
+            ahead: Duration::ZERO,
+            current: None,
             is_closed: false,
         }
     }
 
-    pub(crate) fn note(&mut self, now: Timestamp, id: ConnectionId, step: Step) {
+    /// The machine's own time.
+    pub fn clock(&self, now: Timestamp) -> Timestamp {
+        now + self.ahead
+    }
+
+    /// When its driver calls it next, in the world's time.
+    pub fn due(&self) -> Option<Timestamp> {
+        let due = self.session.poll_timeout().filter(|_| !self.is_closed)?;
+        let due = due.since_origin().saturating_sub(self.ahead);
+        match self.pace {
+            Pace::Awake => Some(Timestamp::from_origin(due)),
+            Pace::Throttled => {
+                let minutes = due.as_nanos().div_ceil(THROTTLE.as_nanos());
+                let minutes = u32::try_from(minutes).unwrap_or(u32::MAX);
+                Some(Timestamp::from_origin(THROTTLE * minutes))
+            }
+            Pace::Asleep => None,
+        }
+    }
+
+    /// Its clock jumps forward.
+    pub fn jump(&mut self, by: Duration) {
+        self.ahead += by;
+    }
+
+    /// Whether the driver still holds this connection.
+    pub fn holds(&self, id: ConnectionId) -> bool {
+        !self.is_closed && self.current == Some(id)
+    }
+
+    /// Remembers what the driver did or heard.
+    pub fn note(&mut self, now: Timestamp, id: ConnectionId, step: Step) {
+        match step {
+            Step::Open => self.current = Some(id),
+            Step::Dropped(_) | Step::Closed(_) => self.current = None,
+            Step::Opened | Step::Sent(_) | Step::Received(_) => {}
+        }
         self.steps.push((now, id, step));
     }
 
     /// The page's own idea of where it starts (RS-7).
-    pub(crate) fn start(&mut self, room: &RoomName, since: Option<&Position>) {
+    pub fn start(&mut self, room: &RoomName, since: Option<&Position>) {
         let shown = Shown {
             through: since.map(|since| since.offset),
             epoch: since.map(|since| since.epoch.clone()),
@@ -165,7 +237,7 @@ impl Machine {
     }
 
     /// Folds everything that the machine has to tell.
-    pub(crate) fn drain_events(&mut self, now: Timestamp, log: &Log) {
+    pub fn drain_events(&mut self, now: Timestamp, log: &Log) {
         while let Some(event) = self.session.poll_event() {
             self.fold(event.clone(), log);
             self.events.push_back((now, event));
@@ -222,21 +294,23 @@ impl Machine {
         }
     }
 
-    pub(crate) fn is_live(&self) -> bool {
+    /// Whether it is live.
+    pub fn is_live(&self) -> bool {
         self.session.status() == Status::Live
     }
 
     /// The last thing that became of a message.
-    pub(crate) fn fate(&self, id: EntryId) -> Option<Fate> {
+    pub fn fate(&self, id: EntryId) -> Option<Fate> {
         self.fates.get(&id)?.last().copied()
     }
 
-    pub(crate) fn is_durable(&self, id: EntryId) -> bool {
+    /// Whether it was told that a message is durable.
+    pub fn is_durable(&self, id: EntryId) -> bool {
         matches!(self.fate(id), Some(Fate::Durable { .. }))
     }
 
     /// The frames sent, with their time.
-    pub(crate) fn sent(&self) -> impl Iterator<Item = (Timestamp, &ClientFrame)> {
+    pub fn sent(&self) -> impl Iterator<Item = (Timestamp, &ClientFrame)> {
         self.steps.iter().filter_map(|(at, _, step)| match step {
             Step::Sent(frame) => Some((*at, frame)),
             _ => None,
@@ -244,7 +318,7 @@ impl Machine {
     }
 
     /// The frames received, with their time.
-    pub(crate) fn received(&self) -> impl Iterator<Item = (Timestamp, &ServerFrame)> {
+    pub fn received(&self) -> impl Iterator<Item = (Timestamp, &ServerFrame)> {
         self.steps.iter().filter_map(|(at, _, step)| match step {
             Step::Received(frame) => Some((*at, frame)),
             _ => None,
@@ -252,7 +326,7 @@ impl Machine {
     }
 
     /// The numbers published on the wire, in order.
-    pub(crate) fn published(&self) -> Vec<u64> {
+    pub fn published(&self) -> Vec<u64> {
         let seq = |(_, frame): (Timestamp, &ClientFrame)| match frame {
             ClientFrame::Publish { seq, .. } => Some(seq.get()),
             _ => None,
@@ -261,13 +335,13 @@ impl Machine {
     }
 
     /// When such a step happened.
-    pub(crate) fn times(&self, wanted: impl Fn(&Step) -> bool) -> Vec<Timestamp> {
+    pub fn times(&self, wanted: impl Fn(&Step) -> bool) -> Vec<Timestamp> {
         let of = self.steps.iter().filter(|(_, _, step)| wanted(step));
         of.map(|(at, _, _)| *at).collect()
     }
 
     /// How the connections ended, as the driver heard.
-    pub(crate) fn closed(&self) -> Vec<Option<CloseCode>> {
+    pub fn closed(&self) -> Vec<Option<CloseCode>> {
         let of = self.steps.iter().filter_map(|(_, _, step)| match step {
             Step::Closed(code) => Some(*code),
             _ => None,
@@ -275,7 +349,8 @@ impl Machine {
         of.collect()
     }
 
-    pub(crate) fn shown(&self, room: &RoomName) -> &Shown {
+    /// One room as it shows it.
+    pub fn shown(&self, room: &RoomName) -> &Shown {
         &self.rooms[room]
     }
 }

@@ -1,6 +1,6 @@
 //! The log of the test world: the semantics of the server's log in plain maps, with faults.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use protocol::frame::{ErrorCode, Message, Refused};
@@ -11,34 +11,45 @@ use protocol::time::Timestamp;
 
 /// Something to be done in the order in which it was asked for.
 #[derive(Clone, Debug)]
-pub(crate) enum Op {
+pub enum Op {
     /// Resume or open a session.
-    Open { resume: Option<Credentials> },
+    Open {
+        /// The session that the client asks for.
+        resume: Option<Credentials>,
+    },
     /// Append a message.
     Append {
+        /// Whose.
         session: SessionId,
+        /// Its number.
         seq: Seq,
+        /// Where.
         room: RoomName,
+        /// How the author is called.
         name: Name,
+        /// The text.
         body: String,
     },
     /// Use a number up.
     Refuse {
+        /// Whose.
         session: SessionId,
+        /// Its number.
         seq: Seq,
+        /// Why.
         code: ErrorCode,
     },
 }
 
 /// What an operation led to.
 #[derive(Debug)]
-pub(crate) struct Done {
+pub struct Done {
     /// The link whose connection asked.
-    pub(crate) link: u64,
+    pub link: u64,
     /// The answer for its session.
-    pub(crate) answer: Input,
+    pub answer: Input,
     /// The message that is durable now.
-    pub(crate) message: Option<Message>,
+    pub message: Option<Message>,
 }
 
 #[derive(Debug)]
@@ -67,22 +78,23 @@ struct RoomLog {
 
 /// What is durable.
 #[derive(Debug)]
-pub(crate) struct Log {
+pub struct Log {
     /// How long a commit takes.
-    pub(crate) commit_latency: Duration,
+    pub commit_latency: Duration,
     /// Whether anything can be stored or read.
-    pub(crate) is_available: bool,
+    pub is_available: bool,
     sessions: BTreeMap<SessionId, Kept>,
     rooms: BTreeMap<RoomName, RoomLog>,
     queue: VecDeque<(Timestamp, u64, Op)>,
     database: u64,
     opened: u64,
     /// Every message that ever was durable, in this or an earlier database.
-    ever: BTreeSet<(SessionId, Seq, String)>,
+    ever: BTreeMap<(SessionId, Seq, String), Message>,
 }
 
 impl Log {
-    pub(crate) fn new() -> Self {
+    /// An empty log.
+    pub fn new() -> Self {
         Self {
             commit_latency: Duration::ZERO,
             is_available: true,
@@ -91,22 +103,24 @@ impl Log {
             queue: VecDeque::new(),
             database: 1,
             opened: 0,
-            ever: BTreeSet::new(),
+            ever: BTreeMap::new(),
         }
     }
 
-    pub(crate) fn submit(&mut self, now: Timestamp, link: u64, op: Op) {
+    /// Asks for an operation; it is done after the others, when its commit is through.
+    pub fn submit(&mut self, now: Timestamp, link: u64, op: Op) {
         let due = now + self.commit_latency;
         let due = self.queue.back().map_or(due, |(last, _, _)| due.max(*last));
         self.queue.push_back((due, link, op));
     }
 
-    pub(crate) fn due(&self) -> Option<Timestamp> {
+    /// When the next commit is through.
+    pub fn due(&self) -> Option<Timestamp> {
         self.queue.front().map(|(due, _, _)| *due)
     }
 
     /// Commits the next operation whose time has come.
-    pub(crate) fn commit(&mut self, now: Timestamp) -> Option<Done> {
+    pub fn commit(&mut self, now: Timestamp) -> Option<Done> {
         self.due().filter(|due| *due <= now)?;
         let (_, link, op) = self.queue.pop_front()?;
         let mut message = None;
@@ -195,8 +209,8 @@ impl Log {
                     offset: new.offset,
                 };
                 self.settle(&new.session, settled);
-                self.ever
-                    .insert((new.session.clone(), new.seq, new.body.clone()));
+                let key = (new.session.clone(), new.seq, new.body.clone());
+                self.ever.insert(key, new.clone());
                 self.room(&new.room).messages.push(new.clone());
                 Ok(new.offset)
             }
@@ -249,18 +263,13 @@ impl Log {
     }
 
     /// Epoch, head and trimmed.
-    pub(crate) fn state(&mut self, room: &RoomName) -> (Epoch, Offset, Offset) {
+    pub fn state(&mut self, room: &RoomName) -> (Epoch, Offset, Offset) {
         let log = self.room(room);
         (log.epoch.clone(), log.head(), log.trimmed)
     }
 
     /// The messages after an offset; `None` if some of them are gone.
-    pub(crate) fn read(
-        &mut self,
-        room: &RoomName,
-        after: Offset,
-        limit: u32,
-    ) -> Option<Vec<Message>> {
+    pub fn read(&mut self, room: &RoomName, after: Offset, limit: u32) -> Option<Vec<Message>> {
         let log = self.room(room);
         if after < log.trimmed {
             return None;
@@ -270,7 +279,7 @@ impl Log {
     }
 
     /// The newest messages before an offset, and whether there are older ones.
-    pub(crate) fn read_before(
+    pub fn read_before(
         &mut self,
         room: &RoomName,
         before: Offset,
@@ -291,12 +300,12 @@ impl Log {
     }
 
     /// All that a room holds.
-    pub(crate) fn messages(&self, room: &RoomName) -> &[Message] {
+    pub fn messages(&self, room: &RoomName) -> &[Message] {
         self.rooms.get(room).map_or(&[], |log| &log.messages)
     }
 
     /// What a room holds, as texts.
-    pub(crate) fn bodies(&self, room: &RoomName) -> Vec<&str> {
+    pub fn bodies(&self, room: &RoomName) -> Vec<&str> {
         self.messages(room)
             .iter()
             .map(|message| message.body.as_str())
@@ -304,22 +313,35 @@ impl Log {
     }
 
     /// Whether this message ever was durable.
-    pub(crate) fn knows(&self, session: &SessionId, seq: Seq, body: &str) -> bool {
-        self.ever.contains(&(session.clone(), seq, body.to_owned()))
+    pub fn knows(&self, session: &SessionId, seq: Seq, body: &str) -> bool {
+        self.ever
+            .contains_key(&(session.clone(), seq, body.to_owned()))
+    }
+
+    /// Every message that ever was durable, in no order that means anything.
+    pub fn ever(&self) -> impl Iterator<Item = &Message> {
+        self.ever.values()
     }
 
     /// A session's last settled number.
-    pub(crate) fn last_seq(&self, session: &SessionId) -> Option<u64> {
+    pub fn last_seq(&self, session: &SessionId) -> Option<u64> {
         Some(self.sessions.get(session)?.settled.len() as u64)
     }
 
     /// The server is gone: what was not committed is lost.
-    pub(crate) fn crash(&mut self) {
+    pub fn crash(&mut self) {
         self.queue.clear();
     }
 
+    /// The server is gone after this commit, before it could tell anybody.
+    pub fn commit_and_crash(&mut self) {
+        while let Some(due) = self.due() {
+            self.commit(due);
+        }
+    }
+
     /// Another database: everything is forgotten.
-    pub(crate) fn replace(&mut self) {
+    pub fn replace(&mut self) {
         self.database += 1;
         self.queue.clear();
         self.sessions.clear();
@@ -327,14 +349,14 @@ impl Log {
     }
 
     /// Everything up to this offset goes.
-    pub(crate) fn trim(&mut self, room: &RoomName, through: Offset) {
+    pub fn trim(&mut self, room: &RoomName, through: Offset) {
         let log = self.room(room);
         log.messages.retain(|message| message.offset > through);
         log.trimmed = log.trimmed.max(through);
     }
 
     /// The session expired (RS-9).
-    pub(crate) fn forget(&mut self, session: &SessionId) {
+    pub fn forget(&mut self, session: &SessionId) {
         self.sessions.remove(session);
     }
 }

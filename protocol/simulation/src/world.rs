@@ -1,7 +1,8 @@
-//! The server side of the tests: drives one `server::Session` for each link, as the real driver
+//! The virtual server: drives one `server::Session` for each link, as the real driver
 //! does, over the test log and rooms made of the real `Presence`. It decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use protocol::close::CloseCode;
 use protocol::codec::{self, DecodeError};
@@ -27,6 +28,8 @@ struct Desk {
     inbox: VecDeque<Result<ClientFrame, DecodeError>>,
     /// Where its session is a member through it.
     rooms: BTreeSet<RoomName>,
+    /// Since when its writes make no progress. Meanwhile its driver does nothing else.
+    blocked: Option<Timestamp>,
 }
 
 #[derive(Debug, Default)]
@@ -37,22 +40,28 @@ struct Room {
 
 /// The server, its rooms and its log.
 #[derive(Debug)]
-pub(crate) struct World {
-    pub(crate) config: Config,
-    pub(crate) log: Log,
+pub struct World {
+    /// What its connections are told.
+    pub config: Config,
+    /// Its log.
+    pub log: Log,
     /// Whether connections are taken.
-    pub(crate) is_up: bool,
+    pub is_up: bool,
+    /// How long a write may make no progress.
+    pub write_timeout: Duration,
     rooms: BTreeMap<RoomName, Room>,
     desks: BTreeMap<u64, Desk>,
     moved: BTreeSet<RoomName>,
 }
 
 impl World {
-    pub(crate) fn new(config: Config) -> Self {
+    /// A server over an empty log.
+    pub fn new(config: Config) -> Self {
         Self {
             config,
             log: Log::new(),
             is_up: true,
+            write_timeout: Duration::from_secs(30),
             rooms: BTreeMap::new(),
             desks: BTreeMap::new(),
             moved: BTreeSet::new(),
@@ -60,7 +69,7 @@ impl World {
     }
 
     /// Something arrived from a client.
-    pub(crate) fn receive(&mut self, now: Timestamp, link: u64, packet: Packet, links: &mut Links) {
+    pub fn receive(&mut self, now: Timestamp, link: u64, packet: Packet, links: &mut Links) {
         match packet {
             Packet::Open if self.is_up => {
                 let desk = Desk {
@@ -68,6 +77,7 @@ impl World {
                     owner: None,
                     inbox: VecDeque::new(),
                     rooms: BTreeSet::new(),
+                    blocked: None,
                 };
                 self.desks.insert(link, desk);
                 links.send(now, link, Way::Down, Packet::Open);
@@ -85,15 +95,20 @@ impl World {
     }
 
     /// A fact from inside the server, such as a drain.
-    pub(crate) fn tell(&mut self, now: Timestamp, link: u64, input: Input, links: &mut Links) {
+    pub fn tell(&mut self, now: Timestamp, link: u64, input: Input, links: &mut Links) {
         if let Some(desk) = self.desks.get_mut(&link) {
             desk.session.handle_input(now, input);
         }
         self.settle(now, links);
     }
 
-    pub(crate) fn handle_timeout(&mut self, now: Timestamp, links: &mut Links) {
-        for desk in self.desks.values_mut() {
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Timestamp, links: &mut Links) {
+        for link in self.stuck(now) {
+            self.answer(now, link, Input::WriteStuck);
+            self.close(now, link, CloseCode::SLOW, links);
+        }
+        for desk in self.desks.values_mut().filter(|d| d.blocked.is_none()) {
             if desk.session.poll_timeout().is_some_and(|at| at <= now) {
                 desk.session.handle_timeout(now);
             }
@@ -107,18 +122,22 @@ impl World {
         self.settle(now, links);
     }
 
-    pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {
+    /// When something is due.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
         let desks = self.desks.values();
         let rooms = self.rooms.values();
         desks
-            .filter_map(|desk| desk.session.poll_timeout())
+            .filter_map(|desk| match desk.blocked {
+                Some(since) => Some(since + self.write_timeout),
+                None => desk.session.poll_timeout(),
+            })
             .chain(rooms.filter_map(|room| room.presence.poll_timeout()))
             .chain(self.log.due())
             .min()
     }
 
     /// The process dies: connections, presence and what was not committed are gone.
-    pub(crate) fn crash(&mut self) {
+    pub fn crash(&mut self) {
         self.is_up = false;
         self.desks.clear();
         self.rooms.clear();
@@ -126,18 +145,56 @@ impl World {
         self.log.crash();
     }
 
+    /// Something left a link: the server may write on.
+    pub fn written(&mut self, now: Timestamp, link: u64, links: &mut Links) {
+        let is_blocked = |desk: &Desk| desk.blocked.is_some();
+        if self.desks.get(&link).is_some_and(is_blocked) {
+            self.settle(now, links);
+        }
+    }
+
+    /// Takes nobody in any more, and gives each client its own slot in `window` (RC-3).
+    pub fn go_away(&mut self, now: Timestamp, window: Duration, links: &mut Links) {
+        self.is_up = false;
+        let connections = self.connections();
+        let share = window / u32::try_from(connections.len()).unwrap().max(1);
+        for (index, link) in (0..).zip(connections) {
+            let reconnect_after = share * index;
+            self.answer(now, link, Input::GoAway { reconnect_after });
+        }
+        self.settle(now, links);
+    }
+
+    /// Closes all connections.
+    pub fn shut_down(&mut self, now: Timestamp, links: &mut Links) {
+        for link in self.connections() {
+            self.answer(now, link, Input::Shutdown);
+        }
+        self.settle(now, links);
+    }
+
+    /// Those whose writes made no progress for too long.
+    fn stuck(&self, now: Timestamp) -> Vec<u64> {
+        let is_stuck = |since: Timestamp| since + self.write_timeout <= now;
+        let desks = self.desks.iter();
+        desks
+            .filter(|(_, desk)| desk.blocked.is_some_and(is_stuck))
+            .map(|(link, _)| *link)
+            .collect()
+    }
+
     /// The links that the server still takes for alive.
-    pub(crate) fn connections(&self) -> Vec<u64> {
+    pub fn connections(&self) -> Vec<u64> {
         self.desks.keys().copied().collect()
     }
 
     /// Which session is on a link.
-    pub(crate) fn session(&self, link: u64) -> Option<&SessionId> {
+    pub fn session(&self, link: u64) -> Option<&SessionId> {
         self.desks.get(&link)?.owner.as_ref()
     }
 
     /// Who is in a room.
-    pub(crate) fn members(&self, room: &RoomName) -> Vec<SessionId> {
+    pub fn members(&self, room: &RoomName) -> Vec<SessionId> {
         let members = self.rooms.get(room).map(|room| room.presence.members());
         let members = members.unwrap_or_default();
         members.into_iter().map(|member| member.session).collect()
@@ -165,7 +222,8 @@ impl World {
     fn drain(&mut self, now: Timestamp, link: u64, links: &mut Links) {
         let mut transmits = 0;
         loop {
-            while let Some(desk) = self.desks.get_mut(&link)
+            while !self.is_blocked(now, link, links)
+                && let Some(desk) = self.desks.get_mut(&link)
                 && let Some(transmit) = desk.session.poll_transmit()
             {
                 transmits += 1;
@@ -175,7 +233,7 @@ impl World {
             let Some(desk) = self.desks.get_mut(&link) else {
                 return;
             };
-            if !desk.session.wants_input() {
+            if desk.blocked.is_some() || !desk.session.wants_input() {
                 return;
             }
             let Some(frame) = desk.inbox.pop_front() else {
@@ -183,6 +241,19 @@ impl World {
             };
             desk.session.handle_input(now, Input::Received(frame));
         }
+    }
+
+    /// Whether a connection's writes have to wait.
+    fn is_blocked(&mut self, now: Timestamp, link: u64, links: &Links) -> bool {
+        let Some(desk) = self.desks.get_mut(&link) else {
+            return false;
+        };
+        if links.is_full(link) {
+            desk.blocked.get_or_insert(now);
+        } else {
+            desk.blocked = None;
+        }
+        desk.blocked.is_some()
     }
 
     fn perform(&mut self, now: Timestamp, link: u64, transmit: Transmit, links: &mut Links) {

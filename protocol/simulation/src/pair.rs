@@ -16,7 +16,7 @@ use protocol::server;
 use protocol::time::Timestamp;
 
 use crate::link::{Links, Packet, Reach, Way};
-use crate::machine::{Machine, Step, Storage};
+use crate::machine::{Machine, Pace, Step, Storage};
 use crate::world::World;
 
 /// More steps than this at one moment: the machines keep each other busy.
@@ -27,33 +27,46 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The whole.
 #[derive(Debug)]
-pub(crate) struct Pair {
-    pub(crate) now: Timestamp,
-    pub(crate) client_config: client::Config,
-    pub(crate) clients: Vec<Machine>,
-    pub(crate) links: Links,
-    pub(crate) world: World,
+pub struct Pair {
+    /// The world's time.
+    pub now: Timestamp,
+    /// How pages are configured; each gets a seed of its own.
+    pub client_config: client::Config,
+    /// All pages that ever were, by number.
+    pub clients: Vec<Machine>,
+    /// What lies between.
+    pub links: Links,
+    /// The server.
+    pub world: World,
     steps_at_once: usize,
 }
 
+impl Default for Pair {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Pair {
-    pub(crate) fn new() -> Self {
+    /// Nobody yet, and the defaults.
+    pub fn new() -> Self {
         Self::with(client::Config::default(), server::Config::default())
     }
 
-    pub(crate) fn with(client_config: client::Config, server_config: server::Config) -> Self {
+    /// Nobody yet.
+    pub fn with(client_config: client::Config, server_config: server::Config) -> Self {
         Self {
             now: Timestamp::from_millis(1_000),
             client_config,
             clients: Vec::new(),
-            links: Links::new(Duration::from_millis(20)),
+            links: Links::new(Duration::from_millis(20), client_config.seed),
             world: World::new(server_config),
             steps_at_once: 0,
         }
     }
 
     /// A page with this storage, not yet connected.
-    pub(crate) fn page(&mut self, storage: Storage) -> usize {
+    pub fn page(&mut self, storage: Storage) -> usize {
         let number = self.clients.len();
         let config = client::Config {
             seed: self.client_config.seed + number as u64,
@@ -64,7 +77,7 @@ impl Pair {
     }
 
     /// A page that is connected and in the lobby.
-    pub(crate) fn lobby_page(&mut self) -> usize {
+    pub fn lobby_page(&mut self) -> usize {
         let client = self.page(Storage::default());
         self.join(client, &RoomName::lobby(), None);
         self.connect(client);
@@ -78,70 +91,83 @@ impl Pair {
     }
 
     /// The page is loaded again: a new machine from what was stored.
-    pub(crate) fn reload(&mut self, client: usize) -> usize {
+    pub fn reload(&mut self, client: usize) -> usize {
         let page = self.page(self.clients[client].storage.clone());
+        self.close(client);
+        page
+    }
+
+    /// The page is gone.
+    pub fn close(&mut self, client: usize) {
         self.clients[client].is_closed = true;
         if let Some(link) = self.links.newest(client) {
             self.links.send(self.now, link, Way::Up, Packet::End(None));
         }
-        page
     }
 
     // Commands.
 
-    pub(crate) fn connect(&mut self, client: usize) {
-        let now = self.now;
-        self.command(client, |session| session.connect(now));
+    /// Connects now.
+    pub fn connect(&mut self, client: usize) {
+        self.command(client, client::Session::connect);
     }
 
-    pub(crate) fn join(&mut self, client: usize, room: &RoomName, since: Option<Position>) {
-        let now = self.now;
+    /// Joins a room after what the page already shows.
+    pub fn join(&mut self, client: usize, room: &RoomName, since: Option<Position>) {
         self.clients[client].start(room, since.as_ref());
-        self.command(client, |session| session.join(now, room.clone(), since));
+        self.command(client, |session, now| {
+            session.join(now, room.clone(), since)
+        });
     }
 
-    pub(crate) fn leave(&mut self, client: usize, room: &RoomName) {
-        let now = self.now;
-        self.command(client, |session| session.leave(now, room));
+    /// Leaves a room.
+    pub fn leave(&mut self, client: usize, room: &RoomName) {
+        self.command(client, |session, now| session.leave(now, room));
     }
 
-    pub(crate) fn publish(&mut self, client: usize, body: &str) -> EntryId {
+    /// Publishes into the lobby.
+    pub fn publish(&mut self, client: usize, body: &str) -> EntryId {
         self.try_publish(client, &RoomName::lobby(), body).unwrap()
     }
 
-    pub(crate) fn try_publish(
+    /// Publishes, if the outbox has room.
+    ///
+    /// # Errors
+    /// What the machine says.
+    pub fn try_publish(
         &mut self,
         client: usize,
         room: &RoomName,
         body: &str,
     ) -> Result<EntryId, PublishError> {
-        let now = self.now;
-        self.command(client, |session| {
+        self.command(client, |session, now| {
             session.publish(now, room.clone(), body.to_owned())
         })
     }
 
-    pub(crate) fn draft(&mut self, client: usize, body: &str) {
-        let now = self.now;
-        self.command(client, |session| {
+    /// Types into the lobby's input box.
+    pub fn draft(&mut self, client: usize, body: &str) {
+        self.command(client, |session, now| {
             session.draft(now, &RoomName::lobby(), body.to_owned());
         });
     }
 
-    pub(crate) fn network(&mut self, client: usize, network: Network) {
-        let now = self.now;
-        self.command(client, |session| {
+    /// The browser tells about the page or the network.
+    pub fn network(&mut self, client: usize, network: Network) {
+        self.command(client, |session, now| {
             session.handle_input(now, Input::Network(network));
         });
     }
 
     /// Any command, drained as a driver does.
-    pub(crate) fn command<T>(
+    pub fn command<T>(
         &mut self,
         client: usize,
-        command: impl FnOnce(&mut client::Session) -> T,
+        command: impl FnOnce(&mut client::Session, Timestamp) -> T,
     ) -> T {
-        let answer = command(&mut self.clients[client].session);
+        let machine = &mut self.clients[client];
+        let now = machine.clock(self.now);
+        let answer = command(&mut machine.session, now);
         self.drain(client);
         self.check();
         answer
@@ -154,83 +180,105 @@ impl Pair {
     }
 
     /// The client's link breaks, and both ends learn it.
-    pub(crate) fn cut(&mut self, client: usize) {
+    pub fn cut(&mut self, client: usize) {
         self.links.cut(self.now, self.link(client));
     }
 
     /// Nothing arrives any more either way, and nobody is told.
-    pub(crate) fn half_open(&mut self, client: usize) {
+    pub fn half_open(&mut self, client: usize) {
         for way in [Way::Up, Way::Down] {
             self.deaden(client, way);
         }
     }
 
     /// Nothing arrives any more this way, and nobody is told.
-    pub(crate) fn deaden(&mut self, client: usize, way: Way) {
+    pub fn deaden(&mut self, client: usize, way: Way) {
         self.links.deaden(self.link(client), way);
     }
 
     /// What is sent this way waits.
-    pub(crate) fn stall(&mut self, client: usize, way: Way) {
+    pub fn stall(&mut self, client: usize, way: Way) {
         self.links.stall(self.link(client), way, true);
     }
 
     /// What waited goes on.
-    pub(crate) fn unstall(&mut self, client: usize, way: Way) {
+    pub fn unstall(&mut self, client: usize, way: Way) {
         self.links.stall(self.link(client), way, false);
     }
 
     /// The client's computer sleeps: no timer fires, nothing is read, the world goes on.
-    pub(crate) fn sleep(&mut self, client: usize) {
-        self.clients[client].is_asleep = true;
+    pub fn sleep(&mut self, client: usize) {
+        self.clients[client].pace = Pace::Asleep;
     }
 
     /// It wakes up: timers that are overdue fire first, then what waited is read.
-    pub(crate) fn wake(&mut self, client: usize) {
-        let machine = &mut self.clients[client];
-        machine.is_asleep = false;
-        if machine
-            .session
-            .poll_timeout()
-            .is_some_and(|at| at <= self.now)
-        {
-            machine.session.handle_timeout(self.now);
-            self.drain(client);
-        }
+    pub fn wake(&mut self, client: usize) {
+        self.clients[client].pace = Pace::Awake;
+        self.timeout(client);
+    }
+
+    /// The tab is hidden: its timers fire once a minute.
+    pub fn throttle(&mut self, client: usize) {
+        self.clients[client].pace = Pace::Throttled;
+    }
+
+    /// The page's clock jumps forward.
+    pub fn jump(&mut self, client: usize, by: Duration) {
+        self.clients[client].jump(by);
+        self.timeout(client);
     }
 
     /// The server dies: connections, presence and what was not committed are lost.
-    pub(crate) fn crash(&mut self) {
+    pub fn crash(&mut self) {
         self.world.crash();
         for link in self.links.numbers() {
             self.links.cut(self.now, link);
         }
     }
 
+    /// The server dies right after a commit: what was on its way into the log is durable, and nobody
+    /// was told.
+    pub fn crash_after_commit(&mut self) {
+        self.world.log.commit_and_crash();
+        self.crash();
+    }
+
+    /// The server sends everybody away, each with a slot in this window (RC-3).
+    pub fn go_away(&mut self, window: Duration) {
+        self.world.go_away(self.now, window, &mut self.links);
+    }
+
+    /// The server closes all connections, commits what it has, and exits.
+    pub fn shut_down(&mut self) {
+        self.world.shut_down(self.now, &mut self.links);
+        self.crash_after_commit();
+    }
+
     /// The server is up again.
-    pub(crate) fn restart(&mut self) {
+    pub fn restart(&mut self) {
         self.world.is_up = true;
     }
 
     /// A fact from inside the server for the client's connection.
-    pub(crate) fn tell_server(&mut self, client: usize, input: server::Input) {
+    pub fn tell_server(&mut self, client: usize, input: server::Input) {
         let link = self.link(client);
         self.world.tell(self.now, link, input, &mut self.links);
     }
 
     /// Other limits from the next connection on.
-    pub(crate) fn set_limits(&mut self, limits: Limits) {
+    pub fn set_limits(&mut self, limits: Limits) {
         self.world.config.limits = limits;
     }
 
     /// New connections vanish, or no longer do.
-    pub(crate) fn reach(&mut self, reach: Reach) {
+    pub fn reach(&mut self, reach: Reach) {
         self.links.reach = reach;
     }
 
     // Time.
 
-    pub(crate) fn run_for(&mut self, time: Duration) {
+    /// Lets time pass.
+    pub fn run_for(&mut self, time: Duration) {
         let end = self.now + time;
         while self.wake_up().is_some_and(|at| at <= end) {
             self.step();
@@ -239,7 +287,7 @@ impl Pair {
     }
 
     /// Goes on until this is so, and fails if it does not become so.
-    pub(crate) fn run_until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
+    pub fn run_until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let end = self.now + PATIENCE;
         while !is_so(self) {
             let goes_on = self.wake_up().is_some_and(|at| at <= end);
@@ -249,17 +297,17 @@ impl Pair {
     }
 
     /// When something happens next.
-    fn wake_up(&self) -> Option<Timestamp> {
-        let awake = self.clients.iter().filter(|m| !m.is_asleep && !m.is_closed);
-        awake
-            .filter_map(|machine| machine.session.poll_timeout())
+    pub fn wake_up(&self) -> Option<Timestamp> {
+        self.clients
+            .iter()
+            .filter_map(Machine::due)
             .chain(self.world.poll_timeout())
             .chain(self.links.due(&self.asleep()))
             .min()
     }
 
     fn asleep(&self) -> Vec<usize> {
-        let is_asleep = |client: &usize| self.clients[*client].is_asleep;
+        let is_asleep = |client: &usize| self.clients[*client].pace == Pace::Asleep;
         (0..self.clients.len()).filter(is_asleep).collect()
     }
 
@@ -278,23 +326,28 @@ impl Pair {
     }
 
     /// Jumps to the next wake-up and does what is due then.
-    pub(crate) fn step(&mut self) {
+    pub fn step(&mut self) {
         if let Some(at) = self.wake_up() {
             self.advance(at);
         }
         for client in 0..self.clients.len() {
-            let machine = &mut self.clients[client];
-            let due = machine.session.poll_timeout();
-            if !machine.is_asleep && !machine.is_closed && due.is_some_and(|at| at <= self.now) {
-                machine.session.handle_timeout(self.now);
-                self.drain(client);
-            }
+            self.timeout(client);
         }
+        self.links.cut_idle(self.now);
         self.world.handle_timeout(self.now, &mut self.links);
         while let Some((link, way, packet)) = self.links.arrival(self.now, &self.asleep()) {
             self.arrived(link, way, packet);
         }
         self.check();
+    }
+
+    /// The page's timer fires, if it is due.
+    fn timeout(&mut self, client: usize) {
+        let machine = &mut self.clients[client];
+        if machine.due().is_some_and(|due| due <= self.now) {
+            machine.session.handle_timeout(machine.clock(self.now));
+            self.drain(client);
+        }
     }
 
     fn arrived(&mut self, number: u64, way: Way, packet: Packet) {
@@ -307,10 +360,13 @@ impl Pair {
             Way::Up => self
                 .world
                 .receive(self.now, number, packet, &mut self.links),
-            Way::Down => self.received(client, id, packet),
+            Way::Down => {
+                self.received(client, id, packet);
+                self.world.written(self.now, number, &mut self.links);
+            }
         }
         // The end that the server was told of was the client's own: nothing comes back.
-        let is_over = is_end && (way == Way::Down || !self.is_current(client, id));
+        let is_over = is_end && (way == Way::Down || !self.clients[client].holds(id));
         if is_over {
             self.links.remove(number);
             if way == Way::Down {
@@ -318,17 +374,6 @@ impl Pair {
                 self.world.receive(self.now, number, gone, &mut self.links);
             }
         }
-    }
-
-    /// Whether the driver still holds this connection.
-    fn is_current(&self, client: usize, id: ConnectionId) -> bool {
-        let machine = &self.clients[client];
-        let is_drop = |step: &Step| matches!(step, Step::Dropped(_) | Step::Closed(_));
-        !machine.is_closed
-            && !machine
-                .steps
-                .iter()
-                .any(|(_, of, step)| *of == id && is_drop(step))
     }
 
     fn received(&mut self, client: usize, id: ConnectionId, packet: Packet) {
@@ -353,7 +398,7 @@ impl Pair {
                 Input::Closed { id, code }
             }
         };
-        machine.session.handle_input(self.now, input);
+        machine.session.handle_input(machine.clock(self.now), input);
         self.drain(client);
     }
 
@@ -389,9 +434,8 @@ impl Pair {
     /// The invariants that hold after every step.
     fn check(&self) {
         for machine in self.clients.iter().filter(|machine| !machine.is_closed) {
-            let due = machine.session.poll_timeout();
             assert!(
-                machine.is_asleep || due.is_none_or(|at| at >= self.now),
+                machine.due().is_none_or(|due| due >= self.now),
                 "a timer in the past: {machine:?}"
             );
             let limit = self.client_config.outbox;
