@@ -1,15 +1,23 @@
 //! Everbeat's own machines on a virtual clock and a virtual network.
 //!
 //! [`pair::Pair`] holds clients, links, a server and its log, and checks after every step what must
-//! always hold. The rule tests of `protocol` script it by hand.
+//! always hold. The rule tests of `protocol` script it by hand; [`run::Run`] draws the script from a
+//! seed, lets things go wrong, then lets them rest, and counts.
 
 #![expect(
     clippy::unwrap_used,
     reason = "a harness of tests: what it cannot unwrap is a failed test"
 )]
 
+mod faults;
+pub mod ledger;
 pub mod link;
 pub mod log;
 pub mod machine;
 pub mod pair;
+pub mod profile;
+pub mod run;
+pub mod seeds;
+pub mod trace;
+pub mod watch;
 pub mod world;

@@ -245,6 +245,11 @@ impl Links {
         self.links.remove(&number)
     }
 
+    /// How many were ever opened.
+    pub fn opened(&self) -> usize {
+        usize::try_from(self.opened).unwrap()
+    }
+
     /// Every link, oldest first.
     pub fn numbers(&self) -> Vec<u64> {
         self.links.keys().copied().collect()

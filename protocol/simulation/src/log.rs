@@ -312,6 +312,12 @@ impl Log {
             .collect()
     }
 
+    /// Whether this very message is durable, or was in an earlier database.
+    pub fn holds(&self, message: &Message) -> bool {
+        let key = (message.session.clone(), message.seq, message.body.clone());
+        self.ever.get(&key) == Some(message)
+    }
+
     /// Whether this message ever was durable.
     pub fn knows(&self, session: &SessionId, seq: Seq, body: &str) -> bool {
         self.ever
@@ -358,6 +364,12 @@ impl Log {
     /// The session expired (RS-9).
     pub fn forget(&mut self, session: &SessionId) {
         self.sessions.remove(session);
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

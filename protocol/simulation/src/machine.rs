@@ -117,7 +117,7 @@ impl Shown {
         let next = self.through.map(Offset::next);
         assert_eq!(next, Some(message.offset), "out of order: {message:?}");
         assert!(
-            log.knows(&message.session, message.seq, &message.body),
+            log.holds(&message),
             "seen before it was durable: {message:?}"
         );
         self.through = next;

@@ -188,6 +188,17 @@ impl World {
         self.desks.keys().copied().collect()
     }
 
+    /// Whether the server still takes a link for alive.
+    pub fn holds(&self, link: u64) -> bool {
+        self.desks.contains_key(&link)
+    }
+
+    /// Whether a session has a connection.
+    pub fn is_connected(&self, session: &SessionId) -> bool {
+        let mut owners = self.desks.values().filter_map(|desk| desk.owner.as_ref());
+        owners.any(|owner| owner == session)
+    }
+
     /// Which session is on a link.
     pub fn session(&self, link: u64) -> Option<&SessionId> {
         self.desks.get(&link)?.owner.as_ref()

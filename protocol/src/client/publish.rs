@@ -28,9 +28,13 @@ impl Session {
                     .push_back(Transmit::Store(Store::Put(entry.clone())));
             }
             self.tell_fate(&entry, Fate::Sent);
+            if let Some(room) = self.rooms.get_mut(&entry.room) {
+                room.message_sent();
+            }
             let frame = self.publish_frame(entry);
             self.send(now, frame);
         }
+        self.flush_drafts(now);
     }
 
     /// The server's word that a message is durable.

@@ -122,6 +122,12 @@ impl Room {
         self.draft_due = false;
     }
 
+    /// An earlier message leaves the outbox: the server takes it for what stood in the box (PR-2), so
+    /// what was typed since is sent again.
+    pub(super) fn message_sent(&mut self) {
+        self.draft_due |= !self.draft.is_empty();
+    }
+
     pub(super) fn is_draft_due(&self) -> bool {
         self.draft_due && self.phase == Phase::Joined
     }

@@ -117,6 +117,24 @@ fn a_draft_ends() {
     }
 }
 
+/// PR-2: a message that waited in the outbox does not end what was typed since.
+#[test]
+fn a_late_message_leaves_the_newer_draft() {
+    let (mut pair, ada, bob) = two();
+    let config = &mut pair.world.config;
+    (config.publish_burst, config.limits.publishes_per_s) = (1, 1);
+    pair.cut(ada);
+    pair.run_until("back", |pair| {
+        pair.clients[ada].closed().len() == 1 && pair.clients[ada].is_live()
+    });
+    pair.publish(ada, "first");
+    let second = pair.publish(ada, "second");
+    pair.draft(ada, "third");
+    pair.run_until("durable", |pair| pair.clients[ada].is_durable(second));
+    pair.run_for(secs(2));
+    assert_eq!(drafts(&pair, bob, ada), Some("third".into()));
+}
+
 /// PR-2: the latest draft wins, and is sent again after a reconnect.
 #[test]
 fn the_latest_draft_comes_again_after_a_reconnect() {

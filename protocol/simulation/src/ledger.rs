@@ -1,0 +1,173 @@
+//! What must become of each message that somebody published.
+
+use std::collections::BTreeMap;
+
+use protocol::client::Fate;
+use protocol::id::RoomName;
+use protocol::outbox::{EntryId, Stage};
+
+use crate::log::Log;
+use crate::machine::Machine;
+
+/// One message, from the moment when the outbox took it.
+#[derive(Clone, Debug)]
+struct Published {
+    /// Unlike any other.
+    body: String,
+    room: RoomName,
+    /// Who wrote it: pages that inherit a storage go on as the same author.
+    author: usize,
+    outcome: Outcome,
+    /// Somebody had an uncertain message sent again: it may be there twice, and late.
+    is_repeated: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// In this page's outbox, under this id.
+    Waiting(usize, EntryId),
+    /// The page was told that it is durable.
+    Durable,
+    /// The page was told that it is refused for good.
+    Refused,
+    /// A person dropped it, or its storage is gone.
+    GivenUp,
+}
+
+/// All messages of a run.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    published: Vec<Published>,
+}
+
+impl Ledger {
+    /// The outbox took a message.
+    pub fn publish(
+        &mut self,
+        (client, id): (usize, EntryId),
+        author: usize,
+        room: &RoomName,
+        body: &str,
+    ) {
+        self.published.push(Published {
+            body: body.to_owned(),
+            room: room.clone(),
+            author,
+            outcome: Outcome::Waiting(client, id),
+            is_repeated: false,
+        });
+    }
+
+    /// A person had an uncertain message sent again.
+    pub fn send_again(&mut self, client: usize, id: EntryId) {
+        for published in self.waiting(client, id) {
+            published.is_repeated = true;
+        }
+    }
+
+    /// A person dropped an uncertain message.
+    pub fn discard(&mut self, client: usize, id: EntryId) {
+        for published in self.waiting(client, id) {
+            published.outcome = Outcome::GivenUp;
+        }
+    }
+
+    /// Writes down what a page was told.
+    pub fn settle(&mut self, client: usize, machine: &Machine) {
+        for published in &mut self.published {
+            let Outcome::Waiting(holder, id) = published.outcome else {
+                continue;
+            };
+            if holder == client {
+                match machine.fate(id) {
+                    Some(Fate::Durable { .. }) => published.outcome = Outcome::Durable,
+                    Some(Fate::Refused { .. }) => published.outcome = Outcome::Refused,
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// A page is gone; `heir` found its storage.
+    pub fn pass_on(&mut self, client: usize, machine: &Machine, heir: Option<usize>) {
+        self.settle(client, machine);
+        for published in &mut self.published {
+            if let Outcome::Waiting(holder, id) = published.outcome
+                && holder == client
+            {
+                published.outcome = match heir {
+                    Some(heir) => Outcome::Waiting(heir, id),
+                    None => Outcome::GivenUp,
+                };
+            }
+        }
+    }
+
+    /// After everything: nothing lost, nothing doubled, nothing out of order, in any database.
+    pub fn check(&self, log: &Log) {
+        let mut found: BTreeMap<&str, usize> = BTreeMap::new();
+        for message in log.ever() {
+            *found.entry(&message.body).or_default() += 1;
+        }
+        for published in &self.published {
+            let count = found.remove(published.body.as_str()).unwrap_or(0);
+            let most = 1 + usize::from(published.is_repeated);
+            assert!(count <= most, "doubled: {published:?}");
+            match published.outcome {
+                Outcome::Durable => assert!(count > 0, "lost: {published:?}"),
+                Outcome::Refused => assert!(count < most, "refused, but there: {published:?}"),
+                Outcome::Waiting(..) => panic!("still waiting: {published:?}"),
+                Outcome::GivenUp => {}
+            }
+        }
+        assert!(found.is_empty(), "nobody wrote these: {found:?}");
+        self.check_order(log);
+    }
+
+    /// How many messages there were, and how many of them the pages know to be durable.
+    pub fn counts(&self) -> (usize, usize) {
+        let durable = self.published.iter();
+        let durable = durable.filter(|published| published.outcome == Outcome::Durable);
+        (self.published.len(), durable.count())
+    }
+
+    /// What one author wrote into one room comes in the order in which they wrote it.
+    fn check_order(&self, log: &Log) {
+        let places: BTreeMap<&str, usize> = self
+            .published
+            .iter()
+            .enumerate()
+            .filter(|(_, published)| !published.is_repeated)
+            .map(|(place, published)| (published.body.as_str(), place))
+            .collect();
+        let mut last: BTreeMap<(usize, &RoomName), usize> = BTreeMap::new();
+        let rooms: std::collections::BTreeSet<&RoomName> = self
+            .published
+            .iter()
+            .map(|published| &published.room)
+            .collect();
+        for message in rooms.into_iter().flat_map(|room| log.messages(room)) {
+            let Some(place) = places.get(message.body.as_str()) else {
+                continue;
+            };
+            let published = &self.published[*place];
+            let before = last.insert((published.author, &published.room), *place);
+            assert!(before < Some(*place), "out of order: {published:?}");
+        }
+    }
+
+    fn waiting(&mut self, client: usize, id: EntryId) -> impl Iterator<Item = &mut Published> {
+        let is_it =
+            move |published: &&mut Published| published.outcome == Outcome::Waiting(client, id);
+        self.published.iter_mut().filter(is_it)
+    }
+}
+
+/// The messages of a page that wait for a person.
+pub fn uncertain(machine: &Machine) -> Vec<EntryId> {
+    let outbox = machine.session.outbox();
+    outbox
+        .filter(|entry| entry.stage == Stage::Uncertain)
+        .map(|entry| entry.id)
+        .collect()
+}

@@ -1,0 +1,197 @@
+//! What a seed makes of the world: its numbers, and which faults strike how often.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use protocol::outbox::OutboxLimit;
+use protocol::{client, server};
+
+/// Something that happens, to a page or to the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Action {
+    /// Somebody commits a message.
+    Publish,
+    /// Somebody types.
+    Draft,
+    /// Somebody changes their name.
+    Rename,
+    /// Somebody enters a room.
+    Join,
+    /// Somebody leaves a room.
+    Leave,
+    /// Somebody scrolls back.
+    History,
+    /// Somebody decides about an uncertain message.
+    Decide,
+    /// Somebody opens a page.
+    OpenPage,
+    /// Somebody closes a page, and its storage goes with it.
+    ClosePage,
+    /// Somebody presses "Try now".
+    TryNow,
+    /// A page is loaded again.
+    Reload,
+    /// A page is loaded again where nothing was stored.
+    ReloadBare,
+    /// A tab is duplicated: its storage is copied, its lock is not (RS-8).
+    Duplicate,
+    /// The browser believes that there is no network; it may be wrong.
+    Offline,
+    /// A tab is hidden: its timers fire once a minute.
+    Throttle,
+    /// A tab is frozen, and told so (RC-6).
+    Freeze,
+    /// A computer sleeps, and nobody is told.
+    Sleep,
+    /// A page's clock jumps forward by 12 hours.
+    Jump,
+    /// A connection breaks.
+    Cut,
+    /// A connection is silent for a while.
+    Stall,
+    /// A connection dies in silence, one way or both.
+    HalfOpen,
+    /// A page does not read for long.
+    SlowReader,
+    /// New connections vanish for a while.
+    BlackHole,
+    /// The server dies, and what was not committed with it.
+    Crash,
+    /// The server dies between a commit and its acks.
+    CrashAfterCommit,
+    /// The server drains and starts again (RC-3).
+    Drain,
+    /// The server dies and comes back with an empty database: new epochs.
+    Replace,
+    /// The log refuses everything for a while: a full disk.
+    Unavailable,
+    /// Old messages go.
+    Trim,
+    /// The server forgets a session (RS-9).
+    Forget,
+    /// The server comes back with a smaller limit for bodies (EO-7).
+    LowerLimits,
+}
+
+/// What everybody does all the time.
+const EVERYDAY: &[(Action, u32)] = &[
+    (Action::Publish, 60),
+    (Action::Draft, 30),
+    (Action::Rename, 1),
+    (Action::Join, 3),
+    (Action::Leave, 2),
+    (Action::History, 2),
+    (Action::Decide, 5),
+    (Action::OpenPage, 1),
+    (Action::ClosePage, 1),
+    (Action::TryNow, 1),
+];
+
+/// What goes wrong. Each seed knows some of these only: faults that hide each other meet in some
+/// runs, and are alone in others.
+const FAULTS: &[Action] = &[
+    Action::Reload,
+    Action::ReloadBare,
+    Action::Duplicate,
+    Action::Offline,
+    Action::Throttle,
+    Action::Freeze,
+    Action::Sleep,
+    Action::Jump,
+    Action::Cut,
+    Action::Stall,
+    Action::HalfOpen,
+    Action::SlowReader,
+    Action::BlackHole,
+    Action::Crash,
+    Action::CrashAfterCommit,
+    Action::Drain,
+    Action::Replace,
+    Action::Unavailable,
+    Action::Trim,
+    Action::Forget,
+    Action::LowerLimits,
+];
+
+/// The numbers of one run.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// How many pages there are at first.
+    pub pages: usize,
+    /// How many rooms there are.
+    pub rooms: usize,
+    /// How long something goes wrong.
+    pub duration: Duration,
+    /// The mean time between two actions.
+    pub pause: Duration,
+    /// How often each action is chosen.
+    pub weights: Vec<(Action, u32)>,
+    /// The least time that a packet takes.
+    pub latency: Duration,
+    /// How much more it may take.
+    pub jitter: Duration,
+    /// How long a commit takes.
+    pub commit_latency: Duration,
+    /// How many bytes a link holds towards a client.
+    pub buffer_bytes: usize,
+    /// A proxy cuts what is silent for so long.
+    pub idle_cut: Option<Duration>,
+    /// The pages' configuration.
+    pub client: client::Config,
+    /// The server's.
+    pub server: server::Config,
+}
+
+impl Profile {
+    /// Draws the numbers of a run.
+    pub fn draw(rng: &mut Rng) -> Self {
+        let millis = Duration::from_millis;
+        let mut server = server::Config {
+            heartbeat_interval: millis(rng.u64(1_000..25_000)),
+            heartbeat_timeout: millis(rng.u64(1_000..5_000)),
+            ..server::Config::default()
+        };
+        server.publish_burst = rng.u32(2..200);
+        server.limits.publishes_per_s = rng.u32(5..50);
+        server.limits.history = rng.u32(3..200);
+        server.limits.rooms = rng.u32(1..4);
+        let client = client::Config {
+            seed: rng.u64(..),
+            window: rng.usize(1..32),
+            outbox: OutboxLimit {
+                entries: rng.usize(5..200),
+                bytes: rng.usize(1_000..100_000),
+            },
+            join_limit: rng.u32(1..50),
+            ..client::Config::default()
+        };
+        Self {
+            pages: rng.usize(1..=4),
+            rooms: rng.usize(1..=3),
+            duration: Duration::from_secs(rng.u64(60..600)),
+            pause: millis(rng.u64(100..5_000)),
+            weights: weights(rng),
+            latency: millis(rng.u64(1..150)),
+            jitter: millis(if rng.bool() { rng.u64(0..400) } else { 0 }),
+            commit_latency: millis(rng.u64(0..60)),
+            buffer_bytes: if rng.u8(..3) == 0 {
+                rng.usize(200..4_000)
+            } else {
+                64 * 1024
+            },
+            idle_cut: (rng.u8(..4) == 0).then_some(Duration::from_secs(60)),
+            client,
+            server,
+        }
+    }
+}
+
+fn weights(rng: &mut Rng) -> Vec<(Action, u32)> {
+    let mut weights = EVERYDAY.to_vec();
+    for fault in FAULTS {
+        if rng.u8(..3) == 0 {
+            weights.push((*fault, rng.u32(1..6)));
+        }
+    }
+    weights
+}

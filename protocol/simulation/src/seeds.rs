@@ -1,0 +1,87 @@
+//! Runs of seeds, and what becomes of them.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::sync::Once;
+
+use crate::run::{Run, Summary};
+
+/// A run in which something did not hold.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// Its seed: it fails again, in exactly the same way.
+    pub seed: u64,
+    /// What did not hold, and where that is checked.
+    pub message: String,
+    /// What happened up to then.
+    pub trace: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "seed {}: {}", self.seed, self.message)
+    }
+}
+
+/// The seeds that once failed.
+pub fn known() -> Vec<u64> {
+    let lines = include_str!("../seeds.txt").lines();
+    let seeds = lines.filter_map(|line| line.split_whitespace().next());
+    seeds.filter_map(|seed| seed.parse().ok()).collect()
+}
+
+/// Runs a seed.
+///
+/// # Errors
+/// [`Failure`] if something did not hold.
+pub fn attempt(seed: u64) -> Result<Summary, Box<Failure>> {
+    silence_panics();
+    let mut run = Run::new(seed);
+    CAUGHT.with_borrow_mut(|caught| *caught = Some(String::new()));
+    let result = catch_unwind(AssertUnwindSafe(|| run.run()));
+    let message = CAUGHT.with_borrow_mut(Option::take);
+    result.map_err(|_| {
+        Box::new(Failure {
+            seed,
+            message: message.unwrap_or_default(),
+            trace: run.trace(),
+        })
+    })
+}
+
+/// The trace of a seed, whatever becomes of it.
+pub fn trace(seed: u64) -> String {
+    match attempt(seed) {
+        Err(failure) => failure.trace,
+        Ok(_) => {
+            let mut run = Run::new(seed);
+            run.run();
+            run.trace()
+        }
+    }
+}
+
+thread_local! {
+    /// What the panic of this thread's attempt said; `None` while it attempts nothing.
+    static CAUGHT: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// A failed check is part of an attempt's result: nothing is printed.
+fn silence_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let print = take_hook();
+        set_hook(Box::new(move |info| {
+            let is_caught = CAUGHT.with_borrow_mut(|caught| {
+                caught
+                    .as_mut()
+                    .map(|text| *text = info.to_string())
+                    .is_some()
+            });
+            if !is_caught {
+                print(info);
+            }
+        }));
+    });
+}

@@ -1,0 +1,90 @@
+//! Dead ends: a link that died in silence must be noticed within the bound that the heartbeat
+//! promises, at each end that hears nothing any more.
+
+use std::time::Duration;
+
+use protocol::time::Timestamp;
+
+use crate::link::Way;
+use crate::machine::Pace;
+use crate::pair::Pair;
+
+/// A timer fires on the millisecond; more than this is late.
+const SLACK: Duration = Duration::from_millis(10);
+
+#[derive(Clone, Copy, Debug)]
+struct Watch {
+    client: usize,
+    link: u64,
+    /// What no longer arrives: its receiver has to notice.
+    way: Way,
+    deadline: Timestamp,
+}
+
+/// The dead ends that nobody noticed yet.
+#[derive(Debug, Default)]
+pub struct Watches {
+    open: Vec<Watch>,
+    noticed: usize,
+}
+
+impl Watches {
+    /// A way of a link has died.
+    pub fn add(&mut self, pair: &Pair, client: usize, link: u64, way: Way) {
+        if way == Way::Down && pair.clients[client].pace != Pace::Awake {
+            return;
+        }
+        let server = &pair.world.config;
+        let (interval, timeout) = (server.heartbeat_interval, server.heartbeat_timeout);
+        let bound = match way {
+            // HB-3. Until it is live it has deadlines of its own (RC-5).
+            Way::Down if pair.clients[client].is_live() => interval + timeout,
+            Way::Down => {
+                let config = &pair.client_config;
+                config.connect_timeout + config.welcome_timeout
+            }
+            // HB-4; before that RS-1. A write that is stuck has its own deadline.
+            Way::Up => {
+                let beat = interval * 6 / 5 + timeout;
+                beat.max(server.hello_timeout) + pair.world.write_timeout
+            }
+        };
+        self.open.push(Watch {
+            client,
+            link,
+            way,
+            deadline: pair.now + bound + SLACK,
+        });
+    }
+
+    /// A page whose timers do not run as they should promises nothing.
+    pub fn forget(&mut self, client: usize) {
+        self.open
+            .retain(|watch| watch.client != client || watch.way == Way::Up);
+    }
+
+    /// How many were noticed in time.
+    pub const fn noticed(&self) -> usize {
+        self.noticed
+    }
+
+    /// Fails if one was not noticed in time.
+    pub fn check(&mut self, pair: &Pair) {
+        let before = self.open.len();
+        self.open.retain(|watch| {
+            let is_held = match watch.way {
+                Way::Down => pair
+                    .links
+                    .link(watch.link)
+                    .is_some_and(|link| pair.clients[watch.client].holds(link.id)),
+                Way::Up => pair.world.holds(watch.link),
+            };
+            assert!(
+                !is_held || pair.now <= watch.deadline,
+                "a dead end was not noticed: {watch:?}"
+            );
+            is_held
+        });
+        self.noticed += before - self.open.len();
+    }
+}
