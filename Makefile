@@ -3,14 +3,14 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run build watch test fmt lint bench
+.PHONY: help run build watch test fmt lint bench simulate
 
 # The tools that scripts/setup.sh installs are found, also where rustup never set up the PATH.
 CARGO_HOME ?= $(HOME)/.cargo
 export PATH := $(CARGO_HOME)/bin:$(PATH)
 
 help: ## this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F '\t' '{ printf "  make %-6s %s\n", $$1, $$2 }'
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F '\t' '{ printf "  make %-9s %s\n", $$1, $$2 }'
 
 run: build ## build for production and start the server (make run ARGS="...")
 	target/release/everbeat $(ARGS)
@@ -26,6 +26,9 @@ watch: ## start the server, rebuild and reload at every change
 test: ## every check that a change must pass, as in CI
 	@scripts/setup.sh test
 	@scripts/test.sh
+
+simulate: ## virtual clients and servers under faults (make simulate SEEDS=10000 FROM=1, SEED=7 for one)
+	cargo run --locked --release -p simulation -- $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FROM),--from $(FROM)) $(if $(SEED),--seed $(SEED))
 
 fmt: ## format the code
 	cargo fmt --all

@@ -226,10 +226,10 @@ impl Session {
                 limit,
             });
         }
-        if let Some(joined) = self.rooms.get_mut(&room) {
+        let entry = self.outbox.push(room, body)?.clone();
+        if let Some(joined) = self.rooms.get_mut(&entry.room) {
             joined.take_draft();
         }
-        let entry = self.outbox.push(room, body)?.clone();
         let id = entry.id;
         self.transmits
             .push_back(Transmit::Store(Store::Put(entry.clone())));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use protocol::client::Event;
 use protocol::frame::{Author, Draft, Member};
 use protocol::id::{Name, RoomName, SessionId};
+use protocol::position::Offset;
 
 use super::Own;
 use crate::realtime::Report;
@@ -15,6 +16,9 @@ pub struct People {
     room: RoomName,
     own: Own,
     members: BTreeMap<SessionId, Name>,
+    /// The newest message when the drafts were told in `joined`: it and older ones, though they may
+    /// still come, end none of them.
+    head: Offset,
     /// In the order in which they began to type, so that lines do not jump. At most one a member.
     drafts: Vec<Author>,
 }
@@ -37,6 +41,7 @@ impl People {
             room,
             own: Own::default(),
             members: BTreeMap::new(),
+            head: Offset::ZERO,
             drafts: Vec::new(),
         }
     }
@@ -45,6 +50,7 @@ impl People {
     pub fn enter(&mut self, room: &RoomName) {
         self.room = room.clone();
         self.members.clear();
+        self.head = Offset::ZERO;
         self.drafts.clear();
     }
 
@@ -56,6 +62,7 @@ impl People {
         };
         let changed = match event {
             Event::Joined { joined, .. } if joined.room == self.room => {
+                self.head = joined.head;
                 self.members = joined.members.iter().map(entry).collect();
                 let others = joined.drafts.iter().filter(|draft| !draft.body.is_empty());
                 self.drafts = others.cloned().collect();
@@ -65,7 +72,9 @@ impl People {
                 self.presence(joined, left)
             }
             Event::Draft(draft) if draft.room == self.room => self.draft(draft),
-            Event::Message(message) if message.room == self.room => self.clear(&message.session),
+            Event::Message(message) if message.room == self.room && message.offset > self.head => {
+                self.clear(&message.session)
+            }
             _ => false,
         };
         claimed | changed
@@ -222,6 +231,30 @@ mod tests {
         assert!(people.fold(&presence(&[], &["cid"])));
         assert!(bodies(&people).is_empty());
         assert!(!people.fold(&draft("bob", "")));
+    }
+
+    /// PR-2: what is replayed is older than the drafts that came with `joined`.
+    #[test]
+    fn a_replayed_message_ends_no_draft() {
+        let mut people = People::new(RoomName::lobby());
+        let Report::Event(Event::Joined { mut joined, gap }) = joined(&["ada"], "e", 2, false)
+        else {
+            unreachable!("that is what it makes");
+        };
+        joined.from = Offset::ZERO;
+        joined.drafts.push(Author {
+            session: session("ada"),
+            name: Name::tidy("ada"),
+            body: "newer".into(),
+        });
+        people.fold(&Report::Event(Event::Joined { joined, gap }));
+        let mut said = |number| {
+            let message = message("ada", number, number, "hello");
+            people.fold(&Report::Event(Event::Message(message)))
+        };
+        assert!(!said(1) && !said(2));
+        assert!(said(3));
+        assert!(bodies(&people).is_empty());
     }
 
     #[test]

@@ -121,7 +121,14 @@ impl Shown {
             "seen before it was durable: {message:?}"
         );
         self.through = next;
-        self.drafts.remove(&message.session);
+        // What is replayed is older than the drafts that came with `joined` (PR-2).
+        if self
+            .joins
+            .last()
+            .is_some_and(|joined| message.offset > joined.head)
+        {
+            self.drafts.remove(&message.session);
+        }
         self.messages.push(message);
     }
 }

@@ -85,3 +85,21 @@ fn silence_panics() {
         }));
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// PU-1, PU-2: a seed is the whole truth.
+    #[test]
+    fn a_seed_runs_again_exactly() {
+        for seed in [3, 43, 77] {
+            assert_eq!(trace(seed), trace(seed));
+        }
+    }
+
+    #[test]
+    fn seeds_differ() {
+        assert_ne!(trace(1), trace(2));
+    }
+}

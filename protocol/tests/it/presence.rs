@@ -7,6 +7,7 @@ use protocol::id::{Name, RoomName};
 use protocol::server::{Config, Input};
 
 use crate::solo::{Desk, millis, secs};
+use simulation::link::Way;
 use simulation::pair::Pair;
 
 fn lobby() -> RoomName {
@@ -133,6 +134,36 @@ fn a_late_message_leaves_the_newer_draft() {
     pair.run_until("durable", |pair| pair.clients[ada].is_durable(second));
     pair.run_for(secs(2));
     assert_eq!(drafts(&pair, bob, ada), Some("third".into()));
+}
+
+/// PR-2, EO-4: a text that the outbox has no room for stays in the box, and stays a draft.
+#[test]
+fn a_text_that_is_not_taken_stays_a_draft() {
+    let mut pair = Pair::new();
+    pair.client_config.outbox.entries = 1;
+    let (ada, bob) = (pair.lobby_page(), pair.lobby_page());
+    pair.stall(ada, Way::Up);
+    pair.publish(ada, "taken");
+    pair.draft(ada, "not taken");
+    pair.try_publish(ada, &lobby(), "not taken").unwrap_err();
+    pair.unstall(ada, Way::Up);
+    pair.run_for(secs(1));
+    assert_eq!(drafts(&pair, bob, ada), Some("not taken".into()));
+}
+
+/// PR-2: what is replayed is older than the drafts that come with `joined`, and ends none of them.
+#[test]
+fn a_replayed_message_leaves_the_draft() {
+    let (mut pair, ada, bob) = two();
+    pair.cut(bob);
+    pair.publish(ada, "old");
+    pair.run_for(millis(100));
+    pair.draft(ada, "new");
+    pair.run_until("back", |pair| {
+        pair.clients[bob].shown(&lobby()).bodies() == ["old"]
+    });
+    pair.run_for(secs(1));
+    assert_eq!(drafts(&pair, bob, ada), Some("new".into()));
 }
 
 /// PR-2: the latest draft wins, and is sent again after a reconnect.
