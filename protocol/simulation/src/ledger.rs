@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use protocol::client::Fate;
+use protocol::frame::ErrorCode;
 use protocol::id::RoomName;
 use protocol::outbox::{EntryId, Stage};
 
@@ -81,7 +82,11 @@ impl Ledger {
             if holder == client {
                 match machine.fate(id) {
                     Some(Fate::Durable { .. }) => published.outcome = Outcome::Durable,
-                    Some(Fate::Refused { .. }) => published.outcome = Outcome::Refused,
+                    Some(Fate::Refused { code }) => {
+                        // Nothing else is refused for good here (EO-7).
+                        assert_eq!(code, ErrorCode::BodyTooLarge, "{published:?}");
+                        published.outcome = Outcome::Refused;
+                    }
                     _ => {}
                 }
             }

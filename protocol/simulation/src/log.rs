@@ -268,6 +268,11 @@ impl Log {
         (log.epoch.clone(), log.head(), log.trimmed)
     }
 
+    /// Up to where a room's messages are gone.
+    pub fn trimmed(&self, room: &RoomName) -> Offset {
+        self.rooms.get(room).map_or(Offset::ZERO, |log| log.trimmed)
+    }
+
     /// The messages after an offset; `None` if some of them are gone.
     pub fn read(&mut self, room: &RoomName, after: Offset, limit: u32) -> Option<Vec<Message>> {
         let log = self.room(room);

@@ -91,7 +91,15 @@ impl Shown {
             .collect()
     }
 
-    fn joined(&mut self, joined: Joined, gap: bool) {
+    fn joined(&mut self, joined: Joined, gap: bool, log: &Log) {
+        if gap {
+            let is_same = self.epoch.as_ref() == Some(&joined.epoch);
+            let is_there = self.through >= Some(log.trimmed(&joined.room));
+            assert!(
+                !is_same || !is_there,
+                "a gap where there is none: {joined:?}"
+            );
+        }
         self.members = joined
             .members
             .iter()
@@ -147,6 +155,12 @@ pub enum Pace {
 /// How often timers fire in a hidden tab.
 const THROTTLE: Duration = Duration::from_secs(60);
 
+/// The most connections that one page opens within [`OPENS_IN`], a person's impatience included.
+const OPENS_MAX: usize = 40;
+
+/// See [`OPENS_MAX`].
+const OPENS_IN: Duration = Duration::from_secs(30);
+
 /// One page.
 #[derive(Debug)]
 pub struct Machine {
@@ -170,6 +184,12 @@ pub struct Machine {
     ahead: Duration,
     /// The connection that the driver holds.
     current: Option<ConnectionId>,
+    /// Up to where the server has sent each room on that connection.
+    sent_through: BTreeMap<RoomName, Offset>,
+    /// When it opened connections lately.
+    opens: VecDeque<Timestamp>,
+    /// No backoff is exactly as long as its longest (RC-1).
+    backoff_cap: Duration,
     /// The page is gone.
     pub is_closed: bool,
 }
@@ -189,6 +209,9 @@ impl Machine {
             pace: Pace::Awake,
             ahead: Duration::ZERO,
             current: None,
+            sent_through: BTreeMap::new(),
+            opens: VecDeque::new(),
+            backoff_cap: config.backoff_cap,
             is_closed: false,
         }
     }
@@ -225,12 +248,45 @@ impl Machine {
 
     /// Remembers what the driver did or heard.
     pub fn note(&mut self, now: Timestamp, id: ConnectionId, step: Step) {
-        match step {
-            Step::Open => self.current = Some(id),
+        match &step {
+            Step::Open => {
+                self.current = Some(id);
+                self.sent_through.clear();
+                self.opens(now);
+            }
             Step::Dropped(_) | Step::Closed(_) => self.current = None,
+            Step::Received(frame) if self.current == Some(id) => self.check_sent(frame),
             Step::Opened | Step::Sent(_) | Step::Received(_) => {}
         }
         self.steps.push((now, id, step));
+    }
+
+    /// RC-1, RC-2: a server in trouble is left in peace.
+    fn opens(&mut self, now: Timestamp) {
+        while self.opens.front().is_some_and(|at| *at + OPENS_IN < now) {
+            self.opens.pop_front();
+        }
+        self.opens.push_back(now);
+        assert!(
+            self.opens.len() <= OPENS_MAX,
+            "it opens connection after connection"
+        );
+    }
+
+    /// RS-5: what the server sends after `joined` is contiguous, from replay to live.
+    fn check_sent(&mut self, frame: &ServerFrame) {
+        match frame {
+            ServerFrame::Joined(joined) => {
+                self.sent_through.insert(joined.room.clone(), joined.from);
+            }
+            ServerFrame::Message(message) => {
+                let next = self.sent_through.get(&message.room).map(|at| at.next());
+                assert_eq!(next, Some(message.offset), "the server sent {message:?}");
+                self.sent_through
+                    .insert(message.room.clone(), message.offset);
+            }
+            _ => {}
+        }
     }
 
     /// The page's own idea of where it starts (RS-7).
@@ -246,6 +302,10 @@ impl Machine {
     /// Folds everything that the machine has to tell.
     pub fn drain_events(&mut self, now: Timestamp, log: &Log) {
         while let Some(event) = self.session.poll_event() {
+            if let Event::Status(Status::Waiting { until, .. }) = event {
+                let wait = until - self.clock(now);
+                assert_ne!(wait, self.backoff_cap, "jitter before the clamp");
+            }
             self.fold(event.clone(), log);
             self.events.push_back((now, event));
         }
@@ -255,7 +315,7 @@ impl Machine {
         match event {
             Event::Joined { joined, gap } => {
                 let room = joined.room.clone();
-                self.rooms.entry(room).or_default().joined(joined, gap);
+                self.rooms.entry(room).or_default().joined(joined, gap, log);
             }
             Event::Message(message) => {
                 let room = message.room.clone();

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use protocol::client::{self, Input, Network, Transmit};
+use protocol::close::CloseCode;
 use protocol::codec;
 use protocol::frame::Limits;
 use protocol::id::{ConnectionId, RoomName};
@@ -224,8 +225,16 @@ impl Pair {
 
     /// The page's clock jumps forward.
     pub fn jump(&mut self, client: usize, by: Duration) {
-        self.clients[client].jump(by);
+        let machine = &mut self.clients[client];
+        let (was_live, before) = (machine.is_live(), machine.steps.len());
+        machine.jump(by);
         self.timeout(client);
+        let steps = &self.clients[client].steps[before..];
+        let is_verdict = |step: &Step| *step == Step::Dropped(CloseCode::DEAD);
+        assert!(
+            !was_live || !steps.iter().any(|(_, _, step)| is_verdict(step)),
+            "a verdict instead of a probe (HB-9)"
+        );
     }
 
     /// The server dies: connections, presence and what was not committed are lost.
