@@ -3,7 +3,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run build watch test fmt lint bench simulate
+.PHONY: help run build watch test fmt lint bench simulate faults
 
 # The tools that scripts/setup.sh installs are found, also where rustup never set up the PATH.
 CARGO_HOME ?= $(HOME)/.cargo
@@ -29,6 +29,9 @@ test: ## every check that a change must pass, as in CI
 
 simulate: ## virtual clients and servers under faults (make simulate SEEDS=10000 FROM=1, SEED=7 for one)
 	cargo run --locked --release -p simulation -- $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FROM),--from $(FROM)) $(if $(SEED),--seed $(SEED))
+
+faults: ## put deliberate faults into a copy of the core, and see each of them caught (make faults ARGS=NAME)
+	@scripts/faults.sh $(ARGS)
 
 fmt: ## format the code
 	cargo fmt --all

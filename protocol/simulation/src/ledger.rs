@@ -19,8 +19,9 @@ struct Published {
     /// Who wrote it: pages that inherit a storage go on as the same author.
     author: usize,
     outcome: Outcome,
-    /// Somebody had an uncertain message sent again: it may be there twice, and late.
-    is_repeated: bool,
+    /// How often somebody had it sent again when it was uncertain: so much more often it may be
+    /// there, and late.
+    repeats: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,14 +56,14 @@ impl Ledger {
             room: room.clone(),
             author,
             outcome: Outcome::Waiting(client, id),
-            is_repeated: false,
+            repeats: 0,
         });
     }
 
     /// A person had an uncertain message sent again.
     pub fn send_again(&mut self, client: usize, id: EntryId) {
         for published in self.waiting(client, id) {
-            published.is_repeated = true;
+            published.repeats += 1;
         }
     }
 
@@ -116,7 +117,7 @@ impl Ledger {
         }
         for published in &self.published {
             let count = found.remove(published.body.as_str()).unwrap_or(0);
-            let most = 1 + usize::from(published.is_repeated);
+            let most = 1 + published.repeats;
             assert!(count <= most, "doubled: {published:?}");
             match published.outcome {
                 Outcome::Durable => assert!(count > 0, "lost: {published:?}"),
@@ -142,7 +143,7 @@ impl Ledger {
             .published
             .iter()
             .enumerate()
-            .filter(|(_, published)| !published.is_repeated)
+            .filter(|(_, published)| published.repeats == 0)
             .map(|(place, published)| (published.body.as_str(), place))
             .collect();
         let mut last: BTreeMap<(usize, &RoomName), usize> = BTreeMap::new();

@@ -89,7 +89,7 @@ pub struct Log {
     database: u64,
     opened: u64,
     /// Every message that ever was durable, in this or an earlier database.
-    ever: BTreeMap<(SessionId, Seq, String), Message>,
+    ever: BTreeMap<(SessionId, Seq, String), Vec<Message>>,
 }
 
 impl Log {
@@ -209,12 +209,16 @@ impl Log {
                     offset: new.offset,
                 };
                 self.settle(&new.session, settled);
-                let key = (new.session.clone(), new.seq, new.body.clone());
-                self.ever.insert(key, new.clone());
-                self.room(&new.room).messages.push(new.clone());
-                Ok(new.offset)
+                Ok(self.keep(new))
             }
         }
+    }
+
+    fn keep(&mut self, new: &Message) -> Offset {
+        let key = (new.session.clone(), new.seq, new.body.clone());
+        self.ever.entry(key).or_default().push(new.clone());
+        self.room(&new.room).messages.push(new.clone());
+        new.offset
     }
 
     fn refuse(
@@ -320,7 +324,7 @@ impl Log {
     /// Whether this very message is durable, or was in an earlier database.
     pub fn holds(&self, message: &Message) -> bool {
         let key = (message.session.clone(), message.seq, message.body.clone());
-        self.ever.get(&key) == Some(message)
+        self.ever.get(&key).is_some_and(|all| all.contains(message))
     }
 
     /// Whether this message ever was durable.
@@ -331,7 +335,7 @@ impl Log {
 
     /// Every message that ever was durable, in no order that means anything.
     pub fn ever(&self) -> impl Iterator<Item = &Message> {
-        self.ever.values()
+        self.ever.values().flatten()
     }
 
     /// A session's last settled number.

@@ -174,7 +174,7 @@ impl Profile {
             latency: millis(rng.u64(1..150)),
             jitter: millis(if rng.bool() { rng.u64(0..400) } else { 0 }),
             commit_latency: millis(rng.u64(0..60)),
-            buffer_bytes: if rng.u8(..3) == 0 {
+            buffer_bytes: if rng.bool() {
                 rng.usize(200..4_000)
             } else {
                 64 * 1024

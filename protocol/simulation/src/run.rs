@@ -64,6 +64,8 @@ pub struct Run {
     later: Vec<(Timestamp, Later)>,
     authors: usize,
     written: usize,
+    /// When a clock last jumped.
+    pub(crate) jumped: Option<Timestamp>,
     /// How often each action was done.
     done: BTreeMap<Action, usize>,
 }
@@ -127,6 +129,7 @@ impl Run {
             later: Vec::new(),
             authors: 0,
             written: 0,
+            jumped: None,
             done: BTreeMap::new(),
         }
     }
