@@ -366,7 +366,7 @@ impl Session {
                 before,
                 limit,
             } => {
-                let limit = limit.clamp(1, self.config.limits.history);
+                let limit = limit.min(self.config.limits.history).max(1);
                 self.transmits.push_back(Transmit::History {
                     room,
                     before,
