@@ -263,7 +263,9 @@ impl Session {
             live.draft_from = now + pace;
         }
         for frame in due {
-            self.send(now, frame);
+            if self.fits(&frame) {
+                self.send(now, frame);
+            }
         }
     }
 
