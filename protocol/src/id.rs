@@ -306,6 +306,17 @@ pub(crate) fn safe_integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result
     Ok(number)
 }
 
+/// The same where the number may be absent.
+pub(crate) fn optional_safe_integer<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<u64>, D::Error> {
+    let number = Option::<u64>::deserialize(deserializer)?;
+    if number.is_some_and(|number| number > MAX_SAFE_INTEGER) {
+        return Err(D::Error::custom(IdError::Number { least: 0 }));
+    }
+    Ok(number)
+}
+
 fn check_credential(text: &str) -> Result<(), IdError> {
     if (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
         Ok(())
