@@ -3,7 +3,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run build watch test fmt lint bench simulate faults
+.PHONY: help run build watch test fmt lint bench simulate faults autobahn
 
 # The tools that scripts/setup.sh installs are found, also where rustup never set up the PATH.
 CARGO_HOME ?= $(HOME)/.cargo
@@ -42,3 +42,6 @@ lint: ## only the formatting check and the lints, of all that `make test` does
 
 bench: build ## what 15,000 idle sessions cost (make bench ARGS="idle --connections 1000")
 	cargo run --locked --release -p bench -- $(or $(ARGS),idle)
+
+autobahn: build ## the Autobahn WebSocket test suite against the real server
+	@scripts/autobahn.sh

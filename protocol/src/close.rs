@@ -68,6 +68,12 @@ impl CloseCode {
         }
     }
 
+    /// Whether the other end can be expected to answer a close with this code. Not where the close
+    /// says that it gives no sign of life, or does not read (HB-7).
+    pub const fn is_answered(self) -> bool {
+        !matches!(self, Self::DEAD | Self::SLOW)
+    }
+
     /// The reason in a word or two, sent with the code.
     pub const fn reason(self) -> &'static str {
         match self {

@@ -119,6 +119,7 @@ pub enum ServerFrame {
     /// The server will go: come back in your own slot (RC-3).
     GoAway {
         /// This client's slot: how long to wait before the new connection, in milliseconds.
+        #[serde(deserialize_with = "crate::id::safe_integer")]
         reconnect_after_ms: u64,
         /// Why, for people.
         reason: String,
@@ -163,8 +164,10 @@ pub struct Refused {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Beat {
     /// How long nothing may be received before a ping, in milliseconds.
+    #[serde(deserialize_with = "crate::id::safe_integer")]
     pub interval_ms: u64,
     /// How long the answer may take, in milliseconds.
+    #[serde(deserialize_with = "crate::id::safe_integer")]
     pub timeout_ms: u64,
 }
 
@@ -268,6 +271,7 @@ pub struct Message {
     /// How its author was called then.
     pub name: Name,
     /// When it became part of the log: Unix time in milliseconds, the server's clock.
+    #[serde(deserialize_with = "crate::id::safe_integer")]
     pub at_ms: u64,
     /// The text.
     pub body: String,
@@ -287,7 +291,11 @@ pub struct Refusal {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room: Option<RoomName>,
     /// Refused for now: try again after this long, in milliseconds (EO-7).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::id::optional_safe_integer"
+    )]
     pub retry_after_ms: Option<u64>,
 }
 

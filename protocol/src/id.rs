@@ -254,8 +254,15 @@ impl Seq {
     }
 
     /// The number that follows `last`, where 0 stands for "none yet".
+    ///
+    /// Nothing follows the last number of all: it stays. Nobody counts that far, but a server may say
+    /// that it did; it then finds the number used twice, and the client gets a fresh session (EO-6).
     pub const fn after(last: u64) -> Self {
-        Self(last + 1)
+        Self(if last < MAX_SAFE_INTEGER {
+            last + 1
+        } else {
+            MAX_SAFE_INTEGER
+        })
     }
 
     /// The number.
@@ -263,10 +270,10 @@ impl Seq {
         self.0
     }
 
-    /// The number that follows this one.
+    /// The number that follows this one, as in [`Seq::after`].
     #[must_use]
     pub const fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self::after(self.0)
     }
 }
 
@@ -294,6 +301,17 @@ impl From<Seq> for u64 {
 pub(crate) fn safe_integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let number = u64::deserialize(deserializer)?;
     if number > MAX_SAFE_INTEGER {
+        return Err(D::Error::custom(IdError::Number { least: 0 }));
+    }
+    Ok(number)
+}
+
+/// The same where the number may be absent.
+pub(crate) fn optional_safe_integer<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<u64>, D::Error> {
+    let number = Option::<u64>::deserialize(deserializer)?;
+    if number.is_some_and(|number| number > MAX_SAFE_INTEGER) {
         return Err(D::Error::custom(IdError::Number { least: 0 }));
     }
     Ok(number)
@@ -345,5 +363,8 @@ mod tests {
         assert!(Seq::new(0).is_err());
         assert!(Seq::new(MAX_SAFE_INTEGER).is_ok());
         assert!(Seq::new(MAX_SAFE_INTEGER + 1).is_err());
+        // Also what follows the last one can be said on the wire.
+        let last = Seq::new(MAX_SAFE_INTEGER).unwrap();
+        assert_eq!((last.next(), Seq::after(MAX_SAFE_INTEGER)), (last, last));
     }
 }

@@ -25,7 +25,7 @@ use crate::frame::{
     Welcome,
 };
 use crate::heartbeat::{Heartbeat, HeartbeatConfig, Verdict};
-use crate::id::{Credentials, Name, RoomName, Seq, SessionId};
+use crate::id::{Credentials, MAX_SAFE_INTEGER, Name, RoomName, Seq, SessionId};
 use crate::position::{Epoch, Offset};
 use crate::rate::Bucket;
 use crate::time::Timestamp;
@@ -209,8 +209,15 @@ pub struct Session {
 
 #[derive(Debug)]
 enum State {
-    AwaitingHello { deadline: Timestamp },
-    Opening { name: Option<Name> },
+    AwaitingHello {
+        deadline: Timestamp,
+        /// When to go, if the server is about to: told after `welcome`, as nothing comes before it.
+        slot: Option<Timestamp>,
+    },
+    Opening {
+        name: Option<Name>,
+        slot: Option<Timestamp>,
+    },
     Live(Live),
     Closed,
 }
@@ -230,6 +237,7 @@ impl Session {
         Self {
             state: State::AwaitingHello {
                 deadline: now + config.hello_timeout,
+                slot: None,
             },
             heartbeat: Heartbeat::new(now, config.heartbeat()),
             transmits: VecDeque::new(),
@@ -260,14 +268,7 @@ impl Session {
             Input::NumberUsed { seq, result } => self.number_used(seq, result),
             Input::HistoryRead { room, page } => self.history_read(room, page),
             Input::TakenOver => self.close(CloseCode::TAKEN_OVER),
-            Input::GoAway { reconnect_after } => {
-                let ms = u64::try_from(reconnect_after.as_millis()).unwrap_or(u64::MAX);
-                let reason = CloseCode::SERVICE_RESTART.reason().to_owned();
-                self.send(ServerFrame::GoAway {
-                    reconnect_after_ms: ms,
-                    reason,
-                });
-            }
+            Input::GoAway { reconnect_after } => self.go_away(now, reconnect_after),
             Input::Shutdown => self.close(CloseCode::SERVICE_RESTART),
             Input::WriteStuck => self.close(CloseCode::SLOW),
         }
@@ -276,7 +277,7 @@ impl Session {
     /// Time has passed. Early and repeated calls are harmless.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         match &self.state {
-            State::AwaitingHello { deadline } if now >= *deadline => {
+            State::AwaitingHello { deadline, .. } if now >= *deadline => {
                 self.refuse(ErrorCode::HelloExpected);
                 self.close(CloseCode::HELLO_TIMEOUT);
             }
@@ -300,7 +301,7 @@ impl Session {
     /// When to call [`Session::handle_timeout`] next. A driver may keep a timer that fires earlier.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         match &self.state {
-            State::AwaitingHello { deadline } => Some(*deadline),
+            State::AwaitingHello { deadline, .. } => Some(*deadline),
             State::Opening { .. } | State::Closed => None,
             State::Live(live) => {
                 let held = live.seats.values().filter_map(Seat::draft_due).min();
@@ -340,8 +341,9 @@ impl Session {
                 self.refuse(ErrorCode::BadFrame);
                 self.close(CloseCode::BAD_FRAME);
             }
-            (State::AwaitingHello { .. }, Ok(ClientFrame::Hello { session, name })) => {
-                self.state = State::Opening { name };
+            (State::AwaitingHello { slot, .. }, Ok(ClientFrame::Hello { session, name })) => {
+                let slot = *slot;
+                self.state = State::Opening { name, slot };
                 self.transmits
                     .push_back(Transmit::OpenSession { resume: session });
             }
@@ -366,7 +368,7 @@ impl Session {
                 before,
                 limit,
             } => {
-                let limit = limit.clamp(1, self.config.limits.history);
+                let limit = limit.min(self.config.limits.history).max(1);
                 self.transmits.push_back(Transmit::History {
                     room,
                     before,
@@ -381,13 +383,14 @@ impl Session {
     }
 
     fn session_opened(&mut self, now: Timestamp, opened: Option<SessionOpened>) {
-        let State::Opening { name } = &mut self.state else {
+        let State::Opening { name, slot } = &mut self.state else {
             return;
         };
         let Some(opened) = opened else {
             self.refuse(ErrorCode::Unavailable);
             return self.close(CloseCode::TRY_AGAIN_LATER);
         };
+        let slot = *slot;
         let session = opened.credentials.id.clone();
         let name = name.take().filter(|name| !name.is_empty());
         let limits = self.config.limits;
@@ -399,18 +402,33 @@ impl Session {
             seats: BTreeMap::new(),
         });
         self.heartbeat = Heartbeat::new(now, self.config.heartbeat());
-        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         self.send(ServerFrame::Welcome(Welcome {
             session: opened.credentials,
             resumed: opened.resumed,
             last_seq: opened.last_seq,
             refused: opened.refused,
             heartbeat: Beat {
-                interval_ms: ms(self.config.heartbeat_interval),
-                timeout_ms: ms(self.config.heartbeat_timeout),
+                interval_ms: millis(self.config.heartbeat_interval),
+                timeout_ms: millis(self.config.heartbeat_timeout),
             },
             limits,
         }));
+        if let Some(slot) = slot {
+            self.go_away(now, slot - now);
+        }
+    }
+
+    fn go_away(&mut self, now: Timestamp, reconnect_after: Duration) {
+        match &mut self.state {
+            State::AwaitingHello { slot, .. } | State::Opening { slot, .. } => {
+                *slot = Some(now + reconnect_after);
+            }
+            State::Live(_) => self.send(ServerFrame::GoAway {
+                reconnect_after_ms: millis(reconnect_after),
+                reason: CloseCode::SERVICE_RESTART.reason().to_owned(),
+            }),
+            State::Closed => {}
+        }
     }
 
     fn history_read(&mut self, room: RoomName, page: Option<(Vec<Message>, bool)>) {
@@ -449,6 +467,11 @@ impl Session {
     }
 }
 
+/// A time as the wire carries it.
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).map_or(MAX_SAFE_INTEGER, |ms| ms.min(MAX_SAFE_INTEGER))
+}
+
 impl Refusal {
     fn new(code: ErrorCode) -> Self {
         let message = code.text().to_owned();
@@ -463,11 +486,8 @@ impl Refusal {
 
     fn retry_after(self, wait: Duration) -> Self {
         // Rounded up: a client that comes back to the millisecond must not be too early again.
-        let ms = u64::try_from(wait.as_millis())
-            .unwrap_or(u64::MAX)
-            .saturating_add(1);
         Self {
-            retry_after_ms: Some(ms),
+            retry_after_ms: Some(millis(wait.saturating_add(Duration::from_millis(1)))),
             ..self
         }
     }

@@ -117,12 +117,12 @@ impl Session {
     pub(super) fn network(&mut self, now: Timestamp, network: Network) {
         match network {
             Network::Online => {
-                self.online = true;
+                self.believe(true);
                 self.wake(now);
             }
             Network::Visible => self.wake(now),
             Network::Offline => {
-                self.online = false;
+                self.believe(false);
                 self.probe(now);
                 // A slot given by the server is obeyed whatever happens (RC-3).
                 if let State::Waiting { cause, .. } = self.state
@@ -135,6 +135,14 @@ impl Session {
                 self.drop_connection(now, CloseCode::GOING_AWAY, Cause::Frozen);
             }
             Network::Frozen => {}
+        }
+    }
+
+    /// Takes the browser's word, and tells it where it is part of the status.
+    fn believe(&mut self, online: bool) {
+        let before = std::mem::replace(&mut self.online, online);
+        if before != online && matches!(self.state, State::Waiting { .. }) {
+            self.events.push_back(Event::Status(self.status()));
         }
     }
 
@@ -255,7 +263,9 @@ impl Session {
             live.draft_from = now + pace;
         }
         for frame in due {
-            self.send(now, frame);
+            if self.fits(&frame) {
+                self.send(now, frame);
+            }
         }
     }
 

@@ -13,6 +13,12 @@ use crate::outbox::{Entry, Stage};
 use crate::position::Offset;
 use crate::time::Timestamp;
 
+/// No escape of JSON makes a byte longer than this: `\u0000`.
+const LONGEST_ESCAPE: usize = 6;
+
+/// What a frame has around its text, at most: a room's name, a number and the fields' names.
+const ENVELOPE: usize = 192;
+
 impl Session {
     /// Sends what the window and the server's last refusal allow.
     pub(super) fn flush_outbox(&mut self, now: Timestamp) {
@@ -154,24 +160,22 @@ impl Session {
         let Entry {
             seq, room, body, ..
         } = entry;
-        let frame = ClientFrame::Publish { seq, room, body };
-        // No escape makes a character longer than six bytes; only large texts need measuring.
-        match frame {
-            ClientFrame::Publish {
-                seq,
-                room,
-                ref body,
-            } if body.len() * 6 >= self.limits.frame_bytes as usize
-                && codec::encode(&frame).len() > self.limits.frame_bytes as usize =>
-            {
-                ClientFrame::Publish {
-                    seq,
-                    room,
-                    body: String::new(),
-                }
-            }
-            frame => frame,
+        let mut frame = ClientFrame::Publish { seq, room, body };
+        if !self.fits(&frame)
+            && let ClientFrame::Publish { body, .. } = &mut frame
+        {
+            body.clear();
         }
+        frame
+    }
+
+    /// Whether the server takes a frame of this size. Only those with a large text need measuring.
+    pub(super) fn fits(&self, frame: &ClientFrame) -> bool {
+        let (ClientFrame::Publish { body, .. } | ClientFrame::Draft { body, .. }) = frame else {
+            return true;
+        };
+        let limit = self.limits.frame_bytes as usize;
+        body.len() * LONGEST_ESCAPE + ENVELOPE <= limit || codec::encode(frame).len() <= limit
     }
 }
 

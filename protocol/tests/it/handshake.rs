@@ -20,6 +20,28 @@ fn hello() -> ClientFrame {
     }
 }
 
+/// RS-1, RC-3: a server that is about to go says so right after `welcome`, as nothing comes before it;
+/// the slot stays where it was.
+#[test]
+fn a_slot_is_told_after_the_welcome() {
+    let mut desk = Desk::new(Config::default());
+    let reconnect_after = secs(7);
+    desk.input(Input::GoAway { reconnect_after });
+    assert_eq!(desk.transmits, []);
+    desk.now = at(2_000);
+    desk.greet();
+    let [
+        ServerFrame::Welcome(_),
+        ServerFrame::GoAway {
+            reconnect_after_ms, ..
+        },
+    ] = desk.frames()[..]
+    else {
+        panic!("{:?}", desk.transmits);
+    };
+    assert_eq!(*reconnect_after_ms, 5_000);
+}
+
 /// RS-1: whatever comes before `hello` is refused, and leads to nothing else.
 #[test]
 fn nothing_is_served_before_hello() {

@@ -8,6 +8,7 @@ use protocol::close::CloseCode;
 use protocol::codec::{self, DecodeError};
 use protocol::frame::{ClientFrame, ErrorCode, Limits, ServerFrame};
 use protocol::id::{ConnectionId, RoomName};
+use protocol::position::Offset;
 use protocol::server;
 use protocol::time::Timestamp;
 
@@ -190,4 +191,30 @@ fn every_overflow_has_its_name() {
     ];
     assert_eq!(codes, expected);
     assert_eq!(desk.closes(), [CloseCode::FRAME_TOO_LARGE]);
+}
+
+/// PU-4: limits of nothing at all are odd, but no reason to fall over.
+#[test]
+fn limits_of_zero_are_limits() {
+    let limits = Limits {
+        frame_bytes: 0,
+        body_bytes: 0,
+        rooms: 0,
+        publishes_per_s: 0,
+        drafts_per_s: 0,
+        history: 0,
+    };
+    let mut desk = Desk::live(server::Config {
+        limits,
+        ..server::Config::default()
+    });
+    desk.frame(ClientFrame::History {
+        room: RoomName::lobby(),
+        before: Offset::ZERO,
+        limit: 9,
+    });
+    let is_asked = |transmit: &server::Transmit| {
+        matches!(transmit, server::Transmit::History { limit: 1, .. })
+    };
+    assert!(desk.transmits.iter().any(is_asked), "{:?}", desk.transmits);
 }

@@ -5,7 +5,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use std::time::Duration;
 
-use protocol::client::{Cause, Config, Input, Network, Status, Transmit};
+use protocol::client::{Cause, Config, Event, Input, Network, Status, Transmit};
 use protocol::close::CloseCode;
 use protocol::frame::ServerFrame;
 use protocol::id::RoomName;
@@ -154,6 +154,25 @@ fn being_offline_does_not_move_the_slot() {
         assert_eq!(solo.opens(), 0, "slot {slot_ms}");
         solo.run_to(at(slot_ms));
         assert_eq!(solo.opens(), 1, "slot {slot_ms}");
+    }
+}
+
+/// RC-4: whether the browser says that there is no network is told when it changes, also where the
+/// wait itself stays as it is.
+#[test]
+fn being_offline_is_told() {
+    let mut solo = Solo::live(Config::default());
+    solo.frame(go_away(60_000));
+    solo.close(Some(CloseCode::SERVICE_RESTART));
+    for network in [Network::Offline, Network::Online] {
+        solo.forget();
+        solo.input(Input::Network(network));
+        let told = Event::Status(solo.session.status());
+        assert!(
+            solo.events.contains(&told),
+            "{network:?}: {:?}",
+            solo.events
+        );
     }
 }
 

@@ -3,11 +3,13 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use protocol::client::{self, Event, Fate};
+use protocol::client::{self, Event, Fate, Stored};
 use protocol::close::CloseCode;
-use protocol::frame::{ErrorCode, Limits, Refusal, Refused, ServerFrame, Welcome};
+use protocol::codec::encode;
+use protocol::frame::{ErrorCode, Joined, Limits, Refusal, Refused, ServerFrame, Welcome};
 use protocol::id::Seq;
 use protocol::outbox::Stage;
+use protocol::position::{Epoch, Offset};
 use protocol::server::{AppendError, Config};
 
 use crate::solo::{Desk, Solo, appended, appends, lobby, millis, offset, publish, secs, welcome};
@@ -268,4 +270,40 @@ fn a_late_answer_of_the_log_holds_nothing_for_ever() {
     desk.transmits.clear();
     desk.frame(publish(3, "c"));
     assert_eq!(appends(&desk), [3], "{desk:?}");
+}
+
+/// EO-7, PR-2: where the server's limits do not go together, a text may be taken that fits no frame.
+/// A message then gives its number up, a draft is not shown; neither ends connection after connection.
+#[test]
+fn what_fits_no_frame_is_not_sent() {
+    let frame_bytes = 1_024;
+    let limits = Limits {
+        frame_bytes,
+        ..Limits::default()
+    };
+    for count in 150..200 {
+        let mut solo = Solo::new(client::Config::default(), Stored::default());
+        solo.connect();
+        solo.act(|session, now| session.join(now, lobby(), None));
+        solo.greet(Welcome {
+            limits,
+            ..welcome()
+        });
+        solo.frame(ServerFrame::Joined(Joined {
+            room: lobby(),
+            epoch: Epoch::new("e1"),
+            head: Offset::ZERO,
+            from: Offset::ZERO,
+            recovered: true,
+            members: Vec::new(),
+            drafts: Vec::new(),
+        }));
+        let body = "\u{1}".repeat(count);
+        solo.act(|session, now| session.draft(now, &lobby(), body.clone()));
+        solo.act(|session, now| session.publish(now, lobby(), body).unwrap());
+        for frame in solo.frames() {
+            let bytes = encode(frame).len();
+            assert!(bytes <= frame_bytes as usize, "{count}: {bytes} bytes");
+        }
+    }
 }

@@ -194,18 +194,23 @@ impl Desk {
     /// Welcomed with a fresh session at time 0.
     pub(crate) fn live(config: server::Config) -> Self {
         let mut desk = Self::new(config);
-        desk.frame(ClientFrame::Hello {
+        desk.greet();
+        desk.transmits.clear();
+        desk
+    }
+
+    /// A client says hello and gets a fresh session.
+    pub(crate) fn greet(&mut self) {
+        self.frame(ClientFrame::Hello {
             session: None,
             name: None,
         });
-        desk.input(server::Input::SessionOpened(Some(server::SessionOpened {
+        self.input(server::Input::SessionOpened(Some(server::SessionOpened {
             credentials: credentials("s1"),
             resumed: false,
             last_seq: 0,
             refused: Vec::new(),
         })));
-        desk.transmits.clear();
-        desk
     }
 
     pub(crate) fn frame(&mut self, frame: ClientFrame) {

@@ -240,6 +240,27 @@ fn last_seq_fits_53_bits() {
     assert_eq!(MAX_SAFE_INTEGER, 9_007_199_254_740_991);
 }
 
+/// HB-2, RC-3, EO-7: times fit 53 bits too.
+#[test]
+fn times_fit_53_bits() {
+    let times = [
+        (SERVER[0], r#""interval_ms":25000"#),
+        (SERVER[0], r#""timeout_ms":5000"#),
+        (SERVER[3], r#""at_ms":1700000000000"#),
+        (SERVER[9], r#""reconnect_after_ms":1500"#),
+        (SERVER[11], r#""retry_after_ms":20"#),
+    ];
+    for (text, time) in times {
+        let (name, _) = time.split_once(':').unwrap();
+        let is_read = |number: u64| {
+            let text = text.replace(time, &format!("{name}:{number}"));
+            decode::<ServerFrame>(&text, LIMIT).is_ok()
+        };
+        assert!(text.contains(time) && is_read(MAX_SAFE_INTEGER), "{name}");
+        assert!(!is_read(MAX_SAFE_INTEGER + 1), "{name}");
+    }
+}
+
 /// PU-4: a room's name is 1 to 64 of `a-z 0-9 - _`.
 #[test]
 fn bad_room_names_are_refused() {

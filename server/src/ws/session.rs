@@ -354,6 +354,7 @@ impl<S: Socket> Driver<S> {
             End::Gone(code) => {
                 let reason = code.map_or(CloseCode::ABNORMAL, CloseCode);
                 tracing::info!(session.id = session, connection.id = %id, %reason, "session end");
+                self.wire.answer_close().await;
             }
         }
         // What the log still owes is awaited by nobody; the client asks again when it is back.

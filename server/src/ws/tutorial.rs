@@ -39,8 +39,9 @@ pub(super) async fn drive<S: Socket>(socket: S, connection: Connection, room: Ro
     }
     let reason = code.unwrap_or(CloseCode::ABNORMAL);
     tracing::info!(session.id = %session, connection.id = %id, %reason, "tutorial session end");
-    if let Some(code) = code {
-        driver.wire.close(code).await;
+    match code {
+        Some(code) => driver.wire.close(code).await,
+        None => driver.wire.answer_close().await,
     }
 }
 

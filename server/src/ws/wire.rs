@@ -64,19 +64,36 @@ impl<S: Socket> Wire<S> {
         within(self.write_timeout, self.socket.flush()).await
     }
 
-    /// Sends a close frame if that can be done without waiting long, and lets go (HB-7).
+    /// Sends a close frame and lets go, if that can be done without waiting long (HB-7).
     pub(super) async fn close(mut self, code: CloseCode) {
         let frame = CloseFrame {
             code: code.0,
             reason: code.reason().into(),
         };
-        let farewell = self.socket.send(Message::Close(Some(frame)));
-        // Whoever does not read is not waited for; the drop below ends the connection.
-        let _ = timeout(FAREWELL, farewell).await;
+        let farewell = async {
+            self.socket.send(Message::Close(Some(frame))).await?;
+            if !code.is_answered() {
+                return Ok(());
+            }
+            // Until the other end has answered, or said all that it was about to say: where a socket
+            // is closed with something unread in it, TCP resets the connection, and the other end
+            // never learns the code.
+            while self.socket.next().await.transpose()?.is_some() {}
+            Ok(())
+        };
+        // Whoever does not answer is not waited for; the drop below ends the connection.
+        let _: Result<Result<(), axum::Error>, _> = timeout(FAREWELL, farewell).await;
+    }
+
+    /// The other end closed: sends the answer that this calls for (RFC 6455 section 5.5.1), so that
+    /// the other end knows its close for a clean one.
+    pub(super) async fn answer_close(mut self) {
+        // The answer was queued when the close frame was read.
+        let _ = timeout(FAREWELL, self.socket.flush()).await;
     }
 }
 
-/// How long a close frame may take to leave.
+/// How long a closing handshake may take.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 async fn within(
