@@ -19,6 +19,8 @@ test('a silent connection is noticed by a typing person, and nothing is lost', a
 
   const stalledAt = await ada.page.evaluate(() => performance.now());
   chaos.stall();
+  await ada.send('into the void');
+  await ada.expectFate('into the void', 'sent');
   const typing = ada.type('a long sentence into the void, key by key', 100);
   await ada.expectState(/waiting|connecting|offline/);
   const lostAt = (await ada.states()).find(({ state, at }) => state !== 'live' && at > stalledAt);
@@ -28,12 +30,14 @@ test('a silent connection is noticed by a typing person, and nothing is lost', a
   await ada.input.press('Enter');
   await ada.send('during');
   await bob.send('meanwhile');
-  await ada.expectWaiting(2);
+  await ada.expectWaiting(3);
+  // What was on the way does not arrive after all.
+  chaos.cut();
   chaos.restore();
   await ada.expectState('live');
   await expectSameLog(
     [ada, bob],
-    ['before', 'a long sentence into the void, key by key', 'during'],
+    ['before', 'into the void', 'a long sentence into the void, key by key', 'during'],
     ['meanwhile'],
   );
   expect(await ada.page.evaluate(() => 'isSamePage' in window)).toBe(true);

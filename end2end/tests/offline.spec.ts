@@ -37,10 +37,10 @@ test('a message whose ack was lost is not sent twice after a reload', async ({
 }) => {
   const ada = await openPage();
   const bob = await openPage('lobby', { via: server });
-  chaos.loseNextAck();
+  chaos.loseNextAck({ andBlock: true });
   await ada.send('once');
   await expect(bob.message('once')).toBeVisible();
-  chaos.blockWebSockets();
+  await ada.expectWaiting(1);
   await ada.page.reload();
   await ada.expectHydrated();
   chaos.allowWebSockets();
@@ -74,7 +74,12 @@ test('while it waits the page counts down, and a button spares one the wait', as
   const ada = await openPage('lobby', { via: server });
   await server.kill();
   await expect(ada.connection).toContainText(/Reconnecting in [2-9] s/);
+  // For as long as the browser says that there is no network, the wait is 30 s.
+  await ada.page.evaluate(() => window.dispatchEvent(new Event('offline')));
+  await expect(ada.connection).toContainText(/trying again in (30|2\d) s/);
+  await expect(ada.connection).toContainText(/trying again in 2[0-6] s/);
   await server.start();
-  await ada.hurry();
+  await ada.tryNow.click();
+  await ada.expectState('live', 5_000);
   await expect(ada.tryNow).toBeHidden();
 });

@@ -36,4 +36,9 @@ test('a message that may be lost or not is for a person to decide', async ({
   await ada.expectFate('send me again', 'durable');
   const bob = await openPage();
   await expect.poll(() => bob.bodies()).toEqual(['send me again']);
+  // What was dropped is gone for good.
+  await ada.page.reload();
+  await ada.expectHydrated();
+  await ada.expectState('live');
+  expect(await ada.bodies()).toEqual(['send me again']);
 });

@@ -37,6 +37,12 @@ test('a draft is sent again after a reconnect', async ({ openPage, chaos, server
   await expect(bob.received).toHaveText('half a ');
   chaos.blockWebSockets();
   await ada.expectState(/waiting|connecting/);
+  await expect(bob.typing.getByRole('listitem')).toHaveCount(0);
+  chaos.allowWebSockets();
+  await expect(bob.typing.locator('.body')).toHaveText('half a ');
+
+  chaos.blockWebSockets();
+  await ada.expectState(/waiting|connecting/);
   await ada.type('sentence');
   chaos.allowWebSockets();
   await expect(bob.typing.locator('.body')).toHaveText('half a sentence');
