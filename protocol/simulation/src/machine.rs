@@ -224,7 +224,10 @@ impl Machine {
 
     /// When its driver calls it next, in the world's time.
     pub fn due(&self) -> Option<Timestamp> {
-        let due = self.session.poll_timeout().filter(|_| !self.is_closed)?;
+        if self.is_closed {
+            return None;
+        }
+        let due = self.session.poll_timeout()?;
         let due = due.since_origin().saturating_sub(self.ahead);
         match self.pace {
             Pace::Awake => Some(Timestamp::from_origin(due)),
