@@ -274,4 +274,15 @@ mod tests {
         assert_eq!(beat.on_pong(at(4)), Some(Duration::from_secs(2)));
         assert_eq!(beat.smoothed_rtt(), Some(Duration::from_secs(2)));
     }
+
+    /// HB-6: the round trips are smoothed as in RFC 6298, with an eighth for the newest.
+    #[test]
+    fn round_trips_are_smoothed() {
+        let mut beat = beat();
+        let ms = Duration::from_millis;
+        beat.sample_rtt(ms(800));
+        assert_eq!(beat.smoothed_rtt(), Some(ms(800)));
+        beat.sample_rtt(ms(1600));
+        assert_eq!(beat.smoothed_rtt(), Some(ms(900)));
+    }
 }

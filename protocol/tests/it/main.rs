@@ -5,6 +5,8 @@
 
 // `cfg(test)` tells clippy that these modules are tests, helpers included.
 #[cfg(test)]
+mod edges;
+#[cfg(test)]
 mod exactly_once;
 #[cfg(test)]
 mod handshake;

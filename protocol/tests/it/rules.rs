@@ -19,6 +19,7 @@ const RULES: &[&str] = &[
 const WITHOUT_TEST: &[&str] = &["PU-5"];
 
 const TESTS: &[(&str, &str)] = &[
+    ("edges", include_str!("edges.rs")),
     ("exactly_once", include_str!("exactly_once.rs")),
     ("handshake", include_str!("handshake.rs")),
     ("heartbeat", include_str!("heartbeat.rs")),
