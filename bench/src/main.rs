@@ -2,18 +2,19 @@
 
 #![expect(clippy::print_stdout, reason = "a measurement is printed")]
 
-use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
-use std::process::Stdio;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use bench::client::Client;
+use bench::disk::Disk;
+use bench::server::Server;
 use bench::storage::Storage;
 use clap::{Parser, Subcommand};
+use fastrand::Rng;
 use protocol::client::{Config, Event};
 use protocol::id::RoomName;
-use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
@@ -55,19 +56,26 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn idle(
-    server: &PathBuf,
+    server: &Path,
     connections: usize,
     per_room: usize,
     seconds: u64,
 ) -> anyhow::Result<()> {
-    let (address, mut child, data) = start(server).await?;
-    let pid = child.id().context("the server has ended")?;
+    let disk = Disk::plain()?;
+    let mut server = Server::new(
+        server,
+        &disk,
+        &[],
+        &mut Rng::with_seed(u64::from(std::process::id())),
+    )?;
+    server.start().await?;
+    let pid = server.pid()?;
     let baseline = Usage::of(pid)?;
     let begun = Instant::now();
     let (joined, mut joins) = mpsc::channel(1024);
     for number in 0..connections {
         let room = RoomName::new(&format!("idle-{}", number / per_room))?;
-        tokio::spawn(client(address, number as u64, room, joined.clone()));
+        tokio::spawn(client(server.address, number as u64, room, joined.clone()));
         if number % 50 == 49 {
             // A backlog of 50 handshakes at once, so that the listener's queue does not overflow.
             for _ in 0..50 {
@@ -103,9 +111,7 @@ async fn idle(
         "CPU                   {:.1} % of one core for 100,000",
         cpu / seconds as f64 / count * 1e7
     );
-    child.kill().await?;
-    std::fs::remove_dir_all(data)?;
-    Ok(())
+    server.kill().await
 }
 
 async fn wait_for_join(joins: &mut mpsc::Receiver<()>) -> anyhow::Result<()> {
@@ -135,27 +141,6 @@ async fn client(address: SocketAddr, seed: u64, room: RoomName, joined: mpsc::Se
             }
         }
     }
-}
-
-/// Starts the server on a free port with a directory of its own.
-async fn start(server: &PathBuf) -> anyhow::Result<(SocketAddr, Child, PathBuf)> {
-    let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let data = std::env::temp_dir().join(format!("everbeat-bench-{}", std::process::id()));
-    let child = Command::new(server)
-        .args(["--listen", &address.to_string(), "--data"])
-        .arg(&data)
-        .env("EVERBEAT_LOG", "warn")
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .with_context(|| format!("cannot start {}: build it first", server.display()))?;
-    for _ in 0..100 {
-        if tokio::net::TcpStream::connect(address).await.is_ok() {
-            return Ok((address, child, data));
-        }
-        sleep(Duration::from_millis(100)).await;
-    }
-    bail!("the server does not answer on {address}")
 }
 
 /// What the kernel says about a process.
