@@ -1,17 +1,20 @@
-//! Measures the server with native clients.
+//! Measures the server with native clients, and crashes it under them.
 
 #![expect(clippy::print_stdout, reason = "a measurement is printed")]
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use bench::chaos;
+use bench::chaos::scenario::Scenario;
 use bench::client::Client;
 use bench::disk::Disk;
 use bench::server::Server;
 use bench::storage::Storage;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use fastrand::Rng;
 use protocol::client::{Config, Event};
 use protocol::id::RoomName;
@@ -20,7 +23,7 @@ use tokio::time::{sleep, timeout};
 
 #[derive(Parser)]
 struct Options {
-    /// The server to measure
+    /// The server to measure or to crash
     #[arg(long, default_value = "target/release/everbeat")]
     server: PathBuf,
     #[command(subcommand)]
@@ -41,18 +44,73 @@ enum Workload {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
+    /// Kills, full disks, cut connections under load; then compares what everybody published and
+    /// received with the log
+    Chaos {
+        /// Which scenarios; all of them if none is named
+        #[arg(value_enum)]
+        scenarios: Vec<Scenario>,
+        /// How many clients
+        #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..))]
+        clients: u32,
+        /// Where all randomness comes from
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Short versions, of some seconds each
+        #[arg(long)]
+        quick: bool,
+    },
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
     match options.workload {
         Workload::Idle {
             connections,
             per_room,
             seconds,
-        } => idle(&options.server, connections, per_room.max(1), seconds).await,
+        } => {
+            idle(&options.server, connections, per_room.max(1), seconds).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Workload::Chaos {
+            scenarios,
+            clients,
+            seed,
+            quick,
+        } => {
+            let server = options.server;
+            let options = chaos::Options {
+                server,
+                clients,
+                seed,
+                quick,
+            };
+            crash(&scenarios, &options).await
+        }
     }
+}
+
+/// Plays the scenarios one after the other. Fails if one of them did.
+async fn crash(scenarios: &[Scenario], options: &chaos::Options) -> anyhow::Result<ExitCode> {
+    let scenarios = match scenarios {
+        [] => Scenario::value_variants(),
+        some => some,
+    };
+    println!("seed {}", options.seed);
+    println!("{}", chaos::table::head());
+    let mut is_good = true;
+    for &scenario in scenarios {
+        let outcome = chaos::play(scenario, options).await?;
+        println!("{outcome}");
+        is_good &= outcome.verdict.is_good();
+    }
+    Ok(if is_good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 async fn idle(
