@@ -1,7 +1,7 @@
 //! The real server as a process of its own: started, signalled, killed, started again.
 
 use std::fs::OpenOptions;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -30,6 +30,8 @@ pub struct Server {
     options: Vec<String>,
     launcher: &'static [&'static str],
     child: Option<Child>,
+    /// Keeps the port for this server, also while it is down.
+    _reserved: UdpSocket,
 }
 
 impl Server {
@@ -43,14 +45,16 @@ impl Server {
         options: &[&str],
         rng: &mut Rng,
     ) -> anyhow::Result<Self> {
+        let (address, reserved) = free_address(rng)?;
         Ok(Self {
-            address: free_address(rng)?,
+            address,
             binary: binary.to_owned(),
             data: disk.data(),
             log: disk.server_log(),
             options: options.iter().map(|&option| option.to_owned()).collect(),
             launcher: disk.launcher(),
             child: None,
+            _reserved: reserved,
         })
     }
 
@@ -196,12 +200,14 @@ impl Server {
 }
 
 /// A port that the system does not give to outgoing connections: while the server is down, a try to
-/// reach it must not become a connection of a socket with itself, on the very port it needs.
-fn free_address(rng: &mut Rng) -> anyhow::Result<SocketAddr> {
+/// reach it must not become a connection of a socket with itself, on the very port it needs. Nor may
+/// another run beside this one take it then. The same number among the UDP ports, which nobody uses,
+/// says that it is taken.
+fn free_address(rng: &mut Rng) -> anyhow::Result<(SocketAddr, UdpSocket)> {
     for _ in 0..1000 {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, rng.u16(20_000..30_000)));
-        if TcpListener::bind(address).is_ok() {
-            return Ok(address);
+        if let (Ok(reserved), Ok(_)) = (UdpSocket::bind(address), TcpListener::bind(address)) {
+            return Ok((address, reserved));
         }
     }
     bail!("no free port between 20000 and 30000")
