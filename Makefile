@@ -3,7 +3,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run build watch test fmt lint bench simulate faults autobahn
+.PHONY: help run build watch test fmt lint bench simulate faults autobahn chaos
 
 # The tools that scripts/setup.sh installs are found, also where rustup never set up the PATH.
 CARGO_HOME ?= $(HOME)/.cargo
@@ -45,3 +45,6 @@ bench: build ## what 15,000 idle sessions cost (make bench ARGS="idle --connecti
 
 autobahn: build ## the Autobahn WebSocket test suite against the real server
 	@scripts/autobahn.sh
+
+chaos: build ## crash it under 200 clients, then compare them with its log (make chaos ARGS="kill --seed 7")
+	cargo run --locked --release -p bench -- chaos $(ARGS)

@@ -42,7 +42,7 @@ step cargo clippy --locked -p frontend --target "$wasm" "${deny[@]}"
 [ "${1-}" = lint ] && exit 0
 
 step documentation
-step cargo test --locked -p protocol -p simulation -p server
+step cargo test --locked -p protocol -p simulation -p server -p bench
 step cargo run --locked --release -p simulation
 step cargo test --locked -p app --features ssr
 step wasm_tests

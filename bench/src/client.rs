@@ -36,6 +36,16 @@ pub struct Client {
     machine: Session,
     storage: Storage,
     connection: Option<(ConnectionId, Link)>,
+    counts: Counts,
+}
+
+/// What the machine does not count: it is said on the wire, and told as a fate or not at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Connections tried.
+    pub connections: u64,
+    /// Errors for a message with the time after which it is to come again (EO-7).
+    pub held: u64,
 }
 
 enum Link {
@@ -60,6 +70,7 @@ impl Client {
             machine,
             storage,
             connection: None,
+            counts: Counts::default(),
         }
     }
 
@@ -116,6 +127,11 @@ impl Client {
         self.machine.stats()
     }
 
+    /// The driver's own counters.
+    pub const fn counts(&self) -> Counts {
+        self.counts
+    }
+
     fn now(&self) -> Timestamp {
         Timestamp::from_origin(self.origin.elapsed())
     }
@@ -129,10 +145,15 @@ impl Client {
                 self.connection = Some((id, Link::Open(socket)));
                 Input::Opened { id }
             }
-            Heard::Message(Message::Text(text)) => Input::Received {
-                id,
-                frame: codec::decode::<ServerFrame>(&text, FRAME_BYTES),
-            },
+            Heard::Message(Message::Text(text)) => {
+                let frame = codec::decode::<ServerFrame>(&text, FRAME_BYTES);
+                self.counts.held += u64::from(matches!(
+                    &frame,
+                    Ok(ServerFrame::Error(refusal))
+                        if refusal.seq.is_some() && refusal.retry_after_ms.is_some()
+                ));
+                Input::Received { id, frame }
+            }
             Heard::Message(_) => return,
             Heard::Gone(code) => {
                 self.connection = None;
@@ -147,6 +168,7 @@ impl Client {
         while let Some(transmit) = self.machine.poll_transmit() {
             match transmit {
                 Transmit::Open { id } => {
+                    self.counts.connections += 1;
                     let opening = tokio::spawn(connect(self.address));
                     self.connection = Some((id, Link::Opening(opening)));
                 }

@@ -1,25 +1,29 @@
-//! Measures the server with native clients.
+//! Measures the server with native clients, and crashes it under them.
 
 #![expect(clippy::print_stdout, reason = "a measurement is printed")]
 
-use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
-use std::process::Stdio;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use bench::chaos;
+use bench::chaos::scenario::Scenario;
 use bench::client::Client;
+use bench::disk::Disk;
+use bench::server::Server;
 use bench::storage::Storage;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
+use fastrand::Rng;
 use protocol::client::{Config, Event};
 use protocol::id::RoomName;
-use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 #[derive(Parser)]
 struct Options {
-    /// The server to measure
+    /// The server to measure or to crash
     #[arg(long, default_value = "target/release/everbeat")]
     server: PathBuf,
     #[command(subcommand)]
@@ -40,34 +44,96 @@ enum Workload {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
+    /// Kills, full disks, cut connections under load; then compares what everybody published and
+    /// received with the log
+    Chaos {
+        /// Which scenarios; all of them if none is named
+        #[arg(value_enum)]
+        scenarios: Vec<Scenario>,
+        /// How many clients
+        #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..))]
+        clients: u32,
+        /// Where all randomness comes from
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Short versions, of some seconds each
+        #[arg(long)]
+        quick: bool,
+    },
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
     match options.workload {
         Workload::Idle {
             connections,
             per_room,
             seconds,
-        } => idle(&options.server, connections, per_room.max(1), seconds).await,
+        } => {
+            idle(&options.server, connections, per_room.max(1), seconds).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Workload::Chaos {
+            scenarios,
+            clients,
+            seed,
+            quick,
+        } => {
+            let server = options.server;
+            let options = chaos::Options {
+                server,
+                clients,
+                seed,
+                quick,
+            };
+            crash(&scenarios, &options).await
+        }
     }
 }
 
+/// Plays the scenarios one after the other. Fails if one of them did.
+async fn crash(scenarios: &[Scenario], options: &chaos::Options) -> anyhow::Result<ExitCode> {
+    let scenarios = match scenarios {
+        [] => Scenario::value_variants(),
+        some => some,
+    };
+    println!("seed {}", options.seed);
+    println!("{}", chaos::table::head());
+    let mut is_good = true;
+    for &scenario in scenarios {
+        let outcome = chaos::play(scenario, options).await?;
+        println!("{outcome}");
+        is_good &= outcome.verdict.is_good();
+    }
+    Ok(if is_good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
 async fn idle(
-    server: &PathBuf,
+    server: &Path,
     connections: usize,
     per_room: usize,
     seconds: u64,
 ) -> anyhow::Result<()> {
-    let (address, mut child, data) = start(server).await?;
-    let pid = child.id().context("the server has ended")?;
+    let disk = Disk::plain()?;
+    let mut server = Server::new(
+        server,
+        &disk,
+        &[],
+        &mut Rng::with_seed(u64::from(std::process::id())),
+    )?;
+    server.start().await?;
+    let pid = server.pid()?;
     let baseline = Usage::of(pid)?;
     let begun = Instant::now();
     let (joined, mut joins) = mpsc::channel(1024);
     for number in 0..connections {
         let room = RoomName::new(&format!("idle-{}", number / per_room))?;
-        tokio::spawn(client(address, number as u64, room, joined.clone()));
+        tokio::spawn(client(server.address, number as u64, room, joined.clone()));
         if number % 50 == 49 {
             // A backlog of 50 handshakes at once, so that the listener's queue does not overflow.
             for _ in 0..50 {
@@ -103,9 +169,7 @@ async fn idle(
         "CPU                   {:.1} % of one core for 100,000",
         cpu / seconds as f64 / count * 1e7
     );
-    child.kill().await?;
-    std::fs::remove_dir_all(data)?;
-    Ok(())
+    server.kill().await
 }
 
 async fn wait_for_join(joins: &mut mpsc::Receiver<()>) -> anyhow::Result<()> {
@@ -135,27 +199,6 @@ async fn client(address: SocketAddr, seed: u64, room: RoomName, joined: mpsc::Se
             }
         }
     }
-}
-
-/// Starts the server on a free port with a directory of its own.
-async fn start(server: &PathBuf) -> anyhow::Result<(SocketAddr, Child, PathBuf)> {
-    let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let data = std::env::temp_dir().join(format!("everbeat-bench-{}", std::process::id()));
-    let child = Command::new(server)
-        .args(["--listen", &address.to_string(), "--data"])
-        .arg(&data)
-        .env("EVERBEAT_LOG", "warn")
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .with_context(|| format!("cannot start {}: build it first", server.display()))?;
-    for _ in 0..100 {
-        if tokio::net::TcpStream::connect(address).await.is_ok() {
-            return Ok((address, child, data));
-        }
-        sleep(Duration::from_millis(100)).await;
-    }
-    bail!("the server does not answer on {address}")
 }
 
 /// What the kernel says about a process.

@@ -149,6 +149,11 @@ pub enum Input {
         /// Which room.
         room: RoomName,
     },
+    /// The answer to [`Transmit::Pull`] where the log cannot tell now what comes next.
+    PullFailed {
+        /// Which room.
+        room: RoomName,
+    },
     /// The answer to [`Transmit::Append`].
     Appended {
         /// Its number.
@@ -264,6 +269,7 @@ impl Session {
                 version,
             } => self.pulled(room, through, version),
             Input::CutOff { room } => self.cut_off(room),
+            Input::PullFailed { room } => self.pull_failed(now, &room),
             Input::Appended { seq, room, result } => self.appended(seq, room, result),
             Input::NumberUsed { seq, result } => self.number_used(seq, result),
             Input::HistoryRead { room, page } => self.history_read(room, page),
@@ -289,6 +295,7 @@ impl Session {
                     Verdict::Dead => return self.close(CloseCode::DEAD),
                 }
                 self.flush_drafts(now);
+                self.pull_again(now);
             }
         }
     }
@@ -304,9 +311,9 @@ impl Session {
             State::AwaitingHello { deadline, .. } => Some(*deadline),
             State::Opening { .. } | State::Closed => None,
             State::Live(live) => {
-                let held = live.seats.values().filter_map(Seat::draft_due).min();
                 let beat = self.heartbeat.poll_timeout();
-                Some(held.map_or(beat, |due| due.min(beat)))
+                let due = live.seats.values().filter_map(Seat::due);
+                Some(due.fold(beat, Timestamp::min))
             }
         }
     }

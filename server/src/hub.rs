@@ -116,10 +116,17 @@ impl Hub {
         Some((id, mailbox))
     }
 
-    /// The connection now speaks for this session; an older one of the same session is told (RS-4).
+    /// The connection now speaks for this session; the older one of two is told that it does not
+    /// (RS-4). That may be this one: answers of the log reach the connections' tasks in any order, and
+    /// a client that came back does so because it had no answer.
     pub fn attach(&self, session: &SessionId, id: ConnectionId) {
         let mut connections = lock(&self.connections);
-        let older = connections.sessions.insert(session.clone(), id);
+        let other = connections.sessions.get(session).copied();
+        let (older, newer) = match other {
+            Some(other) if other > id => (Some(id), other),
+            other => (other, id),
+        };
+        connections.sessions.insert(session.clone(), newer);
         if let Some(mailbox) = older.and_then(|older| connections.mailboxes.get(&older)) {
             mailbox.take_over();
         }

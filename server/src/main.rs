@@ -41,6 +41,9 @@ fn start(config: Config) -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // By default it would complain on stderr that stderr cannot be written, on a full disk say,
+        // and panic as that fails too: in the middle of whatever the task or the log's thread does.
+        .log_internal_errors(false)
         .init();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -38,7 +38,8 @@ pub enum Transmit {
         name: Name,
     },
     /// Write what a room has for this reader;
-    /// answer with [`Input::Pulled`](super::Input::Pulled) or [`Input::CutOff`](super::Input::CutOff).
+    /// answer with [`Input::Pulled`](super::Input::Pulled), [`Input::CutOff`](super::Input::CutOff) or
+    /// [`Input::PullFailed`](super::Input::PullFailed).
     Pull {
         /// Which room.
         room: RoomName,

@@ -52,6 +52,11 @@ impl Reader {
         self.seen = self.seen.max(version);
     }
 
+    /// A pull brought nothing: it may be tried again.
+    pub const fn pull_failed(&mut self) {
+        self.busy = false;
+    }
+
     /// The next pull, if there is anything to take and none is under way.
     pub fn next_pull(&mut self) -> Option<Pull> {
         if self.busy || (self.sent >= self.head && self.seen >= self.version) {

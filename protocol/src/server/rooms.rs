@@ -19,11 +19,15 @@ pub(super) struct Seat {
     reader: Option<Reader>,
     /// A draft over the rate, to be shown at this time unless a newer one replaces it.
     held_draft: Option<(Timestamp, String)>,
+    /// The log could not tell what comes next: asked again at this time.
+    pull_at: Option<Timestamp>,
 }
 
 impl Seat {
-    pub(super) fn draft_due(&self) -> Option<Timestamp> {
-        self.held_draft.as_ref().map(|(due, _)| *due)
+    /// When something is to be done here.
+    pub(super) fn due(&self) -> Option<Timestamp> {
+        let draft = self.held_draft.as_ref().map(|(due, _)| *due);
+        [draft, self.pull_at].into_iter().flatten().min()
     }
 
     pub(super) fn forget_draft(&mut self) {
@@ -63,6 +67,7 @@ impl Session {
             limit,
             reader: None,
             held_draft: None,
+            pull_at: None,
         };
         live.seats.insert(room.clone(), seat);
         let name = live.name.clone();
@@ -204,6 +209,37 @@ impl Session {
         }
         let name = live.name.clone();
         self.transmits.push_back(Transmit::OpenRoom { room, name });
+    }
+
+    /// The log cannot be read now. The reader stays where it is: it must neither be told of a gap that
+    /// there may not be, nor ask again and again what cannot be answered.
+    pub(super) fn pull_failed(&mut self, now: Timestamp, room: &RoomName) {
+        let again = now + self.config.unavailable_retry;
+        let State::Live(live) = &mut self.state else {
+            return;
+        };
+        if let Some(seat) = live.seats.get_mut(room) {
+            seat.pull_at = Some(again);
+        }
+    }
+
+    /// Pulls again where the log could not tell.
+    pub(super) fn pull_again(&mut self, now: Timestamp) {
+        let State::Live(live) = &mut self.state else {
+            return;
+        };
+        let mut due = Vec::new();
+        for (name, seat) in &mut live.seats {
+            if seat.pull_at.take_if(|at| now >= *at).is_some()
+                && let Some(reader) = &mut seat.reader
+            {
+                reader.pull_failed();
+                due.push(name.clone());
+            }
+        }
+        for room in due {
+            self.pull(room);
+        }
     }
 
     fn pull(&mut self, room: RoomName) {

@@ -8,9 +8,10 @@ use protocol::close::CloseCode;
 use protocol::frame::ClientFrame;
 use protocol::id::{RoomName, SessionId};
 use protocol::outbox::Stage;
-use protocol::position::{Offset, Position};
+use protocol::position::{Epoch, Offset, Position};
+use protocol::server::{Config, Input, RoomView, Transmit};
 
-use crate::solo::{millis, secs};
+use crate::solo::{Desk, millis, secs};
 use simulation::link::Way;
 use simulation::machine::Storage;
 use simulation::pair::Pair;
@@ -317,7 +318,6 @@ fn a_position_beyond_the_head_is_not_recovered() {
 /// RS-6: a reader cut off while it is connected is told of the gap, too.
 #[test]
 fn a_reader_that_is_cut_off_joins_anew() {
-    use protocol::server::Input;
     let mut pair = Pair::new();
     let ada = pair.lobby_page();
     let bob = pair.lobby_page();
@@ -331,6 +331,59 @@ fn a_reader_that_is_cut_off_joins_anew() {
     assert_eq!(seen(&pair, bob), ["1", "2", "3", "4"]);
     assert_eq!(pair.clients[bob].shown(&lobby()).joins.len(), 2);
     assert_eq!(pair.clients[bob].shown(&lobby()).gaps, 0);
+}
+
+/// RS-5: a log that cannot be read for a while delays a replay. The reader is not told of a gap, and the
+/// log is asked again after a wait, not at once.
+#[test]
+fn a_replay_waits_for_a_log_that_cannot_be_read() {
+    let config = Config::default();
+    let retry = config.unavailable_retry;
+    let mut desk = Desk::live(config);
+    desk.frame(ClientFrame::Join {
+        room: lobby(),
+        since: Some(Position {
+            epoch: Epoch::new("e"),
+            offset: Offset::ZERO,
+        }),
+        limit: None,
+    });
+    let view = RoomView {
+        epoch: Epoch::new("e"),
+        head: offset(3),
+        trimmed: Offset::ZERO,
+        members: Vec::new(),
+        drafts: Vec::new(),
+        version: 1,
+    };
+    desk.input(Input::RoomOpened {
+        room: lobby(),
+        view: Some(view),
+    });
+    let pulls = |desk: &Desk| {
+        let is_pull = |transmit: &&Transmit| matches!(transmit, Transmit::Pull { .. });
+        desk.transmits.iter().filter(is_pull).count()
+    };
+    assert_eq!(pulls(&desk), 1);
+    let asked = desk.now;
+    desk.input(Input::PullFailed { room: lobby() });
+    // News of the room is no reason to ask sooner.
+    desk.input(Input::RoomMoved {
+        room: lobby(),
+        head: offset(4),
+        version: 1,
+    });
+    desk.run_to(asked + (retry - millis(1)));
+    assert_eq!((pulls(&desk), desk.frames().len()), (1, 1), "joined, once");
+    desk.run_to(asked + retry);
+    assert_eq!(pulls(&desk), 2);
+    desk.input(Input::Pulled {
+        room: lobby(),
+        through: offset(4),
+        version: 1,
+    });
+    desk.run_to(asked + retry * 3);
+    assert_eq!((pulls(&desk), desk.frames().len()), (2, 1));
 }
 
 /// RS-7: a page joins from the position of its snapshot: nothing between the page and the socket is

@@ -16,8 +16,20 @@ pub(super) struct Batch {
     pub(super) version: u64,
 }
 
-/// Takes what a room has after a reader's place; `None` if it no longer reaches back to there.
-pub(super) async fn take(connection: &Connection, room: &Room, pull: Pull) -> Option<Batch> {
+/// Why there is no batch.
+pub(super) enum Nothing {
+    /// The room no longer reaches back to the reader's place.
+    CutOff,
+    /// The log cannot tell now.
+    Unavailable,
+}
+
+/// Takes what a room has after a reader's place.
+pub(super) async fn take(
+    connection: &Connection,
+    room: &Room,
+    pull: Pull,
+) -> Result<Batch, Nothing> {
     match room.take(pull) {
         Taken::Entries {
             messages: mut entries,
@@ -26,7 +38,7 @@ pub(super) async fn take(connection: &Connection, room: &Room, pull: Pull) -> Op
             version,
         } => {
             entries.extend(changes.iter().cloned());
-            Some(Batch {
+            Ok(Batch {
                 entries,
                 through,
                 version,
@@ -35,26 +47,23 @@ pub(super) async fn take(connection: &Connection, room: &Room, pull: Pull) -> Op
         Taken::InLog => {
             let entries = read_log(connection, room, pull).await?;
             let through = entries.last().map_or(pull.after, |last| last.offset);
-            Some(Batch {
+            Ok(Batch {
                 entries,
                 through,
                 version: pull.since,
             })
         }
-        Taken::CutOff => None,
+        Taken::CutOff => Err(Nothing::CutOff),
     }
 }
 
-async fn read_log(connection: &Connection, room: &Room, pull: Pull) -> Option<Vec<Entry>> {
+async fn read_log(connection: &Connection, room: &Room, pull: Pull) -> Result<Vec<Entry>, Nothing> {
     let log = connection.hub.log();
-    let read = log
-        .read(room.name().clone(), pull.after, pull.limit)
-        .await
-        .ok();
-    let read = read.filter(|read| read.first().is_some_and(|m| m.offset == pull.after.next()));
-    if read.is_none() {
-        // If even that fails, the room is opened again later, and says so then.
-        let _ = room.refresh(log.as_ref()).await;
+    let read = log.read(room.name().clone(), pull.after, pull.limit).await;
+    let read = read.map_err(|_| Nothing::Unavailable)?;
+    if read.first().is_none_or(|m| m.offset != pull.after.next()) {
+        let refreshed = room.refresh(log.as_ref()).await;
+        return Err(refreshed.map_or(Nothing::Unavailable, |()| Nothing::CutOff));
     }
-    Some(read?.into_iter().map(Entry::message).collect())
+    Ok(read.into_iter().map(Entry::message).collect())
 }

@@ -13,6 +13,7 @@ use protocol::frame::{ClientFrame, ErrorCode};
 use protocol::id::{Credentials, Name, RoomName, Seq, SessionId, SessionKey};
 use protocol::server::{AppendError, Input, Pull, Session, SessionOpened, Transmit};
 
+use super::pull::Nothing;
 use super::wire::{Alarm, Socket, Wire, WriteError};
 use super::{Connection, pull};
 use crate::clock::unix_ms;
@@ -269,9 +270,16 @@ impl<S: Socket> Driver<S> {
         let Some(room) = self.rooms.get(&name).cloned() else {
             return Ok(());
         };
-        let Some(batch) = pull::take(&self.connection, &room, pull).await else {
-            self.feed(Input::CutOff { room: name });
-            return Ok(());
+        let batch = match pull::take(&self.connection, &room, pull).await {
+            Ok(batch) => batch,
+            Err(Nothing::CutOff) => {
+                self.feed(Input::CutOff { room: name });
+                return Ok(());
+            }
+            Err(Nothing::Unavailable) => {
+                self.feed(Input::PullFailed { room: name });
+                return Ok(());
+            }
         };
         for entry in batch.entries {
             if entry.author.is_none() || entry.author != self.session {

@@ -144,7 +144,8 @@ impl<S: Socket> Driver<S> {
         let Some(room) = self.room.clone() else {
             return Ok(());
         };
-        let Some(batch) = pull::take(&self.connection, &room, pull).await else {
+        let Ok(batch) = pull::take(&self.connection, &room, pull).await else {
+            // Either way: this page knows no history, and reads from now on.
             self.feed(TutorialInput::CutOff);
             return Ok(());
         };

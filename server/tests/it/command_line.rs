@@ -2,9 +2,13 @@
 
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
+use tokio::time::sleep;
+
+use crate::raw::Raw;
 
 /// Runs the program until it ends by itself; returns its exit code and what it said.
 async fn says(options: &[&str]) -> (Option<i32>, String) {
@@ -89,4 +93,36 @@ async fn help_tells_each_option_with_its_default() {
         said.contains("[default: 25s]") && said.contains("EVERBEAT_LISTEN"),
         "{said}"
     );
+}
+
+/// Its own log on a full disk, say: that is no reason not to serve.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_log_that_cannot_be_written_stops_nothing() {
+    let data = tempfile::tempdir().unwrap();
+    let address = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let mut server = Command::new(env!("CARGO_BIN_EXE_everbeat"))
+        .args(["--listen", &address.to_string()])
+        .args(["--data", text(data.path())])
+        .stdin(Stdio::null())
+        .stderr(full)
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    while TcpStream::connect(address).await.is_err() {
+        assert_eq!(server.try_wait().unwrap(), None, "it serves");
+        sleep(Duration::from_millis(10)).await;
+    }
+    let mut raw = Raw::connect(address).await;
+    raw.hello().await;
+    raw.publish(1, "hello").await;
+    raw.next_of("ack").await;
 }

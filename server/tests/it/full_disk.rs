@@ -10,6 +10,7 @@ use protocol::id::RoomName;
 use serde_json::json;
 use server::clock::Clock;
 use server::hub::{Hub, Rooms};
+use server::log::Log;
 use server::log::memory::MemoryLog;
 use server::log::sqlite::{SqliteConfig, SqliteLog};
 use tokio::time::timeout;
@@ -120,6 +121,42 @@ async fn a_refused_message_waits_and_arrives_once() {
             .len(),
         1
     );
+}
+
+/// A log that cannot be read either: whoever is behind is neither told of a gap that there is not, nor
+/// flooded with tries.
+#[tokio::test]
+async fn a_log_that_cannot_be_read_is_not_asked_without_pause() {
+    let rooms = Arc::new(Rooms::default());
+    let log = Arc::new(MemoryLog::new(1000, rooms.clone()));
+    let hub = Arc::new(Hub::new(rooms, log.clone(), Clock::start()));
+    let options = ["--publishes", "100000", "--publish-burst", "100000"];
+    let server = TestServer::start_over(&options, |_| hub).await;
+    let mut writer = server.raw().await;
+    writer.hello().await;
+    writer.send(r#"{"type":"join","room":"lobby"}"#).await;
+    let epoch = writer.next_of("joined").await["epoch"].clone();
+    // More than the room keeps in memory.
+    for seq in 1..=300 {
+        writer.publish(seq, "x").await;
+    }
+    while writer.next_of("ack").await["seq"] != 300 {}
+    let mut late = server.raw().await;
+    late.hello().await;
+    log.close().await.unwrap();
+    let since = json!({"epoch": epoch, "offset": 0});
+    late.send(&json!({"type": "join", "room": "lobby", "since": since}).to_string())
+        .await;
+    let mut joins = 0;
+    let listening = async {
+        loop {
+            assert_eq!(late.next_of("joined").await["recovered"], true);
+            joins += 1;
+        }
+    };
+    let listened: Result<(), _> = timeout(Duration::from_millis(500), listening).await;
+    assert!(listened.is_err());
+    assert_eq!(joins, 1);
 }
 
 async fn until(client: &mut Client, mut found: impl FnMut(&Event) -> bool) {

@@ -56,6 +56,25 @@ async fn a_second_connection_takes_the_session_over() {
     second.next_of("pong").await;
 }
 
+/// RS-4: which connection is the older one is settled by their beginning, not by whose `hello` the log
+/// answered last. A `hello` that was slow must not take the session from the page that has it now.
+#[tokio::test]
+async fn a_late_hello_takes_nothing_over() {
+    let server = TestServer::start(&[]).await;
+    let mut first = server.raw().await;
+    let session = first.hello().await["session"].clone();
+    drop(first);
+    let mut older = server.raw().await;
+    let (mut newer, welcome) = resume(&server, &session).await;
+    assert_eq!(welcome["resumed"], true);
+    older
+        .send(&json!({"type": "hello", "session": session}).to_string())
+        .await;
+    assert_eq!(older.end().await.0, Some(4100));
+    newer.send(r#"{"type":"ping"}"#).await;
+    newer.next_of("pong").await;
+}
+
 /// PR-1 over real sockets: a short break shows nobody leaving.
 #[tokio::test]
 async fn a_short_break_shows_nobody_leaving() {

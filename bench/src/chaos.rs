@@ -1,0 +1,124 @@
+//! Crashes for real: the server as a process, a proxy that harms connections, disks that fail, and a
+//! crowd of clients that publish and write down everything they are told. Afterwards both directions
+//! are compared with the log.
+//!
+//! The seed settles when and how harm is done and what the clients do. Which frame is under way at that
+//! moment is up to the machine.
+
+pub mod crowd;
+pub mod log;
+pub mod mark;
+pub mod member;
+pub mod proxy;
+pub mod scenario;
+pub mod table;
+pub mod verdict;
+pub mod witness;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use fastrand::Rng;
+
+use self::crowd::Crowd;
+use self::proxy::{Faults, Proxy};
+use self::scenario::{Expected, Scenario, Stage};
+use self::table::Outcome;
+use self::verdict::Verdict;
+use crate::server::Server;
+
+/// How to play a scenario.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The server's binary.
+    pub server: PathBuf,
+    /// How many clients.
+    pub clients: u32,
+    /// Where all randomness comes from.
+    pub seed: u64,
+    /// A short version, for tests.
+    pub quick: bool,
+}
+
+/// Plays one scenario and judges it.
+///
+/// # Errors
+/// If it could not be begun: no server, no directory. What goes wrong later is in the verdict.
+pub async fn play(scenario: Scenario, options: &Options) -> anyhow::Result<Outcome> {
+    let begun = Instant::now();
+    let mut rng = Rng::with_seed(options.seed);
+    let disk = scenario.disk().await?;
+    let note = matches!(scenario, Scenario::FullDisk | Scenario::ReadOnly).then(|| disk.kind());
+    let server_options = scenario.server_options(options.quick);
+    let mut server = Server::new(&options.server, &disk, server_options, &mut rng)?;
+    server.start().await?;
+    let proxy = Proxy::start(server.address, rng.u64(..)).await?;
+    let habits = scenario.habits(options.quick);
+    let crowd = Crowd::gather(proxy.address, options.clients, habits, &mut rng).await?;
+    let mut stage = Stage {
+        server,
+        proxy,
+        disk,
+        crowd,
+        rng,
+        quick: options.quick,
+    };
+    let played = scenario.play(&mut stage).await;
+    Ok(Outcome {
+        scenario,
+        verdict: judge(scenario, stage, played).await,
+        took: begun.elapsed(),
+        note,
+    })
+}
+
+/// Lets everything come to rest, and compares.
+async fn judge(scenario: Scenario, stage: Stage, played: anyhow::Result<Expected>) -> Verdict {
+    let Stage {
+        mut server,
+        proxy,
+        disk,
+        mut crowd,
+        quick,
+        ..
+    } = stage;
+    let mut troubles = Vec::new();
+    proxy.harm(Faults::default());
+    let expected = played.unwrap_or_else(|error| {
+        troubles.push(in_words(error));
+        Expected::default()
+    });
+    let mut note = |result: anyhow::Result<()>| troubles.extend(result.err().map(in_words));
+    if let Err(error) = server.check() {
+        note(Err(error));
+        // What is in the log counts all the same.
+        note(server.start().await);
+    }
+    note(crowd.settle().await);
+    let logs = log::read(server.address, crowd.rooms()).await;
+    let logs = logs.map_err(|error| note(Err(error))).ok();
+    let accounts = crowd.collect(logs.as_ref().map(log::heads)).await;
+    let accounts = accounts
+        .map_err(|error| note(Err(error)))
+        .unwrap_or_default();
+    note(server.terminate().await);
+    let mut verdict = match &logs {
+        Some(logs) => Verdict::of(logs, &accounts),
+        None => Verdict::without_logs(&accounts),
+    };
+    expected.check(scenario, quick, &accounts, &mut verdict);
+    for trouble in troubles {
+        verdict.complain("did not go as it must", trouble);
+    }
+    for panic in server.panics() {
+        verdict.complain("the server panicked", panic);
+    }
+    // Not before the server has ended: it may be mounted.
+    drop(disk);
+    verdict
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is passed to `map`")]
+fn in_words(error: anyhow::Error) -> String {
+    format!("{error:#}")
+}

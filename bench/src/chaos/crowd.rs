@@ -1,0 +1,164 @@
+//! The clients of one scenario, together.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use fastrand::Rng;
+use protocol::client::Config;
+use protocol::id::RoomName;
+use protocol::position::Offset;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::member::{self, Account, Phase, Plan, Progress};
+/// How many clients share a room, more or less; each is in two.
+const PER_ROOM: u32 = 25;
+
+/// One in so many clients only reads, and shows what the idle notice.
+const READERS: u32 = 10;
+
+/// One in so many clients reloads its page, where there are reloads.
+const RELOADERS: u32 = 4;
+
+/// How long everybody may take to get into their rooms.
+const JOIN: Duration = Duration::from_secs(60);
+
+/// How long everything may take to come to rest once the faults are over.
+const SETTLE: Duration = Duration::from_secs(90);
+
+/// How all clients of a scenario behave.
+#[derive(Clone, Copy, Debug)]
+pub struct Habits {
+    /// The mean time between two messages of one client.
+    pub pace: Duration,
+    /// The ceiling of the backoff (RC-1).
+    pub backoff_cap: Duration,
+    /// The mean time between two reloads of one page.
+    pub reload: Option<Duration>,
+}
+
+/// A crowd at work.
+#[derive(Debug)]
+pub struct Crowd {
+    rooms: Vec<RoomName>,
+    phase: watch::Sender<Phase>,
+    progress: mpsc::Receiver<Progress>,
+    members: JoinSet<Account>,
+    count: u32,
+}
+
+impl Crowd {
+    /// Connects everybody, waits until all are in their rooms, and lets them publish.
+    ///
+    /// # Errors
+    /// If somebody does not get in.
+    pub async fn gather(
+        address: SocketAddr,
+        count: u32,
+        habits: Habits,
+        rng: &mut Rng,
+    ) -> anyhow::Result<Self> {
+        let rooms: Vec<RoomName> = (0..(count / PER_ROOM).max(2))
+            .map(|number| RoomName::new(&format!("chaos-{number}")))
+            .collect::<Result<_, _>>()?;
+        let (phase, phases) = watch::channel(Phase::Gather);
+        let (tell, mut progress) = mpsc::channel(64);
+        let mut members = JoinSet::new();
+        for number in 0..count {
+            let room = |step: u32| rooms[(number + step) as usize % rooms.len()].clone();
+            let plan = Plan {
+                number,
+                rooms: vec![room(0), room(1)],
+                pace: (number % READERS != 0).then_some(habits.pace),
+                reload: habits.reload.filter(|_| number % RELOADERS == 1),
+            };
+            let config = Config {
+                seed: rng.u64(..),
+                backoff_cap: habits.backoff_cap,
+                join_limit: 0,
+                ..Config::default()
+            };
+            let (phases, tell) = (phases.clone(), tell.clone());
+            members.spawn(member::run(address, config, plan, phases, tell));
+        }
+        wait_for(&mut progress, Progress::Joined, count, JOIN).await?;
+        phase.send_replace(Phase::Load);
+        Ok(Self {
+            rooms,
+            phase,
+            progress,
+            members,
+            count,
+        })
+    }
+
+    /// The rooms that they are in.
+    pub fn rooms(&self) -> &[RoomName] {
+        &self.rooms
+    }
+
+    /// Ends the load and waits until everybody is live and everything published has its fate.
+    ///
+    /// # Errors
+    /// If somebody does not come to rest in time. The accounts then tell who and why.
+    pub async fn settle(&mut self) -> anyhow::Result<()> {
+        self.phase.send_replace(Phase::Settle);
+        wait_for(&mut self.progress, Progress::Settled, self.count, SETTLE).await
+    }
+
+    /// Waits until everybody has everything up to these heads, and takes the accounts, in the order
+    /// of the clients' numbers. Whoever takes too long says so in theirs. Without heads there is nothing
+    /// to wait for.
+    ///
+    /// # Errors
+    /// If a client's task died.
+    pub async fn collect(
+        mut self,
+        heads: Option<BTreeMap<RoomName, Offset>>,
+    ) -> anyhow::Result<Vec<Account>> {
+        self.phase
+            .send_replace(heads.map_or(Phase::GiveUp, Phase::Collect));
+        let mut accounts = Vec::new();
+        let all = async {
+            while let Some(account) = self.members.join_next().await {
+                accounts.push(account?);
+            }
+            anyhow::Ok(())
+        };
+        if let Ok(done) = timeout(SETTLE, all).await {
+            done?;
+        }
+        self.phase.send_replace(Phase::GiveUp);
+        while let Some(account) = self.members.join_next().await {
+            let mut account = account?;
+            let late = || "did not receive everything in time".to_owned();
+            account.unsettled.get_or_insert_with(late);
+            accounts.push(account);
+        }
+        accounts.sort_by_key(|account| account.number);
+        Ok(accounts)
+    }
+}
+
+async fn wait_for(
+    progress: &mut mpsc::Receiver<Progress>,
+    what: Progress,
+    count: u32,
+    patience: Duration,
+) -> anyhow::Result<()> {
+    let mut there = 0;
+    let all = async {
+        while there < count {
+            let told = progress.recv().await.context("the clients died")?;
+            there += u32::from(told == what);
+        }
+        anyhow::Ok(())
+    };
+    match timeout(patience, all).await {
+        Ok(done) => done,
+        Err(_) => bail!("{there} of {count} clients were {what:?} within {patience:?}"),
+    }
+}

@@ -1,0 +1,106 @@
+//! Reading a room's whole log back, by a client that was not there.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context;
+use protocol::client::{Config, Event, Session};
+use protocol::id::RoomName;
+use protocol::position::Offset;
+use tokio::time::timeout;
+
+use super::mark::Mark;
+use super::member::Received;
+use crate::client::Client;
+use crate::storage::Storage;
+
+/// How many messages to ask for at once: as many as the server gives.
+const PAGE: u32 = 200;
+
+/// How long one answer may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What each room holds, in the order of the offsets.
+pub type Logs = BTreeMap<RoomName, Vec<Received>>;
+
+/// Reads these rooms page by page, from the newest message to the oldest.
+///
+/// # Errors
+/// If the server does not answer.
+pub async fn read(address: SocketAddr, rooms: &[RoomName]) -> anyhow::Result<Logs> {
+    let config = Config {
+        join_limit: 0,
+        ..Config::default()
+    };
+    let mut client = Client::new(address, config, Storage::default());
+    client.command(Session::connect).await;
+    until(&mut client, |event| {
+        matches!(event, Event::Welcomed { .. }).then_some(())
+    })
+    .await?;
+    let mut logs = Logs::new();
+    for room in rooms {
+        logs.insert(room.clone(), read_room(&mut client, room).await?);
+    }
+    Ok(logs)
+}
+
+/// The offset of the newest message in each.
+pub fn heads(logs: &Logs) -> BTreeMap<RoomName, Offset> {
+    let head = |log: &Vec<Received>| log.last().map_or(0, |last| last.offset);
+    logs.iter()
+        .filter_map(|(room, log)| Some((room.clone(), Offset::new(head(log)).ok()?)))
+        .collect()
+}
+
+async fn read_room(client: &mut Client, room: &RoomName) -> anyhow::Result<Vec<Received>> {
+    let name = room.clone();
+    client
+        .command(|session, now| session.join(now, name, None))
+        .await;
+    let head = until(client, |event| match event {
+        Event::Joined { joined, .. } if joined.room == *room => Some(joined.head),
+        _ => None,
+    })
+    .await?;
+    let mut before = head.next();
+    let mut newest_first = Vec::new();
+    while before > Offset::ZERO.next() {
+        let name = room.clone();
+        client
+            .command(|session, now| session.history(now, name, before, PAGE))
+            .await;
+        let (messages, more) = until(client, |event| match event {
+            Event::History { messages, more, .. } => Some((messages, more)),
+            _ => None,
+        })
+        .await?;
+        newest_first.extend(messages.iter().rev().map(|message| Received {
+            offset: message.offset.get(),
+            mark: Mark::of(message),
+        }));
+        match messages.first() {
+            Some(oldest) if more => before = oldest.offset,
+            Some(_) | None => break,
+        }
+    }
+    newest_first.reverse();
+    Ok(newest_first)
+}
+
+async fn until<T>(
+    client: &mut Client,
+    mut found: impl FnMut(Event) -> Option<T>,
+) -> anyhow::Result<T> {
+    let search = async {
+        loop {
+            if let Some(found) = client.step().await.into_iter().find_map(&mut found) {
+                return found;
+            }
+        }
+    };
+    timeout(PATIENCE, search)
+        .await
+        .context("the server did not answer somebody who reads the log back")
+}

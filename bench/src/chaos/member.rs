@@ -1,0 +1,367 @@
+//! One client of the crowd: publishes, and writes down all that it is told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use protocol::client::{Config, Event, Fate, Session, Status};
+use protocol::frame::Message;
+use protocol::id::RoomName;
+use protocol::outbox::EntryId;
+use protocol::position::{Offset, Position};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant as Moment, sleep_until};
+
+use super::mark::Mark;
+use crate::client::Client;
+use crate::storage::Storage;
+
+/// How long a client stays after it has everything: what comes twice may come late.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// What the crowd does now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Everybody joins; nobody publishes yet, so that everybody sees the logs from their beginning.
+    Gather,
+    /// Everybody publishes.
+    Load,
+    /// Nobody publishes any more; outboxes empty themselves.
+    Settle,
+    /// Everybody waits for the rest of their rooms, up to these offsets, and ends.
+    Collect(BTreeMap<RoomName, Offset>),
+    /// Whoever has not ended gives up.
+    GiveUp,
+}
+
+/// What one client tells while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It is in all of its rooms.
+    Joined,
+    /// Its outbox is empty and it is live, after the load.
+    Settled,
+}
+
+/// What one client is to do.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Which client it is.
+    pub number: u32,
+    /// Its rooms; it publishes into each of them.
+    pub rooms: Vec<RoomName>,
+    /// The mean time between two of its messages; `None`: it only reads.
+    pub pace: Option<Duration>,
+    /// The mean time between two reloads of its page; `None`: never.
+    pub reload: Option<Duration>,
+}
+
+/// A message that was published, and what was told about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Which.
+    pub mark: Mark,
+    /// Where.
+    pub room: RoomName,
+    /// Everything final that was told: one word, if all is well.
+    pub told: Vec<Told>,
+}
+
+/// The last word on a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// In the log, there if the server named the place.
+    Durable(Option<Offset>),
+    /// Refused for good.
+    Refused,
+    /// The session was lost.
+    Uncertain,
+}
+
+/// A message that was received, as far as it is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Its place.
+    pub offset: u64,
+    /// What it says; `None` for a text that nobody published.
+    pub mark: Option<Mark>,
+}
+
+/// A time without a live connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outage {
+    /// When the client noticed.
+    pub from: Instant,
+    /// When it was live again.
+    pub until: Option<Instant>,
+}
+
+/// What one client did and was told.
+#[derive(Clone, Debug, Default)]
+pub struct Account {
+    /// Which client, and whether it published at all.
+    pub number: u32,
+    /// Its messages, in the order of their numbers.
+    pub published: Vec<Published>,
+    /// What it received, room by room, in the order of arrival.
+    pub received: BTreeMap<RoomName, Vec<Received>>,
+    /// How often it was told of a gap, where there can be none.
+    pub gaps: u64,
+    /// When it was not live.
+    pub outages: Vec<Outage>,
+    /// Why it did not get to its end; `None` if it did.
+    pub unsettled: Option<String>,
+    /// Connections that it tried.
+    pub connections: u64,
+    /// Messages refused for now.
+    pub held: u64,
+}
+
+/// A client at work.
+struct Member {
+    address: SocketAddr,
+    config: Config,
+    client: Client,
+    plan: Plan,
+    rng: Rng,
+    account: Account,
+    /// Which message the machine means.
+    names: BTreeMap<EntryId, usize>,
+    absent: BTreeSet<RoomName>,
+    progress: mpsc::Sender<Progress>,
+    has_joined: bool,
+    has_settled: bool,
+}
+
+/// Runs one client from its connection to the end of the last phase.
+pub async fn run(
+    address: SocketAddr,
+    config: Config,
+    plan: Plan,
+    mut phase: watch::Receiver<Phase>,
+    progress: mpsc::Sender<Progress>,
+) -> Account {
+    let mut member = Member {
+        account: Account {
+            number: plan.number,
+            received: plan.rooms.iter().map(|r| (r.clone(), Vec::new())).collect(),
+            ..Account::default()
+        },
+        names: BTreeMap::new(),
+        absent: plan.rooms.iter().cloned().collect(),
+        rng: Rng::with_seed(config.seed),
+        has_joined: false,
+        has_settled: false,
+        client: Client::new(address, config, Storage::default()),
+        address,
+        config,
+        plan,
+        progress,
+    };
+    member.enter(&BTreeMap::new()).await;
+    let (mut publish_at, mut reload_at) = (None, None);
+    let mut complete_since = None;
+    loop {
+        let now = phase.borrow_and_update().clone();
+        if now == Phase::GiveUp || member.is_complete(&now, &mut complete_since) {
+            return member.end();
+        }
+        if now == Phase::Load && publish_at.is_none() {
+            publish_at = member.draw(member.plan.pace);
+            reload_at = reload_at.or_else(|| member.draw(member.plan.reload));
+        }
+        let is_load = now == Phase::Load;
+        let lingering = complete_since.map(|since: Instant| since + LINGER);
+        tokio::select! {
+            events = member.client.step() => member.take(events).await,
+            () = until(publish_at), if is_load => {
+                member.publish().await;
+                publish_at = None;
+            }
+            () = until(reload_at), if is_load => {
+                member.reload().await;
+                reload_at = None;
+            }
+            () = until(lingering) => {}
+            _ = phase.changed() => {}
+        }
+        member.settle(&now).await;
+    }
+}
+
+impl Member {
+    async fn enter(&mut self, known: &BTreeMap<RoomName, Position>) {
+        for room in self.plan.rooms.clone() {
+            let since = known.get(&room).cloned();
+            self.client
+                .command(|session, now| session.join(now, room, since))
+                .await;
+        }
+        let ((), events) = self.client.command(Session::connect).await;
+        self.take(events).await;
+    }
+
+    fn draw(&mut self, mean: Option<Duration>) -> Option<Instant> {
+        Some(Instant::now() + mean?.mul_f64(0.5 + self.rng.f64()))
+    }
+
+    /// What a browser does: the page goes, and the next one has the storage and what was shown (EO-4, RS-7).
+    async fn reload(&mut self) {
+        let session = self.client.session();
+        let position = |room: &RoomName| Some((room.clone(), session.position(room)?.clone()));
+        let known: BTreeMap<RoomName, Position> =
+            self.plan.rooms.iter().filter_map(position).collect();
+        self.count();
+        let storage = self.client.storage().clone();
+        // Ids are a page's own: the stored texts tell which message is meant.
+        self.names = storage
+            .stored()
+            .outbox
+            .iter()
+            .filter_map(|entry| {
+                let is_this = |published: &Published| published.mark.body() == entry.body;
+                let index = self.account.published.iter().rposition(is_this)?;
+                Some((entry.id, index))
+            })
+            .collect();
+        self.config.seed = self.rng.u64(..);
+        self.client = Client::new(self.address, self.config, storage);
+        self.enter(&known).await;
+    }
+
+    async fn publish(&mut self) {
+        let Ok(number) = u32::try_from(self.account.published.len()) else {
+            return;
+        };
+        let mark = Mark {
+            client: self.plan.number,
+            number,
+        };
+        let room = self.plan.rooms[self.rng.usize(..self.plan.rooms.len())].clone();
+        let (taken, events) = self
+            .client
+            .command(|session, now| session.publish(now, room.clone(), mark.body()))
+            .await;
+        // A full outbox says so at once, and then nothing was published.
+        if let Ok(id) = taken {
+            self.names.insert(id, self.account.published.len());
+            let told = Vec::new();
+            self.account.published.push(Published { mark, room, told });
+        }
+        self.take(events).await;
+    }
+
+    async fn take(&mut self, events: Vec<Event>) {
+        for event in events {
+            match event {
+                Event::Status(status) => self.status(status),
+                Event::Message(message) => self.received(&message),
+                Event::Joined { joined, gap } => {
+                    self.account.gaps += u64::from(gap);
+                    self.absent.remove(&joined.room);
+                }
+                Event::Fate { id, fate, .. } => self.told(id, fate),
+                _ => {}
+            }
+        }
+        if self.absent.is_empty() && !self.has_joined {
+            self.has_joined = true;
+            // The stage has gone only where the scenario has failed.
+            let _ = self.progress.send(Progress::Joined).await;
+        }
+    }
+
+    fn status(&mut self, status: Status) {
+        let is_live = status == Status::Live;
+        let (now, outages) = (Instant::now(), &mut self.account.outages);
+        match outages.last_mut().filter(|outage| outage.until.is_none()) {
+            Some(outage) if is_live => outage.until = Some(now),
+            None if !is_live && self.has_joined => outages.push(Outage {
+                from: now,
+                until: None,
+            }),
+            Some(_) | None => {}
+        }
+    }
+
+    fn received(&mut self, message: &Message) {
+        let received = Received {
+            offset: message.offset.get(),
+            mark: Mark::of(message),
+        };
+        let room = self.account.received.entry(message.room.clone());
+        room.or_default().push(received);
+    }
+
+    fn told(&mut self, id: EntryId, fate: Fate) {
+        let told = match fate {
+            Fate::Waiting | Fate::Sent => return,
+            Fate::Durable { offset } => Told::Durable(offset),
+            Fate::Refused { .. } => Told::Refused,
+            Fate::Uncertain => Told::Uncertain,
+        };
+        let index = self.names.get(&id);
+        if let Some(published) = index.and_then(|&index| self.account.published.get_mut(index)) {
+            published.told.push(told);
+        }
+    }
+
+    /// Tells once that nothing of this client's is on the way any more.
+    async fn settle(&mut self, phase: &Phase) {
+        let is_settled = !matches!(phase, Phase::Gather | Phase::Load) && self.trouble().is_none();
+        if is_settled && !self.has_settled {
+            self.has_settled = true;
+            let _ = self.progress.send(Progress::Settled).await;
+        }
+    }
+
+    fn trouble(&self) -> Option<String> {
+        let session = self.client.session();
+        let waiting = session.outbox().count();
+        if session.status() != Status::Live {
+            Some(format!("not live but {:?}", session.status()))
+        } else if waiting > 0 {
+            Some(format!("{waiting} messages still in the outbox"))
+        } else {
+            None
+        }
+    }
+
+    fn is_complete(&self, phase: &Phase, since: &mut Option<Instant>) -> bool {
+        let Phase::Collect(heads) = phase else {
+            return false;
+        };
+        if self.trouble().is_some() || self.plan.rooms.iter().any(|r| self.is_behind(r, heads)) {
+            *since = None;
+            return false;
+        }
+        since.get_or_insert_with(Instant::now).elapsed() >= LINGER
+    }
+
+    fn is_behind(&self, room: &RoomName, heads: &BTreeMap<RoomName, Offset>) -> bool {
+        let head = heads.get(room).copied().unwrap_or_default();
+        let position = self.client.session().position(room);
+        position.is_none_or(|position| position.offset < head)
+    }
+
+    /// Takes over what a client counted that is about to go.
+    fn count(&mut self) {
+        let counts = self.client.counts();
+        self.account.connections += counts.connections;
+        self.account.held += counts.held;
+    }
+
+    fn end(mut self) -> Account {
+        self.count();
+        self.account.unsettled = self.trouble();
+        self.account
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(Moment::from_std(at)).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,266 @@
+//! A TCP proxy that harms what goes through it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Duration;
+
+use fastrand::Rng;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+/// Bytes read at once: a frame is larger or smaller, so that a cut falls into the middle of one.
+const CHUNK: usize = 700;
+
+/// A stalled connection is let go after this time, or the dead would pile up.
+const STALL_MAX: Duration = Duration::from_secs(6);
+
+/// How long the other direction may go on after one has ended.
+const HALF_CLOSED: Duration = Duration::from_secs(1);
+
+/// What the proxy does to connections, new and old, from now on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// Each connection comes to harm between half of this time and this time after its beginning.
+    pub harm_after: Option<Duration>,
+    /// Harm is silence, one way or both, rather than a cut.
+    pub is_stall: bool,
+    /// What everything has to wait for on its way.
+    pub delay: Duration,
+}
+
+/// How a connection comes to harm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Harm {
+    /// Both ends see an orderly end, perhaps in the middle of a frame.
+    Finish,
+    /// Both ends see a reset, and lose what they had not read.
+    Reset,
+    /// Nothing more reaches the server.
+    StallUp,
+    /// Nothing more reaches the client.
+    StallDown,
+    /// Nothing more reaches anybody.
+    StallBoth,
+}
+
+/// What one direction of one connection does.
+#[derive(Clone, Copy, Debug, Default)]
+struct Gate {
+    is_stalled: bool,
+    delay: Duration,
+}
+
+/// A running proxy; it ends when it is dropped.
+#[derive(Debug)]
+pub struct Proxy {
+    /// Where the clients connect to.
+    pub address: SocketAddr,
+    faults: watch::Sender<Faults>,
+    running: JoinHandle<()>,
+}
+
+impl Proxy {
+    /// A proxy in front of `server`, without faults yet.
+    ///
+    /// # Errors
+    /// What the system says where no port can be had.
+    pub async fn start(server: SocketAddr, seed: u64) -> io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let (faults, current) = watch::channel(Faults::default());
+        let running = tokio::spawn(accept(listener, server, current, Rng::with_seed(seed)));
+        Ok(Self {
+            address,
+            faults,
+            running,
+        })
+    }
+
+    /// Does this from now on. Also to connections that were there before.
+    pub fn harm(&self, faults: Faults) {
+        self.faults.send_replace(faults);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.running.abort();
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    server: SocketAddr,
+    faults: watch::Receiver<Faults>,
+    mut rng: Rng,
+) {
+    loop {
+        // Out of sockets, say: the next try is as good.
+        let Ok((client, _)) = listener.accept().await else {
+            sleep(Duration::from_millis(10)).await;
+            continue;
+        };
+        let (faults, rng) = (faults.clone(), rng.fork());
+        tokio::spawn(async move {
+            // Whatever ends it, both ends see it end.
+            let _ = serve(client, server, faults, rng).await;
+        });
+    }
+}
+
+async fn serve(
+    mut client: TcpStream,
+    server: SocketAddr,
+    mut faults: watch::Receiver<Faults>,
+    mut rng: Rng,
+) -> io::Result<()> {
+    // Where nobody listens, the client is cut off, as a load balancer would do.
+    let mut server = TcpStream::connect(server).await?;
+    client.set_nodelay(true)?;
+    server.set_nodelay(true)?;
+    let (up, up_gate) = watch::channel(Gate::default());
+    let (down, down_gate) = watch::channel(Gate::default());
+    let harm = {
+        let (from_client, to_client) = client.split();
+        let (from_server, to_server) = server.split();
+        let mut pumps = pin!(pump_both(
+            pump(from_client, to_server, up_gate),
+            pump(from_server, to_client, down_gate),
+        ));
+        loop {
+            let now = *faults.borrow_and_update();
+            for gate in [&up, &down] {
+                gate.send_modify(|gate| gate.delay = now.delay);
+            }
+            tokio::select! {
+                () = &mut pumps => return Ok(()),
+                changed = faults.changed() => if changed.is_err() { return Ok(()) },
+                harm = due(now, &mut rng) => {
+                    up.send_modify(|gate| gate.is_stalled = harm != Harm::StallDown);
+                    down.send_modify(|gate| gate.is_stalled = harm != Harm::StallUp);
+                    if !matches!(harm, Harm::Finish | Harm::Reset) {
+                        // A stalled connection stays so, whatever the faults are now.
+                        let _ = timeout(STALL_MAX, pumps).await;
+                    }
+                    break harm;
+                }
+            }
+        }
+    };
+    if harm == Harm::Reset {
+        client.set_zero_linger()?;
+        server.set_zero_linger()?;
+    }
+    Ok(())
+}
+
+/// Waits until a connection is to come to harm, if it is, and draws how.
+async fn due(faults: Faults, rng: &mut Rng) -> Harm {
+    let Some(after) = faults.harm_after else {
+        return std::future::pending().await;
+    };
+    sleep(after.mul_f64(0.5 + rng.f64() / 2.0)).await;
+    match (faults.is_stall, rng.u8(..3)) {
+        (false, 0) => Harm::Finish,
+        (false, _) => Harm::Reset,
+        (true, 0) => Harm::StallUp,
+        (true, 1) => Harm::StallDown,
+        (true, _) => Harm::StallBoth,
+    }
+}
+
+/// Both directions. Once one has ended, the other may say its farewell.
+async fn pump_both(up: impl Future<Output = ()>, down: impl Future<Output = ()>) {
+    let (mut up, mut down) = (pin!(up), pin!(down));
+    tokio::select! {
+        () = &mut up => drop(timeout(HALF_CLOSED, down).await),
+        () = &mut down => drop(timeout(HALF_CLOSED, up).await),
+    }
+}
+
+async fn pump(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    mut gate: watch::Receiver<Gate>,
+) {
+    let mut chunk = [0; CHUNK];
+    while let Ok(bytes @ 1..) = from.read(&mut chunk).await {
+        let delay = gate.borrow().delay;
+        if !delay.is_zero() {
+            sleep(delay).await;
+        }
+        // A closed gate holds back what has come; that is lost when the connection ends.
+        if gate.wait_for(|gate| !gate.is_stalled).await.is_err()
+            || to.write_all(&chunk[..bytes]).await.is_err()
+        {
+            return;
+        }
+    }
+    let _ = to.shutdown().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    async fn echo() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let (mut from, mut to) = stream.split();
+                    let _ = tokio::io::copy(&mut from, &mut to).await;
+                });
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn it_passes_on_what_is_said_and_the_end() {
+        let proxy = Proxy::start(echo().await, 1).await.unwrap();
+        let mut stream = TcpStream::connect(proxy.address).await.unwrap();
+        let said = vec![7; 3 * CHUNK];
+        stream.write_all(&said).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut heard = Vec::new();
+        stream.read_to_end(&mut heard).await.unwrap();
+        assert_eq!(heard, said);
+    }
+
+    #[tokio::test]
+    async fn it_cuts_a_connection_in_time() {
+        let proxy = Proxy::start(echo().await, 1).await.unwrap();
+        let mut stream = TcpStream::connect(proxy.address).await.unwrap();
+        let begun = Instant::now();
+        proxy.harm(Faults {
+            harm_after: Some(Duration::from_millis(50)),
+            ..Faults::default()
+        });
+        // An end or a reset, as the seed has it.
+        assert!(!matches!(stream.read(&mut [0; 9]).await, Ok(1..)));
+        assert!(begun.elapsed() >= Duration::from_millis(25));
+    }
+
+    #[tokio::test]
+    async fn a_stalled_connection_stays_open_and_silent() {
+        let proxy = Proxy::start(echo().await, 1).await.unwrap();
+        let mut stream = TcpStream::connect(proxy.address).await.unwrap();
+        proxy.harm(Faults {
+            harm_after: Some(Duration::from_millis(1)),
+            is_stall: true,
+            ..Faults::default()
+        });
+        sleep(Duration::from_millis(50)).await;
+        stream.write_all(b"hello").await.unwrap();
+        let answer = timeout(Duration::from_millis(100), stream.read(&mut [0; 9])).await;
+        assert!(answer.is_err(), "{answer:?}");
+    }
+}

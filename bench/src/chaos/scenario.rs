@@ -1,0 +1,286 @@
+//! What happens to the server, its disk and its connections.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
+use fastrand::Rng;
+use protocol::outbox::EntryId;
+use tokio::time::sleep;
+
+use super::crowd::{Crowd, Habits};
+use super::member::Account;
+use super::proxy::{Faults, Proxy};
+use super::verdict::Verdict;
+use super::witness::Witness;
+use crate::disk::Disk;
+use crate::server::Server;
+
+/// How much later than the rules say somebody may notice: the machine is busy.
+const SLACK: Duration = Duration::from_millis(2500);
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Scenario {
+    /// Every connection is cut within two seconds, in or between frames, again and again
+    Drops,
+    /// Every connection falls silent, one way or both, again and again, on a slow link
+    Stalls,
+    /// The server is killed at random moments, and pages are reloaded
+    Kill,
+    /// The disk is full for a while
+    FullDisk,
+    /// The disk turns read-only
+    ReadOnly,
+    /// The server stops for a minute without a word, and goes on
+    Frozen,
+    /// The server is told to end and started again
+    Rolling,
+}
+
+/// All that a scenario needs, with the crowd at work.
+pub struct Stage {
+    /// The server.
+    pub server: Server,
+    /// What is between.
+    pub proxy: Proxy,
+    /// What the log is on.
+    pub disk: Disk,
+    /// The clients.
+    pub crowd: Crowd,
+    /// Where all random moments come from.
+    pub rng: Rng,
+    /// A short version.
+    pub quick: bool,
+}
+
+/// What is to be asked of the accounts afterwards, beside the verdict on all scenarios.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Expected {
+    /// From when to when nobody can have heard anything.
+    frozen: Option<(Instant, Instant)>,
+    /// Everybody who publishes must have been refused for now.
+    held: bool,
+}
+
+impl fmt::Display for Scenario {
+    /// The name by which it is asked for.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.to_possible_value();
+        f.pad(value.as_ref().map_or("", PossibleValue::get_name))
+    }
+}
+
+impl Scenario {
+    /// The server's options beside those that name its address and data.
+    pub const fn server_options(self, quick: bool) -> &'static [&'static str] {
+        match self {
+            Self::Frozen if quick => &["--heartbeat-interval", "2s", "--heartbeat-timeout", "1s"],
+            _ => &[],
+        }
+    }
+
+    /// How the clients behave. Where connections seldom live long, the backoff would soon keep most
+    /// clients away most of the time; a low ceiling keeps them coming.
+    pub const fn habits(self, quick: bool) -> Habits {
+        let come_often = matches!(self, Self::Drops | Self::Stalls | Self::Kill);
+        Habits {
+            pace: Duration::from_millis(if quick { 250 } else { 1000 }),
+            backoff_cap: Duration::from_millis(if come_often { 500 } else { 10_000 }),
+            reload: match (self, quick) {
+                (Self::Kill, false) => Some(Duration::from_secs(10)),
+                (Self::Kill, true) => Some(Duration::from_secs(1)),
+                _ => None,
+            },
+        }
+    }
+
+    /// A disk as the scenario needs it.
+    ///
+    /// # Errors
+    /// If there is not even a directory.
+    pub async fn disk(self) -> anyhow::Result<Disk> {
+        match self {
+            Self::FullDisk => Disk::small().await,
+            Self::ReadOnly => Disk::failing().await,
+            Self::Drops | Self::Stalls | Self::Kill | Self::Frozen | Self::Rolling => Disk::plain(),
+        }
+    }
+
+    /// Plays it. Afterwards the server runs and all is well, or should be.
+    ///
+    /// # Errors
+    /// If something did not go as it must while it was played.
+    pub async fn play(self, stage: &mut Stage) -> anyhow::Result<Expected> {
+        match self {
+            Self::Drops => Ok(stage.harm(false).await),
+            Self::Stalls => Ok(stage.harm(true).await),
+            Self::Kill => stage.kill().await,
+            Self::FullDisk => stage.full_disk().await,
+            Self::ReadOnly => stage.read_only().await,
+            Self::Frozen => stage.freeze().await,
+            Self::Rolling => stage.roll().await,
+        }
+    }
+}
+
+impl Stage {
+    fn pick<T>(&self, whole: T, quick: T) -> T {
+        if self.quick { quick } else { whole }
+    }
+
+    fn seconds(&self, whole: u64, quick: u64) -> Duration {
+        Duration::from_secs(self.pick(whole, quick))
+    }
+
+    async fn harm(&self, is_stall: bool) -> Expected {
+        self.proxy.harm(Faults {
+            harm_after: Some(Duration::from_secs(if is_stall { 4 } else { 2 })),
+            is_stall,
+            delay: Duration::from_millis(if is_stall { 20 } else { 0 }),
+        });
+        sleep(self.seconds(60, 6)).await;
+        Expected::default()
+    }
+
+    async fn kill(&mut self) -> anyhow::Result<Expected> {
+        for _ in 0..self.pick(100, 5) {
+            sleep(Duration::from_millis(self.rng.u64(20..1500))).await;
+            self.server.kill().await?;
+            sleep(Duration::from_millis(self.rng.u64(0..200))).await;
+            self.server.start().await?;
+        }
+        Ok(Expected::default())
+    }
+
+    async fn full_disk(&mut self) -> anyhow::Result<Expected> {
+        let mut witness = Witness::connect(self.server.address).await?;
+        sleep(self.seconds(8, 2)).await;
+        self.disk.fill(self.server.pid()?).await?;
+        let held = self.reads_go_on(&mut witness).await;
+        self.disk.free(self.server.pid()?).await?;
+        self.recovers(&mut witness, held?).await
+    }
+
+    async fn read_only(&mut self) -> anyhow::Result<Expected> {
+        let mut witness = Witness::connect(self.server.address).await?;
+        sleep(self.seconds(8, 2)).await;
+        self.disk.turn_read_only(self.server.pid()?).await?;
+        let held = self.reads_go_on(&mut witness).await;
+        if self.disk.needs_restart() {
+            self.server.terminate().await?;
+            self.disk.turn_writable(None).await?;
+            self.server.start().await?;
+        } else {
+            self.disk.turn_writable(Some(self.server.pid()?)).await?;
+        }
+        self.recovers(&mut witness, held?).await
+    }
+
+    /// A message is refused for now, and what does not need the log to store goes on for a while: joins,
+    /// history, pages.
+    async fn reads_go_on(&mut self, witness: &mut Witness) -> anyhow::Result<EntryId> {
+        let held = witness.is_refused_for_now("meanwhile").await?;
+        let begun = Instant::now();
+        let mut turn = 0;
+        while begun.elapsed() < self.seconds(20, 4) {
+            let room = &self.crowd.rooms()[turn % self.crowd.rooms().len()];
+            witness.reads(room).await?;
+            let page = self.server.page("/").await?;
+            anyhow::ensure!(
+                page.starts_with("HTTP/1.1 200"),
+                "no page while nothing can be stored"
+            );
+            self.server.check()?;
+            turn += 1;
+            sleep(Duration::from_millis(500)).await;
+        }
+        Ok(held)
+    }
+
+    /// The message that was refused is taken, and the load goes on.
+    async fn recovers(&self, witness: &mut Witness, held: EntryId) -> anyhow::Result<Expected> {
+        witness.sees_durable(held, Duration::from_secs(20)).await?;
+        sleep(self.seconds(8, 2)).await;
+        Ok(Expected {
+            held: true,
+            ..Expected::default()
+        })
+    }
+
+    async fn freeze(&self) -> anyhow::Result<Expected> {
+        sleep(self.seconds(8, 2)).await;
+        let from = Instant::now();
+        self.server.freeze()?;
+        sleep(self.seconds(60, 9)).await;
+        self.server.thaw()?;
+        let until = Instant::now();
+        sleep(self.seconds(15, 4)).await;
+        Ok(Expected {
+            frozen: Some((from, until)),
+            ..Expected::default()
+        })
+    }
+
+    async fn roll(&mut self) -> anyhow::Result<Expected> {
+        for _ in 0..self.pick(10, 2) {
+            sleep(Duration::from_millis(self.rng.u64(1000..8000))).await;
+            self.server.terminate().await?;
+            self.server.start().await?;
+        }
+        Ok(Expected::default())
+    }
+}
+
+impl Expected {
+    /// Looks at the accounts.
+    pub fn check(
+        self,
+        scenario: Scenario,
+        quick: bool,
+        accounts: &[Account],
+        verdict: &mut Verdict,
+    ) {
+        if let Some((from, until)) = self.frozen {
+            for account in accounts {
+                let publishes = !account.published.is_empty();
+                let bound = notice_bound(scenario, quick, publishes);
+                let noticed = account.outages.iter().find(|outage| outage.from >= from);
+                match noticed.filter(|outage| outage.from <= until) {
+                    Some(outage) if outage.from - from > bound => {
+                        let after = outage.from - from;
+                        let who = format!("client {}: {after:.1?}, not {bound:?}", account.number);
+                        verdict.complain("noticed too late", who);
+                    }
+                    None => {
+                        verdict.complain("did not notice", format!("client {}", account.number))
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        if self.held {
+            for account in accounts
+                .iter()
+                .filter(|a| !a.published.is_empty() && a.held == 0)
+            {
+                verdict.complain(
+                    "never refused for now",
+                    format!("client {}", account.number),
+                );
+            }
+        }
+    }
+}
+
+/// HB-3, HB-6: when a client has to notice that nobody answers any more.
+fn notice_bound(scenario: Scenario, quick: bool, publishes: bool) -> Duration {
+    let (interval, timeout) = if quick { (2, 1) } else { (25, 5) };
+    let idle = Duration::from_secs(interval + timeout);
+    // The next message is sent at the latest after one and a half times the pace; then a second without
+    // an answer, and two for the probe.
+    let in_use = scenario.habits(quick).pace.mul_f64(1.5) + Duration::from_secs(3);
+    let bound = if publishes { in_use.min(idle) } else { idle };
+    bound + SLACK
+}

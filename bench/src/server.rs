@@ -1,0 +1,214 @@
+//! The real server as a process of its own: started, signalled, killed, started again.
+
+use std::fs::OpenOptions;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use fastrand::Rng;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::time::{sleep, timeout};
+
+use crate::disk::Disk;
+
+/// How long a start or an orderly end may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The server, and all that is needed to start it again.
+#[derive(Debug)]
+pub struct Server {
+    /// Where it listens, after every start.
+    pub address: SocketAddr,
+    binary: PathBuf,
+    data: PathBuf,
+    log: PathBuf,
+    options: Vec<String>,
+    launcher: &'static [&'static str],
+    child: Option<Child>,
+    /// Keeps the port for this server, also while it is down.
+    _reserved: UdpSocket,
+}
+
+impl Server {
+    /// A server whose data are on this disk. Not started yet.
+    ///
+    /// # Errors
+    /// Where no port is free.
+    pub fn new(
+        binary: &Path,
+        disk: &Disk,
+        options: &[&str],
+        rng: &mut Rng,
+    ) -> anyhow::Result<Self> {
+        let (address, reserved) = free_address(rng)?;
+        Ok(Self {
+            address,
+            binary: binary.to_owned(),
+            data: disk.data(),
+            log: disk.server_log(),
+            options: options.iter().map(|&option| option.to_owned()).collect(),
+            launcher: disk.launcher(),
+            child: None,
+            _reserved: reserved,
+        })
+    }
+
+    /// Starts it and waits until it serves.
+    ///
+    /// # Errors
+    /// If it ends at once or does not serve in time.
+    pub async fn start(&mut self) -> anyhow::Result<()> {
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.log)?;
+        let mut command = match self.launcher {
+            [] => Command::new(&self.binary),
+            [program, arguments @ ..] => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(&self.binary);
+                command
+            }
+        };
+        let child = command
+            .args(["--listen", &self.address.to_string(), "--data"])
+            .arg(&self.data)
+            .args(&self.options)
+            .env("EVERBEAT_LOG", "warn")
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot start {}: build it first", self.binary.display()))?;
+        let child = self.child.insert(child);
+        let begun = Instant::now();
+        while TcpStream::connect(self.address).await.is_err() {
+            if let Some(status) = child.try_wait()? {
+                bail!("the server ended at its start: {status}");
+            }
+            if begun.elapsed() > PATIENCE {
+                bail!("the server does not answer on {}", self.address);
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
+    }
+
+    /// `kill -9`.
+    ///
+    /// # Errors
+    /// If it had ended by itself.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        self.check()?;
+        let mut child = self.child.take().context("the server is not running")?;
+        child.kill().await?;
+        Ok(())
+    }
+
+    /// SIGTERM, and waits for the end of the drain.
+    ///
+    /// # Errors
+    /// If it does not end in time, or not in order.
+    pub async fn terminate(&mut self) -> anyhow::Result<()> {
+        self.check()?;
+        self.signal(Signal::TERM)?;
+        let mut child = self.child.take().context("the server is not running")?;
+        let status = timeout(PATIENCE, child.wait())
+            .await
+            .context("the server did not end in time after SIGTERM")??;
+        if !status.success() {
+            bail!("the server ended badly after SIGTERM: {status}");
+        }
+        Ok(())
+    }
+
+    /// Stops the process, as a paused machine does.
+    ///
+    /// # Errors
+    /// If it is not running.
+    pub fn freeze(&self) -> anyhow::Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// If it is not running.
+    pub fn thaw(&self) -> anyhow::Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    /// Its process, while it runs.
+    ///
+    /// # Errors
+    /// If it is not running.
+    pub fn pid(&self) -> anyhow::Result<u32> {
+        let id = self.child.as_ref().and_then(Child::id);
+        id.context("the server is not running")
+    }
+
+    /// Whether it still runs.
+    ///
+    /// # Errors
+    /// If it has ended by itself.
+    pub fn check(&mut self) -> anyhow::Result<()> {
+        match self.child.as_mut().map(Child::try_wait).transpose()? {
+            Some(Some(status)) => bail!("the server ended by itself: {status}"),
+            Some(None) | None => Ok(()),
+        }
+    }
+
+    /// The status line and the text of a page.
+    ///
+    /// # Errors
+    /// If nothing comes in time.
+    pub async fn page(&self, path: &str) -> anyhow::Result<String> {
+        let get = async {
+            let mut stream = TcpStream::connect(self.address).await?;
+            let request =
+                format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await?;
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).await?;
+            Ok(String::from_utf8_lossy(&answer).into_owned())
+        };
+        timeout(Duration::from_secs(5), get)
+            .await
+            .context("no page within 5 s")?
+    }
+
+    /// The lines of the server's own log that tell of a bug in it.
+    pub fn panics(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines = text.lines().filter(|line| line.contains("panicked at"));
+        lines.map(str::to_owned).collect()
+    }
+
+    fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let pid = i32::try_from(self.pid()?).ok().and_then(Pid::from_raw);
+        // Not waited for yet, so the number is still this process's.
+        kill_process(pid.context("no process has this number")?, signal)?;
+        Ok(())
+    }
+}
+
+/// A port that the system does not give to outgoing connections: while the server is down, a try to
+/// reach it must not become a connection of a socket with itself, on the very port it needs. Nor may
+/// another run beside this one take it then. The same number among the UDP ports, which nobody uses,
+/// says that it is taken.
+fn free_address(rng: &mut Rng) -> anyhow::Result<(SocketAddr, UdpSocket)> {
+    for _ in 0..1000 {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, rng.u16(20_000..30_000)));
+        if let (Ok(reserved), Ok(_)) = (UdpSocket::bind(address), TcpListener::bind(address)) {
+            return Ok((address, reserved));
+        }
+    }
+    bail!("no free port between 20000 and 30000")
+}

@@ -1,0 +1,42 @@
+//! Some scenarios of `make chaos` in short: the binary itself, killed, cut off, on disks that fail.
+
+use bench::chaos::scenario::Scenario;
+use bench::chaos::{self, Options};
+
+async fn nothing_is_lost(scenario: Scenario) {
+    let options = Options {
+        server: env!("CARGO_BIN_EXE_everbeat").into(),
+        clients: 12,
+        seed: 2026,
+        quick: true,
+    };
+    let outcome = chaos::play(scenario, &options).await.unwrap();
+    assert!(outcome.verdict.is_good(), "\n{outcome}");
+    assert!(outcome.verdict.published > 50, "\n{outcome}");
+}
+
+/// RS-3, RS-5, EO-3: cuts in the middle of frames.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dropped_connections_lose_nothing() {
+    nothing_is_lost(Scenario::Drops).await;
+}
+
+/// EO-2, EO-4, RS-4: kills, and pages that are reloaded meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_and_reloads_lose_nothing() {
+    nothing_is_lost(Scenario::Kill).await;
+}
+
+/// EO-7: a real file system without room where one can be mounted, a limit on file sizes elsewhere.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_refuses_for_now_and_goes_on_reading() {
+    nothing_is_lost(Scenario::FullDisk).await;
+}
+
+/// EO-7: the same for a disk that the kernel turned read-only.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_only_disk_refuses_for_now_and_goes_on_reading() {
+    nothing_is_lost(Scenario::ReadOnly).await;
+}
