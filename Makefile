@@ -3,7 +3,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run build watch test fmt lint bench simulate faults autobahn
+.PHONY: help run build watch test fmt lint bench simulate faults fuzz autobahn
 
 # The tools that scripts/setup.sh installs are found, also where rustup never set up the PATH.
 CARGO_HOME ?= $(HOME)/.cargo
@@ -35,6 +35,7 @@ faults: ## put deliberate faults into a copy of the core, and see each of them c
 
 fmt: ## format the code
 	cargo fmt --all
+	cargo fmt --manifest-path protocol/fuzz/Cargo.toml
 
 lint: ## only the formatting check and the lints, of all that `make test` does
 	@scripts/setup.sh build
@@ -42,6 +43,10 @@ lint: ## only the formatting check and the lints, of all that `make test` does
 
 bench: build ## what 15,000 idle sessions cost (make bench ARGS="idle --connections 1000")
 	cargo run --locked --release -p bench -- $(or $(ARGS),idle)
+
+fuzz: ## random input for the core, a minute per target (make fuzz TARGET=codec TIME=600)
+	@scripts/setup.sh fuzz
+	@scripts/fuzz.sh "$(TARGET)" "$(TIME)"
 
 autobahn: build ## the Autobahn WebSocket test suite against the real server
 	@scripts/autobahn.sh
