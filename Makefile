@@ -3,7 +3,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run build watch test fmt lint bench simulate faults autobahn chaos
+.PHONY: help run build watch test fmt lint simulate faults fuzz mutants chaos autobahn bench
 
 # The tools that scripts/setup.sh installs are found, also where rustup never set up the PATH.
 CARGO_HOME ?= $(HOME)/.cargo
@@ -33,8 +33,12 @@ simulate: ## virtual clients and servers under faults (make simulate SEEDS=10000
 faults: ## put deliberate faults into a copy of the core, and see each of them caught (make faults ARGS=NAME)
 	@scripts/faults.sh $(ARGS)
 
+mutants: ## change the code in small ways, and see the tests notice (make mutants ARGS=protocol; hours)
+	@scripts/mutants.sh $(ARGS)
+
 fmt: ## format the code
 	cargo fmt --all
+	cargo fmt --manifest-path protocol/fuzz/Cargo.toml
 
 lint: ## only the formatting check and the lints, of all that `make test` does
 	@scripts/setup.sh build
@@ -42,6 +46,10 @@ lint: ## only the formatting check and the lints, of all that `make test` does
 
 bench: build ## what 15,000 idle sessions cost (make bench ARGS="idle --connections 1000")
 	cargo run --locked --release -p bench -- $(or $(ARGS),idle)
+
+fuzz: ## random input for the core, a minute per target (make fuzz TARGET=codec TIME=600)
+	@scripts/setup.sh fuzz
+	@scripts/fuzz.sh "$(TARGET)" "$(TIME)"
 
 autobahn: build ## the Autobahn WebSocket test suite against the real server
 	@scripts/autobahn.sh

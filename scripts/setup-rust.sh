@@ -6,6 +6,7 @@ wasm=wasm32-unknown-unknown
 # What the tools below are known to need; the toolchain of the checkout may be older.
 tools_rust=1.96
 cargo_leptos=0.3.11
+cargo_fuzz=0.13.2
 # The newest one when this was written, for a checkout without Cargo.lock.
 wasm_bindgen_default=0.2.130
 
@@ -246,4 +247,17 @@ setup_wasm_bindgen() {
   loud_on_failure wasm-bindgen "${compile[@]}" ||
     die "wasm-bindgen could not be built." "Run: ${tools_cargo[*]} install wasm-bindgen-cli --version $version"
   rm -rf "$cache/wasm-bindgen-cli"
+}
+
+# It runs the fuzz targets, with the compiler of the checkout: without a sanitizer a stable one does.
+setup_cargo_fuzz() {
+  cargo_fuzz_works() { version_ge "$(version_of cargo-fuzz --version)" "$cargo_fuzz"; }
+  cargo_fuzz_works && return
+  prebuilt_tool cargo-fuzz "$cargo_fuzz" && cargo_fuzz_works && return
+  # Unlike the others it is content with an older compiler.
+  tools_cargo=(cargo)
+  compile_with cargo-fuzz "$cargo_fuzz" --locked
+  say "compiling cargo-fuzz $cargo_fuzz, which runs the fuzz targets (about a minute, once)"
+  loud_on_failure cargo-fuzz "${compile[@]}" || die "cargo-fuzz could not be built." "Run: cargo install cargo-fuzz --version $cargo_fuzz --locked"
+  rm -rf "$cache/cargo-fuzz"
 }

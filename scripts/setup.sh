@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Installs what this machine lacks for building Everbeat (`build`), or also for testing it (`test`).
+# Installs what this machine lacks for building Everbeat (`build`), or also for testing it (`test`);
+# or only what the fuzz targets need (`fuzz`).
 # What is there already is skipped without a word, so every make target may call it.
-# usage: scripts/setup.sh build|test
+# usage: scripts/setup.sh build|test|fuzz
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/setup-lib.sh
@@ -18,6 +19,11 @@ binaryen=132.0.0
 # SQLite is compiled into the server.
 setup_c_compiler() {
   has cc || apt_need c-compiler "a C compiler" gcc libc6-dev
+}
+
+# The fuzzer, libFuzzer, is compiled into each target.
+setup_cpp_compiler() {
+  has c++ || apt_need cpp-compiler "a C++ compiler" g++
 }
 
 setup_node() {
@@ -75,11 +81,17 @@ one_at_a_time() {
 
 main() {
   local goal=${1-}
-  case "$goal" in build | test) ;; *) die "usage: scripts/setup.sh build|test" ;; esac
+  case "$goal" in build | test | fuzz) ;; *) die "usage: scripts/setup.sh build|test|fuzz" ;; esac
   mkdir -p "$cache"
   one_at_a_time
 
   setup_c_compiler
+  if [ "$goal" = fuzz ]; then
+    setup_cpp_compiler
+    rust_works || setup_rust
+    setup_cargo_fuzz
+    return
+  fi
   setup_node
   setup_rust
   start_cargo_leptos

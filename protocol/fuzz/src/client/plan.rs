@@ -1,0 +1,108 @@
+//! What the fuzzer draws for the client's machine.
+
+use arbitrary::Arbitrary;
+use protocol::close::CloseCode;
+use protocol::codec::DecodeError;
+use protocol::frame::{Beat, ErrorCode, Limits, ServerFrame};
+use protocol::id::{Credentials, Name, RoomName, Seq};
+use protocol::outbox::{Entry, EntryId, Stage};
+use protocol::position::{Offset, Position};
+
+use crate::frames::Any;
+use crate::time::Pause;
+
+/// A run: what an earlier page left, and what happens then.
+#[derive(Debug, Arbitrary)]
+pub struct Plan {
+    pub(super) seed: u64,
+    pub(super) outbox_entries: u8,
+    pub(super) outbox_bytes: u16,
+    pub(super) window: u8,
+    /// Whether it begins live and in the lobby: what follows then needs no luck to get there.
+    pub(super) is_live: bool,
+    pub(super) limits: Any<Limits>,
+    pub(super) credentials: Option<Any<Credentials>>,
+    pub(super) stored: Vec<Left>,
+    pub(super) steps: Vec<Step>,
+}
+
+/// A message that an earlier page left.
+#[derive(Debug, Arbitrary)]
+pub(super) struct Left {
+    pub(super) seq: Any<Seq>,
+    pub(super) room: Any<RoomName>,
+    pub(super) body: Any<String>,
+    pub(super) stage: u8,
+}
+
+#[derive(Debug, Arbitrary)]
+pub(super) enum Step {
+    /// Time passes, then the timer fires.
+    Wait(Pause),
+    /// Time passes, and the timer is late.
+    Drift(Pause),
+    Connect,
+    Disconnect,
+    Join(Any<RoomName>, Option<Any<Position>>),
+    Leave(Any<RoomName>),
+    Publish(Any<RoomName>, Any<String>),
+    Draft(Any<RoomName>, Any<String>),
+    History(Any<RoomName>, Any<Offset>, u32),
+    Rename(Any<Name>),
+    SendAgain(u8),
+    Discard(u8),
+    Online,
+    Offline,
+    Visible,
+    Frozen,
+    /// The page is loaded anew.
+    Reload,
+    Opened,
+    Closed(Option<Any<CloseCode>>),
+    /// The connection opens, the server welcomes.
+    Greet(Greeting),
+    /// The server says what fits.
+    Ack(u8),
+    Settle(u8, Any<ErrorCode>, Option<u16>),
+    LetIn(Any<RoomName>, bool, i8),
+    Message(Any<RoomName>, i8, Any<String>),
+    GoAway(u16),
+    Pong,
+    /// The server says anything.
+    Frame(Any<ServerFrame>),
+    Garbage(Any<DecodeError>),
+    /// Something about another connection.
+    Stale(u8, Stale),
+}
+
+#[derive(Debug, Arbitrary)]
+pub(super) enum Stale {
+    Opened,
+    Closed(Option<Any<CloseCode>>),
+    Frame(Any<ServerFrame>),
+}
+
+#[derive(Debug, Arbitrary)]
+pub(super) struct Greeting {
+    pub(super) session: Any<Credentials>,
+    pub(super) is_same: bool,
+    /// How many of the messages that were sent the server has.
+    pub(super) settled: u8,
+    pub(super) refused: Vec<(u8, Any<ErrorCode>)>,
+    pub(super) beat: Any<Beat>,
+    pub(super) limits: Any<Limits>,
+}
+
+impl Left {
+    pub(super) fn entry(self, id: EntryId) -> Entry {
+        let stages = [Stage::Unsent, Stage::Sent, Stage::Uncertain];
+        let Any(body) = self.body;
+        Entry {
+            id,
+            seq: self.seq.0,
+            room: self.room.0,
+            body,
+            stage: stages[usize::from(self.stage) % stages.len()],
+        }
+    }
+}

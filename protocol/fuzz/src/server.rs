@@ -1,0 +1,426 @@
+//! The server's machine between a client, a log and rooms that may all be odd.
+
+mod plan;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use protocol::close::CloseCode;
+use protocol::codec::DecodeError;
+use protocol::frame::{ClientFrame, ErrorCode, ServerFrame};
+use protocol::id::{Credentials, RoomName, Seq, SessionId, SessionKey};
+use protocol::position::Offset;
+use protocol::server::{AppendError, Config, Input, Pull, Session, SessionOpened, Transmit};
+
+pub use self::plan::Plan;
+use self::plan::{Answer, Odd, Step};
+use crate::codec;
+use crate::frames::Any;
+use crate::time::{Clock, settle};
+
+/// How many answers of the log may be owed in a run.
+const PENDING_MAX: usize = 4;
+
+/// What the log and the rooms owe.
+#[derive(Debug)]
+enum Request {
+    Session { wants_to_resume: bool },
+    Room(RoomName),
+    Pull(RoomName, Pull),
+    Append(Seq, RoomName),
+    Refuse(Seq, ErrorCode),
+    History(RoomName),
+}
+
+/// Plays a run.
+///
+/// # Panics
+/// If something does not hold that has to.
+pub fn run(plan: Plan) {
+    let config = Config {
+        publish_burst: plan.burst.into(),
+        pending_max: PENDING_MAX,
+        limits: plan.limits.0,
+        ..Config::default()
+    };
+    let clock = Clock::default();
+    let mut driver = Driver {
+        session: Session::new(clock.now(), config),
+        config,
+        clock,
+        requests: VecDeque::new(),
+        closed: None,
+        is_welcome: false,
+        is_plausible: true,
+        highest: 0,
+        held: None,
+        acks_allowed: BTreeSet::new(),
+        seats: BTreeSet::new(),
+        pulling: BTreeMap::new(),
+    };
+    if plan.is_live {
+        driver.begin();
+    }
+    for step in plan.steps {
+        driver.play(step);
+    }
+}
+
+#[derive(Debug)]
+struct Driver {
+    config: Config,
+    clock: Clock,
+    session: Session,
+    requests: VecDeque<Request>,
+    closed: Option<CloseCode>,
+    is_welcome: bool,
+    /// Nothing came so far that nobody asked for.
+    is_plausible: bool,
+    /// The highest number settled or passed on.
+    highest: u64,
+    /// The lowest number refused for now (EO-7).
+    held: Option<Seq>,
+    /// What the log said to have.
+    acks_allowed: BTreeSet<(Seq, RoomName, Offset)>,
+    seats: BTreeSet<RoomName>,
+    /// Pulls under way, and up to where each room was read.
+    pulling: BTreeMap<RoomName, Pull>,
+}
+
+impl Driver {
+    fn play(&mut self, step: Step) {
+        match step {
+            Step::Wait(pause) => {
+                self.clock.pass(pause, self.session.poll_timeout());
+                self.timer();
+            }
+            Step::Drift(pause) => self.clock.pass(pause, self.session.poll_timeout()),
+            Step::Frame(Any(frame)) => self.receive(Ok(frame)),
+            Step::Publish(shift, Any(room), Any(body)) => {
+                // Mostly the very next one.
+                let shift = if shift > 0 { 1 } else { i64::from(shift / 16) };
+                let seq = self.highest.saturating_add_signed(shift);
+                let seq = Seq::new(seq).unwrap_or(Seq::FIRST);
+                self.receive(Ok(ClientFrame::Publish { seq, room, body }));
+            }
+            Step::Garbage(Any(error)) => self.receive(Err(error)),
+            Step::Answer(nth, answer) => self.answer(nth, answer),
+            Step::TakenOver => self.end(Input::TakenOver, CloseCode::TAKEN_OVER),
+            Step::Shutdown => self.end(Input::Shutdown, CloseCode::SERVICE_RESTART),
+            Step::WriteStuck => self.end(Input::WriteStuck, CloseCode::SLOW),
+            Step::Odd(odd) => self.odd(odd),
+            Step::SignOfLife | Step::RoomMoved(..) | Step::GoAway(_) => self.happen(step),
+        }
+    }
+
+    fn happen(&mut self, step: Step) {
+        self.input(match step {
+            Step::RoomMoved(Any(room), Any(head), version) => Input::RoomMoved {
+                room,
+                head,
+                version,
+            },
+            Step::GoAway(ms) => Input::GoAway {
+                reconnect_after: Duration::from_millis(ms.into()),
+            },
+            _ => Input::SignOfLife,
+        });
+    }
+
+    fn begin(&mut self) {
+        self.receive(Ok(ClientFrame::Hello {
+            session: None,
+            name: None,
+        }));
+        self.requests.clear();
+        self.input(Input::SessionOpened(Some(SessionOpened {
+            credentials: Credentials {
+                id: SessionId::new("s1").expect("plain ASCII"),
+                key: SessionKey::new("k1").expect("plain ASCII"),
+            },
+            resumed: false,
+            last_seq: 0,
+            refused: Vec::new(),
+        })));
+    }
+
+    /// A driver reads only when the machine wants it to (PU-4).
+    fn receive(&mut self, frame: Result<ClientFrame, DecodeError>) {
+        if !self.session.wants_input() {
+            return;
+        }
+        let is_ignored = match (&frame, self.held) {
+            (Ok(ClientFrame::Publish { seq, .. }), Some(held)) => *seq > held,
+            _ => false,
+        };
+        let count = self.input(Input::Received(frame));
+        // EO-7: not served, not refused, until the held one comes again.
+        assert!(
+            !is_ignored || count == 0,
+            "what follows a held number is ignored"
+        );
+    }
+
+    /// This ends an open connection, with this code.
+    fn end(&mut self, input: Input, code: CloseCode) {
+        let expected = self.closed.or(Some(code));
+        self.input(input);
+        assert_eq!(self.closed, expected);
+    }
+
+    fn answer(&mut self, nth: u8, answer: Answer) {
+        let nth = usize::from(nth / 64).min(self.requests.len().saturating_sub(1));
+        let Some(request) = self.requests.remove(nth) else {
+            return;
+        };
+        let input = match request {
+            Request::Session { wants_to_resume } => {
+                let opened = answer.session_opened();
+                Input::SessionOpened(opened.map(|opened| SessionOpened {
+                    resumed: opened.resumed && wants_to_resume,
+                    ..opened
+                }))
+            }
+            Request::Room(room) => {
+                let view = answer.room_view();
+                Input::RoomOpened { room, view }
+            }
+            Request::Pull(room, pull) if answer.is_granted => Input::Pulled {
+                through: advanced(pull.after, u64::from(answer.failure).min(pull.limit.into())),
+                version: pull.since.saturating_add(answer.version.into()),
+                room,
+            },
+            Request::Pull(room, _) => Input::CutOff { room },
+            Request::Append(seq, room) => {
+                let result = answer.appended();
+                Input::Appended { seq, room, result }
+            }
+            Request::Refuse(seq, code) => Input::NumberUsed {
+                seq,
+                result: answer.appended().map(|_| code),
+            },
+            Request::History(room) => Input::HistoryRead {
+                room,
+                page: answer.page(),
+            },
+        };
+        self.input(input);
+    }
+
+    fn odd(&mut self, odd: Odd) {
+        self.is_plausible = false;
+        self.input(match odd {
+            Odd::SessionOpened(answer) => Input::SessionOpened(answer.session_opened()),
+            Odd::RoomOpened(Any(room), answer) => {
+                let view = answer.room_view();
+                Input::RoomOpened { room, view }
+            }
+            Odd::Pulled(Any(room), Any(through), version) => Input::Pulled {
+                room,
+                through,
+                version,
+            },
+            Odd::CutOff(Any(room)) => Input::CutOff { room },
+            Odd::Appended(Any(seq), Any(room), answer) => Input::Appended {
+                seq,
+                room,
+                result: answer.appended(),
+            },
+            Odd::NumberUsed(Any(seq), answer) => Input::NumberUsed {
+                seq,
+                result: answer.appended().map(|_| answer.code.0),
+            },
+            Odd::HistoryRead(Any(room), answer) => Input::HistoryRead {
+                room,
+                page: answer.page(),
+            },
+        });
+    }
+
+    fn timer(&mut self) {
+        let now = self.clock.now();
+        settle(now, || {
+            self.session.handle_timeout(now);
+            self.drain();
+            self.session.poll_timeout()
+        });
+    }
+
+    /// Returns how many transmits it leads to.
+    fn input(&mut self, input: Input) -> usize {
+        self.note(&input);
+        self.session.handle_input(self.clock.now(), input);
+        self.drain()
+    }
+
+    /// What follows from a fact, as far as the checks need to know.
+    fn note(&mut self, input: &Input) {
+        if self.closed.is_some() {
+            return;
+        }
+        match input {
+            Input::SessionOpened(Some(opened)) if !self.is_welcome => {
+                self.highest = opened.last_seq;
+            }
+            Input::Appended { seq, room, result } => match result {
+                Ok(offset) => {
+                    self.acks_allowed.insert((*seq, room.clone(), *offset));
+                    self.settled(*seq);
+                }
+                Err(AppendError::Refused(_)) => self.settled(*seq),
+                Err(_) => {}
+            },
+            Input::NumberUsed { seq, result } => {
+                if matches!(result, Ok(_) | Err(AppendError::Refused(_))) {
+                    self.settled(*seq);
+                }
+            }
+            Input::Pulled { room, .. } | Input::CutOff { room } => {
+                self.pulling.remove(room);
+            }
+            Input::RoomOpened { room, view } => {
+                self.pulling.remove(room);
+                if view.is_none() {
+                    self.seats.remove(room);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn settled(&mut self, seq: Seq) {
+        self.highest = self.highest.max(seq.get());
+        self.held = self.held.filter(|held| *held > seq);
+    }
+
+    /// Does what the machine wants, and checks it.
+    fn drain(&mut self) -> usize {
+        let mut count = 0;
+        while let Some(transmit) = self.session.poll_transmit() {
+            assert_eq!(self.closed, None, "{transmit:?} after the close");
+            count += 1;
+            self.perform(transmit);
+        }
+        // PU-4: what one input leads to has a bound; a rename says so in each room.
+        assert!(
+            count <= 3 + self.seats.len(),
+            "one input leads to {count} transmits"
+        );
+        let is_publish =
+            |request: &&Request| matches!(request, Request::Append(..) | Request::Refuse(..));
+        let pending = self.requests.iter().filter(is_publish).count();
+        assert!(
+            !self.is_plausible || pending <= PENDING_MAX,
+            "PU-4: {pending} answers owed"
+        );
+        assert!(
+            self.seats.len() <= self.config.limits.rooms as usize,
+            "PU-4: too many rooms"
+        );
+        if self.closed.is_some() {
+            assert_eq!(self.session.poll_timeout(), None);
+            assert!(!self.session.wants_input());
+        }
+        count
+    }
+
+    fn perform(&mut self, transmit: Transmit) {
+        match transmit {
+            Transmit::Frame(frame) => self.sent(&frame),
+            Transmit::Close(code) => self.closed = Some(code),
+            Transmit::OpenSession { resume } => self.requests.push_back(Request::Session {
+                wants_to_resume: resume.is_some(),
+            }),
+            Transmit::OpenRoom { room, .. } => {
+                self.pulling.remove(&room);
+                self.seats.insert(room.clone());
+                self.requests.push_back(Request::Room(room));
+            }
+            Transmit::LeaveRoom { room } => {
+                self.pulling.remove(&room);
+                assert!(self.seats.remove(&room), "left without being there: {room}");
+            }
+            Transmit::Rename { room, .. } | Transmit::Draft { room, .. } => {
+                assert!(self.seats.contains(&room), "not in {room}");
+            }
+            Transmit::Pull { room, pull } => {
+                let before = self.pulling.insert(room.clone(), pull);
+                assert_eq!(before, None, "two pulls at once in {room}");
+                self.requests.push_back(Request::Pull(room, pull));
+            }
+            Transmit::Append {
+                seq, room, body, ..
+            } => {
+                let limit = self.config.limits.body_bytes as usize;
+                let is_new = self.passed_on(seq);
+                assert!(
+                    !is_new || (1..=limit).contains(&body.len()),
+                    "a bad text is appended"
+                );
+                self.requests.push_back(Request::Append(seq, room));
+            }
+            Transmit::Refuse { seq, code } => {
+                self.passed_on(seq);
+                self.requests.push_back(Request::Refuse(seq, code));
+            }
+            Transmit::History { room, limit, .. } => {
+                assert!(
+                    limit <= self.config.limits.history.max(1),
+                    "more than a page"
+                );
+                self.requests.push_back(Request::History(room));
+            }
+        }
+    }
+
+    /// EO-1, EO-7: numbers go to the log without a hole, and none overtakes one that was held.
+    /// Returns whether it is a new one.
+    fn passed_on(&mut self, seq: Seq) -> bool {
+        let is_new = seq.get() > self.highest || self.held == Some(seq);
+        assert!(
+            seq.get() <= self.highest + 1,
+            "{seq} skips numbers after {}",
+            self.highest
+        );
+        assert!(
+            self.held.is_none_or(|held| seq <= held),
+            "{seq} overtakes {:?}",
+            self.held
+        );
+        self.held = self.held.filter(|held| *held != seq);
+        self.highest = self.highest.max(seq.get());
+        is_new
+    }
+
+    fn sent(&mut self, frame: &ServerFrame) {
+        codec::survives(frame);
+        match frame {
+            ServerFrame::Welcome(_) => {
+                assert!(!self.is_welcome, "welcomed twice");
+                self.is_welcome = true;
+            }
+            // RS-1: before it only what ends the connection.
+            ServerFrame::Error(refusal) => {
+                if let (Some(seq), Some(_)) = (refusal.seq, refusal.retry_after_ms) {
+                    self.held = Some(self.held.map_or(seq, |held| held.min(seq)));
+                }
+            }
+            frame => {
+                let is_allowed = self.is_welcome || !self.is_plausible;
+                assert!(is_allowed, "RS-1: {frame:?} before the welcome");
+            }
+        }
+        if let ServerFrame::Ack { seq, room, offset } = frame {
+            let allowed = self.acks_allowed.contains(&(*seq, room.clone(), *offset));
+            assert!(allowed, "EO-2: {frame:?} without the log's word");
+        }
+        assert!(
+            !matches!(frame, ServerFrame::Message(_)),
+            "messages come from the room"
+        );
+    }
+}
+
+fn advanced(offset: Offset, count: u64) -> Offset {
+    Offset::new(offset.get() + count).unwrap_or(offset)
+}

@@ -1,0 +1,134 @@
+//! What the fuzzer draws for the server's machine.
+
+use arbitrary::Arbitrary;
+use protocol::codec::DecodeError;
+use protocol::frame::{Author, ClientFrame, ErrorCode, Limits, Member, Message, Refused};
+use protocol::id::{Credentials, RoomName, Seq};
+use protocol::position::{Epoch, Offset};
+use protocol::server::{AppendError, RoomView, SessionOpened};
+
+use crate::frames::Any;
+use crate::time::Pause;
+
+/// A run: what the server takes, and what happens.
+#[derive(Debug, Arbitrary)]
+pub struct Plan {
+    pub(super) limits: Any<Limits>,
+    pub(super) burst: u8,
+    /// Whether it begins with a welcomed client: what follows then needs no luck to get there.
+    pub(super) is_live: bool,
+    pub(super) steps: Vec<Step>,
+}
+
+#[derive(Debug, Arbitrary)]
+pub(super) enum Step {
+    /// Time passes, then the timer fires.
+    Wait(Pause),
+    /// Time passes, and the timer is late.
+    Drift(Pause),
+    /// The client says something.
+    Frame(Any<ClientFrame>),
+    /// It publishes the number that follows, or one near it.
+    Publish(i8, Any<RoomName>, Any<String>),
+    Garbage(Any<DecodeError>),
+    SignOfLife,
+    /// The oldest request is answered, or one nearby: the log and the rooms answer in any order.
+    Answer(u8, Answer),
+    RoomMoved(Any<RoomName>, Any<Offset>, u64),
+    TakenOver,
+    GoAway(u32),
+    Shutdown,
+    WriteStuck,
+    /// Something that nobody asked for.
+    Odd(Odd),
+}
+
+/// How a request is answered; the parts that do not concern it are not looked at.
+#[derive(Debug, Arbitrary)]
+pub(super) struct Answer {
+    pub(super) is_granted: bool,
+    pub(super) failure: u8,
+    pub(super) code: Any<ErrorCode>,
+    pub(super) number: Any<Offset>,
+    pub(super) version: u8,
+    pub(super) session: Any<Credentials>,
+    pub(super) refused: Vec<(Any<Seq>, Any<ErrorCode>)>,
+    pub(super) view: View,
+    pub(super) messages: Vec<Any<Message>>,
+}
+
+#[derive(Debug, Arbitrary)]
+pub(super) struct View {
+    pub(super) epoch: Any<Epoch>,
+    pub(super) head: Any<Offset>,
+    pub(super) trimmed: Any<Offset>,
+    pub(super) members: Vec<Any<Member>>,
+    pub(super) drafts: Vec<Any<Author>>,
+    pub(super) version: u64,
+}
+
+#[derive(Debug, Arbitrary)]
+pub(super) enum Odd {
+    SessionOpened(Answer),
+    RoomOpened(Any<RoomName>, Answer),
+    Pulled(Any<RoomName>, Any<Offset>, u64),
+    CutOff(Any<RoomName>),
+    Appended(Any<Seq>, Any<RoomName>, Answer),
+    NumberUsed(Any<Seq>, Answer),
+    HistoryRead(Any<RoomName>, Answer),
+}
+
+impl Answer {
+    pub(super) fn session_opened(&self) -> Option<SessionOpened> {
+        let refused = self.refused.iter().take(3);
+        self.is_granted.then(|| SessionOpened {
+            credentials: self.session.0.clone(),
+            resumed: self.failure.is_multiple_of(2),
+            last_seq: self.number.0.get(),
+            refused: refused
+                .map(|(Any(seq), Any(code))| Refused {
+                    seq: *seq,
+                    code: *code,
+                })
+                .collect(),
+        })
+    }
+
+    pub(super) fn room_view(self) -> Option<RoomView> {
+        let View {
+            epoch,
+            head,
+            trimmed,
+            members,
+            drafts,
+            version,
+        } = self.view;
+        self.is_granted.then(|| RoomView {
+            epoch: epoch.0,
+            head: head.0,
+            trimmed: trimmed.0,
+            members: members.into_iter().map(|Any(member)| member).collect(),
+            drafts: drafts.into_iter().map(|Any(author)| author).collect(),
+            version,
+        })
+    }
+
+    pub(super) fn appended(&self) -> Result<Offset, AppendError> {
+        if self.is_granted {
+            return Ok(self.number.0);
+        }
+        Err(match self.failure % 8 {
+            0 => AppendError::Conflict,
+            1 => AppendError::UnknownSession,
+            2 | 3 => AppendError::OutOfOrder,
+            4 => AppendError::Refused(self.code.0),
+            _ => AppendError::Unavailable,
+        })
+    }
+
+    pub(super) fn page(self) -> Option<(Vec<Message>, bool)> {
+        let messages = self.messages.into_iter().map(|Any(message)| message);
+        self.is_granted
+            .then(|| (messages.collect(), self.failure > 9))
+    }
+}
