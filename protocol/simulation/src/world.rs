@@ -381,6 +381,10 @@ impl World {
         pull: Pull,
         links: &mut Links,
     ) -> Input {
+        let (_, head, _) = self.log.state(&room);
+        if !self.log.is_available && pull.after < head {
+            return Input::PullFailed { room };
+        }
         let Some(messages) = self.log.read(&room, pull.after, pull.limit) else {
             return Input::CutOff { room };
         };
@@ -388,7 +392,6 @@ impl World {
         for message in messages {
             write(now, link, &ServerFrame::Message(message), links);
         }
-        let (_, head, _) = self.log.state(&room);
         let mut version = pull.since;
         if through >= head {
             let presence = &self.rooms.entry(room.clone()).or_default().presence;
