@@ -301,6 +301,31 @@ mod tests {
         assert!(outbox.push(RoomName::lobby(), "123456789".into()).is_ok());
     }
 
+    /// EO-4, PU-4: exactly what waits is counted, uncertain messages and stored ones included.
+    #[test]
+    fn what_waits_is_counted() {
+        let mut outbox = filled(&["1234", "567"]);
+        let push = |outbox: &mut Outbox, bytes: usize| {
+            let body = "x".repeat(bytes);
+            outbox.push(RoomName::lobby(), body).is_ok()
+        };
+        assert!(!push(&mut outbox, 4));
+        outbox.send_next(1);
+        outbox.abandon_session();
+        // One is uncertain now, and counts as before.
+        assert!(!push(&mut outbox, 4));
+        assert!(push(&mut outbox, 3));
+        assert!(!push(&mut outbox, 0));
+        outbox.settle(Seq::FIRST).unwrap();
+        assert!(!push(&mut outbox, 4));
+        let stored = outbox.iter().cloned().collect();
+        let mut outbox = Outbox::restore(LIMIT, stored);
+        assert!(!push(&mut outbox, 4));
+        assert!(outbox.discard(EntryId(0)).is_some());
+        assert!(!push(&mut outbox, 8));
+        assert!(push(&mut outbox, 7));
+    }
+
     /// RS-3: settled ones go, the rest is sent again with the old numbers, in order.
     #[test]
     fn the_rest_is_sent_again_in_order() {
