@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Changes the core, the log and the rooms in small ways, one at a time, and tells which changes no test notices.
+# usage: scripts/mutants.sh [protocol|server] [ARGUMENT-OF-CARGO-MUTANTS ...]      without: both; hours
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# Nobody reads these builds' debug information, and it is half of their time.
+export CARGO_PROFILE_TEST_DEBUG=0 CARGO_PROFILE_DEV_DEBUG=0
+
+command -v cargo-mutants >/dev/null || {
+  echo "mutants: compiling cargo-mutants (about 3 min, once)"
+  cargo install --locked --quiet cargo-mutants --version 27.1.0
+}
+
+# The rule tests and the units; what takes long and proves nothing more about a line is left out.
+protocol() {
+  cargo mutants -p protocol --output target/mutants/protocol --jobs 2 --minimum-test-timeout 30 \
+    --cargo-test-arg=--lib --cargo-test-arg=--test=it "$@"
+}
+
+# The log and the rooms. Tests that kill servers again and again prove more, and take longer, than a line needs.
+server() {
+  cargo mutants -p server --file 'server/src/log.rs' --file 'server/src/log/**' --file 'server/src/hub.rs' --file 'server/src/hub/**' \
+    --output target/mutants/server --jobs 1 --minimum-test-timeout 60 \
+    --cargo-test-arg=--lib --cargo-test-arg=--test=it "$@" -- -- --skip kill:: --skip chaos:: --skip command_line::
+}
+
+case "${1-}" in
+  protocol | server) "$@" ;;
+  '') protocol && server ;;
+  *) echo "usage: scripts/mutants.sh [protocol|server] [ARGUMENT-OF-CARGO-MUTANTS ...]" >&2; exit 2 ;;
+esac
