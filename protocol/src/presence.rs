@@ -308,6 +308,8 @@ mod tests {
         assert_eq!(presence.changes_since(seen).unwrap().left, []);
         presence.disconnect(at(31), &id("ada"), SECOND);
         assert_eq!(presence.poll_timeout(), Some(at(61)));
+        assert_eq!(presence.away_until(&id("ada")), Some(at(61)));
+        assert_eq!(presence.away_until(&id("bob")), None);
         presence.handle_timeout(at(61));
         let changes = presence.changes_since(seen).unwrap();
         assert_eq!(
@@ -385,5 +387,50 @@ mod tests {
                 .as_str(),
             "Ada L."
         );
+    }
+
+    /// PR-2: the same text is no change, unless it was published meanwhile and typed again.
+    #[test]
+    fn a_text_typed_again_is_a_draft_again() {
+        let mut presence = room_with(&["ada"]);
+        let ada = id("ada");
+        presence.draft(&ada, "hm".into());
+        let typed = presence.version();
+        presence.draft(&ada, "hm".into());
+        assert_eq!(presence.version(), typed);
+        presence.published(&ada);
+        presence.draft(&ada, "hm".into());
+        assert_eq!(presence.version(), typed + 1);
+        presence.message_shown(&ada);
+        assert_eq!(presence.drafts().len(), 1);
+    }
+
+    /// PR-2: a message that did not get into the log ends the draft that it came from, and no newer one.
+    #[test]
+    fn a_failed_publish_ends_its_draft() {
+        let mut presence = room_with(&["ada"]);
+        let ada = id("ada");
+        presence.draft(&ada, "newer".into());
+        presence.publish_failed(&ada);
+        assert_eq!(presence.drafts().len(), 1);
+        presence.published(&ada);
+        presence.publish_failed(&ada);
+        assert!(presence.drafts().is_empty());
+    }
+
+    /// PU-4: exactly so many departures are remembered.
+    #[test]
+    fn the_oldest_departure_is_forgotten_first() {
+        let names: Vec<String> = (0..=DEPARTURES_MAX).map(|n| format!("s{n}")).collect();
+        let mut presence = room_with(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        let before = presence.version();
+        for name in &names[1..] {
+            presence.leave(&id(name));
+        }
+        let left = |presence: &Presence, since| presence.changes_since(since).map(|c| c.left.len());
+        assert_eq!(left(&presence, before), Some(DEPARTURES_MAX));
+        presence.leave(&id("s0"));
+        assert_eq!(left(&presence, before), None);
+        assert_eq!(left(&presence, before + 1), Some(DEPARTURES_MAX));
     }
 }

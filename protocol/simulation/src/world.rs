@@ -414,6 +414,16 @@ impl World {
             room.presence.message_shown(&message.session);
             self.moved.insert(message.room);
         }
+        if let Input::Appended {
+            room,
+            result: Err(_),
+            ..
+        } = &done.answer
+            && let Some(session) = self.session(done.link).cloned()
+            && let Some(room) = self.rooms.get_mut(room)
+        {
+            room.presence.publish_failed(&session);
+        }
         // The older connection of a session is told before the newer one goes on.
         if let Input::SessionOpened(Some(opened)) = &done.answer {
             let owner = Some(opened.credentials.id.clone());
