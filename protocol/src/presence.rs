@@ -433,4 +433,20 @@ mod tests {
         assert_eq!(left(&presence, before), None);
         assert_eq!(left(&presence, before + 1), Some(DEPARTURES_MAX));
     }
+
+    /// PR-1: whoever has a version has what came with it, and is told of the next ones only.
+    #[test]
+    fn nothing_is_told_twice() {
+        let mut presence = room_with(&[]);
+        assert!(presence.is_empty());
+        presence.enter(id("ada"), Name::tidy("ada"), FIRST);
+        assert!(!presence.is_empty());
+        let none = Some(Changes::default());
+        assert_eq!(presence.changes_since(presence.version()), none);
+        presence.draft(&id("ada"), "hm".into());
+        assert_eq!(presence.changes_since(presence.version()), none);
+        presence.leave(&id("ada"));
+        assert_eq!(presence.changes_since(presence.version()), none);
+        assert!(presence.is_empty());
+    }
 }

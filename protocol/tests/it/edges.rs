@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use protocol::client::{Config, Event, Network, Session, Status, Stored};
 use protocol::close::CloseCode;
 use protocol::frame::{ClientFrame, ErrorCode};
-use protocol::id::ConnectionId;
+use protocol::id::{ConnectionId, Seq};
 use protocol::outbox::PublishError;
 use protocol::position::{Epoch, Position};
 
@@ -225,4 +225,6 @@ fn only_keys_do_not_print() {
     assert_eq!(credentials.id.to_string(), "s1");
     assert_eq!(lobby().to_string(), "lobby");
     assert_eq!(ConnectionId(7).to_string(), "7");
+    assert_eq!(offset(7).to_string(), "7");
+    assert_eq!(Seq::FIRST.to_string(), "1");
 }
