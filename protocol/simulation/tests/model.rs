@@ -2,6 +2,8 @@
 //! sees that list from where it came in, and an outbox is a list, too. Random steps, quiet after each;
 //! a difference shrinks to the shortest run that shows it.
 
+#![expect(clippy::unwrap_used, reason = "this whole file is tests")]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
