@@ -62,8 +62,8 @@ pub struct Config {
     #[arg(long, env = "EVERBEAT_WRITE_TIMEOUT", default_value = "30s", value_name = "TIME", value_parser = duration)]
     pub write_timeout: Duration,
 
-    /// On SIGTERM: the window over which clients are told to come back, and the longest wait for them
-    /// to go
+    /// On SIGTERM: how long connections are still served, and how long the window is, after that, over
+    /// which clients are told to come back
     #[arg(long, env = "EVERBEAT_DRAIN", default_value = "2s", value_name = "TIME", value_parser = duration)]
     pub drain: Duration,
 

@@ -201,15 +201,16 @@ impl Hub {
         lock(&self.connections).sessions.keys().cloned().collect()
     }
 
-    /// Takes nobody in any more, and gives each client its own slot in `window` (RC-3).
-    pub fn go_away(&self, window: Duration) {
+    /// Takes nobody in any more, and gives each client its own slot in a window as long as the drain,
+    /// and after it: a client that came back earlier would find the door shut (RC-3).
+    pub fn go_away(&self, drain: Duration) {
         let mut connections = lock(&self.connections);
         connections.is_draining = true;
         let count = u32::try_from(connections.mailboxes.len())
             .unwrap_or(u32::MAX)
             .max(1);
         for (index, mailbox) in (0_u32..).zip(connections.mailboxes.values()) {
-            mailbox.go_away(window / count * index);
+            mailbox.go_away(drain + drain / count * index);
         }
     }
 

@@ -252,9 +252,9 @@ impl Pair {
         self.crash();
     }
 
-    /// The server sends everybody away, each with a slot in this window (RC-3).
-    pub fn go_away(&mut self, window: Duration) {
-        self.world.go_away(self.now, window, &mut self.links);
+    /// The server sends everybody away, each with a slot after the drain (RC-3).
+    pub fn go_away(&mut self, drain: Duration) {
+        self.world.go_away(self.now, drain, &mut self.links);
     }
 
     /// The server closes all connections, commits what it has, and exits.

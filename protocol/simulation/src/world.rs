@@ -153,13 +153,13 @@ impl World {
         }
     }
 
-    /// Takes nobody in any more, and gives each client its own slot in `window` (RC-3).
-    pub fn go_away(&mut self, now: Timestamp, window: Duration, links: &mut Links) {
+    /// Takes nobody in any more, and gives each client its own slot after the drain (RC-3).
+    pub fn go_away(&mut self, now: Timestamp, drain: Duration, links: &mut Links) {
         self.is_up = false;
         let connections = self.connections();
-        let share = window / u32::try_from(connections.len()).unwrap().max(1);
+        let share = drain / u32::try_from(connections.len()).unwrap().max(1);
         for (index, link) in (0..).zip(connections) {
-            let reconnect_after = share * index;
+            let reconnect_after = drain + share * index;
             self.answer(now, link, Input::GoAway { reconnect_after });
         }
         self.settle(now, links);
