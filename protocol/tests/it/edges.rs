@@ -6,14 +6,15 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use std::collections::BTreeSet;
 
-use protocol::client::{Config, Event, Network, Session, Status, Stored};
+use protocol::client::{Config, Event, Fate, Input, Network, Session, Status, Stored};
 use protocol::close::CloseCode;
-use protocol::frame::{ClientFrame, ErrorCode};
+use protocol::frame::{ClientFrame, ErrorCode, Joined, Refusal, ServerFrame};
 use protocol::id::{ConnectionId, Seq};
 use protocol::outbox::PublishError;
 use protocol::position::{Epoch, Position};
+use protocol::server;
 
-use crate::solo::{Solo, credentials, lobby, millis, offset, welcome};
+use crate::solo::{Desk, Solo, appended, at, credentials, lobby, millis, offset, publish, welcome};
 
 /// Every code that an end may send.
 const CODES: &[CloseCode] = &[
@@ -54,9 +55,9 @@ fn an_early_timer_does_nothing() {
     solo.close(None);
     solo.now = solo.now + millis(10_000);
     solo.act(Session::handle_timeout);
-    solo.input(protocol::client::Input::Opened { id: solo.id });
+    solo.input(Input::Opened { id: solo.id });
     ring(&mut solo);
-    solo.frame(protocol::frame::ServerFrame::Welcome(welcome()));
+    solo.frame(ServerFrame::Welcome(welcome()));
     ring(&mut solo);
     solo.close(None);
     assert!(solo.wait() > millis(1), "this seed draws a longer delay");
@@ -81,7 +82,7 @@ fn an_early_timer_is_no_verdict() {
 fn the_limit_of_a_body_is_exact() {
     let mut solo = Solo::live(Config::default());
     solo.act(|session, now| session.join(now, lobby(), None));
-    let joined = protocol::frame::Joined {
+    let joined = Joined {
         room: lobby(),
         epoch: Epoch::new("e"),
         head: offset(0),
@@ -90,7 +91,7 @@ fn the_limit_of_a_body_is_exact() {
         members: Vec::new(),
         drafts: Vec::new(),
     };
-    solo.frame(protocol::frame::ServerFrame::Joined(joined));
+    solo.frame(ServerFrame::Joined(joined));
     let limit = welcome().limits.body_bytes;
     let publish = |solo: &mut Solo, bytes: u32| {
         let body = "x".repeat(bytes as usize);
@@ -174,7 +175,7 @@ fn the_status_tells_the_browsers_word() {
         other => panic!("{other:?}"),
     };
     assert!(!offline(&solo));
-    solo.input(protocol::client::Input::Network(Network::Offline));
+    solo.input(Input::Network(Network::Offline));
     assert!(offline(&solo));
 }
 
@@ -227,4 +228,175 @@ fn only_keys_do_not_print() {
     assert_eq!(ConnectionId(7).to_string(), "7");
     assert_eq!(offset(7).to_string(), "7");
     assert_eq!(Seq::FIRST.to_string(), "1");
+}
+
+/// RC-6: a page that sleeps without a connection has nothing to drop, and nothing to tell.
+#[test]
+fn freezing_without_a_connection_changes_nothing() {
+    let mut solo = Solo::live(Config::default());
+    solo.close(None);
+    solo.forget();
+    solo.input(Input::Network(Network::Frozen));
+    assert!(solo.transmits.is_empty() && solo.events.is_empty());
+}
+
+/// RC-4: the browser's word is told where it is shown, and once.
+#[test]
+fn the_browsers_word_is_told_once() {
+    let mut solo = Solo::live(Config::default());
+    solo.input(Input::Network(Network::Offline));
+    let is_status = |event: &&Event| matches!(event, Event::Status(_));
+    assert_eq!(solo.events.iter().filter(is_status).count(), 0);
+    solo.close(None);
+    solo.forget();
+    solo.input(Input::Network(Network::Offline));
+    let told = |solo: &Solo| solo.events.iter().filter(is_status).count();
+    let before = told(&solo);
+    solo.input(Input::Network(Network::Online));
+    assert!(told(&solo) > before);
+}
+
+/// RS-5: a room that cannot be joined now is joined when the server said so, and not before.
+#[test]
+fn a_join_put_off_comes_again_in_time() {
+    let mut solo = Solo::live(Config::default());
+    solo.act(|session, now| session.join(now, lobby(), None));
+    solo.forget();
+    solo.frame(ServerFrame::Error(Refusal {
+        code: ErrorCode::Unavailable,
+        message: "later".into(),
+        seq: None,
+        room: Some(lobby()),
+        retry_after_ms: Some(700),
+    }));
+    let joins = |solo: &Solo| {
+        let frames = solo.frames();
+        let is_join = |frame: &&&ClientFrame| matches!(frame, ClientFrame::Join { .. });
+        frames.iter().filter(is_join).count()
+    };
+    solo.run_to(solo.now + millis(699));
+    assert_eq!(joins(&solo), 0);
+    solo.run_to(solo.now + millis(1));
+    assert_eq!(joins(&solo), 1);
+}
+
+/// HB-3: what is asked and answered is counted.
+#[test]
+fn beats_are_counted() {
+    let mut solo = Solo::live(Config::default());
+    for beat in 1..=3 {
+        let due = solo.session.poll_timeout().unwrap();
+        solo.run_to(due);
+        solo.frame(ServerFrame::Pong);
+        let stats = solo.session.stats();
+        assert_eq!((stats.pings, stats.pongs), (beat, beat));
+    }
+}
+
+/// EO-5, EO-7: of a publish put off, it and what follows wait again; what was before does not.
+#[test]
+fn only_what_is_put_off_waits() {
+    let mut solo = Solo::live(Config::default());
+    for body in ["a", "b", "c"] {
+        solo.act(|session, now| session.publish(now, lobby(), body.into()))
+            .unwrap();
+    }
+    solo.forget();
+    solo.frame(ServerFrame::Error(Refusal {
+        code: ErrorCode::RateLimited,
+        message: "later".into(),
+        seq: Some(Seq::after(1)),
+        room: None,
+        retry_after_ms: Some(1_000),
+    }));
+    let waiting = |event: &Event| match event {
+        Event::Fate {
+            seq,
+            fate: Fate::Waiting,
+            ..
+        } => Some(seq.get()),
+        _ => None,
+    };
+    let told: Vec<u64> = solo.events.iter().filter_map(waiting).collect();
+    assert_eq!(told, [2, 3]);
+}
+
+/// EO-7: a text is measured as it is, not as the worst that its length could be.
+#[test]
+fn a_frame_that_just_fits_is_sent_whole() {
+    let mut solo = Solo::new(Config::default(), Stored::default());
+    solo.connect();
+    let mut narrow = welcome();
+    narrow.limits.frame_bytes = 10_000;
+    solo.greet(narrow);
+    solo.forget();
+    let body = "x".repeat(8_000);
+    solo.act(|session, now| session.publish(now, lobby(), body.clone()))
+        .unwrap();
+    assert_eq!(solo.frames(), [&publish(1, &body)]);
+}
+
+/// RS-1: `hello` has its ten seconds, and the session its name only after it.
+#[test]
+fn the_server_waits_for_hello_to_the_end() {
+    let mut desk = Desk::new(server::Config::default());
+    desk.session.handle_timeout(at(9_999));
+    desk.run_to(at(9_999));
+    assert!(desk.transmits.is_empty());
+    assert_eq!(desk.session.id(), None);
+    desk.greet();
+    assert_eq!(
+        desk.session.id().map(ToString::to_string),
+        Some("s1".into())
+    );
+}
+
+/// EO-7: a refusal about a room names it; only what may succeed later says when.
+#[test]
+fn a_refusal_names_its_room() {
+    let mut desk = Desk::live(server::Config::default());
+    desk.frame(ClientFrame::Draft {
+        room: lobby(),
+        body: "x".into(),
+    });
+    let messages = Vec::new();
+    for page in [None, Some((messages, false))] {
+        desk.input(server::Input::HistoryRead {
+            room: lobby(),
+            page,
+        });
+    }
+    let [
+        ServerFrame::Error(not_joined),
+        ServerFrame::Error(unavailable),
+        ServerFrame::History { more: false, .. },
+    ] = desk.frames()[..]
+    else {
+        panic!("{:?}", desk.frames());
+    };
+    assert_eq!(not_joined.code, ErrorCode::NotJoined);
+    assert_eq!(
+        (&not_joined.room, not_joined.retry_after_ms),
+        (&Some(lobby()), None)
+    );
+    assert_eq!(unavailable.code, ErrorCode::Unavailable);
+    assert_eq!(unavailable.room, Some(lobby()));
+    assert!(unavailable.retry_after_ms > Some(0));
+}
+
+/// EO-7: a number that the log put off is a new one when it comes again, and judged as such.
+#[test]
+fn a_number_put_off_is_judged_anew() {
+    let mut desk = Desk::live(server::Config::default());
+    for seq in 1..=3 {
+        desk.frame(publish(seq, "text"));
+    }
+    desk.input(appended(2, Err(server::AppendError::Unavailable)));
+    desk.transmits.clear();
+    desk.frame(publish(2, ""));
+    let refused = server::Transmit::Refuse {
+        seq: Seq::after(1),
+        code: ErrorCode::BodyEmpty,
+    };
+    assert_eq!(desk.transmits, [refused]);
 }
