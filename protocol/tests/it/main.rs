@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod edges;
 #[cfg(test)]
+mod edges_server;
+#[cfg(test)]
 mod exactly_once;
 #[cfg(test)]
 mod handshake;

@@ -20,6 +20,7 @@ const WITHOUT_TEST: &[&str] = &["PU-5"];
 
 const TESTS: &[(&str, &str)] = &[
     ("edges", include_str!("edges.rs")),
+    ("edges_server", include_str!("edges_server.rs")),
     ("exactly_once", include_str!("exactly_once.rs")),
     ("handshake", include_str!("handshake.rs")),
     ("heartbeat", include_str!("heartbeat.rs")),

@@ -191,3 +191,18 @@ fn each_end_has_its_code() {
         assert_eq!(page.transmits, [TutorialTransmit::Close(code)]);
     }
 }
+
+/// PU-4: the longest text comes back, a longer one ends the connection.
+#[test]
+fn the_limit_of_a_text_is_exact() {
+    let limit = Config::default().limits.body_bytes as usize;
+    let mut page = Page::open();
+    page.text(&"x".repeat(limit));
+    assert_eq!(page.transmits.len(), 2, "an echo and a draft");
+    page.transmits.clear();
+    page.text(&"x".repeat(limit + 1));
+    assert_eq!(
+        page.transmits,
+        [TutorialTransmit::Close(CloseCode::TOO_BIG)]
+    );
+}
