@@ -187,6 +187,7 @@ fn every_code_has_its_words() {
     // A reason has to fit the close frame (RFC 6455 section 5.5: 125 bytes, two for the code).
     assert!(reasons.iter().all(|text| (1..=123).contains(&text.len())));
     assert_eq!(CloseCode(4999).reason(), CloseCode::ABNORMAL.reason());
+    assert!(!reasons.contains(CloseCode::ABNORMAL.reason()));
     assert_eq!(CloseCode::DEAD.to_string(), "4000 nothing received in time");
 
     let texts: BTreeSet<&str> = [
