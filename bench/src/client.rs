@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use protocol::client::{Config, Event, Input, Session, Stats, Transmit};
+use protocol::client::{Config, Event, Input, Session, Stats, Stored, Transmit};
 use protocol::close::CloseCode;
 use protocol::codec;
 use protocol::frame::{ClientFrame, SUBPROTOCOL, ServerFrame};
@@ -19,8 +19,6 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use crate::storage::Storage;
-
 /// The largest frame that this client reads: a page of history may be long.
 const FRAME_BYTES: u32 = 16 << 20;
 
@@ -34,7 +32,7 @@ pub struct Client {
     address: SocketAddr,
     origin: Instant,
     machine: Session,
-    storage: Storage,
+    storage: Stored,
     connection: Option<(ConnectionId, Link)>,
     counts: Counts,
 }
@@ -62,8 +60,8 @@ enum Heard {
 
 impl Client {
     /// A client that goes on where `storage` left off. It connects when told to.
-    pub fn new(address: SocketAddr, config: Config, storage: Storage) -> Self {
-        let machine = Session::new(config, storage.stored());
+    pub fn new(address: SocketAddr, config: Config, storage: Stored) -> Self {
+        let machine = Session::new(config, storage.clone());
         Self {
             address,
             origin: Instant::now(),
@@ -113,7 +111,7 @@ impl Client {
     }
 
     /// What a reload would find.
-    pub const fn storage(&self) -> &Storage {
+    pub const fn storage(&self) -> &Stored {
         &self.storage
     }
 

@@ -6,4 +6,3 @@ pub mod chaos;
 pub mod client;
 pub mod disk;
 pub mod server;
-pub mod storage;

@@ -13,10 +13,9 @@ use bench::chaos::scenario::Scenario;
 use bench::client::Client;
 use bench::disk::Disk;
 use bench::server::Server;
-use bench::storage::Storage;
 use clap::{Parser, Subcommand, ValueEnum};
 use fastrand::Rng;
-use protocol::client::{Config, Event};
+use protocol::client::{Config, Event, Stored};
 use protocol::id::RoomName;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
@@ -184,7 +183,7 @@ async fn client(address: SocketAddr, seed: u64, room: RoomName, joined: mpsc::Se
         seed,
         ..Config::default()
     };
-    let mut client = Client::new(address, config, Storage::default());
+    let mut client = Client::new(address, config, Stored::default());
     client
         .command(|session, now| session.join(now, room, None))
         .await;

@@ -67,13 +67,42 @@ pub enum Network {
     Frozen,
 }
 
-/// What an earlier page of the same session left in the browser's storage (EO-4).
+/// What an earlier page of the same session left in the browser's storage (EO-4). Where nothing has
+/// to outlive the process it is the storage itself, by [`Stored::apply`].
 #[derive(Clone, Debug, Default)]
 pub struct Stored {
     /// The session to resume.
     pub credentials: Option<Credentials>,
-    /// The messages that were not yet durable.
+    /// The messages that were not yet durable, in the order of their ids if [`Stored::apply`] keeps
+    /// them.
     pub outbox: Vec<Entry>,
+}
+
+impl Stored {
+    /// Keeps a change in memory. The outbox must be in the order of its ids, and stays so.
+    pub fn apply(&mut self, change: Store) {
+        match change {
+            Store::Session(credentials) => self.credentials = credentials,
+            Store::Put(entry) => match self.place(entry.id) {
+                Ok(index) => self.outbox[index] = entry,
+                Err(index) => self.outbox.insert(index, entry),
+            },
+            Store::Remove(id) => {
+                if let Ok(index) = self.place(id) {
+                    self.outbox.remove(index);
+                }
+            }
+        }
+    }
+
+    /// What is kept under an id, where [`Stored::apply`] keeps it.
+    pub fn entry(&self, id: EntryId) -> Option<&Entry> {
+        self.place(id).ok().map(|index| &self.outbox[index])
+    }
+
+    fn place(&self, id: EntryId) -> Result<usize, usize> {
+        self.outbox.binary_search_by_key(&id, |entry| entry.id)
+    }
 }
 
 /// Counters, for people who look inside.

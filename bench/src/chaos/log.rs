@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
-use protocol::client::{Config, Event, Session};
+use protocol::client::{Config, Event, Session, Stored};
 use protocol::id::RoomName;
 use protocol::position::Offset;
 use tokio::time::timeout;
@@ -13,7 +13,6 @@ use tokio::time::timeout;
 use super::mark::Mark;
 use super::member::Received;
 use crate::client::Client;
-use crate::storage::Storage;
 
 /// How many messages to ask for at once: as many as the server gives.
 const PAGE: u32 = 200;
@@ -33,7 +32,7 @@ pub async fn read(address: SocketAddr, rooms: &[RoomName]) -> anyhow::Result<Log
         join_limit: 0,
         ..Config::default()
     };
-    let mut client = Client::new(address, config, Storage::default());
+    let mut client = Client::new(address, config, Stored::default());
     client.command(Session::connect).await;
     until(&mut client, |event| {
         matches!(event, Event::Welcomed { .. }).then_some(())

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use protocol::client::{Config, Event, Fate, Session, Status};
+use protocol::client::{Config, Event, Fate, Session, Status, Stored};
 use protocol::frame::Message;
 use protocol::id::RoomName;
 use protocol::outbox::EntryId;
@@ -15,7 +15,6 @@ use tokio::time::{Instant as Moment, sleep_until};
 
 use super::mark::Mark;
 use crate::client::Client;
-use crate::storage::Storage;
 
 /// How long a client stays after it has everything: what comes twice may come late.
 const LINGER: Duration = Duration::from_secs(1);
@@ -153,7 +152,7 @@ pub async fn run(
         rng: Rng::with_seed(config.seed),
         has_joined: false,
         has_settled: false,
-        client: Client::new(address, config, Storage::default()),
+        client: Client::new(address, config, Stored::default()),
         address,
         config,
         plan,
@@ -216,7 +215,6 @@ impl Member {
         let storage = self.client.storage().clone();
         // Ids are a page's own: the stored texts tell which message is meant.
         self.names = storage
-            .stored()
             .outbox
             .iter()
             .filter_map(|entry| {

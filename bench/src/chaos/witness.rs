@@ -4,13 +4,12 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use protocol::client::{Config, Event, Fate, Session};
+use protocol::client::{Config, Event, Fate, Session, Stored};
 use protocol::id::RoomName;
 use protocol::outbox::EntryId;
 use tokio::time::timeout;
 
 use crate::client::Client;
-use crate::storage::Storage;
 
 /// How long anything that it asks for may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -27,7 +26,7 @@ impl Witness {
     /// # Errors
     /// If that is not so.
     pub async fn connect(address: SocketAddr) -> anyhow::Result<Self> {
-        let client = Client::new(address, Config::default(), Storage::default());
+        let client = Client::new(address, Config::default(), Stored::default());
         let room = RoomName::new("witness")?;
         let mut witness = Self { client, room };
         witness.client.command(Session::connect).await;

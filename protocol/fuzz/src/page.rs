@@ -8,35 +8,37 @@ use protocol::id::{Credentials, RoomName, Seq};
 use protocol::outbox::{Entry, EntryId, Stage};
 use protocol::position::{Epoch, Offset, Position};
 
-/// What survives a reload.
+/// What survives a reload, and what must be so of it.
 #[derive(Clone, Debug, Default)]
 pub struct Storage {
-    credentials: Option<Credentials>,
-    outbox: BTreeMap<EntryId, Entry>,
+    kept: Stored,
 }
 
 impl Storage {
     /// A storage that some earlier page left.
     pub fn of(credentials: Option<Credentials>, entries: Vec<Entry>) -> Self {
-        let outbox = entries.into_iter().map(|entry| (entry.id, entry)).collect();
-        Self {
+        let mut kept = Stored {
             credentials,
-            outbox,
+            outbox: Vec::new(),
+        };
+        for entry in entries {
+            kept.apply(Store::Put(entry));
         }
+        Self { kept }
     }
 
     /// What a new page finds.
     pub fn stored(&self) -> Stored {
-        Stored {
-            credentials: self.credentials.clone(),
-            outbox: self.outbox.values().cloned().collect(),
-        }
+        self.kept.clone()
     }
 
     /// How many messages there are, and how many bytes they have.
     pub fn size(&self) -> (usize, usize) {
-        let bytes = self.outbox.values().map(|entry| entry.body.len()).sum();
-        (self.outbox.len(), bytes)
+        let outbox = &self.kept.outbox;
+        (
+            outbox.len(),
+            outbox.iter().map(|entry| entry.body.len()).sum(),
+        )
     }
 
     /// Takes a change.
@@ -44,15 +46,10 @@ impl Storage {
     /// # Panics
     /// If something is removed that was never put.
     pub fn apply(&mut self, store: Store) {
-        match store {
-            Store::Session(credentials) => self.credentials = credentials,
-            Store::Put(entry) => {
-                self.outbox.insert(entry.id, entry);
-            }
-            Store::Remove(id) => {
-                assert!(self.outbox.remove(&id).is_some(), "removed twice: {id:?}");
-            }
+        if let Store::Remove(id) = &store {
+            assert!(self.kept.entry(*id).is_some(), "removed twice: {id:?}");
         }
+        self.kept.apply(store);
     }
 
     /// EO-4: a message is stored as sent before it leaves.
@@ -65,7 +62,7 @@ impl Storage {
             let is_same = body.is_empty() || entry.body == body;
             is_same && entry.seq == seq && entry.stage == Stage::Sent
         };
-        let is_stored = self.outbox.values().any(is_it);
+        let is_stored = self.kept.outbox.iter().any(is_it);
         assert!(is_stored, "{seq} left before it was stored as sent");
     }
 
@@ -76,9 +73,13 @@ impl Storage {
     pub fn agrees_with(&self, session: &Session) {
         let mut outbox: Vec<&Entry> = session.outbox().collect();
         outbox.sort_by_key(|entry| entry.id);
-        let stored: Vec<&Entry> = self.outbox.values().collect();
+        let stored: Vec<&Entry> = self.kept.outbox.iter().collect();
         assert_eq!(stored, outbox, "stored and kept in memory");
-        let id = self.credentials.as_ref().map(|credentials| &credentials.id);
+        let id = self
+            .kept
+            .credentials
+            .as_ref()
+            .map(|credentials| &credentials.id);
         assert_eq!(id, session.id(), "stored session and the one in use");
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use protocol::client::{Config, Event, Fate, Session, Status, Store, Stored};
+use protocol::client::{Config, Event, Fate, Session, Status, Stored};
 use protocol::close::CloseCode;
 use protocol::frame::{ClientFrame, Joined, Message, ServerFrame};
-use protocol::id::{ConnectionId, Credentials, RoomName, SessionId};
-use protocol::outbox::{Entry, EntryId};
+use protocol::id::{ConnectionId, RoomName, SessionId};
+use protocol::outbox::EntryId;
 use protocol::position::{Epoch, Offset, Position};
 use protocol::time::Timestamp;
 
@@ -28,40 +28,6 @@ pub enum Step {
     Dropped(CloseCode),
     /// The connection ended.
     Closed(Option<CloseCode>),
-}
-
-/// What survives a reload.
-#[derive(Clone, Debug, Default)]
-pub struct Storage {
-    /// The session to resume.
-    pub credentials: Option<Credentials>,
-    /// The messages not yet durable.
-    pub outbox: BTreeMap<EntryId, Entry>,
-}
-
-impl Storage {
-    /// Keeps a change.
-    pub fn apply(&mut self, store: Store) {
-        match store {
-            Store::Session(credentials) => self.credentials = credentials,
-            Store::Put(entry) => {
-                self.outbox.insert(entry.id, entry);
-            }
-            Store::Remove(id) => {
-                self.outbox.remove(&id);
-            }
-        }
-    }
-
-    /// What a new page finds, through the text in which it is kept.
-    pub fn stored(&self) -> Stored {
-        let entries: Vec<&Entry> = self.outbox.values().collect();
-        let text = serde_json::to_string(&entries).unwrap();
-        Stored {
-            credentials: self.credentials.clone(),
-            outbox: serde_json::from_str(&text).unwrap(),
-        }
-    }
 }
 
 /// One room as the page shows it.
@@ -168,7 +134,7 @@ pub struct Machine {
     /// The machine.
     pub session: Session,
     /// What would survive a reload now.
-    pub storage: Storage,
+    pub storage: Stored,
     /// Everything that the driver did or heard.
     pub steps: Vec<(Timestamp, ConnectionId, Step)>,
     /// Everything that the page was told.
@@ -197,10 +163,10 @@ pub struct Machine {
 
 impl Machine {
     /// A page that finds this storage.
-    pub fn new(config: Config, storage: Storage) -> Self {
-        let bodies = storage.outbox.values();
+    pub fn new(config: Config, storage: Stored) -> Self {
+        let bodies = storage.outbox.iter();
         Self {
-            session: Session::new(config, storage.stored()),
+            session: Session::new(config, through_text(&storage)),
             bodies: bodies.map(|e| (e.id, e.body.clone())).collect(),
             storage,
             steps: Vec::new(),
@@ -423,5 +389,14 @@ impl Machine {
     /// One room as it shows it.
     pub fn shown(&self, room: &RoomName) -> &Shown {
         &self.rooms[room]
+    }
+}
+
+/// What a new page finds: the outbox goes through the text in which it is kept.
+fn through_text(storage: &Stored) -> Stored {
+    let text = serde_json::to_string(&storage.outbox).unwrap();
+    Stored {
+        credentials: storage.credentials.clone(),
+        outbox: serde_json::from_str(&text).unwrap(),
     }
 }

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use protocol::client::{self, Input, Network, Transmit};
+use protocol::client::{self, Input, Network, Stored, Transmit};
 use protocol::close::CloseCode;
 use protocol::codec;
 use protocol::frame::Limits;
@@ -17,7 +17,7 @@ use protocol::server;
 use protocol::time::Timestamp;
 
 use crate::link::{Links, Packet, Reach, Way};
-use crate::machine::{Machine, Pace, Step, Storage};
+use crate::machine::{Machine, Pace, Step};
 use crate::world::World;
 
 /// More steps than this at one moment: the machines keep each other busy.
@@ -67,7 +67,7 @@ impl Pair {
     }
 
     /// A page with this storage, not yet connected.
-    pub fn page(&mut self, storage: Storage) -> usize {
+    pub fn page(&mut self, storage: Stored) -> usize {
         let number = self.clients.len();
         let config = client::Config {
             seed: self.client_config.seed + number as u64,
@@ -79,7 +79,7 @@ impl Pair {
 
     /// A page that is connected and in the lobby.
     pub fn lobby_page(&mut self) -> usize {
-        let client = self.page(Storage::default());
+        let client = self.page(Stored::default());
         self.join(client, &RoomName::lobby(), None);
         self.connect(client);
         self.run_until("joined", |pair| {
@@ -455,7 +455,7 @@ impl Pair {
             let held: Vec<_> = machine.session.outbox().collect();
             assert_eq!(held.len(), machine.storage.outbox.len());
             for entry in held {
-                assert_eq!(machine.storage.outbox.get(&entry.id), Some(entry));
+                assert_eq!(machine.storage.entry(entry.id), Some(entry));
             }
         }
     }

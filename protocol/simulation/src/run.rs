@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fastrand::Rng;
-use protocol::client::Network;
+use protocol::client::{Network, Stored};
 use protocol::id::{Name, RoomName};
 use protocol::outbox::EntryId;
 use protocol::position::{Offset, Position};
@@ -12,7 +12,7 @@ use protocol::time::Timestamp;
 
 use crate::ledger::{Ledger, uncertain};
 use crate::link::Way;
-use crate::machine::{Pace, Storage};
+use crate::machine::Pace;
 use crate::pair::Pair;
 use crate::profile::{Action, Profile};
 use crate::trace::Trace;
@@ -140,7 +140,7 @@ impl Run {
     /// As soon as something does not hold; [`Run::trace`] then tells how it came to that.
     pub fn run(&mut self) -> Summary {
         for _ in 0..self.profile.pages {
-            self.open_page(Storage::default(), None);
+            self.open_page(Stored::default(), None);
         }
         let end = self.pair.now + self.profile.duration;
         while self.pair.now < end {
@@ -250,7 +250,7 @@ impl Run {
     /// What people do, and what befalls their pages. `false` if it was not possible.
     pub(crate) fn act_on_page(&mut self, action: Action) -> bool {
         let Some(index) = self.any_tab() else {
-            return action == Action::OpenPage && self.open_page(Storage::default(), None);
+            return action == Action::OpenPage && self.open_page(Stored::default(), None);
         };
         let client = self.tabs[index].client;
         let room = self.any_room();
@@ -278,7 +278,7 @@ impl Run {
                 true
             }
             Action::Decide => self.decide(client),
-            Action::OpenPage => self.open_page(Storage::default(), None),
+            Action::OpenPage => self.open_page(Stored::default(), None),
             Action::ClosePage => self.close_page(index),
             Action::TryNow => {
                 self.pair.connect(client);
@@ -288,9 +288,9 @@ impl Run {
                 let storage = self.pair.clients[client].storage.clone();
                 self.reload(index, storage)
             }
-            Action::ReloadBare => self.reload(index, Storage::default()),
+            Action::ReloadBare => self.reload(index, Stored::default()),
             // The copy finds the lock taken: it starts with nothing (RS-8).
-            Action::Duplicate => self.open_page(Storage::default(), Some(index)),
+            Action::Duplicate => self.open_page(Stored::default(), Some(index)),
             _ => false,
         }
     }
@@ -342,7 +342,7 @@ impl Run {
     }
 
     /// Opens a page; `like` another one, in the same rooms.
-    fn open_page(&mut self, storage: Storage, like: Option<usize>) -> bool {
+    fn open_page(&mut self, storage: Stored, like: Option<usize>) -> bool {
         if self.tabs.len() >= PAGES_MAX {
             return false;
         }
@@ -352,7 +352,7 @@ impl Run {
         true
     }
 
-    fn start_page(&mut self, storage: Storage, author: usize, like: Option<usize>) -> usize {
+    fn start_page(&mut self, storage: Stored, author: usize, like: Option<usize>) -> usize {
         let rooms = like.map(|like| self.tabs[like].rooms.keys().cloned().collect());
         let rooms: Vec<RoomName> = rooms.unwrap_or_else(|| vec![self.any_room()]);
         let client = self.pair.page(storage);
@@ -379,7 +379,7 @@ impl Run {
         true
     }
 
-    fn reload(&mut self, index: usize, storage: Storage) -> bool {
+    fn reload(&mut self, index: usize, storage: Stored) -> bool {
         let is_heir = storage.credentials.is_some() || !storage.outbox.is_empty();
         let Tab { client, author, .. } = self.tabs[index];
         let author = if is_heir {

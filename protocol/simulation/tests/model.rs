@@ -9,10 +9,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
-use protocol::client::Session;
+use protocol::client::{Session, Stored};
 use protocol::id::RoomName;
 use simulation::link::Way;
-use simulation::machine::Storage;
 use simulation::pair::Pair;
 
 /// More pages than two show nothing new, but who is closed and who is copied needs a few.
@@ -201,7 +200,7 @@ fn lobby() -> RoomName {
 }
 
 impl Real {
-    fn open(&mut self, storage: Storage) -> usize {
+    fn open(&mut self, storage: Stored) -> usize {
         let client = self.pair.page(storage);
         self.pair.join(client, &lobby(), None);
         self.pair.connect(client);
@@ -212,7 +211,7 @@ impl Real {
         let client = |at: &usize| self.clients[*at];
         match step {
             Step::Open => {
-                let client = self.open(Storage::default());
+                let client = self.open(Stored::default());
                 self.clients.push(client);
             }
             Step::Publish(at) => self.publish(client(at), model),

@@ -3,6 +3,7 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
+use protocol::client::Stored;
 use protocol::close::{CloseCode, Comeback};
 use protocol::frame::{ClientFrame, ErrorCode, ServerFrame};
 use protocol::id::{ConnectionId, Name, RoomName, Seq, SessionKey};
@@ -10,7 +11,7 @@ use protocol::position::Offset;
 use protocol::server::{Config, Input, Transmit};
 
 use crate::solo::{Desk, at, secs};
-use simulation::machine::{Machine, Step, Storage};
+use simulation::machine::{Machine, Step};
 use simulation::pair::Pair;
 
 fn hello() -> ClientFrame {
@@ -269,7 +270,7 @@ fn the_range_of_a_close_code_decides() {
 #[test]
 fn names_travel_with_hello() {
     let mut pair = Pair::new();
-    let ada = pair.page(Storage::default());
+    let ada = pair.page(Stored::default());
     pair.command(ada, |session, now| session.rename(now, Name::tidy("Ada")));
     pair.join(ada, &RoomName::lobby(), None);
     pair.connect(ada);

@@ -3,7 +3,7 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use protocol::client::{Event, Fate};
+use protocol::client::{Event, Fate, Stored};
 use protocol::close::CloseCode;
 use protocol::frame::ClientFrame;
 use protocol::id::{RoomName, SessionId};
@@ -13,7 +13,6 @@ use protocol::server::{Config, Input, RoomView, Transmit};
 
 use crate::solo::{Desk, millis, secs};
 use simulation::link::Way;
-use simulation::machine::Storage;
 use simulation::pair::Pair;
 
 fn lobby() -> RoomName {
@@ -245,7 +244,7 @@ fn the_edge_of_the_trimmed_log() {
         pair.run_for(secs(1));
         pair.world.log.trim(&lobby(), offset(trim));
         let epoch = pair.world.log.state(&lobby()).0;
-        let bob = pair.page(Storage::default());
+        let bob = pair.page(Stored::default());
         let since = Position {
             epoch,
             offset: offset(3),
@@ -300,7 +299,7 @@ fn a_position_beyond_the_head_is_not_recovered() {
     pair.publish(ada, "only");
     pair.run_for(secs(1));
     let epoch = pair.world.log.state(&lobby()).0;
-    let bob = pair.page(Storage::default());
+    let bob = pair.page(Stored::default());
     pair.join(
         bob,
         &lobby(),
@@ -399,7 +398,7 @@ fn joining_from_the_position_of_the_snapshot() {
     let (epoch, head, _) = pair.world.log.state(&lobby());
     pair.publish(ada, "between");
     pair.run_for(secs(1));
-    let bob = pair.page(Storage::default());
+    let bob = pair.page(Stored::default());
     pair.join(
         bob,
         &lobby(),

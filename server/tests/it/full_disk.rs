@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bench::client::Client;
-use bench::storage::Storage;
-use protocol::client::{Config, Event, Fate, Session};
+use protocol::client::{Config, Event, Fate, Session, Stored};
 use protocol::id::RoomName;
 use serde_json::json;
 use server::clock::Clock;
@@ -74,7 +73,7 @@ async fn a_refused_message_waits_and_arrives_once() {
     let hub = Arc::new(Hub::new(rooms, log.clone(), Clock::start()));
     let server = TestServer::start_over(&[], |_| hub).await;
     let room = RoomName::lobby();
-    let mut client = Client::new(server.address, Config::default(), Storage::default());
+    let mut client = Client::new(server.address, Config::default(), Stored::default());
     client
         .command(|session, now| session.join(now, room.clone(), None))
         .await;

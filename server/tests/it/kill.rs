@@ -7,8 +7,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use bench::client::Client;
-use bench::storage::Storage;
-use protocol::client::{Config, Event, Fate, Session};
+use protocol::client::{Config, Event, Fate, Session, Stored};
 use protocol::frame::Message;
 use protocol::id::RoomName;
 use protocol::outbox::EntryId;
@@ -122,7 +121,7 @@ async fn run(address: SocketAddr, number: u64, mut stopped: watch::Receiver<bool
         join_limit: 0,
         ..Config::default()
     };
-    let mut client = Client::new(address, config, Storage::default());
+    let mut client = Client::new(address, config, Stored::default());
     let mut account = Account::default();
     client
         .command(|session, now| session.join(now, room.clone(), None))
