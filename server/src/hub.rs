@@ -2,6 +2,8 @@
 
 pub mod mailbox;
 pub mod room;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -170,15 +172,20 @@ impl Hub {
     }
 
     /// A connection that was in this room is gone; its member is away (PR-1).
-    pub fn leave_behind(&self, room: &Arc<Room>, session: &SessionId, id: ConnectionId) {
-        if let Some(until) = room.disconnect(self.clock.now(), session, id) {
+    pub fn leave_behind(
+        &self,
+        now: Timestamp,
+        room: &Arc<Room>,
+        session: &SessionId,
+        id: ConnectionId,
+    ) {
+        if let Some(until) = room.disconnect(now, session, id) {
             lock(&self.away).push_back((until, Arc::downgrade(room)));
         }
     }
 
     /// Lets members leave that were away too long, and lets go of rooms that nobody uses.
-    pub fn tidy(&self) {
-        let now = self.clock.now();
+    pub fn tidy(&self, now: Timestamp) {
         loop {
             let mut away = lock(&self.away);
             let Some((until, _)) = away.front() else {

@@ -115,7 +115,7 @@ async fn keep_house(hub: Arc<Hub>, session_ttl: Duration) {
     tidy.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         tokio::select! {
-            _ = tidy.tick() => hub.tidy(),
+            _ = tidy.tick() => hub.tidy(hub.clock().now()),
             _ = expire.tick() => forget_old_sessions(&hub, session_ttl).await,
         }
     }

@@ -18,10 +18,10 @@ use super::mailbox::Mailbox;
 use crate::log::{Log, LogError};
 
 /// How many of the newest messages are kept encoded. A reader further behind reads the log.
-const TAIL_MESSAGES: usize = 256;
+pub(super) const TAIL_MESSAGES: usize = 256;
 
 /// How many bytes they may have in all.
-const TAIL_BYTES: usize = 512 * 1024;
+pub(super) const TAIL_BYTES: usize = 512 * 1024;
 
 /// A room that somebody uses. Readers pull: a message costs each of them a mark, not a queue entry.
 #[derive(Debug)]
@@ -116,7 +116,8 @@ impl Entry {
         }
     }
 
-    fn bytes(&self) -> usize {
+    /// What it costs to keep.
+    pub(super) fn bytes(&self) -> usize {
         self.frame.as_str().len() + self.text.as_ref().map_or(0, |text| text.as_str().len())
     }
 }

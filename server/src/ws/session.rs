@@ -350,7 +350,7 @@ impl<S: Socket> Driver<S> {
         hub.disconnect(*id, self.session.as_ref());
         if let Some(session) = &self.session {
             for room in self.rooms.values() {
-                hub.leave_behind(room, session, *id);
+                hub.leave_behind(hub.clock().now(), room, session, *id);
             }
         }
         let session = self.session.as_ref().map_or("none", SessionId::as_str);

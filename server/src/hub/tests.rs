@@ -1,0 +1,174 @@
+//! What connections may rely on: rooms that are pulled from, marks, takeovers, departures.
+
+mod connections;
+mod rooms;
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use protocol::frame::Message;
+use protocol::id::{ConnectionId, Name, RoomName, Seq, SessionId};
+use protocol::position::Offset;
+use protocol::server::{Pull, RoomView};
+use protocol::time::Timestamp;
+
+use super::mailbox::Mailbox;
+use super::room::{Room, Taken};
+use super::{Hub, Rooms};
+use crate::clock::Clock;
+use crate::log::memory::MemoryLog;
+use crate::log::{Append, Log, OpenSession};
+
+/// A hub over a log in memory.
+struct Place {
+    hub: Hub,
+    rooms: Arc<Rooms>,
+    log: Arc<MemoryLog>,
+}
+
+/// A connection that is in one room.
+struct Reader {
+    id: ConnectionId,
+    session: SessionId,
+    mailbox: Arc<Mailbox>,
+    room: Arc<Room>,
+    view: RoomView,
+}
+
+impl Place {
+    /// Rooms keep so many messages.
+    fn new(history_per_room: u64) -> Self {
+        let rooms = Arc::<Rooms>::default();
+        let log = Arc::new(MemoryLog::new(history_per_room, rooms.clone()));
+        Self {
+            hub: Hub::new(rooms.clone(), log.clone(), Clock::start()),
+            rooms,
+            log,
+        }
+    }
+
+    /// Somebody connects and enters a room.
+    async fn reader(&self, session: &str, room: &str) -> Reader {
+        let (id, mailbox) = self.hub.connect(usize::MAX).unwrap();
+        let session = SessionId::new(session).unwrap();
+        self.hub.attach(&session, id);
+        self.enter(id, mailbox, session, room).await
+    }
+
+    async fn enter(
+        &self,
+        id: ConnectionId,
+        mailbox: Arc<Mailbox>,
+        session: SessionId,
+        room: &str,
+    ) -> Reader {
+        let member = (session.clone(), Name::tidy(session.as_str()));
+        let room = name(room);
+        let opened = self.hub.open_room(&room, member, (id, &mailbox));
+        let (room, view) = opened.await.unwrap();
+        Reader {
+            id,
+            session,
+            mailbox,
+            room,
+            view,
+        }
+    }
+
+    /// A session appends messages of these texts.
+    async fn append(&self, session: &str, room: &str, bodies: &[&str]) {
+        let id = SessionId::new(session).unwrap();
+        let open = OpenSession {
+            resume: Some((id.clone(), [7; 32])),
+            fresh: (id.clone(), [7; 32]),
+            at_ms: 1,
+        };
+        let last = self.log.open_session(open).await.unwrap().last_seq;
+        for (number, body) in (last + 1..).zip(bodies) {
+            let append = Append {
+                session: id.clone(),
+                seq: Seq::new(number).unwrap(),
+                room: name(room),
+                name: Name::tidy(session),
+                body: (*body).to_owned(),
+                at_ms: 1,
+            };
+            self.log.append(append).await.unwrap();
+        }
+    }
+}
+
+impl Reader {
+    /// The rooms that it was told of since the last look.
+    fn moved(&self) -> Vec<String> {
+        let moved = self.mailbox.take().moved;
+        moved.iter().map(|room| room.name().to_string()).collect()
+    }
+
+    /// Whether its task would be woken.
+    fn is_woken(&self) -> bool {
+        self.mailbox.marked().now_or_never().is_some()
+    }
+
+    fn take(&self, after: u64, limit: u32, since: u64) -> Taken {
+        self.room.take(Pull {
+            after: offset(after),
+            limit,
+            since,
+        })
+    }
+
+    /// What changed among drafts and members after a version, as frames.
+    fn changes(&self, since: u64) -> Vec<String> {
+        let (head, _) = self.room.marks();
+        match self.take(head.get(), 1, since) {
+            Taken::Entries { changes, .. } => changes
+                .iter()
+                .map(|entry| entry.frame.to_string())
+                .collect(),
+            other => panic!("no changes but {other:?}"),
+        }
+    }
+}
+
+fn name(room: &str) -> RoomName {
+    RoomName::new(room).unwrap()
+}
+
+fn offset(number: u64) -> Offset {
+    Offset::new(number).unwrap()
+}
+
+fn at(s: u64) -> Timestamp {
+    Timestamp::from_millis(s * 1000)
+}
+
+fn message(room: &str, number: u64, body: &str) -> Message {
+    Message {
+        room: name(room),
+        offset: offset(number),
+        session: SessionId::new("ada").unwrap(),
+        seq: Seq::new(number).unwrap(),
+        name: Name::tidy("Ada"),
+        at_ms: 1,
+        body: body.to_owned(),
+    }
+}
+
+/// The offsets and texts of what was taken, and up to where that reaches.
+fn taken(taken: Taken) -> (Vec<(u64, String)>, u64, u64) {
+    let Taken::Entries {
+        messages,
+        through,
+        version,
+        ..
+    } = taken
+    else {
+        panic!("nothing in the tail: {taken:?}");
+    };
+    let text = |text: &Option<axum::extract::ws::Utf8Bytes>| text.as_ref().unwrap().to_string();
+    let messages = messages
+        .iter()
+        .map(|entry| (entry.offset.get(), text(&entry.text)));
+    (messages.collect(), through.get(), version)
+}

@@ -1,0 +1,183 @@
+//! Who is connected: limits, takeovers, the end of the server, rooms that nobody uses.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use protocol::id::SessionId;
+use protocol::presence::AWAY_AFTER;
+
+use super::{Place, at, message, name, offset};
+use crate::hub::mailbox::Mailbox;
+use crate::log::Observer;
+
+fn id(session: &str) -> SessionId {
+    SessionId::new(session).unwrap()
+}
+
+/// PU-4: as many connections as the limit allows, and again when one has gone.
+#[test]
+fn connections_are_limited() {
+    let place = Place::new(100);
+    let (first, _) = place.hub.connect(2).unwrap();
+    let (second, _) = place.hub.connect(2).unwrap();
+    assert_ne!(first, second);
+    assert!(second > first);
+    assert!(place.hub.connect(2).is_none());
+    assert_eq!(place.hub.connections(), 2);
+    place.hub.disconnect(first, None);
+    assert_eq!(place.hub.connections(), 1);
+    assert!(place.hub.connect(2).is_some());
+}
+
+/// RS-4: the newer connection has the session, whichever of the two is heard of first.
+#[test]
+fn the_newer_connection_takes_the_session_over() {
+    let place = Place::new(100);
+    let (first, old) = place.hub.connect(9).unwrap();
+    let (second, new) = place.hub.connect(9).unwrap();
+    place.hub.attach(&id("ada"), first);
+    assert!(!old.take().taken_over);
+    place.hub.attach(&id("ada"), second);
+    assert!(old.take().taken_over && !new.take().taken_over);
+    // The log's answers come in any order.
+    place.hub.attach(&id("ada"), first);
+    assert!(old.take().taken_over && !new.take().taken_over);
+    // The end of the older one leaves the session with the newer one.
+    place.hub.disconnect(first, Some(&id("ada")));
+    assert_eq!(place.hub.sessions(), [id("ada")]);
+    place.hub.disconnect(second, Some(&id("ada")));
+    assert!(place.hub.sessions().is_empty());
+    // And a session that nobody has is taken from nobody.
+    let (third, last) = place.hub.connect(9).unwrap();
+    place.hub.attach(&id("ada"), third);
+    assert!(!last.take().taken_over);
+}
+
+/// RC-3: everybody's slot is their own, and none comes before the door is open again.
+#[test]
+fn a_drain_gives_each_a_slot_and_takes_nobody_in() {
+    let place = Place::new(100);
+    let mailboxes: Vec<Arc<Mailbox>> = (0..4).map(|_| place.hub.connect(9).unwrap().1).collect();
+    assert!(!place.hub.is_draining());
+    place.hub.go_away(Duration::from_secs(2));
+    assert!(place.hub.is_draining());
+    assert!(place.hub.connect(9).is_none());
+    let mut slots: Vec<u128> = mailboxes
+        .iter()
+        .map(|mailbox| {
+            assert!(mailbox.marked().now_or_never().is_some());
+            mailbox.take().go_away.unwrap().as_millis()
+        })
+        .collect();
+    slots.sort_unstable();
+    assert_eq!(slots, [2000, 2500, 3000, 3500]);
+    assert!(
+        mailboxes
+            .iter()
+            .all(|mailbox| mailbox.take().go_away.is_none())
+    );
+
+    place.hub.shut_down();
+    assert!(mailboxes.iter().all(|mailbox| mailbox.take().shut_down));
+}
+
+/// A task is woken by a mark, once, also if it came before it waited.
+#[test]
+fn a_mark_wakes_the_task() {
+    let place = Place::new(100);
+    let (_, mailbox) = place.hub.connect(9).unwrap();
+    assert!(mailbox.marked().now_or_never().is_none());
+    place.hub.shut_down();
+    assert!(mailbox.marked().now_or_never().is_some());
+    assert!(mailbox.marked().now_or_never().is_none());
+}
+
+/// PR-1: in time, in turn, and only those who did not come back.
+#[tokio::test]
+async fn members_left_behind_leave_when_they_are_due() {
+    let place = Place::new(100);
+    let ada = place.reader("ada", "lobby").await;
+    let bob = place.reader("bob", "lobby").await;
+    let eve = place.reader("eve", "garden").await;
+    let stays = place.reader("max", "garden").await;
+    place
+        .hub
+        .leave_behind(at(0), &ada.room, &ada.session, ada.id);
+    place
+        .hub
+        .leave_behind(at(1), &eve.room, &eve.session, eve.id);
+    let due = at(0) + AWAY_AFTER;
+
+    place.hub.tidy(at(29));
+    bob.moved();
+    stays.moved();
+    place.hub.tidy(due);
+    assert_eq!(bob.moved(), ["lobby"]);
+    assert!(stays.moved().is_empty());
+    place.hub.tidy(due + Duration::from_secs(1));
+    assert_eq!(stays.moved(), ["garden"]);
+
+    // An older connection's end sends nobody away.
+    let again = place.reader("max", "garden").await;
+    place
+        .hub
+        .leave_behind(at(2), &stays.room, &stays.session, stays.id);
+    place.hub.tidy(at(200));
+    assert_eq!(again.room.marks().1, again.view.version);
+}
+
+/// Rooms come and go with those who use them.
+#[tokio::test]
+async fn rooms_are_kept_as_long_as_somebody_uses_them() {
+    let place = Place::new(100);
+    let ada = place.reader("ada", "lobby").await;
+    let same = place.rooms.room(&name("lobby"));
+    assert!(Arc::ptr_eq(&ada.room, &same));
+    drop(same);
+
+    // In use by a reader, though nobody holds it at the moment.
+    let (weak, mailbox) = (Arc::downgrade(&ada.room), ada.mailbox.clone());
+    let (id, session) = (ada.id, ada.session.clone());
+    drop(ada);
+    place.hub.tidy(at(0));
+    assert!(weak.upgrade().is_some());
+    place.rooms.committed(&[message("lobby", 1, "hi")]);
+    assert_eq!(mailbox.take().moved.len(), 1);
+
+    // In use by somebody who is away.
+    let room = weak.upgrade().unwrap();
+    place.hub.leave_behind(at(0), &room, &session, id);
+    drop(room);
+    place.hub.tidy(at(29));
+    assert!(weak.upgrade().is_some());
+
+    // Idle, but about to be used.
+    let held = weak.upgrade().unwrap();
+    place.hub.tidy(at(30));
+    assert!(held.is_idle());
+    assert!(Arc::ptr_eq(&held, &place.rooms.room(&name("lobby"))));
+    drop(held);
+    place.hub.tidy(at(31));
+    assert!(weak.upgrade().is_none());
+
+    // Opened anew it knows what the log knows.
+    let again = place.reader("ada", "lobby").await;
+    assert_eq!(again.view.head, offset(0));
+}
+
+/// A log that cannot tell what a room holds lets nobody in, and somebody the next time.
+#[tokio::test]
+async fn a_room_opens_when_the_log_can_tell() {
+    use crate::log::Log;
+    let place = Place::new(100);
+    let (id, mailbox) = place.hub.connect(9).unwrap();
+    place.log.close().await.unwrap();
+    let member = (self::id("ada"), protocol::id::Name::tidy("Ada"));
+    let opened = place
+        .hub
+        .open_room(&name("lobby"), member, (id, &mailbox))
+        .await;
+    assert!(opened.is_err());
+    assert!(place.rooms.room(&name("lobby")).is_idle());
+}

@@ -1,0 +1,351 @@
+//! One room: its tail, its changes, who is woken.
+
+use std::sync::Arc;
+
+use protocol::frame::Message;
+use protocol::presence::{AWAY_AFTER, DEPARTURES_MAX};
+
+use super::{Place, at, message, name, offset, taken};
+use crate::hub::Rooms;
+use crate::hub::room::{Entry, TAIL_BYTES, TAIL_MESSAGES, Taken};
+use crate::log::Observer;
+
+/// What `numbers` look like when they are taken.
+fn texts(numbers: std::ops::RangeInclusive<u64>) -> Vec<(u64, String)> {
+    numbers.map(|n| (n, format!("body {n}"))).collect()
+}
+
+fn commit(rooms: &Rooms, room: &str, numbers: std::ops::RangeInclusive<u64>) {
+    let messages: Vec<Message> = numbers
+        .map(|n| message(room, n, &format!("body {n}")))
+        .collect();
+    rooms.committed(&messages);
+}
+
+/// RS-5: what comes after the reader's place, and nothing else; drafts and members once all of it
+/// is there.
+#[tokio::test]
+async fn a_reader_takes_what_follows_its_place() {
+    let place = Place::new(100);
+    let ada = place.reader("ada", "lobby").await;
+    let version = ada.view.version;
+    commit(&place.rooms, "lobby", 1..=5);
+    let bob = place.reader("bob", "lobby").await;
+    assert_eq!(ada.room.marks(), (offset(5), bob.view.version));
+
+    assert_eq!(
+        taken(ada.take(2, 10, version)),
+        (texts(3..=5), 5, bob.view.version)
+    );
+    assert_eq!(
+        taken(ada.take(0, 5, version)),
+        (texts(1..=5), 5, bob.view.version)
+    );
+    // Not all: what changed is told later, in its order.
+    assert_eq!(taken(ada.take(0, 4, version)), (texts(1..=4), 4, version));
+    let Taken::Entries { changes, .. } = ada.take(0, 4, version) else {
+        panic!("the tail reaches back to the start");
+    };
+    assert!(changes.is_empty());
+    assert_eq!(
+        taken(ada.take(5, 10, version)),
+        (vec![], 5, bob.view.version)
+    );
+    // A reader that is ahead of its room, as after a refresh, is told of no message either.
+    assert_eq!(taken(ada.take(6, 10, version)).0, vec![]);
+}
+
+/// A room that was just opened knows how far the log goes, and nothing of what is in it.
+#[tokio::test]
+async fn what_is_not_in_the_tail_is_in_the_log() {
+    let place = Place::new(100);
+    place
+        .append("bob", "lobby", &["body 1", "body 2", "body 3"])
+        .await;
+    let ada = place.reader("ada", "lobby").await;
+    assert_eq!((ada.view.head, ada.view.trimmed), (offset(3), offset(0)));
+    assert!(matches!(ada.take(0, 10, 0), Taken::InLog));
+    assert!(matches!(ada.take(2, 10, 0), Taken::InLog));
+    assert_eq!(taken(ada.take(3, 10, 0)).0, vec![]);
+    place.append("bob", "lobby", &["body 4"]).await;
+    assert!(matches!(ada.take(2, 10, 0), Taken::InLog));
+    assert_eq!(taken(ada.take(3, 10, 0)).0, texts(4..=4));
+}
+
+/// RS-6: a room tells where the log begins.
+#[tokio::test]
+async fn a_view_shows_what_was_trimmed() {
+    let place = Place::new(10);
+    let bodies = vec!["hi"; 200];
+    place.append("bob", "lobby", &bodies).await;
+    let held = crate::log::Log::room(&*place.log, name("lobby"))
+        .await
+        .unwrap();
+    assert!(held.trimmed > offset(0));
+    let ada = place.reader("ada", "lobby").await;
+    assert_eq!(ada.view.trimmed, held.trimmed);
+    assert_eq!(ada.view.epoch, held.epoch);
+    assert_eq!(ada.view.head, offset(200));
+}
+
+/// PU-4: so many messages are kept, exactly.
+#[tokio::test]
+async fn the_tail_is_bounded_in_messages() {
+    let place = Place::new(100);
+    let ada = place.reader("ada", "lobby").await;
+    let last = TAIL_MESSAGES as u64 + 1;
+    commit(&place.rooms, "lobby", 1..=TAIL_MESSAGES as u64);
+    assert_eq!(taken(ada.take(0, 1, 0)).0, texts(1..=1));
+    commit(&place.rooms, "lobby", last..=last);
+    assert!(matches!(ada.take(0, 10, 0), Taken::InLog));
+    assert_eq!(taken(ada.take(1, u32::MAX, 0)).0, texts(2..=last));
+}
+
+/// PU-4: so many bytes are kept, exactly, and what is dropped makes room.
+#[tokio::test]
+async fn the_tail_is_bounded_in_bytes() {
+    let place = Place::new(100);
+    let ada = place.reader("ada", "lobby").await;
+    // A body of so many bytes is there twice: in the frame, and as a bare text.
+    let sized = |number, bytes: usize| {
+        let rest = Entry::message(message("lobby", number, "")).bytes();
+        let padded = message("lobby", number, &"x".repeat((bytes - rest) / 2));
+        assert_eq!(Entry::message(padded.clone()).bytes(), bytes);
+        padded
+    };
+    let overhead = Entry::message(message("lobby", 1, "")).bytes();
+    let part = TAIL_BYTES / 4;
+    let part = part - (part - overhead) % 2;
+    let parts = [part, part, part, TAIL_BYTES - 3 * part];
+    for (number, bytes) in (1..).zip(parts) {
+        place.rooms.committed(&[sized(number, bytes)]);
+    }
+    assert_eq!(taken(ada.take(0, 10, 0)).1, 4);
+    // One more of that size: one goes, and that is enough. And so on: what went is not counted.
+    for number in 5..=9 {
+        place.rooms.committed(&[sized(number, part - 2)]);
+        assert!(matches!(ada.take(number - 5, 10, 0), Taken::InLog));
+        assert_eq!(taken(ada.take(number - 4, 10, 0)).1, number);
+    }
+}
+
+/// The log may show another server's messages late: what does not follow begins a new tail.
+#[tokio::test]
+async fn a_tail_has_no_holes() {
+    let place = Place::new(100);
+    let ada = place.reader("ada", "lobby").await;
+    commit(&place.rooms, "lobby", 1..=3);
+    commit(&place.rooms, "lobby", 5..=6);
+    assert!(matches!(ada.take(2, 10, 0), Taken::InLog));
+    assert!(matches!(ada.take(3, 10, 0), Taken::InLog));
+    assert_eq!(taken(ada.take(4, 10, 0)).0, texts(5..=6));
+    assert_eq!(ada.room.marks().0, offset(6));
+    // The bytes of what went are no longer counted: a full tail fits.
+    let last = 6 + TAIL_MESSAGES as u64 - 2;
+    commit(&place.rooms, "lobby", 7..=last);
+    assert_eq!(taken(ada.take(4, 1, 0)).1, 5);
+}
+
+/// What went with a hole makes room for as many bytes as any tail has.
+#[tokio::test]
+async fn a_tail_that_begins_anew_is_empty() {
+    let place = Place::new(100);
+    let ada = place.reader("ada", "lobby").await;
+    let large = "x".repeat(TAIL_BYTES / 5);
+    for number in [1, 2, 4, 5] {
+        place.rooms.committed(&[message("lobby", number, &large)]);
+    }
+    assert_eq!(taken(ada.take(3, 10, 0)).1, 5);
+}
+
+/// A message wakes everybody in its room, once for each batch, and nobody else.
+#[tokio::test]
+async fn a_message_wakes_the_readers_of_its_room() {
+    let place = Place::new(100);
+    let ada = place.reader("ada", "lobby").await;
+    let bob = place.reader("bob", "garden").await;
+    let eve = place.reader("eve", "cellar").await;
+    let both = place
+        .enter(bob.id, bob.mailbox.clone(), bob.session.clone(), "lobby")
+        .await;
+    for reader in [&ada, &bob, &eve] {
+        reader.moved();
+        reader.is_woken();
+    }
+    let rooms = ["garden", "nobody", "lobby", "garden"];
+    let batch: Vec<Message> = rooms
+        .iter()
+        .zip([1, 1, 1, 2])
+        .map(|(room, n)| message(room, n, "hi"))
+        .collect();
+    place.rooms.committed(&batch);
+    assert_eq!(ada.moved(), ["lobby"]);
+    let mut moved = bob.moved();
+    moved.sort();
+    assert_eq!(moved, ["garden", "lobby"]);
+    assert!(ada.is_woken() && bob.is_woken());
+    assert!(eve.moved().is_empty() && !eve.is_woken());
+    assert_eq!(taken(bob.take(0, 10, 0)).1, 2);
+    assert_eq!(taken(both.take(0, 10, 0)).1, 1);
+}
+
+/// However often a room moves, its readers are marked once until they look.
+#[tokio::test]
+async fn marks_do_not_queue() {
+    let place = Place::new(100);
+    let ada = place.reader("ada", "lobby").await;
+    ada.moved();
+    commit(&place.rooms, "lobby", 1..=1);
+    commit(&place.rooms, "lobby", 2..=2);
+    assert_eq!(ada.moved(), ["lobby"]);
+    assert!(ada.moved().is_empty());
+    commit(&place.rooms, "lobby", 3..=3);
+    assert_eq!(ada.moved(), ["lobby"]);
+}
+
+/// PR-1, PR-2: who comes, is renamed, types, publishes, fails to, leaves.
+#[tokio::test]
+async fn changes_are_told_to_those_who_do_not_have_them() {
+    let place = Place::new(100);
+    let ada = place.reader("ada", "lobby").await;
+    let alone = ada.view.version;
+    assert_eq!(ada.view.members.len(), 1);
+    ada.moved();
+    let bob = place.reader("bob", "lobby").await;
+    assert_eq!(bob.view.members.len(), 2);
+    assert_eq!(ada.moved(), ["lobby"]);
+    let joined = r#"{"type":"presence","room":"lobby","joined":[{"session":"bob","name":"bob"}]}"#;
+    assert_eq!(ada.changes(alone), [joined]);
+    let both = bob.view.version;
+    assert!(ada.changes(both).is_empty());
+
+    // Entering once more changes nothing and wakes nobody.
+    place
+        .enter(bob.id, bob.mailbox.clone(), bob.session.clone(), "lobby")
+        .await;
+    assert!(ada.moved().is_empty());
+
+    let renamed = protocol::id::Name::tidy("Bob B.");
+    bob.room.rename(&bob.session, renamed, bob.id);
+    assert_eq!(ada.moved(), ["lobby"]);
+    assert_eq!(
+        ada.changes(both),
+        [joined.replace(r#""bob"}"#, r#""Bob B."}"#)]
+    );
+
+    let (_, before) = bob.room.marks();
+    bob.room.draft(&bob.session, "hel".to_owned());
+    let draft = r#"{"type":"draft","room":"lobby","session":"bob","name":"Bob B.","body":"hel"}"#;
+    assert_eq!(ada.changes(before), [draft]);
+    assert_eq!(ada.moved(), ["lobby"]);
+    let eve = place.reader("eve", "lobby").await;
+    assert_eq!(eve.view.drafts.len(), 1);
+
+    // What is published ends its draft without a word, once it is seen; or with one, if it is not.
+    let (_, before) = bob.room.marks();
+    bob.room.published(&bob.session);
+    assert!(ada.changes(before).is_empty());
+    bob.room.publish_failed(&bob.session);
+    let cleared = draft.replace("hel", "");
+    assert_eq!(ada.changes(before), [cleared]);
+    bob.room.draft(&bob.session, "hello".to_owned());
+    bob.room.published(&bob.session);
+    let (_, before) = bob.room.marks();
+    place.append("bob", "lobby", &["hello"]).await;
+    assert!(ada.changes(before).is_empty());
+    assert_eq!(place.reader("max", "lobby").await.view.drafts, []);
+
+    let (_, before) = bob.room.marks();
+    bob.moved();
+    ada.moved();
+    bob.room.leave(&bob.session, bob.id);
+    let left = r#"{"type":"presence","room":"lobby","left":["bob"]}"#;
+    assert_eq!(ada.changes(before), [left]);
+    assert_eq!(ada.moved(), ["lobby"]);
+    assert!(bob.moved().is_empty());
+}
+
+/// Encoded once: most readers ask for the same changes, and get the very same ones.
+#[tokio::test]
+async fn the_same_changes_are_encoded_once() {
+    let place = Place::new(100);
+    let ada = place.reader("ada", "lobby").await;
+    let since = ada.view.version;
+    let entries = |since| match ada.take(0, 1, since) {
+        Taken::Entries { changes, .. } => changes,
+        other => panic!("no changes but {other:?}"),
+    };
+    ada.room.draft(&ada.session, "h".to_owned());
+    let first = entries(since);
+    assert!(Arc::ptr_eq(&first, &entries(since)));
+    // Another place or another version: something else.
+    assert!(entries(since + 1).is_empty());
+    let first = entries(since);
+    ada.room.draft(&ada.session, "he".to_owned());
+    let second = entries(since);
+    assert_ne!(first[0].frame, second[0].frame);
+    // Whose draft it is, and its text for those who know no frames.
+    assert_eq!(second[0].author, Some(ada.session.clone()));
+    assert_eq!(second[0].text.as_ref().unwrap().as_str(), "he");
+}
+
+/// PR-1: whoever is too far behind on who left looks at the room anew.
+#[tokio::test]
+async fn forgotten_departures_cut_a_reader_off() {
+    let place = Place::new(100);
+    let ada = place.reader("ada", "lobby").await;
+    for number in 0..=DEPARTURES_MAX {
+        let guest = place.reader(&format!("g{number}"), "lobby").await;
+        guest.room.leave(&guest.session, guest.id);
+    }
+    assert!(matches!(ada.take(0, 1, ada.view.version), Taken::CutOff));
+}
+
+/// PR-1: away, back in time, and too late.
+#[tokio::test]
+async fn members_that_are_away_leave_in_time() {
+    let place = Place::new(100);
+    let ada = place.reader("ada", "lobby").await;
+    let bob = place.reader("bob", "lobby").await;
+    let both = bob.view.version;
+    ada.moved();
+    bob.moved();
+    assert_eq!(
+        bob.room.disconnect(at(0), &bob.session, bob.id),
+        Some(at(0) + AWAY_AFTER)
+    );
+    bob.room.handle_timeout(at(29));
+    assert!(ada.moved().is_empty());
+    bob.room.handle_timeout(at(30));
+    assert_eq!(ada.moved(), ["lobby"]);
+    assert_eq!(ada.changes(both).len(), 1);
+    // The reader went with its connection.
+    commit(&place.rooms, "lobby", 1..=1);
+    assert!(bob.moved().is_empty());
+}
+
+#[tokio::test]
+async fn a_room_is_idle_when_nobody_reads_and_nobody_is_away() {
+    let place = Place::new(100);
+    let ada = place.reader("ada", "lobby").await;
+    assert!(!ada.room.is_idle());
+    ada.room.disconnect(at(0), &ada.session, ada.id);
+    assert!(!ada.room.is_idle());
+    ada.room.handle_timeout(at(30));
+    assert!(ada.room.is_idle());
+}
+
+/// The head never goes back: a message may be committed while the log is asked.
+#[tokio::test]
+async fn a_refresh_does_not_move_the_head_back() {
+    let place = Place::new(100);
+    let ada = place.reader("ada", "lobby").await;
+    commit(&place.rooms, "lobby", 1..=3);
+    ada.room.refresh(&*place.log).await.unwrap();
+    assert_eq!(ada.room.marks().0, offset(3));
+    place.append("bob", "garden", &["1", "2"]).await;
+    let bob = place.reader("bob", "garden").await;
+    place.append("bob", "garden", &["3", "4"]).await;
+    bob.room.refresh(&*place.log).await.unwrap();
+    assert_eq!(bob.room.marks().0, offset(4));
+}
