@@ -11,6 +11,7 @@ mod rooms;
 mod tutorial;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::output::Transmit;
@@ -206,7 +207,7 @@ pub struct SessionOpened {
 /// The server's end of one connection.
 #[derive(Debug)]
 pub struct Session {
-    config: Config,
+    config: Arc<Config>,
     state: State,
     heartbeat: Heartbeat,
     transmits: VecDeque<Transmit>,
@@ -233,12 +234,14 @@ struct Live {
     name: Name,
     publisher: Publisher,
     drafts: Bucket,
-    seats: BTreeMap<RoomName, Seat>,
+    /// Boxed, as a map keeps room for many, and most sessions are in one room.
+    seats: BTreeMap<RoomName, Box<Seat>>,
 }
 
 impl Session {
-    /// The end of a connection that opened now.
-    pub fn new(now: Timestamp, config: Config) -> Self {
+    /// The end of a connection that opened now. All connections of a server share their config.
+    pub fn new(now: Timestamp, config: impl Into<Arc<Config>>) -> Self {
+        let config = config.into();
         Self {
             state: State::AwaitingHello {
                 deadline: now + config.hello_timeout,
@@ -302,7 +305,12 @@ impl Session {
 
     /// The next thing that the driver must do.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.transmits.pop_front()
+        let next = self.transmits.pop_front();
+        if next.is_none() {
+            // A quiet session keeps no queue.
+            self.transmits = VecDeque::new();
+        }
+        next
     }
 
     /// When to call [`Session::handle_timeout`] next. A driver may keep a timer that fires earlier.
@@ -312,7 +320,7 @@ impl Session {
             State::Opening { .. } | State::Closed => None,
             State::Live(live) => {
                 let beat = self.heartbeat.poll_timeout();
-                let due = live.seats.values().filter_map(Seat::due);
+                let due = live.seats.values().filter_map(|seat| seat.due());
                 Some(due.fold(beat, Timestamp::min))
             }
         }

@@ -18,6 +18,7 @@ pub mod router;
 pub mod secret;
 pub mod serve;
 pub mod state;
+pub mod text_frame;
 pub mod ws;
 
 use std::sync::Arc;
@@ -75,6 +76,7 @@ pub async fn run(
     let state = AppState {
         hub: Arc::clone(&hub),
         config: Arc::clone(&config),
+        protocol: Arc::new(config.protocol()),
         tracker: tracker.clone(),
         leptos,
     };

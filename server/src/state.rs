@@ -16,6 +16,8 @@ pub struct AppState {
     pub hub: Arc<Hub>,
     /// The options.
     pub config: Arc<Config>,
+    /// Those of them that the machines of all connections share.
+    pub protocol: Arc<protocol::server::Config>,
     /// Tasks that a drain waits for.
     pub tracker: TaskTracker,
     /// Where the compiled site is.

@@ -10,14 +10,19 @@ mod wire;
 
 use std::sync::Arc;
 
-use axum::extract::ws::{WebSocket, WebSocketUpgrade};
-use axum::extract::{Query, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::body::Body;
+use axum::extract::{Query, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
 use protocol::frame::SUBPROTOCOL;
 use protocol::id::{ConnectionId, RoomName};
 use serde::Deserialize;
+use tokio::net::TcpStream;
+use tungstenite::handshake::server::create_response_with_body;
 
+use self::wire::Wire;
 use crate::hub::Hub;
 use crate::hub::mailbox::Mailbox;
 use crate::state::AppState;
@@ -27,8 +32,7 @@ struct Connection {
     id: ConnectionId,
     mailbox: Arc<Mailbox>,
     hub: Arc<Hub>,
-    config: protocol::server::Config,
-    write_timeout: std::time::Duration,
+    config: Arc<protocol::server::Config>,
 }
 
 /// Where a tutorial page goes.
@@ -37,71 +41,112 @@ pub struct TutorialQuery {
     room: Option<String>,
 }
 
-/// How much of what a client sends is read at once. Axum's default of 128 KiB is what an idle
-/// connection costs; a heartbeat has 15 bytes.
-const READ_BUFFER: usize = 1024;
-
-/// Frames are gathered up to this size before they are written; more than this and what one frame
-/// needs is never buffered, so that back-pressure is felt.
-const WRITE_BUFFER: usize = 8 * 1024;
+/// What a connection speaks.
+enum Dialect {
+    Everbeat,
+    Tutorial(RoomName),
+}
 
 /// Upgrades a connection: with our subprotocol to a session, without any to the tutorial's dialect.
 pub async fn upgrade(
     State(state): State<AppState>,
     Query(query): Query<TutorialQuery>,
-    upgrade: WebSocketUpgrade,
+    mut request: Request,
 ) -> Response {
-    let room = query
-        .room
-        .as_deref()
-        .map_or_else(|| Ok(RoomName::lobby()), RoomName::new);
-    let room = match room {
-        Ok(room) => room,
-        Err(error) => return (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+    let upgrade = hyper::upgrade::on(&mut request);
+    let mut response = match create_response_with_body(&request, Body::empty) {
+        Ok(response) => response,
+        Err(error) => return not_a_handshake(&error),
+    };
+    let dialect = match dialect(request.headers(), query.room.as_deref()) {
+        Ok(dialect) => dialect,
+        Err(text) => return (StatusCode::BAD_REQUEST, text).into_response(),
     };
     let Some((id, mailbox)) = state.hub.connect(state.config.connections) else {
         let retry = [(header::RETRY_AFTER, HeaderValue::from_static("5"))];
         let text = "The server takes no new connections now: try again later.\n";
         return (StatusCode::SERVICE_UNAVAILABLE, retry, text).into_response();
     };
-    let frame_bytes = state.config.frame_bytes as usize;
-    let upgrade = upgrade
-        .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(WRITE_BUFFER)
-        .max_write_buffer_size(WRITE_BUFFER + 16 * frame_bytes)
-        .max_message_size(frame_bytes)
-        .max_frame_size(frame_bytes)
-        .protocols([SUBPROTOCOL]);
-    let offered = upgrade.requested_protocols().next().is_some();
-    let chosen = upgrade.selected_protocol().is_some();
+    if matches!(dialect, Dialect::Everbeat) {
+        let chosen = HeaderValue::from_static(SUBPROTOCOL);
+        response
+            .headers_mut()
+            .insert(header::SEC_WEBSOCKET_PROTOCOL, chosen);
+    }
     let connection = Connection {
         id,
         mailbox,
         hub: Arc::clone(&state.hub),
-        config: state.config.protocol(),
-        write_timeout: state.config.write_timeout,
+        config: Arc::clone(&state.protocol),
     };
-    match (offered, chosen) {
-        (true, false) => {
-            state.hub.disconnect(id, None);
-            let text = format!("This server speaks the subprotocol {SUBPROTOCOL}.\n");
-            (StatusCode::BAD_REQUEST, text).into_response()
+    // Tracked, so that a drain can wait for it, and for the one that comes of it.
+    let tracker = state.tracker.clone();
+    tokio::spawn(tracker.track_future(begin(upgrade, connection, dialect, state)));
+    response
+}
+
+/// Waits until the connection is a WebSocket, and gives it a task that holds no more than it needs.
+async fn begin(upgrade: OnUpgrade, connection: Connection, dialect: Dialect, state: AppState) {
+    let id = connection.id;
+    let Some(parts) = upgrade.await.ok().and_then(tcp) else {
+        return state.hub.disconnect(id, None);
+    };
+    let wire = Wire::new(
+        parts.io.into_inner(),
+        parts.read_buf,
+        state.config.frame_bytes as usize,
+        state.config.write_timeout,
+    );
+    match dialect {
+        Dialect::Everbeat => {
+            let task = session::drive(wire, connection);
+            tokio::spawn(state.tracker.track_future(task));
         }
-        (_, is_session) => {
-            let (hub, tracker) = (Arc::clone(&state.hub), state.tracker);
-            upgrade
-                .on_failed_upgrade(move |_| hub.disconnect(id, None))
-                .on_upgrade(move |socket: WebSocket| async move {
-                    // Tracked, so that a drain can wait for it.
-                    let task = async move {
-                        if is_session {
-                            session::drive(socket, connection).await;
-                        } else {
-                            tutorial::drive(socket, connection, room).await;
-                        }
-                    };
-                    tracker.track_future(task).await;
-                })
+        Dialect::Tutorial(room) => {
+            let task = tutorial::drive(wire, connection, room);
+            tokio::spawn(state.tracker.track_future(task));
         }
     }
+}
+
+/// The connection itself, and what the client said on it already.
+fn tcp(upgraded: Upgraded) -> Option<hyper::upgrade::Parts<TokioIo<TcpStream>>> {
+    // The listener makes nothing else.
+    upgraded.downcast().ok()
+}
+
+/// Which dialect the client offers to speak; or why there is none to speak with it.
+fn dialect(headers: &HeaderMap, room: Option<&str>) -> Result<Dialect, String> {
+    let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL);
+    let mut offered = offered
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .peekable();
+    if offered.peek().is_none() {
+        let room = room.map_or_else(|| Ok(RoomName::lobby()), RoomName::new);
+        return room
+            .map(Dialect::Tutorial)
+            .map_err(|error| format!("{error}\n"));
+    }
+    if offered.any(|protocol| protocol == SUBPROTOCOL) {
+        return Ok(Dialect::Everbeat);
+    }
+    Err(format!(
+        "This server speaks the subprotocol {SUBPROTOCOL}.\n"
+    ))
+}
+
+/// RFC 6455 section 4.2.1: what asks for no WebSocket, or for another version of it.
+fn not_a_handshake(error: &tungstenite::Error) -> Response {
+    let needed = [
+        (header::UPGRADE, HeaderValue::from_static("websocket")),
+        (
+            header::SEC_WEBSOCKET_VERSION,
+            HeaderValue::from_static("13"),
+        ),
+    ];
+    let text = format!("Here only WebSockets are served. {error}\n");
+    (StatusCode::UPGRADE_REQUIRED, needed, text).into_response()
 }

@@ -69,7 +69,7 @@ impl Session {
             held_draft: None,
             pull_at: None,
         };
-        live.seats.insert(room.clone(), seat);
+        live.seats.insert(room.clone(), Box::new(seat));
         let name = live.name.clone();
         self.transmits.push_back(Transmit::OpenRoom { room, name });
     }

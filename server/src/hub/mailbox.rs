@@ -1,9 +1,8 @@
 //! How the rest of the server speaks to a connection's task: marks, not queues.
 
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-
-use tokio::sync::Notify;
 
 use super::lock;
 use super::room::Room;
@@ -12,8 +11,14 @@ use super::room::Room;
 /// more than its rooms.
 #[derive(Debug, Default)]
 pub struct Mailbox {
-    marks: Mutex<Marks>,
-    notify: Notify,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    marks: Marks,
+    /// The task, while it waits.
+    waiting: Option<Waker>,
 }
 
 /// What happened since the task looked last.
@@ -29,25 +34,37 @@ pub struct Marks {
     pub shut_down: bool,
 }
 
+impl Marks {
+    const fn is_empty(&self) -> bool {
+        self.moved.is_empty() && !self.taken_over && self.go_away.is_none() && !self.shut_down
+    }
+}
+
 impl Mailbox {
-    /// Waits until there is something new. May return once too often.
-    pub async fn marked(&self) {
-        self.notify.notified().await;
+    /// Whether there is something new; wakes the task when there is.
+    pub fn poll_marked(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = lock(&self.state);
+        if !state.marks.is_empty() {
+            return Poll::Ready(());
+        }
+        match &mut state.waiting {
+            Some(waiting) => waiting.clone_from(cx.waker()),
+            waiting @ None => *waiting = Some(cx.waker().clone()),
+        }
+        Poll::Pending
     }
 
     /// Takes what is new.
     pub fn take(&self) -> Marks {
-        std::mem::take(&mut lock(&self.marks))
+        std::mem::take(&mut lock(&self.state).marks)
     }
 
     pub(super) fn moved(&self, room: &Arc<Room>) {
-        let mut marks = lock(&self.marks);
-        if marks.moved.iter().any(|marked| Arc::ptr_eq(marked, room)) {
-            return;
-        }
-        marks.moved.push(Arc::clone(room));
-        drop(marks);
-        self.notify.notify_one();
+        self.mark(|marks| {
+            if !marks.moved.iter().any(|marked| Arc::ptr_eq(marked, room)) {
+                marks.moved.push(Arc::clone(room));
+            }
+        });
     }
 
     pub(super) fn take_over(&self) {
@@ -63,7 +80,12 @@ impl Mailbox {
     }
 
     fn mark(&self, set: impl FnOnce(&mut Marks)) {
-        set(&mut lock(&self.marks));
-        self.notify.notify_one();
+        let mut state = lock(&self.state);
+        set(&mut state.marks);
+        let waiting = state.waiting.take();
+        drop(state);
+        if let Some(waiting) = waiting {
+            waiting.wake();
+        }
     }
 }

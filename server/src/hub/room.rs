@@ -3,7 +3,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use axum::extract::ws::Utf8Bytes;
 use protocol::codec;
 use protocol::frame::{Author, Draft, Member, Message, ServerFrame};
 use protocol::id::{ConnectionId, Name, RoomName, SessionId};
@@ -16,6 +15,7 @@ use tokio::sync::OnceCell;
 use super::lock;
 use super::mailbox::Mailbox;
 use crate::log::{Log, LogError};
+use crate::text_frame::TextFrame;
 
 /// How many of the newest messages are kept encoded. A reader further behind reads the log.
 pub(super) const TAIL_MESSAGES: usize = 256;
@@ -58,9 +58,9 @@ pub struct Entry {
     /// The offset of a message; zero for anything else.
     pub offset: Offset,
     /// The frame.
-    pub frame: Utf8Bytes,
+    pub frame: TextFrame,
     /// The bare text for a tutorial page; none where it has no use for it.
-    pub text: Option<Utf8Bytes>,
+    pub text: Option<TextFrame>,
     /// Whose draft it is; they do not need to be told.
     pub author: Option<SessionId>,
 }
@@ -68,9 +68,9 @@ pub struct Entry {
 impl Entry {
     /// A message of the log.
     pub fn message(message: Message) -> Self {
-        let text = Some(message.body.as_str().into());
+        let text = Some(TextFrame::new(message.body.as_str()));
         let offset = message.offset;
-        let frame = codec::encode(&ServerFrame::Message(message)).into();
+        let frame = TextFrame::new(codec::encode(&ServerFrame::Message(message)));
         Self {
             offset,
             frame,
@@ -85,14 +85,14 @@ impl Entry {
             name,
             body,
         } = author;
-        let text = Some(body.as_str().into());
+        let text = Some(TextFrame::new(body.as_str()));
         let draft = Draft {
             room: room.clone(),
             session: session.clone(),
             name,
             body,
         };
-        let frame = codec::encode(&ServerFrame::Draft(draft)).into();
+        let frame = TextFrame::new(codec::encode(&ServerFrame::Draft(draft)));
         Self {
             offset: Offset::ZERO,
             frame,
@@ -107,7 +107,7 @@ impl Entry {
             joined,
             left,
         };
-        let frame = codec::encode(&frame).into();
+        let frame = TextFrame::new(codec::encode(&frame));
         Self {
             offset: Offset::ZERO,
             frame,
@@ -118,7 +118,7 @@ impl Entry {
 
     /// What it costs to keep.
     pub(super) fn bytes(&self) -> usize {
-        self.frame.as_str().len() + self.text.as_ref().map_or(0, |text| text.as_str().len())
+        self.frame.len() + self.text.as_ref().map_or(0, TextFrame::len)
     }
 }
 

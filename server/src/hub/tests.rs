@@ -3,14 +3,16 @@
 mod connections;
 mod rooms;
 
+use std::io::Cursor;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 
-use futures_util::FutureExt;
 use protocol::frame::Message;
 use protocol::id::{ConnectionId, Name, RoomName, Seq, SessionId};
 use protocol::position::Offset;
 use protocol::server::{Pull, RoomView};
 use protocol::time::Timestamp;
+use tungstenite::protocol::frame::FrameSocket;
 
 use super::mailbox::Mailbox;
 use super::room::{Room, Taken};
@@ -18,6 +20,7 @@ use super::{Hub, Rooms};
 use crate::clock::Clock;
 use crate::log::memory::MemoryLog;
 use crate::log::{Append, Log, OpenSession};
+use crate::text_frame::TextFrame;
 
 /// A hub over a log in memory.
 struct Place {
@@ -107,7 +110,7 @@ impl Reader {
 
     /// Whether its task would be woken.
     fn is_woken(&self) -> bool {
-        self.mailbox.marked().now_or_never().is_some()
+        is_woken(&self.mailbox)
     }
 
     fn take(&self, after: u64, limit: u32, since: u64) -> Taken {
@@ -122,10 +125,9 @@ impl Reader {
     fn changes(&self, since: u64) -> Vec<String> {
         let (head, _) = self.room.marks();
         match self.take(head.get(), 1, since) {
-            Taken::Entries { changes, .. } => changes
-                .iter()
-                .map(|entry| entry.frame.to_string())
-                .collect(),
+            Taken::Entries { changes, .. } => {
+                changes.iter().map(|entry| text(&entry.frame)).collect()
+            }
             other => panic!("no changes but {other:?}"),
         }
     }
@@ -166,9 +168,20 @@ fn taken(taken: Taken) -> (Vec<(u64, String)>, u64, u64) {
     else {
         panic!("nothing in the tail: {taken:?}");
     };
-    let text = |text: &Option<axum::extract::ws::Utf8Bytes>| text.as_ref().unwrap().to_string();
     let messages = messages
         .iter()
-        .map(|entry| (entry.offset.get(), text(&entry.text)));
+        .map(|entry| (entry.offset.get(), text(entry.text.as_ref().unwrap())));
     (messages.collect(), through.get(), version)
+}
+
+/// What a client reads.
+fn text(frame: &TextFrame) -> String {
+    let mut socket = FrameSocket::new(Cursor::new(frame.clone().into_bytes()));
+    let frame = socket.read(None).unwrap().unwrap();
+    frame.into_text().unwrap().to_string()
+}
+
+fn is_woken(mailbox: &Mailbox) -> bool {
+    let mut nobody = Context::from_waker(Waker::noop());
+    mailbox.poll_marked(&mut nobody).is_ready()
 }

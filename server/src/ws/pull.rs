@@ -45,7 +45,7 @@ pub(super) async fn take(
             })
         }
         Taken::InLog => {
-            let entries = read_log(connection, room, pull).await?;
+            let entries = Box::pin(read_log(connection, room, pull)).await?;
             let through = entries.last().map_or(pull.after, |last| last.offset);
             Ok(Batch {
                 entries,

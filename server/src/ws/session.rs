@@ -1,43 +1,48 @@
 //! The driver of a session's connection: translates between the machine, the socket and the hub.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
-use axum::extract::ws::{Message, Utf8Bytes};
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesUnordered;
 use protocol::close::CloseCode;
 use protocol::codec::{self, DecodeError};
 use protocol::frame::{ClientFrame, ErrorCode};
 use protocol::id::{Credentials, Name, RoomName, Seq, SessionId, SessionKey};
 use protocol::server::{AppendError, Input, Pull, Session, SessionOpened, Transmit};
+use tokio::net::TcpStream;
+use tungstenite::{Error as WebSocketError, Message};
 
 use super::pull::Nothing;
-use super::wire::{Alarm, Socket, Wire, WriteError};
+use super::wire::{Alarm, Wire, WriteError};
 use super::{Connection, pull};
 use crate::clock::unix_ms;
 use crate::hub::room::Room;
 use crate::log::{Append, LogError, OpenSession};
 use crate::secret;
+use crate::text_frame::TextFrame;
 
 /// How many frames are taken from the socket before the answers are written out.
 const READ_BATCH: usize = 64;
 
-/// Serves one connection to its end.
-pub(super) async fn drive<S: Socket>(socket: S, connection: Connection) {
+/// Serves one connection to its end. What the future holds is what a quiet session costs: the rare
+/// and large steps in it are boxed.
+pub(super) fn drive(wire: Wire<TcpStream>, connection: Connection) -> impl Future<Output = ()> {
     let clock = connection.hub.clock();
-    let mut driver = Driver {
-        machine: Session::new(clock.now(), connection.config),
-        wire: Wire::new(socket, connection.write_timeout),
+    let mut driver = Box::new(Driver {
+        machine: Session::new(clock.now(), Arc::clone(&connection.config)),
+        wire,
         alarm: Alarm::new(clock),
         rooms: HashMap::new(),
-        answers: FuturesUnordered::new(),
+        answers: VecDeque::new(),
         session: None,
         connection,
-    };
-    let end = driver.run().await;
-    driver.end(end).await;
+    });
+    async move {
+        let end = driver.run().await;
+        Box::pin(driver.end(end)).await;
+    }
 }
 
 /// Why a connection ended.
@@ -49,18 +54,29 @@ enum End {
     Gone(Option<u16>),
 }
 
-struct Driver<S> {
+/// What the socket has: a message, an error, or its end.
+type Heard = Option<Result<Message, WebSocketError>>;
+
+/// What a driver waits for.
+enum Fact {
+    Rang,
+    Answered(Input),
+    Marked,
+    Heard(Heard),
+}
+
+struct Driver {
     connection: Connection,
     machine: Session,
-    wire: Wire<S>,
+    wire: Wire<TcpStream>,
     alarm: Alarm,
     rooms: HashMap<RoomName, Arc<Room>>,
-    /// What the log owes.
-    answers: FuturesUnordered<BoxFuture<'static, Input>>,
+    /// What the log owes, in the order in which it was asked: so does it answer.
+    answers: VecDeque<BoxFuture<'static, Input>>,
     session: Option<SessionId>,
 }
 
-impl<S: Socket> Driver<S> {
+impl Driver {
     async fn run(&mut self) -> End {
         let mut batch = 0;
         loop {
@@ -69,10 +85,10 @@ impl<S: Socket> Driver<S> {
             }
             if batch < READ_BATCH
                 && self.machine.wants_input()
-                && let Some(message) = self.wire.read_now()
+                && let Poll::Ready(heard) = poll_fn(|cx| Poll::Ready(self.wire.poll_read(cx))).await
             {
                 batch += 1;
-                if let Err(end) = self.received(message) {
+                if let Err(end) = self.heard(heard) {
                     return end;
                 }
                 continue;
@@ -82,24 +98,43 @@ impl<S: Socket> Driver<S> {
                 return self.write_failed(error);
             }
             self.alarm.arm(self.machine.poll_timeout());
-            if let Err(end) = self.wait().await {
-                return end;
+            match self.wait().await {
+                Fact::Rang => {
+                    let now = self.connection.hub.clock().now();
+                    self.machine.handle_timeout(now);
+                }
+                Fact::Answered(input) => self.feed(input),
+                Fact::Marked => self.look_into_mailbox(),
+                Fact::Heard(heard) => {
+                    if let Err(end) = self.heard(heard) {
+                        return end;
+                    }
+                }
             }
         }
     }
 
-    /// Waits for one fact and feeds it.
-    async fn wait(&mut self) -> Result<(), End> {
-        tokio::select! {
-            Some(answer) = self.answers.next(), if !self.answers.is_empty() => self.feed(answer),
-            () = self.connection.mailbox.marked() => self.look_into_mailbox(),
-            message = self.wire.read(), if self.machine.wants_input() => return self.received(message),
-            () = self.alarm.rings() => {
-                let now = self.connection.hub.clock().now();
-                self.machine.handle_timeout(now);
+    /// Waits for one fact.
+    async fn wait(&mut self) -> Fact {
+        poll_fn(|cx| {
+            if self.alarm.poll_ring(cx).is_ready() {
+                return Poll::Ready(Fact::Rang);
             }
-        }
-        Ok(())
+            if let Some(first) = self.answers.front_mut()
+                && let Poll::Ready(input) = first.as_mut().poll(cx)
+            {
+                self.answers.pop_front();
+                return Poll::Ready(Fact::Answered(input));
+            }
+            if self.connection.mailbox.poll_marked(cx).is_ready() {
+                return Poll::Ready(Fact::Marked);
+            }
+            if self.machine.wants_input() {
+                return self.wire.poll_read(cx).map(Fact::Heard);
+            }
+            Poll::Pending
+        })
+        .await
     }
 
     fn feed(&mut self, input: Input) {
@@ -107,22 +142,22 @@ impl<S: Socket> Driver<S> {
             .handle_input(self.connection.hub.clock().now(), input);
     }
 
-    fn received(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), End> {
+    fn heard(&mut self, heard: Heard) -> Result<(), End> {
         let limit = self.connection.config.limits.frame_bytes;
-        let input = match message {
-            None => return Err(End::Gone(None)),
+        let input = match heard {
             Some(Ok(Message::Text(text))) => {
                 Input::Received(codec::decode::<ClientFrame>(&text, limit))
             }
             Some(Ok(Message::Binary(_))) => Input::Received(Err(DecodeError::Binary)),
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => Input::SignOfLife,
             Some(Ok(Message::Close(frame))) => {
-                return Err(End::Gone(frame.map(|frame| frame.code)));
+                return Err(End::Gone(frame.map(|frame| frame.code.into())));
             }
-            Some(Err(error)) if is_too_large(&error) => {
+            Some(Err(WebSocketError::Capacity(_))) => {
                 Input::Received(Err(DecodeError::TooLarge { limit }))
             }
-            Some(Err(_)) => return Err(End::Gone(None)),
+            // Reading gives whole messages, never a bare frame.
+            Some(Ok(Message::Frame(_)) | Err(_)) | None => return Err(End::Gone(None)),
         };
         self.feed(input);
         Ok(())
@@ -161,16 +196,15 @@ impl<S: Socket> Driver<S> {
     async fn perform(&mut self, transmit: Transmit) -> Result<Result<(), WriteError>, End> {
         match transmit {
             Transmit::Frame(frame) => {
-                let text = Utf8Bytes::from(codec::encode(&frame));
-                return Ok(self.wire.write(Message::Text(text)).await);
+                return Ok(self.wire.write(TextFrame::new(codec::encode(&frame))).await);
             }
             Transmit::Close(code) => return Err(End::Closed(code)),
             Transmit::Pull { room, pull } => return Ok(self.pull(room, pull).await),
             Transmit::OpenSession { resume } => {
-                let opened = self.open_session(resume).await;
+                let opened = Box::pin(self.open_session(resume)).await;
                 self.feed(Input::SessionOpened(opened));
             }
-            Transmit::OpenRoom { room, name } => self.open_room(room, name).await,
+            Transmit::OpenRoom { room, name } => Box::pin(self.open_room(room, name)).await,
             Transmit::LeaveRoom { room } => {
                 if let (Some(room), Some(session)) = (self.rooms.remove(&room), &self.session) {
                     room.leave(session, self.connection.id);
@@ -283,7 +317,7 @@ impl<S: Socket> Driver<S> {
         };
         for entry in batch.entries {
             if entry.author.is_none() || entry.author != self.session {
-                self.wire.write(Message::Text(entry.frame)).await?;
+                self.wire.write(entry.frame).await?;
             }
         }
         let (through, version) = (batch.through, batch.version);
@@ -295,7 +329,7 @@ impl<S: Socket> Driver<S> {
         Ok(())
     }
 
-    fn append(&self, seq: Seq, room: RoomName, name: Name, body: String) {
+    fn append(&mut self, seq: Seq, room: RoomName, name: Name, body: String) {
         let Some(session) = self.session.clone() else {
             return;
         };
@@ -312,7 +346,7 @@ impl<S: Socket> Driver<S> {
             at_ms: unix_ms(),
         };
         let answer = self.connection.hub.log().append(append);
-        self.answers.push(Box::pin(async move {
+        self.answers.push_back(Box::pin(async move {
             let result = answer.await.map_err(|error| append_error(&error));
             if let (Err(_), Some(here)) = (&result, here) {
                 here.publish_failed(&session);
@@ -321,12 +355,12 @@ impl<S: Socket> Driver<S> {
         }));
     }
 
-    fn refuse(&self, seq: Seq, code: ErrorCode) {
+    fn refuse(&mut self, seq: Seq, code: ErrorCode) {
         let Some(session) = self.session.clone() else {
             return;
         };
         let answer = self.connection.hub.log().refuse(session, seq, code);
-        self.answers.push(Box::pin(async move {
+        self.answers.push_back(Box::pin(async move {
             let result = answer
                 .await
                 .map(|()| code)
@@ -381,11 +415,17 @@ fn append_error(error: &LogError) -> AppendError {
         }
     }
 }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Whether the socket refused to read a message for its size.
-fn is_too_large(error: &axum::Error) -> bool {
-    use std::error::Error;
-    use tungstenite::Error as WebSocketError;
-    let source = error.source().and_then(|source| source.downcast_ref());
-    matches!(source, Some(WebSocketError::Capacity(_)))
+    /// What every session costs while it is quiet: nothing large may slip in unnoticed.
+    #[test]
+    fn a_task_is_small() {
+        fn size<F>(_: fn(Wire<TcpStream>, Connection) -> F) -> usize {
+            size_of::<F>()
+        }
+        let sizes = (size_of::<Driver>(), size(drive));
+        assert!(sizes.0 <= 1024 && sizes.1 <= 1024, "{sizes:?}");
+    }
 }

@@ -1,35 +1,38 @@
 //! The driver of a tutorial page's connection: bare text (PROTOCOL.md, "The tutorial's dialect").
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
-use axum::body::Bytes;
-use axum::extract::ws::{Message, Utf8Bytes};
 use protocol::close::CloseCode;
 use protocol::id::{Name, RoomName, SessionId};
 use protocol::server::{Pull, Tutorial, TutorialInput, TutorialTransmit};
+use tokio::net::TcpStream;
+use tungstenite::{Error as WebSocketError, Message};
 
-use super::wire::{Alarm, Socket, Wire, WriteError};
+use super::wire::{Alarm, Wire, WriteError};
 use super::{Connection, pull};
 use crate::hub::room::Room;
 use crate::secret;
+use crate::text_frame::TextFrame;
 
 /// Serves one connection to its end.
-pub(super) async fn drive<S: Socket>(socket: S, connection: Connection, room: RoomName) {
+pub(super) async fn drive(wire: Wire<TcpStream>, connection: Connection, room: RoomName) {
     let hub = Arc::clone(&connection.hub);
     let id = connection.id;
     let Some(session) = secret::random_hex::<16>().and_then(|id| SessionId::new(&id).ok()) else {
         return hub.disconnect(id, None);
     };
     let clock = hub.clock();
-    let mut driver = Driver {
+    let mut driver = Box::new(Driver {
         machine: Tutorial::new(clock.now(), &connection.config),
-        wire: Wire::new(socket, connection.write_timeout),
+        wire,
         alarm: Alarm::new(clock),
         connection,
         session: session.clone(),
         name: room,
         room: None,
-    };
+    });
     tracing::info!(session.id = %session, connection.id = %id, "tutorial session start");
     let code = driver.run().await;
     hub.disconnect(id, None);
@@ -40,22 +43,29 @@ pub(super) async fn drive<S: Socket>(socket: S, connection: Connection, room: Ro
     let reason = code.unwrap_or(CloseCode::ABNORMAL);
     tracing::info!(session.id = %session, connection.id = %id, %reason, "tutorial session end");
     match code {
-        Some(code) => driver.wire.close(code).await,
-        None => driver.wire.answer_close().await,
+        Some(code) => Box::pin(driver.wire.close(code)).await,
+        None => Box::pin(driver.wire.answer_close()).await,
     }
 }
 
-struct Driver<S> {
+/// What a driver waits for.
+enum Fact {
+    Rang,
+    Marked,
+    Heard(Option<Result<Message, WebSocketError>>),
+}
+
+struct Driver {
     connection: Connection,
     machine: Tutorial,
-    wire: Wire<S>,
+    wire: Wire<TcpStream>,
     alarm: Alarm,
     session: SessionId,
     name: RoomName,
     room: Option<Arc<Room>>,
 }
 
-impl<S: Socket> Driver<S> {
+impl Driver {
     /// Returns the code to close with, if the client is still there.
     async fn run(&mut self) -> Option<CloseCode> {
         loop {
@@ -71,23 +81,35 @@ impl<S: Socket> Driver<S> {
                 return self.write_failed(error);
             }
             self.alarm.arm(self.machine.poll_timeout());
-            tokio::select! {
-                () = self.connection.mailbox.marked() => self.look_into_mailbox(),
-                message = self.wire.read() => {
-                    let input = match message {
-                        Some(Ok(Message::Text(text))) => TutorialInput::Text(text.as_str().to_owned()),
-                        Some(Ok(Message::Binary(_))) => TutorialInput::Binary,
-                        Some(Ok(Message::Ping(_) | Message::Pong(_))) => TutorialInput::SignOfLife,
-                        Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
-                    };
-                    self.feed(input);
-                }
-                () = self.alarm.rings() => {
+            match self.wait().await {
+                Fact::Rang => {
                     let now = self.connection.hub.clock().now();
                     self.machine.handle_timeout(now);
                 }
+                Fact::Marked => self.look_into_mailbox(),
+                Fact::Heard(heard) => self.feed(match heard {
+                    Some(Ok(Message::Text(text))) => TutorialInput::Text(text.as_str().to_owned()),
+                    Some(Ok(Message::Binary(_))) => TutorialInput::Binary,
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => TutorialInput::SignOfLife,
+                    // Reading gives whole messages, never a bare frame.
+                    Some(Ok(Message::Close(_) | Message::Frame(_)) | Err(_)) | None => return None,
+                }),
             }
         }
+    }
+
+    /// Waits for one fact.
+    async fn wait(&mut self) -> Fact {
+        poll_fn(|cx| {
+            if self.alarm.poll_ring(cx).is_ready() {
+                return Poll::Ready(Fact::Rang);
+            }
+            if self.connection.mailbox.poll_marked(cx).is_ready() {
+                return Poll::Ready(Fact::Marked);
+            }
+            self.wire.poll_read(cx).map(Fact::Heard)
+        })
+        .await
     }
 
     fn feed(&mut self, input: TutorialInput) {
@@ -124,9 +146,7 @@ impl<S: Socket> Driver<S> {
                 self.feed(TutorialInput::RoomOpened(view));
                 Ok(())
             }
-            TutorialTransmit::Text(text) => {
-                self.wire.write(Message::Text(Utf8Bytes::from(text))).await
-            }
+            TutorialTransmit::Text(text) => self.wire.write(TextFrame::new(text)).await,
             TutorialTransmit::Draft(body) => {
                 if let Some(room) = &self.room {
                     room.draft(&self.session, body);
@@ -134,7 +154,7 @@ impl<S: Socket> Driver<S> {
                 Ok(())
             }
             TutorialTransmit::Pull(pull) => self.pull(pull).await,
-            TutorialTransmit::Ping => self.wire.write(Message::Ping(Bytes::new())).await,
+            TutorialTransmit::Ping => self.wire.ping().await,
             // The caller returns on it.
             TutorialTransmit::Close(_) => Ok(()),
         }
@@ -152,7 +172,7 @@ impl<S: Socket> Driver<S> {
         for entry in batch.entries {
             let Some(text) = entry.text else { continue };
             if entry.author.as_ref() != Some(&self.session) {
-                self.wire.write(Message::Text(text)).await?;
+                self.wire.write(text).await?;
             }
         }
         let (through, version) = (batch.through, batch.version);

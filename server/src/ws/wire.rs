@@ -1,25 +1,54 @@
-//! A WebSocket with a deadline for each write, and a timer that is seldom touched.
+//! A WebSocket that costs little while it is quiet, and a timer that is seldom touched.
+//!
+//! The protocol is tungstenite's. Around it: what is read goes through a buffer that all connections
+//! of a thread share, and what is written is a queue of frames that were encoded once for all their
+//! readers. So a quiet connection keeps no buffer.
 
+#[cfg(test)]
+mod tests;
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io::{self, IoSlice, Read, Write};
+use std::ops::Range;
 use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message};
-use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
 use protocol::close::CloseCode;
 use protocol::time::Timestamp;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tungstenite::protocol::frame::{CloseFrame, Frame};
+use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+use tungstenite::{Bytes, Message};
 
 use crate::clock::Clock;
+use crate::text_frame::TextFrame;
 
-/// Anything that carries WebSocket messages: the real socket, or channels in a test.
-pub(super) trait Socket:
-    Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error> + Unpin
-{
-}
+/// How much is read from a socket at once.
+const READ_BYTES: usize = 64 * 1024;
 
-impl<S> Socket for S where
-    S: Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error> + Unpin
-{
+/// What tungstenite keeps for each connection to assemble a frame in; larger ones grow it for as long
+/// as they take. A heartbeat has 21 bytes.
+const FRAME_BUFFER: usize = 64;
+
+/// Frames are gathered up to this size before they are written; more than this and what one frame
+/// needs is never queued, so that back-pressure is felt.
+const WRITE_BYTES: usize = 16 * 1024;
+
+/// The most frames that are handed to the system in one call.
+const WRITE_FRAMES: usize = 64;
+
+/// The most entries of an empty queue that are kept for the next frames.
+const QUEUE_KEPT: usize = 4;
+
+/// How long a closing handshake may take.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+thread_local! {
+    static READ: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
 }
 
 /// Why a write did not succeed.
@@ -33,77 +62,271 @@ pub(super) enum WriteError {
 
 /// The connection's I/O.
 pub(super) struct Wire<S> {
-    socket: S,
+    stream: S,
+    context: WebSocketContext,
+    /// What was read from the stream and is not decoded yet.
+    rest: Bytes,
+    queue: Queue,
     write_timeout: Duration,
 }
 
-impl<S: Socket> Wire<S> {
-    pub(super) const fn new(socket: S, write_timeout: Duration) -> Self {
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    /// A WebSocket whose handshake is over; `rest` came with it. A message or a frame larger than
+    /// `frame_bytes` is an error.
+    pub(super) fn new(stream: S, rest: Bytes, frame_bytes: usize, write_timeout: Duration) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(FRAME_BUFFER)
+            .write_buffer_size(0)
+            .max_message_size(Some(frame_bytes))
+            .max_frame_size(Some(frame_bytes));
         Self {
-            socket,
+            stream,
+            context: WebSocketContext::new(Role::Server, Some(config)),
+            rest,
+            queue: Queue::default(),
             write_timeout,
         }
     }
 
     /// The next message; `None` when the connection is gone.
-    pub(super) async fn read(&mut self) -> Option<Result<Message, axum::Error>> {
-        self.socket.next().await
+    pub(super) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Message, tungstenite::Error>>> {
+        let read = self.with_context(cx, |context, exchange| context.read(exchange));
+        match read {
+            Err(tungstenite::Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                // Answers to pings are queued as a side effect of reading.
+                let _ = self.poll_flush(cx);
+                Poll::Pending
+            }
+            Err(tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed) => {
+                Poll::Ready(None)
+            }
+            read => Poll::Ready(Some(read)),
+        }
     }
 
-    /// The next message if it is there already.
-    pub(super) fn read_now(&mut self) -> Option<Option<Result<Message, axum::Error>>> {
-        self.socket.next().now_or_never()
+    /// Hands a frame over; it may wait for others until [`Wire::flush`].
+    pub(super) async fn write(&mut self, frame: TextFrame) -> Result<(), WriteError> {
+        self.queue.push(frame.into_bytes());
+        if self.queue.bytes < WRITE_BYTES {
+            return Ok(());
+        }
+        self.flush().await
     }
 
-    /// Hands a message over; it may wait for others until [`Wire::flush`].
-    pub(super) async fn write(&mut self, message: Message) -> Result<(), WriteError> {
-        within(self.write_timeout, self.socket.feed(message)).await
+    /// Hands a WebSocket Ping over.
+    pub(super) async fn ping(&mut self) -> Result<(), WriteError> {
+        let mut bytes = Vec::new();
+        // Writing to a vector does not fail.
+        let _ = Frame::ping(Bytes::new()).format(&mut bytes);
+        self.queue.push(bytes.into());
+        self.flush().await
     }
 
+    /// Writes what was handed over.
     pub(super) async fn flush(&mut self) -> Result<(), WriteError> {
-        within(self.write_timeout, self.socket.flush()).await
+        match poll_fn(|cx| Poll::Ready(self.poll_flush(cx))).await {
+            Poll::Ready(Ok(())) => Ok(()),
+            Poll::Ready(Err(_)) => Err(WriteError::Gone),
+            // Seldom, and large: most connections never need the room for it.
+            Poll::Pending => Box::pin(self.flush_slowly()).await,
+        }
     }
 
     /// Sends a close frame and lets go, if that can be done without waiting long (HB-7).
     pub(super) async fn close(mut self, code: CloseCode) {
         let frame = CloseFrame {
-            code: code.0,
+            code: code.0.into(),
             reason: code.reason().into(),
         };
         let farewell = async {
-            self.socket.send(Message::Close(Some(frame))).await?;
+            poll_fn(|cx| {
+                Poll::Ready(self.with_context(cx, |context, exchange| {
+                    context.close(exchange, Some(frame.clone()))
+                }))
+            })
+            .await
+            .ok()?;
+            self.flush().await.ok()?;
             if !code.is_answered() {
-                return Ok(());
+                return None;
             }
             // Until the other end has answered, or said all that it was about to say: where a socket
             // is closed with something unread in it, TCP resets the connection, and the other end
             // never learns the code.
-            while self.socket.next().await.transpose()?.is_some() {}
-            Ok(())
+            while let Some(Ok(_)) = poll_fn(|cx| self.poll_read(cx)).await {}
+            Some(())
         };
         // Whoever does not answer is not waited for; the drop below ends the connection.
-        let _: Result<Result<(), axum::Error>, _> = timeout(FAREWELL, farewell).await;
+        let _: Result<Option<()>, _> = timeout(FAREWELL, farewell).await;
     }
 
     /// The other end closed: sends the answer that this calls for (RFC 6455 section 5.5.1), so that
     /// the other end knows its close for a clean one.
     pub(super) async fn answer_close(mut self) {
-        // The answer was queued when the close frame was read.
-        let _ = timeout(FAREWELL, self.socket.flush()).await;
+        let answer = async {
+            // Says that the connection is closed once the answer is queued.
+            let _ = poll_fn(|cx| {
+                Poll::Ready(self.with_context(cx, |context, exchange| context.flush(exchange)))
+            })
+            .await;
+            self.flush().await
+        };
+        let _ = timeout(FAREWELL, answer).await;
+    }
+
+    /// Lets tungstenite read from the stream and write to the queue.
+    fn with_context<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        work: impl FnOnce(&mut WebSocketContext, &mut Exchange<'_, '_, S>) -> T,
+    ) -> T {
+        READ.with_borrow_mut(|buffer| {
+            let mut exchange = Exchange {
+                stream: &mut self.stream,
+                cx,
+                rest: &mut self.rest,
+                buffer,
+                filled: 0..0,
+                queue: &mut self.queue,
+            };
+            let result = work(&mut self.context, &mut exchange);
+            exchange.keep_rest();
+            result
+        })
+    }
+
+    /// Waits for the other end to take what is queued. It may take its time as long as it takes
+    /// something.
+    async fn flush_slowly(&mut self) -> Result<(), WriteError> {
+        let patience = self.write_timeout;
+        loop {
+            let before = self.queue.bytes;
+            let progress = poll_fn(|cx| match self.poll_flush(cx) {
+                Poll::Pending if self.queue.bytes < before => Poll::Ready(Ok(false)),
+                flushed => flushed.map_ok(|()| true),
+            });
+            match timeout(patience, progress).await {
+                Ok(Ok(true)) => return Ok(()),
+                Ok(Ok(false)) => {}
+                Ok(Err(_)) => return Err(WriteError::Gone),
+                Err(_) => return Err(WriteError::Stuck),
+            }
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(first) = self.queue.frames.front() {
+            let stream = Pin::new(&mut self.stream);
+            let written = if self.queue.frames.len() == 1 {
+                ready!(stream.poll_write(cx, first))?
+            } else {
+                let mut slices = [IoSlice::new(&[]); WRITE_FRAMES];
+                let count = self.queue.frames.len().min(WRITE_FRAMES);
+                for (slice, frame) in slices.iter_mut().zip(&self.queue.frames) {
+                    *slice = IoSlice::new(frame);
+                }
+                ready!(stream.poll_write_vectored(cx, &slices[..count]))?
+            };
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.queue.written(written);
+        }
+        self.queue.shrink();
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 }
 
-/// How long a closing handshake may take.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// Frames on their way out, in order.
+#[derive(Default)]
+struct Queue {
+    /// The first of them may be written in part: that part is cut off.
+    frames: VecDeque<Bytes>,
+    /// The bytes in all of them.
+    bytes: usize,
+}
 
-async fn within(
-    limit: Duration,
-    write: impl Future<Output = Result<(), axum::Error>>,
-) -> Result<(), WriteError> {
-    match timeout(limit, write).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) => Err(WriteError::Gone),
-        Err(_) => Err(WriteError::Stuck),
+impl Queue {
+    fn push(&mut self, frame: Bytes) {
+        self.bytes += frame.len();
+        self.frames.push_back(frame);
+    }
+
+    fn written(&mut self, mut count: usize) {
+        self.bytes -= count;
+        while let Some(first) = self.frames.front_mut() {
+            if count < first.len() {
+                let _ = first.split_to(count);
+                return;
+            }
+            count -= first.len();
+            self.frames.pop_front();
+        }
+    }
+
+    /// Lets the room for many frames go once they are written.
+    fn shrink(&mut self) {
+        if self.frames.capacity() > QUEUE_KEPT {
+            self.frames = VecDeque::new();
+        }
+    }
+}
+
+/// The stream as tungstenite sees it: reads what is there, and writes to the queue, which never
+/// blocks. What it writes itself is small: answers to pings and to a close.
+struct Exchange<'wire, 'task, S> {
+    stream: &'wire mut S,
+    cx: &'wire mut Context<'task>,
+    rest: &'wire mut Bytes,
+    /// The thread's buffer, and which part of it is not decoded yet.
+    buffer: &'wire mut [u8],
+    filled: Range<usize>,
+    queue: &'wire mut Queue,
+}
+
+impl<S> Exchange<'_, '_, S> {
+    /// The buffer is for the next connection: what is not decoded moves out of it.
+    fn keep_rest(&mut self) {
+        if !self.filled.is_empty() {
+            *self.rest = Bytes::copy_from_slice(&self.buffer[self.filled.clone()]);
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> Read for Exchange<'_, '_, S> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if !self.rest.is_empty() {
+            let count = into.len().min(self.rest.len());
+            into[..count].copy_from_slice(&self.rest.split_to(count));
+            return Ok(count);
+        }
+        if self.filled.is_empty() {
+            let mut buffer = ReadBuf::new(self.buffer);
+            match Pin::new(&mut *self.stream).poll_read(self.cx, &mut buffer) {
+                Poll::Ready(Ok(())) => self.filled = 0..buffer.filled().len(),
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => return Err(io::ErrorKind::WouldBlock.into()),
+            }
+        }
+        let count = into.len().min(self.filled.len());
+        let taken = self.filled.start..self.filled.start + count;
+        into[..count].copy_from_slice(&self.buffer[taken]);
+        self.filled.start += count;
+        Ok(count)
+    }
+}
+
+impl<S> Write for Exchange<'_, '_, S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.queue.push(Bytes::copy_from_slice(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -134,12 +357,13 @@ impl Alarm {
         }
     }
 
-    /// Waits until it rings; for ever if it is not armed.
-    pub(super) async fn rings(&mut self) {
+    /// Whether it rings; never if it is not armed.
+    pub(super) fn poll_ring(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.armed.is_none() {
-            return std::future::pending().await;
+            return Poll::Pending;
         }
-        self.sleep.as_mut().await;
+        ready!(self.sleep.as_mut().poll(cx));
         self.armed = None;
+        Poll::Ready(())
     }
 }

@@ -1,13 +1,14 @@
 //! Who is connected: limits, takeovers, the end of the server, rooms that nobody uses.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use protocol::id::SessionId;
 use protocol::presence::AWAY_AFTER;
 
-use super::{Place, at, message, name, offset};
+use super::{Place, at, is_woken, message, name, offset};
 use crate::hub::mailbox::Mailbox;
 use crate::log::Observer;
 
@@ -66,7 +67,7 @@ fn a_drain_gives_each_a_slot_and_takes_nobody_in() {
     let mut slots: Vec<u128> = mailboxes
         .iter()
         .map(|mailbox| {
-            assert!(mailbox.marked().now_or_never().is_some());
+            assert!(is_woken(mailbox));
             mailbox.take().go_away.unwrap().as_millis()
         })
         .collect();
@@ -82,15 +83,36 @@ fn a_drain_gives_each_a_slot_and_takes_nobody_in() {
     assert!(mailboxes.iter().all(|mailbox| mailbox.take().shut_down));
 }
 
-/// A task is woken by a mark, once, also if it came before it waited.
+/// A task is woken by a mark, also if it came before the task waited, and only while it waits.
 #[test]
 fn a_mark_wakes_the_task() {
+    #[derive(Default)]
+    struct Count(AtomicU32);
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
     let place = Place::new(100);
     let (_, mailbox) = place.hub.connect(9).unwrap();
-    assert!(mailbox.marked().now_or_never().is_none());
+    let count = Arc::<Count>::default();
+    let waker = Waker::from(count.clone());
+    let mut task = Context::from_waker(&waker);
+    let woken = || count.0.load(Ordering::Relaxed);
+
+    for _ in 0..2 {
+        // Whoever waited before is forgotten.
+        assert!(!is_woken(&mailbox));
+        assert!(mailbox.poll_marked(&mut task).is_pending());
+    }
     place.hub.shut_down();
-    assert!(mailbox.marked().now_or_never().is_some());
-    assert!(mailbox.marked().now_or_never().is_none());
+    place.hub.shut_down();
+    assert_eq!(woken(), 1);
+    assert!(mailbox.poll_marked(&mut task).is_ready());
+    mailbox.take();
+    assert!(mailbox.poll_marked(&mut task).is_pending());
+    place.hub.shut_down();
+    assert_eq!(woken(), 2);
 }
 
 /// PR-1: in time, in turn, and only those who did not come back.

@@ -1,0 +1,40 @@
+//! A text as the bytes that cross a WebSocket: framed once, shared by all who read it.
+
+use tungstenite::Bytes;
+use tungstenite::protocol::frame::Frame;
+use tungstenite::protocol::frame::coding::{Data, OpCode};
+
+/// A whole, unmasked text frame (RFC 6455 section 5.2), as a server sends it. Cheap to clone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TextFrame(Bytes);
+
+impl TextFrame {
+    /// Puts a text into a frame.
+    pub fn new(text: impl Into<String>) -> Self {
+        let payload = Bytes::from(text.into());
+        let frame = Frame::message(payload, OpCode::Data(Data::Text), true);
+        let mut bytes = Vec::with_capacity(frame.len());
+        // Writing to a vector does not fail.
+        let _ = frame.format(&mut bytes);
+        Self(bytes.into())
+    }
+
+    /// How many bytes cross the wire.
+    #[expect(clippy::len_without_is_empty, reason = "a frame has a header")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The bytes that cross the wire.
+    pub fn into_bytes(self) -> Bytes {
+        self.0
+    }
+}
+
+impl std::fmt::Debug for TextFrame {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TextFrame")
+            .field("bytes", &self.len())
+            .finish()
+    }
+}
