@@ -411,6 +411,8 @@ async fn a_closed_log_has_finished_and_answers_nothing(Subject { log, observer, 
     let pending: Vec<_> = (1..=50).map(append_one).collect();
     let closing = log.close();
     let late = append_one(51);
+    // Closed is closed, also before it is known to be finished.
+    assert!(is_unavailable(&log.room(room("lobby")).await));
     assert_eq!(closing.await, Ok(()));
     assert_eq!(observer.seen().len(), 50);
     for (answer, n) in join_all(pending).await.into_iter().zip(1..) {

@@ -303,3 +303,70 @@ fn explain(path: &Path, error: rusqlite::Error) -> OpenError {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    /// SQLite says nothing of a setting that it does not know or does not take.
+    #[test]
+    fn the_settings_are_taken() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log.db");
+        let config = SqliteConfig {
+            bytes_max: Some(40_000),
+            ..SqliteConfig::default()
+        };
+        let database = open(&path, &config).unwrap();
+        let setting = |name| -> i64 {
+            let value = database
+                .connection
+                .pragma_query_value(None, name, |row| row.get(0));
+            value.unwrap()
+        };
+        assert_eq!(setting("synchronous"), 2, "FULL");
+        assert_eq!(setting("cache_size"), -16_384);
+        assert_eq!(setting("wal_autocheckpoint"), 16_384);
+        assert_eq!(setting("journal_size_limit"), 67_108_864);
+        // As many whole pages as fit; but it has some already.
+        let pages = setting("max_page_count");
+        assert_eq!(pages, setting("page_count").max(40_000 / 4096));
+    }
+
+    /// Only a file without anything in it, and without anybody's mark, becomes ours.
+    #[test]
+    fn a_file_is_new_when_nothing_is_in_it() {
+        let is_new = |application, format, tables| {
+            let identity = Identity {
+                application,
+                format,
+                tables,
+            };
+            identity.is_new()
+        };
+        assert!(is_new(0, 0, 0));
+        assert!(!is_new(1, 0, 0) && !is_new(0, 1, 0) && !is_new(0, 0, 1));
+        assert!(!is_new(1, 1, 0) && !is_new(1, 0, 1) && !is_new(0, 1, 1));
+    }
+
+    #[test]
+    fn what_sqlite_says_is_told_in_our_words() {
+        let told = |code| {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            explain(Path::new("log.db"), error)
+        };
+        assert!(matches!(told(ffi::SQLITE_BUSY), OpenError::Locked { .. }));
+        assert!(matches!(told(ffi::SQLITE_LOCKED), OpenError::Locked { .. }));
+        assert!(matches!(
+            told(ffi::SQLITE_READONLY),
+            OpenError::ReadOnly { .. }
+        ));
+        assert!(matches!(
+            told(ffi::SQLITE_NOTADB),
+            OpenError::NotADatabase { .. }
+        ));
+        assert!(matches!(told(ffi::SQLITE_FULL), OpenError::Sqlite { .. }));
+    }
+}

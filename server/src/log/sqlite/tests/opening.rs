@@ -120,8 +120,11 @@ async fn a_place_where_nothing_can_be_written_is_refused() {
         assert!(matches!(error, OpenError::Directory { .. }));
     }
     fs::create_dir(place.path("directory")).unwrap();
-    let error = check_refused(&place, "directory", &["cannot read the database"]);
-    assert!(matches!(error, OpenError::Unreadable { .. }));
+    std::os::unix::fs::symlink("circle", place.path("circle")).unwrap();
+    for name in ["directory", "circle"] {
+        let error = check_refused(&place, name, &["cannot read the database"]);
+        assert!(matches!(error, OpenError::Unreadable { .. }));
+    }
 }
 
 #[tokio::test]
