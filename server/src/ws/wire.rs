@@ -82,7 +82,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Self {
             stream,
             context: WebSocketContext::new(Role::Server, Some(config)),
-            rest,
+            // A copy: what it comes in may be a large buffer, mostly unused.
+            rest: Bytes::copy_from_slice(&rest),
             queue: Queue::default(),
             write_timeout,
         }
