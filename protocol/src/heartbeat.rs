@@ -7,11 +7,14 @@ use crate::time::Timestamp;
 /// The numbers of one end's heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeartbeatConfig {
-    /// Nothing received for this long: ping. The client takes `interval` of `welcome`, the server
-    /// 1.2 of it (HB-3, HB-4).
+    /// Nothing received for this long: ping. The client takes `interval` of `welcome`, the server a
+    /// little less (HB-3, HB-4).
     pub idle: Duration,
     /// The same for the first time only, so that beats spread out (HB-3).
     pub first_idle: Duration,
+    /// Such a ping waits for the next multiple of this, so that those of many connections leave
+    /// together (HB-4). Zero: it does not wait.
+    pub align: Duration,
     /// How long the answer to such a ping may take.
     pub timeout: Duration,
     /// How long the answer to a probe may take (HB-6: 2 s).
@@ -164,7 +167,7 @@ impl Heartbeat {
     }
 
     fn idle_due(&self) -> Timestamp {
-        self.last_received + self.idle
+        (self.last_received + self.idle).align(self.config.align)
     }
 
     fn answer_due(&self) -> Option<Timestamp> {
@@ -186,6 +189,7 @@ mod tests {
         first_idle: Duration::from_secs(15),
         timeout: Duration::from_secs(5),
         probe_timeout: Duration::from_secs(2),
+        align: Duration::ZERO,
         answer_within: Some(Duration::from_secs(1)),
     };
 

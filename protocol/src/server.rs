@@ -66,12 +66,14 @@ impl Default for Config {
 }
 
 impl Config {
-    /// HB-4: the server is more patient than the client by a fifth, so that in quiet the client asks.
+    /// HB-4: in quiet the server asks, a little before the client would, and many of its clients at
+    /// once.
     fn heartbeat(&self) -> HeartbeatConfig {
-        let idle = self.heartbeat_interval * 6 / 5;
+        let idle = self.heartbeat_interval * 19 / 20;
         HeartbeatConfig {
             idle,
             first_idle: idle,
+            align: self.heartbeat_interval / 100,
             timeout: self.heartbeat_timeout,
             probe_timeout: self.heartbeat_timeout,
             answer_within: None,

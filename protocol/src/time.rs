@@ -32,6 +32,21 @@ impl Timestamp {
     pub const fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
+
+    /// The next multiple of `step` since the origin; this moment itself if it is one, or if `step` is
+    /// zero.
+    #[must_use]
+    pub fn align(self, step: Duration) -> Self {
+        let (Ok(now), Ok(step)) = (
+            u64::try_from(self.0.as_nanos()),
+            u64::try_from(step.as_nanos()),
+        ) else {
+            // 584 years.
+            return self;
+        };
+        now.checked_next_multiple_of(step)
+            .map_or(self, |aligned| Self(Duration::from_nanos(aligned)))
+    }
 }
 
 impl Add<Duration> for Timestamp {
@@ -47,5 +62,29 @@ impl Sub for Timestamp {
 
     fn sub(self, earlier: Self) -> Duration {
         self.since(earlier)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn moments_align_to_the_next_multiple() {
+        let align = |ms, step| Timestamp::from_millis(ms).align(Duration::from_millis(step));
+        assert_eq!(align(0, 250), Timestamp::ZERO);
+        assert_eq!(align(1, 250), Timestamp::from_millis(250));
+        assert_eq!(align(250, 250), Timestamp::from_millis(250));
+        assert_eq!(align(251, 250), Timestamp::from_millis(500));
+        assert_eq!(align(251, 0), Timestamp::from_millis(251));
+        let end = Timestamp::from_origin(Duration::MAX);
+        assert_eq!(end.align(Duration::from_millis(250)), end);
+        assert_eq!(
+            Timestamp::from_millis(7).align(Duration::MAX),
+            Timestamp::from_millis(7)
+        );
     }
 }

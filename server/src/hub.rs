@@ -184,8 +184,8 @@ impl Hub {
         }
     }
 
-    /// Lets members leave that were away too long, and lets go of rooms that nobody uses.
-    pub fn tidy(&self, now: Timestamp) {
+    /// Lets members leave that were away too long.
+    pub fn send_away(&self, now: Timestamp) {
         loop {
             let mut away = lock(&self.away);
             let Some((until, _)) = away.front() else {
@@ -200,6 +200,10 @@ impl Hub {
                 room.handle_timeout(now);
             }
         }
+    }
+
+    /// Lets go of rooms that nobody uses.
+    pub fn sweep(&self) {
         self.rooms.sweep();
     }
 

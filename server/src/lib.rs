@@ -37,7 +37,11 @@ use crate::log::sqlite::{OpenError, SqliteConfig, SqliteLog};
 use crate::state::AppState;
 
 /// How often members that are away are looked at. PR-1 gives them 30 s; a second more harms nobody.
-const TIDY_EVERY: Duration = Duration::from_secs(1);
+const SEND_AWAY_EVERY: Duration = Duration::from_secs(1);
+
+/// How often it is looked for rooms that nobody uses. All of them are looked at: that is not for every
+/// second.
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
 
 /// How often connected sessions are noted in the log, and old ones forgotten (RS-9).
 const EXPIRE_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -112,12 +116,14 @@ pub async fn run(
 }
 
 async fn keep_house(hub: Arc<Hub>, session_ttl: Duration) {
-    let mut tidy = interval(TIDY_EVERY);
+    let mut send_away = interval(SEND_AWAY_EVERY);
+    let mut sweep = interval(SWEEP_EVERY);
     let mut expire = interval(EXPIRE_EVERY);
-    tidy.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    send_away.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         tokio::select! {
-            _ = tidy.tick() => hub.tidy(hub.clock().now()),
+            _ = send_away.tick() => hub.send_away(hub.clock().now()),
+            _ = sweep.tick() => hub.sweep(),
             _ = expire.tick() => forget_old_sessions(&hub, session_ttl).await,
         }
     }

@@ -40,7 +40,7 @@ impl Link {
                 true
             }
             Report::Event(Event::Beat { rtt }) => {
-                self.rtt = Some(*rtt);
+                self.rtt = rtt.or(self.rtt);
                 self.beats = self.beats.wrapping_add(1);
                 true
             }
@@ -198,9 +198,12 @@ mod tests {
     fn beats_are_counted_and_timed() {
         let mut link = Link::default();
         assert!(link.fold(&Report::Event(Event::Beat {
-            rtt: Duration::from_millis(12)
+            rtt: Some(Duration::from_millis(12))
         })));
         assert_eq!((link.beats(), link.rtt_ms()), (1, Some(12)));
+        // One that the server began tells no round trip: the last one known stays.
+        assert!(link.fold(&Report::Event(Event::Beat { rtt: None })));
+        assert_eq!((link.beats(), link.rtt_ms()), (2, Some(12)));
         assert!(!link.fold(&Report::StorageFailed));
         assert!(!link.tick());
     }

@@ -448,7 +448,7 @@ impl Run {
     /// are away leave.
     fn recovery(&self) -> Duration {
         let server = &self.profile.server;
-        let noticed = server.heartbeat_interval * 6 / 5 + server.heartbeat_timeout;
+        let noticed = server.heartbeat_interval + server.heartbeat_timeout;
         let client = &self.profile.client;
         let back = client.backoff_cap + client.connect_timeout + client.welcome_timeout;
         noticed + self.pair.world.write_timeout + back * 2 + Duration::from_secs(30)

@@ -45,7 +45,7 @@ impl Watches {
             }
             // HB-4; before that RS-1. A write that is stuck has its own deadline.
             Way::Up => {
-                let beat = interval * 6 / 5 + timeout;
+                let beat = interval + timeout;
                 beat.max(server.hello_timeout) + pair.world.write_timeout
             }
         };

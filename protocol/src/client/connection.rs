@@ -177,7 +177,12 @@ impl Session {
             (State::Handshaking { .. }, ServerFrame::Welcome(welcome)) => {
                 self.welcomed(now, welcome)
             }
-            (_, ServerFrame::Ping) => self.send(now, ClientFrame::Pong),
+            (state, ServerFrame::Ping) => {
+                if matches!(state, State::Live(_)) {
+                    self.events.push_back(Event::Beat { rtt: None });
+                }
+                self.send(now, ClientFrame::Pong);
+            }
             (_, ServerFrame::Error(refusal)) => self.refused(now, refusal),
             (State::Live(_), frame) => self.served(now, frame),
             // Nothing else is served before `welcome`: a server that does so is broken.
@@ -384,7 +389,8 @@ impl Session {
             resumed: welcome.resumed,
             limits,
         });
-        self.events.push_back(Event::Beat { rtt: now - since });
+        let rtt = Some(now - since);
+        self.events.push_back(Event::Beat { rtt });
         let rooms: Vec<RoomName> = self.rooms.keys().cloned().collect();
         for room in rooms {
             self.send_join(now, &room);
@@ -399,6 +405,7 @@ impl Session {
             first_idle: uniform(&mut self.rng, idle / 2, idle),
             timeout: Duration::from_millis(beat.timeout_ms),
             probe_timeout: self.config.probe_timeout,
+            align: Duration::ZERO,
             answer_within: Some(self.config.answer_within),
         }
     }
@@ -421,6 +428,7 @@ impl Session {
                     && let Some(rtt) = live.heartbeat.on_pong(now)
                 {
                     self.stats.pongs += 1;
+                    let rtt = Some(rtt);
                     self.events.push_back(Event::Beat { rtt });
                 }
             }

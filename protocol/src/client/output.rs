@@ -100,10 +100,10 @@ pub enum Event {
         /// What became of it.
         fate: Fate,
     },
-    /// A ping was answered.
+    /// A heartbeat: a ping was answered, by the server or by us.
     Beat {
-        /// The round trip.
-        rtt: Duration,
+        /// The round trip, where we asked.
+        rtt: Option<Duration>,
     },
     /// Something other than a message was refused.
     Refused(Refusal),

@@ -78,22 +78,10 @@ struct Driver {
 
 impl Driver {
     async fn run(&mut self) -> End {
-        let mut batch = 0;
         loop {
             if let Err(end) = self.drain().await {
                 return end;
             }
-            if batch < READ_BATCH
-                && self.machine.wants_input()
-                && let Poll::Ready(heard) = poll_fn(|cx| Poll::Ready(self.wire.poll_read(cx))).await
-            {
-                batch += 1;
-                if let Err(end) = self.heard(heard) {
-                    return end;
-                }
-                continue;
-            }
-            batch = 0;
             if let Err(error) = self.wire.flush().await {
                 return self.write_failed(error);
             }
@@ -106,12 +94,28 @@ impl Driver {
                 Fact::Answered(input) => self.feed(input),
                 Fact::Marked => self.look_into_mailbox(),
                 Fact::Heard(heard) => {
-                    if let Err(end) = self.heard(heard) {
+                    if let Err(end) = self.heard_all(heard).await {
                         return end;
                     }
                 }
             }
         }
+    }
+
+    /// Takes what came, and what came with it, before the answers are written.
+    async fn heard_all(&mut self, first: Heard) -> Result<(), End> {
+        self.heard(first)?;
+        for _ in 1..READ_BATCH {
+            self.drain().await?;
+            if !self.machine.wants_input() {
+                break;
+            }
+            match poll_fn(|cx| Poll::Ready(self.wire.poll_read(cx))).await {
+                Poll::Ready(heard) => self.heard(heard)?,
+                Poll::Pending => break,
+            }
+        }
+        Ok(())
     }
 
     /// Waits for one fact.
@@ -199,7 +203,7 @@ impl Driver {
                 return Ok(self.wire.write(TextFrame::new(codec::encode(&frame))).await);
             }
             Transmit::Close(code) => return Err(End::Closed(code)),
-            Transmit::Pull { room, pull } => return Ok(self.pull(room, pull).await),
+            Transmit::Pull { room, pull } => return Ok(Box::pin(self.pull(room, pull)).await),
             Transmit::OpenSession { resume } => {
                 let opened = Box::pin(self.open_session(resume)).await;
                 self.feed(Input::SessionOpened(opened));

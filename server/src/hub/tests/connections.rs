@@ -131,13 +131,13 @@ async fn members_left_behind_leave_when_they_are_due() {
         .leave_behind(at(1), &eve.room, &eve.session, eve.id);
     let due = at(0) + AWAY_AFTER;
 
-    place.hub.tidy(at(29));
+    place.hub.send_away(at(29));
     bob.moved();
     stays.moved();
-    place.hub.tidy(due);
+    place.hub.send_away(due);
     assert_eq!(bob.moved(), ["lobby"]);
     assert!(stays.moved().is_empty());
-    place.hub.tidy(due + Duration::from_secs(1));
+    place.hub.send_away(due + Duration::from_secs(1));
     assert_eq!(stays.moved(), ["garden"]);
 
     // An older connection's end sends nobody away.
@@ -145,7 +145,7 @@ async fn members_left_behind_leave_when_they_are_due() {
     place
         .hub
         .leave_behind(at(2), &stays.room, &stays.session, stays.id);
-    place.hub.tidy(at(200));
+    place.hub.send_away(at(200));
     assert_eq!(again.room.marks().1, again.view.version);
 }
 
@@ -162,7 +162,7 @@ async fn rooms_are_kept_as_long_as_somebody_uses_them() {
     let (weak, mailbox) = (Arc::downgrade(&ada.room), ada.mailbox.clone());
     let (id, session) = (ada.id, ada.session.clone());
     drop(ada);
-    place.hub.tidy(at(0));
+    place.hub.sweep();
     assert!(weak.upgrade().is_some());
     place.rooms.committed(&[message("lobby", 1, "hi")]);
     assert_eq!(mailbox.take().moved.len(), 1);
@@ -171,16 +171,18 @@ async fn rooms_are_kept_as_long_as_somebody_uses_them() {
     let room = weak.upgrade().unwrap();
     place.hub.leave_behind(at(0), &room, &session, id);
     drop(room);
-    place.hub.tidy(at(29));
+    place.hub.send_away(at(29));
+    place.hub.sweep();
     assert!(weak.upgrade().is_some());
 
     // Idle, but about to be used.
     let held = weak.upgrade().unwrap();
-    place.hub.tidy(at(30));
+    place.hub.send_away(at(30));
+    place.hub.sweep();
     assert!(held.is_idle());
     assert!(Arc::ptr_eq(&held, &place.rooms.room(&name("lobby"))));
     drop(held);
-    place.hub.tidy(at(31));
+    place.hub.sweep();
     assert!(weak.upgrade().is_none());
 
     // Opened anew it knows what the log knows.

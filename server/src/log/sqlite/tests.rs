@@ -127,6 +127,32 @@ async fn a_reopened_log_has_kept_everything() {
     }
 }
 
+/// EO-2: what fails at the very end of a transaction is neither acked nor shown, and nothing of it
+/// stays.
+#[tokio::test]
+async fn a_commit_that_fails_is_not_acked() {
+    let place = Place::new();
+    let observer = Arc::<Recorder>::default();
+    let log = place.open_with(config(), observer.clone());
+    log.open_session(fresh("ada", 1)).await.unwrap();
+    // A reference that leads nowhere, and that SQLite looks at when the transaction ends.
+    let other = rusqlite::Connection::open(place.path("log.db")).unwrap();
+    other
+        .execute_batch(
+            "CREATE TABLE known (id INTEGER PRIMARY KEY);
+             CREATE TABLE broken (id REFERENCES known DEFERRABLE INITIALLY DEFERRED);
+             CREATE TRIGGER break AFTER INSERT ON messages WHEN new.body = 'break'
+             BEGIN INSERT INTO broken VALUES (1); END",
+        )
+        .unwrap();
+    let failed = log.append(append("ada", 1, "lobby", "break")).await;
+    assert!(is_unavailable(&failed), "{failed:?}");
+    assert!(observer.seen().is_empty());
+    assert_eq!(head(&log, "lobby").await, 0);
+    let stored = log.append(append("ada", 1, "lobby", "hold")).await;
+    assert_eq!(stored, Ok(offset(1)));
+}
+
 /// RS-6: the old database's offsets mean nothing in a new one.
 #[tokio::test]
 async fn a_new_file_has_a_new_epoch() {

@@ -87,3 +87,67 @@ impl Writer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::{Mutex, PoisonError};
+
+    use super::*;
+    use crate::log::sqlite::open;
+    use crate::log::sqlite::queue::Queue;
+    use crate::log::tests::support::Recorder;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Lines {
+        fn take(&self) -> String {
+            let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            String::from_utf8(std::mem::take(&mut *bytes)).unwrap()
+        }
+    }
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            lines.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A trouble of hours is two lines in the log file: one at its start, one at its end.
+    #[test]
+    fn trouble_is_told_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = SqliteConfig::default();
+        let database = open::open(&directory.path().join("log.db"), &config).unwrap();
+        let (_queue, operations) = Queue::new(1);
+        let observer = Arc::<Recorder>::default();
+        let mut writer = Writer::new(database, operations, &config, observer);
+        let lines = Lines::default();
+        let told = {
+            let lines = lines.clone();
+            tracing_subscriber::fmt()
+                .with_writer(move || lines.clone())
+                .finish()
+        };
+        tracing::subscriber::with_default(told, || {
+            let trouble = || Some(LogError::Unavailable("disk full".into()));
+            writer.report(None);
+            assert_eq!(lines.take(), "");
+            writer.report(trouble());
+            assert!(lines.take().contains("disk full"));
+            writer.report(trouble());
+            assert_eq!(lines.take(), "");
+            writer.report(None);
+            assert!(lines.take().contains("stores again"));
+            writer.report(None);
+            assert_eq!(lines.take(), "");
+        });
+    }
+}
