@@ -39,13 +39,14 @@ mutants: ## change the code in small ways, and see the tests notice (make mutant
 fmt: ## format the code
 	cargo fmt --all
 	cargo fmt --manifest-path protocol/fuzz/Cargo.toml
+	cargo fmt --manifest-path bench/peers/rust/Cargo.toml
 
 lint: ## only the formatting check and the lints, of all that `make test` does
 	@scripts/setup.sh build
 	@scripts/test.sh lint
 
-bench: build ## what 15,000 idle sessions cost (make bench ARGS="idle --connections 1000")
-	cargo run --locked --release -p bench -- $(or $(ARGS),idle)
+bench: build ## measure it beside its peers, and write bench/RESULTS.md (make bench ONLY=idle; an hour)
+	@scripts/bench.sh $(ONLY) $(ARGS)
 
 fuzz: ## random input for the core, a minute per target (make fuzz TARGET=codec TIME=600)
 	@scripts/setup.sh fuzz

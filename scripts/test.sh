@@ -37,6 +37,7 @@ end_to_end() (
 
 step cargo fmt --all --check
 step cargo fmt --manifest-path protocol/fuzz/Cargo.toml --check
+step cargo fmt --manifest-path bench/peers/rust/Cargo.toml --check
 step cargo clippy --locked -p protocol -p simulation -p server -p bench --all-targets "${deny[@]}"
 step cargo clippy --locked -p app --features ssr --all-targets "${deny[@]}"
 step cargo clippy --locked -p frontend --target "$wasm" "${deny[@]}"

@@ -1,8 +1,13 @@
-//! Native clients: the browser's machine, driven over TCP, and crashes to put them through.
+//! Native clients: the browser's machine, driven over TCP, crashes to put them through, and
+//! measurements beside other servers.
 
 #![forbid(unsafe_code)]
 
 pub mod chaos;
 pub mod client;
 pub mod disk;
+pub mod line;
+pub mod measure;
+pub mod peer;
 pub mod server;
+pub mod usage;

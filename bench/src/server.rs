@@ -203,7 +203,7 @@ impl Server {
 /// reach it must not become a connection of a socket with itself, on the very port it needs. Nor may
 /// another run beside this one take it then. The same number among the UDP ports, which nobody uses,
 /// says that it is taken.
-fn free_address(rng: &mut Rng) -> anyhow::Result<(SocketAddr, UdpSocket)> {
+pub(crate) fn free_address(rng: &mut Rng) -> anyhow::Result<(SocketAddr, UdpSocket)> {
     for _ in 0..1000 {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, rng.u16(20_000..30_000)));
         if let (Ok(reserved), Ok(_)) = (UdpSocket::bind(address), TcpListener::bind(address)) {

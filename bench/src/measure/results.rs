@@ -1,0 +1,287 @@
+//! The figures: kept in a file a workload, rendered as one document.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context;
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use super::{Subject, Workload};
+use crate::peer::Peer;
+
+/// Which way is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// The smaller the better.
+    LessIsBetter,
+    /// The larger the better.
+    MoreIsBetter,
+}
+
+/// One figure of a workload.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    title: &'static str,
+    digits: usize,
+    order: Order,
+}
+
+impl Column {
+    /// A figure with this name and unit, shown with so many digits.
+    pub const fn new(title: &'static str, digits: usize, order: Order) -> Self {
+        Self {
+            title,
+            digits,
+            order,
+        }
+    }
+}
+
+/// The figures of one workload: a list of runs for each subject, a figure for each column.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Table {
+    workload: Workload,
+    rows: Vec<Row>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Row {
+    subject: Subject,
+    runs: Vec<Vec<f64>>,
+}
+
+impl Table {
+    /// A table without figures.
+    pub const fn new(workload: Workload) -> Self {
+        Self {
+            workload,
+            rows: Vec::new(),
+        }
+    }
+
+    /// Adds what one run gave.
+    pub fn add(&mut self, subject: Subject, figures: Vec<f64>) {
+        match self.rows.iter_mut().find(|row| row.subject == subject) {
+            Some(row) => row.runs.push(figures),
+            None => self.rows.push(Row {
+                subject,
+                runs: vec![figures],
+            }),
+        }
+    }
+
+    /// Keeps it in a directory, in place of what was measured before.
+    ///
+    /// # Errors
+    /// If that cannot be written.
+    pub fn save(&self, directory: &Path) -> anyhow::Result<()> {
+        fs::create_dir_all(directory)?;
+        let path = directory.join(file_name(self.workload));
+        fs::write(&path, serde_json::to_string_pretty(self)? + "\n")
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    fn load(directory: &Path, workload: Workload) -> anyhow::Result<Option<Self>> {
+        let path = directory.join(file_name(workload));
+        if !path.exists() {
+            return Ok(None);
+        }
+        let text = fs::read_to_string(&path)?;
+        let table = serde_json::from_str(&text);
+        Ok(Some(table.with_context(|| {
+            format!("{} holds no results", path.display())
+        })?))
+    }
+
+    /// As Markdown: medians, the least and the most, and how many times Everbeat's figure the others'
+    /// is.
+    fn render(&self) -> String {
+        let columns = self.workload.columns();
+        let mut text = format!("{}\n\n| |", self.workload.text());
+        for column in columns {
+            let better = match column.order {
+                Order::LessIsBetter => "less is better",
+                Order::MoreIsBetter => "more is better",
+            };
+            let _ = write!(text, " {} ({better}) |", column.title);
+        }
+        text += "\n| --- |";
+        text += &" --- |".repeat(columns.len());
+        text.push('\n');
+        let mut rows: Vec<&Row> = self.rows.iter().collect();
+        rows.sort_by_key(|row| row.subject);
+        let ours = rows.iter().find(|row| row.subject.peer == Peer::Everbeat);
+        for row in &rows {
+            let _ = write!(text, "| {} |", name(row.subject, self.workload));
+            for (index, column) in columns.iter().enumerate() {
+                let Some(figure) = Figure::of(row, index) else {
+                    text += " |";
+                    continue;
+                };
+                let digits = column.digits;
+                let _ = write!(text, " **{:.digits$}**", figure.median);
+                if figure.least < figure.most {
+                    let _ = write!(
+                        text,
+                        " ({:.digits$} to {:.digits$})",
+                        figure.least, figure.most
+                    );
+                }
+                let base = ours.and_then(|ours| Figure::of(ours, index));
+                if let Some(base) = base.filter(|base| base.median > 0.0)
+                    && row.subject.peer != Peer::Everbeat
+                {
+                    let _ = write!(text, " × {:.2}", figure.median / base.median);
+                }
+                text += " |";
+            }
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// Median, least and most of the runs.
+struct Figure {
+    median: f64,
+    least: f64,
+    most: f64,
+}
+
+impl Figure {
+    fn of(row: &Row, column: usize) -> Option<Self> {
+        let mut runs: Vec<f64> = row
+            .runs
+            .iter()
+            .filter_map(|run| run.get(column).copied())
+            .collect();
+        runs.sort_by(f64::total_cmp);
+        let middle = runs.len() / 2;
+        let median = match runs.len() % 2 {
+            0 => (runs.get(middle.checked_sub(1)?)? + runs.get(middle)?) / 2.0,
+            _ => *runs.get(middle)?,
+        };
+        Some(Self {
+            median,
+            least: *runs.first()?,
+            most: *runs.last()?,
+        })
+    }
+}
+
+/// Renders all that was measured and is kept in a directory.
+///
+/// # Errors
+/// If a file there holds something else.
+pub fn render(directory: &Path) -> anyhow::Result<String> {
+    let mut text = format!(
+        "# Results\n\n\
+         Written by `make bench`; `make bench ONLY=idle` measures one workload anew. Each figure is the median of its\n\
+         runs, with the least and the most; × tells how many times Everbeat's figure a peer's is. Server and clients\n\
+         share the machine: {}\n\n\
+         None of the peers keeps sessions, makes messages durable or replays anything.\n",
+        machine()
+    );
+    for workload in Workload::value_variants() {
+        if let Some(table) = Table::load(directory, *workload)? {
+            let _ = write!(text, "\n## {}\n\n{}", title(*workload), table.render());
+        }
+    }
+    Ok(text)
+}
+
+fn file_name(workload: Workload) -> String {
+    format!("{}.json", title(workload))
+}
+
+fn title(workload: Workload) -> String {
+    workload
+        .to_possible_value()
+        .map(|value| value.get_name().to_owned())
+        .unwrap_or_default()
+}
+
+fn name(subject: Subject, workload: Workload) -> String {
+    let name = subject.peer.name();
+    match (subject.peer, workload, subject.durable) {
+        (Peer::Everbeat, Workload::FanOut, true) => format!("{name}, messages"),
+        (Peer::Everbeat, Workload::FanOut, false) => format!("{name}, drafts"),
+        _ => name.to_owned(),
+    }
+}
+
+/// The machine, in a few words.
+fn machine() -> String {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let info = read("/proc/cpuinfo");
+    let fields: BTreeMap<&str, &str> = info
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(key, value)| (key.trim(), value.trim()))
+        .collect();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let memory = read("/proc/meminfo");
+    let kb = memory
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))
+        .and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok())
+        .unwrap_or_default();
+    format!(
+        "{cores} cores ({}), {} GiB, Linux {}.",
+        fields.get("model name").unwrap_or(&"unknown"),
+        kb.div_ceil(1 << 20),
+        read("/proc/sys/kernel/osrelease").trim()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn plain(peer: Peer) -> Subject {
+        Subject {
+            peer,
+            durable: false,
+        }
+    }
+
+    #[test]
+    fn a_table_shows_medians_spread_and_ratios() {
+        let mut table = Table::new(Workload::Echo);
+        for figures in [[100.0, 5.0], [300.0, 4.0], [200.0, 6.0]] {
+            table.add(plain(Peer::Everbeat), figures.to_vec());
+        }
+        table.add(plain(Peer::Ws), vec![50.0, 10.0]);
+        table.add(plain(Peer::Ws), vec![150.0, 10.0]);
+        let text = table.render();
+        let rows: Vec<&str> = text.lines().skip(4).collect();
+        assert_eq!(
+            rows,
+            [
+                "| Everbeat | **200** (100 to 300) | **5.00** (4.00 to 6.00) |",
+                "| ws (Node) | **100** (50 to 150) × 0.50 | **10.00** × 2.00 |",
+            ]
+        );
+    }
+
+    #[test]
+    fn results_are_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut table = Table::new(Workload::FanOut);
+        let durable = Subject {
+            peer: Peer::Everbeat,
+            durable: true,
+        };
+        table.add(durable, vec![1.0; 5]);
+        table.add(plain(Peer::Everbeat), vec![2.0; 5]);
+        table.save(directory.path()).unwrap();
+        let text = render(directory.path()).unwrap();
+        assert!(text.contains("## fan-out"), "{text}");
+        assert!(text.contains("| Everbeat, drafts | **2.00**"), "{text}");
+        assert!(text.contains("| Everbeat, messages | **1.00**"), "{text}");
+        assert!(!text.contains("## idle"));
+    }
+}

@@ -1,0 +1,157 @@
+//! What Everbeat is measured beside, and how to start each of them.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+use fastrand::Rng;
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::time::sleep;
+
+use crate::disk::Disk;
+use crate::line::Dialect;
+use crate::server::{Server, free_address};
+
+/// How long a start may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server that is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Peer {
+    /// This project's.
+    Everbeat,
+    /// uWebSockets, in Bun.
+    Bun,
+    /// ws, in Node.
+    Ws,
+    /// Socket.IO, in Node.
+    SocketIo,
+    /// Socket.IO's protocol on Axum.
+    Socketioxide,
+    /// Axum's WebSocket as it comes.
+    Axum,
+}
+
+impl Peer {
+    /// What people call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Everbeat => "Everbeat",
+            Self::Bun => "uWebSockets (Bun)",
+            Self::Ws => "ws (Node)",
+            Self::SocketIo => "Socket.IO (Node)",
+            Self::Socketioxide => "socketioxide",
+            Self::Axum => "Axum's WebSocket",
+        }
+    }
+
+    /// How it wants to be spoken to where plain texts are exchanged.
+    pub const fn dialect(self) -> Dialect {
+        match self {
+            Self::Everbeat | Self::Bun | Self::Ws | Self::Axum => Dialect::Bare,
+            Self::SocketIo | Self::Socketioxide => Dialect::SocketIo,
+        }
+    }
+}
+
+/// Where the programs are.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// Everbeat's binary.
+    pub server: PathBuf,
+    /// The directory `bench/peers`, with what belongs into it installed and built.
+    pub peers: PathBuf,
+}
+
+impl Programs {
+    fn command(&self, peer: Peer) -> anyhow::Result<Command> {
+        let node = self.peers.join("node");
+        let script = |program: PathBuf, script: &str| {
+            let mut command = Command::new(program);
+            command.arg(node.join(script));
+            command
+        };
+        let built = |name: &str| Command::new(self.peers.join("rust/target/release").join(name));
+        Ok(match peer {
+            Peer::Everbeat => bail!("Everbeat is not a peer of itself"),
+            Peer::Bun => script(node.join("node_modules/.bin/bun"), "bun.js"),
+            Peer::Ws => script("node".into(), "ws.js"),
+            Peer::SocketIo => script("node".into(), "socket-io.js"),
+            Peer::Socketioxide => built("socketioxide"),
+            Peer::Axum => built("axum"),
+        })
+    }
+}
+
+/// A peer that runs. Dropped, it is killed.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    process: Process,
+}
+
+#[derive(Debug)]
+enum Process {
+    Everbeat { server: Server, _disk: Disk },
+    Other(Child),
+}
+
+impl Running {
+    /// Starts a peer and waits until it serves. `options` are for Everbeat alone.
+    ///
+    /// # Errors
+    /// If it ends at once, does not serve in time, or is not installed.
+    pub async fn start(peer: Peer, programs: &Programs, options: &[&str]) -> anyhow::Result<Self> {
+        let mut rng = Rng::new();
+        if peer == Peer::Everbeat {
+            let disk = Disk::plain()?;
+            let mut server = Server::new(&programs.server, &disk, options, &mut rng)?;
+            server.start().await?;
+            let address = server.address;
+            let process = Process::Everbeat {
+                server,
+                _disk: disk,
+            };
+            return Ok(Self { address, process });
+        }
+        let (address, _reserved) = free_address(&mut rng)?;
+        let mut child = programs
+            .command(peer)?
+            .arg(address.port().to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot start {}: see scripts/bench.sh", peer.name()))?;
+        let begun = Instant::now();
+        while TcpStream::connect(address).await.is_err() {
+            if let Some(status) = child.try_wait()? {
+                bail!("{} ended at its start: {status}", peer.name());
+            }
+            if begun.elapsed() > PATIENCE {
+                bail!("{} does not answer on {address}", peer.name());
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        let process = Process::Other(child);
+        Ok(Self { address, process })
+    }
+
+    /// Its process.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn pid(&self) -> anyhow::Result<u32> {
+        match &self.process {
+            Process::Everbeat { server, .. } => server.pid(),
+            Process::Other(child) => child.id().context("it has ended"),
+        }
+    }
+}
