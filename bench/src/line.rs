@@ -73,18 +73,15 @@ impl Line {
     /// # Errors
     /// If the connection is gone.
     pub async fn receive(&mut self) -> anyhow::Result<Utf8Bytes> {
-        loop {
-            let text = self.receive_raw().await?;
-            match self.dialect {
-                Dialect::Bare => return Ok(text),
-                Dialect::SocketIo if text.as_str() == "2" => {
-                    self.socket.send(Message::text("3")).await?;
-                }
-                Dialect::SocketIo => {
-                    let inner = text.strip_prefix("42[").and_then(|t| t.strip_suffix("\"]"));
-                    let inner = inner.and_then(|t| t.split_once(",\""));
-                    return Ok(inner.context("not an event")?.1.into());
-                }
+        let text = self.receive_raw().await?;
+        match self.dialect {
+            Dialect::Bare => Ok(text),
+            Dialect::SocketIo => {
+                // `42["event","text"]`, and behind the text its place where that can be recovered.
+                let event = text.strip_prefix("42[\"").context("not an event")?;
+                let text = event.split("\",\"").nth(1);
+                let text = text.context("an event without text")?;
+                Ok(text.trim_end_matches("\"]").into())
             }
         }
     }
@@ -105,6 +102,12 @@ impl Line {
     async fn receive_raw(&mut self) -> anyhow::Result<Utf8Bytes> {
         loop {
             match self.socket.next().await.context("the connection ended")?? {
+                // Engine.IO's ping; socketioxide sends one before it says anything else.
+                Message::Text(text)
+                    if self.dialect == Dialect::SocketIo && text.as_str() == "2" =>
+                {
+                    self.socket.send(Message::text("3")).await?;
+                }
                 Message::Text(text) => return Ok(text),
                 Message::Close(_) => bail!("the server closed the connection"),
                 // Pings are answered by the library while it reads on.

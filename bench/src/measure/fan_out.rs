@@ -61,8 +61,15 @@ pub(super) async fn run(
             Peer::Everbeat => listeners.spawn(hear_room(address, number as u64 + 1, ear, ready)),
             peer => listeners.spawn(hear_line(address, peer, ear, ready)),
         };
-        let heard = timeout(Duration::from_secs(30), readies.recv()).await;
-        heard.context("a listener was not ready within 30 s")?;
+        tokio::select! {
+            ready = timeout(Duration::from_secs(30), readies.recv()) => {
+                ready.context("a listener was not ready within 30 s")?;
+            }
+            Some(ended) = listeners.join_next() => {
+                ended??;
+                bail!("{}: a listener ended early", subject.peer.name());
+            }
+        }
     }
     let pid = server.pid()?;
     let mut mouth = Mouth::connect(subject, server.address).await?;
