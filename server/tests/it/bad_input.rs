@@ -301,14 +301,6 @@ async fn a_handshake_that_stalls_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_subprotocol_that_nobody_speaks_is_refused() {
-    let server = TestServer::start(&[]).await;
-    let refused = crate::raw::Raw::open(server.address, "/ws", Some("everbeat.v9")).await;
-    assert!(refused.is_err());
-    assert_eq!(server.hub.connections(), 0);
-}
-
-#[tokio::test]
 async fn more_connections_than_allowed_are_refused_before_the_upgrade() {
     let server = TestServer::start(&["--connections", "1"]).await;
     let first = server.joined().await;

@@ -7,6 +7,7 @@ mod chaos;
 mod closing;
 mod command_line;
 mod full_disk;
+mod handshake;
 mod kill;
 mod raw;
 mod sessions;

@@ -1,0 +1,96 @@
+//! Requests for a WebSocket: which are answered with one, and what the others are told.
+
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::raw::Raw;
+use crate::test_server::TestServer;
+
+/// What a browser sends, apart from the request's line.
+const HEADERS: [&str; 5] = [
+    "Host: localhost",
+    "Connection: keep-alive, Upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+];
+
+/// The head of the answer.
+async fn ask(address: SocketAddr, line: &str, headers: &[&str]) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("{line}\r\n{}\r\n\r\n", headers.join("\r\n"));
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    String::from_utf8(head).unwrap().to_lowercase()
+}
+
+/// RFC 6455 section 4.2.2, with the example of its section 1.3.
+#[tokio::test]
+async fn a_browsers_request_is_accepted() {
+    let server = TestServer::start(&[]).await;
+    for line in ["GET /ws HTTP/1.1", "GET /?room=garden HTTP/1.1"] {
+        let head = ask(server.address, line, &HEADERS).await;
+        assert!(head.starts_with("http/1.1 101 "), "{head}");
+        assert!(
+            head.contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo="),
+            "{head}"
+        );
+        assert!(!head.contains("sec-websocket-protocol"), "{head}");
+        assert!(!head.contains("sec-websocket-extensions"), "{head}");
+    }
+}
+
+/// RFC 6455 section 4.2.1: anything less is told what is missing.
+#[tokio::test]
+async fn what_is_no_request_for_a_websocket_is_refused() {
+    let server = TestServer::start(&[]).await;
+    for (gone, instead) in [
+        (1, "Connection: close"),
+        (2, "Upgrade: h2c"),
+        (3, "Sec-WebSocket-Version: 8"),
+        (4, "X: Y"),
+    ] {
+        let mut headers = HEADERS;
+        headers[gone] = instead;
+        let head = ask(server.address, "GET /ws HTTP/1.1", &headers).await;
+        assert!(head.starts_with("http/1.1 426 "), "{instead}: {head}");
+        assert!(head.contains("upgrade: websocket"), "{head}");
+        assert!(head.contains("sec-websocket-version: 13"), "{head}");
+    }
+    let head = ask(server.address, "POST /ws HTTP/1.1", &HEADERS).await;
+    assert!(head.starts_with("http/1.1 405 "), "{head}");
+    let head = ask(server.address, "GET /ws?room=NO HTTP/1.1", &HEADERS).await;
+    assert!(head.starts_with("http/1.1 400 "), "{head}");
+}
+
+/// Ours is found among others, however they are listed.
+#[tokio::test]
+async fn one_of_several_subprotocols_is_chosen() {
+    let server = TestServer::start(&[]).await;
+    for offered in [
+        "Sec-WebSocket-Protocol: everbeat.v2, everbeat.v1",
+        "Sec-WebSocket-Protocol: everbeat.v2\r\nSec-WebSocket-Protocol: everbeat.v1,graphql-ws",
+    ] {
+        let mut headers = HEADERS.to_vec();
+        headers.push(offered);
+        let head = ask(server.address, "GET /ws HTTP/1.1", &headers).await;
+        assert!(head.starts_with("http/1.1 101 "), "{head}");
+        assert!(
+            head.contains("sec-websocket-protocol: everbeat.v1\r\n"),
+            "{head}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_subprotocol_that_nobody_speaks_is_refused() {
+    let server = TestServer::start(&[]).await;
+    let refused = Raw::open(server.address, "/ws", Some("everbeat.v9")).await;
+    assert!(refused.is_err());
+    assert_eq!(server.hub.connections(), 0);
+}
