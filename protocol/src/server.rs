@@ -8,9 +8,10 @@ mod output;
 mod publish;
 mod reader;
 mod rooms;
+mod seats;
 mod tutorial;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ pub use self::output::Transmit;
 use self::publish::Publisher;
 pub use self::reader::{Pull, Reader};
 use self::rooms::Seat;
+use self::seats::Seats;
 pub use self::tutorial::{Tutorial, TutorialInput, TutorialTransmit};
 use crate::close::CloseCode;
 use crate::codec::DecodeError;
@@ -236,8 +238,7 @@ struct Live {
     name: Name,
     publisher: Publisher,
     drafts: Bucket,
-    /// Boxed, as a map keeps room for many, and most sessions are in one room.
-    seats: BTreeMap<RoomName, Box<Seat>>,
+    seats: Seats,
 }
 
 impl Session {
@@ -322,7 +323,7 @@ impl Session {
             State::Opening { .. } | State::Closed => None,
             State::Live(live) => {
                 let beat = self.heartbeat.poll_timeout();
-                let due = live.seats.values().filter_map(|seat| seat.due());
+                let due = live.seats.iter().filter_map(Seat::due);
                 Some(due.fold(beat, Timestamp::min))
             }
         }
@@ -416,7 +417,7 @@ impl Session {
             session,
             publisher: Publisher::new(now, opened.last_seq, &self.config),
             drafts: Bucket::new(now, limits.drafts_per_s, limits.drafts_per_s),
-            seats: BTreeMap::new(),
+            seats: Seats::default(),
         });
         self.heartbeat = Heartbeat::new(now, self.config.heartbeat());
         self.send(ServerFrame::Welcome(Welcome {

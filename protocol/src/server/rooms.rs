@@ -24,6 +24,16 @@ pub(super) struct Seat {
 }
 
 impl Seat {
+    pub(super) const fn new(since: Option<Position>, limit: u32) -> Self {
+        Self {
+            since,
+            limit,
+            reader: None,
+            held_draft: None,
+            pull_at: None,
+        }
+    }
+
     /// When something is to be done here.
     pub(super) fn due(&self) -> Option<Timestamp> {
         let draft = self.held_draft.as_ref().map(|(due, _)| *due);
@@ -58,18 +68,11 @@ impl Session {
             return;
         };
         let limits = self.config.limits;
-        if live.seats.len() >= limits.rooms as usize && !live.seats.contains_key(&room) {
+        if live.seats.len() >= limits.rooms as usize && !live.seats.contains(&room) {
             return self.refuse_room(ErrorCode::TooManyRooms, room);
         }
         let limit = limit.unwrap_or(JOIN_LIMIT).min(limits.history);
-        let seat = Seat {
-            since,
-            limit,
-            reader: None,
-            held_draft: None,
-            pull_at: None,
-        };
-        live.seats.insert(room.clone(), Box::new(seat));
+        live.seats.insert(room.clone(), Seat::new(since, limit));
         let name = live.name.clone();
         self.transmits.push_back(Transmit::OpenRoom { room, name });
     }
@@ -78,7 +81,7 @@ impl Session {
         let State::Live(live) = &mut self.state else {
             return;
         };
-        if live.seats.remove(&room).is_some() {
+        if live.seats.remove(&room) {
             self.transmits.push_back(Transmit::LeaveRoom { room });
         }
     }
@@ -92,7 +95,7 @@ impl Session {
         } else {
             name
         };
-        for room in live.seats.keys() {
+        for room in live.seats.rooms() {
             let (room, name) = (room.clone(), live.name.clone());
             self.transmits.push_back(Transmit::Rename { room, name });
         }
@@ -124,7 +127,7 @@ impl Session {
         let State::Live(Live { seats, drafts, .. }) = &mut self.state else {
             return;
         };
-        for (room, seat) in seats {
+        for (room, seat) in seats.iter_mut() {
             let Some((due, body)) = seat.held_draft.take_if(|(due, _)| now >= *due) else {
                 continue;
             };
@@ -229,7 +232,7 @@ impl Session {
             return;
         };
         let mut due = Vec::new();
-        for (name, seat) in &mut live.seats {
+        for (name, seat) in live.seats.iter_mut() {
             if seat.pull_at.take_if(|at| now >= *at).is_some()
                 && let Some(reader) = &mut seat.reader
             {
