@@ -4,6 +4,7 @@
 //! `seq`, the messages, who is away) is kept by the log and the rooms, and comes back in as facts.
 //! [`Tutorial`] is the same for pages that speak bare text.
 
+mod config;
 mod output;
 mod publish;
 mod reader;
@@ -15,6 +16,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::config::Config;
 pub use self::output::Transmit;
 use self::publish::Publisher;
 pub use self::reader::{Pull, Reader};
@@ -24,64 +26,13 @@ pub use self::tutorial::{Tutorial, TutorialInput, TutorialTransmit};
 use crate::close::CloseCode;
 use crate::codec::DecodeError;
 use crate::frame::{
-    Author, Beat, ClientFrame, ErrorCode, Limits, Member, Message, Refusal, Refused, ServerFrame,
-    Welcome,
+    Author, Beat, ClientFrame, ErrorCode, Member, Message, Refusal, Refused, ServerFrame, Welcome,
 };
-use crate::heartbeat::{Heartbeat, HeartbeatConfig, Verdict};
+use crate::heartbeat::{Heartbeat, Verdict};
 use crate::id::{Credentials, MAX_SAFE_INTEGER, Name, RoomName, Seq, SessionId};
 use crate::position::{Epoch, Offset};
 use crate::rate::Bucket;
 use crate::time::Timestamp;
-
-/// What a server end can be told.
-#[derive(Clone, Copy, Debug)]
-pub struct Config {
-    /// How long nothing may be received before a client pings (HB-2). Shorter finds the dead sooner
-    /// and costs more; proxies cut idle connections after 60 s.
-    pub heartbeat_interval: Duration,
-    /// How long an answer may take (HB-2).
-    pub heartbeat_timeout: Duration,
-    /// How long `hello` may take (RS-1).
-    pub hello_timeout: Duration,
-    /// How long a client waits when the log cannot take its message (EO-7).
-    pub unavailable_retry: Duration,
-    /// How many publishes may come at once before the rate counts.
-    pub publish_burst: u32,
-    /// How many answers of the log may be outstanding before no more is read from the connection.
-    pub pending_max: usize,
-    /// What one session may do.
-    pub limits: Limits,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            heartbeat_interval: Duration::from_secs(25),
-            heartbeat_timeout: Duration::from_secs(5),
-            hello_timeout: Duration::from_secs(10),
-            unavailable_retry: Duration::from_secs(2),
-            publish_burst: 200,
-            pending_max: 64,
-            limits: Limits::default(),
-        }
-    }
-}
-
-impl Config {
-    /// HB-4: in quiet the server asks, a little before the client would, and many of its clients at
-    /// once.
-    fn heartbeat(&self) -> HeartbeatConfig {
-        let idle = self.heartbeat_interval * 19 / 20;
-        HeartbeatConfig {
-            idle,
-            first_idle: idle,
-            align: self.heartbeat_interval / 100,
-            timeout: self.heartbeat_timeout,
-            probe_timeout: self.heartbeat_timeout,
-            answer_within: None,
-        }
-    }
-}
 
 /// What a room is like at the moment of joining.
 #[derive(Clone, Debug, PartialEq, Eq)]
