@@ -8,7 +8,7 @@ use protocol::client::{Config, Event, Input, Session, Stats, Stored, Transmit};
 use protocol::close::CloseCode;
 use protocol::codec;
 use protocol::frame::{ClientFrame, SUBPROTOCOL, ServerFrame};
-use protocol::id::ConnectionId;
+use protocol::id::{ConnectionId, RoomName};
 use protocol::time::Timestamp;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -70,6 +70,20 @@ impl Client {
             connection: None,
             counts: Counts::default(),
         }
+    }
+
+    /// A fresh client on its way into a room.
+    pub async fn joining(address: SocketAddr, seed: u64, room: RoomName) -> Self {
+        let config = Config {
+            seed,
+            ..Config::default()
+        };
+        let mut client = Self::new(address, config, Stored::default());
+        client
+            .command(|session, now| session.join(now, room, None))
+            .await;
+        client.command(Session::connect).await;
+        client
     }
 
     /// Gives the machine a command, and carries out what follows from it. Returns what the machine

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use hdrhistogram::Histogram;
-use protocol::client::{Config, Event, Session, Stored};
+use protocol::client::Event;
 use protocol::id::RoomName;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -179,16 +179,7 @@ async fn hear_room(
 
 /// A session in the room.
 async fn enter(address: SocketAddr, seed: u64) -> anyhow::Result<Client> {
-    let config = Config {
-        seed,
-        ..Config::default()
-    };
-    let mut client = Client::new(address, config, Stored::default());
-    let room = room()?;
-    client
-        .command(|session, now| session.join(now, room, None))
-        .await;
-    client.command(Session::connect).await;
+    let mut client = Client::joining(address, seed, room()?).await;
     loop {
         let events = client.step().await;
         if events.iter().any(|e| matches!(e, Event::Joined { .. })) {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use protocol::client::{Config, Event, Session, Stored};
+use protocol::client::Event;
 use protocol::id::RoomName;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
@@ -107,15 +107,7 @@ async fn listen(address: SocketAddr, peer: Peer, ready: mpsc::Sender<bool>) {
 
 /// Tells when it is in its room.
 async fn join(address: SocketAddr, seed: u64, room: RoomName, ready: mpsc::Sender<bool>) {
-    let config = Config {
-        seed,
-        ..Config::default()
-    };
-    let mut client = Client::new(address, config, Stored::default());
-    client
-        .command(|session, now| session.join(now, room, None))
-        .await;
-    client.command(Session::connect).await;
+    let mut client = Client::joining(address, seed, room).await;
     loop {
         for event in client.step().await {
             if matches!(event, Event::Joined { .. }) {
