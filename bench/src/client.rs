@@ -72,16 +72,18 @@ impl Client {
         }
     }
 
-    /// A fresh client on its way into a room.
-    pub async fn joining(address: SocketAddr, seed: u64, room: RoomName) -> Self {
+    /// A fresh client on its way into some rooms.
+    pub async fn joining(address: SocketAddr, seed: u64, rooms: &[RoomName]) -> Self {
         let config = Config {
             seed,
             ..Config::default()
         };
         let mut client = Self::new(address, config, Stored::default());
-        client
-            .command(|session, now| session.join(now, room, None))
-            .await;
+        for room in rooms.iter().cloned() {
+            client
+                .command(|session, now| session.join(now, room, None))
+                .await;
+        }
         client.command(Session::connect).await;
         client
     }

@@ -1,9 +1,12 @@
 //! A connection that carries texts, to any server that is measured.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use anyhow::{Context, bail};
 use futures_util::{SinkExt, StreamExt};
+use protocol::id::RoomName;
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
@@ -26,6 +29,20 @@ pub enum Dialect {
 pub struct Line {
     socket: WebSocketStream<TcpStream>,
     dialect: Dialect,
+    recovery: Recovery,
+    /// What came before the greeting was over: Socket.IO sends what was missed first.
+    early: VecDeque<Utf8Bytes>,
+}
+
+/// What a Socket.IO client must remember to be sent what it missed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recovery {
+    /// The session's private id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<String>,
+    /// The place of the last event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offset: Option<String>,
 }
 
 impl Line {
@@ -38,6 +55,56 @@ impl Line {
         path: &str,
         dialect: Dialect,
     ) -> anyhow::Result<Self> {
+        Self::resume(address, path, dialect, Recovery::default()).await
+    }
+
+    /// Connects, and is in these rooms: its texts go to the others in the first of them.
+    ///
+    /// # Errors
+    /// As [`Line::connect`].
+    pub async fn enter(
+        address: SocketAddr,
+        rooms: &[RoomName],
+        dialect: Dialect,
+    ) -> anyhow::Result<Self> {
+        Self::enter_again(address, rooms, dialect, Recovery::default()).await
+    }
+
+    /// The same, going on where an earlier connection ended if the server still knows.
+    ///
+    /// # Errors
+    /// As [`Line::connect`].
+    pub async fn enter_again(
+        address: SocketAddr,
+        rooms: &[RoomName],
+        dialect: Dialect,
+        recovery: Recovery,
+    ) -> anyhow::Result<Self> {
+        let rooms: Vec<&str> = rooms.iter().map(RoomName::as_str).collect();
+        let path = format!("/room/{}", rooms.join("/"));
+        let known = recovery.pid.clone();
+        let mut line = Self::resume(address, &path, dialect, recovery).await?;
+        if dialect == Dialect::SocketIo && (known.is_none() || line.recovery.pid != known) {
+            line.send("join", &rooms.join(" ")).await?;
+        }
+        if dialect == Dialect::SocketIo && known.is_none() {
+            line.send("echo", "in?").await?;
+            line.receive().await?;
+        }
+        Ok(line)
+    }
+
+    /// What [`Line::enter_again`] takes.
+    pub const fn recovery(&self) -> &Recovery {
+        &self.recovery
+    }
+
+    async fn resume(
+        address: SocketAddr,
+        path: &str,
+        dialect: Dialect,
+        recovery: Recovery,
+    ) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let path = match dialect {
@@ -49,7 +116,12 @@ impl Line {
             .write_buffer_size(0);
         let request = format!("ws://{address}{path}");
         let (socket, _) = client_async_with_config(request, stream, Some(config)).await?;
-        let mut line = Self { socket, dialect };
+        let mut line = Self {
+            socket,
+            dialect,
+            recovery,
+            early: VecDeque::new(),
+        };
         if dialect == Dialect::SocketIo {
             line.greet().await?;
         }
@@ -73,15 +145,22 @@ impl Line {
     /// # Errors
     /// If the connection is gone.
     pub async fn receive(&mut self) -> anyhow::Result<Utf8Bytes> {
-        let text = self.receive_raw().await?;
+        let text = match self.early.pop_front() {
+            Some(text) => text,
+            None => self.receive_raw().await?,
+        };
         match self.dialect {
             Dialect::Bare => Ok(text),
             Dialect::SocketIo => {
                 // `42["event","text"]`, and behind the text its place where that can be recovered.
                 let event = text.strip_prefix("42[\"").context("not an event")?;
-                let text = event.split("\",\"").nth(1);
-                let text = text.context("an event without text")?;
-                Ok(text.trim_end_matches("\"]").into())
+                let event = event.strip_suffix("\"]").context("not an event")?;
+                let mut words = event.split("\",\"").skip(1);
+                let text = words.next().context("an event without text")?.into();
+                if let Some(offset) = words.next() {
+                    self.recovery.offset = Some(offset.to_owned());
+                }
+                Ok(text)
             }
         }
     }
@@ -91,11 +170,19 @@ impl Line {
         if !opened.starts_with("0{") {
             bail!("not an Engine.IO server: {opened}");
         }
-        self.socket.send(Message::text("40")).await?;
-        let connected = self.receive_raw().await?;
-        if !connected.starts_with("40{") {
-            bail!("not a Socket.IO server: {connected}");
+        let known = serde_json::to_string(&self.recovery)?;
+        self.socket
+            .send(Message::text(format!("40{known}")))
+            .await?;
+        let mut connected = self.receive_raw().await?;
+        while connected.starts_with("42") {
+            self.early.push_back(connected);
+            connected = self.receive_raw().await?;
         }
+        let Some(connected) = connected.strip_prefix("40") else {
+            bail!("not a Socket.IO server: {connected}");
+        };
+        self.recovery.pid = serde_json::from_str::<Recovery>(connected)?.pid;
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use bench::chaos;
 use bench::chaos::scenario::Scenario;
 use bench::measure::results::render;
-use bench::measure::{Scale, Workload, measure};
+use bench::measure::{Choice, Workload, measure};
 use bench::peer::{Peer, Programs};
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -34,13 +34,10 @@ enum Task {
         /// How many times each
         #[arg(long, default_value_t = 3)]
         runs: usize,
-        /// How many idle connections
-        #[arg(long, default_value_t = 15_000)]
-        connections: usize,
-        /// How many listen to one who talks
-        #[arg(long, default_value_t = 1_000)]
-        listeners: usize,
-        /// How long idle connections are watched, in seconds; other workloads take at most 20
+        /// Only these sizes: connections, listeners, rooms, whatever the workload has more or fewer of
+        #[arg(long)]
+        size: Vec<usize>,
+        /// How long each is watched, in seconds; most take 20 at most
         #[arg(long, default_value_t = 60)]
         seconds: u64,
         /// Where the peers are
@@ -79,8 +76,7 @@ async fn main() -> anyhow::Result<ExitCode> {
             workloads,
             peer,
             runs,
-            connections,
-            listeners,
+            size,
             seconds,
             peers,
             results,
@@ -90,9 +86,10 @@ async fn main() -> anyhow::Result<ExitCode> {
                 server: options.server,
                 peers,
             };
-            let scale = Scale {
-                connections,
-                listeners,
+            let choice = Choice {
+                peers: peer,
+                sizes: size,
+                runs,
                 seconds,
             };
             let workloads = match workloads[..] {
@@ -101,7 +98,7 @@ async fn main() -> anyhow::Result<ExitCode> {
             };
             for &workload in workloads {
                 let tell = |line: &str| println!("{line}");
-                let table = measure(workload, &peer, runs, &programs, scale, tell).await?;
+                let table = measure(workload, &choice, &programs, tell).await?;
                 table.save(&results)?;
                 std::fs::write(&document, render(&results)?)?;
             }

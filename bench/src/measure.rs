@@ -1,9 +1,18 @@
 //! Workloads that are run against each peer in turn, again and again, and what came out of them.
 
+pub mod avalanche;
+pub mod drops;
 pub mod echo;
 pub mod fan_out;
 pub mod idle;
+pub mod plot;
+pub mod publish;
 pub mod results;
+pub mod resume;
+mod returning;
+pub mod rooms;
+pub mod slow;
+mod talk;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -21,60 +30,97 @@ pub enum Workload {
     Echo,
     /// One talks, many listen
     FanOut,
+    /// Many small rooms
+    Rooms,
+    /// Durable messages, as many as can be
+    Publish,
+    /// Connections that are cut again and again
+    Drops,
+    /// Everybody comes back at once
+    Avalanche,
+    /// Everybody comes back, and has missed much
+    Resume,
+    /// Half of the readers stop reading
+    Slow,
 }
 
-/// How much of it.
+/// What a workload is.
 #[derive(Clone, Copy, Debug)]
-pub struct Scale {
-    /// Idle connections.
-    pub connections: usize,
-    /// How many listen to one who talks.
-    pub listeners: usize,
-    /// How long each measurement takes, in seconds.
-    pub seconds: u64,
+pub struct About {
+    /// What is done, in words.
+    pub text: &'static str,
+    /// What is measured.
+    pub columns: &'static [Column],
+    /// Who takes part at the main size.
+    pub cast: &'static [(Peer, Traffic)],
+    /// Who takes part at the other sizes.
+    pub growing: &'static [(Peer, Traffic)],
+    /// What there are more or fewer of.
+    pub unit: &'static str,
+    /// How many of them, where all are compared.
+    pub main: usize,
+    /// How many else, to see how costs grow.
+    pub others: &'static [usize],
 }
 
-/// A row of a table: a peer, and what it was asked to do where it can do more than one thing.
+/// What carries the texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Traffic {
+    /// Texts as the peer has them, or the tutorial's dialect; or nothing is said.
+    Texts,
+    /// Everbeat's drafts.
+    Drafts,
+    /// Everbeat's messages.
+    Messages,
+}
+
+/// A row of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Subject {
     /// Which server.
     pub peer: Peer,
-    /// Whether the texts are durable messages.
-    pub durable: bool,
+    /// What it carries.
+    pub traffic: Traffic,
+    /// How many of the workload's unit.
+    pub size: usize,
 }
 
+/// What is measured, and how often.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    /// Only these peers; empty: all.
+    pub peers: Vec<Peer>,
+    /// Only these sizes; empty: the workload's own.
+    pub sizes: Vec<usize>,
+    /// How many times each.
+    pub runs: usize,
+    /// How long each takes, in seconds.
+    pub seconds: u64,
+}
+
+/// Peers that carry texts of their own, without Everbeat.
+const PLAIN: [(Peer, Traffic); 5] = [
+    (Peer::Bun, Traffic::Texts),
+    (Peer::Ws, Traffic::Texts),
+    (Peer::SocketIo, Traffic::Texts),
+    (Peer::Socketioxide, Traffic::Texts),
+    (Peer::Axum, Traffic::Texts),
+];
+
 impl Workload {
-    /// What the columns of its table are.
-    pub const fn columns(self) -> &'static [Column] {
+    /// What it is.
+    pub const fn about(self) -> &'static About {
         match self {
-            Self::Idle => idle::COLUMNS,
-            Self::Echo => echo::COLUMNS,
-            Self::FanOut => fan_out::COLUMNS,
-        }
-    }
-
-    /// What is done, in words.
-    pub const fn text(self) -> &'static str {
-        match self {
-            Self::Idle => idle::TEXT,
-            Self::Echo => echo::TEXT,
-            Self::FanOut => fan_out::TEXT,
-        }
-    }
-
-    /// Who takes part.
-    pub fn subjects(self) -> Vec<Subject> {
-        let plain = Peer::value_variants().iter().map(|&peer| Subject {
-            peer,
-            durable: false,
-        });
-        let durable = Subject {
-            peer: Peer::Everbeat,
-            durable: true,
-        };
-        match self {
-            Self::Idle | Self::Echo => plain.collect(),
-            Self::FanOut => std::iter::once(durable).chain(plain).collect(),
+            Self::Idle => &idle::ABOUT,
+            Self::Echo => &echo::ABOUT,
+            Self::FanOut => &fan_out::ABOUT,
+            Self::Rooms => &rooms::ABOUT,
+            Self::Publish => &publish::ABOUT,
+            Self::Drops => &drops::ABOUT,
+            Self::Avalanche => &avalanche::ABOUT,
+            Self::Resume => &resume::ABOUT,
+            Self::Slow => &slow::ABOUT,
         }
     }
 
@@ -86,44 +132,76 @@ impl Workload {
         self,
         subject: Subject,
         programs: &Programs,
-        scale: Scale,
+        seconds: u64,
     ) -> anyhow::Result<Vec<f64>> {
         match self {
-            Self::Idle => idle::run(subject.peer, programs, scale).await,
-            Self::Echo => echo::run(subject.peer, programs, scale).await,
-            Self::FanOut => fan_out::run(subject, programs, scale).await,
+            Self::Idle => idle::run(subject, programs, seconds).await,
+            Self::Echo => echo::run(subject, programs, seconds).await,
+            Self::FanOut => fan_out::run(subject, programs, seconds).await,
+            Self::Rooms => rooms::run(subject, programs, seconds).await,
+            Self::Publish => publish::run(subject, programs, seconds).await,
+            Self::Drops => drops::run(subject, programs, seconds).await,
+            Self::Avalanche => avalanche::run(subject, programs).await,
+            Self::Resume => resume::run(subject, programs).await,
+            Self::Slow => slow::run(subject, programs, seconds).await,
         }
+    }
+
+    fn subjects(self, choice: &Choice) -> Vec<Subject> {
+        let about = self.about();
+        let own: Vec<usize> = about.others.iter().copied().chain([about.main]).collect();
+        let sizes = if choice.sizes.is_empty() {
+            &own
+        } else {
+            &choice.sizes
+        };
+        let subjects = sizes.iter().flat_map(|&size| {
+            let cast = if about.others.contains(&size) {
+                about.growing
+            } else {
+                about.cast
+            };
+            let subject = move |&(peer, traffic): &(Peer, Traffic)| Subject {
+                peer,
+                traffic,
+                size,
+            };
+            cast.iter().map(subject)
+        });
+        subjects
+            .filter(|subject| choice.peers.is_empty() || choice.peers.contains(&subject.peer))
+            .collect()
     }
 }
 
-/// Runs each workload `runs` times against each of its subjects, in turn and not in a row: so what
-/// the machine does beside hits all of them alike. Tells of each run as it ends.
+/// Runs a workload against each of its subjects, in turn and not in a row: so what the machine does
+/// beside hits all of them alike. Tells of each run as it ends.
 ///
 /// # Errors
 /// If a server does not do what it was asked to.
 pub async fn measure(
     workload: Workload,
-    peers: &[Peer],
-    runs: usize,
+    choice: &Choice,
     programs: &Programs,
-    scale: Scale,
     tell: impl Fn(&str),
 ) -> anyhow::Result<results::Table> {
     let mut table = results::Table::new(workload);
-    let mut subjects = workload.subjects();
-    subjects.retain(|subject| peers.is_empty() || peers.contains(&subject.peer));
-    for run in 0..runs {
+    let mut subjects = workload.subjects(choice);
+    let unit = workload.about().unit;
+    for run in 1..=choice.runs {
         for subject in &subjects {
-            let figures = workload.run(*subject, programs, scale).await?;
-            let name = subject.peer.name();
+            let figures = workload.run(*subject, programs, choice.seconds).await?;
+            let (name, traffic, size) = (subject.peer.name(), subject.traffic, subject.size);
             tell(&format!(
-                "{workload:?} {} of {runs}, {name}: {figures:.2?}",
-                run + 1
+                "{workload:?} {run} of {}, {name}, {traffic:?}, {size} {unit}: {figures:.2?}",
+                choice.runs
             ));
             table.add(*subject, figures);
         }
         // Another one begins.
-        subjects.rotate_left(1);
+        if !subjects.is_empty() {
+            subjects.rotate_left(1);
+        }
     }
     Ok(table)
 }

@@ -1,6 +1,6 @@
 //! What Everbeat is measured beside, and how to start each of them.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -58,6 +58,11 @@ impl Peer {
             Self::SocketIo | Self::Socketioxide => Dialect::SocketIo,
         }
     }
+
+    /// The same, for those that have no sessions of ours.
+    pub fn foreign(self) -> Option<Dialect> {
+        (self != Self::Everbeat).then_some(self.dialect())
+    }
 }
 
 /// Where the programs are.
@@ -99,8 +104,16 @@ pub struct Running {
 
 #[derive(Debug)]
 enum Process {
-    Everbeat { server: Server, _disk: Disk },
-    Other(Child),
+    Everbeat {
+        server: Server,
+        _disk: Disk,
+    },
+    Other {
+        peer: Peer,
+        programs: Programs,
+        child: Child,
+        _reserved: UdpSocket,
+    },
 }
 
 impl Running {
@@ -121,27 +134,38 @@ impl Running {
             };
             return Ok(Self { address, process });
         }
-        let (address, _reserved) = free_address(&mut rng)?;
-        let mut child = programs
-            .command(peer)?
-            .arg(address.port().to_string())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("cannot start {}: see scripts/bench.sh", peer.name()))?;
-        let begun = Instant::now();
-        while TcpStream::connect(address).await.is_err() {
-            if let Some(status) = child.try_wait()? {
-                bail!("{} ended at its start: {status}", peer.name());
-            }
-            if begun.elapsed() > PATIENCE {
-                bail!("{} does not answer on {address}", peer.name());
-            }
-            sleep(Duration::from_millis(20)).await;
-        }
-        let process = Process::Other(child);
+        let (address, reserved) = free_address(&mut rng)?;
+        let child = spawn(peer, programs, address).await?;
+        let process = Process::Other {
+            peer,
+            programs: programs.clone(),
+            child,
+            _reserved: reserved,
+        };
         Ok(Self { address, process })
+    }
+
+    /// `kill -9`, and another start at the same address.
+    ///
+    /// # Errors
+    /// As for [`Running::start`], or if it had ended by itself.
+    pub async fn restart(&mut self) -> anyhow::Result<()> {
+        match &mut self.process {
+            Process::Everbeat { server, .. } => {
+                server.kill().await?;
+                server.start().await
+            }
+            Process::Other {
+                peer,
+                programs,
+                child,
+                ..
+            } => {
+                child.kill().await?;
+                *child = spawn(*peer, programs, self.address).await?;
+                Ok(())
+            }
+        }
     }
 
     /// Its process.
@@ -151,7 +175,30 @@ impl Running {
     pub fn pid(&self) -> anyhow::Result<u32> {
         match &self.process {
             Process::Everbeat { server, .. } => server.pid(),
-            Process::Other(child) => child.id().context("it has ended"),
+            Process::Other { child, .. } => child.id().context("it has ended"),
         }
     }
+}
+
+/// Starts one that is not Everbeat, and waits until it serves.
+async fn spawn(peer: Peer, programs: &Programs, address: SocketAddr) -> anyhow::Result<Child> {
+    let mut child = programs
+        .command(peer)?
+        .arg(address.port().to_string())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("cannot start {}: see scripts/bench.sh", peer.name()))?;
+    let begun = Instant::now();
+    while TcpStream::connect(address).await.is_err() {
+        if let Some(status) = child.try_wait()? {
+            bail!("{} ended at its start: {status}", peer.name());
+        }
+        if begun.elapsed() > PATIENCE {
+            bail!("{} does not answer on {address}", peer.name());
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+    Ok(child)
 }

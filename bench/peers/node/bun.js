@@ -1,11 +1,11 @@
 // uWebSockets, in Bun: pings by itself, closes what is silent for 30 s.
-// usage: bun bun.js PORT      /echo sends back, /room sends to everybody
+// usage: bun bun.js PORT      /echo sends back; /room/A/B is in the rooms A and B, and sends to the others in A
 const server = Bun.serve({
   hostname: '127.0.0.1',
   port: Number(process.argv[2]),
   fetch(request, server) {
-    const { pathname } = new URL(request.url);
-    if (server.upgrade(request, { data: { inRoom: pathname === '/room' } })) return;
+    const [, kind, ...rooms] = new URL(request.url).pathname.split('/');
+    if (server.upgrade(request, { data: kind === 'room' ? rooms : [] })) return;
     return new Response('Here only WebSockets are served.\n', { status: 426 });
   },
   websocket: {
@@ -13,10 +13,11 @@ const server = Bun.serve({
     sendPings: true,
     perMessageDeflate: false,
     open(socket) {
-      if (socket.data.inRoom) socket.subscribe('room');
+      for (const room of socket.data) socket.subscribe(room);
     },
     message(socket, text) {
-      if (socket.data.inRoom) server.publish('room', text);
+      const [room] = socket.data;
+      if (room) socket.publish(room, text);
       else socket.send(text);
     },
   },

@@ -1,5 +1,6 @@
 // Socket.IO over WebSockets alone, with connection state recovery.
-// usage: node socket-io.js PORT      `echo` is sent back, `say` is sent to everybody
+// usage: node socket-io.js PORT      `echo` is sent back; `join` enters rooms, named with spaces between;
+//                                    `say` is sent to the others in the first of them
 import { createServer } from 'node:http';
 import { Server } from 'socket.io';
 
@@ -13,7 +14,12 @@ const server = new Server(http, {
 
 server.on('connection', (socket) => {
   socket.on('echo', (text) => socket.emit('echo', text));
-  socket.on('say', (text) => server.emit('say', text));
+  socket.on('join', (text) => {
+    const rooms = text.split(' ');
+    socket.data.room = rooms[0];
+    socket.join(rooms);
+  });
+  socket.on('say', (text) => socket.to(socket.data.room).emit('say', text));
 });
 
 http.listen({ host: '127.0.0.1', port: Number(process.argv[2]), backlog: 1024 });

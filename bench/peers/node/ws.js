@@ -1,22 +1,35 @@
 // ws, as its README has it: a ping for everybody every 25 s, and an end for those that did not answer.
-// usage: node ws.js PORT      /echo sends back, /room sends to everybody
+// usage: node ws.js PORT      /echo sends back; /room/A/B is in the rooms A and B, and sends to the others in A
 import { WebSocketServer } from 'ws';
 
 const server = new WebSocketServer({ host: '127.0.0.1', port: Number(process.argv[2]), backlog: 1024 });
-const room = new Set();
+const members = new Map();
+
+function enter(room, socket) {
+  if (!members.has(room)) members.set(room, new Set());
+  members.get(room).add(socket);
+}
+
+function leave(room, socket) {
+  members.get(room).delete(socket);
+  if (members.get(room).size === 0) members.delete(room);
+}
 
 server.on('connection', (socket, request) => {
   socket.isAlive = true;
   socket.on('pong', () => (socket.isAlive = true));
-  if (request.url === '/room') {
-    room.add(socket);
-    socket.on('message', (text) => {
-      for (const reader of room) reader.send(text, { binary: false });
-    });
-    socket.on('close', () => room.delete(socket));
-  } else {
+  const [, kind, ...rooms] = request.url.split('/');
+  if (kind !== 'room') {
     socket.on('message', (text) => socket.send(text, { binary: false }));
+    return;
   }
+  for (const room of rooms) enter(room, socket);
+  socket.on('message', (text) => {
+    for (const reader of members.get(rooms[0])) if (reader !== socket) reader.send(text, { binary: false });
+  });
+  socket.on('close', () => {
+    for (const room of rooms) leave(room, socket);
+  });
 });
 
 setInterval(() => {

@@ -5,34 +5,49 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use super::Scale;
 use super::results::{Column, Order};
+use super::{About, PLAIN, Subject, Traffic};
 use crate::line::Line;
 use crate::peer::{Peer, Programs, Running};
 use crate::usage::Usage;
 
-/// What is measured.
-pub const COLUMNS: &[Column] = &[
-    Column::new("echoes a second", 0, Order::MoreIsBetter),
-    Column::new("server's CPU an echo, us", 2, Order::LessIsBetter),
-];
+/// What it is.
+pub const ABOUT: About = About {
+    text: "64 connections send a text of 64 bytes each, and the next one when it is back. Everbeat speaks the \
+           tutorial's dialect here, in a room for each connection: it shows each text to the room, too.",
+    columns: &[
+        Column::new("echoes a second", 0, Order::MoreIsBetter),
+        Column::new("server's CPU an echo, us", 2, Order::LessIsBetter),
+    ],
+    cast: &[
+        (Peer::Everbeat, Traffic::Texts),
+        PLAIN[0],
+        PLAIN[1],
+        PLAIN[2],
+        PLAIN[3],
+        PLAIN[4],
+    ],
+    growing: &[],
+    unit: "connections",
+    main: 64,
+    others: &[],
+};
 
-/// What is done.
-pub const TEXT: &str = "64 connections send a text of 64 bytes each, and the next one when it is back. Everbeat speaks the \
-     tutorial's dialect here, in a room for each connection: it shows each text to the room, too.";
-
-const CONNECTIONS: usize = 64;
-
-pub(super) async fn run(peer: Peer, programs: &Programs, scale: Scale) -> anyhow::Result<Vec<f64>> {
+pub(super) async fn run(
+    subject: Subject,
+    programs: &Programs,
+    seconds: u64,
+) -> anyhow::Result<Vec<f64>> {
+    let peer = subject.peer;
     let server = Running::start(peer, programs, &[]).await?;
     let mut lines = Vec::new();
-    for number in 0..CONNECTIONS {
+    for number in 0..subject.size {
         lines.push(connect(server.address, peer, number).await?);
     }
     let pid = server.pid()?;
     let before = Usage::of(pid)?;
     let begun = Instant::now();
-    let end = begun + Duration::from_secs(scale.seconds.min(20));
+    let end = begun + Duration::from_secs(seconds.min(20));
     let mut tasks = JoinSet::new();
     for line in lines {
         tasks.spawn(exchange(line, end));

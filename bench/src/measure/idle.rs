@@ -4,29 +4,42 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use protocol::client::Event;
 use protocol::id::RoomName;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use super::Scale;
 use super::results::{Column, Order};
-use crate::client::Client;
-use crate::line::Line;
+use super::talk::Seat;
+use super::{About, PLAIN, Subject, Traffic};
 use crate::peer::{Peer, Programs, Running};
 use crate::usage::Usage;
 
-/// What is measured.
-pub const COLUMNS: &[Column] = &[
-    Column::new("memory a connection, kB (PSS)", 2, Order::LessIsBetter),
-    Column::new("CPU of 100,000, % of one core", 1, Order::LessIsBetter),
-    Column::new("connects a second", 0, Order::MoreIsBetter),
-];
-
-/// What is done.
-pub const TEXT: &str = "Connections that say nothing; each server pings every 25 s. Everbeat's are live sessions, ten of \
-     them joined to each room; the others are bare connections. Memory is the server's PSS over what it had before the \
-     first connection. Measuring begins 30 s after the last connection.";
+/// What it is.
+pub const ABOUT: About = About {
+    text: "Connections that say nothing; each server pings every 25 s. Everbeat's are live sessions, ten of them joined \
+           to each room; the others are connections in such rooms. Memory is the server's PSS over what it had before \
+           the first connection. Measuring begins 30 s after the last connection.",
+    columns: &[
+        Column::new("memory a connection, kB (PSS)", 2, Order::LessIsBetter).plotted("memory"),
+        Column::new("CPU of 100,000, % of one core", 1, Order::LessIsBetter).plotted("cpu"),
+        Column::new("connects a second", 0, Order::MoreIsBetter),
+    ],
+    cast: &[
+        (Peer::Everbeat, Traffic::Messages),
+        PLAIN[0],
+        PLAIN[1],
+        PLAIN[2],
+        PLAIN[3],
+        PLAIN[4],
+    ],
+    growing: &[
+        (Peer::Everbeat, Traffic::Messages),
+        (Peer::Bun, Traffic::Texts),
+    ],
+    unit: "connections",
+    main: 15_000,
+    others: &[1000, 5000],
+};
 
 /// How long they are left alone before they are measured: the first beats are over then.
 const SETTLE: Duration = Duration::from_secs(30);
@@ -37,22 +50,20 @@ const AT_ONCE: usize = 50;
 /// How many sessions share a room.
 const PER_ROOM: usize = 10;
 
-pub(super) async fn run(peer: Peer, programs: &Programs, scale: Scale) -> anyhow::Result<Vec<f64>> {
-    let server = Running::start(peer, programs, &[]).await?;
+pub(super) async fn run(
+    subject: Subject,
+    programs: &Programs,
+    seconds: u64,
+) -> anyhow::Result<Vec<f64>> {
+    let server = Running::start(subject.peer, programs, &[]).await?;
     let pid = server.pid()?;
     let baseline = Usage::of(pid)?;
     let begun = Instant::now();
     let (ready, mut readies) = mpsc::channel(AT_ONCE);
     let mut waiting = 0;
-    for number in 0..scale.connections {
-        let ready = ready.clone();
-        let address = server.address;
-        if peer == Peer::Everbeat {
-            let room = RoomName::new(&format!("idle-{}", number / PER_ROOM))?;
-            tokio::spawn(join(address, number as u64, room, ready));
-        } else {
-            tokio::spawn(listen(address, peer, ready));
-        }
+    for number in 0..subject.size {
+        let room = RoomName::new(&format!("idle-{}", number / PER_ROOM))?;
+        tokio::spawn(stay(server.address, subject, number, room, ready.clone()));
         waiting += 1;
         if waiting == AT_ONCE {
             await_ready(&mut readies).await?;
@@ -65,18 +76,17 @@ pub(super) async fn run(peer: Peer, programs: &Programs, scale: Scale) -> anyhow
     let took = begun.elapsed();
     sleep(SETTLE).await;
     let before = Usage::of(pid)?;
-    sleep(Duration::from_secs(scale.seconds)).await;
+    sleep(Duration::from_secs(seconds)).await;
     let after = Usage::of(pid)?;
-    if readies.try_recv().is_ok_and(|alive| !alive) {
-        bail!("{} closed an idle connection", peer.name());
+    if readies.try_recv().is_ok() {
+        bail!("{} closed an idle connection", subject.peer.name());
     }
     #[expect(clippy::cast_precision_loss, reason = "figures of a few digits")]
     let (count, pss) = (
-        scale.connections as f64,
+        subject.size as f64,
         after.pss_bytes.saturating_sub(baseline.pss_bytes) as f64,
     );
-    let cpu =
-        (after.cpu - before.cpu).as_secs_f64() / Duration::from_secs(scale.seconds).as_secs_f64();
+    let cpu = (after.cpu - before.cpu).as_secs_f64() / Duration::from_secs(seconds).as_secs_f64();
     Ok(vec![
         pss / count / 1000.0,
         cpu / count * 100_000.0 * 100.0,
@@ -93,28 +103,18 @@ async fn await_ready(readies: &mut mpsc::Receiver<bool>) -> anyhow::Result<()> {
     }
 }
 
-/// Tells when it is connected, and when that has ended.
-async fn listen(address: SocketAddr, peer: Peer, ready: mpsc::Sender<bool>) {
-    let Ok(mut line) = Line::connect(address, "/room", peer.dialect()).await else {
-        // Nobody hears it when the measurement is over.
-        let _ = ready.send(false).await;
-        return;
-    };
-    let _ = ready.send(true).await;
-    while line.receive().await.is_ok() {}
-    let _ = ready.send(false).await;
-}
-
-/// Tells when it is in its room.
-async fn join(address: SocketAddr, seed: u64, room: RoomName, ready: mpsc::Sender<bool>) {
-    let mut client = Client::joining(address, seed, room).await;
-    loop {
-        for event in client.step().await {
-            if matches!(event, Event::Joined { .. }) {
-                // A second time, and it was not idle: it had to come back.
-                let is_first = client.counts().connections == 1;
-                let _ = ready.send(is_first).await;
-            }
-        }
+/// Tells when it is in its room, and when that has ended.
+async fn stay(
+    address: SocketAddr,
+    subject: Subject,
+    number: usize,
+    room: RoomName,
+    ready: mpsc::Sender<bool>,
+) {
+    // Nobody hears it when the measurement is over.
+    if let Ok(mut seat) = Seat::take(address, subject, number as u64, &[room]).await {
+        let _ = ready.send(true).await;
+        while seat.is_there().await {}
     }
+    let _ = ready.send(false).await;
 }

@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::{Subject, Workload};
+use super::{Subject, Traffic, Workload, plot};
 use crate::peer::Peer;
 
 /// Which way is good.
@@ -24,9 +24,12 @@ pub enum Order {
 /// One figure of a workload.
 #[derive(Clone, Copy, Debug)]
 pub struct Column {
-    title: &'static str,
+    /// Its name and unit.
+    pub title: &'static str,
     digits: usize,
     order: Order,
+    /// The name of the plot of how it grows, where there is one.
+    pub plot: Option<&'static str>,
 }
 
 impl Column {
@@ -36,7 +39,14 @@ impl Column {
             title,
             digits,
             order,
+            plot: None,
         }
+    }
+
+    /// The same, with a plot of this name of how it grows.
+    pub const fn plotted(mut self, plot: &'static str) -> Self {
+        self.plot = Some(plot);
+        self
     }
 }
 
@@ -73,19 +83,25 @@ impl Table {
         }
     }
 
-    /// Keeps it in a directory, in place of what was measured before.
+    /// Keeps it in a directory, in place of what was measured before, with its plots.
     ///
     /// # Errors
     /// If that cannot be written.
     pub fn save(&self, directory: &Path) -> anyhow::Result<()> {
         fs::create_dir_all(directory)?;
-        let path = directory.join(file_name(self.workload));
+        let path = directory.join(format!("{}.json", title(self.workload)));
         fs::write(&path, serde_json::to_string_pretty(self)? + "\n")
-            .with_context(|| format!("cannot write {}", path.display()))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        for (index, plot) in self.plots() {
+            let column = &self.workload.about().columns[index];
+            let lines = self.growth(index);
+            plot::draw(&directory.join(plot), column.title, self.unit(), &lines)?;
+        }
+        Ok(())
     }
 
     fn load(directory: &Path, workload: Workload) -> anyhow::Result<Option<Self>> {
-        let path = directory.join(file_name(workload));
+        let path = directory.join(format!("{}.json", title(workload)));
         if !path.exists() {
             return Ok(None);
         }
@@ -96,11 +112,41 @@ impl Table {
         })?))
     }
 
-    /// As Markdown: medians, the least and the most, and how many times Everbeat's figure the others'
-    /// is.
+    /// As Markdown: what is done, a table of all that take part, and how their costs grow.
     fn render(&self) -> String {
-        let columns = self.workload.columns();
-        let mut text = format!("{}\n\n| |", self.workload.text());
+        let mut text = self.workload.about().text.to_owned();
+        let mut sizes: Vec<usize> = self.rows.iter().map(|row| row.subject.size).collect();
+        sizes.sort_unstable();
+        sizes.dedup();
+        let main = self.workload.about().main;
+        let main = if sizes.contains(&main) {
+            Some(main)
+        } else {
+            sizes.last().copied()
+        };
+        if let Some(main) = main {
+            let _ = write!(text, " With {main} {}:\n\n", self.unit());
+            self.render_rows(&mut text, main);
+        }
+        sizes.retain(|&size| Some(size) != main);
+        for size in &sizes {
+            let _ = write!(text, "\nWith {size} {}:\n\n", self.unit());
+            self.render_rows(&mut text, *size);
+        }
+        if !sizes.is_empty() {
+            text.push('\n');
+            for (index, plot) in self.plots() {
+                let title = self.workload.about().columns[index].title;
+                let _ = writeln!(text, "![{title}](results/{plot})");
+            }
+        }
+        text
+    }
+
+    /// Medians, the least and the most, and how many times Everbeat's figure the others' is.
+    fn render_rows(&self, text: &mut String, size: usize) {
+        let columns = self.workload.about().columns;
+        text.push_str("| |");
         for column in columns {
             let better = match column.order {
                 Order::LessIsBetter => "less is better",
@@ -108,17 +154,18 @@ impl Table {
             };
             let _ = write!(text, " {} ({better}) |", column.title);
         }
-        text += "\n| --- |";
-        text += &" --- |".repeat(columns.len());
+        *text += "\n| --- |";
+        *text += &" --- |".repeat(columns.len());
         text.push('\n');
         let mut rows: Vec<&Row> = self.rows.iter().collect();
+        rows.retain(|row| row.subject.size == size);
         rows.sort_by_key(|row| row.subject);
         let ours = rows.iter().find(|row| row.subject.peer == Peer::Everbeat);
         for row in &rows {
-            let _ = write!(text, "| {} |", name(row.subject, self.workload));
+            let _ = write!(text, "| {} |", self.name(row.subject));
             for (index, column) in columns.iter().enumerate() {
                 let Some(figure) = Figure::of(row, index) else {
-                    text += " |";
+                    *text += " |";
                     continue;
                 };
                 let digits = column.digits;
@@ -136,11 +183,57 @@ impl Table {
                 {
                     let _ = write!(text, " × {:.2}", figure.median / base.median);
                 }
-                text += " |";
+                *text += " |";
             }
             text.push('\n');
         }
-        text
+    }
+
+    /// The columns that are plotted, with the names of the files.
+    fn plots(&self) -> impl Iterator<Item = (usize, String)> {
+        let name = title(self.workload);
+        let columns = self.workload.about().columns.iter().enumerate();
+        columns.filter_map(move |(index, column)| {
+            Some((index, format!("{name}-{}.svg", column.plot?)))
+        })
+    }
+
+    /// How a figure grows, for each that was measured at more than one size.
+    fn growth(&self, column: usize) -> Vec<plot::Line> {
+        let mut rows: Vec<&Row> = self.rows.iter().collect();
+        rows.sort_by_key(|row| row.subject);
+        let mut lines: Vec<plot::Line> = Vec::new();
+        for row in rows {
+            let Some(figure) = Figure::of(row, column) else {
+                continue;
+            };
+            let (name, point) = (self.name(row.subject), (row.subject.size, figure.median));
+            match lines.iter_mut().find(|line| line.name == name) {
+                Some(line) => line.points.push(point),
+                None => lines.push(plot::Line {
+                    name,
+                    points: vec![point],
+                }),
+            }
+        }
+        lines.retain(|line| line.points.len() > 1);
+        lines
+    }
+
+    const fn unit(&self) -> &'static str {
+        self.workload.about().unit
+    }
+
+    /// A subject's name; what Everbeat carries is told where it makes a difference.
+    fn name(&self, subject: Subject) -> String {
+        let name = subject.peer.name();
+        let cast = self.workload.about().cast;
+        let ours = cast.iter().filter(|(peer, _)| *peer == Peer::Everbeat);
+        match subject.traffic {
+            Traffic::Drafts => format!("{name}, drafts"),
+            Traffic::Messages if ours.count() > 1 => format!("{name}, messages"),
+            Traffic::Messages | Traffic::Texts => name.to_owned(),
+        }
     }
 }
 
@@ -193,24 +286,11 @@ pub fn render(directory: &Path) -> anyhow::Result<String> {
     Ok(text)
 }
 
-fn file_name(workload: Workload) -> String {
-    format!("{}.json", title(workload))
-}
-
 fn title(workload: Workload) -> String {
     workload
         .to_possible_value()
         .map(|value| value.get_name().to_owned())
         .unwrap_or_default()
-}
-
-fn name(subject: Subject, workload: Workload) -> String {
-    let name = subject.peer.name();
-    match (subject.peer, workload, subject.durable) {
-        (Peer::Everbeat, Workload::FanOut, true) => format!("{name}, messages"),
-        (Peer::Everbeat, Workload::FanOut, false) => format!("{name}, drafts"),
-        _ => name.to_owned(),
-    }
 }
 
 /// The machine, in a few words.
@@ -241,21 +321,24 @@ fn machine() -> String {
 mod tests {
     use super::*;
 
-    const fn plain(peer: Peer) -> Subject {
+    const fn subject(peer: Peer, traffic: Traffic, size: usize) -> Subject {
         Subject {
             peer,
-            durable: false,
+            traffic,
+            size,
         }
     }
 
     #[test]
     fn a_table_shows_medians_spread_and_ratios() {
         let mut table = Table::new(Workload::Echo);
+        let ours = subject(Peer::Everbeat, Traffic::Texts, 64);
         for figures in [[100.0, 5.0], [300.0, 4.0], [200.0, 6.0]] {
-            table.add(plain(Peer::Everbeat), figures.to_vec());
+            table.add(ours, figures.to_vec());
         }
-        table.add(plain(Peer::Ws), vec![50.0, 10.0]);
-        table.add(plain(Peer::Ws), vec![150.0, 10.0]);
+        let theirs = subject(Peer::Ws, Traffic::Texts, 64);
+        table.add(theirs, vec![50.0, 10.0]);
+        table.add(theirs, vec![150.0, 10.0]);
         let text = table.render();
         let rows: Vec<&str> = text.lines().skip(4).collect();
         assert_eq!(
@@ -268,20 +351,25 @@ mod tests {
     }
 
     #[test]
-    fn results_are_kept() {
+    fn results_are_kept_with_their_plots() {
         let directory = tempfile::tempdir().unwrap();
         let mut table = Table::new(Workload::FanOut);
-        let durable = Subject {
-            peer: Peer::Everbeat,
-            durable: true,
-        };
-        table.add(durable, vec![1.0; 5]);
-        table.add(plain(Peer::Everbeat), vec![2.0; 5]);
+        for size in [10, 1000] {
+            table.add(
+                subject(Peer::Everbeat, Traffic::Messages, size),
+                vec![1.0; 5],
+            );
+            table.add(subject(Peer::Everbeat, Traffic::Drafts, size), vec![2.0; 5]);
+        }
         table.save(directory.path()).unwrap();
         let text = render(directory.path()).unwrap();
         assert!(text.contains("## fan-out"), "{text}");
+        assert!(text.contains("With 10 listeners"), "{text}");
         assert!(text.contains("| Everbeat, drafts | **2.00**"), "{text}");
         assert!(text.contains("| Everbeat, messages | **1.00**"), "{text}");
+        assert!(text.contains("](results/fan-out-p99.svg)"), "{text}");
         assert!(!text.contains("## idle"));
+        let plot = fs::read_to_string(directory.path().join("fan-out-p99.svg")).unwrap();
+        assert!(plot.contains("Everbeat, drafts"), "{plot}");
     }
 }

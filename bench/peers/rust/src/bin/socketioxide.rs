@@ -1,13 +1,18 @@
 //! socketioxide over WebSockets alone, on Axum.
 //!
-//! usage: socketioxide PORT      `echo` is sent back, `say` is sent to everybody
+//! usage: socketioxide PORT      `echo` is sent back; `join` enters rooms, named with spaces between;
+//!                               `say` is sent to the others in the first of them
 
 use std::time::Duration;
 
 use axum::Router;
-use socketioxide::extract::{Data, SocketRef};
+use socketioxide::extract::{Data, Extension, SocketRef};
 use socketioxide::{SocketIo, TransportType};
 use tokio::net::TcpListener;
+
+/// Where a socket's texts go.
+#[derive(Clone)]
+struct Room(String);
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -24,9 +29,20 @@ async fn main() -> anyhow::Result<()> {
                 let _ = socket.emit("echo", &text);
             },
         );
-        socket.on("say", async |io: SocketIo, Data(text): Data<String>| {
-            let _ = io.emit("say", &text).await;
-        });
+        socket.on(
+            "join",
+            async |socket: SocketRef, Data(text): Data<String>| {
+                let rooms: Vec<String> = text.split(' ').map(str::to_owned).collect();
+                socket.extensions.insert(Room(rooms[0].clone()));
+                socket.join(rooms);
+            },
+        );
+        socket.on(
+            "say",
+            async |socket: SocketRef, Extension(room): Extension<Room>, Data(text): Data<String>| {
+                let _ = socket.to(room.0).emit("say", &text).await;
+            },
+        );
     });
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     axum::serve(listener, Router::new().layer(layer)).await?;

@@ -1,0 +1,167 @@
+//! Durable messages, as many as can be.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use protocol::client::{Event, Fate};
+use protocol::id::RoomName;
+use protocol::outbox::EntryId;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::results::{Column, Order};
+use super::{About, Subject, Traffic, talk};
+use crate::client::Client;
+use crate::peer::{Peer, Programs, Running};
+use crate::usage::Usage;
+
+/// What it is.
+pub const ABOUT: About = About {
+    text: "Sessions publish messages of 64 bytes, each in a room of its own; a message counts when its ack is there, and \
+           its time begins with the publish. One alone waits for each ack before the next message; more keep 32 on the \
+           way each, as many as the client lets out. The disk's fsync is that of a file beside the log, to which 4 kB \
+           are added each time, measured just before.",
+    columns: &[
+        Column::new("messages a second", 0, Order::MoreIsBetter).plotted("rate"),
+        Column::new("ack p50, ms", 2, Order::LessIsBetter),
+        Column::new("ack p99, ms", 2, Order::LessIsBetter),
+        Column::new("the disk's fsync p50, ms", 2, Order::LessIsBetter),
+        Column::new("server's CPU a message, us", 2, Order::LessIsBetter),
+    ],
+    cast: &[(Peer::Everbeat, Traffic::Messages)],
+    growing: &[(Peer::Everbeat, Traffic::Messages)],
+    unit: "publishers",
+    main: 256,
+    others: &[1, 16, 64],
+};
+
+/// As fast as it goes.
+const OPTIONS: &[&str] = &["--publishes", "1000000", "--publish-burst", "1000000"];
+
+/// As many as the client has on the way at once (its `window`).
+const WINDOW: usize = 32;
+
+/// How often the disk is asked.
+const SYNCS: usize = 101;
+
+pub(super) async fn run(
+    subject: Subject,
+    programs: &Programs,
+    seconds: u64,
+) -> anyhow::Result<Vec<f64>> {
+    let server = Running::start(subject.peer, programs, OPTIONS).await?;
+    let fsync = fsync(&std::env::temp_dir())?;
+    let window = if subject.size == 1 { 1 } else { WINDOW };
+    let mut publishers = Vec::new();
+    for number in 0..subject.size {
+        publishers.push(Publisher::enter(server.address, number).await?);
+    }
+    let (end, ends) = watch::channel(false);
+    let pid = server.pid()?;
+    let before = Usage::of(pid)?;
+    let begun = Instant::now();
+    let mut tasks = JoinSet::new();
+    for publisher in publishers {
+        tasks.spawn(publisher.run(window, ends.clone()));
+    }
+    tokio::time::sleep(Duration::from_secs(seconds.min(20))).await;
+    end.send_replace(true);
+    let after = Usage::of(pid)?;
+    let took = begun.elapsed();
+    let mut delays = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3)?;
+    while let Some(acks) = tasks.join_next().await {
+        for ack in acks?? {
+            delays.saturating_record(u64::try_from(ack.as_micros())?.max(1));
+        }
+    }
+    #[expect(clippy::cast_precision_loss, reason = "figures of a few digits")]
+    let (count, ms) = (delays.len().max(1) as f64, |quantile| {
+        delays.value_at_quantile(quantile) as f64 / 1000.0
+    });
+    Ok(vec![
+        count / took.as_secs_f64(),
+        ms(0.5),
+        ms(0.99),
+        fsync.as_secs_f64() * 1000.0,
+        (after.cpu - before.cpu).as_secs_f64() * 1e6 / count,
+    ])
+}
+
+/// The median time in which 4 kB at the end of a file become durable.
+fn fsync(directory: &Path) -> anyhow::Result<Duration> {
+    let mut file: File = tempfile::tempfile_in(directory)?;
+    let mut times = Vec::new();
+    for _ in 0..SYNCS {
+        let begun = Instant::now();
+        file.write_all(&[0; 4096])?;
+        file.sync_data()?;
+        times.push(begun.elapsed());
+    }
+    times.sort();
+    Ok(times[SYNCS / 2])
+}
+
+struct Publisher {
+    client: Client,
+    room: RoomName,
+    /// When each that is on its way was published.
+    waiting: BTreeMap<EntryId, Instant>,
+    acks: Vec<Duration>,
+}
+
+impl Publisher {
+    async fn enter(address: SocketAddr, number: usize) -> anyhow::Result<Self> {
+        let room = RoomName::new(&format!("publish-{number}"))?;
+        Ok(Self {
+            client: talk::enter(address, number as u64, std::slice::from_ref(&room)).await,
+            room,
+            waiting: BTreeMap::new(),
+            acks: Vec::new(),
+        })
+    }
+
+    /// Returns how long each ack took that came before the end.
+    async fn run(
+        mut self,
+        window: usize,
+        mut end: watch::Receiver<bool>,
+    ) -> anyhow::Result<Vec<Duration>> {
+        loop {
+            while self.waiting.len() < window {
+                let at = Instant::now();
+                let text = format!("{:-<64}", self.acks.len());
+                let room = self.room.clone();
+                let (id, events) = self
+                    .client
+                    .command(|session, now| session.publish(now, room, text))
+                    .await;
+                self.waiting.insert(id?, at);
+                self.note(events);
+            }
+            let events = tokio::select! {
+                events = self.client.step() => events,
+                _ = end.changed() => return Ok(self.acks),
+            };
+            self.note(events);
+        }
+    }
+
+    fn note(&mut self, events: Vec<Event>) {
+        for event in events {
+            if let Event::Fate {
+                id,
+                fate: Fate::Durable { .. },
+                ..
+            } = event
+                && let Some(at) = self.waiting.remove(&id)
+            {
+                self.acks.push(at.elapsed());
+            }
+        }
+    }
+}

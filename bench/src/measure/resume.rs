@@ -1,0 +1,194 @@
+//! Everybody comes back, and has missed much.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use protocol::client::{Event, Fate, Session};
+use protocol::id::RoomName;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::results::{Column, Order};
+use super::{About, Subject, Traffic, talk};
+use crate::client::Client;
+use crate::peer::{Peer, Programs, Running};
+use crate::usage::Usage;
+
+/// What it is.
+pub const ABOUT: About = About {
+    text: "Sessions in rooms of a hundred lose their connections; 1,000 messages of 64 bytes are said in each room; then all \
+           come back at once, and each takes all that it missed, in order.",
+    columns: &[
+        Column::new("messages replayed a second", 0, Order::MoreIsBetter),
+        Column::new("until the last has everything, s", 2, Order::LessIsBetter),
+        Column::new("server's CPU a message, us", 2, Order::LessIsBetter),
+        Column::new(
+            "server's memory a session, kB (PSS)",
+            1,
+            Order::LessIsBetter,
+        ),
+    ],
+    cast: &[(Peer::Everbeat, Traffic::Messages)],
+    growing: &[],
+    unit: "sessions",
+    main: 10_000,
+    others: &[],
+};
+
+/// As fast as it goes.
+const OPTIONS: &[&str] = &["--publishes", "1000000", "--publish-burst", "1000000"];
+
+/// How many share a room.
+const PER_ROOM: usize = 100;
+
+/// How many messages each is behind.
+const BEHIND: usize = 1000;
+
+/// How many enter at once.
+const AT_ONCE: usize = 50;
+
+/// How long one step may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What everybody does now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Here,
+    Away,
+    Back,
+}
+
+pub(super) async fn run(subject: Subject, programs: &Programs) -> anyhow::Result<Vec<f64>> {
+    let server = Running::start(subject.peer, programs, OPTIONS).await?;
+    let (phase, phases) = watch::channel(Phase::Here);
+    let (tell, mut told) = mpsc::channel(AT_ONCE);
+    let mut readers = JoinSet::new();
+    let rooms: Vec<RoomName> = (0..subject.size.div_ceil(PER_ROOM))
+        .map(|number| RoomName::new(&format!("resume-{number}")))
+        .collect::<Result<_, _>>()?;
+    for number in 0..subject.size {
+        let room = rooms[number / PER_ROOM].clone();
+        let (address, phases, tell) = (server.address, phases.clone(), tell.clone());
+        readers.spawn(async move {
+            let rooms = std::slice::from_ref(&room);
+            let client = talk::enter(address, number as u64, rooms).await;
+            read(client, phases, tell).await
+        });
+        if number >= AT_ONCE {
+            await_one(&mut told).await?;
+        }
+    }
+    for _ in 0..subject.size.min(AT_ONCE) {
+        await_one(&mut told).await?;
+    }
+    phase.send_replace(Phase::Away);
+    for _ in 0..subject.size {
+        await_one(&mut told).await?;
+    }
+    let mut writers = JoinSet::new();
+    for (number, room) in rooms.into_iter().enumerate() {
+        let seed = (subject.size + number) as u64;
+        let client = talk::enter(server.address, seed, &[]).await;
+        writers.spawn(write(client, room));
+    }
+    while let Some(writer) = writers.join_next().await {
+        writer??;
+    }
+    let before = Usage::of(server.pid()?)?;
+    let begun = Instant::now();
+    phase.send_replace(Phase::Back);
+    for _ in 0..subject.size {
+        await_one(&mut told).await?;
+    }
+    let took = begun.elapsed().as_secs_f64();
+    let after = Usage::of(server.pid()?)?;
+    while let Some(reader) = readers.join_next().await {
+        reader??;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "figures of a few digits")]
+    let (sessions, messages, memory) = (
+        subject.size as f64,
+        (subject.size * BEHIND) as f64,
+        after.pss_bytes as f64,
+    );
+    Ok(vec![
+        messages / took,
+        took,
+        (after.cpu - before.cpu).as_secs_f64() * 1e6 / messages,
+        memory / sessions / 1000.0,
+    ])
+}
+
+async fn await_one(told: &mut mpsc::Receiver<()>) -> anyhow::Result<()> {
+    let one = timeout(PATIENCE, told.recv()).await;
+    one.context("somebody did not get on")?;
+    Ok(())
+}
+
+/// Goes and comes back when told to, and tells when it is here, gone, and has everything.
+async fn read(
+    mut client: Client,
+    mut phase: watch::Receiver<Phase>,
+    tell: mpsc::Sender<()>,
+) -> anyhow::Result<()> {
+    tell.send(()).await?;
+    let mut count = 0;
+    while count < BEHIND {
+        tokio::select! {
+            events = client.step() => for event in events {
+                match event {
+                    Event::Message(_) => count += 1,
+                    Event::Joined { gap, .. } => ensure!(!gap, "the log had forgotten"),
+                    _ => {}
+                }
+            },
+            changed = phase.changed() => {
+                changed?;
+                let now = *phase.borrow_and_update();
+                match now {
+                    Phase::Here => {}
+                    Phase::Away => {
+                        client.command(Session::disconnect).await;
+                        tell.send(()).await?;
+                    }
+                    Phase::Back => {
+                        client.command(Session::connect).await;
+                    }
+                }
+            }
+        }
+    }
+    tell.send(()).await?;
+    Ok(())
+}
+
+/// Says what the others miss.
+async fn write(mut client: Client, room: RoomName) -> anyhow::Result<()> {
+    let mut durable = 0;
+    for number in 0..BEHIND {
+        let (room, text) = (room.clone(), format!("{number:-<64}"));
+        let (published, events) = client
+            .command(|session, now| session.publish(now, room, text))
+            .await;
+        published?;
+        durable += settled(&events);
+    }
+    while durable < BEHIND {
+        durable += settled(&client.step().await);
+    }
+    Ok(())
+}
+
+fn settled(events: &[Event]) -> usize {
+    let is_durable = |event: &&Event| {
+        matches!(
+            event,
+            Event::Fate {
+                fate: Fate::Durable { .. },
+                ..
+            }
+        )
+    };
+    events.iter().filter(is_durable).count()
+}

@@ -1,0 +1,169 @@
+//! Those who come back by themselves: sessions, and what Socket.IO's own client does.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use protocol::client::Event;
+use protocol::id::RoomName;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep_until, timeout};
+
+use crate::client::Client;
+use crate::line::{Dialect, Line, Recovery};
+use crate::peer::Peer;
+
+/// The first delay of Socket.IO's client (`reconnectionDelay`), made shorter or longer by up to half.
+const FIRST_DELAY: Duration = Duration::from_secs(1);
+
+/// Its longest delay (`reconnectionDelayMax`).
+const LONGEST_DELAY: Duration = Duration::from_secs(5);
+
+/// How long it lets a connection take (`timeout`).
+const CONNECT: Duration = Duration::from_secs(20);
+
+/// Somebody in a room, over all connections.
+pub(super) enum Returning {
+    /// A session of ours.
+    Session(Box<Client>, RoomName),
+    /// A client of Socket.IO.
+    Socket(Box<Socket>),
+}
+
+/// What happens to one of them.
+#[derive(Debug)]
+pub(super) enum Heard {
+    /// It is in its room, for the first time or again.
+    Entered,
+    /// Somebody else said something.
+    Text(String),
+}
+
+impl Returning {
+    /// Begins to connect.
+    pub(super) async fn new(address: SocketAddr, peer: Peer, seed: u64, room: RoomName) -> Self {
+        if let Some(dialect) = peer.foreign() {
+            return Self::Socket(Box::new(Socket {
+                address,
+                dialect,
+                room,
+                rng: Rng::with_seed(seed),
+                link: Link::Waiting(Instant::now()),
+                attempt: 0,
+                recovery: Recovery::default(),
+                backlog: VecDeque::new(),
+            }));
+        }
+        let client = Client::joining(address, seed, std::slice::from_ref(&room)).await;
+        Self::Session(Box::new(client), room)
+    }
+
+    /// What happens next; perhaps nothing worth telling. Safe to cancel.
+    pub(super) async fn hear(&mut self) -> Vec<Heard> {
+        match self {
+            Self::Session(client, _) => {
+                let own = client.session().id().cloned();
+                let events = client.step().await.into_iter();
+                let heard = events.filter_map(|event| match event {
+                    Event::Joined { .. } => Some(Heard::Entered),
+                    Event::Message(message) if Some(&message.session) != own.as_ref() => {
+                        Some(Heard::Text(message.body))
+                    }
+                    _ => None,
+                });
+                heard.collect()
+            }
+            Self::Socket(socket) => socket.hear().await.into_iter().collect(),
+        }
+    }
+
+    /// Says something to the room, now or when it is back.
+    pub(super) async fn say(&mut self, text: String) {
+        match self {
+            Self::Session(client, room) => {
+                let room = room.clone();
+                // What does not fit into the outbox was not said; the figures show it.
+                let _ = client
+                    .command(|session, now| session.publish(now, room, text))
+                    .await;
+            }
+            Self::Socket(socket) => {
+                socket.backlog.push_back(text);
+                socket.flush().await;
+            }
+        }
+    }
+}
+
+/// A client of Socket.IO with connection state recovery, and the defaults of its own client: what is said
+/// without a connection waits; what was sent and did not arrive is lost.
+pub(super) struct Socket {
+    address: SocketAddr,
+    dialect: Dialect,
+    room: RoomName,
+    rng: Rng,
+    link: Link,
+    attempt: u32,
+    recovery: Recovery,
+    backlog: VecDeque<String>,
+}
+
+enum Link {
+    Waiting(Instant),
+    Opening(JoinHandle<anyhow::Result<Line>>),
+    Open(Box<Line>),
+}
+
+impl Socket {
+    async fn hear(&mut self) -> Option<Heard> {
+        match &mut self.link {
+            Link::Waiting(until) => {
+                sleep_until((*until).into()).await;
+                let (address, dialect) = (self.address, self.dialect);
+                let (rooms, recovery) = ([self.room.clone()], self.recovery.clone());
+                self.link = Link::Opening(tokio::spawn(async move {
+                    let line = Line::enter_again(address, &rooms, dialect, recovery);
+                    timeout(CONNECT, line).await?
+                }));
+                None
+            }
+            Link::Opening(opening) => {
+                if let Ok(Ok(line)) = opening.await {
+                    self.attempt = 0;
+                    self.link = Link::Open(Box::new(line));
+                    self.flush().await;
+                    Some(Heard::Entered)
+                } else {
+                    self.wait();
+                    None
+                }
+            }
+            Link::Open(line) => {
+                if let Ok(text) = line.receive().await {
+                    Some(Heard::Text(text.as_str().to_owned()))
+                } else {
+                    self.recovery = line.recovery().clone();
+                    self.wait();
+                    None
+                }
+            }
+        }
+    }
+
+    async fn flush(&mut self) {
+        if let Link::Open(line) = &mut self.link {
+            while let Some(text) = self.backlog.pop_front() {
+                // Lost, as its own client would lose it; the read side tells of the end.
+                let _ = line.send("say", &text).await;
+            }
+        }
+    }
+
+    fn wait(&mut self) {
+        let delay = (FIRST_DELAY * (1 << self.attempt.min(8))).min(LONGEST_DELAY);
+        let delay = delay.mul_f64(0.5 + self.rng.f64());
+        self.attempt += 1;
+        self.link = Link::Waiting(Instant::now() + delay.min(LONGEST_DELAY));
+    }
+}
