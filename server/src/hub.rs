@@ -45,21 +45,16 @@ impl Rooms {
 
 impl Observer for Rooms {
     fn committed(&self, messages: &[Message]) {
-        let mut touched: Vec<Arc<Room>> = Vec::new();
+        let mut touched: HashMap<&RoomName, Option<Arc<Room>>> = HashMap::new();
         for message in messages {
-            let room = match touched.iter().find(|room| room.name() == &message.room) {
-                Some(room) => Arc::clone(room),
-                None => {
-                    let Some(room) = lock(&self.open).get(&message.room).cloned() else {
-                        continue;
-                    };
-                    touched.push(Arc::clone(&room));
-                    room
-                }
-            };
-            room.committed(message);
+            let room = touched
+                .entry(&message.room)
+                .or_insert_with(|| lock(&self.open).get(&message.room).cloned());
+            if let Some(room) = room {
+                room.committed(message);
+            }
         }
-        for room in touched {
+        for room in touched.into_values().flatten() {
             room.wake();
         }
     }

@@ -55,7 +55,7 @@ impl Default for SqliteConfig {
         Self {
             history_per_room: 100_000,
             // By then the sync is shared by so many that it hardly counts.
-            batch_max: 512,
+            batch_max: 4096,
             // A fraction of a second of work for the writer.
             queue_max: 8192,
             // Most reads are served from memory by the rooms.
@@ -258,16 +258,20 @@ impl SqliteLog {
 
 impl Log for SqliteLog {
     fn open_session(&self, open: OpenSession) -> Answer<OpenedSession> {
-        self.queue.push(|batch| batch.open_session(open))
+        self.queue.push(None, |batch| batch.open_session(open))
     }
 
     fn append(&self, append: Append) -> Answer<Offset> {
-        self.queue.push(|batch| batch.append(append))
+        let session = append.session.clone();
+        self.queue
+            .push(Some(&session), |batch| batch.append(append))
     }
 
     fn refuse(&self, session: SessionId, seq: Seq, code: ErrorCode) -> Answer<()> {
-        self.queue
-            .push(move |batch| batch.refuse(&session, seq, code))
+        let asking = session.clone();
+        self.queue.push(Some(&asking), move |batch| {
+            batch.refuse(&session, seq, code)
+        })
     }
 
     fn room(&self, room: RoomName) -> Answer<RoomLog> {
@@ -284,20 +288,21 @@ impl Log for SqliteLog {
     }
 
     fn touch(&self, sessions: Vec<SessionId>, at_ms: u64) -> Answer<()> {
-        self.queue.push(move |batch| batch.touch(&sessions, at_ms))
+        self.queue
+            .push(None, move |batch| batch.touch(&sessions, at_ms))
     }
 
     fn expire(&self, before_ms: u64) -> Answer<usize> {
         // The first piece has its place in the order; the others let further work in between.
         let first = self
             .queue
-            .push(move |batch| batch.expire(before_ms, EXPIRED_MAX));
+            .push(None, move |batch| batch.expire(before_ms, EXPIRED_MAX));
         let queue = Arc::clone(&self.queue);
         Box::pin(async move {
             let mut piece = first.await?;
             let mut expired = piece;
             while piece == EXPIRED_MAX {
-                let next = queue.push(move |batch| batch.expire(before_ms, EXPIRED_MAX));
+                let next = queue.push(None, move |batch| batch.expire(before_ms, EXPIRED_MAX));
                 piece = next.await?;
                 expired += piece;
             }

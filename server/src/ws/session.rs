@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 
 use futures_util::future::BoxFuture;
 use protocol::close::CloseCode;
@@ -91,7 +91,11 @@ impl Driver {
                     let now = self.connection.hub.clock().now();
                     self.machine.handle_timeout(now);
                 }
-                Fact::Answered(input) => self.feed(input),
+                Fact::Answered(input) => {
+                    if let Err(end) = self.answered_all(input).await {
+                        return end;
+                    }
+                }
                 Fact::Marked => self.look_into_mailbox(),
                 Fact::Heard(heard) => {
                     if let Err(end) = self.heard_all(heard).await {
@@ -118,16 +122,33 @@ impl Driver {
         Ok(())
     }
 
+    /// Takes what the log answered, and what it answered meanwhile: a commit has many answers, and they
+    /// leave in one write.
+    async fn answered_all(&mut self, first: Input) -> Result<(), End> {
+        self.feed(first);
+        while let Poll::Ready(input) = poll_fn(|cx| Poll::Ready(self.poll_answer(cx))).await {
+            self.drain().await?;
+            self.feed(input);
+        }
+        Ok(())
+    }
+
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Input> {
+        let Some(first) = self.answers.front_mut() else {
+            return Poll::Pending;
+        };
+        let input = ready!(first.as_mut().poll(cx));
+        self.answers.pop_front();
+        Poll::Ready(input)
+    }
+
     /// Waits for one fact.
     async fn wait(&mut self) -> Fact {
         poll_fn(|cx| {
             if self.alarm.poll_ring(cx).is_ready() {
                 return Poll::Ready(Fact::Rang);
             }
-            if let Some(first) = self.answers.front_mut()
-                && let Poll::Ready(input) = first.as_mut().poll(cx)
-            {
-                self.answers.pop_front();
+            if let Poll::Ready(input) = self.poll_answer(cx) {
                 return Poll::Ready(Fact::Answered(input));
             }
             if self.connection.mailbox.poll_marked(cx).is_ready() {

@@ -44,7 +44,8 @@ pub(super) struct Batch<'c> {
     sessions: HashMap<SessionId, LastSeq>,
     rooms: HashMap<RoomName, Room>,
     messages: Vec<Message>,
-    answers: Vec<LateAnswer>,
+    /// With the session that asked, where one did.
+    answers: Vec<(Option<SessionId>, LateAnswer)>,
     failure: Option<LogError>,
 }
 
@@ -52,7 +53,7 @@ pub(super) struct Batch<'c> {
 pub(super) struct Committed {
     /// What is durable now.
     pub(super) messages: Vec<Message>,
-    /// To be called with the failure.
+    /// To be called with the failure, in this order.
     pub(super) answers: Vec<LateAnswer>,
     /// Why nothing of it is.
     pub(super) failure: Option<LogError>,
@@ -105,8 +106,12 @@ impl<'c> Batch<'c> {
     }
 
     /// Leaves an answer to be given after the commit.
-    pub(super) fn answer_later(&mut self, answer: impl FnOnce(Option<LogError>) + 'static) {
-        self.answers.push(Box::new(answer));
+    pub(super) fn answer_later(
+        &mut self,
+        session: Option<SessionId>,
+        answer: impl FnOnce(Option<LogError>) + 'static,
+    ) {
+        self.answers.push((session, Box::new(answer)));
     }
 
     /// Ends the transaction.
@@ -127,9 +132,12 @@ impl<'c> Batch<'c> {
                 drop(self.run("ROLLBACK", []));
             }
         }
+        // A session's answers in a row: its task, once woken, finds them all, and sends them in one
+        // piece.
+        self.answers.sort_by(|(one, _), (other, _)| one.cmp(other));
         Committed {
             messages: self.messages,
-            answers: self.answers,
+            answers: self.answers.into_iter().map(|(_, answer)| answer).collect(),
             failure: self.failure,
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use protocol::id::SessionId;
 use tokio::sync::oneshot;
 
 use super::batch::{Batch, Fault};
@@ -26,16 +27,20 @@ impl Queue {
         (Self { sender }, operations)
     }
 
-    /// Queues work for the writer. Its place in the order is settled when this returns.
+    /// Queues work for the writer. Its place in the order is settled when this returns. The answers to
+    /// what one session asked are given in a row.
     pub(super) fn push<T: Send + 'static>(
         &self,
+        session: Option<&SessionId>,
         work: impl FnOnce(&mut Batch<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Answer<T> {
         let (reply, answer) = oneshot::channel();
+        let session = session.cloned();
         let operation: Operation = Box::new(move |batch| {
             let result = batch.attempt(work);
             // Whoever asked may have gone; what was done stays done.
-            batch.answer_later(move |failure| drop(reply.send(failure.map_or(result, Err))));
+            let answer = move |failure: Option<_>| drop(reply.send(failure.map_or(result, Err)));
+            batch.answer_later(session, answer);
         });
         // Not `send`, which would wait: the caller's thread serves others too.
         let pushed = self
