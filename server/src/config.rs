@@ -121,6 +121,16 @@ pub struct Config {
         value_name = "COUNT"
     )]
     pub history: u64,
+
+    /// Memory for what was read from the log for those who were away: many who come back at once want
+    /// the same. The least wanted goes first; 0 reads anew for each of them
+    #[arg(
+        long,
+        env = "EVERBEAT_REPLAY_BYTES",
+        default_value_t = 64 << 20,
+        value_name = "BYTES"
+    )]
+    pub replay_bytes: u64,
 }
 
 /// Options that cannot be served together.

@@ -1,6 +1,7 @@
 //! What connections share: the rooms, the log, and who is connected.
 
 pub mod mailbox;
+mod replay;
 pub mod room;
 #[cfg(test)]
 mod tests;
@@ -12,11 +13,13 @@ use std::time::Duration;
 
 use protocol::frame::Message;
 use protocol::id::{ConnectionId, Name, RoomName, SessionId};
+use protocol::position::Offset;
 use protocol::server::RoomView;
 use protocol::time::Timestamp;
 
 use self::mailbox::Mailbox;
-use self::room::Room;
+use self::replay::Replays;
+use self::room::{Entry, Room};
 use crate::clock::Clock;
 use crate::log::{Log, LogError, Observer};
 
@@ -64,6 +67,7 @@ impl Observer for Rooms {
 pub struct Hub {
     rooms: Arc<Rooms>,
     log: Arc<dyn Log>,
+    replays: Replays,
     clock: Clock,
     connections: Mutex<Connections>,
     next_connection: AtomicU64,
@@ -79,11 +83,12 @@ struct Connections {
 }
 
 impl Hub {
-    /// A hub over a log whose observer is `rooms`.
-    pub fn new(rooms: Arc<Rooms>, log: Arc<dyn Log>, clock: Clock) -> Self {
+    /// A hub over a log whose observer is `rooms`. It keeps at most `replay_bytes` of what it read there.
+    pub fn new(rooms: Arc<Rooms>, log: Arc<dyn Log>, replay_bytes: u64, clock: Clock) -> Self {
         Self {
             rooms,
             log,
+            replays: Replays::new(replay_bytes),
             clock,
             connections: Mutex::default(),
             next_connection: AtomicU64::new(1),
@@ -94,6 +99,21 @@ impl Hub {
     /// The log.
     pub fn log(&self) -> &Arc<dyn Log> {
         &self.log
+    }
+
+    /// Messages after an offset, at most `limit`, for somebody who is far behind. None if the log does
+    /// not reach back there.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] if the log cannot tell.
+    pub async fn replay(
+        &self,
+        room: &RoomName,
+        after: Offset,
+        limit: u32,
+    ) -> Result<Arc<[Entry]>, LogError> {
+        let log = self.log.as_ref();
+        self.replays.page(log, room, after, limit).await
     }
 
     /// The clock of all machines.

@@ -62,7 +62,8 @@ pub fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
         ..SqliteConfig::default()
     };
     let log = SqliteLog::open(&config.data.join("everbeat.db"), sqlite, rooms.clone())?;
-    Ok(Arc::new(Hub::new(rooms, Arc::new(log), Clock::start())))
+    let (log, clock) = (Arc::new(log), Clock::start());
+    Ok(Arc::new(Hub::new(rooms, log, config.replay_bytes, clock)))
 }
 
 /// Serves on `listener` until `shutdown`, then drains: takes nobody in, gives each client a slot to

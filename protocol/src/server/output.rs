@@ -18,7 +18,8 @@ pub enum Transmit {
         resume: Option<Credentials>,
     },
     /// Enter the room, be told when it moves, look at it;
-    /// answer with [`Input::RoomOpened`](super::Input::RoomOpened).
+    /// answer with [`Input::RoomOpened`](super::Input::RoomOpened), and with the room's own copy of the
+    /// name where there is one.
     OpenRoom {
         /// Which room.
         room: RoomName,

@@ -147,6 +147,7 @@ impl Session {
         let State::Live(live) = &mut self.state else {
             return;
         };
+        live.seats.share_name(&room);
         // The client left again meanwhile.
         let Some(seat) = live.seats.get_mut(&room) else {
             return;

@@ -54,8 +54,21 @@ impl Seats {
         self.0.iter_mut().map(|(room, seat)| (&*room, seat))
     }
 
+    /// Takes over the room's own copy of its name: one for all who are in it, and compared with itself
+    /// at a glance.
+    pub(super) fn share_name(&mut self, room: &RoomName) {
+        if let Ok(index) = self.find(room) {
+            self.0[index].0 = room.clone();
+        }
+    }
+
     /// Where the room's seat is, or where it would be.
     fn find(&self, room: &RoomName) -> Result<usize, usize> {
+        if let [(only, _)] = &self.0[..]
+            && only == room
+        {
+            return Ok(0);
+        }
         self.0.binary_search_by(|(known, _)| known.cmp(room))
     }
 }

@@ -1,6 +1,7 @@
 //! One room on this server: its newest messages encoded once, its members, and who reads it.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use protocol::codec;
@@ -29,6 +30,9 @@ pub struct Room {
     name: RoomName,
     loaded: OnceCell<()>,
     state: Mutex<State>,
+    /// The head and the version, to look at without a lock: never newer than the state.
+    head: AtomicU64,
+    version: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -39,10 +43,13 @@ struct State {
     tail: VecDeque<Entry>,
     tail_bytes: usize,
     presence: Presence,
-    readers: HashMap<ConnectionId, Arc<Mailbox>>,
+    readers: Readers,
     /// The changes that were asked for last: most readers ask for the same ones.
     changes: Option<Changed>,
 }
+
+/// Who is to be woken. Shared, so that they are woken without a lock that they need themselves.
+type Readers = Arc<HashMap<ConnectionId, Arc<Mailbox>>>;
 
 /// What changed between two versions, encoded.
 #[derive(Debug)]
@@ -124,11 +131,11 @@ impl Entry {
 
 /// What a room has for a reader.
 #[derive(Clone, Debug)]
-pub enum Taken {
+pub enum Taken<T> {
     /// These; the reader then has everything up to here.
     Entries {
-        /// In the order in which they are to be written.
-        messages: Vec<Entry>,
+        /// What was picked of the messages, in the order in which it is to be written.
+        messages: Vec<T>,
         /// Drafts and members, once all messages are there.
         changes: Arc<[Entry]>,
         /// The last offset.
@@ -151,13 +158,15 @@ impl Room {
             tail: VecDeque::new(),
             tail_bytes: 0,
             presence: Presence::default(),
-            readers: HashMap::new(),
+            readers: Readers::default(),
             changes: None,
         };
         Self {
             name,
             loaded: OnceCell::new(),
             state: Mutex::new(state),
+            head: AtomicU64::new(0),
+            version: AtomicU64::new(0),
         }
     }
 
@@ -185,6 +194,7 @@ impl Room {
         state.trimmed = held.trimmed;
         // A message may have been committed since the log was asked.
         state.head = state.head.max(held.head);
+        self.mark(&state);
         Ok(())
     }
 
@@ -193,20 +203,18 @@ impl Room {
         (session, name): (SessionId, Name),
         (id, mailbox): (ConnectionId, &Arc<Mailbox>),
     ) -> RoomView {
-        let mut state = lock(&self.state);
-        let before = state.presence.version();
-        state.presence.enter(session, name, id);
-        state.readers.insert(id, Arc::clone(mailbox));
-        let view = RoomView {
-            epoch: state.epoch.clone(),
-            head: state.head,
-            trimmed: state.trimmed,
-            members: state.presence.members(),
-            drafts: state.presence.drafts(),
-            version: state.presence.version(),
-        };
-        self.wake_if_changed(&state, before);
-        view
+        self.change(|state| {
+            state.presence.enter(session, name, id);
+            Arc::make_mut(&mut state.readers).insert(id, Arc::clone(mailbox));
+            RoomView {
+                epoch: state.epoch.clone(),
+                head: state.head,
+                trimmed: state.trimmed,
+                members: state.presence.members(),
+                drafts: state.presence.drafts(),
+                version: state.presence.version(),
+            }
+        })
     }
 
     /// A session is called something else.
@@ -217,7 +225,7 @@ impl Room {
     /// A session leaves for good.
     pub fn leave(self: &Arc<Self>, session: &SessionId, id: ConnectionId) {
         self.change(|state| {
-            state.readers.remove(&id);
+            Arc::make_mut(&mut state.readers).remove(&id);
             state.presence.leave(session);
         });
     }
@@ -230,7 +238,7 @@ impl Room {
         id: ConnectionId,
     ) -> Option<Timestamp> {
         self.change(|state| {
-            state.readers.remove(&id);
+            Arc::make_mut(&mut state.readers).remove(&id);
             state.presence.disconnect(now, session, id);
             state.presence.away_until(session)
         })
@@ -277,39 +285,40 @@ impl Room {
             };
             state.tail_bytes -= oldest.bytes();
         }
+        self.mark(&state);
     }
 
     pub(super) fn wake(self: &Arc<Self>) {
-        self.wake_readers(&lock(&self.state));
+        let readers = Arc::clone(&lock(&self.state).readers);
+        self.wake_readers(&readers);
     }
 
     /// The newest offset and version.
     pub fn marks(&self) -> (Offset, u64) {
-        let state = lock(&self.state);
-        (state.head, state.presence.version())
+        let head = Offset::new(self.head.load(Ordering::Acquire));
+        // It was an offset before it was stored.
+        (
+            head.unwrap_or_default(),
+            self.version.load(Ordering::Acquire),
+        )
     }
 
-    /// What the room has for a reader.
-    pub fn take(&self, pull: Pull) -> Taken {
+    /// What the room has for a reader, who picks what is to be written of each message.
+    pub fn take<T>(&self, pull: Pull, pick: impl Fn(&Entry) -> Option<T>) -> Taken<T> {
         let mut state = lock(&self.state);
-        let messages = match state.tail.front() {
-            _ if pull.after >= state.head => Vec::new(),
-            Some(first) if first.offset <= pull.after.next() => {
-                let skip = pull.after.next().get() - first.offset.get();
-                let skip = usize::try_from(skip).unwrap_or(usize::MAX);
-                state
-                    .tail
-                    .iter()
-                    .skip(skip)
-                    .take(pull.limit as usize)
-                    .cloned()
-                    .collect()
+        let mut messages = Vec::new();
+        let mut through = pull.after;
+        if pull.after < state.head {
+            let next = pull.after.next();
+            let Some(first) = state.tail.front().filter(|first| first.offset <= next) else {
+                return Taken::InLog;
+            };
+            let skip = usize::try_from(next.get() - first.offset.get()).unwrap_or(usize::MAX);
+            for entry in state.tail.iter().skip(skip).take(pull.limit as usize) {
+                messages.extend(pick(entry));
+                through = entry.offset;
             }
-            _ => return Taken::InLog,
-        };
-        let through = messages
-            .last()
-            .map_or(pull.after, |last: &Entry| last.offset);
+        }
         if through < state.head {
             let changes = Arc::from([]);
             return Taken::Entries {
@@ -365,22 +374,28 @@ impl Room {
         Some(entries)
     }
 
+    /// Changes the state, and wakes the readers where that is news to them.
     fn change<T>(self: &Arc<Self>, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = lock(&self.state);
         let before = state.presence.version();
         let result = change(&mut state);
-        self.wake_if_changed(&state, before);
+        self.mark(&state);
+        if state.presence.version() != before {
+            let readers = Arc::clone(&state.readers);
+            drop(state);
+            self.wake_readers(&readers);
+        }
         result
     }
 
-    fn wake_if_changed(self: &Arc<Self>, state: &State, before: u64) {
-        if state.presence.version() != before {
-            self.wake_readers(state);
-        }
+    fn mark(&self, state: &State) {
+        self.head.store(state.head.get(), Ordering::Release);
+        let version = state.presence.version();
+        self.version.store(version, Ordering::Release);
     }
 
-    fn wake_readers(self: &Arc<Self>, state: &State) {
-        for mailbox in state.readers.values() {
+    fn wake_readers(self: &Arc<Self>, readers: &Readers) {
+        for mailbox in readers.values() {
             mailbox.moved(self);
         }
     }

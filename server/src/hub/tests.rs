@@ -1,6 +1,7 @@
 //! What connections may rely on: rooms that are pulled from, marks, takeovers, departures.
 
 mod connections;
+mod replays;
 mod rooms;
 
 use std::io::Cursor;
@@ -15,7 +16,7 @@ use protocol::time::Timestamp;
 use tungstenite::protocol::frame::FrameSocket;
 
 use super::mailbox::Mailbox;
-use super::room::{Room, Taken};
+use super::room::{Entry, Room, Taken};
 use super::{Hub, Rooms};
 use crate::clock::Clock;
 use crate::log::memory::MemoryLog;
@@ -44,7 +45,7 @@ impl Place {
         let rooms = Arc::<Rooms>::default();
         let log = Arc::new(MemoryLog::new(history_per_room, rooms.clone()));
         Self {
-            hub: Hub::new(rooms.clone(), log.clone(), Clock::start()),
+            hub: Hub::new(rooms.clone(), log.clone(), 1 << 20, Clock::start()),
             rooms,
             log,
         }
@@ -113,12 +114,14 @@ impl Reader {
         is_woken(&self.mailbox)
     }
 
-    fn take(&self, after: u64, limit: u32, since: u64) -> Taken {
-        self.room.take(Pull {
-            after: offset(after),
+    fn take(&self, after: u64, limit: u32, since: u64) -> Taken<Entry> {
+        let after = offset(after);
+        let pull = Pull {
+            after,
             limit,
             since,
-        })
+        };
+        self.room.take(pull, |entry| Some(entry.clone()))
     }
 
     /// What changed among drafts and members after a version, as frames.
@@ -158,7 +161,7 @@ fn message(room: &str, number: u64, body: &str) -> Message {
 }
 
 /// The offsets and texts of what was taken, and up to where that reaches.
-fn taken(taken: Taken) -> (Vec<(u64, String)>, u64, u64) {
+fn taken(taken: Taken<Entry>) -> (Vec<(u64, String)>, u64, u64) {
     let Taken::Entries {
         messages,
         through,

@@ -5,11 +5,12 @@ use protocol::server::Pull;
 
 use super::Connection;
 use crate::hub::room::{Entry, Room, Taken};
+use crate::text_frame::TextFrame;
 
 /// What to write, and where the reader stands afterwards.
 pub(super) struct Batch {
     /// In the order in which they are to be written.
-    pub(super) entries: Vec<Entry>,
+    pub(super) frames: Vec<TextFrame>,
     /// The last offset.
     pub(super) through: Offset,
     /// The last version of drafts and members.
@@ -18,52 +19,57 @@ pub(super) struct Batch {
 
 /// Why there is no batch.
 pub(super) enum Nothing {
+    /// The messages are in the log: [`read_log`].
+    InLog,
     /// The room no longer reaches back to the reader's place.
     CutOff,
     /// The log cannot tell now.
     Unavailable,
 }
 
-/// Takes what a room has after a reader's place.
-pub(super) async fn take(
-    connection: &Connection,
+/// Takes what a room has after a reader's place, without waiting; `pick` makes of an entry what this
+/// reader is to get of it.
+pub(super) fn take(
     room: &Room,
     pull: Pull,
+    pick: impl Fn(&Entry) -> Option<TextFrame>,
 ) -> Result<Batch, Nothing> {
-    match room.take(pull) {
+    match room.take(pull, &pick) {
         Taken::Entries {
-            messages: mut entries,
+            messages: mut frames,
             changes,
             through,
             version,
         } => {
-            entries.extend(changes.iter().cloned());
+            frames.extend(changes.iter().filter_map(pick));
             Ok(Batch {
-                entries,
+                frames,
                 through,
                 version,
             })
         }
-        Taken::InLog => {
-            let entries = Box::pin(read_log(connection, room, pull)).await?;
-            let through = entries.last().map_or(pull.after, |last| last.offset);
-            Ok(Batch {
-                entries,
-                through,
-                version: pull.since,
-            })
-        }
+        Taken::InLog => Err(Nothing::InLog),
         Taken::CutOff => Err(Nothing::CutOff),
     }
 }
 
-async fn read_log(connection: &Connection, room: &Room, pull: Pull) -> Result<Vec<Entry>, Nothing> {
-    let log = connection.hub.log();
-    let read = log.read(room.name().clone(), pull.after, pull.limit).await;
-    let read = read.map_err(|_| Nothing::Unavailable)?;
-    if read.first().is_none_or(|m| m.offset != pull.after.next()) {
-        let refreshed = room.refresh(log.as_ref()).await;
+/// Reads what is no longer in the tail.
+pub(super) async fn read_log(
+    connection: &Connection,
+    room: &Room,
+    pull: Pull,
+    pick: impl Fn(&Entry) -> Option<TextFrame>,
+) -> Result<Batch, Nothing> {
+    let hub = &connection.hub;
+    let page = hub.replay(room.name(), pull.after, pull.limit).await;
+    let page = page.map_err(|_| Nothing::Unavailable)?;
+    if page.first().is_none_or(|m| m.offset != pull.after.next()) {
+        let refreshed = room.refresh(hub.log().as_ref()).await;
         return Err(refreshed.map_or(Nothing::Unavailable, |()| Nothing::CutOff));
     }
-    Ok(read.into_iter().map(Entry::message).collect())
+    Ok(Batch {
+        frames: page.iter().filter_map(pick).collect(),
+        through: page.last().map_or(pull.after, |last| last.offset),
+        version: pull.since,
+    })
 }

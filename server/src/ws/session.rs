@@ -1,6 +1,6 @@
 //! The driver of a session's connection: translates between the machine, the socket and the hub.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -14,11 +14,11 @@ use protocol::server::{AppendError, Input, Pull, Session, SessionOpened, Transmi
 use tokio::net::TcpStream;
 use tungstenite::{Error as WebSocketError, Message};
 
-use super::pull::Nothing;
+use super::pull::{Batch, Nothing};
 use super::wire::{Alarm, Wire, WriteError};
 use super::{Connection, pull};
 use crate::clock::unix_ms;
-use crate::hub::room::Room;
+use crate::hub::room::{Entry, Room};
 use crate::log::{Append, LogError, OpenSession};
 use crate::secret;
 use crate::text_frame::TextFrame;
@@ -34,7 +34,7 @@ pub(super) fn drive(wire: Wire<TcpStream>, connection: Connection) -> impl Futur
         machine: Session::new(clock.now(), Arc::clone(&connection.config)),
         wire,
         alarm: Alarm::new(clock),
-        rooms: HashMap::new(),
+        rooms: Vec::new(),
         answers: VecDeque::new(),
         session: None,
         connection,
@@ -70,7 +70,8 @@ struct Driver {
     machine: Session,
     wire: Wire<TcpStream>,
     alarm: Alarm,
-    rooms: HashMap<RoomName, Arc<Room>>,
+    /// Few, and known by their names.
+    rooms: Vec<Arc<Room>>,
     /// What the log owes, in the order in which it was asked: so does it answer.
     answers: VecDeque<BoxFuture<'static, Input>>,
     session: Option<SessionId>,
@@ -92,9 +93,8 @@ impl Driver {
                     self.machine.handle_timeout(now);
                 }
                 Fact::Answered(input) => {
-                    if let Err(end) = self.answered_all(input).await {
-                        return end;
-                    }
+                    self.feed(input);
+                    poll_fn(|cx| Poll::Ready(self.answered_all(cx))).await;
                 }
                 Fact::Marked => self.look_into_mailbox(),
                 Fact::Heard(heard) => {
@@ -122,15 +122,11 @@ impl Driver {
         Ok(())
     }
 
-    /// Takes what the log answered, and what it answered meanwhile: a commit has many answers, and they
-    /// leave in one write.
-    async fn answered_all(&mut self, first: Input) -> Result<(), End> {
-        self.feed(first);
-        while let Poll::Ready(input) = poll_fn(|cx| Poll::Ready(self.poll_answer(cx))).await {
-            self.drain().await?;
+    /// Takes what else the log has answered: a commit has many answers, and they leave in one write.
+    fn answered_all(&mut self, cx: &mut Context<'_>) {
+        while let Poll::Ready(input) = self.poll_answer(cx) {
             self.feed(input);
         }
-        Ok(())
     }
 
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Input> {
@@ -224,24 +220,29 @@ impl Driver {
                 return Ok(self.wire.write(TextFrame::new(codec::encode(&frame))).await);
             }
             Transmit::Close(code) => return Err(End::Closed(code)),
-            Transmit::Pull { room, pull } => return Ok(Box::pin(self.pull(room, pull)).await),
+            Transmit::Pull { room, pull } => {
+                if let Some(rest) = self.pull(room, pull) {
+                    return Ok(rest.await);
+                }
+            }
             Transmit::OpenSession { resume } => {
                 let opened = Box::pin(self.open_session(resume)).await;
                 self.feed(Input::SessionOpened(opened));
             }
             Transmit::OpenRoom { room, name } => Box::pin(self.open_room(room, name)).await,
             Transmit::LeaveRoom { room } => {
-                if let (Some(room), Some(session)) = (self.rooms.remove(&room), &self.session) {
+                if let (Some(room), Some(session)) = (self.room(&room), &self.session) {
                     room.leave(session, self.connection.id);
                 }
+                self.rooms.retain(|known| *known.name() != room);
             }
             Transmit::Rename { room, name } => {
-                if let (Some(room), Some(session)) = (self.rooms.get(&room), &self.session) {
+                if let (Some(room), Some(session)) = (self.room(&room), &self.session) {
                     room.rename(session, name, self.connection.id);
                 }
             }
             Transmit::Draft { room, body } => {
-                if let (Some(room), Some(session)) = (self.rooms.get(&room), &self.session) {
+                if let (Some(room), Some(session)) = (self.room(&room), &self.session) {
                     room.draft(session, body);
                 }
             }
@@ -317,48 +318,88 @@ impl Driver {
             .hub
             .open_room(&name, (session, member), connection)
             .await;
-        let view = opened.ok().map(|(room, view)| {
-            self.rooms.insert(name.clone(), room);
-            view
-        });
+        let Ok((room, view)) = opened else {
+            let room = name;
+            return self.feed(Input::RoomOpened { room, view: None });
+        };
+        let name = room.name().clone();
+        if self.room(&name).is_none() {
+            self.rooms.reserve_exact(1);
+            self.rooms.push(room);
+        }
+        let view = Some(view);
         self.feed(Input::RoomOpened { room: name, view });
     }
 
-    /// Writes what a room has for this reader: from its tail, or else from the log.
-    async fn pull(&mut self, name: RoomName, pull: Pull) -> Result<(), WriteError> {
-        let Some(room) = self.rooms.get(&name).cloned() else {
-            return Ok(());
-        };
-        let batch = match pull::take(&self.connection, &room, pull).await {
-            Ok(batch) => batch,
-            Err(Nothing::CutOff) => {
-                self.feed(Input::CutOff { room: name });
-                return Ok(());
-            }
-            Err(Nothing::Unavailable) => {
-                self.feed(Input::PullFailed { room: name });
-                return Ok(());
-            }
-        };
-        for entry in batch.entries {
-            if entry.author.is_none() || entry.author != self.session {
-                self.wire.write(entry.frame).await?;
+    fn room(&self, name: &RoomName) -> Option<&Arc<Room>> {
+        self.rooms.iter().find(|room| room.name() == name)
+    }
+
+    /// Takes what a room has for this reader, and gathers it for the next write. Returns the rest where
+    /// that cannot be done at once, as it can for who keeps up.
+    fn pull(
+        &mut self,
+        name: RoomName,
+        pull: Pull,
+    ) -> Option<BoxFuture<'_, Result<(), WriteError>>> {
+        let mut taken = pull::take(self.room(&name)?, pull, self.pick());
+        if let Ok(batch) = &mut taken {
+            self.wire.gather(&mut batch.frames);
+            if batch.frames.is_empty() {
+                self.pulled(name, batch);
+                return None;
             }
         }
-        let (through, version) = (batch.through, batch.version);
-        self.feed(Input::Pulled {
-            room: name,
-            through,
-            version,
-        });
+        Some(Box::pin(self.pull_slowly(name, pull, taken)))
+    }
+
+    /// The rest of a pull, where there is much to write or it is in the log.
+    async fn pull_slowly(
+        &mut self,
+        name: RoomName,
+        pull: Pull,
+        mut taken: Result<Batch, Nothing>,
+    ) -> Result<(), WriteError> {
+        if let (Err(Nothing::InLog), Some(room)) = (&taken, self.room(&name)) {
+            taken = pull::read_log(&self.connection, room, pull, self.pick()).await;
+        }
+        match taken {
+            Ok(mut batch) => {
+                for frame in std::mem::take(&mut batch.frames) {
+                    self.wire.write(frame).await?;
+                }
+                self.pulled(name, &batch);
+            }
+            Err(Nothing::CutOff) => self.feed(Input::CutOff { room: name }),
+            Err(Nothing::InLog | Nothing::Unavailable) => {
+                self.feed(Input::PullFailed { room: name });
+            }
+        }
         Ok(())
+    }
+
+    fn pulled(&mut self, room: RoomName, batch: &Batch) {
+        self.feed(Input::Pulled {
+            room,
+            through: batch.through,
+            version: batch.version,
+        });
+    }
+
+    /// What is written of an entry: nothing of this session's own draft.
+    fn pick(&self) -> impl Fn(&Entry) -> Option<TextFrame> {
+        let own = self.session.as_ref();
+        move |entry| {
+            let is_own = entry.author.is_some() && entry.author.as_ref() == own;
+            (!is_own).then(|| entry.frame.clone())
+        }
     }
 
     fn append(&mut self, seq: Seq, room: RoomName, name: Name, body: String) {
         let Some(session) = self.session.clone() else {
             return;
         };
-        let here = self.rooms.get(&room).cloned();
+        let here = self.room(&room).cloned();
         if let Some(here) = &here {
             here.published(&session);
         }
@@ -408,7 +449,7 @@ impl Driver {
         let Connection { id, hub, .. } = &self.connection;
         hub.disconnect(*id, self.session.as_ref());
         if let Some(session) = &self.session {
-            for room in self.rooms.values() {
+            for room in &self.rooms {
                 hub.leave_behind(hub.clock().now(), room, session, *id);
             }
         }

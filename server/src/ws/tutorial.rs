@@ -10,9 +10,10 @@ use protocol::server::{Pull, Tutorial, TutorialInput, TutorialTransmit};
 use tokio::net::TcpStream;
 use tungstenite::{Error as WebSocketError, Message};
 
+use super::pull::Nothing;
 use super::wire::{Alarm, Wire, WriteError};
 use super::{Connection, pull};
-use crate::hub::room::Room;
+use crate::hub::room::{Entry, Room};
 use crate::secret;
 use crate::text_frame::TextFrame;
 
@@ -164,16 +165,23 @@ impl Driver {
         let Some(room) = self.room.clone() else {
             return Ok(());
         };
-        let Ok(batch) = pull::take(&self.connection, &room, pull).await else {
-            // Either way: this page knows no history, and reads from now on.
+        let pick = |entry: &Entry| {
+            let is_own = entry.author.as_ref() == Some(&self.session);
+            entry.text.clone().filter(|_| !is_own)
+        };
+        let batch = match pull::take(&room, pull, pick) {
+            Err(Nothing::InLog) => {
+                Box::pin(pull::read_log(&self.connection, &room, pull, pick)).await
+            }
+            taken => taken,
+        };
+        let Ok(batch) = batch else {
+            // Whatever the reason: this page knows no history, and reads from now on.
             self.feed(TutorialInput::CutOff);
             return Ok(());
         };
-        for entry in batch.entries {
-            let Some(text) = entry.text else { continue };
-            if entry.author.as_ref() != Some(&self.session) {
-                self.wire.write(text).await?;
-            }
+        for text in batch.frames {
+            self.wire.write(text).await?;
         }
         let (through, version) = (batch.through, batch.version);
         self.feed(TutorialInput::Pulled { through, version });

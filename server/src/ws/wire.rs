@@ -117,6 +117,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.flush().await
     }
 
+    /// Hands frames over that may wait for others until [`Wire::flush`], unless they are too many for
+    /// that: then nothing is done.
+    pub(super) fn gather(&mut self, frames: &mut Vec<TextFrame>) {
+        let bytes: usize = frames.iter().map(TextFrame::len).sum();
+        if self.queue.bytes + bytes < WRITE_BYTES {
+            for frame in frames.drain(..) {
+                self.queue.push(frame.into_bytes());
+            }
+        }
+    }
+
     /// Hands a WebSocket Ping over.
     pub(super) async fn ping(&mut self) -> Result<(), WriteError> {
         let mut bytes = Vec::new();
@@ -341,6 +352,8 @@ pub(super) struct Alarm {
     clock: Clock,
     sleep: Pin<Box<Sleep>>,
     armed: Option<Timestamp>,
+    /// The timer knows the task, which has one waker for life: it needs no look before its time.
+    is_watched: bool,
 }
 
 impl Alarm {
@@ -349,6 +362,7 @@ impl Alarm {
             clock,
             sleep: Box::pin(sleep_until(Instant::now())),
             armed: None,
+            is_watched: false,
         }
     }
 
@@ -358,6 +372,7 @@ impl Alarm {
         let is_right = |armed: Timestamp| armed <= deadline && deadline - armed < EARLY;
         if !self.armed.is_some_and(is_right) {
             self.armed = Some(deadline);
+            self.is_watched = false;
             self.sleep
                 .as_mut()
                 .reset(self.clock.instant(deadline).into());
@@ -366,9 +381,13 @@ impl Alarm {
 
     /// Whether it rings; never if it is not armed.
     pub(super) fn poll_ring(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.armed.is_none() {
+        let Some(armed) = self.armed else {
+            return Poll::Pending;
+        };
+        if self.is_watched && self.clock.now() < armed {
             return Poll::Pending;
         }
+        self.is_watched = true;
         ready!(self.sleep.as_mut().poll(cx));
         self.armed = None;
         Poll::Ready(())

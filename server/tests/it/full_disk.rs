@@ -27,7 +27,7 @@ async fn a_full_database_refuses_and_goes_on_reading() {
             ..SqliteConfig::default()
         };
         let log = SqliteLog::open(&config.data.join("full.db"), full, rooms.clone()).unwrap();
-        Arc::new(Hub::new(rooms, Arc::new(log), Clock::start()))
+        Arc::new(Hub::new(rooms, Arc::new(log), 1 << 20, Clock::start()))
     })
     .await;
     let mut raw = server.joined().await;
@@ -70,7 +70,7 @@ async fn a_full_database_refuses_and_goes_on_reading() {
 async fn a_refused_message_waits_and_arrives_once() {
     let rooms = Arc::new(Rooms::default());
     let log = Arc::new(MemoryLog::new(1000, rooms.clone()));
-    let hub = Arc::new(Hub::new(rooms, log.clone(), Clock::start()));
+    let hub = Arc::new(Hub::new(rooms, log.clone(), 1 << 20, Clock::start()));
     let server = TestServer::start_over(&[], |_| hub).await;
     let room = RoomName::lobby();
     let mut client = Client::new(server.address, Config::default(), Stored::default());
@@ -128,7 +128,7 @@ async fn a_refused_message_waits_and_arrives_once() {
 async fn a_log_that_cannot_be_read_is_not_asked_without_pause() {
     let rooms = Arc::new(Rooms::default());
     let log = Arc::new(MemoryLog::new(1000, rooms.clone()));
-    let hub = Arc::new(Hub::new(rooms, log.clone(), Clock::start()));
+    let hub = Arc::new(Hub::new(rooms, log.clone(), 1 << 20, Clock::start()));
     let options = ["--publishes", "100000", "--publish-burst", "100000"];
     let server = TestServer::start_over(&options, |_| hub).await;
     let mut writer = server.raw().await;

@@ -1,0 +1,78 @@
+//! Pages of rooms' logs, encoded: readers of one room who are far behind want the same ones.
+
+use std::sync::Arc;
+
+use protocol::id::RoomName;
+use protocol::position::Offset;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use super::room::Entry;
+use crate::log::{Log, LogError};
+
+/// About what a page takes: the cache wants to know how many there may be.
+const PAGE_BYTES: u64 = 16 * 1024;
+
+/// The pages that were read lately.
+pub(super) struct Replays {
+    pages: Cache<Key, Page, Bytes>,
+}
+
+/// The room, and after which offset the page begins. Pages do not change: the log only grows, and what
+/// it has trimmed nobody asks for, or is no worse off for getting it.
+type Key = (RoomName, Offset);
+
+type Page = Arc<[Entry]>;
+
+#[derive(Clone)]
+struct Bytes;
+
+impl Weighter<Key, Page> for Bytes {
+    fn weight(&self, _: &Key, page: &Page) -> u64 {
+        page.iter().map(|entry| entry.bytes() as u64).sum()
+    }
+}
+
+impl Replays {
+    /// Keeps at most so many bytes; the pages that were not asked for lately go first.
+    pub(super) fn new(bytes: u64) -> Self {
+        let count = usize::try_from(bytes / PAGE_BYTES).unwrap_or(usize::MAX);
+        Self {
+            pages: Cache::with_weighter(count, bytes, Bytes),
+        }
+    }
+
+    /// At most `limit` messages after an offset. Many who ask for one page at once have it read once.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] if the log cannot tell.
+    pub(super) async fn page(
+        &self,
+        log: &dyn Log,
+        room: &RoomName,
+        after: Offset,
+        limit: u32,
+    ) -> Result<Page, LogError> {
+        let key = (room.clone(), after);
+        let place = match self.pages.get_value_or_guard_async(&key).await {
+            Ok(page) => return Ok(page),
+            Err(place) => place,
+        };
+        let messages = log.read(room.clone(), after, limit).await?;
+        let page: Page = messages.into_iter().map(Entry::message).collect();
+        // An end of the log, or a gap in it, may be another one soon.
+        if page.len() == limit as usize {
+            // Refused where the page is larger than all that may be kept.
+            let _ = place.insert(page.clone());
+        }
+        Ok(page)
+    }
+}
+
+impl std::fmt::Debug for Replays {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Replays")
+            .field("bytes", &self.pages.weight())
+            .finish()
+    }
+}
