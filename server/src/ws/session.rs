@@ -94,7 +94,7 @@ impl Driver {
                 }
                 Fact::Answered(input) => {
                     self.feed(input);
-                    poll_fn(|cx| Poll::Ready(self.answered_all(cx))).await;
+                    poll_fn(|cx| self.answered_all(cx)).await;
                 }
                 Fact::Marked => self.look_into_mailbox(),
                 Fact::Heard(heard) => {
@@ -123,10 +123,12 @@ impl Driver {
     }
 
     /// Takes what else the log has answered: a commit has many answers, and they leave in one write.
-    fn answered_all(&mut self, cx: &mut Context<'_>) {
+    /// Does not wait for more.
+    fn answered_all(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while let Poll::Ready(input) = self.poll_answer(cx) {
             self.feed(input);
         }
+        Poll::Ready(())
     }
 
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Input> {

@@ -64,7 +64,9 @@ async fn enter(
     let others = senders.map(|room| BroadcastStream::new(room.subscribe()));
     let seats = Seats {
         id: IDS.fetch_add(1, Ordering::Relaxed),
-        heard: others.chain([BroadcastStream::new(own.subscribe())]).collect(),
+        heard: others
+            .chain([BroadcastStream::new(own.subscribe())])
+            .collect(),
         own,
     };
     upgrade.on_upgrade(|socket| serve(socket, Some(seats)))

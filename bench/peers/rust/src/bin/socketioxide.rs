@@ -39,7 +39,9 @@ async fn main() -> anyhow::Result<()> {
         );
         socket.on(
             "say",
-            async |socket: SocketRef, Extension(room): Extension<Room>, Data(text): Data<String>| {
+            async |socket: SocketRef,
+                   Extension(room): Extension<Room>,
+                   Data(text): Data<String>| {
                 let _ = socket.to(room.0).emit("say", &text).await;
             },
         );
