@@ -30,11 +30,20 @@ pub fn encode<F: Serialize>(frame: &F) -> String {
     serde_json::to_string(frame).unwrap_or_default()
 }
 
+/// What can be read from a text.
+pub trait Decode: Sized {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// [`DecodeError::Malformed`] if the text is something else.
+    fn decode(text: &str) -> Result<Self, DecodeError>;
+}
+
 /// Reads a frame of at most `limit` bytes.
 ///
 /// # Errors
 /// [`DecodeError::TooLarge`] over the limit, [`DecodeError::Malformed`] for anything that is not a frame.
-pub fn decode<F: DeserializeOwned>(text: &str, limit: u32) -> Result<F, DecodeError> {
+pub fn decode<F: Decode>(text: &str, limit: u32) -> Result<F, DecodeError> {
     if text.len() > limit as usize {
         return Err(DecodeError::TooLarge { limit });
     }
@@ -42,6 +51,11 @@ pub fn decode<F: DeserializeOwned>(text: &str, limit: u32) -> Result<F, DecodeEr
     if text.trim_start().starts_with('[') {
         return Err(DecodeError::Malformed { column: 1 });
     }
+    F::decode(text)
+}
+
+/// Reads JSON.
+pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, DecodeError> {
     serde_json::from_str(text).map_err(|error| DecodeError::Malformed {
         column: error.column() as u64,
     })

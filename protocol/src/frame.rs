@@ -2,6 +2,8 @@
 //!
 //! These are the only types of the core whose shape another program may rely on.
 
+mod read;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Credentials, Name, RoomName, Seq, SessionId};
@@ -76,7 +78,7 @@ pub enum ClientFrame {
 }
 
 /// A frame from the server to the client.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ServerFrame {
     /// The answer to `hello`.
@@ -110,16 +112,15 @@ pub enum ServerFrame {
         /// Which room.
         room: RoomName,
         /// Who came, or goes by another name now.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[serde(skip_serializing_if = "Vec::is_empty")]
         joined: Vec<Member>,
         /// Who left.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[serde(skip_serializing_if = "Vec::is_empty")]
         left: Vec<SessionId>,
     },
     /// The server will go: come back in your own slot (RC-3).
     GoAway {
         /// This client's slot: how long to wait before the new connection, in milliseconds.
-        #[serde(deserialize_with = "crate::id::safe_integer")]
         reconnect_after_ms: u64,
         /// Why, for people.
         reason: String,

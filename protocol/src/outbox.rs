@@ -83,7 +83,7 @@ pub struct OutboxLimit {
 impl Outbox {
     /// An outbox with what an earlier page of this session left.
     pub fn restore(limit: OutboxLimit, mut stored: Vec<Entry>) -> Self {
-        stored.sort_by_key(|entry| entry.id);
+        sort(&mut stored, |entry| entry.id.0);
         let next_id = stored
             .last()
             .map_or(0, |entry| entry.id.0.saturating_add(1));
@@ -91,7 +91,7 @@ impl Outbox {
         let (uncertain, mut queued): (Vec<_>, Vec<_>) = stored
             .into_iter()
             .partition(|entry| entry.stage == Stage::Uncertain);
-        queued.sort_by_key(|entry| entry.seq);
+        sort(&mut queued, |entry| entry.seq.get());
         let next_seq = queued.last().map_or(Seq::FIRST, |entry| entry.seq.next());
         Self {
             entries: queued.into(),
@@ -257,6 +257,11 @@ impl Outbox {
     pub fn waiting(&self) -> usize {
         self.entries.len()
     }
+}
+
+/// Sorts entries by a number of theirs: the same code for each number.
+fn sort(entries: &mut [Entry], number: fn(&Entry) -> u64) {
+    entries.sort_by_key(number);
 }
 
 #[cfg(test)]

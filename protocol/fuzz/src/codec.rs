@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use arbitrary::Unstructured;
-use protocol::codec::{DecodeError, decode, encode};
+use protocol::codec::{Decode, DecodeError, decode, encode};
 use protocol::frame::{ClientFrame, ServerFrame};
 use protocol::id::MAX_SAFE_INTEGER;
 use serde_json::Value;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::frames::Any;
 
 /// A frame of either direction.
-pub trait Frame: serde::Serialize + serde::de::DeserializeOwned + PartialEq + Debug {}
+pub trait Frame: serde::Serialize + Decode + PartialEq + Debug {}
 
 impl Frame for ClientFrame {}
 impl Frame for ServerFrame {}
