@@ -117,6 +117,9 @@ pub enum ServerFrame {
         /// Who left.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         left: Vec<SessionId>,
+        /// How many are here now, where that is more than are named (PR-3).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        count: Option<u32>,
     },
     /// The server will go: come back in your own slot (RC-3).
     GoAway {
@@ -219,8 +222,11 @@ pub struct Joined {
     pub from: Offset,
     /// Whether they follow the position that the client asked for without a gap (RS-6).
     pub recovered: bool,
-    /// Who is here.
+    /// Who is here; in a crowd some of them, oneself always (PR-3).
     pub members: Vec<Member>,
+    /// How many are here, where that is more than `members` (PR-3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u32>,
     /// What stands in their input boxes.
     pub drafts: Vec<Author>,
 }

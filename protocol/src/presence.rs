@@ -1,11 +1,18 @@
 //! Who is in a room and what stands in their input boxes: the part of a room that is never stored.
 //!
 //! Readers pull. Every change gets a version; a reader asks for what changed since the version it
-//! has, and so takes only the latest draft of each author, however slowly it reads.
+//! has, and so takes only the latest draft of each author, however slowly it reads. In a crowd
+//! (PR-3) readers know only some members by name, and hear of who is here now and then: otherwise
+//! everybody who comes would cost as much as there are people who hear of it.
 
-use std::collections::{BTreeMap, VecDeque};
+mod drafts;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use self::drafts::Drafts;
 use crate::frame::{Author, Member};
 use crate::id::{ConnectionId, Name, SessionId};
 use crate::time::Timestamp;
@@ -16,23 +23,46 @@ pub const AWAY_AFTER: Duration = Duration::from_secs(30);
 /// How many departures are remembered for slow readers; a reader further behind takes a snapshot.
 pub const DEPARTURES_MAX: usize = 256;
 
+/// How many drafts whoever joins is told of, the newest; of others it hears when they change.
+pub const DRAFTS_MAX: usize = 100;
+
+/// How often readers in a crowd hear of who is here (PR-3).
+pub const CROWD_EVERY: Duration = Duration::from_secs(1);
+
 /// The members of one room.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Presence {
+    named_max: usize,
     members: BTreeMap<SessionId, Here>,
+    /// Members that are away, and when they have to leave.
+    away: BTreeSet<(Timestamp, SessionId)>,
+    /// Whom readers know by name, and the version at which their name or arrival was told.
+    named: BTreeMap<SessionId, u64>,
+    told: Told,
+    /// Those who left since.
+    leaving: Vec<SessionId>,
     departures: VecDeque<(u64, SessionId)>,
-    version: u64,
     /// Departures at or before this version are forgotten.
     forgotten: u64,
+    drafts: Drafts,
+    version: u64,
+}
+
+/// What readers were last told of who is here.
+#[derive(Debug, Default)]
+struct Told {
+    count: usize,
+    /// The version at which the count changed.
+    version: u64,
+    at: Option<Timestamp>,
+    /// When they are to be told again.
+    due: Option<Timestamp>,
 }
 
 #[derive(Debug)]
 struct Here {
     name: Name,
-    /// The version at which the name or the arrival changed.
-    since: u64,
     place: Place,
-    draft: Option<DraftText>,
 }
 
 #[derive(Debug)]
@@ -41,61 +71,86 @@ enum Place {
     Away { until: Timestamp },
 }
 
-#[derive(Debug)]
-struct DraftText {
-    version: u64,
-    body: String,
-    /// Its message is on the way to the log: the draft goes when the message shows (PR-2).
-    published: bool,
-}
-
 /// What changed between two versions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Who came, or goes by another name.
-    pub joined: Vec<Member>,
-    /// Who left.
-    pub left: Vec<SessionId>,
+    /// Who came and left.
+    pub members: Option<MemberChanges>,
     /// The latest drafts; an empty body clears one.
     pub drafts: Vec<Author>,
 }
 
+/// How those who are here changed between two versions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemberChanges {
+    /// Who came, or goes by another name, or is named now that there is room for it.
+    pub joined: Vec<Member>,
+    /// Who left.
+    pub left: Vec<SessionId>,
+    /// How many are here, where that is more than are named (PR-3).
+    pub count: Option<u32>,
+}
+
 impl Presence {
-    /// A session enters, comes back, or changes its name.
-    pub fn enter(&mut self, session: SessionId, name: Name, connection: ConnectionId) {
-        let place = Place::Connected(connection);
-        if let Some(here) = self.members.get_mut(&session) {
-            here.place = place;
-            if here.name != name {
-                self.version += 1;
-                here.since = self.version;
-                here.name = name;
-            }
-            return;
+    /// Nobody is here. Readers know at most `named_max` members by name (PR-3).
+    pub fn new(named_max: usize) -> Self {
+        Self {
+            named_max,
+            members: BTreeMap::new(),
+            away: BTreeSet::new(),
+            named: BTreeMap::new(),
+            told: Told::default(),
+            leaving: Vec::new(),
+            departures: VecDeque::new(),
+            forgotten: 0,
+            drafts: Drafts::default(),
+            version: 0,
         }
-        self.version += 1;
-        self.members.insert(
-            session,
-            Here {
-                name,
-                since: self.version,
-                place,
-                draft: None,
-            },
-        );
+    }
+
+    /// A session enters, comes back, or changes its name.
+    pub fn enter(
+        &mut self,
+        now: Timestamp,
+        session: SessionId,
+        name: Name,
+        connection: ConnectionId,
+    ) {
+        let was_named = self.named.contains_key(&session);
+        let before = self.members.get(&session);
+        let is_called_so = before.is_some_and(|before| before.name == name);
+        let place = Place::Connected(connection);
+        let before = self.members.insert(session.clone(), Here { name, place });
+        if let Some(Place::Away { until }) = before.as_ref().map(|before| &before.place) {
+            self.away.remove(&(*until, session.clone()));
+        }
+        if was_named && !is_called_so {
+            self.version += 1;
+            self.named.insert(session, self.version);
+        }
+        if before.is_none() {
+            self.changed(now);
+        }
     }
 
     /// A session leaves for good.
-    pub fn leave(&mut self, session: &SessionId) {
-        if self.members.remove(session).is_none() {
+    pub fn leave(&mut self, now: Timestamp, session: &SessionId) {
+        let Some(here) = self.members.remove(session) else {
             return;
+        };
+        if let Place::Away { until } = here.place {
+            self.away.remove(&(until, session.clone()));
         }
-        self.version += 1;
-        self.departures.push_back((self.version, session.clone()));
-        if self.departures.len() > DEPARTURES_MAX
-            && let Some((version, _)) = self.departures.pop_front()
-        {
-            self.forgotten = version;
+        let draft = self.drafts.remove(session);
+        let was_typing = draft.is_some_and(|draft| !draft.body.is_empty());
+        if was_typing || self.named.contains_key(session) {
+            self.leaving.push(session.clone());
+        }
+        if was_typing {
+            // Its draft goes from all pages with it.
+            self.tell(now);
+        } else {
+            self.changed(now);
         }
     }
 
@@ -108,46 +163,37 @@ impl Presence {
         if !matches!(here.place, Place::Connected(id) if id == connection) {
             return;
         }
-        here.place = Place::Away {
-            until: now + AWAY_AFTER,
-        };
+        let until = now + AWAY_AFTER;
+        here.place = Place::Away { until };
+        self.away.insert((until, session.clone()));
         self.draft(session, String::new());
     }
 
     /// A member's input box changed. Sessions that are not members have no drafts.
     pub fn draft(&mut self, session: &SessionId, body: String) {
-        let Some(here) = self.members.get_mut(session) else {
+        if !self.members.contains_key(session) {
             return;
-        };
-        let before = here.draft.as_ref().map_or("", |draft| &draft.body);
-        if before == body && here.draft.as_ref().is_none_or(|draft| !draft.published) {
+        }
+        let before = self.drafts.get(session);
+        if before.map_or("", |draft| &draft.body) == body
+            && before.is_none_or(|draft| !draft.published)
+        {
             return;
         }
         self.version += 1;
-        here.draft = Some(DraftText {
-            version: self.version,
-            body,
-            published: false,
-        });
+        self.drafts.set(self.version, session, body);
     }
 
     /// A member published: what stood in its box goes when the message shows.
     pub fn published(&mut self, session: &SessionId) {
-        if let Some(draft) = self
-            .members
-            .get_mut(session)
-            .and_then(|here| here.draft.as_mut())
-        {
+        if let Some(draft) = self.drafts.get_mut(session) {
             draft.published = true;
         }
     }
 
     /// What a member published did not get into the log: the draft that it came from ends all the same.
     pub fn publish_failed(&mut self, session: &SessionId) {
-        let draft = self
-            .members
-            .get(session)
-            .and_then(|here| here.draft.as_ref());
+        let draft = self.drafts.get(session);
         if draft.is_some_and(|draft| draft.published) {
             self.draft(session, String::new());
         }
@@ -156,47 +202,30 @@ impl Presence {
     /// A member's message is in the log and about to be seen. Its reader takes the draft for ended;
     /// a draft typed since is therefore sent again.
     pub fn message_shown(&mut self, session: &SessionId) {
-        let Some(here) = self.members.get_mut(session) else {
+        let Some(draft) = self.drafts.remove(session) else {
             return;
         };
-        match &mut here.draft {
-            Some(draft) if draft.published || draft.body.is_empty() => here.draft = None,
-            Some(draft) => {
-                self.version += 1;
-                draft.version = self.version;
-            }
-            None => {}
+        if !draft.published && !draft.body.is_empty() {
+            self.version += 1;
+            self.drafts.set(self.version, session, draft.body);
         }
     }
 
-    /// Members that were away too long leave (PR-1).
+    /// Members that were away too long leave (PR-1), and readers hear of who is here if that is due.
     pub fn handle_timeout(&mut self, now: Timestamp) {
-        let gone: Vec<SessionId> = self
-            .members
-            .iter()
-            .filter(|(_, here)| matches!(here.place, Place::Away { until } if until <= now))
-            .map(|(session, _)| session.clone())
-            .collect();
-        for session in gone {
-            self.leave(&session);
+        while let Some((_, session)) = self.away.first().filter(|(until, _)| *until <= now) {
+            let session = session.clone();
+            self.leave(now, &session);
+        }
+        if self.told.due.is_some_and(|due| due <= now) {
+            self.tell(now);
         }
     }
 
     /// When to call [`Presence::handle_timeout`] next.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let until = |here: &Here| match here.place {
-            Place::Away { until } => Some(until),
-            Place::Connected(_) => None,
-        };
-        self.members.values().filter_map(until).min()
-    }
-
-    /// When an away member has to leave; `None` for everybody else.
-    pub fn away_until(&self, session: &SessionId) -> Option<Timestamp> {
-        match self.members.get(session)?.place {
-            Place::Away { until } => Some(until),
-            Place::Connected(_) => None,
-        }
+        let until = self.away.first().map(|(until, _)| *until);
+        [until, self.told.due].into_iter().flatten().min()
     }
 
     /// The version of the latest change.
@@ -210,16 +239,28 @@ impl Presence {
     }
 
     /// Everybody here.
-    pub fn members(&self) -> Vec<Member> {
-        self.members
-            .iter()
-            .map(|(session, here)| member(session, here))
-            .collect()
+    pub fn sessions(&self) -> impl Iterator<Item = &SessionId> {
+        self.members.keys()
     }
 
-    /// What stands in everybody's input box, empty ones left out.
+    /// Whoever this session knows by name, itself always among them; and how many there are, if that is
+    /// more (PR-3).
+    pub fn members(&self, session: &SessionId) -> (Vec<Member>, Option<u32>) {
+        let mut members: Vec<Member> = self.named.keys().filter_map(|id| self.member(id)).collect();
+        if !self.named.contains_key(session) {
+            members.extend(self.member(session));
+        }
+        let count = self.members.len();
+        let is_crowd = count > members.len();
+        (members, is_crowd.then(|| count_of(count)))
+    }
+
+    /// What stands in input boxes, empty ones left out: the newest [`DRAFTS_MAX`] of them, oldest first.
     pub fn drafts(&self) -> Vec<Author> {
-        self.authors(|draft| !draft.body.is_empty())
+        let newest = self.drafts.newest().take(DRAFTS_MAX);
+        let mut drafts: Vec<Author> = newest.filter_map(|draft| self.author(draft)).collect();
+        drafts.reverse();
+        drafts
     }
 
     /// What changed after `version`; `None` if that is too long ago and a snapshot is needed.
@@ -227,226 +268,90 @@ impl Presence {
         if version < self.forgotten {
             return None;
         }
-        let arrived = self.members.iter().filter(|(_, here)| here.since > version);
+        let arrived = self.named.iter().filter(|(_, since)| **since > version);
         let departed = self.departures.iter().filter(|(at, _)| *at > version);
-        Some(Changes {
-            joined: arrived
-                .map(|(session, here)| member(session, here))
-                .collect(),
+        let count = self.told.count;
+        let members = MemberChanges {
+            joined: arrived.filter_map(|(id, _)| self.member(id)).collect(),
             left: departed
-                .filter(|(_, session)| !self.members.contains_key(session))
+                .filter(|(_, session)| !self.named.contains_key(session))
                 .map(|(_, session)| session.clone())
                 .collect(),
-            drafts: self.authors(|draft| draft.version > version),
+            count: (count > self.named.len()).then(|| count_of(count)),
+        };
+        let is_news =
+            !members.joined.is_empty() || !members.left.is_empty() || self.told.version > version;
+        let drafts = self.drafts.since(version);
+        Some(Changes {
+            members: is_news.then_some(members),
+            drafts: drafts.filter_map(|draft| self.author(draft)).collect(),
         })
     }
 
-    fn authors(&self, wanted: impl Fn(&DraftText) -> bool) -> Vec<Author> {
-        let author = |(session, here): (&SessionId, &Here)| {
-            let draft = here.draft.as_ref().filter(|draft| wanted(draft))?;
-            Some(Author {
-                session: session.clone(),
-                name: here.name.clone(),
-                body: draft.body.clone(),
-            })
-        };
-        self.members.iter().filter_map(author).collect()
+    /// Somebody came or left. Readers hear of it at once; in a crowd now and then.
+    fn changed(&mut self, now: Timestamp) {
+        let last = self.told.at.filter(|_| self.is_crowd());
+        match last.map(|at| at + CROWD_EVERY).filter(|due| *due > now) {
+            Some(due) => self.told.due = Some(due),
+            None => self.tell(now),
+        }
+    }
+
+    /// Whether there are, or readers believe that there are, more than are named.
+    fn is_crowd(&self) -> bool {
+        self.members.len().max(self.told.count) > self.named_max
+    }
+
+    /// Lets readers know who is here.
+    fn tell(&mut self, now: Timestamp) {
+        self.told.at = Some(now);
+        self.told.due = None;
+        let version = self.version + 1;
+        for session in std::mem::take(&mut self.leaving) {
+            if !self.members.contains_key(&session) {
+                self.version = version;
+                self.named.remove(&session);
+                self.departures.push_back((version, session));
+            }
+        }
+        while self.departures.len() > DEPARTURES_MAX
+            && let Some((version, _)) = self.departures.pop_front()
+        {
+            self.forgotten = version;
+        }
+        let unnamed = self
+            .members
+            .keys()
+            .filter(|id| !self.named.contains_key(id));
+        let places = self.named_max.min(self.members.len()) - self.named.len();
+        for session in unnamed.take(places).cloned().collect::<Vec<_>>() {
+            self.version = version;
+            self.named.insert(session, version);
+        }
+        let count = self.members.len();
+        if count != self.told.count && count.max(self.told.count) > self.named_max {
+            self.version = version;
+            self.told.version = version;
+        }
+        self.told.count = count;
+    }
+
+    fn member(&self, session: &SessionId) -> Option<Member> {
+        Some(Member {
+            session: session.clone(),
+            name: self.members.get(session)?.name.clone(),
+        })
+    }
+
+    fn author(&self, (session, body): (&SessionId, &str)) -> Option<Author> {
+        Some(Author {
+            session: session.clone(),
+            name: self.members.get(session)?.name.clone(),
+            body: body.to_owned(),
+        })
     }
 }
 
-fn member(session: &SessionId, here: &Here) -> Member {
-    Member {
-        session: session.clone(),
-        name: here.name.clone(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[cfg(target_arch = "wasm32")]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
-
-    use super::*;
-
-    const FIRST: ConnectionId = ConnectionId(1);
-    const SECOND: ConnectionId = ConnectionId(2);
-
-    fn id(text: &str) -> SessionId {
-        SessionId::new(text).unwrap()
-    }
-
-    fn room_with(names: &[&str]) -> Presence {
-        let mut presence = Presence::default();
-        for name in names {
-            presence.enter(id(name), Name::tidy(name), FIRST);
-        }
-        presence
-    }
-
-    fn at(s: u64) -> Timestamp {
-        Timestamp::from_millis(s * 1000)
-    }
-
-    fn bodies(changes: &Changes) -> Vec<&str> {
-        changes
-            .drafts
-            .iter()
-            .map(|draft| draft.body.as_str())
-            .collect()
-    }
-
-    /// PR-1: a short break shows nobody leaving; a long one does.
-    #[test]
-    fn away_is_not_gone_for_thirty_seconds() {
-        let mut presence = room_with(&["ada", "bob"]);
-        let seen = presence.version();
-        presence.disconnect(at(0), &id("ada"), FIRST);
-        presence.handle_timeout(at(29));
-        assert_eq!(presence.members().len(), 2);
-        presence.enter(id("ada"), Name::tidy("ada"), SECOND);
-        presence.handle_timeout(at(31));
-        assert_eq!(presence.changes_since(seen).unwrap().left, []);
-        presence.disconnect(at(31), &id("ada"), SECOND);
-        assert_eq!(presence.poll_timeout(), Some(at(61)));
-        assert_eq!(presence.away_until(&id("ada")), Some(at(61)));
-        assert_eq!(presence.away_until(&id("bob")), None);
-        presence.handle_timeout(at(61));
-        let changes = presence.changes_since(seen).unwrap();
-        assert_eq!(
-            (changes.left, presence.members().len()),
-            (vec![id("ada")], 1)
-        );
-    }
-
-    /// PU-3: the end of an older connection does not send anybody away.
-    #[test]
-    fn the_end_of_an_older_connection_is_ignored() {
-        let mut presence = room_with(&["ada"]);
-        presence.enter(id("ada"), Name::tidy("ada"), SECOND);
-        presence.disconnect(at(0), &id("ada"), FIRST);
-        assert_eq!(presence.poll_timeout(), None);
-    }
-
-    /// PR-2: a draft ends by clearing and by going away; slow readers see only the latest.
-    #[test]
-    fn drafts_are_coalesced_and_end() {
-        let mut presence = room_with(&["ada"]);
-        let seen = presence.version();
-        for body in ["h", "he", "hel"] {
-            presence.draft(&id("ada"), body.into());
-        }
-        assert_eq!(bodies(&presence.changes_since(seen).unwrap()), ["hel"]);
-        let seen = presence.version();
-        presence.disconnect(at(0), &id("ada"), FIRST);
-        assert_eq!(bodies(&presence.changes_since(seen).unwrap()), [""]);
-        assert_eq!(presence.drafts(), []);
-    }
-
-    /// PR-2: publishing ends the draft without a frame of its own; what is typed meanwhile is shown
-    /// again after the message.
-    #[test]
-    fn a_message_ends_its_draft_and_spares_a_newer_one() {
-        let mut presence = room_with(&["ada"]);
-        presence.draft(&id("ada"), "one".into());
-        presence.published(&id("ada"));
-        let seen = presence.version();
-        presence.message_shown(&id("ada"));
-        assert_eq!(presence.changes_since(seen), Some(Changes::default()));
-        assert_eq!(presence.drafts(), []);
-
-        presence.draft(&id("ada"), "two".into());
-        presence.published(&id("ada"));
-        presence.draft(&id("ada"), "t".into());
-        let seen = presence.version();
-        presence.message_shown(&id("ada"));
-        assert_eq!(bodies(&presence.changes_since(seen).unwrap()), ["t"]);
-    }
-
-    /// PU-4: departures are bounded; a reader further behind is told to take a snapshot.
-    #[test]
-    fn departures_are_bounded() {
-        let mut presence = room_with(&["ada"]);
-        let seen = presence.version();
-        for n in 0..=DEPARTURES_MAX {
-            let guest = id(&format!("g{n}"));
-            presence.enter(guest.clone(), Name::guest(&guest), FIRST);
-            presence.leave(&guest);
-        }
-        assert_eq!(presence.changes_since(seen), None);
-        assert!(presence.changes_since(presence.version()).is_some());
-    }
-
-    #[test]
-    fn a_new_name_counts_as_a_change() {
-        let mut presence = room_with(&["ada"]);
-        let seen = presence.version();
-        presence.enter(id("ada"), Name::tidy("Ada L."), FIRST);
-        assert_eq!(
-            presence.changes_since(seen).unwrap().joined[0]
-                .name
-                .as_str(),
-            "Ada L."
-        );
-    }
-
-    /// PR-2: the same text is no change, unless it was published meanwhile and typed again.
-    #[test]
-    fn a_text_typed_again_is_a_draft_again() {
-        let mut presence = room_with(&["ada"]);
-        let ada = id("ada");
-        presence.draft(&ada, "hm".into());
-        let typed = presence.version();
-        presence.draft(&ada, "hm".into());
-        assert_eq!(presence.version(), typed);
-        presence.published(&ada);
-        presence.draft(&ada, "hm".into());
-        assert_eq!(presence.version(), typed + 1);
-        presence.message_shown(&ada);
-        assert_eq!(presence.drafts().len(), 1);
-    }
-
-    /// PR-2: a message that did not get into the log ends the draft that it came from, and no newer one.
-    #[test]
-    fn a_failed_publish_ends_its_draft() {
-        let mut presence = room_with(&["ada"]);
-        let ada = id("ada");
-        presence.draft(&ada, "newer".into());
-        presence.publish_failed(&ada);
-        assert_eq!(presence.drafts().len(), 1);
-        presence.published(&ada);
-        presence.publish_failed(&ada);
-        assert!(presence.drafts().is_empty());
-    }
-
-    /// PU-4: exactly so many departures are remembered.
-    #[test]
-    fn the_oldest_departure_is_forgotten_first() {
-        let names: Vec<String> = (0..=DEPARTURES_MAX).map(|n| format!("s{n}")).collect();
-        let mut presence = room_with(&names.iter().map(String::as_str).collect::<Vec<_>>());
-        let before = presence.version();
-        for name in &names[1..] {
-            presence.leave(&id(name));
-        }
-        let left = |presence: &Presence, since| presence.changes_since(since).map(|c| c.left.len());
-        assert_eq!(left(&presence, before), Some(DEPARTURES_MAX));
-        presence.leave(&id("s0"));
-        assert_eq!(left(&presence, before), None);
-        assert_eq!(left(&presence, before + 1), Some(DEPARTURES_MAX));
-    }
-
-    /// PR-1: whoever has a version has what came with it, and is told of the next ones only.
-    #[test]
-    fn nothing_is_told_twice() {
-        let mut presence = room_with(&[]);
-        assert!(presence.is_empty());
-        presence.enter(id("ada"), Name::tidy("ada"), FIRST);
-        assert!(!presence.is_empty());
-        let none = Some(Changes::default());
-        assert_eq!(presence.changes_since(presence.version()), none);
-        presence.draft(&id("ada"), "hm".into());
-        assert_eq!(presence.changes_since(presence.version()), none);
-        presence.leave(&id("ada"));
-        assert_eq!(presence.changes_since(presence.version()), none);
-        assert!(presence.is_empty());
-    }
+fn count_of(members: usize) -> u32 {
+    u32::try_from(members).unwrap_or(u32::MAX)
 }

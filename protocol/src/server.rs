@@ -43,8 +43,10 @@ pub struct RoomView {
     pub head: Offset,
     /// Everything up to this offset is no longer in the log.
     pub trimmed: Offset,
-    /// Who is here.
+    /// Who is here, as far as they are named.
     pub members: Vec<Member>,
+    /// How many are here, where that is more than `members` (PR-3).
+    pub count: Option<u32>,
     /// What stands in their input boxes.
     pub drafts: Vec<Author>,
     /// The version of `members` and `drafts`.

@@ -92,6 +92,16 @@ pub struct Config {
     #[arg(long, env = "EVERBEAT_ROOMS", default_value_t = Limits::default().rooms, value_name = "COUNT")]
     pub rooms: u32,
 
+    /// Members of a room that the others know by name; further ones are counted, and news of who is
+    /// there then comes once a second
+    #[arg(
+        long,
+        env = "EVERBEAT_MEMBERS_NAMED",
+        default_value_t = protocol::server::Config::default().members_named,
+        value_name = "COUNT"
+    )]
+    pub members_named: usize,
+
     /// Messages a second that one session may publish in the long run; faster ones have to wait
     #[arg(long, env = "EVERBEAT_PUBLISHES", default_value_t = Limits::default().publishes_per_s, value_name = "PER_SECOND")]
     pub publishes: u32,
@@ -197,6 +207,7 @@ impl Config {
             heartbeat_timeout: self.heartbeat_timeout,
             hello_timeout: self.hello_timeout,
             publish_burst: self.publish_burst,
+            members_named: self.members_named,
             limits: Limits {
                 frame_bytes: self.frame_bytes,
                 body_bytes: self.body_bytes,

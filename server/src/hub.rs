@@ -1,14 +1,15 @@
 //! What connections share: the rooms, the log, and who is connected.
 
+mod agenda;
 pub mod mailbox;
 mod replay;
 pub mod room;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use protocol::frame::Message;
@@ -17,6 +18,7 @@ use protocol::position::Offset;
 use protocol::server::RoomView;
 use protocol::time::Timestamp;
 
+use self::agenda::Agenda;
 use self::mailbox::Mailbox;
 use self::replay::Replays;
 use self::room::{Entry, Room};
@@ -24,19 +26,34 @@ use crate::clock::Clock;
 use crate::log::{Log, LogError, Observer};
 
 /// The rooms that somebody uses. Told by the log of every message.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Rooms {
     open: Mutex<HashMap<RoomName, Arc<Room>>>,
+    members_named: usize,
+    agenda: Arc<Agenda>,
 }
 
 impl Rooms {
+    /// No room is open. In each, readers know at most `members_named` members by name (PR-3).
+    pub fn new(members_named: usize) -> Self {
+        Self {
+            open: Mutex::default(),
+            members_named,
+            agenda: Arc::default(),
+        }
+    }
+
     /// The room of this name, opened if need be.
     pub fn room(&self, name: &RoomName) -> Arc<Room> {
         let mut open = lock(&self.open);
         let room = open
             .entry(name.clone())
-            .or_insert_with(|| Arc::new(Room::new(name.clone())));
+            .or_insert_with(|| Arc::new(self.closed_room(name.clone())));
         Arc::clone(room)
+    }
+
+    fn closed_room(&self, name: RoomName) -> Room {
+        Room::new(name, self.members_named, Arc::clone(&self.agenda))
     }
 
     /// Lets go of rooms that nobody uses. One that somebody is about to use is held by them: handles
@@ -71,8 +88,6 @@ pub struct Hub {
     clock: Clock,
     connections: Mutex<Connections>,
     next_connection: AtomicU64,
-    /// Members that are away, in the order in which they may have to leave.
-    away: Mutex<VecDeque<(Timestamp, Weak<Room>)>>,
 }
 
 #[derive(Default)]
@@ -92,7 +107,6 @@ impl Hub {
             clock,
             connections: Mutex::default(),
             next_connection: AtomicU64::new(1),
-            away: Mutex::default(),
         }
     }
 
@@ -182,38 +196,14 @@ impl Hub {
     ) -> Result<(Arc<Room>, RoomView), LogError> {
         let room = self.rooms.room(name);
         room.load(self.log.as_ref()).await?;
-        let view = room.enter(member, connection);
+        let view = room.enter(self.clock.now(), member, connection);
         Ok((room, view))
     }
 
-    /// A connection that was in this room is gone; its member is away (PR-1).
-    pub fn leave_behind(
-        &self,
-        now: Timestamp,
-        room: &Arc<Room>,
-        session: &SessionId,
-        id: ConnectionId,
-    ) {
-        if let Some(until) = room.disconnect(now, session, id) {
-            lock(&self.away).push_back((until, Arc::downgrade(room)));
-        }
-    }
-
-    /// Lets members leave that were away too long.
-    pub fn send_away(&self, now: Timestamp) {
-        loop {
-            let mut away = lock(&self.away);
-            let Some((until, _)) = away.front() else {
-                break;
-            };
-            if *until > now {
-                break;
-            }
-            let due = away.pop_front().and_then(|(_, room)| room.upgrade());
-            drop(away);
-            if let Some(room) = due {
-                room.handle_timeout(now);
-            }
+    /// Looks at the rooms in which something is due.
+    pub fn handle_timeout(&self, now: Timestamp) {
+        for room in self.rooms.agenda.take(now) {
+            room.handle_timeout(now);
         }
     }
 

@@ -15,7 +15,8 @@ pub fn PeopleList(
 ) -> impl IntoView {
     let here = Memo::new(move |_| people.with(People::here));
     let shown = move || here.with(|here| here.iter().take(SHOWN_MAX).cloned().collect::<Vec<_>>());
-    let hidden = move || here.with(Vec::len).saturating_sub(SHOWN_MAX);
+    let count = Memo::new(move |_| people.with(People::count));
+    let hidden = move || count.get() - here.with(Vec::len).min(SHOWN_MAX);
     view! {
         <section class="people" aria-labelledby="people-label">
             <h2 id="people-label">"People here"</h2>

@@ -52,6 +52,7 @@ pub(crate) fn joined(members: &[&str], epoch: &str, from: u64, gap: bool) -> Rep
         from: offset(from),
         recovered: !gap,
         members: members.iter().map(|name| member(name)).collect(),
+        count: None,
         drafts: Vec::new(),
     };
     Report::Event(Event::Joined { joined, gap })

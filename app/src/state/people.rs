@@ -16,6 +16,8 @@ pub struct People {
     room: RoomName,
     own: Own,
     members: BTreeMap<SessionId, Name>,
+    /// How many are here, if those are not all (PR-3).
+    count: Option<u32>,
     /// The newest message when the drafts were told in `joined`: it and older ones, though they may
     /// still come, end none of them.
     head: Offset,
@@ -41,6 +43,7 @@ impl People {
             room,
             own: Own::default(),
             members: BTreeMap::new(),
+            count: None,
             head: Offset::ZERO,
             drafts: Vec::new(),
         }
@@ -50,6 +53,7 @@ impl People {
     pub fn enter(&mut self, room: &RoomName) {
         self.room = room.clone();
         self.members.clear();
+        self.count = None;
         self.head = Offset::ZERO;
         self.drafts.clear();
     }
@@ -64,12 +68,19 @@ impl People {
             Event::Joined { joined, .. } if joined.room == self.room => {
                 self.head = joined.head;
                 self.members = joined.members.iter().map(entry).collect();
+                self.count = joined.count;
                 let others = joined.drafts.iter().filter(|draft| !draft.body.is_empty());
                 self.drafts = others.cloned().collect();
                 true
             }
-            Event::Presence { room, joined, left } if *room == self.room => {
-                self.presence(joined, left)
+            Event::Presence {
+                room,
+                joined,
+                left,
+                count,
+            } if *room == self.room => {
+                let before = std::mem::replace(&mut self.count, *count);
+                self.presence(joined, left) | (before != *count)
             }
             Event::Draft(draft) if draft.room == self.room => self.draft(draft),
             Event::Message(message) if message.room == self.room && message.offset > self.head => {
@@ -95,6 +106,12 @@ impl People {
             )
         });
         people
+    }
+
+    /// How many are here, named or not.
+    pub fn count(&self) -> usize {
+        let count = self.count.map_or(0, |count| count as usize);
+        count.max(self.members.len())
     }
 
     /// Who else is typing, in the order in which they began.
@@ -187,10 +204,15 @@ mod tests {
     }
 
     fn presence(joined: &[&str], left: &[&str]) -> Report {
+        crowd(joined, left, None)
+    }
+
+    fn crowd(joined: &[&str], left: &[&str], count: Option<u32>) -> Report {
         Report::Event(Event::Presence {
             room: RoomName::lobby(),
             joined: joined.iter().map(|name| member(name)).collect(),
             left: left.iter().map(|name| session(name)).collect(),
+            count,
         })
     }
 
@@ -213,6 +235,22 @@ mod tests {
         assert_eq!(here(&people), ["me", "ada", "Bob"]);
         assert!(people.fold(&joined(&["me"], "e", 0, false)));
         assert_eq!(here(&people), ["me"]);
+    }
+
+    /// PR-3: of a crowd some are named and all are counted.
+    #[test]
+    fn a_crowd_is_counted() {
+        let mut people = People::new(RoomName::lobby());
+        people.fold(&joined(&["ada", "me"], "e", 0, false));
+        assert_eq!(people.count(), 2);
+        assert!(people.fold(&crowd(&[], &[], Some(900))));
+        assert!(!people.fold(&crowd(&[], &[], Some(900))));
+        assert_eq!((people.count(), people.here().len()), (900, 2));
+        assert!(people.fold(&presence(&[], &["ada"])));
+        assert_eq!(people.count(), 1);
+        people.fold(&crowd(&["zoe"], &[], Some(900)));
+        people.enter(&RoomName::new("tea").unwrap());
+        assert_eq!(people.count(), 0);
     }
 
     #[test]

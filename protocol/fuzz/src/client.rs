@@ -204,6 +204,7 @@ impl Driver {
                     from,
                     recovered,
                     members: Vec::new(),
+            count: None,
                     drafts: Vec::new(),
                 })
             }

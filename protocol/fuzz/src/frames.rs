@@ -25,6 +25,12 @@ impl<'a, T: Draw> Arbitrary<'a> for Any<T> {
     }
 }
 
+impl Draw for u32 {
+    fn draw(u: &mut Unstructured<'_>) -> Result<Self> {
+        u.arbitrary()
+    }
+}
+
 impl<T: Draw> Draw for Option<T> {
     fn draw(u: &mut Unstructured<'_>) -> Result<Self> {
         if u.arbitrary()? {
@@ -297,6 +303,7 @@ impl Draw for Joined {
             from: Offset::draw(u)?,
             recovered: u.arbitrary()?,
             members: Vec::draw(u)?,
+            count: Option::draw(u)?,
             drafts: Vec::draw(u)?,
         })
     }
@@ -386,6 +393,7 @@ impl Draw for ServerFrame {
                 room,
                 joined: Vec::draw(u)?,
                 left: Vec::draw(u)?,
+                count: Option::draw(u)?,
             },
             7 => Self::GoAway {
                 reconnect_after_ms: millis(u)?,

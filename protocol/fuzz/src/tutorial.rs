@@ -197,6 +197,7 @@ impl From<View> for RoomView {
             head: view.head.0,
             trimmed: view.trimmed.0,
             members: Vec::new(),
+            count: None,
             drafts: Vec::new(),
             version: view.version,
         }

@@ -1,6 +1,6 @@
 //! A client in the pair: its machine, its storage, and the page that believes its events.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use protocol::client::{Config, Event, Fate, Session, Status, Stored};
@@ -44,6 +44,8 @@ pub struct Shown {
     pub joins: Vec<Joined>,
     /// Who is here, and how they are called.
     pub members: BTreeMap<SessionId, String>,
+    /// How many are here, if those are not all (PR-3).
+    pub count: Option<u32>,
     /// What they are typing.
     pub drafts: BTreeMap<SessionId, String>,
 }
@@ -72,6 +74,7 @@ impl Shown {
             .iter()
             .map(|m| (m.session.clone(), m.name.to_string()))
             .collect();
+        self.count = joined.count;
         self.drafts = joined
             .drafts
             .iter()
@@ -105,6 +108,21 @@ impl Shown {
             self.drafts.remove(&message.session);
         }
         self.messages.push(message);
+    }
+
+    /// Everybody who is here, or as many as are named and how many there are (PR-3).
+    pub fn check_members(&self, here: &BTreeSet<&SessionId>, named_max: usize) {
+        let known: BTreeSet<_> = self.members.keys().collect();
+        let Some(count) = self.count else {
+            return assert_eq!(&known, here, "other members");
+        };
+        assert!(known.is_subset(here), "{known:?} are not all of {here:?}");
+        assert!(
+            here.len() > named_max,
+            "{count} of {named_max} are no crowd"
+        );
+        assert!(known.len() >= named_max && known.len() <= named_max + 1);
+        assert_eq!(count as usize, here.len(), "another count");
     }
 }
 
@@ -299,8 +317,14 @@ impl Machine {
                     drafts.insert(draft.session, draft.body);
                 }
             }
-            Event::Presence { room, joined, left } => {
+            Event::Presence {
+                room,
+                joined,
+                left,
+                count,
+            } => {
                 let shown = self.rooms.entry(room).or_default();
+                shown.count = count;
                 for member in joined {
                     shown
                         .members

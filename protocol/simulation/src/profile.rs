@@ -155,6 +155,9 @@ impl Profile {
         server.limits.publishes_per_s = rng.u32(5..50);
         server.limits.history = rng.u32(3..200);
         server.limits.rooms = rng.u32(1..4);
+        if rng.bool() {
+            server.members_named = rng.usize(0..4);
+        }
         let client = client::Config {
             seed: rng.u64(..),
             window: rng.usize(1..32),

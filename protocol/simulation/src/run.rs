@@ -8,6 +8,7 @@ use protocol::client::{Network, Stored};
 use protocol::id::{Name, RoomName};
 use protocol::outbox::EntryId;
 use protocol::position::{Offset, Position};
+use protocol::presence::{AWAY_AFTER, CROWD_EVERY};
 use protocol::time::Timestamp;
 
 use crate::ledger::{Ledger, uncertain};
@@ -444,14 +445,14 @@ impl Run {
     }
 
     /// How long it may take until everybody is back: a dead end is noticed, the server's write
-    /// timeout passes, the longest backoff and the deadlines of a connection follow, and those who
-    /// are away leave.
+    /// timeout passes, the longest backoff and the deadlines of a connection follow, those who are
+    /// away leave, and everybody hears of that.
     fn recovery(&self) -> Duration {
         let server = &self.profile.server;
         let noticed = server.heartbeat_interval + server.heartbeat_timeout;
         let client = &self.profile.client;
         let back = client.backoff_cap + client.connect_timeout + client.welcome_timeout;
-        noticed + self.pair.world.write_timeout + back * 2 + Duration::from_secs(30)
+        noticed + self.pair.world.write_timeout + back * 2 + AWAY_AFTER + CROWD_EVERY
     }
 
     /// Everybody is live, with an empty outbox, and sees the same.
@@ -481,10 +482,9 @@ impl Run {
                     offset: head,
                 };
                 assert_eq!(position, Some(&expected), "{page} is behind");
-                let members: Vec<_> = shown.members.keys().collect();
                 let here = &present[room];
-                let expected: Vec<_> = here.keys().collect();
-                assert_eq!(members, expected, "{page} shows other members");
+                let named_max = self.profile.server.members_named;
+                shown.check_members(&here.keys().collect(), named_max);
                 let session = machine.session.id().unwrap();
                 for (other, draft) in here.iter().filter(|(other, _)| *other != session) {
                     let seen = shown.drafts.get(other).map_or("", String::as_str);

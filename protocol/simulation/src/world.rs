@@ -8,7 +8,7 @@ use protocol::close::CloseCode;
 use protocol::codec::{self, DecodeError};
 use protocol::frame::{ClientFrame, Draft, ServerFrame};
 use protocol::id::{ConnectionId, RoomName, SessionId};
-use protocol::presence::{Changes, Presence};
+use protocol::presence::{Changes, MemberChanges, Presence};
 use protocol::server::{Config, Input, Pull, RoomView, Session, Transmit};
 use protocol::time::Timestamp;
 
@@ -32,7 +32,7 @@ struct Desk {
     blocked: Option<Timestamp>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Room {
     presence: Presence,
     watchers: BTreeSet<u64>,
@@ -206,9 +206,8 @@ impl World {
 
     /// Who is in a room.
     pub fn members(&self, room: &RoomName) -> Vec<SessionId> {
-        let members = self.rooms.get(room).map(|room| room.presence.members());
-        let members = members.unwrap_or_default();
-        members.into_iter().map(|member| member.session).collect()
+        let room = self.rooms.get(room);
+        room.map_or_else(Vec::new, |room| room.presence.sessions().cloned().collect())
     }
 
     /// Does everything that can be done now.
@@ -316,10 +315,11 @@ impl World {
         match transmit {
             Transmit::OpenRoom { room, name } => {
                 let view = self.log.is_available.then(|| {
-                    let entry = self.rooms.entry(room.clone()).or_default();
+                    let entry = self.room(&room);
                     entry.watchers.insert(link);
-                    entry.presence.enter(session, name, ConnectionId(link));
-                    self.view(&room)
+                    let connection = ConnectionId(link);
+                    entry.presence.enter(now, session.clone(), name, connection);
+                    self.view(&room, &session)
                 });
                 if view.is_some() {
                     self.desk(link).rooms.insert(room.clone());
@@ -329,19 +329,18 @@ impl World {
             }
             Transmit::LeaveRoom { room } => {
                 self.desk(link).rooms.remove(&room);
-                let entry = self.rooms.entry(room.clone()).or_default();
+                let entry = self.room(&room);
                 entry.watchers.remove(&link);
-                entry.presence.leave(&session);
+                entry.presence.leave(now, &session);
                 self.moved.insert(room);
             }
             Transmit::Rename { room, name } => {
-                let entry = self.rooms.entry(room.clone()).or_default();
-                entry.presence.enter(session, name, ConnectionId(link));
+                let presence = &mut self.room(&room).presence;
+                presence.enter(now, session, name, ConnectionId(link));
                 self.moved.insert(room);
             }
             Transmit::Draft { room, body } => {
-                let entry = self.rooms.entry(room.clone()).or_default();
-                entry.presence.draft(&session, body);
+                self.room(&room).presence.draft(&session, body);
                 self.moved.insert(room);
             }
             Transmit::Pull { room, pull } => {
@@ -360,14 +359,24 @@ impl World {
         }
     }
 
-    fn view(&mut self, room: &RoomName) -> RoomView {
+    fn room(&mut self, name: &RoomName) -> &mut Room {
+        let named_max = self.config.members_named;
+        self.rooms.entry(name.clone()).or_insert_with(|| Room {
+            presence: Presence::new(named_max),
+            watchers: BTreeSet::new(),
+        })
+    }
+
+    fn view(&mut self, room: &RoomName, session: &SessionId) -> RoomView {
         let (epoch, head, trimmed) = self.log.state(room);
-        let presence = &self.rooms.entry(room.clone()).or_default().presence;
+        let presence = &self.room(room).presence;
+        let (members, count) = presence.members(session);
         RoomView {
             epoch,
             head,
             trimmed,
-            members: presence.members(),
+            members,
+            count,
             drafts: presence.drafts(),
             version: presence.version(),
         }
@@ -394,7 +403,7 @@ impl World {
         }
         let mut version = pull.since;
         if through >= head {
-            let presence = &self.rooms.entry(room.clone()).or_default().presence;
+            let presence = &self.room(&room).presence;
             let Some(changes) = presence.changes_since(pull.since) else {
                 return Input::CutOff { room };
             };
@@ -410,8 +419,8 @@ impl World {
 
     fn committed(&mut self, now: Timestamp, done: Done) {
         if let Some(message) = done.message {
-            let room = self.rooms.entry(message.room.clone()).or_default();
-            room.presence.message_shown(&message.session);
+            let presence = &mut self.room(&message.room).presence;
+            presence.message_shown(&message.session);
             self.moved.insert(message.room);
         }
         if let Input::Appended {
@@ -439,13 +448,14 @@ impl World {
     }
 
     fn announce(&mut self, now: Timestamp, room: &RoomName) {
-        let view = self.view(room);
-        let watchers = self.rooms.entry(room.clone()).or_default().watchers.clone();
+        let (_, head, _) = self.log.state(room);
+        let Room { presence, watchers } = self.room(room);
+        let (version, watchers) = (presence.version(), watchers.clone());
         for link in watchers {
             let moved = Input::RoomMoved {
                 room: room.clone(),
-                head: view.head,
-                version: view.version,
+                head,
+                version,
             };
             self.answer(now, link, moved);
         }
@@ -467,7 +477,7 @@ impl World {
             return;
         };
         for name in desk.rooms {
-            let room = self.rooms.entry(name.clone()).or_default();
+            let room = self.room(&name);
             room.watchers.remove(&link);
             if let Some(owner) = &desk.owner {
                 room.presence.disconnect(now, owner, ConnectionId(link));
@@ -486,11 +496,17 @@ fn write(now: Timestamp, link: u64, frame: &ServerFrame, links: &mut Links) {
 }
 
 fn write_changes(now: Timestamp, link: u64, room: &RoomName, changes: Changes, links: &mut Links) {
-    if !changes.joined.is_empty() || !changes.left.is_empty() {
+    if let Some(MemberChanges {
+        joined,
+        left,
+        count,
+    }) = changes.members
+    {
         let presence = ServerFrame::Presence {
             room: room.clone(),
-            joined: changes.joined,
-            left: changes.left,
+            joined,
+            left,
+            count,
         };
         write(now, link, &presence, links);
     }

@@ -444,9 +444,18 @@ impl Session {
                 });
             }
             ServerFrame::Draft(draft) => self.events.push_back(Event::Draft(draft)),
-            ServerFrame::Presence { room, joined, left } => {
-                self.events
-                    .push_back(Event::Presence { room, joined, left });
+            ServerFrame::Presence {
+                room,
+                joined,
+                left,
+                count,
+            } => {
+                self.events.push_back(Event::Presence {
+                    room,
+                    joined,
+                    left,
+                    count,
+                });
             }
             ServerFrame::Welcome(_) => {
                 self.drop_connection(now, CloseCode::BAD_FRAME, Cause::BadAnswer);

@@ -88,6 +88,8 @@ pub enum Event {
         joined: Vec<Member>,
         /// Who left.
         left: Vec<SessionId>,
+        /// How many are here now, where that is more than are named (PR-3).
+        count: Option<u32>,
     },
     /// A message entered the outbox: it waits.
     Queued(Entry),

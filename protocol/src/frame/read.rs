@@ -50,6 +50,7 @@ struct Presence {
     joined: Vec<Member>,
     #[serde(default)]
     left: Vec<SessionId>,
+    count: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -84,8 +85,18 @@ impl Decode for ServerFrame {
             }
             Kind::Draft => Self::Draft(parse(text)?),
             Kind::Presence => {
-                let Presence { room, joined, left } = parse(text)?;
-                Self::Presence { room, joined, left }
+                let Presence {
+                    room,
+                    joined,
+                    left,
+                    count,
+                } = parse(text)?;
+                Self::Presence {
+                    room,
+                    joined,
+                    left,
+                    count,
+                }
             }
             Kind::GoAway => {
                 let GoAway {

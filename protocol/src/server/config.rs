@@ -21,6 +21,8 @@ pub struct Config {
     pub publish_burst: u32,
     /// How many answers of the log may be outstanding before no more is read from the connection.
     pub pending_max: usize,
+    /// How many members of a room are known to the others by name; further ones are counted (PR-3).
+    pub members_named: usize,
     /// What one session may do.
     pub limits: Limits,
 }
@@ -34,6 +36,7 @@ impl Default for Config {
             unavailable_retry: Duration::from_secs(2),
             publish_burst: 200,
             pending_max: 64,
+            members_named: 100,
             limits: Limits::default(),
         }
     }

@@ -167,6 +167,7 @@ impl Session {
             epoch,
             head,
             members,
+            count,
             drafts,
             ..
         } = view;
@@ -177,6 +178,7 @@ impl Session {
             from,
             recovered,
             members,
+            count,
             drafts,
         };
         self.send(ServerFrame::Joined(joined));

@@ -89,6 +89,7 @@ fn the_limit_of_a_body_is_exact() {
         from: offset(0),
         recovered: true,
         members: Vec::new(),
+        count: None,
         drafts: Vec::new(),
     };
     solo.frame(ServerFrame::Joined(joined));

@@ -115,6 +115,7 @@ fn joined(from: u64, head: u64) -> ServerFrame {
         from: offset(from),
         recovered: true,
         members: Vec::new(),
+        count: None,
         drafts: Vec::new(),
     })
 }

@@ -296,6 +296,7 @@ fn what_fits_no_frame_is_not_sent() {
             from: Offset::ZERO,
             recovered: true,
             members: Vec::new(),
+            count: None,
             drafts: Vec::new(),
         }));
         let body = "\u{1}".repeat(count);

@@ -352,6 +352,7 @@ fn a_replay_waits_for_a_log_that_cannot_be_read() {
         head: offset(3),
         trimmed: Offset::ZERO,
         members: Vec::new(),
+        count: None,
         drafts: Vec::new(),
         version: 1,
     };

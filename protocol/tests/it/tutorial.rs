@@ -67,6 +67,7 @@ fn view(head: u64, version: u64) -> RoomView {
         head: offset(head),
         trimmed: Offset::ZERO,
         members: Vec::new(),
+        count: None,
         drafts: Vec::new(),
         version,
     }

@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use protocol::codec;
-use protocol::frame::{Author, Draft, Member, Message, ServerFrame};
+use protocol::frame::{Author, Draft, Message, ServerFrame};
 use protocol::id::{ConnectionId, Name, RoomName, SessionId};
 use protocol::position::{Epoch, Offset};
-use protocol::presence::{Changes, Presence};
+use protocol::presence::{Changes, MemberChanges, Presence};
 use protocol::server::{Pull, RoomView};
 use protocol::time::Timestamp;
 use tokio::sync::OnceCell;
 
+use super::agenda::Agenda;
 use super::lock;
 use super::mailbox::Mailbox;
 use crate::log::{Log, LogError};
@@ -33,6 +34,7 @@ pub struct Room {
     /// The head and the version, to look at without a lock: never newer than the state.
     head: AtomicU64,
     version: AtomicU64,
+    agenda: Arc<Agenda>,
 }
 
 #[derive(Debug)]
@@ -43,6 +45,8 @@ struct State {
     tail: VecDeque<Entry>,
     tail_bytes: usize,
     presence: Presence,
+    /// For when the room is on the agenda.
+    due: Option<Timestamp>,
     readers: Readers,
     /// The changes that were asked for last: most readers ask for the same ones.
     changes: Option<Changed>,
@@ -108,11 +112,12 @@ impl Entry {
         }
     }
 
-    fn presence(room: &RoomName, joined: Vec<Member>, left: Vec<SessionId>) -> Self {
+    fn presence(room: &RoomName, changes: MemberChanges) -> Self {
         let frame = ServerFrame::Presence {
             room: room.clone(),
-            joined,
-            left,
+            joined: changes.joined,
+            left: changes.left,
+            count: changes.count,
         };
         let frame = TextFrame::new(codec::encode(&frame));
         Self {
@@ -150,14 +155,15 @@ pub enum Taken<T> {
 }
 
 impl Room {
-    pub(super) fn new(name: RoomName) -> Self {
+    pub(super) fn new(name: RoomName, members_named: usize, agenda: Arc<Agenda>) -> Self {
         let state = State {
             epoch: Epoch::new(""),
             head: Offset::ZERO,
             trimmed: Offset::ZERO,
             tail: VecDeque::new(),
             tail_bytes: 0,
-            presence: Presence::default(),
+            presence: Presence::new(members_named),
+            due: None,
             readers: Readers::default(),
             changes: None,
         };
@@ -167,6 +173,7 @@ impl Room {
             state: Mutex::new(state),
             head: AtomicU64::new(0),
             version: AtomicU64::new(0),
+            agenda,
         }
     }
 
@@ -200,17 +207,20 @@ impl Room {
 
     pub(super) fn enter(
         self: &Arc<Self>,
+        now: Timestamp,
         (session, name): (SessionId, Name),
         (id, mailbox): (ConnectionId, &Arc<Mailbox>),
     ) -> RoomView {
         self.change(|state| {
-            state.presence.enter(session, name, id);
+            state.presence.enter(now, session.clone(), name, id);
             Arc::make_mut(&mut state.readers).insert(id, Arc::clone(mailbox));
+            let (members, count) = state.presence.members(&session);
             RoomView {
                 epoch: state.epoch.clone(),
                 head: state.head,
                 trimmed: state.trimmed,
-                members: state.presence.members(),
+                members,
+                count,
                 drafts: state.presence.drafts(),
                 version: state.presence.version(),
             }
@@ -218,34 +228,37 @@ impl Room {
     }
 
     /// A session is called something else.
-    pub fn rename(self: &Arc<Self>, session: &SessionId, name: Name, id: ConnectionId) {
-        self.change(|state| state.presence.enter(session.clone(), name, id));
-    }
-
-    /// A session leaves for good.
-    pub fn leave(self: &Arc<Self>, session: &SessionId, id: ConnectionId) {
-        self.change(|state| {
-            Arc::make_mut(&mut state.readers).remove(&id);
-            state.presence.leave(session);
-        });
-    }
-
-    /// A connection is gone. Returns when its session has to leave, unless it comes back.
-    pub(super) fn disconnect(
+    pub fn rename(
         self: &Arc<Self>,
         now: Timestamp,
         session: &SessionId,
+        name: Name,
         id: ConnectionId,
-    ) -> Option<Timestamp> {
+    ) {
+        self.change(|state| state.presence.enter(now, session.clone(), name, id));
+    }
+
+    /// A session leaves for good.
+    pub fn leave(self: &Arc<Self>, now: Timestamp, session: &SessionId, id: ConnectionId) {
+        self.change(|state| {
+            Arc::make_mut(&mut state.readers).remove(&id);
+            state.presence.leave(now, session);
+        });
+    }
+
+    /// A connection is gone: its session is away, and leaves in time unless it comes back (PR-1).
+    pub fn disconnect(self: &Arc<Self>, now: Timestamp, session: &SessionId, id: ConnectionId) {
         self.change(|state| {
             Arc::make_mut(&mut state.readers).remove(&id);
             state.presence.disconnect(now, session, id);
-            state.presence.away_until(session)
-        })
+        });
     }
 
     pub(super) fn handle_timeout(self: &Arc<Self>, now: Timestamp) {
-        self.change(|state| state.presence.handle_timeout(now));
+        self.change(|state| {
+            state.due = None;
+            state.presence.handle_timeout(now);
+        });
     }
 
     /// Somebody's input box changed.
@@ -351,21 +364,12 @@ impl Room {
         if let Some(known) = state.changes.as_ref().filter(is_same) {
             return Some(Arc::clone(&known.entries));
         }
-        let Changes {
-            joined,
-            left,
-            drafts,
-        } = state.presence.changes_since(since)?;
-        let mut entries = Vec::new();
-        if !joined.is_empty() || !left.is_empty() {
-            entries.push(Entry::presence(&self.name, joined, left));
-        }
-        entries.extend(
-            drafts
-                .into_iter()
-                .map(|author| Entry::draft(&self.name, author)),
-        );
-        let entries: Arc<[Entry]> = entries.into();
+        let Changes { members, drafts } = state.presence.changes_since(since)?;
+        let members = members.map(|changes| Entry::presence(&self.name, changes));
+        let drafts = drafts
+            .into_iter()
+            .map(|author| Entry::draft(&self.name, author));
+        let entries: Arc<[Entry]> = members.into_iter().chain(drafts).collect();
         state.changes = Some(Changed {
             since,
             version,
@@ -374,12 +378,19 @@ impl Room {
         Some(entries)
     }
 
-    /// Changes the state, and wakes the readers where that is news to them.
+    /// Changes the state, puts the room on the agenda if it has to be looked at, and wakes the readers
+    /// where there is news to them.
     fn change<T>(self: &Arc<Self>, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = lock(&self.state);
         let before = state.presence.version();
         let result = change(&mut state);
         self.mark(&state);
+        if let Some(due) = state.presence.poll_timeout()
+            && state.due.is_none_or(|earlier| due < earlier)
+        {
+            state.due = Some(due);
+            self.agenda.put(due, self);
+        }
         if state.presence.version() != before {
             let readers = Arc::clone(&state.readers);
             drop(state);

@@ -42,7 +42,12 @@ struct Reader {
 impl Place {
     /// Rooms keep so many messages.
     fn new(history_per_room: u64) -> Self {
-        let rooms = Arc::<Rooms>::default();
+        Self::naming(100, history_per_room)
+    }
+
+    /// Rooms name so many members, and keep so many messages.
+    fn naming(members: usize, history_per_room: u64) -> Self {
+        let rooms = Arc::new(Rooms::new(members));
         let log = Arc::new(MemoryLog::new(history_per_room, rooms.clone()));
         Self {
             hub: Hub::new(rooms.clone(), log.clone(), 1 << 20, Clock::start()),

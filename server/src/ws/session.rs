@@ -11,6 +11,7 @@ use protocol::codec::{self, DecodeError};
 use protocol::frame::{ClientFrame, ErrorCode};
 use protocol::id::{Credentials, Name, RoomName, Seq, SessionId, SessionKey};
 use protocol::server::{AppendError, Input, Pull, Session, SessionOpened, Transmit};
+use protocol::time::Timestamp;
 use tokio::net::TcpStream;
 use tungstenite::{Error as WebSocketError, Message};
 
@@ -89,7 +90,7 @@ impl Driver {
             self.alarm.arm(self.machine.poll_timeout());
             match self.wait().await {
                 Fact::Rang => {
-                    let now = self.connection.hub.clock().now();
+                    let now = self.now();
                     self.machine.handle_timeout(now);
                 }
                 Fact::Answered(input) => {
@@ -161,8 +162,7 @@ impl Driver {
     }
 
     fn feed(&mut self, input: Input) {
-        self.machine
-            .handle_input(self.connection.hub.clock().now(), input);
+        self.machine.handle_input(self.now(), input);
     }
 
     fn heard(&mut self, heard: Heard) -> Result<(), End> {
@@ -234,13 +234,13 @@ impl Driver {
             Transmit::OpenRoom { room, name } => Box::pin(self.open_room(room, name)).await,
             Transmit::LeaveRoom { room } => {
                 if let (Some(room), Some(session)) = (self.room(&room), &self.session) {
-                    room.leave(session, self.connection.id);
+                    room.leave(self.now(), session, self.connection.id);
                 }
                 self.rooms.retain(|known| *known.name() != room);
             }
             Transmit::Rename { room, name } => {
                 if let (Some(room), Some(session)) = (self.room(&room), &self.session) {
-                    room.rename(session, name, self.connection.id);
+                    room.rename(self.now(), session, name, self.connection.id);
                 }
             }
             Transmit::Draft { room, body } => {
@@ -437,6 +437,10 @@ impl Driver {
         }));
     }
 
+    fn now(&self) -> Timestamp {
+        self.connection.hub.clock().now()
+    }
+
     fn write_failed(&mut self, error: WriteError) -> End {
         match error {
             WriteError::Gone => End::Gone(None),
@@ -452,7 +456,7 @@ impl Driver {
         hub.disconnect(*id, self.session.as_ref());
         if let Some(session) = &self.session {
             for room in &self.rooms {
-                hub.leave_behind(hub.clock().now(), room, session, *id);
+                room.disconnect(hub.clock().now(), session, *id);
             }
         }
         let session = self.session.as_ref().map_or("none", SessionId::as_str);

@@ -39,7 +39,7 @@ pub(super) async fn drive(wire: Wire<TcpStream>, connection: Connection, room: R
     hub.disconnect(id, None);
     if let Some(room) = &driver.room {
         // Nobody can come back as this session: it leaves at once.
-        room.leave(&session, id);
+        room.leave(clock.now(), &session, id);
     }
     let reason = code.unwrap_or(CloseCode::ABNORMAL);
     tracing::info!(session.id = %session, connection.id = %id, %reason, "tutorial session end");

@@ -21,7 +21,7 @@ use crate::test_server::TestServer;
 async fn a_full_database_refuses_and_goes_on_reading() {
     let options = ["--publishes", "100000", "--publish-burst", "100000"];
     let mut server = TestServer::start_over(&options, |config| {
-        let rooms = Arc::new(Rooms::default());
+        let rooms = Arc::new(Rooms::new(100));
         let full = SqliteConfig {
             bytes_max: Some(256 * 1024),
             ..SqliteConfig::default()
@@ -68,7 +68,7 @@ async fn a_full_database_refuses_and_goes_on_reading() {
 /// The message waits, and becomes durable once when there is room again.
 #[tokio::test]
 async fn a_refused_message_waits_and_arrives_once() {
-    let rooms = Arc::new(Rooms::default());
+    let rooms = Arc::new(Rooms::new(100));
     let log = Arc::new(MemoryLog::new(1000, rooms.clone()));
     let hub = Arc::new(Hub::new(rooms, log.clone(), 1 << 20, Clock::start()));
     let server = TestServer::start_over(&[], |_| hub).await;
@@ -126,7 +126,7 @@ async fn a_refused_message_waits_and_arrives_once() {
 /// flooded with tries.
 #[tokio::test]
 async fn a_log_that_cannot_be_read_is_not_asked_without_pause() {
-    let rooms = Arc::new(Rooms::default());
+    let rooms = Arc::new(Rooms::new(100));
     let log = Arc::new(MemoryLog::new(1000, rooms.clone()));
     let hub = Arc::new(Hub::new(rooms, log.clone(), 1 << 20, Clock::start()));
     let options = ["--publishes", "100000", "--publish-burst", "100000"];

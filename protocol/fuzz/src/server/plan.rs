@@ -63,6 +63,7 @@ pub(super) struct View {
     pub(super) head: Any<Offset>,
     pub(super) trimmed: Any<Offset>,
     pub(super) members: Vec<Any<Member>>,
+    pub(super) count: Option<u32>,
     pub(super) drafts: Vec<Any<Author>>,
     pub(super) version: u64,
 }
@@ -100,6 +101,7 @@ impl Answer {
             head,
             trimmed,
             members,
+            count,
             drafts,
             version,
         } = self.view;
@@ -108,6 +110,7 @@ impl Answer {
             head: head.0,
             trimmed: trimmed.0,
             members: members.into_iter().map(|Any(member)| member).collect(),
+            count,
             drafts: drafts.into_iter().map(|Any(author)| author).collect(),
             version,
         })

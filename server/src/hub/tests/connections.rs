@@ -6,7 +6,7 @@ use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use protocol::id::SessionId;
-use protocol::presence::AWAY_AFTER;
+use protocol::presence::{AWAY_AFTER, CROWD_EVERY};
 
 use super::{Place, at, is_woken, message, name, offset};
 use crate::hub::mailbox::Mailbox;
@@ -123,29 +123,23 @@ async fn members_left_behind_leave_when_they_are_due() {
     let bob = place.reader("bob", "lobby").await;
     let eve = place.reader("eve", "garden").await;
     let stays = place.reader("max", "garden").await;
-    place
-        .hub
-        .leave_behind(at(0), &ada.room, &ada.session, ada.id);
-    place
-        .hub
-        .leave_behind(at(1), &eve.room, &eve.session, eve.id);
+    ada.room.disconnect(at(0), &ada.session, ada.id);
+    eve.room.disconnect(at(1), &eve.session, eve.id);
     let due = at(0) + AWAY_AFTER;
 
-    place.hub.send_away(at(29));
+    place.hub.handle_timeout(at(29));
     bob.moved();
     stays.moved();
-    place.hub.send_away(due);
+    place.hub.handle_timeout(due);
     assert_eq!(bob.moved(), ["lobby"]);
     assert!(stays.moved().is_empty());
-    place.hub.send_away(due + Duration::from_secs(1));
+    place.hub.handle_timeout(due + Duration::from_secs(1));
     assert_eq!(stays.moved(), ["garden"]);
 
     // An older connection's end sends nobody away.
     let again = place.reader("max", "garden").await;
-    place
-        .hub
-        .leave_behind(at(2), &stays.room, &stays.session, stays.id);
-    place.hub.send_away(at(200));
+    stays.room.disconnect(at(2), &stays.session, stays.id);
+    place.hub.handle_timeout(at(200));
     assert_eq!(again.room.marks().1, again.view.version);
 }
 
@@ -169,15 +163,15 @@ async fn rooms_are_kept_as_long_as_somebody_uses_them() {
 
     // In use by somebody who is away.
     let room = weak.upgrade().unwrap();
-    place.hub.leave_behind(at(0), &room, &session, id);
+    room.disconnect(at(0), &session, id);
     drop(room);
-    place.hub.send_away(at(29));
+    place.hub.handle_timeout(at(29));
     place.hub.sweep();
     assert!(weak.upgrade().is_some());
 
     // Idle, but about to be used.
     let held = weak.upgrade().unwrap();
-    place.hub.send_away(at(30));
+    place.hub.handle_timeout(at(30));
     place.hub.sweep();
     assert!(held.is_idle());
     assert!(Arc::ptr_eq(&held, &place.rooms.room(&name("lobby"))));
@@ -204,4 +198,31 @@ async fn a_room_opens_when_the_log_can_tell() {
         .await;
     assert!(opened.is_err());
     assert!(place.rooms.room(&name("lobby")).is_idle());
+}
+
+/// PR-3: a crowd hears of those who come when a second is over, once.
+#[tokio::test]
+async fn a_crowd_hears_of_newcomers_when_it_is_due() {
+    let place = Place::naming(1, 100);
+    let ada = place.reader("ada", "lobby").await;
+    let bob = place.reader("bob", "lobby").await;
+    place
+        .hub
+        .handle_timeout(place.hub.clock().now() + CROWD_EVERY);
+    let version = ada.room.marks().1;
+    ada.moved();
+    for guest in ["cid", "dan", "eve"] {
+        place.reader(guest, "lobby").await;
+    }
+    assert!(ada.moved().is_empty());
+    let due = place.hub.clock().now() + CROWD_EVERY * 2;
+    place.hub.handle_timeout(due);
+    assert_eq!(ada.moved(), ["lobby"]);
+    assert_eq!(
+        ada.changes(version),
+        [r#"{"type":"presence","room":"lobby","count":5}"#]
+    );
+    place.hub.handle_timeout(due + CROWD_EVERY);
+    assert!(ada.moved().is_empty());
+    assert_eq!(bob.view.count, None);
 }

@@ -1,0 +1,327 @@
+//! Who is here, who is named, and when that is told.
+
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use super::*;
+
+const FIRST: ConnectionId = ConnectionId(1);
+const SECOND: ConnectionId = ConnectionId(2);
+
+fn id(text: &str) -> SessionId {
+    SessionId::new(text).unwrap()
+}
+
+fn room_with(names: &[&str]) -> Presence {
+    let mut presence = Presence::new(usize::MAX);
+    for name in names {
+        presence.enter(at(0), id(name), Name::tidy(name), FIRST);
+    }
+    presence
+}
+
+fn at(s: u64) -> Timestamp {
+    Timestamp::from_millis(s * 1000)
+}
+
+fn joined(changes: &Changes) -> Vec<String> {
+    let members = changes.members.iter().flat_map(|members| &members.joined);
+    members.map(|member| member.name.to_string()).collect()
+}
+
+fn left(changes: &Changes) -> Vec<String> {
+    let members = changes.members.iter().flat_map(|members| &members.left);
+    members.map(ToString::to_string).collect()
+}
+
+fn bodies(changes: &Changes) -> Vec<&str> {
+    changes
+        .drafts
+        .iter()
+        .map(|draft| draft.body.as_str())
+        .collect()
+}
+
+/// PR-1: a short break shows nobody leaving; a long one does.
+#[test]
+fn away_is_not_gone_for_thirty_seconds() {
+    let mut presence = room_with(&["ada", "bob"]);
+    let seen = presence.version();
+    presence.disconnect(at(0), &id("ada"), FIRST);
+    presence.handle_timeout(at(29));
+    assert_eq!(presence.sessions().count(), 2);
+    presence.enter(at(0), id("ada"), Name::tidy("ada"), SECOND);
+    presence.handle_timeout(at(31));
+    assert_eq!(presence.changes_since(seen).unwrap().members, None);
+    presence.disconnect(at(31), &id("ada"), SECOND);
+    assert_eq!(presence.poll_timeout(), Some(at(61)));
+    presence.handle_timeout(at(61));
+    let changes = presence.changes_since(seen).unwrap();
+    assert_eq!(
+        (left(&changes), presence.sessions().count()),
+        (vec!["ada".to_owned()], 1)
+    );
+}
+
+/// PU-3: the end of an older connection does not send anybody away.
+#[test]
+fn the_end_of_an_older_connection_is_ignored() {
+    let mut presence = room_with(&["ada"]);
+    presence.enter(at(0), id("ada"), Name::tidy("ada"), SECOND);
+    presence.disconnect(at(0), &id("ada"), FIRST);
+    assert_eq!(presence.poll_timeout(), None);
+}
+
+/// PR-2: a draft ends by clearing and by going away; slow readers see only the latest.
+#[test]
+fn drafts_are_coalesced_and_end() {
+    let mut presence = room_with(&["ada"]);
+    let seen = presence.version();
+    for body in ["h", "he", "hel"] {
+        presence.draft(&id("ada"), body.into());
+    }
+    assert_eq!(bodies(&presence.changes_since(seen).unwrap()), ["hel"]);
+    let seen = presence.version();
+    presence.disconnect(at(0), &id("ada"), FIRST);
+    assert_eq!(bodies(&presence.changes_since(seen).unwrap()), [""]);
+    assert_eq!(presence.drafts(), []);
+}
+
+/// PR-2: publishing ends the draft without a frame of its own; what is typed meanwhile is shown
+/// again after the message.
+#[test]
+fn a_message_ends_its_draft_and_spares_a_newer_one() {
+    let mut presence = room_with(&["ada"]);
+    presence.draft(&id("ada"), "one".into());
+    presence.published(&id("ada"));
+    let seen = presence.version();
+    presence.message_shown(&id("ada"));
+    assert_eq!(presence.changes_since(seen), Some(Changes::default()));
+    assert_eq!(presence.drafts(), []);
+
+    presence.draft(&id("ada"), "two".into());
+    presence.published(&id("ada"));
+    presence.draft(&id("ada"), "t".into());
+    let seen = presence.version();
+    presence.message_shown(&id("ada"));
+    assert_eq!(bodies(&presence.changes_since(seen).unwrap()), ["t"]);
+}
+
+/// PU-4: departures are bounded; a reader further behind is told to take a snapshot.
+#[test]
+fn departures_are_bounded() {
+    let mut presence = room_with(&["ada"]);
+    let seen = presence.version();
+    for n in 0..=DEPARTURES_MAX {
+        let guest = id(&format!("g{n}"));
+        presence.enter(at(0), guest.clone(), Name::guest(&guest), FIRST);
+        presence.leave(at(0), &guest);
+    }
+    assert_eq!(presence.changes_since(seen), None);
+    assert!(presence.changes_since(presence.version()).is_some());
+}
+
+#[test]
+fn a_new_name_counts_as_a_change() {
+    let mut presence = room_with(&["ada"]);
+    let seen = presence.version();
+    presence.enter(at(0), id("ada"), Name::tidy("Ada L."), FIRST);
+    let changes = presence.changes_since(seen).unwrap();
+    assert_eq!(joined(&changes), ["Ada L."]);
+}
+
+/// PR-2: the same text is no change, unless it was published meanwhile and typed again.
+#[test]
+fn a_text_typed_again_is_a_draft_again() {
+    let mut presence = room_with(&["ada"]);
+    let ada = id("ada");
+    presence.draft(&ada, "hm".into());
+    let typed = presence.version();
+    presence.draft(&ada, "hm".into());
+    assert_eq!(presence.version(), typed);
+    presence.published(&ada);
+    presence.draft(&ada, "hm".into());
+    assert_eq!(presence.version(), typed + 1);
+    presence.message_shown(&ada);
+    assert_eq!(presence.drafts().len(), 1);
+}
+
+/// PR-2: a message that did not get into the log ends the draft that it came from, and no newer one.
+#[test]
+fn a_failed_publish_ends_its_draft() {
+    let mut presence = room_with(&["ada"]);
+    let ada = id("ada");
+    presence.draft(&ada, "newer".into());
+    presence.publish_failed(&ada);
+    assert_eq!(presence.drafts().len(), 1);
+    presence.published(&ada);
+    presence.publish_failed(&ada);
+    assert!(presence.drafts().is_empty());
+}
+
+/// PU-4: exactly so many departures are remembered.
+#[test]
+fn the_oldest_departure_is_forgotten_first() {
+    let names: Vec<String> = (0..=DEPARTURES_MAX).map(|n| format!("s{n}")).collect();
+    let mut presence = room_with(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let before = presence.version();
+    for name in &names[1..] {
+        presence.leave(at(0), &id(name));
+    }
+    let left = |presence: &Presence, since| presence.changes_since(since).map(|c| left(&c).len());
+    assert_eq!(left(&presence, before), Some(DEPARTURES_MAX));
+    presence.leave(at(0), &id("s0"));
+    assert_eq!(left(&presence, before), None);
+    assert_eq!(left(&presence, before + 1), Some(DEPARTURES_MAX));
+}
+
+/// PR-1: whoever has a version has what came with it, and is told of the next ones only.
+#[test]
+fn nothing_is_told_twice() {
+    let mut presence = room_with(&[]);
+    assert!(presence.is_empty());
+    presence.enter(at(0), id("ada"), Name::tidy("ada"), FIRST);
+    assert!(!presence.is_empty());
+    let none = Some(Changes::default());
+    assert_eq!(presence.changes_since(presence.version()), none);
+    presence.draft(&id("ada"), "hm".into());
+    assert_eq!(presence.changes_since(presence.version()), none);
+    presence.leave(at(0), &id("ada"));
+    assert_eq!(presence.changes_since(presence.version()), none);
+    assert!(presence.is_empty());
+}
+
+/// A room that names two and in which these came at second 0.
+fn crowd(names: &[&str]) -> Presence {
+    let mut presence = Presence::new(2);
+    for name in names {
+        presence.enter(at(0), id(name), Name::tidy(name), FIRST);
+    }
+    presence.handle_timeout(at(1));
+    presence
+}
+
+fn count(changes: &Changes) -> Option<u32> {
+    changes.members.as_ref().unwrap().count
+}
+
+fn known(presence: &Presence, session: &str) -> (Vec<String>, Option<u32>) {
+    let (members, count) = presence.members(&id(session));
+    let names = members.iter().map(|member| member.name.to_string());
+    (names.collect(), count)
+}
+
+/// PR-3: some are named, everybody knows themselves, the others are counted.
+#[test]
+fn a_crowd_is_counted() {
+    let presence = crowd(&["ada", "bob"]);
+    assert_eq!(known(&presence, "bob"), (strings(&["ada", "bob"]), None));
+    let presence = crowd(&["ada", "bob", "cid", "dan"]);
+    assert_eq!(known(&presence, "ada"), (strings(&["ada", "bob"]), Some(4)));
+    assert_eq!(
+        known(&presence, "dan"),
+        (strings(&["ada", "bob", "dan"]), Some(4))
+    );
+    let presence = crowd(&["ada", "bob", "cid"]);
+    assert_eq!(
+        known(&presence, "cid"),
+        (strings(&["ada", "bob", "cid"]), None)
+    );
+}
+
+fn strings(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// PR-3: however many come at once, readers hear of it once a second.
+#[test]
+fn a_crowd_comes_without_a_word_each() {
+    let mut presence = crowd(&["ada", "bob", "cid"]);
+    let seen = presence.version();
+    for number in 0..100 {
+        let guest = id(&format!("g{number}"));
+        presence.enter(at(1), guest.clone(), Name::guest(&guest), FIRST);
+    }
+    assert_eq!(presence.version(), seen);
+    assert_eq!(presence.poll_timeout(), Some(at(2)));
+    presence.handle_timeout(at(2));
+    assert_eq!(presence.version(), seen + 1);
+    let changes = presence.changes_since(seen).unwrap();
+    assert_eq!((joined(&changes), count(&changes)), (vec![], Some(103)));
+    // After a quiet second the next one is told at once.
+    presence.leave(at(3), &id("g0"));
+    assert_eq!(presence.version(), seen + 2);
+    assert_eq!(presence.poll_timeout(), None);
+}
+
+/// PR-3: who is named leaves a place to another; in the end all are named again.
+#[test]
+fn a_crowd_becomes_a_room_again() {
+    let mut presence = crowd(&["ada", "bob", "cid", "dan"]);
+    let seen = presence.version();
+    presence.leave(at(2), &id("ada"));
+    let changes = presence.changes_since(seen).unwrap();
+    assert_eq!(left(&changes), ["ada"]);
+    assert_eq!(
+        (joined(&changes), count(&changes)),
+        (strings(&["cid"]), Some(3))
+    );
+    let seen = presence.version();
+    presence.leave(at(4), &id("dan"));
+    let changes = presence.changes_since(seen).unwrap();
+    assert_eq!(changes.members, Some(MemberChanges::default()));
+    assert_eq!(known(&presence, "bob"), (strings(&["bob", "cid"]), None));
+    // No crowd any more: at once.
+    presence.leave(at(4), &id("cid"));
+    assert_eq!(presence.poll_timeout(), None);
+}
+
+/// PR-3: whoever is named, leaves and is back before that was told never left.
+#[test]
+fn back_before_it_was_told() {
+    let mut presence = crowd(&["ada", "bob", "cid"]);
+    let seen = presence.version();
+    presence.leave(at(1), &id("ada"));
+    presence.enter(at(1), id("ada"), Name::tidy("Ada L."), SECOND);
+    presence.handle_timeout(at(2));
+    let changes = presence.changes_since(seen).unwrap();
+    assert_eq!(
+        (joined(&changes), left(&changes)),
+        (strings(&["Ada L."]), vec![])
+    );
+    assert_eq!(count(&changes), Some(3));
+}
+
+/// PR-3, PR-2: whoever is typing leaves with their draft, named or not.
+#[test]
+fn a_draft_goes_with_its_author() {
+    let mut presence = crowd(&["ada", "bob", "cid"]);
+    presence.draft(&id("cid"), "hm".into());
+    assert_eq!(presence.drafts().len(), 1);
+    let seen = presence.version();
+    presence.leave(at(1), &id("cid"));
+    assert_eq!(left(&presence.changes_since(seen).unwrap()), ["cid"]);
+    assert!(presence.drafts().is_empty());
+    // A name that nobody knows changes nothing.
+    presence.enter(at(1), id("cid"), Name::tidy("cid"), SECOND);
+    presence.handle_timeout(at(2));
+    let seen = presence.version();
+    presence.enter(at(2), id("cid"), Name::tidy("Cid"), SECOND);
+    assert_eq!(presence.version(), seen);
+}
+
+/// Whoever joins is told of the newest drafts, in the order in which they were typed.
+#[test]
+fn the_newest_drafts_are_told() {
+    let names: Vec<String> = (0..=DRAFTS_MAX).map(|n| format!("s{n}")).collect();
+    let mut presence = room_with(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    for name in &names {
+        presence.draft(&id(name), name.clone());
+    }
+    let drafts = presence.drafts();
+    assert_eq!(drafts.len(), DRAFTS_MAX);
+    assert_eq!(
+        (drafts[0].body.as_str(), drafts[1].body.as_str()),
+        ("s1", "s2")
+    );
+}
