@@ -86,9 +86,6 @@ impl Line {
         let mut line = Self::resume(address, &path, dialect, recovery).await?;
         if dialect == Dialect::SocketIo && (known.is_none() || line.recovery.pid != known) {
             line.send("join", &rooms.join(" ")).await?;
-        }
-        if dialect == Dialect::SocketIo && known.is_none() {
-            line.send("echo", "in?").await?;
             line.receive().await?;
         }
         Ok(line)
@@ -116,6 +113,7 @@ impl Line {
             .write_buffer_size(0);
         let request = format!("ws://{address}{path}");
         let (socket, _) = client_async_with_config(request, stream, Some(config)).await?;
+        let known = recovery.pid.clone();
         let mut line = Self {
             socket,
             dialect,
@@ -124,6 +122,10 @@ impl Line {
         };
         if dialect == Dialect::SocketIo {
             line.greet().await?;
+            // socketioxide loses events until its handlers are there, which is later than its greeting.
+            if known.is_none() || line.recovery.pid != known {
+                line.receive().await?;
+            }
         }
         Ok(line)
     }

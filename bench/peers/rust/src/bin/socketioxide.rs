@@ -1,7 +1,8 @@
 //! socketioxide over WebSockets alone, on Axum.
 //!
 //! usage: socketioxide PORT      `echo` is sent back; `join` enters rooms, named with spaces between;
-//!                               `say` is sent to the others in the first of them
+//!                               `say` is sent to the others in the first of them; `in` tells that it
+//!                               listens, and that it has entered
 
 use std::time::Duration;
 
@@ -35,6 +36,7 @@ async fn main() -> anyhow::Result<()> {
                 let rooms: Vec<String> = text.split(' ').map(str::to_owned).collect();
                 socket.extensions.insert(Room(rooms[0].clone()));
                 socket.join(rooms);
+                let _ = socket.emit("in", "rooms");
             },
         );
         socket.on(
@@ -45,6 +47,7 @@ async fn main() -> anyhow::Result<()> {
                 let _ = socket.to(room.0).emit("say", &text).await;
             },
         );
+        let _ = socket.emit("in", "here");
     });
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     axum::serve(listener, Router::new().layer(layer)).await?;
