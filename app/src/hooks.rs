@@ -1,18 +1,15 @@
 //! From the context to signals and callbacks. Hooks touch no element; components touch no context.
 
 use codee::string::FromToStringCodec;
-use leptos::ev;
 use leptos::prelude::*;
 use leptos_use::storage::use_local_storage;
-use leptos_use::use_document_visibility;
-use leptos_use::use_event_listener;
-use leptos_use::use_window;
 use leptos_use::{Pausable, UseIntervalFnOptions, use_interval_fn_with_options};
 use protocol::client::Network;
 use protocol::id::{Name, RoomName};
 use protocol::outbox::EntryId;
 
-use crate::backend::Snapshot;
+use crate::effect::effect;
+use crate::place::{AddressBar, Place, Visit, path, title};
 use crate::realtime::{Command, use_realtime};
 use crate::state::{Composer, Link, People, Received, Timeline};
 
@@ -25,6 +22,8 @@ const NAME_KEY: &str = "everbeat.name";
 /// A room's page: what it shows and what can be done there.
 #[derive(Clone, Copy)]
 pub struct RoomHandle {
+    /// Which room it is.
+    pub room: Memo<RoomName>,
     /// The messages.
     pub timeline: ReadSignal<Timeline>,
     /// Who is here.
@@ -74,6 +73,15 @@ pub struct NameHandle {
     pub rename: Callback<String>,
 }
 
+/// The ways to rooms.
+#[derive(Clone, Copy)]
+pub struct RoomsHandle {
+    /// The room that is shown; `None` on a page that is no room's.
+    pub room: Memo<Option<RoomName>>,
+    /// Go to a room.
+    pub go: Callback<RoomName>,
+}
+
 /// The connection and what can be done about it.
 #[derive(Clone, Copy)]
 pub struct LinkHandle {
@@ -85,23 +93,12 @@ pub struct LinkHandle {
     pub try_now: Callback<()>,
 }
 
-/// Shows a room for as long as the owner lives: joined from what is shown after hydration, left at
-/// the end.
-pub fn use_room(room: RoomName, snapshot: Option<Snapshot>) -> RoomHandle {
+/// The room that is shown: joined after hydration.
+pub fn use_room() -> RoomHandle {
     let realtime = use_realtime();
-    realtime.enter(&room, snapshot.as_ref());
-    let since = snapshot.map(|snapshot| snapshot.position);
-    let joined = room.clone();
-    Effect::new(move |_| {
-        let (room, since) = (joined.clone(), since.clone());
-        realtime.send(Command::Join { room, since });
-        // What was left in the box when the room was left.
-        realtime.tell_draft();
-    });
-    on_cleanup(move || {
-        realtime.send(Command::Leave { room });
-    });
+    effect(Box::new(move || realtime.join()));
     RoomHandle {
+        room: Memo::new(move |_| realtime.timeline.read.with(|list| list.room().clone())),
         timeline: realtime.timeline.read,
         people: realtime.people.read,
         received: realtime.received.read,
@@ -129,10 +126,10 @@ pub fn use_link() -> LinkHandle {
     let options = UseIntervalFnOptions::default().immediate(false);
     let Pausable { pause, resume, .. } = use_interval_fn_with_options(tick, 1000_u64, options);
     let wait = Memo::new(move |_| link.with(|link| (link.is_waiting(), link.changes())));
-    Effect::new(move |_| {
+    effect(Box::new(move || {
         let (is_waiting, _) = wait.get();
         if is_waiting { resume() } else { pause() }
-    });
+    }));
     LinkHandle {
         link,
         waiting: Memo::new(move |_| realtime.timeline.read.with(Timeline::waiting)),
@@ -147,12 +144,12 @@ pub fn provide_name() {
     let realtime = use_realtime();
     let (name, set_name, _) = use_local_storage::<String, FromToStringCodec>(NAME_KEY);
     let tidy = Memo::new(move |_| name.with(|name| Name::tidy(name)));
-    Effect::new(move |_| {
+    effect(Box::new(move || {
         let name = tidy.get();
         if !name.is_empty() {
             realtime.send(Command::Rename { name });
         }
-    });
+    }));
     let rename = Callback::new(move |text: String| set_name.set(text));
     provide_context(NameHandle { name, rename });
 }
@@ -168,15 +165,71 @@ pub fn use_network() {
     let tell = move |network| {
         realtime.send(Command::Network(network));
     };
-    let visibility = use_document_visibility();
-    Effect::new(move |seen: Option<()>| {
-        visibility.track();
-        if seen.is_some() && !document().hidden() {
+    on_window("visibilitychange", move || {
+        if !document().hidden() {
             tell(Network::Visible);
         }
     });
-    let _ = use_event_listener(use_window(), ev::online, move |_| tell(Network::Online));
-    let _ = use_event_listener(use_window(), ev::offline, move |_| tell(Network::Offline));
+    on_window("online", move || tell(Network::Online));
+    on_window("offline", move || tell(Network::Offline));
+}
+
+/// Acts at each such event of the window, or of something in it, as long as the owner lives.
+fn on_window(event: &'static str, act: impl Fn() + 'static) {
+    let listener = window_event_listener_untyped(event, move |_| act());
+    on_cleanup(move || listener.remove());
+}
+
+/// What the page is rendered of: as the server says, or in the browser as the address and the
+/// rendered page say.
+pub fn use_visit() -> Visit {
+    let visit = use_context::<Visit>();
+    let (place, found) = match visit {
+        Some(Visit { place, snapshot }) => (place, snapshot),
+        None => (here(), None),
+    };
+    let snapshot = SharedValue::new(|| found).into_inner();
+    Visit { place, snapshot }
+}
+
+/// The ways to rooms, as [`use_address`] provides them.
+pub fn use_rooms() -> RoomsHandle {
+    expect_context::<RoomsHandle>()
+}
+
+/// Keeps the room that is shown, the address and the document's title the same. Between rooms the
+/// page stays; anything else is loaded.
+pub fn use_address(place: &Place) {
+    let realtime = use_realtime();
+    let bar = use_context::<AddressBar>();
+    let is_room = place.room().is_some();
+    let shown = move || realtime.timeline.read.with(|list| list.room().clone());
+    let room = Memo::new(move |_| is_room.then(shown));
+    let go = Callback::new(move |to: RoomName| match &bar {
+        Some(bar) if is_room => {
+            if room.get_untracked().as_ref() != Some(&to) {
+                bar.show(&path(&to));
+                realtime.enter(&to);
+            }
+        }
+        // Where the browser refuses to go there, nothing helps.
+        _ => drop(location().set_href(&path(&to))),
+    });
+    on_window("popstate", move || match here() {
+        Place::Room(to) if is_room => realtime.enter(&to),
+        _ => drop(location().reload()),
+    });
+    effect(Box::new(move || {
+        if let Some(room) = room.get() {
+            document().set_title(&title(room.as_str()));
+        }
+    }));
+    provide_context(RoomsHandle { room, go });
+}
+
+/// What the browser's address leads to.
+fn here() -> Place {
+    Place::at(&location_pathname().unwrap_or_default())
 }
 
 /// Whether the page is alive.
@@ -186,7 +239,7 @@ struct Hydrated(ReadSignal<bool>);
 /// Tells everything below when the page has come alive.
 pub fn provide_hydrated() {
     let (hydrated, set_hydrated) = signal(false);
-    Effect::new(move |_| set_hydrated.set(true));
+    effect(Box::new(move || set_hydrated.set(true)));
     provide_context(Hydrated(hydrated));
 }
 

@@ -1,37 +1,37 @@
 //! The Everbeat page: rendered by the server, hydrated by the browser, the same code in both.
 //!
-//! What only one of them can do comes through the context: the server's [`Backend`] while rendering,
-//! the browser's [`Connector`] after hydration. Neither is named here otherwise.
+//! What only one of them can do comes through the context: the server's [`Visit`] while rendering,
+//! the browser's [`Connector`] and [`AddressBar`] after hydration. Neither is named here otherwise.
 
-mod backend;
 pub mod components;
+mod effect;
 #[expect(
     deprecated,
     reason = "leptos-use 0.20 would have one crate for each function; it still re-exports them"
 )]
 pub mod hooks;
 pub mod pages;
+mod place;
 pub mod realtime;
 mod stamp;
 pub mod state;
 
+use leptos::either::Either;
 use leptos::prelude::*;
-use leptos_meta::{HashedStylesheet, MetaTags, Title, provide_meta_context};
-use leptos_router::SsrMode;
-use leptos_router::components::{Route, Router, Routes};
-use leptos_router::path;
+use leptos_meta::HashedStylesheet;
 
-pub use self::backend::{Backend, BackendHandle, Snapshot, StatusHook};
+pub use self::place::{AddressBar, Place, Snapshot, Visit};
 pub use self::realtime::{Command, Connector, Realtime, Report, Reporter, Stop};
 
-use self::hooks::{provide_hydrated, provide_name, use_network};
+use self::hooks::{provide_hydrated, provide_name, use_address, use_network, use_visit};
 use self::pages::header::Header;
-use self::pages::not_found::NotFoundPage;
-use self::pages::room::{LobbyPage, RoomPage};
+use self::pages::nowhere::NowherePage;
+use self::pages::room::RoomPage;
 use self::realtime::provide_realtime;
 
 /// The whole document, as the server sends it.
 pub fn shell(options: LeptosOptions) -> impl IntoView {
+    let title = place::title(expect_context::<Visit>().place.heading());
     view! {
         <!DOCTYPE html>
         <html lang="en">
@@ -45,11 +45,11 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                     name="description"
                     content="Rooms where what one person types appears at once for the others."
                 />
+                <title>{title}</title>
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
                 <HashedStylesheet options=options.clone() id="leptos" />
                 <AutoReload options=options.clone() />
                 <HydrationScripts options />
-                <MetaTags />
             </head>
             <body>
                 <App />
@@ -58,25 +58,26 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
     }
 }
 
-/// The page itself: the same tree on the server and in the browser.
+/// The page itself: the same tree on the server and in the browser. Whether it is a room's is decided
+/// once; which room, changes without building anything anew.
 #[component]
 pub fn App() -> impl IntoView {
-    provide_meta_context();
-    provide_realtime();
+    let Visit { place, snapshot } = use_visit();
+    provide_realtime(&place, snapshot.as_ref());
     provide_hydrated();
     provide_name();
     use_network();
+    use_address(&place);
+    let page = if place.room().is_some() {
+        Either::Left(view! { <RoomPage /> })
+    } else {
+        Either::Right(view! { <NowherePage place /> })
+    };
     view! {
-        <Title formatter=|room: String| format!("{room} · Everbeat") />
-        <Router>
-            <a class="skip" href="#message">
-                "Skip to the input box"
-            </a>
-            <Header />
-            <Routes fallback=NotFoundPage>
-                <Route path=path!("/") view=LobbyPage ssr=SsrMode::Async />
-                <Route path=path!("/r/:room") view=RoomPage ssr=SsrMode::Async />
-            </Routes>
-        </Router>
+        <a class="skip" href="#message">
+            "Skip to the input box"
+        </a>
+        <Header />
+        {page}
     }
 }

@@ -1,5 +1,5 @@
 //! What has an address, and what stands above it: hooks wired to components.
 
 pub mod header;
-pub mod not_found;
+pub mod nowhere;
 pub mod room;

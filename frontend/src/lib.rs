@@ -5,6 +5,7 @@
 //! `web_sys`. Everything that the browser may call back is owned by a field of somebody, and gone
 //! with it.
 
+pub mod address;
 pub mod browser;
 pub mod clock;
 pub mod driver;
@@ -14,7 +15,7 @@ pub mod queue;
 pub mod socket;
 pub mod storage;
 
-use app::{App, Connector};
+use app::{AddressBar, App, Connector};
 use leptos::prelude::*;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -24,6 +25,7 @@ pub fn hydrate() {
     console_error_panic_hook::set_once();
     hydrate_body(|| {
         provide_context(Connector::new(driver::start));
+        provide_context(AddressBar::new(address::show));
         view! { <App/> }
     });
     mark_as_hydrated();

@@ -1,21 +1,20 @@
 //! The page: rendered here with the room's newest messages, then brought to life by the browser.
 
-use std::sync::Arc;
-
-use app::{App, Backend, BackendHandle, Snapshot, StatusHook, shell};
+use any_spawner::Executor;
+use app::{Place, Snapshot, Visit, shell};
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
-use leptos::prelude::{provide_context, use_context};
-use leptos_axum::{LeptosRoutes, ResponseOptions, file_and_error_handler, generate_route_list};
+use axum::routing::get;
+use leptos::prelude::provide_context;
+use leptos_axum::render_app_async_with_context;
 use protocol::id::RoomName;
 use protocol::position::Position;
 use tower_http::compression::CompressionLayer;
-use tower_http::services::ServeDir;
+use tower_http::services::{ServeDir, ServeFile};
 
-use crate::hub::Hub;
 use crate::log::Log;
 use crate::state::AppState;
 
@@ -23,30 +22,30 @@ use crate::state::AppState;
 const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 /// Files whose names stay.
 const AN_HOUR: HeaderValue = HeaderValue::from_static("public, max-age=3600");
+/// How many of the newest messages are rendered with a room's page.
+const NEWEST_LIMIT: u32 = 50;
+
 /// Pages hold the newest messages.
 const NEVER: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// Pages and static files.
 pub fn routes(state: &AppState) -> Router<AppState> {
+    // Fails if another router of this process was first, as in tests.
+    let _ = Executor::init_tokio();
     let site = state.config.site_root.clone();
     let pkg = site.join(state.leptos.site_pkg_dir.as_ref());
-    let backend = BackendHandle(Arc::new(HubBackend {
-        hub: Arc::clone(&state.hub),
-    }));
-    let options = state.leptos.clone();
+    let files = ServeDir::new(&site)
+        .append_index_html_on_directories(false)
+        .fallback(get(page).with_state(state.clone()));
     let pages = Router::new()
-        .leptos_routes_with_context(
-            state,
-            generate_route_list(App),
-            move || provide_server_side(backend.clone()),
-            move || shell(options.clone()),
-        )
-        .fallback(file_and_error_handler::<AppState, _>(shell))
+        .route("/", get(page))
+        .route("/r/{room}", get(page))
+        .fallback_service(files)
         .layer(CompressionLayer::new())
         .layer(from_fn(|request, next| cached(NEVER, request, next)));
     // What `cargo leptos build --precompress` laid beside a file is sent as it is.
     let hashed = ServeDir::new(pkg).precompressed_br().precompressed_gzip();
-    let favicon = tower_http::services::ServeFile::new(site.join("favicon.svg"));
+    let favicon = ServeFile::new(site.join("favicon.svg"));
     let cache = if state.leptos.hash_files {
         FOREVER
     } else {
@@ -65,16 +64,24 @@ pub fn routes(state: &AppState) -> Router<AppState> {
         .merge(pages)
 }
 
-/// What only the server can do for a page while it renders it.
-fn provide_server_side(backend: BackendHandle) {
-    provide_context(backend);
-    if let Some(response) = use_context::<ResponseOptions>() {
-        provide_context(StatusHook::new(move |code| {
-            if let Ok(status) = StatusCode::from_u16(code) {
-                response.set_status(status);
-            }
-        }));
-    }
+/// Renders whatever an address leads to.
+async fn page(State(state): State<AppState>, request: Request) -> Response {
+    let place = Place::at(request.uri().path());
+    let (snapshot, status) = match place.room() {
+        Some(room) => {
+            let log = state.hub.log().as_ref();
+            (newest(log, room.clone()).await, StatusCode::OK)
+        }
+        None => (None, StatusCode::NOT_FOUND),
+    };
+    let visit = Visit { place, snapshot };
+    let render = render_app_async_with_context(
+        move || provide_context(visit.clone()),
+        move || shell(state.leptos.clone()),
+    );
+    let mut response = render(request).await;
+    *response.status_mut() = status;
+    response
 }
 
 /// Says how long a good answer may be kept.
@@ -88,25 +95,13 @@ async fn cached(how_long: HeaderValue, request: Request, next: Next) -> Response
     response
 }
 
-struct HubBackend {
-    hub: Arc<Hub>,
-}
-
-impl Backend for HubBackend {
-    fn newest(
-        &self,
-        room: RoomName,
-        limit: u32,
-    ) -> std::pin::Pin<Box<dyn Future<Output = Option<Snapshot>> + Send>> {
-        let log = Arc::clone(self.hub.log());
-        Box::pin(async move { newest(log.as_ref(), room, limit).await })
-    }
-}
-
 /// RS-7: the newest messages together with the position just after them.
-async fn newest(log: &dyn Log, room: RoomName, limit: u32) -> Option<Snapshot> {
+async fn newest(log: &dyn Log, room: RoomName) -> Option<Snapshot> {
     let held = log.room(room.clone()).await.ok()?;
-    let page = log.read_before(room, held.head.next(), limit).await.ok()?;
+    let page = log
+        .read_before(room, held.head.next(), NEWEST_LIMIT)
+        .await
+        .ok()?;
     let position = Position {
         epoch: held.epoch,
         offset: held.head,

@@ -25,13 +25,15 @@ pub fn ComposerForm(
     on_publish: Callback<()>,
 ) -> impl IntoView {
     let field = NodeRef::<Textarea>::new();
-    let placeholder = move || {
+    let is_starting = Signal::derive(move || !ready.get());
+    let placeholder = Signal::derive(move || {
         if ready.get() {
             composer.with(|composer| format!("Write to {}", composer.room()))
         } else {
             "One moment: the page is starting".to_owned()
         }
-    };
+    });
+    let text = Signal::derive(move || composer.with(|composer| composer.text().to_owned()));
     let alert = Memo::new(move |_| composer.with(|composer| composer.alert().map(str::to_owned)));
     let publish = move || {
         on_publish.run(());
@@ -62,8 +64,8 @@ pub fn ComposerForm(
                 autocomplete="off"
                 enterkeyhint="send"
                 placeholder=placeholder
-                disabled=move || !ready.get()
-                prop:value=move || composer.with(|composer| composer.text().to_owned())
+                disabled=is_starting
+                prop:value=text
                 on:input=move |event| on_write.run(event_target_value(&event))
                 on:keydown=move |event: KeyboardEvent| {
                     if sends(&event) {
@@ -72,7 +74,7 @@ pub fn ComposerForm(
                     }
                 }
             ></textarea>
-            <button type="submit" disabled=move || !ready.get()>
+            <button type="submit" disabled=is_starting>
                 "Send"
             </button>
         </form>

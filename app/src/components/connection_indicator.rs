@@ -17,50 +17,55 @@ pub fn ConnectionIndicator(
         waiting,
         try_now,
     } = handle;
-    let words = Memo::new(move |_| link.with(Link::words));
+    let state = Signal::derive(move || link.with(Link::state).to_owned());
+    let words = Signal::derive(move || link.with(Link::words));
+    let countdown = Signal::derive(move || link.with(Link::countdown).unwrap_or_default());
     let beats = Memo::new(move |_| link.with(Link::beats));
-    let rtt = move || {
+    let is_even = Signal::derive(move || beats.get() > 0 && beats.get() % 2 == 0);
+    let is_odd = Signal::derive(move || beats.get() % 2 == 1);
+    let beats = Signal::derive(move || beats.get().to_string());
+    let rtt = Signal::derive(move || {
         link.with(Link::rtt_ms)
             .map(|ms| format!("{ms} ms"))
             .unwrap_or_default()
-    };
+    });
+    let is_idle = Signal::derive(move || waiting.get() == 0);
+    let waits = Signal::derive(move || format!("{} waiting", waiting.get()));
+    let waiting = Signal::derive(move || waiting.get().to_string());
+    let is_well = Signal::derive(move || !link.with(Link::can_try_now));
     view! {
         <div
             class="connection"
             role="status"
             aria-label="Connection"
-            data-state=move || link.with(Link::state)
+            data-state=state
         >
             // Two classes with one animation: changing from one to the other starts it again.
             <span
                 class="pulse"
-                class:even=move || { beats.get() > 0 && beats.get() % 2 == 0 }
-                class:odd=move || beats.get() % 2 == 1
-                data-beats=move || beats.get().to_string()
+                class:even=is_even
+                class:odd=is_odd
+                data-beats=beats
                 aria-hidden="true"
             ></span>
             <span class="words">
                 <span>{words}</span>
                 <span class="countdown" aria-hidden="true">
-                    {move || link.with(Link::countdown).unwrap_or_default()}
+                    {countdown}
                 </span>
             </span>
             <span class="figures" aria-live="off">
                 <span class="rtt" title="The last round trip">
                     {rtt}
                 </span>
-                <span
-                    class="outbox"
-                    data-waiting=move || waiting.get().to_string()
-                    hidden=move || waiting.get() == 0
-                >
-                    {move || format!("{} waiting", waiting.get())}
+                <span class="outbox" data-waiting=waiting hidden=is_idle>
+                    {waits}
                 </span>
             </span>
             <button
                 type="button"
                 class="quiet"
-                hidden=move || !link.with(Link::can_try_now)
+                hidden=is_well
                 on:click=move |_| try_now.run(())
             >
                 "Try now"

@@ -2,8 +2,10 @@
 
 use leptos::html::Div;
 use leptos::prelude::*;
+use protocol::id::RoomName;
 
 use super::message_row::MessageRow;
+use crate::effect::effect;
 use crate::hooks::ListActions;
 use crate::state::{Row, Timeline};
 
@@ -46,14 +48,17 @@ pub fn MessageList(
             actions.follow.run(is_at_bottom);
         }
     };
-    let shows_older = move || timeline.with(|list| list.has_older() && list.last_gap().is_none());
+    let shows_older =
+        Memo::new(move |_| timeline.with(|list| list.has_older() && list.last_gap().is_none()));
     view! {
         <div class="messages">
             <div class="scroller" node_ref=scroller tabindex="0" on:scroll=on_scroll>
                 <div class="pages">
-                    <Show when=shows_older>
-                        <OlderButton timeline is_live on_press=actions.older />
-                    </Show>
+                    {move || {
+                        shows_older
+                            .get()
+                            .then(|| view! { <OlderButton timeline is_live on_press=actions.older /> })
+                    }}
                     <div role="log" aria-label="Messages" aria-live="polite">
                         <ol role="list">
                             <For each=move || timeline.with(Timeline::rows) key=Row::key let:row>
@@ -63,11 +68,17 @@ pub fn MessageList(
                     </div>
                 </div>
             </div>
-            <Show when=move || has_unseen.get()>
-                <button type="button" class="unseen" on:click=to_bottom>
-                    "New messages"
-                </button>
-            </Show>
+            {move || {
+                has_unseen
+                    .get()
+                    .then(|| {
+                        view! {
+                            <button type="button" class="unseen" on:click=to_bottom>
+                                "New messages"
+                            </button>
+                        }
+                    })
+            }}
         </div>
     }
 }
@@ -82,12 +93,12 @@ pub fn OlderButton(
     /// Ask.
     on_press: Callback<()>,
 ) -> impl IntoView {
-    let is_loading = move || timeline.with(Timeline::is_loading);
+    let is_disabled = Signal::derive(move || timeline.with(Timeline::is_loading) || !is_live.get());
     view! {
         <button
             type="button"
             class="older quiet"
-            disabled=move || is_loading() || !is_live.get()
+            disabled=is_disabled
             on:click=move |_| on_press.run(())
         >
             "Older messages"
@@ -104,12 +115,12 @@ fn keep_in_view(
     height: StoredValue<i32>,
     at_bottom: RwSignal<bool>,
 ) {
-    let counts = Memo::new(move |_| timeline.with(|list| (list.queued(), list.loads())));
-    Effect::new(move |before: Option<(u32, u32)>| {
-        timeline.track();
-        let now = counts.get();
-        let (queued, loads) = before.unwrap_or(now);
-        let (has_sent, has_loaded) = (queued != now.0, loads != now.1);
+    let mut before = None::<(RoomName, u32, u32)>;
+    effect(Box::new(move || {
+        let now = timeline.with(|list| (list.room().clone(), list.queued(), list.loads()));
+        let (room, queued, loads) = before.as_ref().unwrap_or(&now);
+        let has_sent = *queued != now.1 || *room != now.0;
+        let has_loaded = *loads != now.2;
         // By then the rows are there, and nobody has seen them yet.
         request_animation_frame(move || {
             let Some(scroller) = scroller.try_get_untracked().flatten() else {
@@ -125,6 +136,6 @@ fn keep_in_view(
                 scroller.set_scroll_top(scroller.scroll_top() - grown);
             }
         });
-        now
-    });
+        before = Some(now);
+    }));
 }

@@ -1,5 +1,6 @@
 //! One message, or a place where some are missing.
 
+use leptos::either::EitherOf3;
 use leptos::prelude::*;
 use protocol::client::Fate;
 use protocol::outbox::EntryId;
@@ -23,17 +24,7 @@ pub fn MessageRow(
 ) -> impl IntoView {
     match row {
         Row::Gap(number) => {
-            let shows_older =
-                move || timeline.with(|list| list.has_older() && list.last_gap() == Some(number));
-            view! {
-                <li class="gap">
-                    <span>"Some messages could not be recovered"</span>
-                    <Show when=shows_older>
-                        <OlderButton timeline is_live on_press=actions.older />
-                    </Show>
-                </li>
-            }
-            .into_any()
+            EitherOf3::A(view! { <GapRow number timeline is_live on_older=actions.older /> })
         }
         Row::Logged(Logged {
             message,
@@ -41,13 +32,40 @@ pub fn MessageRow(
             ..
         }) => {
             let body = message.body.clone();
-            view! { <OwnMessage id body timeline actions=actions.row /> }.into_any()
+            EitherOf3::B(view! { <OwnMessage id body timeline actions=actions.row /> })
         }
         Row::Pending(pending) => {
             let (id, body) = (pending.id, pending.body.to_string());
-            view! { <OwnMessage id body timeline actions=actions.row /> }.into_any()
+            EitherOf3::B(view! { <OwnMessage id body timeline actions=actions.row /> })
         }
-        Row::Logged(logged) => view! { <SettledMessage logged /> }.into_any(),
+        Row::Logged(logged) => EitherOf3::C(view! { <SettledMessage logged /> }),
+    }
+}
+
+/// A place where messages are missing.
+#[component]
+fn GapRow(
+    /// Which gap.
+    number: u32,
+    /// All messages.
+    timeline: ReadSignal<Timeline>,
+    /// Whether older messages can be asked for now.
+    is_live: Memo<bool>,
+    /// Ask for them.
+    on_older: Callback<()>,
+) -> impl IntoView {
+    let shows_older = Memo::new(move |_| {
+        timeline.with(|list| list.has_older() && list.last_gap() == Some(number))
+    });
+    view! {
+        <li class="gap">
+            <span>"Some messages could not be recovered"</span>
+            {move || {
+                shows_older
+                    .get()
+                    .then(|| view! { <OlderButton timeline is_live on_press=on_older /> })
+            }}
+        </li>
     }
 }
 
@@ -99,25 +117,28 @@ fn OwnMessage(
     actions: RowActions,
 ) -> impl IntoView {
     let progress = Memo::new(move |_| timeline.with(|timeline| timeline.progress(id)));
-    let session = move || progress.get()?.session.map(|session| session.to_string());
-    let offset = move || progress.get()?.offset.map(|offset| offset.to_string());
+    let session =
+        Signal::derive(move || progress.get()?.session.map(|session| session.to_string()));
+    let offset = Signal::derive(move || progress.get()?.offset.map(|offset| offset.to_string()));
     let fate = Memo::new(move |_| progress.get().map(|progress| progress.fate));
+    let fate_name = Signal::derive(move || fate.get().map(|fate| name(fate).to_owned()));
+    let fate_words = Signal::derive(move || fate.get().map(words));
     view! {
         <li
             class="message own"
             data-session=session
-            data-fate=move || fate.get().map(name)
+            data-fate=fate_name
             data-offset=offset
         >
             <p class="about">
                 <bdi class="author">"You"</bdi>
                 {move || progress.get().and_then(|Progress { at_ms, .. }| at_ms).map(time)}
-                <span class="fate">{move || fate.get().map(words)}</span>
+                <span class="fate">{fate_words}</span>
             </p>
             <p class="body" dir="auto">
                 {body}
             </p>
-            {move || fate.get().and_then(|fate| buttons(id, fate, actions))}
+            {move || fate.get().and_then(|fate| choice(id, fate, actions))}
         </li>
     }
 }
@@ -132,38 +153,24 @@ fn time(at_ms: u64) -> impl IntoView {
 }
 
 /// What a person can decide about a message that does not go on by itself.
-fn buttons(id: EntryId, fate: Fate, actions: RowActions) -> Option<AnyView> {
-    let RowActions {
-        send_again,
-        discard,
-        dismiss,
-    } = actions;
-    match fate {
-        Fate::Uncertain => Some(
-            view! {
-                <p class="choice">
-                    <button type="button" class="quiet" on:click=move |_| send_again.run(id)>
-                        "Send again"
-                    </button>
-                    <button type="button" class="quiet" on:click=move |_| discard.run(id)>
-                        "Drop"
-                    </button>
-                </p>
-            }
-            .into_any(),
-        ),
-        Fate::Refused { .. } => Some(
-            view! {
-                <p class="choice">
-                    <button type="button" class="quiet" on:click=move |_| dismiss.run(id)>
-                        "Dismiss"
-                    </button>
-                </p>
-            }
-            .into_any(),
-        ),
-        Fate::Waiting | Fate::Sent | Fate::Durable { .. } => None,
-    }
+fn choice(id: EntryId, fate: Fate, actions: RowActions) -> Option<impl IntoView> {
+    let ways = match fate {
+        Fate::Uncertain => vec![
+            ("Send again", actions.send_again),
+            ("Drop", actions.discard),
+        ],
+        Fate::Refused { .. } => vec![("Dismiss", actions.dismiss)],
+        Fate::Waiting | Fate::Sent | Fate::Durable { .. } => return None,
+    };
+    let button = |(text, act): (&'static str, Callback<EntryId>)| {
+        view! {
+            <button type="button" class="quiet" on:click=move |_| act.run(id)>
+                {text}
+            </button>
+        }
+    };
+    let buttons = ways.into_iter().map(button).collect_view();
+    Some(view! { <p class="choice">{buttons}</p> })
 }
 
 const fn name(fate: Fate) -> &'static str {

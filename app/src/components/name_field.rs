@@ -19,6 +19,7 @@ pub fn NameField(
 ) -> impl IntoView {
     let NameHandle { name, rename } = handle;
     let rename_soon = use_debounce_fn_with_arg(move |text: String| rename.run(text), PAUSE_MS);
+    let is_starting = Signal::derive(move || !ready.get());
     view! {
         <div class="field">
             <label for="name">"Your name"</label>
@@ -29,7 +30,7 @@ pub fn NameField(
                 autocomplete="nickname"
                 maxlength=Name::CHARS_MAX.to_string()
                 placeholder="guest"
-                disabled=move || !ready.get()
+                disabled=is_starting
                 prop:value=name
                 on:input=move |event| {
                     rename_soon(event_target_value(&event));

@@ -14,23 +14,30 @@ pub fn PeopleList(
     people: ReadSignal<People>,
 ) -> impl IntoView {
     let here = Memo::new(move |_| people.with(People::here));
-    let shown = move || here.with(|here| here.iter().take(SHOWN_MAX).cloned().collect::<Vec<_>>());
+    let shown =
+        move || here.with(|here| here.iter().take(SHOWN_MAX).map(person).collect::<Vec<_>>());
     let count = Memo::new(move |_| people.with(People::count));
     let hidden = move || count.get() - here.with(Vec::len).min(SHOWN_MAX);
+    let is_all = Signal::derive(move || hidden() == 0);
+    let more = Signal::derive(move || format!("and {} more", hidden()));
     view! {
         <section class="people" aria-labelledby="people-label">
             <h2 id="people-label">"People here"</h2>
             <ul role="list" aria-labelledby="people-label">
-                <For each=shown key=Person::clone let:person>
-                    <li class:own=person.own>
-                        <bdi class="author">{person.name.to_string()}</bdi>
-                        {person.own.then(|| view! { <span class="you">" (you)"</span> })}
-                    </li>
-                </For>
+                {shown}
             </ul>
-            <Show when=move || { hidden() > 0 }>
-                <p class="more">{move || format!("and {} more", hidden())}</p>
-            </Show>
+            <p class="more" hidden=is_all>
+                {more}
+            </p>
         </section>
+    }
+}
+
+fn person(person: &Person) -> impl IntoView + use<> {
+    view! {
+        <li class:own=person.own>
+            <bdi class="author">{person.name.to_string()}</bdi>
+            {person.own.then(|| view! { <span class="you">" (you)"</span> })}
+        </li>
     }
 }

@@ -1,6 +1,7 @@
 //! The text received last.
 
 use leptos::prelude::*;
+use protocol::id::Name;
 
 use crate::state::Received;
 
@@ -11,10 +12,12 @@ pub fn ReceivedLine(
     /// What came last.
     received: ReadSignal<Received>,
 ) -> impl IntoView {
-    let author = move || received.with(|line| line.author().map(ToString::to_string));
-    let body = move || received.with(|line| line.body().unwrap_or_default().to_owned());
+    let author = Signal::derive(move || received.with(|line| line.author().map(Name::to_string)));
+    let body =
+        Signal::derive(move || received.with(|line| line.body().unwrap_or_default().to_owned()));
+    let is_empty = Signal::derive(move || received.with(|line| line.body().is_none()));
     view! {
-        <div class="received" class:empty=move || received.with(|line| line.body().is_none())>
+        <div class="received" class:empty=is_empty>
             <p class="label">
                 <span id="received-label">"Received message"</span>
                 <bdi class="author">{author}</bdi>

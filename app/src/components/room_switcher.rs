@@ -2,34 +2,42 @@
 
 use leptos::ev::SubmitEvent;
 use leptos::prelude::*;
-use leptos_router::NavigateOptions;
-use leptos_router::components::A;
-use leptos_router::hooks::use_navigate;
 use protocol::id::RoomName;
+
+use super::lobby_link::LobbyLink;
+use crate::hooks::RoomsHandle;
 
 /// A link to the lobby and a way to any other room. Without a script the link still works.
 #[component]
 pub fn RoomSwitcher(
+    /// Where one is and can go.
+    rooms: RoomsHandle,
     /// Whether the page is alive.
     ready: ReadSignal<bool>,
 ) -> impl IntoView {
     let wanted = RwSignal::new(String::new());
     let is_odd = RwSignal::new(false);
-    let navigate = use_navigate();
     let go = move |event: SubmitEvent| {
         event.prevent_default();
         match RoomName::new(&plain(&wanted.get_untracked())) {
             Ok(room) => {
                 wanted.set(String::new());
-                navigate(&path(&room), NavigateOptions::default());
+                rooms.go.run(room);
             }
             Err(_) => is_odd.set(true),
         }
     };
+    let is_starting = Signal::derive(move || !ready.get());
+    let is_invalid = Signal::derive(move || is_odd.get().then(|| "true".to_owned()));
+    let hint = Signal::derive(move || {
+        is_odd
+            .get()
+            .then(|| "A room's name is 1 to 64 of a-z 0-9 - _".to_owned())
+    });
     view! {
         <nav class="rooms" aria-labelledby="rooms-label">
             <h2 id="rooms-label">"Rooms"</h2>
-            <A href="/">"Lobby"</A>
+            <LobbyLink rooms text="Lobby" />
             <form aria-label="Go to room" autocomplete="off" on:submit=go>
                 <div class="field">
                     <label for="room">"Room"</label>
@@ -41,8 +49,8 @@ pub fn RoomSwitcher(
                         spellcheck="false"
                         placeholder="garden"
                         aria-describedby="room-hint"
-                        aria-invalid=move || is_odd.get().then_some("true")
-                        disabled=move || !ready.get()
+                        aria-invalid=is_invalid
+                        disabled=is_starting
                         prop:value=wanted
                         on:input=move |event| {
                             is_odd.set(false);
@@ -50,12 +58,12 @@ pub fn RoomSwitcher(
                         }
                     />
                 </div>
-                <button type="submit" class="quiet" disabled=move || !ready.get()>
+                <button type="submit" class="quiet" disabled=is_starting>
                     "Go"
                 </button>
             </form>
             <p id="room-hint" class="hint" aria-live="polite">
-                {move || is_odd.get().then_some("A room's name is 1 to 64 of a-z 0-9 - _")}
+                {hint}
             </p>
         </nav>
     }
@@ -69,14 +77,6 @@ fn plain(text: &str) -> String {
         .to_lowercase()
 }
 
-fn path(room: &RoomName) -> String {
-    if *room == RoomName::lobby() {
-        "/".to_owned()
-    } else {
-        format!("/r/{room}")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,7 +84,5 @@ mod tests {
     #[test]
     fn what_people_type_becomes_a_room() {
         assert_eq!(plain("  Tea Room "), "tea-room");
-        assert_eq!(path(&RoomName::lobby()), "/");
-        assert_eq!(path(&RoomName::new("tea").unwrap()), "/r/tea");
     }
 }

@@ -1,7 +1,7 @@
 //! What the others are typing.
 
 use leptos::prelude::*;
-use protocol::id::SessionId;
+use protocol::frame::Author;
 
 use crate::state::People;
 
@@ -14,29 +14,18 @@ pub fn TypingList(
     let typing = Memo::new(move |_| people.with(People::typing));
     view! {
         <ul class="typing" role="list" aria-label="Typing now">
-            <For each=move || typing.get() key=SessionId::clone let:session>
-                <Typist session people />
-            </For>
+            {move || typing.with(|typing| typing.iter().map(typist).collect::<Vec<_>>())}
         </ul>
     }
 }
 
 /// One draft.
-#[component]
-fn Typist(
-    /// Whose.
-    session: SessionId,
-    /// Who is here.
-    people: ReadSignal<People>,
-) -> impl IntoView {
-    let draft = Memo::new(move |_| people.with(|people| people.draft_of(&session).cloned()));
-    let author = move || draft.get().map(|draft| draft.name.to_string());
-    let body = move || draft.get().map(|draft| draft.body);
+fn typist(draft: &Author) -> impl IntoView + use<> {
     view! {
         <li>
-            <bdi class="author">{author}</bdi>
+            <bdi class="author">{draft.name.to_string()}</bdi>
             <span class="body" dir="auto">
-                {body}
+                {draft.body.clone()}
             </span>
         </li>
     }

@@ -1,19 +1,17 @@
 //! What stands above every page.
 
 use leptos::prelude::*;
-use leptos_router::components::A;
 
 use crate::components::connection_indicator::ConnectionIndicator;
-use crate::hooks::use_link;
+use crate::components::lobby_link::LobbyLink;
+use crate::hooks::{use_link, use_rooms};
 
 /// The name of the place and the state of the connection.
 #[component]
 pub fn Header() -> impl IntoView {
     view! {
         <header class="top">
-            <A href="/" attr:class="brand">
-                "Everbeat"
-            </A>
+            <LobbyLink rooms=use_rooms() class="brand" text="Everbeat" />
             <ConnectionIndicator handle=use_link() />
         </header>
     }

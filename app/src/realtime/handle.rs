@@ -6,12 +6,11 @@ use protocol::id::RoomName;
 use protocol::outbox::EntryId;
 
 use super::{COMMANDS_MAX, Command, Connector, Report, Stop};
-use crate::backend::Snapshot;
+use crate::effect::effect;
+use crate::place::{Place, Snapshot};
 use crate::state::{Composer, Link, People, Received, Timeline};
 
-/// The page's state and its way to the driver. Created once, at the root, so that it outlives every
-/// page that the router shows: a page that goes may be told of one more change before it is gone,
-/// and must still find what it reads.
+/// The page's state and its way to the driver. Created once, at the root: rooms change in it.
 #[derive(Clone, Copy)]
 pub struct Realtime {
     commands: StoredValue<Sender<Command>>,
@@ -31,28 +30,29 @@ pub(crate) struct State<T: 'static> {
 
 /// Creates the page's state, puts it into the context, and starts the driver as an effect: after
 /// hydration, never on the server, and stopped when the owner is cleaned up.
-pub fn provide_realtime() -> Realtime {
+pub fn provide_realtime(place: &Place, snapshot: Option<&Snapshot>) -> Realtime {
     let (sender, receiver) = channel(COMMANDS_MAX);
+    let room = place.room().cloned().unwrap_or_else(RoomName::lobby);
     let link = State::new(Link::default());
     let realtime = Realtime {
         commands: StoredValue::new(sender),
         link,
-        timeline: State::new(Timeline::new(RoomName::lobby(), None)),
-        people: State::new(People::new(RoomName::lobby())),
-        received: State::new(Received::new(RoomName::lobby(), None)),
-        composer: State::new(Composer::new(RoomName::lobby())),
+        timeline: State::new(Timeline::new(room.clone(), snapshot)),
+        people: State::new(People::new(room.clone())),
+        received: State::new(Received::new(room.clone(), snapshot)),
+        composer: State::new(Composer::new(room)),
         is_live: Memo::new(move |_| link.read.with(Link::is_live)),
     };
     provide_context(realtime);
     if let Some(connector) = use_context::<Connector>() {
         let receiver = StoredValue::new(Some(receiver));
         let stop = StoredValue::new(None::<Stop>);
-        Effect::new(move |_| {
+        effect(Box::new(move || {
             if let Some(commands) = receiver.try_update_value(Option::take).flatten() {
                 let reporter = Box::new(move |report| realtime.fold(&report));
                 stop.set_value(Some(connector.start(commands, reporter)));
             }
-        });
+        }));
         on_cleanup(move || {
             if let Some(stop) = stop.try_update_value(Option::take).flatten() {
                 stop();
@@ -102,14 +102,32 @@ impl Realtime {
             .unwrap_or(false)
     }
 
-    /// Shows another room, as the server rendered it where it did.
-    pub fn enter(&self, room: &RoomName, snapshot: Option<&Snapshot>) {
-        self.timeline
-            .update(|timeline| timeline.enter(room, snapshot));
+    /// Joins the room that is shown, from what is shown of it (RS-7).
+    pub fn join(&self) {
+        let shown = self
+            .timeline
+            .with(|timeline| (timeline.room().clone(), timeline.position()));
+        if let Some((room, since)) = shown {
+            self.send(Command::Join { room, since });
+            // What was left in the box when the room was left.
+            self.tell_draft();
+        }
+    }
+
+    /// Leaves the room that is shown for another one.
+    pub fn enter(&self, room: &RoomName) {
+        let Some(left) = self.timeline.with(|timeline| timeline.room().clone()) else {
+            return;
+        };
+        if left == *room {
+            return;
+        }
+        self.send(Command::Leave { room: left });
+        self.timeline.update(|timeline| timeline.enter(room));
         self.people.update(|people| people.enter(room));
-        self.received
-            .update(|received| received.enter(room, snapshot));
+        self.received.update(|received| received.enter(room));
         self.composer.update(|composer| composer.enter(room));
+        self.join();
     }
 
     /// Sends what stands in the input box. The box is emptied only once the driver has the text, and

@@ -5,7 +5,7 @@ use protocol::frame::{Draft, Joined, Limits, Member, Message};
 use protocol::id::{Name, RoomName, Seq, SessionId};
 use protocol::position::{Epoch, Offset, Position};
 
-use crate::backend::Snapshot;
+use crate::place::Snapshot;
 use crate::realtime::Report;
 
 pub(crate) fn session(name: &str) -> SessionId {

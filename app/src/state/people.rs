@@ -67,7 +67,12 @@ impl People {
         let changed = match event {
             Event::Joined { joined, .. } if joined.room == self.room => {
                 self.head = joined.head;
-                self.members = joined.members.iter().map(entry).collect();
+                self.members.clear();
+                // One by one: to collect them would sort them first, with code for just that.
+                for member in &joined.members {
+                    self.members
+                        .insert(member.session.clone(), member.name.clone());
+                }
                 self.count = joined.count;
                 let others = joined.drafts.iter().filter(|draft| !draft.body.is_empty());
                 self.drafts = others.cloned().collect();
@@ -114,18 +119,13 @@ impl People {
         count.max(self.members.len())
     }
 
-    /// Who else is typing, in the order in which they began.
-    pub fn typing(&self) -> Vec<SessionId> {
+    /// What the others are typing, in the order in which they began.
+    pub fn typing(&self) -> Vec<Author> {
         let others = self
             .drafts
             .iter()
             .filter(|draft| !self.own.contains(&draft.session));
-        others.map(|draft| draft.session.clone()).collect()
-    }
-
-    /// What somebody is typing.
-    pub fn draft_of(&self, session: &SessionId) -> Option<&Author> {
-        self.drafts.iter().find(|draft| draft.session == *session)
+        others.cloned().collect()
     }
 
     fn person(&self, (session, name): (&SessionId, &Name)) -> Person {
@@ -184,10 +184,6 @@ impl People {
         self.drafts.retain(|draft| draft.session != *session);
         self.drafts.len() != before
     }
-}
-
-fn entry(member: &Member) -> (SessionId, Name) {
-    (member.session.clone(), member.name.clone())
 }
 
 #[cfg(test)]

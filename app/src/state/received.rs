@@ -5,7 +5,7 @@ use protocol::frame::{Joined, Message};
 use protocol::id::{Name, RoomName, SessionId};
 
 use super::Own;
-use crate::backend::Snapshot;
+use crate::place::Snapshot;
 use crate::realtime::Report;
 
 /// The text received last in the room shown, draft or message.
@@ -27,19 +27,18 @@ struct Text {
 impl Received {
     /// The newest message of the room as it was rendered.
     pub fn new(room: RoomName, snapshot: Option<&Snapshot>) -> Self {
-        let mut received = Self {
+        let newest = snapshot.and_then(|snapshot| snapshot.messages.last());
+        Self {
             room,
             own: Own::default(),
-            latest: None,
-        };
-        received.show(snapshot);
-        received
+            latest: newest.map(text_of),
+        }
     }
 
     /// Shows another room.
-    pub fn enter(&mut self, room: &RoomName, snapshot: Option<&Snapshot>) {
+    pub fn enter(&mut self, room: &RoomName) {
         self.room = room.clone();
-        self.show(snapshot);
+        self.latest = None;
     }
 
     /// Folds a report. Returns whether anything changed. An empty draft erases nothing.
@@ -69,12 +68,6 @@ impl Received {
     /// Whose it is.
     pub fn author(&self) -> Option<&Name> {
         self.latest.as_ref().map(|text| &text.name)
-    }
-
-    fn show(&mut self, snapshot: Option<&Snapshot>) {
-        self.latest = snapshot
-            .and_then(|snapshot| snapshot.messages.last())
-            .map(text_of);
     }
 
     /// The draft that is shown may have grown while there was no connection.

@@ -15,7 +15,7 @@ use protocol::position::{Epoch, Offset, Position};
 
 pub use self::row::{Logged, Pending, Progress, Row, RowKey};
 use super::Own;
-use crate::backend::Snapshot;
+use crate::place::Snapshot;
 use crate::realtime::Report;
 
 /// How many rows of the log stay on the page as new ones come. Older ones can be loaded again.
@@ -79,9 +79,9 @@ impl Timeline {
     }
 
     /// Shows another room. What is on the way stays.
-    pub fn enter(&mut self, room: &RoomName, snapshot: Option<&Snapshot>) {
+    pub fn enter(&mut self, room: &RoomName) {
         self.room = room.clone();
-        self.show(snapshot);
+        self.show(None);
     }
 
     /// Folds a report. Returns whether anything changed.

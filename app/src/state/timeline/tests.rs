@@ -316,11 +316,11 @@ fn rooms_share_the_outbox_and_nothing_else() {
         lobby(),
         &[welcomed("me"), said("ada", 1, 1, "a"), queued(0, "hi")],
     );
-    timeline.enter(&tea, None);
+    timeline.enter(&tea);
     assert_eq!((shown(&timeline).as_str(), timeline.waiting()), ("", 1));
     assert!(!timeline.fold(&said("ada", 2, 2, "b")));
     timeline.fold(&durable(0, 1, 3));
-    timeline.enter(&RoomName::lobby(), None);
+    timeline.enter(&RoomName::lobby());
     assert_eq!((shown(&timeline).as_str(), timeline.position()), ("", None));
     timeline.fold(&joined(&[], "e", 2, false));
     assert_eq!(timeline.older_than(), Some(offset(3)));

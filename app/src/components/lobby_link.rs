@@ -1,0 +1,45 @@
+//! The way to the room that everybody starts in.
+
+use leptos::ev::MouseEvent;
+use leptos::prelude::*;
+use protocol::id::RoomName;
+
+use crate::hooks::RoomsHandle;
+use crate::place::path;
+
+/// A link to the lobby. Without a script it loads the lobby's page, with one it changes rooms.
+#[component]
+pub fn LobbyLink(
+    /// Where one is and can go.
+    rooms: RoomsHandle,
+    /// The class of the link.
+    #[prop(optional)]
+    class: Option<&'static str>,
+    /// What it says.
+    text: &'static str,
+) -> impl IntoView {
+    let RoomsHandle { room, go } = rooms;
+    let is_here = move || room.with(|room| *room == Some(RoomName::lobby()));
+    let current = Signal::derive(move || is_here().then(|| "page".to_owned()));
+    view! {
+        <a
+            href=path(&RoomName::lobby())
+            class=class
+            aria-current=current
+            on:click=move |event: MouseEvent| {
+                if is_plain(&event) {
+                    event.prevent_default();
+                    go.run(RoomName::lobby());
+                }
+            }
+        >
+            {text}
+        </a>
+    }
+}
+
+/// Whether a click means "here", not "in another tab" or "keep it".
+fn is_plain(event: &MouseEvent) -> bool {
+    let modified = event.ctrl_key() || event.meta_key() || event.shift_key() || event.alt_key();
+    event.button() == 0 && !modified
+}

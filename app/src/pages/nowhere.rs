@@ -1,0 +1,28 @@
+//! The page for addresses that lead nowhere.
+
+use leptos::prelude::*;
+
+use crate::components::room_switcher::RoomSwitcher;
+use crate::hooks::{use_hydrated, use_rooms};
+use crate::place::Place;
+
+/// Says what is wrong with an address, and shows the ways on.
+#[component]
+pub fn NowherePage(
+    /// What the address leads to: not a room.
+    place: Place,
+) -> impl IntoView {
+    let text = if place == Place::InvalidRoom {
+        "A room's name is 1 to 64 of the characters a-z 0-9 - _, without capitals or spaces. \
+        Any such name is a room: choose one, and it is there."
+    } else {
+        "This address leads nowhere. Every room has a page of its own, at /r/ and its name."
+    };
+    view! {
+        <main class="nowhere">
+            <h1>{place.heading().to_owned()}</h1>
+            <p>{text}</p>
+            <RoomSwitcher rooms=use_rooms() ready=use_hydrated() />
+        </main>
+    }
+}

@@ -1,0 +1,119 @@
+//! Addresses, and what they lead to.
+
+use std::sync::Arc;
+
+use protocol::frame::Message;
+use protocol::id::RoomName;
+use protocol::position::Position;
+use serde::{Deserialize, Serialize};
+
+/// What an address leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A room.
+    Room(RoomName),
+    /// What was asked for cannot be a room.
+    InvalidRoom,
+    /// There is no page.
+    Nowhere,
+}
+
+impl Place {
+    /// What the path of an address leads to.
+    pub fn at(path: &str) -> Self {
+        match path.strip_prefix("/r/") {
+            Some(name) if !name.contains('/') => {
+                RoomName::new(name).map_or(Self::InvalidRoom, Self::Room)
+            }
+            None if path == "/" => Self::Room(RoomName::lobby()),
+            _ => Self::Nowhere,
+        }
+    }
+
+    /// The room, if it is one.
+    pub const fn room(&self) -> Option<&RoomName> {
+        if let Self::Room(room) = self {
+            Some(room)
+        } else {
+            None
+        }
+    }
+
+    /// What the page is called there.
+    pub fn heading(&self) -> &str {
+        match self {
+            Self::Room(room) => room.as_str(),
+            Self::InvalidRoom => "No room by this name",
+            Self::Nowhere => "No page here",
+        }
+    }
+}
+
+/// The title of a page's document, by what the page is called.
+pub(crate) fn title(heading: &str) -> String {
+    format!("{heading} · Everbeat")
+}
+
+/// The path of a room's address.
+pub(crate) fn path(room: &RoomName) -> String {
+    if *room == RoomName::lobby() {
+        "/".to_owned()
+    } else {
+        format!("/r/{room}")
+    }
+}
+
+/// A room as it was when the page was rendered (RS-7).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// From where the browser joins.
+    pub position: Position,
+    /// The newest messages up to that position, oldest first.
+    pub messages: Vec<Message>,
+    /// Whether the log holds older ones.
+    pub more: bool,
+}
+
+/// What a page is rendered of. The server gives it through the context; in the browser the address
+/// and the page tell it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Visit {
+    /// What was asked for.
+    pub place: Place,
+    /// The room's newest messages; `None` where there is no room or they cannot be had now.
+    pub snapshot: Option<Snapshot>,
+}
+
+/// The browser's address bar. Given by the browser's entry through the context; absent on the server.
+#[derive(Clone)]
+pub struct AddressBar(Arc<dyn Fn(&str) + Send + Sync>);
+
+impl AddressBar {
+    /// Wraps what puts another path into it, as a step of its own in the history.
+    pub fn new(show: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(show))
+    }
+
+    /// Shows another path without loading anything.
+    pub fn show(&self, path: &str) {
+        (self.0)(path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_lead_to_rooms_or_nowhere() {
+        let tea = RoomName::new("tea").unwrap();
+        assert_eq!(Place::at("/"), Place::Room(RoomName::lobby()));
+        assert_eq!(Place::at("/r/tea"), Place::Room(tea.clone()));
+        assert_eq!(Place::at("/r/Tea"), Place::InvalidRoom);
+        assert_eq!(Place::at("/r/"), Place::InvalidRoom);
+        assert_eq!(Place::at("/r/tea/pot"), Place::Nowhere);
+        assert_eq!(Place::at("/tea"), Place::Nowhere);
+        assert_eq!(path(&tea), "/r/tea");
+        assert_eq!(path(&RoomName::lobby()), "/");
+    }
+}

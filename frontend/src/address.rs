@@ -1,0 +1,12 @@
+//! The browser's address bar.
+
+use wasm_bindgen::JsValue;
+
+/// Shows another path, as a step of its own in the history.
+pub fn show(path: &str) {
+    let history = web_sys::window().and_then(|window| window.history().ok());
+    if let Some(history) = history {
+        // Refused to pages that do it too often: the address is then older than the page.
+        let _ = history.push_state_with_url(&JsValue::NULL, "", Some(path));
+    }
+}
