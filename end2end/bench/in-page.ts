@@ -1,0 +1,63 @@
+// What runs in the measured page. Each function is sent there as it stands: it can name nothing
+// outside of itself.
+
+/** Durations in milliseconds. */
+export type LongTasks = number[];
+
+declare global {
+  interface Window {
+    /** When the first typed character took effect, in milliseconds since the navigation began. */
+    firstKeyAt?: number;
+    /** When each key was pressed. */
+    keysAt: number[];
+    /** When a text of this length was first painted. */
+    paintsAt: number[];
+    longTasks: LongTasks;
+  }
+}
+
+/** Types a character as soon as the input box takes it, and waits until the page sends it. */
+export function armFirstKey(): void {
+  const send = WebSocket.prototype.send;
+  let typedAt: number | undefined;
+  WebSocket.prototype.send = function (this: WebSocket, data) {
+    // The page took the character, and not only the browser: that is what it was typed for.
+    if (typedAt !== undefined && String(data).includes('"draft"')) window.firstKeyAt ??= typedAt;
+    send.call(this, data);
+  };
+  const look = () => {
+    const input = document.querySelector<HTMLTextAreaElement>('#message');
+    if (typedAt !== undefined || !input || input.disabled) return;
+    input.focus();
+    document.execCommand('insertText', false, 'a');
+    typedAt = performance.now();
+  };
+  new MutationObserver(look).observe(document, {
+    attributes: true,
+    childList: true,
+    subtree: true,
+  });
+}
+
+/** Notes when each text that somebody else types is on the screen. */
+export function notePaints(): void {
+  window.paintsAt = [];
+  new MutationObserver(() => {
+    const length = document.querySelector('.typing .body')?.textContent?.length;
+    if (length === undefined || window.paintsAt[length]) return;
+    requestAnimationFrame(() => {
+      // The first task after a frame: by then it was painted.
+      const { port1, port2 } = new MessageChannel();
+      port1.onmessage = () => (window.paintsAt[length] ??= performance.timeOrigin + performance.now());
+      port2.postMessage(undefined);
+    });
+  }).observe(document, { characterData: true, childList: true, subtree: true });
+}
+
+/** Notes every task of more than 50 ms. */
+export function watchLongTasks(): void {
+  window.longTasks = [];
+  new PerformanceObserver((list) => {
+    for (const { duration } of list.getEntries()) window.longTasks.push(duration);
+  }).observe({ type: 'longtask', buffered: true });
+}
