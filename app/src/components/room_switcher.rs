@@ -74,7 +74,7 @@ fn plain(text: &str) -> String {
     text.split_whitespace()
         .collect::<Vec<_>>()
         .join("-")
-        .to_lowercase()
+        .to_ascii_lowercase()
 }
 
 #[cfg(test)]

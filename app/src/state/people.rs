@@ -106,7 +106,8 @@ impl People {
         people.sort_by_cached_key(|person| {
             (
                 !person.own,
-                person.name.as_str().to_lowercase(),
+                // Beyond ASCII the page would carry a table of all letters, for the order of a few.
+                person.name.as_str().to_ascii_lowercase(),
                 person.session.clone(),
             )
         });
