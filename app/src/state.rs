@@ -16,4 +16,4 @@ pub use self::link::Link;
 pub use self::own::Own;
 pub use self::people::{People, Person};
 pub use self::received::Received;
-pub use self::timeline::{Logged, Pending, Progress, Row, RowKey, Timeline};
+pub use self::timeline::{Logged, Page, PageKey, Pending, Progress, Row, RowKey, Timeline};

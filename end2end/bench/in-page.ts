@@ -61,3 +61,28 @@ export function watchLongTasks(): void {
     for (const { duration } of list.getEntries()) window.longTasks.push(duration);
   }).observe({ type: 'longtask', buffered: true });
 }
+
+/**
+ * Scrolls up and loads older messages until the page has no more of them; returns how many it shows.
+ * Nobody asks the page from outside meanwhile: that would be work of its own.
+ */
+export async function loadOlder(): Promise<number> {
+  const scroller = document.querySelector('.scroller');
+  const list = document.querySelector('.messages [role=log]');
+  if (!scroller || !list) throw new Error('no list of messages');
+  for (;;) {
+    const button = document.querySelector<HTMLButtonElement>('button.older');
+    if (!button) return list.querySelectorAll('li').length;
+    scroller.scrollTop = -scroller.scrollHeight;
+    const grown = new Promise<void>((resolve) => {
+      const observer = new MutationObserver(() => {
+        observer.disconnect();
+        resolve();
+      });
+      observer.observe(list, { childList: true });
+    });
+    button.click();
+    await grown;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}

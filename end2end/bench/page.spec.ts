@@ -9,7 +9,7 @@ import { type Browser, expect, test } from '@playwright/test';
 
 import { Server } from '../fixtures/server';
 import { fill } from './fill';
-import { armFirstKey, type LongTasks, notePaints, watchLongTasks } from './in-page';
+import { armFirstKey, loadOlder, type LongTasks, notePaints, watchLongTasks } from './in-page';
 import { percentile, round } from './statistics';
 
 const CPU_SLOWDOWN = 4;
@@ -128,16 +128,8 @@ async function measureScroll(browser: Browser) {
   await page.goto(`${server.url}/r/long`);
   await expect(page.locator('.connection')).toHaveAttribute('data-state', 'live');
   await page.evaluate(() => (window.longTasks.length = 0));
-  const older = page.getByRole('button', { name: 'Older messages' });
-  const rows = page.locator('.messages li');
-  let shown = await rows.count();
   await page.locator('.scroller').hover();
-  while (await older.isVisible()) {
-    await older.evaluate((button) => (button as HTMLButtonElement).click());
-    await expect.poll(() => rows.count(), { intervals: [10] }).toBeGreaterThan(shown);
-    await page.mouse.wheel(0, -800);
-    shown = await rows.count();
-  }
+  const shown = await page.evaluate(loadOlder);
   const loading = await takeLongTasks(page);
   for (let screen = 0; screen < SCREENS; screen += 1) {
     await page.mouse.wheel(0, screen % 50 < 25 ? 3000 : -3000);

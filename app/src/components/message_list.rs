@@ -7,7 +7,7 @@ use protocol::id::RoomName;
 use super::message_row::MessageRow;
 use crate::effect::effect;
 use crate::hooks::ListActions;
-use crate::state::{Row, Timeline};
+use crate::state::{Page, PageKey, Row, Timeline};
 
 /// How far from the bottom still counts as the bottom, in pixels.
 const BOTTOM_PX: i32 = 48;
@@ -25,11 +25,20 @@ pub fn MessageList(
     actions: ListActions,
 ) -> impl IntoView {
     let scroller = NodeRef::<Div>::new();
+    let height = StoredValue::new(None::<i32>);
+    // All that changes the height begins with one of these.
+    let pages = Memo::new(move |_| {
+        note_height(scroller, height);
+        timeline.with(Timeline::pages)
+    });
+    let shows_older = Memo::new(move |_| {
+        note_height(scroller, height);
+        timeline.with(|list| list.has_older() && list.last_gap().is_none())
+    });
     let at_bottom = RwSignal::new(true);
     let received = Memo::new(move |_| timeline.with(Timeline::received));
     let seen = RwSignal::new(0);
     let has_unseen = Memo::new(move |_| !at_bottom.get() && received.get() != seen.get());
-    let height = StoredValue::new(0);
     let to_bottom = move |_| {
         if let Some(scroller) = scroller.try_get_untracked().flatten() {
             scroller.set_scroll_top(0);
@@ -40,7 +49,6 @@ pub fn MessageList(
         let Some(scroller) = scroller.try_get_untracked().flatten() else {
             return;
         };
-        height.set_value(scroller.scroll_height());
         let is_at_bottom = scroller.scroll_top().abs() < BOTTOM_PX;
         if is_at_bottom != at_bottom.get_untracked() {
             seen.set(received.get_untracked());
@@ -48,8 +56,6 @@ pub fn MessageList(
             actions.follow.run(is_at_bottom);
         }
     };
-    let shows_older =
-        Memo::new(move |_| timeline.with(|list| list.has_older() && list.last_gap().is_none()));
     view! {
         <div class="messages">
             <div class="scroller" node_ref=scroller tabindex="0" on:scroll=on_scroll>
@@ -60,11 +66,13 @@ pub fn MessageList(
                             .then(|| view! { <OlderButton timeline is_live on_press=actions.older /> })
                     }}
                     <div role="log" aria-label="Messages" aria-live="polite">
-                        <ol role="list">
-                            <For each=move || timeline.with(Timeline::rows) key=Row::key let:row>
-                                <MessageRow row timeline is_live actions />
-                            </For>
-                        </ol>
+                        <For
+                            each=move || pages.with(|pages| keys(pages))
+                            key=PageKey::clone
+                            let:page
+                        >
+                            <PageOfMessages pages page timeline is_live actions />
+                        </For>
                     </div>
                 </div>
             </div>
@@ -81,6 +89,41 @@ pub fn MessageList(
             }}
         </div>
     }
+}
+
+fn keys(pages: &[Page]) -> Vec<PageKey> {
+    pages.iter().map(|page| page.key).collect()
+}
+
+/// Rows that came together: a list of its own, which the browser need not look into while it is far
+/// from the screen.
+#[component]
+fn PageOfMessages(
+    /// All pages.
+    pages: Memo<Vec<Page>>,
+    /// Which of them.
+    page: PageKey,
+    /// The messages.
+    timeline: ReadSignal<Timeline>,
+    /// Whether older ones can be asked for now.
+    is_live: Memo<bool>,
+    /// What can be done.
+    actions: ListActions,
+) -> impl IntoView {
+    let rows = Memo::new(move |_| pages.with(|pages| rows(pages, page)));
+    view! {
+        <ol role="list">
+            <For each=move || rows.get() key=Row::key let:row>
+                <MessageRow row timeline is_live actions />
+            </For>
+        </ol>
+    }
+}
+
+/// None if the page is gone by now.
+fn rows(pages: &[Page], key: PageKey) -> Vec<Row> {
+    let page = pages.iter().find(|page| page.key == key);
+    page.map_or_else(Vec::new, |page| page.rows.clone())
 }
 
 /// Asks for older messages.
@@ -106,13 +149,23 @@ pub fn OlderButton(
     }
 }
 
+/// How high everything is before rows change, until [`keep_in_view`] takes it. Nothing that was asked
+/// earlier would do: what was not on the screen yet has a height that is guessed.
+fn note_height(scroller: NodeRef<Div>, height: StoredValue<Option<i32>>) {
+    if let Some(scroller) = scroller.try_get_untracked().flatten() {
+        height.update_value(|height| {
+            height.get_or_insert_with(|| scroller.scroll_height());
+        });
+    }
+}
+
 /// Keeps a reader at the bottom there, brings everybody there who sends something, and holds the view
 /// of everybody else. Browsers would do the last, but those that do get it wrong where older messages
 /// are put in front of a column in reverse: their own way is switched off in the style.
 fn keep_in_view(
     timeline: ReadSignal<Timeline>,
     scroller: NodeRef<Div>,
-    height: StoredValue<i32>,
+    height: StoredValue<Option<i32>>,
     at_bottom: RwSignal<bool>,
 ) {
     let mut before = None::<(RoomName, u32, u32)>;
@@ -126,9 +179,9 @@ fn keep_in_view(
             let Some(scroller) = scroller.try_get_untracked().flatten() else {
                 return;
             };
-            let before = height.try_get_value().unwrap_or_default();
-            let grown = scroller.scroll_height() - before;
-            height.try_set_value(before + grown);
+            let now = scroller.scroll_height();
+            let noted = height.try_update_value(Option::take).flatten();
+            let grown = noted.map_or(0, |noted| now - noted);
             if has_sent || at_bottom.try_get_untracked() == Some(true) {
                 scroller.set_scroll_top(0);
             } else if !has_loaded && grown != 0 {

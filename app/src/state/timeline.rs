@@ -1,5 +1,6 @@
 //! The messages of the room shown: what its log holds, and what this page still has on the way.
 
+mod pages;
 mod row;
 
 #[cfg(test)]
@@ -13,6 +14,7 @@ use protocol::id::{RoomName, Seq, SessionId};
 use protocol::outbox::{Entry, EntryId, Stage};
 use protocol::position::{Epoch, Offset, Position};
 
+pub use self::pages::{Page, PageKey};
 pub use self::row::{Logged, Pending, Progress, Row, RowKey};
 use super::Own;
 use crate::place::Snapshot;
@@ -39,6 +41,10 @@ pub struct Timeline {
     /// the only part that grows.
     rows: Vec<Row>,
     gaps: u32,
+    /// How many pages there were.
+    pages: u32,
+    /// To which page the newest messages belong, and what is on the way.
+    newest_page: u32,
     /// After this offset the segment begins, as long as it is empty.
     from: Offset,
     /// Whether the log holds messages before the segment.
@@ -64,6 +70,8 @@ impl Timeline {
             epochs: 0,
             rows: Vec::new(),
             gaps: 0,
+            pages: 0,
+            newest_page: 0,
             from: Offset::ZERO,
             more: false,
             loading: false,
@@ -134,19 +142,6 @@ impl Timeline {
         &self.room
     }
 
-    /// Everything in the order in which it is shown: the log, then what is on the way.
-    pub fn rows(&self) -> Vec<Row> {
-        let here = self
-            .pending
-            .iter()
-            .filter(|pending| pending.room == self.room);
-        self.rows
-            .iter()
-            .cloned()
-            .chain(here.cloned().map(Row::Pending))
-            .collect()
-    }
-
     /// How far a message of this page came.
     pub fn progress(&self, id: EntryId) -> Option<Progress> {
         let pending = self.pending.iter().find(|pending| pending.id == id);
@@ -214,6 +209,7 @@ impl Timeline {
 impl Timeline {
     fn show(&mut self, snapshot: Option<&Snapshot>) {
         self.rows.clear();
+        self.begin_page();
         self.limit = ROWS_MAX;
         self.loading = false;
         self.epochs += 1;
@@ -273,6 +269,7 @@ impl Timeline {
         if self.rows.last().and_then(Row::gap).is_none() {
             self.gaps += 1;
             self.rows.push(Row::Gap(self.gaps));
+            self.begin_page();
         }
     }
 
@@ -292,10 +289,13 @@ impl Timeline {
         self.loads = self.loads.wrapping_add(1);
         self.more = more;
         let first = self.first();
+        let page = self.next_page();
         let older = messages
             .iter()
             .filter(|message| first.is_none_or(|first| message.offset < first));
-        let rows: Vec<Row> = older.map(|message| self.logged(message, None)).collect();
+        let rows: Vec<Row> = older
+            .map(|message| self.logged(message, page, None))
+            .collect();
         let start = self.segment_start();
         self.rows.splice(start..start, rows);
         self.close_gap();
@@ -336,7 +336,12 @@ impl Timeline {
         let place = self
             .segment()
             .partition_point(|row| row.offset() < Some(message.offset));
-        let row = self.logged(message, entry);
+        // One that comes late joins the page that it comes into.
+        let page = match self.segment().get(place) {
+            Some(Row::Logged(next)) => next.page,
+            _ => self.newest_page,
+        };
+        let row = self.logged(message, page, entry);
         self.rows.insert(start + place, row);
         true
     }
@@ -355,10 +360,11 @@ impl Timeline {
         true
     }
 
-    fn logged(&self, message: &Message, entry: Option<EntryId>) -> Row {
+    fn logged(&self, message: &Message, page: u32, entry: Option<EntryId>) -> Row {
         Row::Logged(Logged {
             message: Arc::new(message.clone()),
             epoch: self.epochs,
+            page,
             own: self.own.contains(&message.session),
             entry,
         })

@@ -26,6 +26,8 @@ pub struct Logged {
     pub message: Arc<Message>,
     /// Which epoch it belongs to, among those that the page saw.
     pub epoch: u32,
+    /// To which [`super::Page`] it belongs.
+    pub page: u32,
     /// Whether this page sent it.
     pub own: bool,
     /// The outbox entry that it was, if the page saw it on its way.
@@ -92,6 +94,7 @@ impl Row {
                 epoch,
                 own,
                 entry: None,
+                ..
             }) => RowKey::Logged {
                 epoch: *epoch,
                 offset: message.offset.get(),

@@ -6,6 +6,7 @@ use crate::state::fixtures::{joined, message, offset, session, snapshot, welcome
 /// `*` marks what is on its way, `!` what is refused, `?` what is uncertain, `|` a gap.
 fn shown(timeline: &Timeline) -> String {
     let rows = timeline.rows();
+    check_pages(&timeline.pages(), &rows);
     let words: Vec<String> = rows
         .iter()
         .map(|row| match row {
@@ -23,6 +24,16 @@ fn shown(timeline: &Timeline) -> String {
         })
         .collect();
     words.join(" ")
+}
+
+/// The pages are the rows, in their order, and no two pages are the same.
+fn check_pages(pages: &[Page], rows: &[Row]) {
+    let paged: Vec<&Row> = pages.iter().flat_map(|page| &page.rows).collect();
+    assert_eq!(paged, rows.iter().collect::<Vec<_>>());
+    for (index, page) in pages.iter().enumerate() {
+        assert!(!page.rows.is_empty());
+        assert!(pages[..index].iter().all(|other| other.key != page.key));
+    }
 }
 
 fn said(author: &str, number: u64, seq: u64, body: &str) -> Report {
