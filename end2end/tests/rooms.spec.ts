@@ -41,6 +41,51 @@ test('going to another room and back keeps page, connection and session', async 
   expect(ada.wire.connections).toHaveLength(1);
 });
 
+test('back and forward go through rooms within one page', async ({ openPage }) => {
+  const ada = await openPage();
+  const { page } = ada;
+  await page.evaluate(() => Object.assign(window, { isSamePage: true }));
+  await expect(page).toHaveTitle('lobby · Everbeat');
+  await ada.send('in the lobby');
+  await ada.expectFate('in the lobby', 'durable');
+  // A step within the page is none to another room.
+  await page.locator('.skip').press('Enter');
+  await expect(page).toHaveURL(/#message$/);
+  await expect(ada.input).toBeFocused();
+  await expect(ada.message('in the lobby')).toBeVisible();
+  await ada.goToRoom('elsewhere');
+  await expect(page).toHaveTitle('elsewhere · Everbeat');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('elsewhere');
+  await ada.send('in the other room');
+  await ada.expectFate('in the other room', 'durable');
+
+  await page.goBack();
+  await expect(page).toHaveTitle('lobby · Everbeat');
+  await expect.poll(() => ada.bodies()).toEqual(['in the lobby']);
+  await page.goForward();
+  await expect(page).toHaveTitle('elsewhere · Everbeat');
+  await expect.poll(() => ada.bodies()).toEqual(['in the other room']);
+  expect(await page.evaluate(() => 'isSamePage' in window)).toBe(true);
+  expect(ada.wire.connections).toHaveLength(1);
+});
+
+test('where there is no room there is a way to the lobby', async ({ browser, server }) => {
+  const page = await browser.newPage();
+  for (const [path, heading] of [
+    ['/r/No%20Room', 'No room by this name'],
+    ['/nothing/here', 'No page here'],
+  ] as const) {
+    const response = await page.goto(`${server.url}${path}`);
+    expect(response?.status()).toBe(404);
+    await expect(page.locator('body[data-hydrated="true"]')).toBeAttached();
+    await expect(page.getByRole('heading', { level: 1 })).toHaveText(heading);
+    await page.getByRole('main').getByRole('link').click();
+    await expect(page).toHaveURL(`${server.url}/`);
+    await expect(page.getByRole('textbox', { name: 'Message', exact: true })).toBeEnabled();
+  }
+  await page.context().close();
+});
+
 test('older messages come on demand', async ({ openPage }) => {
   const ada = await openPage();
   const texts = Array.from({ length: 60 }, (_, index) => `message ${index + 1}`);
