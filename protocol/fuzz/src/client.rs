@@ -204,7 +204,7 @@ impl Driver {
                     from,
                     recovered,
                     members: Vec::new(),
-            count: None,
+                    count: None,
                     drafts: Vec::new(),
                 })
             }
