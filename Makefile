@@ -46,6 +46,7 @@ lint: ## only the formatting check and the lints, of all that `make test` does
 	@scripts/test.sh lint
 
 bench: build ## measure it beside its peers, and write bench/RESULTS.md (make bench ONLY=idle; an hour)
+	@scripts/setup.sh test
 	@scripts/bench.sh $(ONLY) $(ARGS)
 
 fuzz: ## random input for the core, a minute per target (make fuzz TARGET=codec TIME=600)

@@ -4,14 +4,22 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-node=bench/peers/node done_lock=bench/peers/node/node_modules/.everbeat-lock.json
-if ! cmp -s "$node/package-lock.json" "$done_lock"; then
-  echo "bench: installing the peers that run in Node and Bun (npm ci in $node; a few seconds)"
-  npm --prefix "$node" ci --silent
-  cp "$node/package-lock.json" "$done_lock"
-fi
-echo "bench: building the peers in Rust (two minutes, once)"
-cargo build --locked --quiet --release --manifest-path bench/peers/rust/Cargo.toml
+peers() {
+  local node=bench/peers/node done_lock=bench/peers/node/node_modules/.everbeat-lock.json
+  if ! cmp -s "$node/package-lock.json" "$done_lock"; then
+    echo "bench: installing the peers that run in Node and Bun (npm ci in $node; a few seconds)"
+    npm --prefix "$node" ci --silent
+    cp "$node/package-lock.json" "$done_lock"
+  fi
+  echo "bench: building the peers in Rust (two minutes, once)"
+  cargo build --locked --quiet --release --manifest-path bench/peers/rust/Cargo.toml
+}
+
+# The page has none.
+[ "$*" = page ] || peers
+
+# shellcheck source=scripts/chromium.sh
+. scripts/chromium.sh
 
 # A connection needs a descriptor at each end.
 ulimit -n "$(ulimit -Hn)"

@@ -28,10 +28,8 @@ wasm_tests() {
 documentation() { RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked -p protocol -p simulation -p server -p bench; }
 
 end_to_end() (
-  for name in chromium chromium-browser google-chrome google-chrome-stable "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"; do
-    [ -n "${CHROMIUM-}" ] || CHROMIUM=$(command -v "$name") || unset CHROMIUM
-  done
-  [ -z "${CHROMIUM-}" ] || export CHROMIUM
+  # shellcheck source=scripts/chromium.sh
+  . scripts/chromium.sh
   cd end2end && npx playwright test
 )
 

@@ -43,6 +43,9 @@ enum Task {
         /// Where the peers are
         #[arg(long, default_value = "bench/peers")]
         peers: PathBuf,
+        /// Where the tests in a browser are
+        #[arg(long, default_value = "end2end")]
+        end2end: PathBuf,
         /// Where the figures are kept
         #[arg(long, default_value = "bench/results")]
         results: PathBuf,
@@ -79,12 +82,14 @@ async fn main() -> anyhow::Result<ExitCode> {
             size,
             seconds,
             peers,
+            end2end,
             results,
             document,
         } => {
             let programs = Programs {
                 server: options.server,
                 peers,
+                end2end,
             };
             let choice = Choice {
                 peers: peer,

@@ -5,6 +5,7 @@ pub mod drops;
 pub mod echo;
 pub mod fan_out;
 pub mod idle;
+pub mod page;
 pub mod plot;
 pub mod publish;
 pub mod results;
@@ -42,6 +43,8 @@ pub enum Workload {
     Resume,
     /// Half of the readers stop reading
     Slow,
+    /// The page in a browser
+    Page,
 }
 
 /// What a workload is.
@@ -121,6 +124,7 @@ impl Workload {
             Self::Avalanche => &avalanche::ABOUT,
             Self::Resume => &resume::ABOUT,
             Self::Slow => &slow::ABOUT,
+            Self::Page => &page::ABOUT,
         }
     }
 
@@ -144,6 +148,7 @@ impl Workload {
             Self::Avalanche => avalanche::run(subject, programs).await,
             Self::Resume => resume::run(subject, programs).await,
             Self::Slow => slow::run(subject, programs, seconds).await,
+            Self::Page => page::run(subject, programs).await,
         }
     }
 

@@ -72,6 +72,8 @@ pub struct Programs {
     pub server: PathBuf,
     /// The directory `bench/peers`, with what belongs into it installed and built.
     pub peers: PathBuf,
+    /// The directory `end2end`, with what belongs into it installed.
+    pub end2end: PathBuf,
 }
 
 impl Programs {

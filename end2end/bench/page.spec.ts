@@ -3,7 +3,7 @@
 //   interactive_ms  from navigation to a typed character taking effect, first visits on a slow CPU
 //   scroll          tasks that block the page while a long room is loaded and scrolled through
 //   typing_ms       from a key on one page to its paint on another
-// Run it with `npm run --silent bench` after a release build.
+// Run it with `npm run --silent bench` after a release build; `make bench ONLY=page` does, and keeps it.
 
 import { type Browser, expect, test } from '@playwright/test';
 
@@ -17,7 +17,7 @@ const LOADS = 15;
 const KEYS = 250;
 // A fast typist. Faster keys would be sent together: at most 20 drafts leave in a second.
 const KEY_INTERVAL_MS = 90;
-const MESSAGES = 10_000;
+const MESSAGES = Number(process.env.MESSAGES ?? 10_000);
 const SCREENS = 200;
 
 const UNLIMITED = ['--publishes', '1000000', '--publish-burst', '1000000'];
@@ -119,7 +119,7 @@ async function measureTyping(browser: Browser) {
   return { p50, p95, p99, keys: times.length };
 }
 
-/** A room of 10,000 messages: all that the page can hold is loaded, then scrolled through. */
+/** A long room: all that the page can hold is loaded, then scrolled through. */
 async function measureScroll(browser: Browser) {
   await fill(server.url, browser, 'long', MESSAGES);
   const context = await browser.newContext();

@@ -1,0 +1,5 @@
+# Tells the tests in a browser, by CHROMIUM, which one this machine has; sourced.
+for name in chromium chromium-browser google-chrome google-chrome-stable "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"; do
+  [ -n "${CHROMIUM-}" ] || CHROMIUM=$(command -v "$name") || unset CHROMIUM
+done
+[ -z "${CHROMIUM-}" ] || export CHROMIUM
