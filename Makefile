@@ -45,7 +45,7 @@ lint: ## only the formatting check and the lints, of all that `make test` does
 	@scripts/setup.sh build
 	@scripts/test.sh lint
 
-bench: build ## measure it beside its peers, and write bench/RESULTS.md (make bench ONLY=idle; an hour)
+bench: build ## measure it beside its peers, and write bench/RESULTS.md (make bench ONLY=idle; all of it: two hours)
 	@scripts/setup.sh test
 	@scripts/bench.sh $(ONLY) $(ARGS)
 
