@@ -4,6 +4,7 @@ pub mod avalanche;
 pub mod drops;
 pub mod echo;
 pub mod fan_out;
+pub mod goals;
 pub mod idle;
 pub mod page;
 pub mod plot;

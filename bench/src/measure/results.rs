@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::{Subject, Traffic, Workload, plot};
+use super::{Subject, Traffic, Workload, goals, plot};
 use crate::peer::Peer;
 
 /// Which way is good.
@@ -28,7 +28,6 @@ pub struct Column {
     pub title: &'static str,
     digits: usize,
     order: Order,
-    goal: Option<f64>,
     /// The name of the plot of how it grows, where there is one.
     pub plot: Option<&'static str>,
 }
@@ -40,15 +39,8 @@ impl Column {
             title,
             digits,
             order,
-            goal: None,
             plot: None,
         }
-    }
-
-    /// The same, meant to be so much at most.
-    pub const fn most(mut self, goal: f64) -> Self {
-        self.goal = Some(goal);
-        self
     }
 
     /// The same, with a plot of this name of how it grows.
@@ -154,9 +146,6 @@ impl Table {
     /// Medians, the least and the most, and how many times Everbeat's figure the others' is.
     fn render_rows(&self, text: &mut String, size: usize) {
         let columns = self.workload.about().columns;
-        if columns.iter().any(|column| column.goal.is_some()) {
-            return self.render_goals(text, size);
-        }
         text.push_str("| |");
         for column in columns {
             let better = match column.order {
@@ -192,30 +181,12 @@ impl Table {
         }
     }
 
-    /// A row for each figure, beside what it is meant to be.
-    fn render_goals(&self, text: &mut String, size: usize) {
-        text.push_str("| | measured | goal | met |\n| --- | --- | --- | --- |\n");
-        let columns = self.workload.about().columns.iter().enumerate();
-        for row in self.rows.iter().filter(|row| row.subject.size == size) {
-            for (index, column) in columns.clone() {
-                let Some(figure) = Figure::of(row, index) else {
-                    continue;
-                };
-                let _ = write!(
-                    text,
-                    "| {} | {} |",
-                    column.title,
-                    figure.text(column.digits)
-                );
-                let Some(goal) = column.goal else {
-                    *text += " | |\n";
-                    continue;
-                };
-                let runs = row.runs.iter().filter_map(|run| run.get(index));
-                let (count, met) = (runs.clone().count(), runs.filter(|it| **it <= goal).count());
-                let _ = writeln!(text, " at most {goal} | in {met} of {count} runs |");
-            }
-        }
+    /// The median of a figure; none if it was not measured.
+    pub(super) fn median(&self, subject: Subject, title: &str) -> Option<f64> {
+        let mut columns = self.workload.about().columns.iter();
+        let column = columns.position(|column| column.title == title)?;
+        let row = self.rows.iter().find(|row| row.subject == subject)?;
+        Some(Figure::of(row, column)?.median)
     }
 
     /// The columns that are plotted, with the names of the files.
@@ -324,6 +295,7 @@ pub fn render(directory: &Path) -> anyhow::Result<String> {
     for workload in Workload::value_variants() {
         if let Some(table) = Table::load(directory, *workload)? {
             let _ = write!(text, "\n## {}\n\n{}", title(*workload), table.render());
+            text += &goals::render(*workload, &table);
         }
     }
     Ok(text)
@@ -389,24 +361,6 @@ mod tests {
             [
                 "| Everbeat | **200** (100 to 300) | **5.00** (4.00 to 6.00) |",
                 "| ws (Node) | **100** (50 to 150) × 0.50 | **10.00** × 2.00 |",
-            ]
-        );
-    }
-
-    #[test]
-    fn figures_with_goals_stand_beside_them() {
-        let mut table = Table::new(Workload::Page);
-        let ours = subject(Peer::Everbeat, Traffic::Messages, 10_000);
-        for total in [190.0, 210.0, 200.0] {
-            table.add(ours, vec![total, 180.0]);
-        }
-        let text = table.render();
-        let rows: Vec<&str> = text.lines().skip(4).collect();
-        assert_eq!(
-            rows,
-            [
-                "| wasm, JS, CSS and fonts with brotli, kB | **200.0** (190.0 to 210.0) | at most 200 | in 2 of 3 runs |",
-                "| of that wasm, kB | **180.0** | | |",
             ]
         );
     }
