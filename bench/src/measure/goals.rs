@@ -43,7 +43,7 @@ const IDLE: &[Goal] = &[
     )
     .because(
         "A heartbeat every 25 s from each of 100,000 is 4,000 exchanges a second, so 2 % are 5 us for a ping and its pong; \
-         the kernel's `send` alone takes 6 to 7 on this machine, and none of the servers comes near it.",
+         the kernel's `send` alone takes 6 to 7 on this machine, and none of the servers reaches it.",
     ),
     most(
         1.25,
