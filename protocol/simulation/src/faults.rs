@@ -107,7 +107,10 @@ impl Run {
             }
             _ => {
                 let pause = if action == Action::SlowReader {
-                    self.millis(5_000, 90_000)
+                    // What it has not read yet may be gone by then: by itself that would be rare.
+                    let pause = self.millis(5_000, 45_000);
+                    self.later(pause.mul_f64(0.9), Later::Trim);
+                    pause
                 } else {
                     self.millis(50, 20_000)
                 };
@@ -120,7 +123,7 @@ impl Run {
         true
     }
 
-    fn disturb_log(&mut self, action: Action) -> bool {
+    pub(crate) fn disturb_log(&mut self, action: Action) -> bool {
         if action == Action::Trim {
             let room = self.any_room();
             let (_, head, trimmed) = self.pair.world.log.state(&room);

@@ -46,6 +46,8 @@ pub(crate) enum Later {
     Reach,
     /// A silent link speaks again.
     Unstall(u64, Way),
+    /// Old messages go, in most rooms.
+    Trim,
     /// A page is seen again, or its computer wakes up.
     Wake(usize),
     /// The browser has its network back.
@@ -206,6 +208,11 @@ impl Run {
             Later::LogAvailable => self.pair.world.log.is_available = true,
             Later::Reach => self.pair.reach(crate::link::Reach::Open),
             Later::Unstall(link, way) => self.pair.links.stall(link, way, false),
+            Later::Trim => {
+                for _ in 0..self.profile.rooms {
+                    self.disturb_log(Action::Trim);
+                }
+            }
             Later::Wake(client) => self.wake(client),
             Later::Online(client) => {
                 if !self.pair.clients[client].is_closed {
