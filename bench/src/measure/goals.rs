@@ -200,7 +200,7 @@ const MEMORY: &str = "memory a connection, kB (PSS)";
 const ECHOES: &str = "echoes a second";
 const DELIVERY: &str = "server's CPU a delivery, us";
 const SHARED: &str = "It follows from the CPU, as the clients share the two cores with the server.";
-const WOKEN: &str = "60 % is the kernel's `send`, which is all that uWebSockets does; the rest is the first touch of a task, its \
+const WOKEN: &str = "60 % is the kernel's `send`, nearly all that uWebSockets does; the rest is the first touch of a task, its \
                      session and its cursor for each listener (docs/performance.md).";
 
 impl Goal {
