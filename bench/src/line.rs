@@ -55,7 +55,8 @@ impl Line {
         path: &str,
         dialect: Dialect,
     ) -> anyhow::Result<Self> {
-        Self::resume(address, path, dialect, Recovery::default()).await
+        let (line, _) = Self::resume(address, path, dialect, Recovery::default()).await?;
+        Ok(line)
     }
 
     /// Connects, and is in these rooms: its texts go to the others in the first of them.
@@ -82,9 +83,8 @@ impl Line {
     ) -> anyhow::Result<Self> {
         let rooms: Vec<&str> = rooms.iter().map(RoomName::as_str).collect();
         let path = format!("/room/{}", rooms.join("/"));
-        let known = recovery.pid.clone();
-        let mut line = Self::resume(address, &path, dialect, recovery).await?;
-        if dialect == Dialect::SocketIo && (known.is_none() || line.recovery.pid != known) {
+        let (mut line, has_to_join) = Self::resume(address, &path, dialect, recovery).await?;
+        if has_to_join {
             line.send("join", &rooms.join(" ")).await?;
             line.receive().await?;
         }
@@ -96,12 +96,14 @@ impl Line {
         &self.recovery
     }
 
+    /// Also tells whether rooms have to be joined by an event: not where the path says which, nor where
+    /// an earlier connection goes on.
     async fn resume(
         address: SocketAddr,
         path: &str,
         dialect: Dialect,
         recovery: Recovery,
-    ) -> anyhow::Result<Self> {
+    ) -> anyhow::Result<(Self, bool)> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let path = match dialect {
@@ -113,21 +115,14 @@ impl Line {
             .write_buffer_size(0);
         let request = format!("ws://{address}{path}");
         let (socket, _) = client_async_with_config(request, stream, Some(config)).await?;
-        let known = recovery.pid.clone();
         let mut line = Self {
             socket,
             dialect,
             recovery,
             early: VecDeque::new(),
         };
-        if dialect == Dialect::SocketIo {
-            line.greet().await?;
-            // socketioxide loses events until its handlers are there, which is later than its greeting.
-            if known.is_none() || line.recovery.pid != known {
-                line.receive().await?;
-            }
-        }
-        Ok(line)
+        let has_to_join = dialect == Dialect::SocketIo && line.greet().await?;
+        Ok((line, has_to_join))
     }
 
     /// Sends a text, as the event `event` where there are events. It must need no escape in JSON.
@@ -167,7 +162,8 @@ impl Line {
         }
     }
 
-    async fn greet(&mut self) -> anyhow::Result<()> {
+    /// Whether the server begins anew, and does not go on where an earlier connection ended.
+    async fn greet(&mut self) -> anyhow::Result<bool> {
         let opened = self.receive_raw().await?;
         if !opened.starts_with("0{") {
             bail!("not an Engine.IO server: {opened}");
@@ -184,8 +180,14 @@ impl Line {
         let Some(connected) = connected.strip_prefix("40") else {
             bail!("not a Socket.IO server: {connected}");
         };
-        self.recovery.pid = serde_json::from_str::<Recovery>(connected)?.pid;
-        Ok(())
+        let pid = serde_json::from_str::<Recovery>(connected)?.pid;
+        let known = std::mem::replace(&mut self.recovery.pid, pid);
+        let is_new = known.is_none() || self.recovery.pid != known;
+        if is_new {
+            // socketioxide loses events until its handlers are there, which is later than its greeting.
+            self.receive().await?;
+        }
+        Ok(is_new)
     }
 
     async fn receive_raw(&mut self) -> anyhow::Result<Utf8Bytes> {
