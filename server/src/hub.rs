@@ -46,14 +46,11 @@ impl Rooms {
     /// The room of this name, opened if need be.
     pub fn room(&self, name: &RoomName) -> Arc<Room> {
         let mut open = lock(&self.open);
-        let room = open
-            .entry(name.clone())
-            .or_insert_with(|| Arc::new(self.closed_room(name.clone())));
+        let room = open.entry(name.clone()).or_insert_with(|| {
+            let agenda = Arc::clone(&self.agenda);
+            Arc::new(Room::new(name.clone(), self.members_named, agenda))
+        });
         Arc::clone(room)
-    }
-
-    fn closed_room(&self, name: RoomName) -> Room {
-        Room::new(name, self.members_named, Arc::clone(&self.agenda))
     }
 
     /// Lets go of rooms that nobody uses. One that somebody is about to use is held by them: handles
