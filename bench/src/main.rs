@@ -37,9 +37,9 @@ enum Task {
         /// Only these sizes: connections, listeners, rooms, whatever the workload has more or fewer of
         #[arg(long)]
         size: Vec<usize>,
-        /// How long each is watched, in seconds; most take 20 at most
-        #[arg(long, default_value_t = 60)]
-        seconds: u64,
+        /// How long each is watched, in seconds; each workload has its own length
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+        seconds: Option<u64>,
         /// Where the peers are
         #[arg(long, default_value = "bench/peers")]
         peers: PathBuf,
@@ -101,13 +101,19 @@ async fn main() -> anyhow::Result<ExitCode> {
                 [] => Workload::value_variants(),
                 ref some => some,
             };
+            let mut failed = 0;
             for &workload in workloads {
                 let tell = |line: &str| println!("{line}");
-                let table = measure(workload, &choice, &programs, tell).await?;
+                let table = measure(workload, &choice, &programs, tell).await;
+                failed += table.failed();
                 table.save(&results)?;
                 std::fs::write(&document, render(&results)?)?;
             }
             println!("written: {}", document.display());
+            if failed > 0 {
+                println!("failed: {failed} runs; their reasons are above");
+                return Ok(ExitCode::FAILURE);
+            }
             Ok(ExitCode::SUCCESS)
         }
         Task::Chaos {

@@ -65,6 +65,8 @@ pub struct About {
     pub main: usize,
     /// How many else, to see how costs grow.
     pub others: &'static [usize],
+    /// How long it is watched, in seconds; 0 where it ends by itself.
+    pub seconds: u64,
 }
 
 /// What carries the texts.
@@ -99,8 +101,8 @@ pub struct Choice {
     pub sizes: Vec<usize>,
     /// How many times each.
     pub runs: usize,
-    /// How long each takes, in seconds.
-    pub seconds: u64,
+    /// How long each is watched, in seconds; none: the workload's own.
+    pub seconds: Option<u64>,
 }
 
 /// Peers that carry texts of their own, without Everbeat.
@@ -181,33 +183,41 @@ impl Workload {
 }
 
 /// Runs a workload against each of its subjects, in turn and not in a row: so what the machine does
-/// beside hits all of them alike. Tells of each run as it ends.
-///
-/// # Errors
-/// If a server does not do what it was asked to.
+/// beside hits all of them alike. Tells of each run as it ends. A run that fails is told, and kept in
+/// the table with its reason; the others go on.
 pub async fn measure(
     workload: Workload,
     choice: &Choice,
     programs: &Programs,
     tell: impl Fn(&str),
-) -> anyhow::Result<results::Table> {
-    let mut table = results::Table::new(workload);
+) -> results::Table {
+    let seconds = choice.seconds.unwrap_or_else(|| workload.about().seconds);
+    let mut table = results::Table::new(workload, seconds);
     let mut subjects = workload.subjects(choice);
     let unit = workload.about().unit;
     for run in 1..=choice.runs {
         for subject in &subjects {
-            let figures = workload.run(*subject, programs, choice.seconds).await?;
+            let outcome = workload.run(*subject, programs, seconds).await;
             let (name, traffic, size) = (subject.peer.name(), subject.traffic, subject.size);
-            tell(&format!(
-                "{workload:?} {run} of {}, {name}, {traffic:?}, {size} {unit}: {figures:.2?}",
+            let which = format!(
+                "{workload:?} {run} of {}, {name}, {traffic:?}, {size} {unit}",
                 choice.runs
-            ));
-            table.add(*subject, figures);
+            );
+            match outcome {
+                Ok(figures) => {
+                    tell(&format!("{which}: {figures:.2?}"));
+                    table.add(*subject, figures);
+                }
+                Err(error) => {
+                    tell(&format!("{which}: failed: {error:#}"));
+                    table.add_failure(*subject, format!("{error:#}"));
+                }
+            }
         }
         // Another one begins.
         if !subjects.is_empty() {
             subjects.rotate_left(1);
         }
     }
-    Ok(table)
+    table
 }

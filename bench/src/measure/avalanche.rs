@@ -36,6 +36,7 @@ pub const ABOUT: About = About {
     unit: "clients",
     main: 15_000,
     others: &[],
+    seconds: 0,
 };
 
 /// How many connect at once in the beginning.

@@ -37,6 +37,7 @@ pub const ABOUT: About = About {
     unit: "clients",
     main: 50,
     others: &[],
+    seconds: 60,
 };
 
 /// When the proxy cuts, at the latest.

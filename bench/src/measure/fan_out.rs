@@ -31,6 +31,7 @@ pub const ABOUT: About = About {
     unit: "listeners",
     main: 1000,
     others: &[10, 100, 10_000],
+    seconds: 10,
 };
 
 /// How many texts a second. Fewer to very many, or the machine does nothing else.
@@ -47,7 +48,7 @@ pub(super) async fn run(
     let rate = rate(subject.size);
     let speech = Speech {
         every: Duration::from_secs(1) / u32::try_from(rate)?,
-        count: rate * seconds.min(20),
+        count: rate * seconds,
         bytes: 128,
     };
     let parties = audience(RoomName::new("fan-out")?, subject.size);

@@ -356,7 +356,7 @@ mod tests {
 
     #[test]
     fn a_missed_goal_says_why() {
-        let mut table = Table::new(Workload::Echo);
+        let mut table = Table::new(Workload::Echo, 0);
         for (peer, echoes) in [
             (Peer::Everbeat, 90.0),
             (Peer::Socketioxide, 100.0),
@@ -373,6 +373,6 @@ mod tests {
                 "| echoes over uWebSockets' | at least 0.8 | 0.90 | met |",
             ]
         );
-        assert_eq!(render(Workload::Idle, &Table::new(Workload::Idle)), "");
+        assert_eq!(render(Workload::Idle, &Table::new(Workload::Idle, 0)), "");
     }
 }

@@ -39,6 +39,7 @@ pub const ABOUT: About = About {
     unit: "connections",
     main: 15_000,
     others: &[1000, 5000],
+    seconds: 50,
 };
 
 /// How long they are left alone before they are measured: the first beats are over then.

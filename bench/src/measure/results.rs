@@ -54,7 +54,12 @@ impl Column {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Table {
     workload: Workload,
+    /// How long each was watched.
+    #[serde(default)]
+    seconds: u64,
     rows: Vec<Row>,
+    #[serde(default)]
+    failures: Vec<Failure>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -63,12 +68,21 @@ struct Row {
     runs: Vec<Vec<f64>>,
 }
 
+/// A run that gave no figures, and why.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Failure {
+    subject: Subject,
+    reason: String,
+}
+
 impl Table {
-    /// A table without figures.
-    pub const fn new(workload: Workload) -> Self {
+    /// A table without figures, of runs that are watched for so many seconds.
+    pub const fn new(workload: Workload, seconds: u64) -> Self {
         Self {
             workload,
+            seconds,
             rows: Vec::new(),
+            failures: Vec::new(),
         }
     }
 
@@ -81,6 +95,16 @@ impl Table {
                 runs: vec![figures],
             }),
         }
+    }
+
+    /// Adds that a run failed.
+    pub fn add_failure(&mut self, subject: Subject, reason: String) {
+        self.failures.push(Failure { subject, reason });
+    }
+
+    /// How many runs failed.
+    pub const fn failed(&self) -> usize {
+        self.failures.len()
     }
 
     /// Keeps it in a directory, in place of what was measured before, with its plots.
@@ -115,6 +139,9 @@ impl Table {
     /// As Markdown: what is done, a table of all that take part, and how their costs grow.
     fn render(&self) -> String {
         let mut text = self.workload.about().text.to_owned();
+        if self.seconds > 0 {
+            let _ = write!(text, " Watched for {} s.", self.seconds);
+        }
         let mut sizes: Vec<usize> = self.rows.iter().map(|row| row.subject.size).collect();
         sizes.sort_unstable();
         sizes.dedup();
@@ -139,6 +166,13 @@ impl Table {
                 let title = self.workload.about().columns[index].title;
                 let _ = writeln!(text, "![{title}](results/{plot})");
             }
+        }
+        for Failure { subject, reason } in &self.failures {
+            let (name, size, unit) = (self.name(*subject), subject.size, self.unit());
+            let _ = write!(
+                text,
+                "\nA run of {name} with {size} {unit} failed, and is left out: {reason}\n"
+            );
         }
         text
     }
@@ -346,7 +380,7 @@ mod tests {
 
     #[test]
     fn a_table_shows_medians_spread_and_ratios() {
-        let mut table = Table::new(Workload::Echo);
+        let mut table = Table::new(Workload::Echo, 10);
         let ours = subject(Peer::Everbeat, Traffic::Texts, 64);
         for figures in [[100.0, 5.0], [300.0, 4.0], [200.0, 6.0]] {
             table.add(ours, figures.to_vec());
@@ -354,13 +388,17 @@ mod tests {
         let theirs = subject(Peer::Ws, Traffic::Texts, 64);
         table.add(theirs, vec![50.0, 10.0]);
         table.add(theirs, vec![150.0, 10.0]);
+        table.add_failure(theirs, "it did not start".to_owned());
         let text = table.render();
+        assert!(text.contains("Watched for 10 s."), "{text}");
         let rows: Vec<&str> = text.lines().skip(4).collect();
         assert_eq!(
             rows,
             [
                 "| Everbeat | **200** (100 to 300) | **5.00** (4.00 to 6.00) |",
                 "| ws (Node) | **100** (50 to 150) × 0.50 | **10.00** × 2.00 |",
+                "",
+                "A run of ws (Node) with 64 connections failed, and is left out: it did not start",
             ]
         );
     }
@@ -368,7 +406,7 @@ mod tests {
     #[test]
     fn results_are_kept_with_their_plots() {
         let directory = tempfile::tempdir().unwrap();
-        let mut table = Table::new(Workload::FanOut);
+        let mut table = Table::new(Workload::FanOut, 0);
         for size in [10, 1000] {
             table.add(
                 subject(Peer::Everbeat, Traffic::Messages, size),

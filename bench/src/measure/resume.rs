@@ -34,6 +34,7 @@ pub const ABOUT: About = About {
     unit: "sessions",
     main: 10_000,
     others: &[],
+    seconds: 0,
 };
 
 /// As fast as it goes.

@@ -30,6 +30,7 @@ pub const ABOUT: About = About {
     unit: "rooms",
     main: 10_000,
     others: &[1, 1000],
+    seconds: 20,
 };
 
 /// Texts a second, in all.
@@ -44,7 +45,7 @@ pub(super) async fn run(
     let rooms = u32::try_from(subject.size)?;
     let every = Duration::from_secs(1) * rooms / RATE;
     // Everybody says something, and where rooms are few, much.
-    let length = Duration::from_secs(seconds.min(20)).as_secs_f64();
+    let length = Duration::from_secs(seconds).as_secs_f64();
     let count = (length / every.as_secs_f64()).ceil();
     let speech = Speech {
         every,

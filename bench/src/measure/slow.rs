@@ -35,6 +35,7 @@ pub const ABOUT: About = About {
     unit: "readers",
     main: 2000,
     others: &[],
+    seconds: 10,
 };
 
 pub(super) async fn run(
@@ -45,7 +46,7 @@ pub(super) async fn run(
     let server = Running::start(subject.peer, programs, talk::OPTIONS).await?;
     let speech = Speech {
         every: Duration::from_millis(50),
-        count: 20 * seconds.min(20),
+        count: 20 * seconds,
         bytes: 4000,
     };
     let half = subject.size / 2;
