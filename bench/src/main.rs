@@ -106,6 +106,10 @@ async fn main() -> anyhow::Result<ExitCode> {
                 let tell = |line: &str| println!("{line}");
                 let table = measure(workload, &choice, &programs, tell).await;
                 failed += table.failed();
+                if table.is_empty() {
+                    println!("{workload:?}: nothing could be measured; the figures of before stay");
+                    continue;
+                }
                 table.save(&results)?;
                 std::fs::write(&document, render(&results)?)?;
             }

@@ -101,7 +101,7 @@ pub struct Choice {
     pub sizes: Vec<usize>,
     /// How many times each.
     pub runs: usize,
-    /// How long each is watched, in seconds; none: the workload's own.
+    /// How long each is watched, in seconds, where it does not end by itself; none: the workload's own.
     pub seconds: Option<u64>,
 }
 
@@ -191,7 +191,10 @@ pub async fn measure(
     programs: &Programs,
     tell: impl Fn(&str),
 ) -> results::Table {
-    let seconds = choice.seconds.unwrap_or_else(|| workload.about().seconds);
+    let seconds = match workload.about().seconds {
+        0 => 0,
+        own => choice.seconds.unwrap_or(own),
+    };
     let mut table = results::Table::new(workload, seconds);
     let mut subjects = workload.subjects(choice);
     let unit = workload.about().unit;

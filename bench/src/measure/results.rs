@@ -54,11 +54,9 @@ impl Column {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Table {
     workload: Workload,
-    /// How long each was watched.
-    #[serde(default)]
+    /// How long each was watched; 0 where it ended by itself.
     seconds: u64,
     rows: Vec<Row>,
-    #[serde(default)]
     failures: Vec<Failure>,
 }
 
@@ -100,6 +98,11 @@ impl Table {
     /// Adds that a run failed.
     pub fn add_failure(&mut self, subject: Subject, reason: String) {
         self.failures.push(Failure { subject, reason });
+    }
+
+    /// Whether it holds no figures: what was measured before is worth more.
+    pub const fn is_empty(&self) -> bool {
+        self.rows.is_empty()
     }
 
     /// How many runs failed.

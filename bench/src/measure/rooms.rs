@@ -45,16 +45,10 @@ pub(super) async fn run(
     let rooms = u32::try_from(subject.size)?;
     let every = Duration::from_secs(1) * rooms / RATE;
     // Everybody says something, and where rooms are few, much.
-    let length = Duration::from_secs(seconds).as_secs_f64();
-    let count = (length / every.as_secs_f64()).ceil();
+    let count = (seconds * u64::from(RATE)).div_ceil(u64::from(rooms));
     let speech = Speech {
         every,
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a small positive number"
-        )]
-        count: (count as u64).max(2),
+        count: count.max(2),
         bytes: 128,
     };
     let name = |number: u32| RoomName::new(&format!("rooms-{number}"));
