@@ -69,6 +69,8 @@ pub struct RowActions {
 pub struct NameHandle {
     /// The name; empty on the server.
     pub name: Signal<String>,
+    /// Whether a token vouches for it, so that it cannot be chosen.
+    pub is_vouched: Memo<bool>,
     /// Keep another one.
     pub rename: Callback<String>,
 }
@@ -151,7 +153,18 @@ pub fn provide_name() {
         }
     }));
     let rename = Callback::new(move |text: String| set_name.set(text));
-    provide_context(NameHandle { name, rename });
+    let people = realtime.people.read;
+    let vouched = Memo::new(move |_| people.with(|people| people.vouched().cloned()));
+    let is_vouched = Memo::new(move |_| vouched.with(Option::is_some));
+    let name = Signal::derive(move || match vouched.get() {
+        Some(vouched) => vouched.to_string(),
+        None => name.get(),
+    });
+    provide_context(NameHandle {
+        name,
+        is_vouched,
+        rename,
+    });
 }
 
 /// The person's name.

@@ -20,7 +20,7 @@ use leptos::either::Either;
 use leptos::prelude::*;
 use leptos_meta::HashedStylesheet;
 
-pub use self::place::{AddressBar, Place, Snapshot, Visit};
+pub use self::place::{AddressBar, Closed, Place, Snapshot, TokenUrl, Visit};
 pub use self::realtime::{Command, Connector, Realtime, Report, Reporter, Stop};
 
 use self::hooks::{provide_hydrated, provide_name, use_address, use_network, use_visit};
@@ -32,6 +32,39 @@ use self::realtime::provide_realtime;
 /// The whole document, as the server sends it.
 pub fn shell(options: LeptosOptions) -> impl IntoView {
     let title = place::title(expect_context::<Visit>().place.heading());
+    let token_url = use_context::<TokenUrl>().map(|TokenUrl(url)| {
+        view! { <meta name="everbeat-token-url" content=url.to_string() /> }
+    });
+    let scripts = view! {
+        {token_url}
+        <AutoReload options=options.clone() />
+        <HydrationScripts options=options.clone() />
+    };
+    document(options, title, scripts, view! { <App /> })
+}
+
+/// The document for somebody who may not see a room: nothing in it comes to life.
+pub fn closed_shell(options: LeptosOptions, why: Closed) -> impl IntoView {
+    let body = view! {
+        <header class="top">
+            <a class="brand" href="/">
+                "Everbeat"
+            </a>
+        </header>
+        <main class="nowhere">
+            <h1>{why.heading()}</h1>
+            <p>{why.text()}</p>
+        </main>
+    };
+    document(options, place::title(why.heading()), (), body)
+}
+
+fn document(
+    options: LeptosOptions,
+    title: String,
+    scripts: impl IntoView,
+    body: impl IntoView,
+) -> impl IntoView {
     view! {
         <!DOCTYPE html>
         <html lang="en">
@@ -47,13 +80,10 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                 />
                 <title>{title}</title>
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
-                <HashedStylesheet options=options.clone() id="leptos" />
-                <AutoReload options=options.clone() />
-                <HydrationScripts options />
+                <HashedStylesheet options id="leptos" />
+                {scripts}
             </head>
-            <body>
-                <App />
-            </body>
+            <body>{body}</body>
         </html>
     }
 }

@@ -84,6 +84,46 @@ pub struct Visit {
     pub snapshot: Option<Snapshot>,
 }
 
+/// Why somebody does not see a room's page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// They have to sign in, or to sign in again.
+    SignIn,
+    /// They have no right to read the room.
+    Room,
+    /// It cannot be told who they are now.
+    Unavailable,
+}
+
+impl Closed {
+    /// What the page is called.
+    pub const fn heading(self) -> &'static str {
+        match self {
+            Self::SignIn => "Sign in first",
+            Self::Room => "This room is closed to you",
+            Self::Unavailable => "One moment",
+        }
+    }
+
+    /// What can be done.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::SignIn => {
+                "This room is for people who have signed in. Sign in where you usually do, and come back."
+            }
+            Self::Room => "You may not read this room. Ask whoever runs this place for access.",
+            Self::Unavailable => {
+                "Who you are cannot be checked just now. Load this page again in a minute."
+            }
+        }
+    }
+}
+
+/// Where the browser fetches newer tokens (AC-6). The server gives it through the context, where there
+/// is such an address.
+#[derive(Clone, Debug)]
+pub struct TokenUrl(pub Arc<str>);
+
 /// The browser's address bar. Given by the browser's entry through the context; absent on the server.
 #[derive(Clone)]
 pub struct AddressBar(Arc<dyn Fn(&str) + Send + Sync>);

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use protocol::client::{Config, Event, Input, Session, Stats, Stored, Transmit};
+use protocol::client::{Config, Event, Input, NoToken, Session, Stats, Stored, Transmit};
 use protocol::close::CloseCode;
 use protocol::codec;
 use protocol::frame::{ClientFrame, SUBPROTOCOL, ServerFrame};
-use protocol::id::{ConnectionId, RoomName};
+use protocol::id::{ConnectionId, RoomName, Token};
 use protocol::time::Timestamp;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -33,6 +33,7 @@ pub struct Client {
     origin: Instant,
     machine: Session,
     storage: Stored,
+    tokens: Option<Box<dyn Fn() -> Result<Token, NoToken> + Send>>,
     connection: Option<(ConnectionId, Link)>,
     counts: Counts,
 }
@@ -67,9 +68,21 @@ impl Client {
             origin: Instant::now(),
             machine,
             storage,
+            tokens: None,
             connection: None,
             counts: Counts::default(),
         }
+    }
+
+    /// The same, with somebody who gives tokens. It is asked where the config says that tokens can be
+    /// fetched.
+    #[must_use]
+    pub fn with_tokens(
+        mut self,
+        give: impl Fn() -> Result<Token, NoToken> + Send + 'static,
+    ) -> Self {
+        self.tokens = Some(Box::new(give));
+        self
     }
 
     /// A fresh client on its way into some rooms.
@@ -191,6 +204,14 @@ impl Client {
                     if let Some((_, link)) = self.connection.take_if(|(open, _)| *open == id) {
                         link.abandon();
                     }
+                }
+                Transmit::FetchToken => {
+                    let token = self
+                        .tokens
+                        .as_ref()
+                        .map_or(Err(NoToken::Denied), |give| give());
+                    let now = self.now();
+                    self.machine.handle_input(now, Input::Token(token));
                 }
                 Transmit::Store(store) => self.storage.apply(store),
             }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use protocol::client::{Store, Stored};
+use protocol::client::{NoToken, Store, Stored};
 use protocol::close::CloseCode;
 use protocol::id::ConnectionId;
 use protocol::time::Timestamp;
 use wasm_bindgen::JsValue;
+use wasm_bindgen_futures::spawn_local;
 use web_sys::Window;
 
 use crate::clock::{Clock, Timer};
@@ -16,6 +17,7 @@ use crate::page::Lifecycle;
 use crate::queue::{Happening, Queue};
 use crate::socket::{self, Socket};
 use crate::storage::{PageId, Storage, StorageFailed};
+use crate::token::TokenSource;
 
 /// How long the page before a reload may take to let go of its storage (RS-8). Longer makes a
 /// duplicated tab wait; shorter takes a slow reload for a copy, and parts it from its outbox.
@@ -28,6 +30,7 @@ pub struct Browser {
     queue: Queue,
     clock: Clock,
     storage: Storage<web_sys::Storage>,
+    tokens: Option<TokenSource>,
     locks: Option<LockManager>,
     socket: Option<Socket>,
     timer: Option<Timer>,
@@ -46,6 +49,7 @@ impl Browser {
         Some(Self {
             clock,
             storage: Storage::new(area),
+            tokens: TokenSource::of(&window),
             locks: LockManager::of(&window),
             socket: None,
             timer: None,
@@ -73,6 +77,11 @@ impl Browser {
             }
         }
         self.storage.load()
+    }
+
+    /// Whether there is an address that gives tokens.
+    pub const fn fetches_tokens(&self) -> bool {
+        self.tokens.is_some()
     }
 
     /// A seed for the machine (PU-2). It spreads clients out and guards nothing: no need for a
@@ -134,6 +143,18 @@ impl Outside for Browser {
 
     fn store(&mut self, change: &Store) -> Result<(), StorageFailed> {
         self.storage.apply(change)
+    }
+
+    fn fetch_token(&mut self) {
+        let (source, window, queue) =
+            (self.tokens.clone(), self.window.clone(), self.queue.clone());
+        spawn_local(async move {
+            let answer = match source {
+                Some(source) => source.fetch(&window).await,
+                None => Err(NoToken::Denied),
+            };
+            queue.push(Happening::Token(answer));
+        });
     }
 
     fn wake_after(&mut self, delay: Duration) {

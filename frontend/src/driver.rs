@@ -47,6 +47,7 @@ async fn run(mut commands: Receiver<Command>, report: Reporter) {
     let stored = browser.restore().await;
     let config = Config {
         seed: Browser::seed(),
+        fetches_tokens: browser.fetches_tokens(),
         ..Config::default()
     };
     let mut driver = Driver::new(Session::new(config, stored), browser, report);
@@ -78,6 +79,8 @@ pub trait Outside {
     /// # Errors
     /// [`StorageFailed`] the first time that it cannot.
     fn store(&mut self, change: &Store) -> Result<(), StorageFailed>;
+    /// Begins to fetch a token.
+    fn fetch_token(&mut self);
     /// Sets the only timer, in place of an earlier one. At most [`Timer::LONGEST`].
     fn wake_after(&mut self, delay: Duration);
 }
@@ -125,6 +128,7 @@ impl<O: Outside> Driver<O> {
                 self.session.handle_input(now, Input::Closed { id, code });
             }
             Happening::Page(network) => self.session.handle_input(now, Input::Network(network)),
+            Happening::Token(answer) => self.session.handle_input(now, Input::Token(answer)),
             Happening::Timer => {
                 self.armed = None;
                 self.session.handle_timeout(now);
@@ -187,6 +191,7 @@ impl<O: Outside> Driver<O> {
             Transmit::Open { id } => self.outside.open(id),
             Transmit::Frame { id, frame } => self.outside.send(id, &codec::encode(&frame)),
             Transmit::Close { id, code } => self.outside.close(id, code),
+            Transmit::FetchToken => self.outside.fetch_token(),
             Transmit::Store(change) => {
                 if self.outside.store(&change) == Err(StorageFailed) {
                     (self.report)(Report::StorageFailed);

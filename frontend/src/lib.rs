@@ -14,6 +14,7 @@ pub mod page;
 pub mod queue;
 pub mod socket;
 pub mod storage;
+pub mod token;
 
 use app::{AddressBar, App, Connector};
 use leptos::prelude::*;

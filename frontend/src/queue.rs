@@ -9,9 +9,9 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use protocol::client::Network;
+use protocol::client::{Network, NoToken};
 use protocol::close::CloseCode;
-use protocol::id::ConnectionId;
+use protocol::id::{ConnectionId, Token};
 
 /// How many facts may wait. The driver runs after every single callback, so that usually one does;
 /// a queue this long means that it cannot keep up.
@@ -48,6 +48,8 @@ pub enum Happening {
     Page(Network),
     /// The timer fired, perhaps long after its time.
     Timer,
+    /// A token came, or none.
+    Token(Result<Token, NoToken>),
 }
 
 impl Happening {
@@ -58,7 +60,7 @@ impl Happening {
             | Self::Text { id, .. }
             | Self::Binary { id }
             | Self::Closed { id, .. } => Some(*id),
-            Self::Page(_) | Self::Timer => None,
+            Self::Page(_) | Self::Timer | Self::Token(_) => None,
         }
     }
 }

@@ -10,6 +10,7 @@ mod connection;
 mod output;
 mod publish;
 mod room;
+mod tokens;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -19,11 +20,13 @@ pub use self::config::Config;
 use self::connection::{Live, State};
 pub use self::output::{Cause, Event, Fate, Status, Store, Transmit};
 use self::room::Room;
+pub use self::tokens::NoToken;
+use self::tokens::Tokens;
 use crate::backoff::Backoff;
 use crate::close::CloseCode;
 use crate::codec::DecodeError;
 use crate::frame::{ClientFrame, Limits, ServerFrame};
-use crate::id::{ConnectionId, Credentials, Name, RoomName, SessionId};
+use crate::id::{ConnectionId, Credentials, Name, RoomName, SessionId, Token};
 use crate::outbox::{Entry, EntryId, Outbox, PublishError};
 use crate::position::{Offset, Position};
 use crate::time::Timestamp;
@@ -52,6 +55,9 @@ pub enum Input {
     },
     /// The surroundings changed.
     Network(Network),
+    /// The answer to [`Transmit::FetchToken`]. It may also come unasked, with a token that the person
+    /// has.
+    Token(Result<Token, NoToken>),
 }
 
 /// What the browser tells about the page and the network.
@@ -131,6 +137,7 @@ pub struct Session {
     credentials: Option<Credentials>,
     name: Option<Name>,
     limits: Limits,
+    tokens: Tokens,
     rooms: BTreeMap<RoomName, Room>,
     outbox: Outbox,
     transmits: VecDeque<Transmit>,
@@ -142,9 +149,11 @@ pub struct Session {
 impl Session {
     /// A session that goes on where `stored` left off. It does nothing before [`Session::connect`].
     pub fn new(config: Config, stored: Stored) -> Self {
+        let backoff = || Backoff::new(config.backoff_base, config.backoff_cap);
         Self {
             rng: Rng::with_seed(config.seed),
-            backoff: Backoff::new(config.backoff_base, config.backoff_cap),
+            backoff: backoff(),
+            tokens: Tokens::new(backoff()),
             state: State::Idle,
             online: true,
             connections: 0,
@@ -168,6 +177,7 @@ impl Session {
             Input::Opened { id } if self.is_current(id) => self.opened(now),
             Input::Received { id, frame } if self.is_current(id) => self.received(now, frame),
             Input::Closed { id, code } if self.is_current(id) => self.closed(now, code),
+            Input::Token(answer) => self.token(now, answer),
             Input::Network(network) => self.network(now, network),
             Input::Opened { .. } | Input::Received { .. } | Input::Closed { .. } => {
                 self.stats.stale_inputs += 1;
@@ -185,9 +195,11 @@ impl Session {
             {
                 self.drop_connection(now, CloseCode::DEAD, Cause::NoAnswer);
             }
+            State::Fetching { deadline } if now >= *deadline => self.not_fetched(now),
             State::Live(_) => self.live_timeout(now),
             State::Idle
             | State::Waiting { .. }
+            | State::Fetching { .. }
             | State::Connecting { .. }
             | State::Handshaking { .. }
             | State::Stopped { .. } => {}
@@ -202,7 +214,10 @@ impl Session {
                 self.backoff.reset();
                 self.open(now);
             }
-            State::Connecting { .. } | State::Handshaking { .. } | State::Live(_) => {}
+            State::Fetching { .. }
+            | State::Connecting { .. }
+            | State::Handshaking { .. }
+            | State::Live(_) => {}
         }
     }
 
@@ -341,9 +356,9 @@ impl Session {
         match &self.state {
             State::Idle | State::Stopped { .. } => None,
             State::Waiting { until, .. } => Some(*until),
-            State::Connecting { deadline, .. } | State::Handshaking { deadline, .. } => {
-                Some(*deadline)
-            }
+            State::Fetching { deadline }
+            | State::Connecting { deadline, .. }
+            | State::Handshaking { deadline, .. } => Some(*deadline),
             State::Live(live) => Some(self.live_deadline(live)),
         }
     }
@@ -363,7 +378,9 @@ impl Session {
                 attempt: self.backoff.attempt(),
                 offline: !self.online,
             },
-            State::Connecting { .. } | State::Handshaking { .. } => Status::Connecting,
+            State::Fetching { .. } | State::Connecting { .. } | State::Handshaking { .. } => {
+                Status::Connecting
+            }
             State::Live(_) => Status::Live,
             State::Stopped { code } => Status::Stopped { code: *code },
         }

@@ -56,6 +56,12 @@ impl CloseCode {
 
     /// The server does not speak the client's version.
     pub const UNSUPPORTED: Self = Self(4200);
+    /// Not let in: no token, or one that is not good here (AC-1).
+    pub const UNAUTHORIZED: Self = Self(4201);
+    /// The token ended and no newer one came (AC-2).
+    pub const TOKEN_EXPIRED: Self = Self(4202);
+    /// An operator ended the session's connection.
+    pub const REMOVED: Self = Self(4203);
 
     /// What a client does after this code.
     ///
@@ -93,6 +99,9 @@ impl CloseCode {
             Self::TOO_BIG => "text too large",
             Self::SESSION_GONE => "session expired",
             Self::UNSUPPORTED => "version not supported",
+            Self::UNAUTHORIZED => "sign in first",
+            Self::TOKEN_EXPIRED => "sign in again",
+            Self::REMOVED => "removed by an operator",
             _ => "connection lost",
         }
     }

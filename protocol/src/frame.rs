@@ -6,7 +6,7 @@ mod read;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Credentials, Name, RoomName, Seq, SessionId};
+use crate::id::{Credentials, Name, RoomName, Seq, SessionId, Token};
 use crate::position::{Epoch, Offset, Position};
 
 /// The WebSocket subprotocol that names this version of the wire.
@@ -24,6 +24,14 @@ pub enum ClientFrame {
         /// How the person wants to be called.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         name: Option<Name>,
+        /// Who the person is (AC-1); absent where a cookie says so, or for guests.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        token: Option<Token>,
+    },
+    /// A newer token in place of the one that is about to end (AC-2).
+    Token {
+        /// The token.
+        token: Token,
     },
     /// Enter a room, or take its messages up again after `since` (RS-5).
     Join {
@@ -77,6 +85,13 @@ pub enum ClientFrame {
     Pong,
 }
 
+impl ClientFrame {
+    /// Whether it is what begins a connection (RS-1).
+    pub const fn is_hello(&self) -> bool {
+        matches!(self, Self::Hello { .. })
+    }
+}
+
 /// A frame from the server to the client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -128,6 +143,11 @@ pub enum ServerFrame {
         /// Why, for people.
         reason: String,
     },
+    /// The token is about to end: show a newer one (AC-2).
+    Renew {
+        /// How long it is still good, in milliseconds.
+        within_ms: u64,
+    },
     /// Something was refused.
     Error(Refusal),
     /// Are you there?
@@ -149,6 +169,9 @@ pub struct Welcome {
     /// Of those settled, the newest that were refused for good, lest a lost `error` hides it (EO-7).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<Refused>,
+    /// The name that a token vouches for: wishes change nothing about it (AC-4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vouched: Option<Name>,
     /// The beat of this connection (HB-2).
     pub heartbeat: Beat,
     /// What the server takes.
@@ -229,6 +252,15 @@ pub struct Joined {
     pub count: Option<u32>,
     /// What stands in their input boxes.
     pub drafts: Vec<Author>,
+    /// This session may read here, and not write (AC-5).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub read_only: bool,
+}
+
+/// Whether a flag need not be said.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// Somebody in a room.
@@ -317,6 +349,8 @@ pub enum ErrorCode {
     BodyEmpty,
     /// A text over `limits.body_bytes`; a message's number is used up.
     BodyTooLarge,
+    /// Too many come at once: again after `retry_after_ms`, the client's slot (RC-7).
+    Busy,
     /// A frame over `limits.frame_bytes`; the connection is closed.
     FrameTooLarge,
     /// No `hello` in time, or a second one; the connection is closed.
@@ -325,14 +359,24 @@ pub enum ErrorCode {
     NotJoined,
     /// Too fast: again after `retry_after_ms`.
     RateLimited,
+    /// No right to read the room (AC-5).
+    ReadDenied,
     /// The `seq` was used for another message; the connection is closed (EO-6).
     SeqConflict,
     /// The `seq` skips numbers; the connection is closed (EO-1).
     SeqGap,
+    /// The token has ended (AC-2).
+    TokenExpired,
+    /// The token is not one that this server takes, or of somebody else (AC-1, AC-2).
+    TokenInvalid,
+    /// Guests are not taken: a token is needed (AC-1).
+    TokenRequired,
     /// More rooms than `limits.rooms`.
     TooManyRooms,
     /// The log cannot take it now (full disk, say): again after `retry_after_ms`.
     Unavailable,
+    /// No right to write in the room; a message's number is used up (AC-5).
+    WriteDenied,
     /// A code that this build does not know.
     #[serde(other)]
     Unknown,
@@ -345,14 +389,20 @@ impl ErrorCode {
             Self::BadFrame => "this is not a frame of everbeat.v1",
             Self::BodyEmpty => "a message needs at least one character",
             Self::BodyTooLarge => "the text is longer than this server takes",
+            Self::Busy => "many are coming at once: your turn is soon",
             Self::FrameTooLarge => "the frame is larger than this server takes",
             Self::HelloExpected => "the first frame, and only the first, must be hello",
             Self::NotJoined => "join the room first",
             Self::RateLimited => "too fast: try again a little later",
+            Self::ReadDenied => "you may not read this room",
             Self::SeqConflict => "this number was used for another message",
             Self::SeqGap => "this number skips some before it",
+            Self::TokenExpired => "your sign-in has ended: sign in again",
+            Self::TokenInvalid => "your sign-in is not good here: sign in again",
+            Self::TokenRequired => "sign in first",
             Self::TooManyRooms => "leave a room before joining another",
             Self::Unavailable => "the server cannot store messages now: try again later",
+            Self::WriteDenied => "you may not write in this room",
             Self::Unknown => "the server refused it",
         }
     }

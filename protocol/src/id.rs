@@ -19,6 +19,9 @@ pub enum IdError {
     /// Not 1 to 64 visible ASCII characters.
     #[error("a session id or key is 1 to 64 visible ASCII characters")]
     Credential,
+    /// Not 1 to 8,192 visible ASCII characters.
+    #[error("a token is 1 to {max} visible ASCII characters", max = Token::BYTES_MAX)]
+    Token,
     /// Zero where numbers start at one, or above [`MAX_SAFE_INTEGER`].
     #[error("the number must lie between {least} and 2^53 - 1")]
     Number {
@@ -128,6 +131,53 @@ pub struct Credentials {
     pub key: SessionKey,
 }
 
+/// A token that says who somebody is (AC-1): what it holds is for the server. Never shown by `Debug`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Token(Box<str>);
+
+impl Token {
+    /// The longest token, in bytes: what proxies take as one header.
+    pub const BYTES_MAX: usize = 8 * 1024;
+
+    /// Checks and wraps a text as a token.
+    ///
+    /// # Errors
+    /// [`IdError::Token`] unless it is 1 to [`Self::BYTES_MAX`] visible ASCII characters.
+    pub fn new(text: &str) -> Result<Self, IdError> {
+        if is_visible(text, Self::BYTES_MAX) {
+            Ok(Self(text.into()))
+        } else {
+            Err(IdError::Token)
+        }
+    }
+
+    /// The token itself: to be sent or checked, never logged.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
+}
+
+impl TryFrom<String> for Token {
+    type Error = IdError;
+
+    fn try_from(text: String) -> Result<Self, IdError> {
+        Self::new(&text)
+    }
+}
+
+impl From<Token> for String {
+    fn from(token: Token) -> Self {
+        token.0.into()
+    }
+}
+
 /// A room's name: 1 to 64 of `a-z 0-9 - _`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -190,11 +240,17 @@ impl Name {
     /// The most characters that a name keeps.
     pub const CHARS_MAX: usize = 40;
 
-    /// Tidies a text into a name: control characters dropped, trimmed, cut to [`Self::CHARS_MAX`].
+    /// Tidies a text into a name: characters that nobody sees dropped, trimmed, cut to
+    /// [`Self::CHARS_MAX`].
     pub fn tidy(text: &str) -> Self {
-        let clean: String = text.chars().filter(|c| !c.is_control()).collect();
-        let cut: String = clean.trim().chars().take(Self::CHARS_MAX).collect();
-        Self(cut.trim_end().into())
+        Self(tidied(text, Self::CHARS_MAX).into())
+    }
+
+    /// The name with a mark at its end, for which it makes room.
+    #[must_use]
+    pub fn marked(&self, mark: &str) -> Self {
+        let room = Self::CHARS_MAX.saturating_sub(mark.chars().count());
+        Self((tidied(&self.0, room) + mark).into())
     }
 
     /// The name that a session without one goes by.
@@ -230,6 +286,25 @@ impl From<Name> for String {
     fn from(name: Name) -> Self {
         name.as_str().to_owned()
     }
+}
+
+fn tidied(text: &str, chars_max: usize) -> String {
+    let clean: String = text.chars().filter(|c| !is_unseen(*c)).collect();
+    let cut: String = clean.trim().chars().take(chars_max).collect();
+    cut.trim_end().to_owned()
+}
+
+/// Characters that are not seen but change what is: control characters and line breaks, those that turn
+/// the direction of writing (Unicode Standard Annex #9, section 2), tags, and those without width or
+/// without ink that join nothing.
+fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}' | '\u{200e}'
+            | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+            | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 /// The client's own number of a message: dense per session, from 1 (EO-1).
@@ -318,11 +393,15 @@ pub(crate) fn optional_safe_integer<'de, D: Deserializer<'de>>(
 }
 
 fn check_credential(text: &str) -> Result<(), IdError> {
-    if (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
+    if is_visible(text, 64) {
         Ok(())
     } else {
         Err(IdError::Credential)
     }
+}
+
+fn is_visible(text: &str, bytes_max: usize) -> bool {
+    (1..=bytes_max).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
 #[cfg(test)]
@@ -350,6 +429,24 @@ mod tests {
             Name::CHARS_MAX
         );
         assert!(Name::tidy(" \t ").is_empty());
+        // What would turn the text around it, or make two names look like one.
+        assert_eq!(
+            Name::tidy("\u{202e}A\u{200b}d\u{2066}a\u{feff}").as_str(),
+            "Ada"
+        );
+        // What joins letters or emoji stays.
+        let family = "\u{1f468}\u{200d}\u{1f469}";
+        assert_eq!(Name::tidy(family).as_str(), family);
+    }
+
+    #[test]
+    fn tokens_are_bounded_and_stay_out_of_debug_output() {
+        let token = Token::new("aGVsbG8.d29ybGQ.c2ln").unwrap();
+        assert!(!format!("{token:?}").contains("aGVsbG8"));
+        assert!(Token::new(&"x".repeat(Token::BYTES_MAX)).is_ok());
+        for bad in ["", "a b", "é", &"x".repeat(Token::BYTES_MAX + 1)] {
+            assert_eq!(Token::new(bad), Err(IdError::Token));
+        }
     }
 
     #[test]

@@ -14,6 +14,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod access;
+pub mod admission;
 pub mod backoff;
 pub mod client;
 pub mod close;

@@ -4,6 +4,7 @@
 //! `seq`, the messages, who is away) is kept by the log and the rooms, and comes back in as facts.
 //! [`Tutorial`] is the same for pages that speak bare text.
 
+mod access;
 mod config;
 mod output;
 mod publish;
@@ -16,6 +17,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::access::Permit;
 pub use self::config::Config;
 pub use self::output::Transmit;
 use self::publish::Publisher;
@@ -23,6 +25,7 @@ pub use self::reader::{Pull, Reader};
 use self::rooms::Seat;
 use self::seats::Seats;
 pub use self::tutorial::{Tutorial, TutorialInput, TutorialTransmit};
+use crate::access::{Access, Denied};
 use crate::close::CloseCode;
 use crate::codec::DecodeError;
 use crate::frame::{
@@ -66,6 +69,8 @@ pub enum AppendError {
     UnknownSession,
     /// Not now.
     Unavailable,
+    /// Its author publishes too fast, over all of their sessions: again after this time.
+    RateLimited(Duration),
 }
 
 /// A fact that the driver reports.
@@ -75,6 +80,8 @@ pub enum Input {
     Received(Result<ClientFrame, DecodeError>),
     /// A control frame came: a sign of life (HB-1).
     SignOfLife,
+    /// The answer to [`Transmit::Admit`].
+    Admitted(Result<Access, Denied>),
     /// The answer to [`Transmit::OpenSession`]; `None` when the log cannot answer now.
     SessionOpened(Option<SessionOpened>),
     /// The answer to [`Transmit::OpenRoom`]; `None` when the log cannot answer now.
@@ -137,6 +144,8 @@ pub enum Input {
     },
     /// Another connection resumed this session (RS-4).
     TakenOver,
+    /// An operator ends this connection.
+    Removed,
     /// The server will go; this is the client's slot (RC-3).
     GoAway {
         /// How long from now.
@@ -177,9 +186,16 @@ enum State {
         /// When to go, if the server is about to: told after `welcome`, as nothing comes before it.
         slot: Option<Timestamp>,
     },
+    /// It is asked who that is.
+    Admitting {
+        name: Option<Name>,
+        slot: Option<Timestamp>,
+        resume: Option<Credentials>,
+    },
     Opening {
         name: Option<Name>,
         slot: Option<Timestamp>,
+        access: Access,
     },
     Live(Live),
     Closed,
@@ -189,6 +205,7 @@ enum State {
 struct Live {
     session: SessionId,
     name: Name,
+    permit: Permit,
     publisher: Publisher,
     drafts: Bucket,
     seats: Seats,
@@ -215,6 +232,7 @@ impl Session {
             _ if matches!(self.state, State::Closed) => {}
             Input::Received(frame) => self.received(now, frame),
             Input::SignOfLife => self.heartbeat.on_received(now),
+            Input::Admitted(answer) => self.admitted(now, answer),
             Input::SessionOpened(opened) => self.session_opened(now, opened),
             Input::RoomOpened { room, view } => self.room_opened(room, view),
             Input::RoomMoved {
@@ -233,6 +251,7 @@ impl Session {
             Input::NumberUsed { seq, result } => self.number_used(seq, result),
             Input::HistoryRead { room, page } => self.history_read(room, page),
             Input::TakenOver => self.close(CloseCode::TAKEN_OVER),
+            Input::Removed => self.close(CloseCode::REMOVED),
             Input::GoAway { reconnect_after } => self.go_away(now, reconnect_after),
             Input::Shutdown => self.close(CloseCode::SERVICE_RESTART),
             Input::WriteStuck => self.close(CloseCode::SLOW),
@@ -246,7 +265,10 @@ impl Session {
                 self.refuse(ErrorCode::HelloExpected);
                 self.close(CloseCode::HELLO_TIMEOUT);
             }
-            State::AwaitingHello { .. } | State::Opening { .. } | State::Closed => {}
+            State::AwaitingHello { .. }
+            | State::Admitting { .. }
+            | State::Opening { .. }
+            | State::Closed => {}
             State::Live(_) => {
                 match self.heartbeat.handle_timeout(now) {
                     Verdict::Alive => {}
@@ -255,6 +277,7 @@ impl Session {
                 }
                 self.flush_drafts(now);
                 self.pull_again(now);
+                self.watch_lease(now);
             }
         }
     }
@@ -273,10 +296,11 @@ impl Session {
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         match &self.state {
             State::AwaitingHello { deadline, .. } => Some(*deadline),
-            State::Opening { .. } | State::Closed => None,
+            State::Admitting { .. } | State::Opening { .. } | State::Closed => None,
             State::Live(live) => {
                 let beat = self.heartbeat.poll_timeout();
                 let due = live.seats.iter().filter_map(Seat::due);
+                let due = due.chain(self.lease_due(live));
                 Some(due.fold(beat, Timestamp::min))
             }
         }
@@ -287,7 +311,7 @@ impl Session {
     pub fn wants_input(&self) -> bool {
         match &self.state {
             State::AwaitingHello { .. } => true,
-            State::Opening { .. } | State::Closed => false,
+            State::Admitting { .. } | State::Opening { .. } | State::Closed => false,
             State::Live(live) => live.publisher.pending() < self.config.pending_max,
         }
     }
@@ -312,13 +336,11 @@ impl Session {
                 self.refuse(ErrorCode::BadFrame);
                 self.close(CloseCode::BAD_FRAME);
             }
-            (State::AwaitingHello { slot, .. }, Ok(ClientFrame::Hello { session, name })) => {
+            (State::AwaitingHello { slot, .. }, Ok(hello)) if hello.is_hello() => {
                 let slot = *slot;
-                self.state = State::Opening { name, slot };
-                self.transmits
-                    .push_back(Transmit::OpenSession { resume: session });
+                self.hello(slot, hello);
             }
-            (State::Live(_), Ok(frame)) if !matches!(frame, ClientFrame::Hello { .. }) => {
+            (State::Live(_), Ok(frame)) if !frame.is_hello() => {
                 self.served(now, frame);
             }
             (_, Ok(_)) => {
@@ -326,6 +348,20 @@ impl Session {
                 self.close(CloseCode::BAD_FRAME);
             }
         }
+    }
+
+    /// RS-1, AC-1: who is that?
+    fn hello(&mut self, slot: Option<Timestamp>, frame: ClientFrame) {
+        let ClientFrame::Hello {
+            session: resume,
+            name,
+            token,
+        } = frame
+        else {
+            return;
+        };
+        self.state = State::Admitting { name, slot, resume };
+        self.transmits.push_back(Transmit::Admit { token });
     }
 
     fn served(&mut self, now: Timestamp, frame: ClientFrame) {
@@ -338,15 +374,9 @@ impl Session {
                 room,
                 before,
                 limit,
-            } => {
-                let limit = limit.min(self.config.limits.history).max(1);
-                self.transmits.push_back(Transmit::History {
-                    room,
-                    before,
-                    limit,
-                });
-            }
+            } => self.history(room, before, limit),
             ClientFrame::Rename { name } => self.rename(name),
+            ClientFrame::Token { token } => self.renew(token),
             ClientFrame::Ping => self.send(ServerFrame::Pong),
             // Only the first frame is hello; `received` saw to it.
             ClientFrame::Pong | ClientFrame::Hello { .. } => {}
@@ -354,7 +384,7 @@ impl Session {
     }
 
     fn session_opened(&mut self, now: Timestamp, opened: Option<SessionOpened>) {
-        let State::Opening { name, slot } = &mut self.state else {
+        let State::Opening { name, slot, access } = &mut self.state else {
             return;
         };
         let Some(opened) = opened else {
@@ -363,11 +393,17 @@ impl Session {
         };
         let slot = *slot;
         let session = opened.credentials.id.clone();
-        let name = name.take().filter(|name| !name.is_empty());
+        let permit = Permit::new(
+            now,
+            std::mem::replace(access, Access::ANYBODY),
+            &self.config,
+        );
+        let vouched = permit.vouched().cloned();
         let limits = self.config.limits;
         self.state = State::Live(Live {
-            name: name.unwrap_or_else(|| Name::guest(&session)),
+            name: permit.name(name.as_ref(), &session),
             session,
+            permit,
             publisher: Publisher::new(now, opened.last_seq, &self.config),
             drafts: Bucket::new(now, limits.drafts_per_s, limits.drafts_per_s),
             seats: Seats::default(),
@@ -378,6 +414,7 @@ impl Session {
             resumed: opened.resumed,
             last_seq: opened.last_seq,
             refused: opened.refused,
+            vouched,
             heartbeat: Beat {
                 interval_ms: millis(self.config.heartbeat_interval),
                 timeout_ms: millis(self.config.heartbeat_timeout),
@@ -391,7 +428,9 @@ impl Session {
 
     fn go_away(&mut self, now: Timestamp, reconnect_after: Duration) {
         match &mut self.state {
-            State::AwaitingHello { slot, .. } | State::Opening { slot, .. } => {
+            State::AwaitingHello { slot, .. }
+            | State::Admitting { slot, .. }
+            | State::Opening { slot, .. } => {
                 *slot = Some(now + reconnect_after);
             }
             State::Live(_) => self.send(ServerFrame::GoAway {

@@ -1,12 +1,19 @@
 //! Everything that the server can be told, from options and the environment.
 
+mod access;
+mod limits;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
 use protocol::frame::Limits;
+use protocol::id::Token;
 use thiserror::Error;
+
+pub use self::access::{AccessOptions, Switch};
+pub use self::limits::LimitOptions;
 
 /// Everbeat's server: sessions over WebSockets that survive what happens to connections.
 ///
@@ -71,15 +78,6 @@ pub struct Config {
     #[arg(long, env = "EVERBEAT_SESSION_TTL", default_value = "7d", value_name = "TIME", value_parser = duration)]
     pub session_ttl: Duration,
 
-    /// Connections held at once; more are answered 503
-    #[arg(
-        long,
-        env = "EVERBEAT_CONNECTIONS",
-        default_value_t = 50_000,
-        value_name = "COUNT"
-    )]
-    pub connections: usize,
-
     /// Largest frame from a client; a larger one closes its connection
     #[arg(long, env = "EVERBEAT_FRAME_BYTES", default_value_t = Limits::default().frame_bytes, value_name = "BYTES")]
     pub frame_bytes: u32,
@@ -141,7 +139,18 @@ pub struct Config {
         value_name = "BYTES"
     )]
     pub replay_bytes: u64,
+
+    /// Who may enter.
+    #[command(flatten)]
+    pub access: AccessOptions,
+
+    /// What is refused.
+    #[command(flatten)]
+    pub limits: LimitOptions,
 }
+
+/// Clients wait for `welcome` for 10 s (RC-5), of which the log may need some.
+const HELLO_LINE_MAX: Duration = Duration::from_secs(8);
 
 /// Options that cannot be served together.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -158,12 +167,19 @@ pub enum ConfigError {
     },
     /// A text of the allowed size might not fit into a frame.
     #[error(
-        "--frame-bytes must be at least {least}: six times --body-bytes, as every character may need an escape, and 1024"
+        "--frame-bytes must be at least {least}: six times --body-bytes, as every character may need an escape, or a \
+         token, and 1024"
     )]
     Frame {
         /// The smallest frame limit for that body limit.
         least: u64,
     },
+    /// Clients would give up in the line.
+    #[error("--hello-line must be at most {max:?}: clients wait for 10s", max = HELLO_LINE_MAX)]
+    HelloLine,
+    /// Nobody could enter.
+    #[error("--guests off needs --token-keys: or nobody gets in")]
+    Nobody,
     /// Something that cannot be zero.
     #[error("{0} must be more than zero")]
     Zero(&'static str),
@@ -182,6 +198,7 @@ impl Config {
             ("--rooms", self.rooms == 0),
             ("--publishes", self.publishes == 0),
             ("--drafts", self.drafts == 0),
+            ("--token-refresh", self.access.token_refresh.is_zero()),
             ("--history-page", self.history_page == 0),
             ("--history", self.history == 0),
         ] {
@@ -193,7 +210,14 @@ impl Config {
         if timeout > interval {
             return Err(ConfigError::Heartbeat { interval, timeout });
         }
-        let least = u64::from(self.body_bytes) * 6 + 1024;
+        if !self.access.guests.is_on() && self.access.token_keys.is_none() {
+            return Err(ConfigError::Nobody);
+        }
+        if self.limits.hello_line > HELLO_LINE_MAX {
+            return Err(ConfigError::HelloLine);
+        }
+        let token_bytes = Token::BYTES_MAX as u64;
+        let least = token_bytes.max(u64::from(self.body_bytes) * 6) + 1024;
         if u64::from(self.frame_bytes) < least {
             return Err(ConfigError::Frame { least });
         }
@@ -208,6 +232,8 @@ impl Config {
             hello_timeout: self.hello_timeout,
             publish_burst: self.publish_burst,
             members_named: self.members_named,
+            token_warning: self.access.token_warning,
+            token_grace: self.access.token_grace,
             limits: Limits {
                 frame_bytes: self.frame_bytes,
                 body_bytes: self.body_bytes,
@@ -248,6 +274,14 @@ mod tests {
             Err(ConfigError::Frame {
                 least: 6 * 8192 + 1024
             })
+        );
+        assert_eq!(
+            config(&["--guests", "off"]).check(),
+            Err(ConfigError::Nobody)
+        );
+        assert_eq!(
+            config(&["--guests", "off", "--token-keys", "k"]).check(),
+            Ok(())
         );
         assert_eq!(
             config(&["--rooms", "0"]).check(),

@@ -1,6 +1,8 @@
 //! Everbeat's server.
 //!
 //! - [`config`]: options and environment
+//! - [`access`]: who may enter
+//! - [`address`], [`origin`], [`limits`], [`headers`]: what is refused
 //! - [`run`]: from a bound listener to a drained exit
 //! - [`ws`]: connections; the decisions are in [`protocol::server`], here is only I/O
 //! - [`hub`]: rooms that readers pull from, and who is connected
@@ -9,10 +11,15 @@
 
 #![forbid(unsafe_code)]
 
+pub mod access;
+pub mod address;
 pub mod clock;
 pub mod config;
+pub mod headers;
 pub mod hub;
+pub mod limits;
 pub mod log;
+pub mod origin;
 pub mod page;
 pub mod router;
 pub mod secret;
@@ -30,10 +37,13 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::access::Gate;
 use crate::clock::{Clock, unix_ms};
 use crate::config::Config;
 use crate::hub::{Hub, Rooms};
+use crate::limits::Limits;
 use crate::log::sqlite::{OpenError, SqliteConfig, SqliteLog};
+use crate::serve::Doors;
 use crate::state::AppState;
 
 /// How late rooms may be looked at in which something is due. PR-1 and PR-3 are about seconds: a fifth
@@ -73,27 +83,30 @@ pub async fn run(
     config: Config,
     leptos: LeptosOptions,
     listener: TcpListener,
-    hub: Arc<Hub>,
+    (hub, gate): (Arc<Hub>, Arc<Gate>),
     shutdown: impl Future<Output = ()>,
 ) {
     let tracker = TaskTracker::new();
     let stop = CancellationToken::new();
     let config = Arc::new(config);
+    let limits = Arc::new(Limits::new(&config.limits));
     let state = AppState {
         hub: Arc::clone(&hub),
+        gate: Arc::clone(&gate),
+        limits: Arc::clone(&limits),
         config: Arc::clone(&config),
         protocol: Arc::new(config.protocol()),
         tracker: tracker.clone(),
         leptos,
     };
-    let router = router::build(state);
-    let serving = tokio::spawn(serve::serve(
-        listener,
-        router,
-        config.header_timeout,
-        stop.clone(),
-    ));
-    let keeping = tokio::spawn(keep_house(Arc::clone(&hub), config.session_ttl));
+    let doors = Doors {
+        router: router::build(state),
+        limits: Arc::clone(&limits),
+        config: Arc::clone(&config),
+    };
+    let serving = tokio::spawn(doors.serve(listener, stop.clone()));
+    let keeping = tokio::spawn(keep_house(Arc::clone(&hub), limits, config.session_ttl));
+    let guarding = tokio::spawn(async move { gate.keep().await });
 
     shutdown.await;
     let connections = hub.connections();
@@ -111,13 +124,14 @@ pub async fn run(
         tracing::warn!("HTTP requests were still under way");
     }
     keeping.abort();
+    guarding.abort();
     match hub.log().close().await {
         Ok(()) => tracing::info!("stopped"),
         Err(error) => tracing::error!(%error, "the log did not close cleanly"),
     }
 }
 
-async fn keep_house(hub: Arc<Hub>, session_ttl: Duration) {
+async fn keep_house(hub: Arc<Hub>, limits: Arc<Limits>, session_ttl: Duration) {
     let mut agenda = interval(AGENDA_EVERY);
     let mut sweep = interval(SWEEP_EVERY);
     let mut expire = interval(EXPIRE_EVERY);
@@ -125,7 +139,10 @@ async fn keep_house(hub: Arc<Hub>, session_ttl: Duration) {
     loop {
         tokio::select! {
             _ = agenda.tick() => hub.handle_timeout(hub.clock().now()),
-            _ = sweep.tick() => hub.sweep(),
+            _ = sweep.tick() => {
+                hub.sweep();
+                limits.sweep();
+            }
             _ = expire.tick() => forget_old_sessions(&hub, session_ttl).await,
         }
     }

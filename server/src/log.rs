@@ -88,6 +88,9 @@ pub struct Append {
     pub body: String,
     /// Unix time in milliseconds.
     pub at_ms: u64,
+    /// It was passed on before, and may only be found: where its number is still free it is answered
+    /// with [`LogError::OutOfOrder`]. Whether it may be written was judged the first time.
+    pub is_repeat: bool,
 }
 
 /// What a room's log holds.

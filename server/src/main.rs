@@ -1,10 +1,12 @@
 //! Glue: options, logs, a listener, and the signals that end it all.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Parser;
 use leptos::config::get_configuration;
+use server::access::Gate;
 use server::config::Config;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -67,6 +69,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         )
     })?;
     let hub = server::open_hub(&config)?;
+    let gate = Arc::new(Gate::new(&config).await?);
     let address = listener.local_addr()?;
     leptos.site_addr = address;
     tracing::info!("serving on http://{address}");
@@ -78,6 +81,6 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             _ = interrupt.recv() => {}
         }
     };
-    server::run(config, leptos, listener, hub, shutdown).await;
+    server::run(config, leptos, listener, (hub, gate), shutdown).await;
     Ok(())
 }

@@ -1,20 +1,25 @@
 //! The page: rendered here with the room's newest messages, then brought to life by the browser.
 
 use any_spawner::Executor;
-use app::{Place, Snapshot, Visit, shell};
+use app::{Closed, Place, Snapshot, TokenUrl, Visit, closed_shell, shell};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::get;
-use leptos::prelude::provide_context;
-use leptos_axum::render_app_async_with_context;
+use leptos::nonce::use_nonce;
+use leptos::prelude::{provide_context, use_context};
+use leptos_axum::{ResponseOptions, render_app_async_with_context};
+use protocol::access::{Denied, Right};
 use protocol::id::RoomName;
 use protocol::position::Position;
 use tower_http::compression::CompressionLayer;
 use tower_http::services::{ServeDir, ServeFile};
 
+use crate::access::Presented;
+use crate::address::{self, Peer};
+use crate::headers::page_policy;
 use crate::log::Log;
 use crate::state::AppState;
 
@@ -25,8 +30,8 @@ const AN_HOUR: HeaderValue = HeaderValue::from_static("public, max-age=3600");
 /// How many of the newest messages are rendered with a room's page.
 const NEWEST_LIMIT: u32 = 50;
 
-/// Pages hold the newest messages.
-const NEVER: HeaderValue = HeaderValue::from_static("no-cache");
+/// Pages hold the newest messages, for those who may read them.
+const NEVER: HeaderValue = HeaderValue::from_static("private, no-cache");
 
 /// Pages and static files.
 pub fn routes(state: &AppState) -> Router<AppState> {
@@ -67,6 +72,12 @@ pub fn routes(state: &AppState) -> Router<AppState> {
 /// Renders whatever an address leads to.
 async fn page(State(state): State<AppState>, request: Request) -> Response {
     let place = Place::at(request.uri().path());
+    let presented = state.gate.presented(request.headers());
+    if let Some(room) = place.room()
+        && let Err(why) = may_read(&state, &presented, room).await
+    {
+        return closed(state, request, why).await;
+    }
     let (snapshot, status) = match place.room() {
         Some(room) => {
             let log = state.hub.log().as_ref();
@@ -74,13 +85,73 @@ async fn page(State(state): State<AppState>, request: Request) -> Response {
         }
         None => (None, StatusCode::NOT_FOUND),
     };
+    let is_room = place.room().is_some();
+    let cookie = state.gate.guest_cookie(&presented).filter(|_| is_room);
+    let cookie = cookie.and_then(|cookie| cookie.header(came_by_tls(&state, &request)));
     let visit = Visit { place, snapshot };
+    let token_url = state.config.access.token_url.as_deref();
+    let token_url = token_url.map(|url| TokenUrl(url.into()));
     let render = render_app_async_with_context(
-        move || provide_context(visit.clone()),
+        move || {
+            provide_context(visit.clone());
+            guard_page(token_url.as_ref());
+            if let Some(url) = &token_url {
+                provide_context(url.clone());
+            }
+        },
         move || shell(state.leptos.clone()),
     );
     let mut response = render(request).await;
     *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, NEVER);
+    if let Some(cookie) = cookie {
+        headers.append(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// Whether somebody may see a room's page (AC-1, AC-5); if not, why.
+async fn may_read(state: &AppState, presented: &Presented, room: &RoomName) -> Result<(), Closed> {
+    match state.gate.admit(presented, None).await {
+        Ok(access) if access.rights.allow(room, Right::Read) => Ok(()),
+        Ok(_) => Err(Closed::Room),
+        Err(Denied::Unavailable | Denied::Busy(_)) => Err(Closed::Unavailable),
+        Err(Denied::TokenRequired | Denied::TokenInvalid | Denied::TokenExpired) => {
+            Err(Closed::SignIn)
+        }
+    }
+}
+
+/// Tells the browser what this page may load and run.
+fn guard_page(token_url: Option<&TokenUrl>) {
+    let fetches = token_url.map(|TokenUrl(url)| &**url);
+    // As cargo-leptos has it while it watches.
+    let is_watched = std::env::var_os("LEPTOS_WATCH").is_some();
+    let policy = use_nonce().and_then(|nonce| page_policy(&nonce, fetches, is_watched));
+    if let (Some(policy), Some(response)) = (policy, use_context::<ResponseOptions>()) {
+        response.insert_header(header::CONTENT_SECURITY_POLICY, policy);
+    }
+}
+
+/// Whether a request came by HTTPS, as far as we know.
+pub fn came_by_tls(state: &AppState, request: &Request) -> bool {
+    let trusted = &state.config.limits.trusted_proxies;
+    let peer = request.extensions().get::<Peer>();
+    peer.is_some_and(|peer| address::came_by_tls(*peer, request.headers(), trusted))
+}
+
+/// Renders the page of a room that somebody may not see.
+async fn closed(state: AppState, request: Request, why: Closed) -> Response {
+    let shell = move || closed_shell(state.leptos.clone(), why);
+    let mut response = render_app_async_with_context(|| guard_page(None), shell)(request).await;
+    *response.status_mut() = match why {
+        Closed::SignIn => StatusCode::UNAUTHORIZED,
+        Closed::Room => StatusCode::FORBIDDEN,
+        Closed::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let never = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(header::CACHE_CONTROL, never);
     response
 }
 

@@ -1,12 +1,18 @@
 //! All routes, in one list.
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use tower_http::csrf::CsrfLayer;
 
+use crate::address::{self, Client, Network, Peer};
 use crate::state::AppState;
-use crate::{page, ws};
+use crate::{headers, page, ws};
 
 /// The server's routes:
 ///
@@ -14,11 +20,44 @@ use crate::{page, ws};
 /// - `GET /healthz`: whether the server takes connections
 /// - everything else: pages and static files
 pub fn build(state: AppState) -> Router {
+    let mut csrf = CsrfLayer::new();
+    for origin in &state.config.limits.allowed_origins {
+        match csrf.clone().add_trusted_origin(origin.as_str()) {
+            Ok(trusting) => csrf = trusting,
+            Err(error) => tracing::warn!(%error, "an allowed origin may not send forms"),
+        }
+    }
     Router::new()
         .route("/ws", get(ws::upgrade))
-        .route("/healthz", get(healthz))
         .merge(page::routes(&state))
+        .layer(csrf)
+        .layer(from_fn_with_state(state.clone(), limited))
+        // Whoever watches the server asks as often as they like.
+        .route("/healthz", get(healthz))
+        .layer(from_fn(headers::guard))
         .with_state(state)
+}
+
+/// Counts a request for its address, and tells those behind where it came from. A trusted proxy that
+/// does not say for whom it asks, a program on this machine for example, is not limited.
+async fn limited(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+    let trusted = &state.config.limits.trusted_proxies;
+    let peer = request.extensions().get::<Peer>();
+    let client = peer.and_then(|peer| address::client(*peer, request.headers(), trusted));
+    let network = client.map(Network::from);
+    if let Some(Err(wait)) = network.map(|network| state.limits.request(network)) {
+        let text = "Too many requests from your address: try again later.\n";
+        return (StatusCode::TOO_MANY_REQUESTS, retry_after(wait), text).into_response();
+    }
+    request.extensions_mut().insert(Client(network));
+    next.run(request).await
+}
+
+/// When to come back (RFC 9110 section 10.2.3), in begun seconds.
+pub fn retry_after(wait: Duration) -> [(HeaderName, HeaderValue); 1] {
+    let seconds = wait.as_millis().div_ceil(1000).max(1);
+    let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
+    [(header::RETRY_AFTER, HeaderValue::from(seconds))]
 }
 
 /// The tutorial's page opens its WebSocket at `/`, where a browser also asks for the page. A request

@@ -1,5 +1,7 @@
 //! Session ids and keys: made from the system's randomness, kept only as hashes (RS-2).
 
+use protocol::access::Subject;
+use protocol::id::SessionKey;
 use sha2::{Digest, Sha256};
 
 use crate::log::KeyHash;
@@ -11,7 +13,14 @@ pub fn random_hex<const N: usize>() -> Option<String> {
     Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// The hash under which a key is kept. A key has 256 random bits: no salt and no slow hash is needed.
-pub fn hash(key: &str) -> KeyHash {
-    Sha256::digest(key.as_bytes()).into()
+/// The hash under which a session's key is kept, together with its owner: so nobody else can show it
+/// (AC-3). A key has 256 random bits: no salt and no slow hash is needed.
+pub fn hash(key: &SessionKey, owner: Option<&Subject>) -> KeyHash {
+    let mut hash = Sha256::new_with_prefix(key.expose());
+    if let Some(owner) = owner {
+        // No key holds this byte: what follows it cannot be taken for a part of the key.
+        hash.update([0]);
+        hash.update(owner.as_str());
+    }
+    hash.finalize().into()
 }

@@ -9,13 +9,16 @@ mod tutorial;
 mod wire;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use protocol::access::Right;
 use protocol::frame::SUBPROTOCOL;
 use protocol::id::{ConnectionId, RoomName};
 use serde::Deserialize;
@@ -23,8 +26,14 @@ use tokio::net::TcpStream;
 use tungstenite::handshake::server::create_response_with_body;
 
 use self::wire::Wire;
+use crate::access::{Gate, Presented};
+use crate::address::{Client, Network};
 use crate::hub::Hub;
 use crate::hub::mailbox::Mailbox;
+use crate::limits::{Held, Limits};
+use crate::origin::may_connect;
+use crate::page::came_by_tls;
+use crate::router::retry_after;
 use crate::state::AppState;
 
 /// A connection as its task gets it.
@@ -33,6 +42,11 @@ struct Connection {
     mailbox: Arc<Mailbox>,
     hub: Arc<Hub>,
     config: Arc<protocol::server::Config>,
+    gate: Arc<Gate>,
+    limits: Arc<Limits>,
+    /// Where it comes from, if that is known; it counts for that address.
+    network: Option<Network>,
+    _held: Option<Held>,
 }
 
 /// Where a tutorial page goes.
@@ -43,13 +57,14 @@ pub struct TutorialQuery {
 
 /// What a connection speaks.
 enum Dialect {
-    Everbeat,
+    Everbeat(Box<Presented>),
     Tutorial(RoomName),
 }
 
 /// Upgrades a connection: with our subprotocol to a session, without any to the tutorial's dialect.
 pub async fn upgrade(
     State(state): State<AppState>,
+    Extension(Client(network)): Extension<Client>,
     Query(query): Query<TutorialQuery>,
     mut request: Request,
 ) -> Response {
@@ -58,16 +73,30 @@ pub async fn upgrade(
         Ok(response) => response,
         Err(error) => return not_a_handshake(&error),
     };
-    let dialect = match dialect(request.headers(), query.room.as_deref()) {
+    let dialect = match dialect(&state, request.headers(), query.room.as_deref()) {
+        Ok(Dialect::Tutorial(room)) if !may_tutor(&state.gate, &room).await => {
+            let text = "Pages without a session may not use this room here.\n";
+            return (StatusCode::FORBIDDEN, text).into_response();
+        }
         Ok(dialect) => dialect,
         Err(text) => return (StatusCode::BAD_REQUEST, text).into_response(),
     };
-    let Some((id, mailbox)) = state.hub.connect(state.config.connections) else {
-        let retry = [(header::RETRY_AFTER, HeaderValue::from_static("5"))];
-        let text = "The server takes no new connections now: try again later.\n";
-        return (StatusCode::SERVICE_UNAVAILABLE, retry, text).into_response();
+    // Whoever speaks our subprotocol may be known by a cookie; the tutorial's pages are nobody.
+    let is_ours = matches!(dialect, Dialect::Everbeat(_));
+    let allowed = &state.config.limits.allowed_origins;
+    let by_tls = came_by_tls(&state, &request);
+    if is_ours && !may_connect(request.headers(), allowed, by_tls) {
+        let text = "Pages of this origin may not connect here: see --allowed-origins.\n";
+        return (StatusCode::FORBIDDEN, text).into_response();
+    }
+    let held = network.map(|network| state.limits.connection(network));
+    let Ok(held) = held.map(|held| held.ok_or(())).transpose() else {
+        return later("Your address holds too many connections: try again later.\n");
     };
-    if matches!(dialect, Dialect::Everbeat) {
+    let Some((id, mailbox)) = state.hub.connect(state.config.limits.connections) else {
+        return later("The server takes no new connections now: try again later.\n");
+    };
+    if is_ours {
         let chosen = HeaderValue::from_static(SUBPROTOCOL);
         response
             .headers_mut()
@@ -78,11 +107,22 @@ pub async fn upgrade(
         mailbox,
         hub: Arc::clone(&state.hub),
         config: Arc::clone(&state.protocol),
+        gate: Arc::clone(&state.gate),
+        limits: Arc::clone(&state.limits),
+        network,
+        _held: held,
     };
     // Tracked, so that a drain can wait for it, and for the one that comes of it.
     let tracker = state.tracker.clone();
     tokio::spawn(tracker.track_future(begin(upgrade, connection, dialect, state)));
     response
+}
+
+/// How long somebody should wait for whom there is no place now.
+const LATER: Duration = Duration::from_secs(5);
+
+fn later(text: &'static str) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, retry_after(LATER), text).into_response()
 }
 
 /// Waits until the connection is a WebSocket, and gives it a task that holds no more than it needs.
@@ -98,8 +138,8 @@ async fn begin(upgrade: OnUpgrade, connection: Connection, dialect: Dialect, sta
         state.config.write_timeout,
     );
     match dialect {
-        Dialect::Everbeat => {
-            let task = session::drive(wire, connection);
+        Dialect::Everbeat(presented) => {
+            let task = session::drive(wire, connection, presented);
             tokio::spawn(state.tracker.track_future(task));
         }
         Dialect::Tutorial(room) => {
@@ -115,8 +155,18 @@ fn tcp(upgraded: Upgraded) -> Option<hyper::upgrade::Parts<TokioIo<TcpStream>>> 
     upgraded.downcast().ok()
 }
 
+/// Whether a page of the tutorial may use a room. It is a guest, whatever its browser sends along: who
+/// cannot say where a page comes from must not speak for the person in front of it.
+async fn may_tutor(gate: &Gate, room: &RoomName) -> bool {
+    let access = gate.admit(&Presented::default(), None).await;
+    access.is_ok_and(|access| {
+        let rights = access.rights;
+        rights.allow(room, Right::Read) && rights.allow(room, Right::Write)
+    })
+}
+
 /// Which dialect the client offers to speak; or why there is none to speak with it.
-fn dialect(headers: &HeaderMap, room: Option<&str>) -> Result<Dialect, String> {
+fn dialect(state: &AppState, headers: &HeaderMap, room: Option<&str>) -> Result<Dialect, String> {
     let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL);
     let mut offered = offered
         .iter()
@@ -124,14 +174,15 @@ fn dialect(headers: &HeaderMap, room: Option<&str>) -> Result<Dialect, String> {
         .flat_map(|value| value.split(','))
         .map(str::trim)
         .peekable();
-    if offered.peek().is_none() {
+    if offered.peek().is_none() && state.config.access.tutorial.is_on() {
         let room = room.map_or_else(|| Ok(RoomName::lobby()), RoomName::new);
         return room
             .map(Dialect::Tutorial)
             .map_err(|error| format!("{error}\n"));
     }
     if offered.any(|protocol| protocol == SUBPROTOCOL) {
-        return Ok(Dialect::Everbeat);
+        let presented = state.gate.presented(headers);
+        return Ok(Dialect::Everbeat(Box::new(presented)));
     }
     Err(format!(
         "This server speaks the subprotocol {SUBPROTOCOL}.\n"

@@ -25,13 +25,19 @@ pub fn ComposerForm(
     on_publish: Callback<()>,
 ) -> impl IntoView {
     let field = NodeRef::<Textarea>::new();
-    let is_starting = Signal::derive(move || !ready.get());
+    let is_shut = Signal::derive(move || !ready.get() || composer.with(Composer::is_read_only));
     let placeholder = Signal::derive(move || {
-        if ready.get() {
-            composer.with(|composer| format!("Write to {}", composer.room()))
-        } else {
-            "One moment: the page is starting".to_owned()
+        if !ready.get() {
+            return "One moment: the page is starting".to_owned();
         }
+        composer.with(|composer| {
+            let (wish, room) = if composer.is_read_only() {
+                ("You may read, not write, in", composer.room())
+            } else {
+                ("Write to", composer.room())
+            };
+            format!("{wish} {room}")
+        })
     });
     let text = Signal::derive(move || composer.with(|composer| composer.text().to_owned()));
     let alert = Memo::new(move |_| composer.with(|composer| composer.alert().map(str::to_owned)));
@@ -64,7 +70,7 @@ pub fn ComposerForm(
                 autocomplete="off"
                 enterkeyhint="send"
                 placeholder=placeholder
-                disabled=is_starting
+                disabled=is_shut
                 prop:value=text
                 on:input=move |event| on_write.run(event_target_value(&event))
                 on:keydown=move |event: KeyboardEvent| {
@@ -74,7 +80,7 @@ pub fn ComposerForm(
                     }
                 }
             ></textarea>
-            <button type="submit" disabled=is_starting>
+            <button type="submit" disabled=is_shut>
                 "Send"
             </button>
         </form>

@@ -17,9 +17,13 @@ pub fn NameField(
     /// Whether the page is alive.
     ready: ReadSignal<bool>,
 ) -> impl IntoView {
-    let NameHandle { name, rename } = handle;
+    let NameHandle {
+        name,
+        is_vouched,
+        rename,
+    } = handle;
     let rename_soon = use_debounce_fn_with_arg(move |text: String| rename.run(text), PAUSE_MS);
-    let is_starting = Signal::derive(move || !ready.get());
+    let is_shut = Signal::derive(move || !ready.get() || is_vouched.get());
     view! {
         <div class="field">
             <label for="name">"Your name"</label>
@@ -30,7 +34,7 @@ pub fn NameField(
                 autocomplete="nickname"
                 maxlength=Name::CHARS_MAX.to_string()
                 placeholder="guest"
-                disabled=is_starting
+                disabled=is_shut
                 prop:value=name
                 on:input=move |event| {
                     rename_soon(event_target_value(&event));

@@ -18,6 +18,8 @@ pub struct Composer {
     texts: BTreeMap<RoomName, String>,
     alert: Option<String>,
     storage_failed: bool,
+    /// The person may read the room that is shown, and not write (AC-5).
+    read_only: bool,
 }
 
 impl Composer {
@@ -28,6 +30,7 @@ impl Composer {
             texts: BTreeMap::new(),
             alert: None,
             storage_failed: false,
+            read_only: false,
         }
     }
 
@@ -39,6 +42,7 @@ impl Composer {
         }
         self.room = room.clone();
         self.alert = None;
+        self.read_only = false;
     }
 
     /// Folds a report. Returns whether anything changed.
@@ -48,6 +52,9 @@ impl Composer {
                 self.put_back(room.clone(), body);
                 self.alert = Some(format!("Not sent: {error}."));
                 true
+            }
+            Report::Event(Event::Joined { joined, .. }) if joined.room == self.room => {
+                std::mem::replace(&mut self.read_only, joined.read_only) != joined.read_only
             }
             Report::StorageFailed => !std::mem::replace(&mut self.storage_failed, true),
             Report::Event(Event::Refused(refusal)) => {
@@ -80,6 +87,11 @@ impl Composer {
     /// Which room's box is shown.
     pub const fn room(&self) -> &RoomName {
         &self.room
+    }
+
+    /// Whether nothing can be written there.
+    pub const fn is_read_only(&self) -> bool {
+        self.read_only
     }
 
     /// What stands in the box.
@@ -116,6 +128,7 @@ mod tests {
     use protocol::outbox::PublishError;
 
     use super::*;
+    use crate::state::fixtures::joined;
 
     fn not_taken(room: &RoomName, body: &str) -> Report {
         Report::NotTaken {
@@ -153,6 +166,23 @@ mod tests {
         composer.fold(&not_taken(&lobby, "late"));
         composer.enter(&lobby);
         assert_eq!(composer.text(), "late\nhere");
+    }
+
+    /// AC-5: a room says whether one may write there; another one starts anew.
+    #[test]
+    fn a_room_may_be_for_reading_only() {
+        let mut composer = Composer::new(RoomName::lobby());
+        let Report::Event(Event::Joined { mut joined, gap }) = joined(&["ada"], "e", 0, false)
+        else {
+            unreachable!("it is a join");
+        };
+        joined.read_only = true;
+        let closed = Report::Event(Event::Joined { joined, gap });
+        assert!(composer.fold(&closed) && composer.is_read_only());
+        assert!(!composer.fold(&closed));
+        composer.enter(&RoomName::new("tea").unwrap());
+        assert!(!composer.is_read_only());
+        assert!(!composer.fold(&closed) && !composer.is_read_only());
     }
 
     #[test]

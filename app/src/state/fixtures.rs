@@ -41,6 +41,7 @@ pub(crate) fn welcomed(name: &str) -> Report {
         session: session(name),
         resumed: true,
         limits,
+        vouched: None,
     })
 }
 
@@ -54,6 +55,7 @@ pub(crate) fn joined(members: &[&str], epoch: &str, from: u64, gap: bool) -> Rep
         members: members.iter().map(|name| member(name)).collect(),
         count: None,
         drafts: Vec::new(),
+        read_only: false,
     };
     Report::Event(Event::Joined { joined, gap })
 }

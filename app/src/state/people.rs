@@ -15,6 +15,8 @@ use crate::realtime::Report;
 pub struct People {
     room: RoomName,
     own: Own,
+    /// The own name, where a token vouches for it (AC-4).
+    vouched: Option<Name>,
     members: BTreeMap<SessionId, Name>,
     /// How many are here, if those are not all (PR-3).
     count: Option<u32>,
@@ -42,6 +44,7 @@ impl People {
         Self {
             room,
             own: Own::default(),
+            vouched: None,
             members: BTreeMap::new(),
             count: None,
             head: Offset::ZERO,
@@ -65,6 +68,10 @@ impl People {
             return claimed;
         };
         let changed = match event {
+            Event::Welcomed { vouched, .. } => {
+                let before = std::mem::replace(&mut self.vouched, vouched.clone());
+                before != self.vouched
+            }
             Event::Joined { joined, .. } if joined.room == self.room => {
                 self.head = joined.head;
                 self.members.clear();
@@ -112,6 +119,11 @@ impl People {
             )
         });
         people
+    }
+
+    /// The own name, where a token vouches for it: it is not the person's to choose.
+    pub const fn vouched(&self) -> Option<&Name> {
+        self.vouched.as_ref()
     }
 
     /// How many are here, named or not.

@@ -16,6 +16,7 @@ enum Done {
     Closed(CloseCode),
     Released,
     Stored,
+    Fetched,
     Armed(Duration),
 }
 
@@ -63,6 +64,10 @@ impl Outside for Fake {
         } else {
             Ok(())
         }
+    }
+
+    fn fetch_token(&mut self) {
+        self.note(Done::Fetched);
     }
 
     fn wake_after(&mut self, delay: Duration) {
@@ -138,6 +143,7 @@ fn welcome() -> String {
         resumed: false,
         last_seq: 0,
         refused: Vec::new(),
+        vouched: None,
         heartbeat: Beat {
             interval_ms: 25_000,
             timeout_ms: 5_000,

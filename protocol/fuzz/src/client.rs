@@ -2,7 +2,7 @@
 
 mod plan;
 
-use protocol::client::{Config, Input, Network, Session, Transmit};
+use protocol::client::{Config, Input, Network, NoToken, Session, Transmit};
 use protocol::close::CloseCode;
 use protocol::codec::{DecodeError, encode};
 use protocol::frame::{
@@ -27,6 +27,7 @@ pub fn run(plan: Plan) {
     let config = Config {
         seed: plan.seed,
         window: usize::from(plan.window % 40),
+        fetches_tokens: plan.fetches_tokens,
         outbox: OutboxLimit {
             entries: usize::from(plan.outbox_entries % 16),
             bytes: plan.outbox_bytes.into(),
@@ -111,6 +112,14 @@ impl Driver {
                 reason: String::new(),
             })),
             Step::Pong => self.frame(Ok(ServerFrame::Pong)),
+            Step::Token(token, denied) => {
+                let none = if denied {
+                    NoToken::Denied
+                } else {
+                    NoToken::Unavailable
+                };
+                self.input(Input::Token(token.map(|Any(token)| token).ok_or(none)));
+            }
             Step::Garbage(Any(error)) => self.frame(Err(error)),
             Step::Stale(id, fact) => self.stale(ConnectionId(id.into()), fact),
             Step::Ack(_) | Step::Settle(..) | Step::LetIn(..) | Step::Message(..) => {
@@ -206,6 +215,7 @@ impl Driver {
                     members: Vec::new(),
                     count: None,
                     drafts: Vec::new(),
+                    read_only: false,
                 })
             }
             Step::Message(Any(room), shift, Any(body)) => {
@@ -254,6 +264,7 @@ impl Driver {
                     code,
                 })
                 .collect(),
+            vouched: None,
             heartbeat: greeting.beat.0,
             limits: greeting.limits.0,
         };
@@ -388,6 +399,12 @@ impl Driver {
             Transmit::Close { id, .. } => {
                 let line = self.line.take();
                 assert_eq!(line.map(|line| line.id), Some(id), "closed twice");
+            }
+            Transmit::FetchToken => {
+                assert!(
+                    self.config.fetches_tokens,
+                    "asked somebody who has no tokens"
+                );
             }
             Transmit::Store(store) => self.storage.apply(store),
         }

@@ -7,7 +7,9 @@ use protocol::frame::{
     Author, Beat, ClientFrame, Draft, ErrorCode, Joined, Limits, Member, Message, Refusal, Refused,
     ServerFrame, Welcome,
 };
-use protocol::id::{Credentials, MAX_SAFE_INTEGER, Name, RoomName, Seq, SessionId, SessionKey};
+use protocol::id::{
+    Credentials, MAX_SAFE_INTEGER, Name, RoomName, Seq, SessionId, SessionKey, Token,
+};
 use protocol::position::{Epoch, Offset, Position};
 
 /// Something of the core that the fuzzer can draw.
@@ -130,6 +132,12 @@ impl Draw for Credentials {
     }
 }
 
+impl Draw for Token {
+    fn draw(u: &mut Unstructured<'_>) -> Result<Self> {
+        Self::new(&credential(u)?).map_err(|_| arbitrary::Error::IncorrectFormat)
+    }
+}
+
 impl Draw for Name {
     fn draw(u: &mut Unstructured<'_>) -> Result<Self> {
         String::draw(u).map(Self::from)
@@ -171,14 +179,20 @@ impl Draw for ErrorCode {
             Self::BadFrame,
             Self::BodyEmpty,
             Self::BodyTooLarge,
+            Self::Busy,
             Self::FrameTooLarge,
             Self::HelloExpected,
             Self::NotJoined,
             Self::RateLimited,
+            Self::ReadDenied,
             Self::SeqConflict,
             Self::SeqGap,
+            Self::TokenExpired,
+            Self::TokenInvalid,
+            Self::TokenRequired,
             Self::TooManyRooms,
             Self::Unavailable,
+            Self::WriteDenied,
             Self::Unknown,
         ])
         .copied()
@@ -187,7 +201,9 @@ impl Draw for ErrorCode {
 
 impl Draw for CloseCode {
     fn draw(u: &mut Unstructured<'_>) -> Result<Self> {
-        let usual = [1000, 1001, 1006, 1012, 1013, 4000, 4100, 4104, 4200];
+        let usual = [
+            1000, 1001, 1006, 1012, 1013, 4000, 4100, 4104, 4200, 4201, 4202,
+        ];
         Ok(Self(if u.ratio(7, 8)? {
             *u.choose(&usual)?
         } else {
@@ -305,6 +321,7 @@ impl Draw for Joined {
             members: Vec::draw(u)?,
             count: Option::draw(u)?,
             drafts: Vec::draw(u)?,
+            read_only: u.arbitrary()?,
         })
     }
 }
@@ -316,6 +333,7 @@ impl Draw for Welcome {
             resumed: u.arbitrary()?,
             last_seq: number(u)?,
             refused: Vec::draw(u)?,
+            vouched: Option::draw(u)?,
             heartbeat: Beat::draw(u)?,
             limits: Limits::draw(u)?,
         })
@@ -325,10 +343,11 @@ impl Draw for Welcome {
 impl Draw for ClientFrame {
     fn draw(u: &mut Unstructured<'_>) -> Result<Self> {
         let room = RoomName::draw(u)?;
-        Ok(match u.int_in_range(0..=8)? {
+        Ok(match u.int_in_range(0..=9)? {
             0 => Self::Hello {
                 session: Option::draw(u)?,
                 name: Option::draw(u)?,
+                token: Option::draw(u)?,
             },
             1 => Self::Join {
                 room,
@@ -354,6 +373,9 @@ impl Draw for ClientFrame {
                 name: Name::draw(u)?,
             },
             7 => Self::Ping,
+            8 => Self::Token {
+                token: Token::draw(u)?,
+            },
             _ => Self::Pong,
         })
     }
@@ -362,7 +384,7 @@ impl Draw for ClientFrame {
 impl Draw for ServerFrame {
     fn draw(u: &mut Unstructured<'_>) -> Result<Self> {
         let room = RoomName::draw(u)?;
-        Ok(match u.int_in_range(0..=10)? {
+        Ok(match u.int_in_range(0..=11)? {
             0 => Self::Welcome(Welcome::draw(u)?),
             1 => Self::Joined(Joined::draw(u)?),
             2 => Self::Message(Message::draw(u)?),
@@ -401,6 +423,9 @@ impl Draw for ServerFrame {
             },
             8 => Self::Error(Refusal::draw(u)?),
             9 => Self::Ping,
+            10 => Self::Renew {
+                within_ms: millis(u)?,
+            },
             _ => Self::Pong,
         })
     }

@@ -5,6 +5,7 @@ mod plan;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use protocol::access::Access;
 use protocol::close::CloseCode;
 use protocol::codec::DecodeError;
 use protocol::frame::{ClientFrame, ErrorCode, ServerFrame};
@@ -24,6 +25,7 @@ const PENDING_MAX: usize = 4;
 /// What the log and the rooms owe.
 #[derive(Debug)]
 enum Request {
+    Admit,
     Session { wants_to_resume: bool },
     Room(RoomName),
     Pull(RoomName, Pull),
@@ -108,6 +110,7 @@ impl Driver {
             Step::TakenOver => self.end(Input::TakenOver, CloseCode::TAKEN_OVER),
             Step::Shutdown => self.end(Input::Shutdown, CloseCode::SERVICE_RESTART),
             Step::WriteStuck => self.end(Input::WriteStuck, CloseCode::SLOW),
+            Step::Removed => self.end(Input::Removed, CloseCode::REMOVED),
             Step::Odd(odd) => self.odd(odd),
             Step::SignOfLife | Step::RoomMoved(..) | Step::GoAway(_) => self.happen(step),
         }
@@ -131,7 +134,9 @@ impl Driver {
         self.receive(Ok(ClientFrame::Hello {
             session: None,
             name: None,
+            token: None,
         }));
+        self.input(Input::Admitted(Ok(Access::ANYBODY)));
         self.requests.clear();
         self.input(Input::SessionOpened(Some(SessionOpened {
             credentials: Credentials {
@@ -174,6 +179,7 @@ impl Driver {
             return;
         };
         let input = match request {
+            Request::Admit => Input::Admitted(answer.admitted()),
             Request::Session { wants_to_resume } => {
                 let opened = answer.session_opened();
                 Input::SessionOpened(opened.map(|opened| SessionOpened {
@@ -210,6 +216,7 @@ impl Driver {
     fn odd(&mut self, odd: Odd) {
         self.is_plausible = false;
         self.input(match odd {
+            Odd::Admitted(answer) => Input::Admitted(answer.admitted()),
             Odd::SessionOpened(answer) => Input::SessionOpened(answer.session_opened()),
             Odd::RoomOpened(Any(room), answer) => {
                 let view = answer.room_view();
@@ -295,15 +302,17 @@ impl Driver {
 
     /// Does what the machine wants, and checks it.
     fn drain(&mut self) -> usize {
+        let before = self.seats.len().max(1);
         let mut count = 0;
         while let Some(transmit) = self.session.poll_transmit() {
             assert_eq!(self.closed, None, "{transmit:?} after the close");
             count += 1;
             self.perform(transmit);
         }
-        // PU-4: what one input leads to has a bound; a rename says so in each room.
+        // PU-4: what one input leads to has a bound; a rename says so in each room, and a newer token
+        // may rename somebody and shut each of their rooms.
         assert!(
-            count <= 3 + self.seats.len(),
+            count <= 3 + 3 * before,
             "one input leads to {count} transmits"
         );
         let is_publish =
@@ -328,7 +337,8 @@ impl Driver {
         match transmit {
             Transmit::Frame(frame) => self.sent(&frame),
             Transmit::Close(code) => self.closed = Some(code),
-            Transmit::OpenSession { resume } => self.requests.push_back(Request::Session {
+            Transmit::Admit { .. } => self.requests.push_back(Request::Admit),
+            Transmit::OpenSession { resume, .. } => self.requests.push_back(Request::Session {
                 wants_to_resume: resume.is_some(),
             }),
             Transmit::OpenRoom { room, .. } => {

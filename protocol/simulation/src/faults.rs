@@ -30,6 +30,12 @@ impl Run {
                 self.later(pause, Later::Reach);
                 true
             }
+            Action::NoTokens => {
+                self.pair.world.issuer.is_down = true;
+                let pause = self.millis(100, 120_000);
+                self.later(pause, Later::Issuer);
+                self.profile.token_ttl.is_some()
+            }
             Action::Unavailable => {
                 self.pair.world.log.is_available = false;
                 let pause = self.millis(100, 30_000);

@@ -10,6 +10,7 @@
 )]
 
 mod faults;
+pub mod issuer;
 pub mod ledger;
 pub mod link;
 pub mod log;

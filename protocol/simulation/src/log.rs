@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use protocol::access::Subject;
 use protocol::frame::{ErrorCode, Message, Refused};
 use protocol::id::{Credentials, Name, RoomName, Seq, SessionId, SessionKey};
 use protocol::position::{Epoch, Offset};
@@ -16,6 +17,8 @@ pub enum Op {
     Open {
         /// The session that the client asks for.
         resume: Option<Credentials>,
+        /// Whose session it must be (AC-3).
+        owner: Option<Subject>,
     },
     /// Append a message.
     Append {
@@ -29,6 +32,8 @@ pub enum Op {
         name: Name,
         /// The text.
         body: String,
+        /// It may only be found, not appended.
+        is_repeat: bool,
     },
     /// Use a number up.
     Refuse {
@@ -55,6 +60,7 @@ pub struct Done {
 #[derive(Debug)]
 struct Kept {
     key: SessionKey,
+    owner: Option<Subject>,
     /// By number, from 1.
     settled: Vec<Settled>,
 }
@@ -125,13 +131,14 @@ impl Log {
         let (_, link, op) = self.queue.pop_front()?;
         let mut message = None;
         let answer = match op {
-            Op::Open { resume } => Input::SessionOpened(self.open_session(resume)),
+            Op::Open { resume, owner } => Input::SessionOpened(self.open_session(resume, owner)),
             Op::Append {
                 session,
                 seq,
                 room,
                 name,
                 body,
+                is_repeat,
             } => {
                 let at_ms = u64::try_from(now.since_origin().as_millis()).unwrap();
                 let new = Message {
@@ -144,7 +151,7 @@ impl Log {
                     body,
                 };
                 let offset = new.offset;
-                let result = self.append(&new);
+                let result = self.append(&new, is_repeat);
                 message = (result == Ok(offset)).then_some(new);
                 Input::Appended { seq, room, result }
             }
@@ -160,13 +167,18 @@ impl Log {
         })
     }
 
-    fn open_session(&mut self, resume: Option<Credentials>) -> Option<SessionOpened> {
+    fn open_session(
+        &mut self,
+        resume: Option<Credentials>,
+        owner: Option<Subject>,
+    ) -> Option<SessionOpened> {
         if !self.is_available {
             return None;
         }
         if let Some(credentials) = resume
             && let Some(kept) = self.sessions.get(&credentials.id)
             && kept.key == credentials.key
+            && kept.owner == owner
         {
             return Some(SessionOpened {
                 credentials,
@@ -182,6 +194,7 @@ impl Log {
         };
         let kept = Kept {
             key: credentials.key.clone(),
+            owner,
             settled: Vec::new(),
         };
         self.sessions.insert(credentials.id.clone(), kept);
@@ -193,7 +206,7 @@ impl Log {
         })
     }
 
-    fn append(&mut self, new: &Message) -> Result<Offset, AppendError> {
+    fn append(&mut self, new: &Message, is_repeat: bool) -> Result<Offset, AppendError> {
         match self.settled(&new.session, new.seq)? {
             Some(Settled::Refused(code)) => Err(AppendError::Refused(code)),
             Some(Settled::Message { room, body, offset })
@@ -202,6 +215,7 @@ impl Log {
                 Ok(offset)
             }
             Some(Settled::Message { .. }) => Err(AppendError::Conflict),
+            None if is_repeat => Err(AppendError::OutOfOrder),
             None => {
                 let settled = Settled::Message {
                     room: new.room.clone(),

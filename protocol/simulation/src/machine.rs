@@ -177,6 +177,8 @@ pub struct Machine {
     backoff_cap: Duration,
     /// The page is gone.
     pub is_closed: bool,
+    /// Who sits in front of it, where that makes a difference.
+    pub person: usize,
 }
 
 impl Machine {
@@ -198,6 +200,7 @@ impl Machine {
             opens: VecDeque::new(),
             backoff_cap: config.backoff_cap,
             is_closed: false,
+            person: 0,
         }
     }
 

@@ -312,6 +312,7 @@ impl Pair {
             .filter_map(Machine::due)
             .chain(self.world.poll_timeout())
             .chain(self.links.due(&self.asleep()))
+            .chain(self.world.issuer.due())
             .min()
     }
 
@@ -347,7 +348,22 @@ impl Pair {
         while let Some((link, way, packet)) = self.links.arrival(self.now, &self.asleep()) {
             self.arrived(link, way, packet);
         }
+        while let Some(client) = self.world.issuer.answered(self.now) {
+            self.fetched(client);
+        }
         self.check();
+    }
+
+    /// The page's request for a token is answered.
+    fn fetched(&mut self, client: usize) {
+        let machine = &mut self.clients[client];
+        if machine.is_closed {
+            return;
+        }
+        let answer = self.world.issuer.give(self.now, machine.person);
+        let now = machine.clock(self.now);
+        machine.session.handle_input(now, Input::Token(answer));
+        self.drain(client);
     }
 
     /// The page's timer fires, if it is due.
@@ -434,6 +450,7 @@ impl Pair {
                         self.links.send(now, link, Way::Up, Packet::End(Some(code)));
                     }
                 }
+                Transmit::FetchToken => self.world.issuer.ask(now, client),
                 Transmit::Store(store) => machine.storage.apply(store),
             }
         }

@@ -65,6 +65,8 @@ pub enum Action {
     Replace,
     /// The log refuses everything for a while: a full disk.
     Unavailable,
+    /// Nobody gives tokens for a while (AC-6).
+    NoTokens,
     /// Old messages go.
     Trim,
     /// The server forgets a session (RS-9).
@@ -108,6 +110,7 @@ const FAULTS: &[Action] = &[
     Action::Drain,
     Action::Replace,
     Action::Unavailable,
+    Action::NoTokens,
     Action::Trim,
     Action::Forget,
     Action::LowerLimits,
@@ -136,6 +139,8 @@ pub struct Profile {
     pub buffer_bytes: usize,
     /// A proxy cuts what is silent for so long.
     pub idle_cut: Option<Duration>,
+    /// How long tokens are good, where they are needed.
+    pub token_ttl: Option<Duration>,
     /// The pages' configuration.
     pub client: client::Config,
     /// The server's.
@@ -155,6 +160,8 @@ impl Profile {
         server.limits.publishes_per_s = rng.u32(5..50);
         server.limits.history = rng.u32(3..200);
         server.limits.rooms = rng.u32(1..4);
+        server.token_warning = millis(rng.u64(1_000..60_000));
+        server.token_grace = millis(rng.u64(1_000..30_000));
         if rng.bool() {
             server.members_named = rng.usize(0..4);
         }
@@ -166,6 +173,7 @@ impl Profile {
                 bytes: rng.usize(1_000..100_000),
             },
             join_limit: rng.u32(1..50),
+            fetches_tokens: true,
             ..client::Config::default()
         };
         Self {
@@ -182,6 +190,7 @@ impl Profile {
             } else {
                 64 * 1024
             },
+            token_ttl: rng.bool().then(|| millis(rng.u64(2_000..200_000))),
             idle_cut: (rng.u8(..4) == 0).then_some(Duration::from_secs(60)),
             client,
             server,

@@ -44,6 +44,8 @@ pub(crate) enum Later {
     LogAvailable,
     /// New connections arrive again.
     Reach,
+    /// Tokens are given again.
+    Issuer,
     /// A silent link speaks again.
     Unstall(u64, Way),
     /// Old messages go, in most rooms.
@@ -121,6 +123,7 @@ impl Run {
         pair.links.buffer_bytes = profile.buffer_bytes;
         pair.links.idle_cut = profile.idle_cut;
         pair.world.log.commit_latency = profile.commit_latency;
+        pair.world.issuer.ttl = profile.token_ttl;
         Self {
             pair,
             rng,
@@ -206,6 +209,7 @@ impl Run {
                 self.later(pause, Later::Start);
             }
             Later::LogAvailable => self.pair.world.log.is_available = true,
+            Later::Issuer => self.pair.world.issuer.is_down = false,
             Later::Reach => self.pair.reach(crate::link::Reach::Open),
             Later::Unstall(link, way) => self.pair.links.stall(link, way, false),
             Later::Trim => {
@@ -364,6 +368,7 @@ impl Run {
         let rooms = like.map(|like| self.tabs[like].rooms.keys().cloned().collect());
         let rooms: Vec<RoomName> = rooms.unwrap_or_else(|| vec![self.any_room()]);
         let client = self.pair.page(storage);
+        self.pair.clients[client].person = author;
         self.tabs.push(Tab {
             client,
             author,
@@ -459,7 +464,9 @@ impl Run {
         let noticed = server.heartbeat_interval + server.heartbeat_timeout;
         let client = &self.profile.client;
         let back = client.backoff_cap + client.connect_timeout + client.welcome_timeout;
-        noticed + self.pair.world.write_timeout + back * 2 + AWAY_AFTER + CROWD_EVERY
+        // Somebody comes with an old token, waits, fetches a new one, and comes again (AC-6).
+        let tokens = client.backoff_cap * 2;
+        noticed + self.pair.world.write_timeout + back * 2 + tokens + AWAY_AFTER + CROWD_EVERY
     }
 
     /// Everybody is live, with an empty outbox, and sees the same.

@@ -12,6 +12,7 @@ use protocol::presence::{Changes, MemberChanges, Presence};
 use protocol::server::{Config, Input, Pull, RoomView, Session, Transmit};
 use protocol::time::Timestamp;
 
+use crate::issuer::Issuer;
 use crate::link::{Links, Packet, Way};
 use crate::log::{Done, Log, Op};
 
@@ -45,6 +46,8 @@ pub struct World {
     pub config: Config,
     /// Its log.
     pub log: Log,
+    /// Whose tokens it takes.
+    pub issuer: Issuer,
     /// Whether connections are taken.
     pub is_up: bool,
     /// How long a write may make no progress.
@@ -60,6 +63,7 @@ impl World {
         Self {
             config,
             log: Log::new(),
+            issuer: Issuer::default(),
             is_up: true,
             write_timeout: Duration::from_secs(30),
             rooms: BTreeMap::new(),
@@ -270,8 +274,12 @@ impl World {
         let session = self.session(link).cloned();
         match (transmit, session) {
             (Transmit::Frame(frame), _) => write(now, link, &frame, links),
-            (Transmit::OpenSession { resume }, _) => {
-                self.log.submit(now, link, Op::Open { resume });
+            (Transmit::Admit { token }, _) => {
+                let answer = self.issuer.admit(now, token.as_ref());
+                self.answer(now, link, Input::Admitted(answer));
+            }
+            (Transmit::OpenSession { resume, owner }, _) => {
+                self.log.submit(now, link, Op::Open { resume, owner });
             }
             (Transmit::Close(code), _) => self.close(now, link, code, links),
             (
@@ -280,6 +288,7 @@ impl World {
                     room,
                     name,
                     body,
+                    is_repeat,
                 },
                 Some(session),
             ) => {
@@ -292,6 +301,7 @@ impl World {
                     room,
                     name,
                     body,
+                    is_repeat,
                 };
                 self.log.submit(now, link, op);
             }

@@ -33,6 +33,9 @@ pub struct Config {
     pub window: usize,
     /// How much may wait in the outbox (EO-4).
     pub outbox: OutboxLimit,
+    /// Whether the driver can fetch tokens (AC-6). Where it cannot, a server that wants another token
+    /// than the one shown waits for a person.
+    pub fetches_tokens: bool,
     /// How many of the newest messages to ask for where there is no position.
     pub join_limit: u32,
 }
@@ -55,6 +58,7 @@ impl Default for Config {
                 entries: 1000,
                 bytes: 1 << 20,
             },
+            fetches_tokens: false,
             join_limit: 50,
         }
     }

@@ -8,7 +8,7 @@ use super::{Network, Session};
 use crate::backoff::uniform;
 use crate::close::{CloseCode, Comeback};
 use crate::codec::DecodeError;
-use crate::frame::{Beat, ClientFrame, Joined, Message, Refusal, ServerFrame, Welcome};
+use crate::frame::{Beat, ClientFrame, ErrorCode, Joined, Message, Refusal, ServerFrame, Welcome};
 use crate::heartbeat::{Heartbeat, HeartbeatConfig, Verdict};
 use crate::id::{ConnectionId, RoomName};
 use crate::outbox::Entry;
@@ -21,6 +21,8 @@ pub(super) enum State {
     Idle,
     /// Until the next try.
     Waiting { until: Timestamp, cause: Cause },
+    /// A token is fetched, to open a connection with (AC-6).
+    Fetching { deadline: Timestamp },
     /// The connection is being opened.
     Connecting {
         id: ConnectionId,
@@ -31,6 +33,8 @@ pub(super) enum State {
         id: ConnectionId,
         since: Timestamp,
         deadline: Timestamp,
+        /// Too many came at once: this client's slot (RC-7).
+        slot: Option<Timestamp>,
     },
     /// `welcome` came.
     Live(Box<Live>),
@@ -61,7 +65,10 @@ impl Session {
         match &self.state {
             State::Connecting { id, .. } | State::Handshaking { id, .. } => Some(*id),
             State::Live(live) => Some(live.id),
-            State::Idle | State::Waiting { .. } | State::Stopped { .. } => None,
+            State::Idle
+            | State::Waiting { .. }
+            | State::Fetching { .. }
+            | State::Stopped { .. } => None,
         }
     }
 
@@ -71,6 +78,11 @@ impl Session {
     }
 
     pub(super) fn open(&mut self, now: Timestamp) {
+        if self.tokens.is_wanted() {
+            self.fetch_token();
+            let deadline = now + self.config.connect_timeout;
+            return self.enter(State::Fetching { deadline });
+        }
         self.connections += 1;
         let id = ConnectionId(self.connections);
         self.transmits.push_back(Transmit::Open { id });
@@ -87,6 +99,7 @@ impl Session {
         let hello = ClientFrame::Hello {
             session: self.credentials.clone(),
             name: self.name.clone(),
+            token: self.tokens.shown().cloned(),
         };
         self.transmits
             .push_back(Transmit::Frame { id, frame: hello });
@@ -95,6 +108,7 @@ impl Session {
             id,
             since: now,
             deadline,
+            slot: None,
         };
     }
 
@@ -106,6 +120,9 @@ impl Session {
                 self.lose(now, Cause::Closed(code));
             }
             Comeback::Never => {
+                if self.wants_token(code) {
+                    return self.lose(now, Cause::Closed(code));
+                }
                 self.forget_connection();
                 self.enter(State::Stopped {
                     code: code.unwrap_or(CloseCode::ABNORMAL),
@@ -164,6 +181,7 @@ impl Session {
         for room in self.rooms.values_mut() {
             room.disconnected();
         }
+        self.tokens.disconnected();
     }
 
     pub(super) fn received(&mut self, now: Timestamp, frame: Result<ServerFrame, DecodeError>) {
@@ -209,6 +227,7 @@ impl Session {
         for room in joins {
             self.send_join(now, &room);
         }
+        self.fetch_token_if_due(now);
         self.flush_outbox(now);
         self.flush_drafts(now);
     }
@@ -224,7 +243,7 @@ impl Session {
             .any(|room| room.is_draft_due())
             .then_some(live.draft_from);
         let join = self.rooms.values().filter_map(|room| room.join_due()).min();
-        [publish, draft, join, live.slot]
+        [publish, draft, join, live.slot, self.tokens.due()]
             .into_iter()
             .flatten()
             .fold(live.heartbeat.poll_timeout(), Timestamp::min)
@@ -290,14 +309,17 @@ impl Session {
         self.transmits.push_back(Transmit::Frame { id, frame });
     }
 
-    fn lose(&mut self, now: Timestamp, cause: Cause) {
-        let mut slot = None;
-        if let State::Live(live) = &self.state {
-            if now - live.since >= self.config.stable_after {
-                self.backoff.reset();
+    pub(super) fn lose(&mut self, now: Timestamp, cause: Cause) {
+        let slot = match &self.state {
+            State::Live(live) => {
+                if now - live.since >= self.config.stable_after {
+                    self.backoff.reset();
+                }
+                live.slot
             }
-            slot = live.slot;
-        }
+            State::Handshaking { slot, .. } => *slot,
+            _ => None,
+        };
         self.forget_connection();
         let delay = match slot {
             Some(slot) => slot - now,
@@ -388,6 +410,7 @@ impl Session {
             session,
             resumed: welcome.resumed,
             limits,
+            vouched: welcome.vouched,
         });
         let rtt = Some(now - since);
         self.events.push_back(Event::Beat { rtt });
@@ -423,6 +446,7 @@ impl Session {
                     live.slot = Some(now + Duration::from_millis(reconnect_after_ms));
                 }
             }
+            ServerFrame::Renew { .. } => self.renew(),
             ServerFrame::Pong => {
                 if let State::Live(live) = &mut self.state
                     && let Some(rtt) = live.heartbeat.on_pong(now)
@@ -489,11 +513,22 @@ impl Session {
         if let Some(seq) = refusal.seq {
             return self.publish_refused(now, seq, &refusal);
         }
-        let room = refusal.room.as_ref();
-        if let Some(room) = room.and_then(|room| self.rooms.get_mut(room))
-            && let Some(wait) = refusal.retry_after_ms
+        if self.token_refused(now, &refusal) {
+            return;
+        }
+        if let (State::Handshaking { slot, .. }, Some(wait)) =
+            (&mut self.state, refusal.retry_after_ms)
         {
-            room.postponed(now + Duration::from_millis(wait));
+            *slot = Some(now + Duration::from_millis(wait));
+            return;
+        }
+        let room = refusal.room.as_ref();
+        if let Some(room) = room.and_then(|room| self.rooms.get_mut(room)) {
+            if let Some(wait) = refusal.retry_after_ms {
+                room.postponed(now + Duration::from_millis(wait));
+            } else if refusal.code == ErrorCode::ReadDenied {
+                room.denied();
+            }
         }
         self.events.push_back(Event::Refused(refusal));
     }

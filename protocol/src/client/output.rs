@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::close::CloseCode;
 use crate::frame::{ClientFrame, Draft, ErrorCode, Joined, Limits, Member, Message, Refusal};
-use crate::id::{ConnectionId, Credentials, RoomName, Seq, SessionId};
+use crate::id::{ConnectionId, Credentials, Name, RoomName, Seq, SessionId};
 use crate::outbox::{Entry, EntryId};
 use crate::position::Offset;
 use crate::time::Timestamp;
@@ -31,6 +31,9 @@ pub enum Transmit {
         /// The code to send if that can be done without waiting.
         code: CloseCode,
     },
+    /// Fetch a token from whoever gives them, and answer with
+    /// [`Input::Token`](super::Input::Token). It has as long as a connection may take to open (RC-5).
+    FetchToken,
     /// Keep something where it survives a reload, before anything that follows is done (EO-4).
     Store(Store),
 }
@@ -59,6 +62,8 @@ pub enum Event {
         resumed: bool,
         /// What the server takes.
         limits: Limits,
+        /// The name that a token vouches for: wishes change nothing about it (AC-4).
+        vouched: Option<Name>,
     },
     /// A room's state: who is here, and where its messages go on.
     Joined {
@@ -172,4 +177,6 @@ pub enum Cause {
     Frozen,
     /// The server sent what is not a frame, or continued another session.
     BadAnswer,
+    /// A token is needed, and none could be fetched (AC-6).
+    NoToken,
 }

@@ -67,6 +67,11 @@ impl Room {
         }
     }
 
+    /// The server does not let us in, or not any longer (AC-5). Asked again on the next connection.
+    pub(super) fn denied(&mut self) {
+        self.phase = Phase::Absent;
+    }
+
     pub(super) const fn join_due(&self) -> Option<Timestamp> {
         if let Phase::Postponed(until) = self.phase {
             Some(until)

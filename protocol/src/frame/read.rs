@@ -24,6 +24,7 @@ enum Kind {
     Draft,
     Presence,
     GoAway,
+    Renew,
     Error,
     Ping,
     Pong,
@@ -58,6 +59,12 @@ struct GoAway {
     #[serde(deserialize_with = "crate::id::safe_integer")]
     reconnect_after_ms: u64,
     reason: String,
+}
+
+#[derive(Deserialize)]
+struct Renew {
+    #[serde(deserialize_with = "crate::id::safe_integer")]
+    within_ms: u64,
 }
 
 impl Decode for ServerFrame {
@@ -107,6 +114,10 @@ impl Decode for ServerFrame {
                     reconnect_after_ms,
                     reason,
                 }
+            }
+            Kind::Renew => {
+                let Renew { within_ms } = parse(text)?;
+                Self::Renew { within_ms }
             }
             Kind::Error => Self::Error(parse(text)?),
             Kind::Ping => Self::Ping,

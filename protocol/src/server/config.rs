@@ -23,6 +23,11 @@ pub struct Config {
     pub pending_max: usize,
     /// How many members of a room are known to the others by name; further ones are counted (PR-3).
     pub members_named: usize,
+    /// How long before its end a client is told to renew its token (AC-2). Longer leaves more time for
+    /// tries; renewed tokens that are shorter are asked for again at once.
+    pub token_warning: Duration,
+    /// How long after its token's end a session is still served (AC-2).
+    pub token_grace: Duration,
     /// What one session may do.
     pub limits: Limits,
 }
@@ -37,6 +42,8 @@ impl Default for Config {
             publish_burst: 200,
             pending_max: 64,
             members_named: 100,
+            token_warning: Duration::from_secs(60),
+            token_grace: Duration::from_secs(30),
             limits: Limits::default(),
         }
     }

@@ -1,9 +1,10 @@
 //! What comes out of the server's machine.
 
 use super::Pull;
+use crate::access::Subject;
 use crate::close::CloseCode;
 use crate::frame::{ErrorCode, ServerFrame};
-use crate::id::{Credentials, Name, RoomName, Seq};
+use crate::id::{Credentials, Name, RoomName, Seq, Token};
 use crate::position::Offset;
 
 /// Something that the driver must do, in order.
@@ -11,11 +12,19 @@ use crate::position::Offset;
 pub enum Transmit {
     /// Send a frame.
     Frame(ServerFrame),
-    /// Resume this session, or open a fresh one;
+    /// Find out who shows this token, or who it is without one;
+    /// answer with [`Input::Admitted`](super::Input::Admitted).
+    Admit {
+        /// What was shown.
+        token: Option<Token>,
+    },
+    /// Resume this session if it is this owner's (AC-3), or open a fresh one;
     /// answer with [`Input::SessionOpened`](super::Input::SessionOpened).
     OpenSession {
         /// The session that the client wants.
         resume: Option<Credentials>,
+        /// Whose sessions the client may resume, and whose a fresh one is.
+        owner: Option<Subject>,
     },
     /// Enter the room, be told when it moves, look at it;
     /// answer with [`Input::RoomOpened`](super::Input::RoomOpened), and with the room's own copy of the
@@ -47,7 +56,7 @@ pub enum Transmit {
         /// From where.
         pull: Pull,
     },
-    /// Append a message;
+    /// Append a message, or find it in the log where it is a repeat;
     /// answer with [`Input::Appended`](super::Input::Appended).
     Append {
         /// Its number.
@@ -58,6 +67,10 @@ pub enum Transmit {
         name: Name,
         /// The text.
         body: String,
+        /// Its number was passed on before. It is not judged again whether it may be written: a log in
+        /// which that number is still free must not take it ([`AppendError`](super::AppendError)'s
+        /// `OutOfOrder`).
+        is_repeat: bool,
     },
     /// Use a number up;
     /// answer with [`Input::NumberUsed`](super::Input::NumberUsed).

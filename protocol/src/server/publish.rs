@@ -1,6 +1,9 @@
 //! Messages on their way into the log (EO).
 
+use std::time::Duration;
+
 use super::{AppendError, Config, Session, State, Transmit};
+use crate::access::Right;
 use crate::close::CloseCode;
 use crate::frame::{ErrorCode, Refusal, ServerFrame};
 use crate::id::{RoomName, Seq};
@@ -62,12 +65,7 @@ impl Session {
         let is_new = seq.get() == publisher.accepted + 1;
         if is_new {
             if let Err(wait) = publisher.rate.take(now) {
-                publisher.hold(seq);
-                let refusal = Refusal {
-                    seq: Some(seq),
-                    ..Refusal::new(ErrorCode::RateLimited)
-                };
-                return self.send(ServerFrame::Error(refusal.retry_after(wait)));
+                return self.hold(seq, ErrorCode::RateLimited, wait);
             }
             publisher.held_at = None;
             publisher.accepted = seq.get();
@@ -79,6 +77,8 @@ impl Session {
         let refused = match body.len() {
             // A repeated number is for the log to judge, whatever it carries (EO-1, EO-6).
             _ if !is_new => None,
+            // AC-5.
+            _ if !live.permit.allows(&room, Right::Write) => Some(ErrorCode::WriteDenied),
             0 => Some(ErrorCode::BodyEmpty),
             bytes if bytes > limit => Some(ErrorCode::BodyTooLarge),
             _ => None,
@@ -91,6 +91,7 @@ impl Session {
                 room,
                 name,
                 body,
+                is_repeat: !is_new,
             },
         });
     }
@@ -148,17 +149,25 @@ impl Session {
             }
             AppendError::UnknownSession => self.close(CloseCode::SESSION_GONE),
             // What followed a held one into the log cannot have been taken; it comes again after it.
-            AppendError::OutOfOrder | AppendError::Unavailable
+            AppendError::OutOfOrder | AppendError::Unavailable | AppendError::RateLimited(_)
                 if live.publisher.follows_a_held_one(seq) => {}
             AppendError::OutOfOrder | AppendError::Unavailable => {
-                live.publisher.hold(seq);
-                let refusal = Refusal {
-                    seq: Some(seq),
-                    ..Refusal::new(ErrorCode::Unavailable)
-                };
-                self.send(ServerFrame::Error(refusal.retry_after(retry)));
+                self.hold(seq, ErrorCode::Unavailable, retry);
             }
+            AppendError::RateLimited(wait) => self.hold(seq, ErrorCode::RateLimited, wait),
         }
+    }
+
+    /// EO-7: refused for now. What follows is ignored until it comes again.
+    fn hold(&mut self, seq: Seq, code: ErrorCode, wait: Duration) {
+        if let State::Live(live) = &mut self.state {
+            live.publisher.hold(seq);
+        }
+        let refusal = Refusal {
+            seq: Some(seq),
+            ..Refusal::new(code)
+        };
+        self.send(ServerFrame::Error(refusal.retry_after(wait)));
     }
 
     fn answered(&mut self) {

@@ -1,6 +1,7 @@
 //! Rooms as one connection uses them: joining, reading, drafts.
 
 use super::{Live, Reader, RoomView, Session, State, Transmit};
+use crate::access::Right;
 use crate::frame::{ErrorCode, Joined, ServerFrame};
 use crate::id::{Name, RoomName};
 use crate::position::{Offset, Position};
@@ -68,6 +69,9 @@ impl Session {
             return;
         };
         let limits = self.config.limits;
+        if !live.permit.allows(&room, Right::Read) {
+            return self.refuse_room(ErrorCode::ReadDenied, room);
+        }
         if live.seats.len() >= limits.rooms as usize && !live.seats.contains(&room) {
             return self.refuse_room(ErrorCode::TooManyRooms, room);
         }
@@ -75,6 +79,22 @@ impl Session {
         live.seats.insert(room.clone(), Seat::new(since, limit));
         let name = live.name.clone();
         self.transmits.push_back(Transmit::OpenRoom { room, name });
+    }
+
+    /// Older messages are for those who may read the room, whether they have joined it or not.
+    pub(super) fn history(&mut self, room: RoomName, before: Offset, limit: u32) {
+        let State::Live(live) = &mut self.state else {
+            return;
+        };
+        if !live.permit.allows(&room, Right::Read) {
+            return self.refuse_room(ErrorCode::ReadDenied, room);
+        }
+        let limit = limit.min(self.config.limits.history).max(1);
+        self.transmits.push_back(Transmit::History {
+            room,
+            before,
+            limit,
+        });
     }
 
     pub(super) fn leave(&mut self, room: RoomName) {
@@ -90,11 +110,7 @@ impl Session {
         let State::Live(live) = &mut self.state else {
             return;
         };
-        live.name = if name.is_empty() {
-            Name::guest(&live.session)
-        } else {
-            name
-        };
+        live.name = live.permit.name(Some(&name), &live.session);
         for room in live.seats.rooms() {
             let (room, name) = (room.clone(), live.name.clone());
             self.transmits.push_back(Transmit::Rename { room, name });
@@ -109,6 +125,9 @@ impl Session {
         let Some(seat) = live.seats.get_mut(&room) else {
             return self.refuse_room(ErrorCode::NotJoined, room);
         };
+        if !live.permit.allows(&room, Right::Write) {
+            return self.refuse_room(ErrorCode::WriteDenied, room);
+        }
         if body.len() > limit as usize {
             return self.refuse_room(ErrorCode::BodyTooLarge, room);
         }
@@ -171,6 +190,7 @@ impl Session {
             drafts,
             ..
         } = view;
+        let read_only = !live.permit.allows(&room, Right::Write);
         let joined = Joined {
             room: room.clone(),
             epoch,
@@ -180,6 +200,7 @@ impl Session {
             members,
             count,
             drafts,
+            read_only,
         };
         self.send(ServerFrame::Joined(joined));
         self.pull(room);

@@ -8,13 +8,15 @@ use std::collections::BTreeSet;
 
 use protocol::client::{Config, Event, Fate, Input, Network, Session, Status, Stored};
 use protocol::close::CloseCode;
-use protocol::frame::{ClientFrame, ErrorCode, Joined, Refusal, ServerFrame};
+use protocol::frame::{ClientFrame, ErrorCode, Refusal, ServerFrame};
 use protocol::id::{ConnectionId, Seq};
 use protocol::outbox::PublishError;
 use protocol::position::{Epoch, Position};
 use protocol::server;
 
-use crate::solo::{Desk, Solo, appended, at, credentials, lobby, millis, offset, publish, welcome};
+use crate::solo::{
+    Desk, Solo, appended, at, credentials, joined, lobby, millis, offset, publish, welcome,
+};
 
 /// Every code that an end may send.
 const CODES: &[CloseCode] = &[
@@ -82,17 +84,7 @@ fn an_early_timer_is_no_verdict() {
 fn the_limit_of_a_body_is_exact() {
     let mut solo = Solo::live(Config::default());
     solo.act(|session, now| session.join(now, lobby(), None));
-    let joined = Joined {
-        room: lobby(),
-        epoch: Epoch::new("e"),
-        head: offset(0),
-        from: offset(0),
-        recovered: true,
-        members: Vec::new(),
-        count: None,
-        drafts: Vec::new(),
-    };
-    solo.frame(ServerFrame::Joined(joined));
+    solo.frame(ServerFrame::Joined(joined(0, 0)));
     let limit = welcome().limits.body_bytes;
     let publish = |solo: &mut Solo, bytes: u32| {
         let body = "x".repeat(bytes as usize);

@@ -9,9 +9,11 @@ use protocol::frame::{ClientFrame, Message, ServerFrame};
 use protocol::id::{Name, Seq, SessionId};
 use protocol::outbox::{OutboxLimit, PublishError};
 use protocol::position::Position;
-use protocol::server::{Config, Input};
+use protocol::server::Config;
 
-use crate::solo::{Desk, Solo, appended, appends, lobby, millis, offset, publish, secs};
+use crate::solo::{
+    Desk, Solo, appended, appends, joined, lobby, millis, offset, opened, publish, secs,
+};
 use simulation::pair::Pair;
 
 /// EO-1: the next number is appended, a lower one gets its first ack again, a higher one ends it.
@@ -42,18 +44,11 @@ fn numbers_are_dense() {
 fn a_resumed_session_goes_on_after_its_last_number() {
     for (seq, is_taken) in [(5, true), (6, false)] {
         let mut desk = Desk::new(Config::default());
-        desk.frame(ClientFrame::Hello {
-            session: None,
-            name: None,
+        desk.open(protocol::server::SessionOpened {
+            resumed: true,
+            last_seq: 4,
+            ..opened()
         });
-        desk.input(Input::SessionOpened(Some(
-            protocol::server::SessionOpened {
-                credentials: crate::solo::credentials("s1"),
-                resumed: true,
-                last_seq: 4,
-                refused: Vec::new(),
-            },
-        )));
         desk.frame(publish(seq, "x"));
         assert_eq!(appends(&desk).len(), usize::from(is_taken));
         assert_eq!(desk.closes().is_empty(), is_taken);
@@ -107,26 +102,13 @@ fn message(number: u64) -> ServerFrame {
     })
 }
 
-fn joined(from: u64, head: u64) -> ServerFrame {
-    ServerFrame::Joined(protocol::frame::Joined {
-        room: lobby(),
-        epoch: protocol::position::Epoch::new("e"),
-        head: offset(head),
-        from: offset(from),
-        recovered: true,
-        members: Vec::new(),
-        count: None,
-        drafts: Vec::new(),
-    })
-}
-
 /// EO-3: only the next offset is delivered; a lower one is dropped, a higher one leads to a new join
 /// from the client's position.
 #[test]
 fn only_the_next_offset_is_delivered() {
     let mut solo = Solo::live(client::Config::default());
     solo.act(|session, now| session.join(now, lobby(), None));
-    solo.frame(joined(4, 6));
+    solo.frame(ServerFrame::Joined(joined(4, 6)));
     for number in [5, 5, 4, 6, 5, 8, 9, 7] {
         solo.frame(message(number));
     }
@@ -151,7 +133,7 @@ fn only_the_next_offset_is_delivered() {
             limit: Some(50)
         }]
     );
-    solo.frame(joined(6, 9));
+    solo.frame(ServerFrame::Joined(joined(6, 9)));
     for number in [7, 8, 9] {
         solo.frame(message(number));
     }

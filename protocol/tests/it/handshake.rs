@@ -10,16 +10,9 @@ use protocol::id::{ConnectionId, Name, RoomName, Seq, SessionKey};
 use protocol::position::Offset;
 use protocol::server::{Config, Input, Transmit};
 
-use crate::solo::{Desk, at, secs};
+use crate::solo::{Desk, at, hello, secs};
 use simulation::machine::{Machine, Step};
 use simulation::pair::Pair;
-
-fn hello() -> ClientFrame {
-    ClientFrame::Hello {
-        session: None,
-        name: None,
-    }
-}
 
 /// RS-1, RC-3: a server that is about to go says so right after `welcome`, as nothing comes before it;
 /// the slot stays where it was.
@@ -98,7 +91,7 @@ fn hello_has_ten_seconds() {
     let mut desk = Desk::new(Config::default());
     desk.run_to(at(9_999));
     desk.frame(hello());
-    assert_eq!(desk.transmits, [Transmit::OpenSession { resume: None }]);
+    assert_eq!(desk.transmits, [Transmit::Admit { token: None }]);
     desk.run_to(at(20_000));
     assert_eq!(desk.closes(), []);
 }

@@ -5,6 +5,8 @@
 
 // `cfg(test)` tells clippy that these modules are tests, helpers included.
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod edges;
 #[cfg(test)]
 mod edges_server;

@@ -5,13 +5,14 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use std::time::Duration;
 
-use protocol::client::{Cause, Config, Event, Input, Network, Status, Transmit};
+use protocol::access::Denied;
+use protocol::client::{Cause, Config, Event, Input, Network, Status, Stored, Transmit};
 use protocol::close::CloseCode;
-use protocol::frame::ServerFrame;
+use protocol::frame::{ErrorCode, Refusal, ServerFrame};
 use protocol::id::RoomName;
 use protocol::server;
 
-use crate::solo::{Solo, at, millis, secs};
+use crate::solo::{Desk, Solo, at, hello, millis, secs};
 use simulation::link::Reach;
 use simulation::pair::Pair;
 
@@ -342,4 +343,43 @@ fn a_person_decides() {
             .iter()
             .any(|t| matches!(t, Transmit::Store(_)))
     );
+}
+
+/// RC-7: whoever is told that too many come at once comes back in the slot that was given, whatever
+/// happens meanwhile.
+#[test]
+fn a_busy_server_gives_slots() {
+    let mut solo = Solo::new(Config::default(), Stored::default());
+    solo.connect();
+    let id = solo.id;
+    solo.input(Input::Opened { id });
+    solo.frame(ServerFrame::Error(Refusal {
+        code: ErrorCode::Busy,
+        message: String::new(),
+        seq: None,
+        room: None,
+        retry_after_ms: Some(7_000),
+    }));
+    solo.close(Some(CloseCode::TRY_AGAIN_LATER));
+    solo.input(Input::Network(Network::Visible));
+    assert_eq!(solo.wait(), secs(7));
+    assert!(
+        solo.events
+            .iter()
+            .all(|event| !matches!(event, Event::Refused(_)))
+    );
+
+    let mut desk = Desk::new(server::Config::default());
+    desk.frame(hello());
+    let busy = Denied::Busy(secs(7));
+    desk.input(server::Input::Admitted(Err(busy)));
+    assert!(matches!(
+        desk.frames()[..],
+        [ServerFrame::Error(Refusal {
+            code: ErrorCode::Busy,
+            retry_after_ms: Some(7_001),
+            ..
+        })]
+    ));
+    assert_eq!(desk.closes(), [CloseCode::TRY_AGAIN_LATER]);
 }

@@ -6,13 +6,14 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use protocol::client::{self, Event, Fate, Stored};
 use protocol::close::CloseCode;
 use protocol::codec::encode;
-use protocol::frame::{ErrorCode, Joined, Limits, Refusal, Refused, ServerFrame, Welcome};
+use protocol::frame::{ErrorCode, Limits, Refusal, Refused, ServerFrame, Welcome};
 use protocol::id::Seq;
 use protocol::outbox::Stage;
-use protocol::position::{Epoch, Offset};
 use protocol::server::{AppendError, Config};
 
-use crate::solo::{Desk, Solo, appended, appends, lobby, millis, offset, publish, secs, welcome};
+use crate::solo::{
+    Desk, Solo, appended, appends, joined, lobby, millis, offset, publish, secs, welcome,
+};
 use simulation::link::Way;
 use simulation::pair::Pair;
 
@@ -289,16 +290,7 @@ fn what_fits_no_frame_is_not_sent() {
             limits,
             ..welcome()
         });
-        solo.frame(ServerFrame::Joined(Joined {
-            room: lobby(),
-            epoch: Epoch::new("e1"),
-            head: Offset::ZERO,
-            from: Offset::ZERO,
-            recovered: true,
-            members: Vec::new(),
-            count: None,
-            drafts: Vec::new(),
-        }));
+        solo.frame(ServerFrame::Joined(joined(0, 0)));
         let body = "\u{1}".repeat(count);
         solo.act(|session, now| session.draft(now, &lobby(), body.clone()));
         solo.act(|session, now| session.publish(now, lobby(), body).unwrap());

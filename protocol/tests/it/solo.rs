@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use protocol::access::Access;
 use protocol::client::{Config, Event, Input, Session, Stored, Transmit};
 use protocol::close::CloseCode;
-use protocol::frame::{Beat, ClientFrame, Limits, ServerFrame, Welcome};
+use protocol::frame::{Beat, ClientFrame, Joined, Limits, ServerFrame, Welcome};
 use protocol::id::{ConnectionId, Credentials, RoomName, Seq, SessionId, SessionKey};
-use protocol::position::Offset;
+use protocol::position::{Epoch, Offset};
 use protocol::server;
 use protocol::time::Timestamp;
 
@@ -40,6 +41,7 @@ pub(crate) fn welcome() -> Welcome {
         resumed: false,
         last_seq: 0,
         refused: Vec::new(),
+        vouched: None,
         heartbeat: Beat {
             interval_ms: 25_000,
             timeout_ms: 5_000,
@@ -201,16 +203,19 @@ impl Desk {
 
     /// A client says hello and gets a fresh session.
     pub(crate) fn greet(&mut self) {
-        self.frame(ClientFrame::Hello {
-            session: None,
-            name: None,
-        });
-        self.input(server::Input::SessionOpened(Some(server::SessionOpened {
-            credentials: credentials("s1"),
-            resumed: false,
-            last_seq: 0,
-            refused: Vec::new(),
-        })));
+        self.open(opened());
+    }
+
+    /// Anybody says hello and gets this session.
+    pub(crate) fn open(&mut self, opened: server::SessionOpened) {
+        self.open_for(Access::ANYBODY, opened);
+    }
+
+    /// Somebody says hello and gets this session.
+    pub(crate) fn open_for(&mut self, access: Access, opened: server::SessionOpened) {
+        self.frame(hello());
+        self.input(server::Input::Admitted(Ok(access)));
+        self.input(server::Input::SessionOpened(Some(opened)));
     }
 
     pub(crate) fn frame(&mut self, frame: ClientFrame) {
@@ -256,6 +261,40 @@ impl Desk {
             _ => None,
         };
         self.transmits.iter().filter_map(code).collect()
+    }
+}
+
+/// The first frame of somebody who has nothing to show.
+pub(crate) const fn hello() -> ClientFrame {
+    ClientFrame::Hello {
+        session: None,
+        name: None,
+        token: None,
+    }
+}
+
+/// A fresh session, as the log opens it.
+pub(crate) fn opened() -> server::SessionOpened {
+    server::SessionOpened {
+        credentials: credentials("s1"),
+        resumed: false,
+        last_seq: 0,
+        refused: Vec::new(),
+    }
+}
+
+/// The lobby, in which nobody is, from this offset on.
+pub(crate) fn joined(from: u64, head: u64) -> Joined {
+    Joined {
+        room: lobby(),
+        epoch: Epoch::new("e"),
+        head: offset(head),
+        from: offset(from),
+        recovered: true,
+        members: Vec::new(),
+        count: None,
+        drafts: Vec::new(),
+        read_only: false,
     }
 }
 

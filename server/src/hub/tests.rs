@@ -101,6 +101,7 @@ impl Place {
                 name: Name::tidy(session),
                 body: (*body).to_owned(),
                 at_ms: 1,
+                is_repeat: false,
             };
             self.log.append(append).await.unwrap();
         }

@@ -8,7 +8,9 @@ use protocol::frame::{ErrorCode, Message, Refused};
 use protocol::id::{RoomName, Seq, SessionId};
 use protocol::position::{Epoch, Offset};
 
-use super::numbering::{Standing, Use, repeated_append, repeated_refusal, standing, trim_to};
+use super::numbering::{
+    Standing, Use, repeated_append, repeated_refusal, standing, standing_of, trim_to,
+};
 use super::{
     Answer, Append, KeyHash, Log, LogError, Observer, OpenSession, OpenedSession, Page,
     REFUSED_MAX, RoomLog,
@@ -258,7 +260,7 @@ impl State {
         observer: &dyn Observer,
     ) -> Result<Offset, LogError> {
         let session = self.sessions.get_mut(&append.session);
-        let session = match standing(session.as_ref().map(|s| s.last_seq()), append.seq)? {
+        let session = match standing_of(session.as_ref().map(|s| s.last_seq()), &append)? {
             Standing::Next => session.ok_or(LogError::UnknownSession)?,
             Standing::Settled => {
                 let settled = session.and_then(|s| s.settled(append.seq));

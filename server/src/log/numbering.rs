@@ -41,6 +41,16 @@ pub(super) fn standing(last_seq: Option<u64>, seq: Seq) -> Result<Standing, LogE
     }
 }
 
+/// Tells where an append stands. A repeat is never the next one.
+pub(super) fn standing_of(last_seq: Option<u64>, append: &Append) -> Result<Standing, LogError> {
+    match standing(last_seq, append.seq)? {
+        Standing::Next if append.is_repeat => Err(LogError::OutOfOrder {
+            last_seq: last_seq.unwrap_or_default(),
+        }),
+        standing => Ok(standing),
+    }
+}
+
 /// Answers an append whose number is settled (EO-1, EO-6, EO-7).
 ///
 /// A settled number that was used for nothing exists in a damaged log only. It is a conflict then:

@@ -14,7 +14,7 @@ use self::support::{
     offsets, opened, resume, room, seq,
 };
 use super::memory::MemoryLog;
-use super::{Log, LogError, Page, REFUSED_MAX};
+use super::{Append, Log, LogError, Page, REFUSED_MAX};
 
 /// Runs each of these on each log.
 macro_rules! conformance {
@@ -36,6 +36,7 @@ conformance!(
     a_repeated_number_gets_its_first_offset,
     a_repeated_number_with_another_message_is_a_conflict,
     a_number_that_skips_some_is_out_of_order,
+    a_repeat_is_found_and_never_appended,
     an_unknown_session_appends_nothing,
     a_refused_number_is_used_up,
     a_resumed_session_is_told_its_newest_refusals,
@@ -170,6 +171,24 @@ async fn an_unknown_session_appends_nothing(Subject { log, .. }: Subject) {
     let refusal = log.refuse(id("ada"), seq(1), ErrorCode::BodyEmpty);
     assert_eq!(refusal.await, Err(LogError::UnknownSession));
     assert_eq!(log.room(room("lobby")).await.unwrap().head, Offset::ZERO);
+}
+
+/// EO-1, AC-5: what was judged once is not appended under another judgement.
+async fn a_repeat_is_found_and_never_appended(Subject { log, .. }: Subject) {
+    log.open_session(fresh("ada", 1)).await.unwrap();
+    let repeat = |number| Append {
+        is_repeat: true,
+        ..append("ada", number, "lobby", "hello")
+    };
+    let free = Err(LogError::OutOfOrder { last_seq: 0 });
+    assert_eq!(log.append(repeat(1)).await, free);
+    assert_eq!(
+        log.append(append("ada", 1, "lobby", "hello")).await,
+        Ok(offset(1))
+    );
+    assert_eq!(log.append(repeat(1)).await, Ok(offset(1)));
+    let free = Err(LogError::OutOfOrder { last_seq: 1 });
+    assert_eq!(log.append(repeat(2)).await, free);
 }
 
 /// EO-7: a refusal for good uses its number up, and only its first code counts.

@@ -1,23 +1,28 @@
 //! The driver of a session's connection: translates between the machine, the socket and the hub.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
+use std::future::{poll_fn, ready as now_ready};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use protocol::access::{Denied, Subject};
+use protocol::admission::Turn;
 use protocol::close::CloseCode;
 use protocol::codec::{self, DecodeError};
 use protocol::frame::{ClientFrame, ErrorCode};
-use protocol::id::{Credentials, Name, RoomName, Seq, SessionId, SessionKey};
+use protocol::id::{Credentials, Name, RoomName, Seq, SessionId, SessionKey, Token};
 use protocol::server::{AppendError, Input, Pull, Session, SessionOpened, Transmit};
 use protocol::time::Timestamp;
 use tokio::net::TcpStream;
+use tokio::time::sleep;
 use tungstenite::{Error as WebSocketError, Message};
 
 use super::pull::{Batch, Nothing};
 use super::wire::{Alarm, Wire, WriteError};
 use super::{Connection, pull};
+use crate::access::Presented;
 use crate::clock::unix_ms;
 use crate::hub::room::{Entry, Room};
 use crate::log::{Append, LogError, OpenSession};
@@ -29,7 +34,11 @@ const READ_BATCH: usize = 64;
 
 /// Serves one connection to its end. What the future holds is what a quiet session costs: the rare
 /// and large steps in it are boxed.
-pub(super) fn drive(wire: Wire<TcpStream>, connection: Connection) -> impl Future<Output = ()> {
+pub(super) fn drive(
+    wire: Wire<TcpStream>,
+    connection: Connection,
+    presented: Box<Presented>,
+) -> impl Future<Output = ()> {
     let clock = connection.hub.clock();
     let mut driver = Box::new(Driver {
         machine: Session::new(clock.now(), Arc::clone(&connection.config)),
@@ -38,6 +47,9 @@ pub(super) fn drive(wire: Wire<TcpStream>, connection: Connection) -> impl Futur
         rooms: Vec::new(),
         answers: VecDeque::new(),
         session: None,
+        owner: None,
+        admission: None,
+        presented: Some(presented),
         connection,
     });
     async move {
@@ -76,6 +88,12 @@ struct Driver {
     /// What the log owes, in the order in which it was asked: so does it answer.
     answers: VecDeque<BoxFuture<'static, Input>>,
     session: Option<SessionId>,
+    /// Whose it is.
+    owner: Option<Subject>,
+    /// It is being found out who that is.
+    admission: Option<BoxFuture<'static, Input>>,
+    /// What the request for the connection showed, until it is looked at.
+    presented: Option<Box<Presented>>,
 }
 
 impl Driver {
@@ -148,6 +166,12 @@ impl Driver {
                 return Poll::Ready(Fact::Rang);
             }
             if let Poll::Ready(input) = self.poll_answer(cx) {
+                return Poll::Ready(Fact::Answered(input));
+            }
+            if let Some(admission) = &mut self.admission
+                && let Poll::Ready(input) = admission.as_mut().poll(cx)
+            {
+                self.admission = None;
                 return Poll::Ready(Fact::Answered(input));
             }
             if self.connection.mailbox.poll_marked(cx).is_ready() {
@@ -227,8 +251,11 @@ impl Driver {
                     return Ok(rest.await);
                 }
             }
-            Transmit::OpenSession { resume } => {
-                let opened = Box::pin(self.open_session(resume)).await;
+            Transmit::Admit { token } => {
+                self.admission = Some(self.admit(token));
+            }
+            Transmit::OpenSession { resume, owner } => {
+                let opened = Box::pin(self.open_session(resume, owner)).await;
                 self.feed(Input::SessionOpened(opened));
             }
             Transmit::OpenRoom { room, name } => Box::pin(self.open_room(room, name)).await,
@@ -253,7 +280,8 @@ impl Driver {
                 room,
                 name,
                 body,
-            } => self.append(seq, room, name, body),
+                is_repeat,
+            } => self.append(seq, room, (name, body), is_repeat),
             Transmit::Refuse { seq, code } => self.refuse(seq, code),
             Transmit::History {
                 room,
@@ -273,7 +301,33 @@ impl Driver {
         Ok(Ok(()))
     }
 
-    async fn open_session(&mut self, resume: Option<Credentials>) -> Option<SessionOpened> {
+    /// Finds out who that is. It may take some time, in which the connection goes on.
+    fn admit(&mut self, token: Option<Token>) -> BoxFuture<'static, Input> {
+        let gate = Arc::clone(&self.connection.gate);
+        // What the request showed is for `hello`, for which there is a line (RC-7).
+        let turn = match &self.presented {
+            Some(_) => self.connection.limits.hello(self.now()),
+            None => Turn::After(Duration::ZERO),
+        };
+        let presented = self.presented.take().unwrap_or_default();
+        Box::pin(async move {
+            Input::Admitted(match turn {
+                Turn::ComeBack(slot) => Err(Denied::Busy(slot)),
+                Turn::After(wait) => {
+                    if !wait.is_zero() {
+                        sleep(wait).await;
+                    }
+                    gate.admit(&presented, token.as_ref()).await
+                }
+            })
+        })
+    }
+
+    async fn open_session(
+        &mut self,
+        resume: Option<Credentials>,
+        owner: Option<Subject>,
+    ) -> Option<SessionOpened> {
         let fresh = Credentials {
             id: SessionId::new(&secret::random_hex::<16>()?).ok()?,
             key: SessionKey::new(&secret::random_hex::<32>()?).ok()?,
@@ -281,7 +335,7 @@ impl Driver {
         let hashed = |credentials: &Credentials| {
             (
                 credentials.id.clone(),
-                secret::hash(credentials.key.expose()),
+                secret::hash(&credentials.key, owner.as_ref()),
             )
         };
         let open = OpenSession {
@@ -295,6 +349,7 @@ impl Driver {
             .hub
             .attach(&credentials.id, self.connection.id);
         self.session = Some(credentials.id.clone());
+        self.owner = owner;
         tracing::info!(
             session.id = %credentials.id,
             connection.id = %self.connection.id,
@@ -397,10 +452,18 @@ impl Driver {
         }
     }
 
-    fn append(&mut self, seq: Seq, room: RoomName, name: Name, body: String) {
+    fn append(&mut self, seq: Seq, room: RoomName, (name, body): (Name, String), is_repeat: bool) {
         let Some(session) = self.session.clone() else {
             return;
         };
+        let Connection {
+            limits, network, ..
+        } = &self.connection;
+        if !is_repeat && let Err(wait) = limits.publish(self.owner.as_ref(), *network) {
+            let result = Err(AppendError::RateLimited(wait));
+            let refused = Input::Appended { seq, room, result };
+            return self.answers.push_back(Box::pin(now_ready(refused)));
+        }
         let here = self.room(&room).cloned();
         if let Some(here) = &here {
             here.published(&session);
@@ -412,6 +475,7 @@ impl Driver {
             name,
             body,
             at_ms: unix_ms(),
+            is_repeat,
         };
         let answer = self.connection.hub.log().append(append);
         self.answers.push_back(Box::pin(async move {
@@ -494,7 +558,7 @@ mod tests {
     /// What every session costs while it is quiet: nothing large may slip in unnoticed.
     #[test]
     fn a_task_is_small() {
-        fn size<F>(_: fn(Wire<TcpStream>, Connection) -> F) -> usize {
+        fn size<F>(_: fn(Wire<TcpStream>, Connection, Box<Presented>) -> F) -> usize {
             size_of::<F>()
         }
         let sizes = (size_of::<Driver>(), size(drive));

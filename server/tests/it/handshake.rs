@@ -1,33 +1,8 @@
 //! Requests for a WebSocket: which are answered with one, and what the others are told.
 
-use std::net::SocketAddr;
-
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-
+use crate::http::{HEADERS, ask};
 use crate::raw::Raw;
 use crate::test_server::TestServer;
-
-/// What a browser sends, apart from the request's line.
-const HEADERS: [&str; 5] = [
-    "Host: localhost",
-    "Connection: keep-alive, Upgrade",
-    "Upgrade: websocket",
-    "Sec-WebSocket-Version: 13",
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-];
-
-/// The head of the answer.
-async fn ask(address: SocketAddr, line: &str, headers: &[&str]) -> String {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("{line}\r\n{}\r\n\r\n", headers.join("\r\n"));
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await.unwrap());
-    }
-    String::from_utf8(head).unwrap().to_lowercase()
-}
 
 /// RFC 6455 section 4.2.2, with the example of its section 1.3.
 #[tokio::test]

@@ -2,13 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod access;
 mod bad_input;
 mod chaos;
 mod closing;
 mod command_line;
 mod full_disk;
 mod handshake;
+mod http;
 mod kill;
+mod limits;
 mod raw;
 mod sessions;
 mod test_server;

@@ -32,6 +32,16 @@ impl Raw {
         path: &str,
         subprotocol: Option<&'static str>,
     ) -> Result<Self, Error> {
+        Self::open_with(address, path, subprotocol, &[]).await
+    }
+
+    /// The same with these headers.
+    pub(crate) async fn open_with(
+        address: SocketAddr,
+        path: &str,
+        subprotocol: Option<&'static str>,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Self, Error> {
         let stream = TcpStream::connect(address).await?;
         let mut request = format!("ws://{address}{path}").into_client_request()?;
         if let Some(subprotocol) = subprotocol {
@@ -39,6 +49,10 @@ impl Raw {
             request
                 .headers_mut()
                 .insert("sec-websocket-protocol", value);
+        }
+        for (name, value) in headers {
+            let value = HeaderValue::from_str(value).unwrap();
+            request.headers_mut().insert(*name, value);
         }
         let (socket, _) = client_async(request, stream).await?;
         Ok(Self { socket })

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 use leptos::config::LeptosOptions;
+use server::access::Gate;
 use server::config::Config;
 use server::hub::Hub;
 use tempfile::TempDir;
@@ -51,6 +52,7 @@ impl TestServer {
         let listener = TcpListener::bind(config.listen).await.unwrap();
         let address = listener.local_addr().unwrap();
         let hub = open_hub(&config);
+        let gate = Arc::new(Gate::new(&config).await.unwrap());
         let (shutdown, stopped) = oneshot::channel();
         let leptos = LeptosOptions::builder().output_name("everbeat").build();
         let stopped = async {
@@ -61,7 +63,7 @@ impl TestServer {
             config,
             leptos,
             listener,
-            Arc::clone(&hub),
+            (Arc::clone(&hub), gate),
             stopped,
         ));
         Self {

@@ -4,7 +4,7 @@ use arbitrary::Arbitrary;
 use protocol::close::CloseCode;
 use protocol::codec::DecodeError;
 use protocol::frame::{Beat, ErrorCode, Limits, ServerFrame};
-use protocol::id::{Credentials, Name, RoomName, Seq};
+use protocol::id::{Credentials, Name, RoomName, Seq, Token};
 use protocol::outbox::{Entry, EntryId, Stage};
 use protocol::position::{Offset, Position};
 
@@ -18,6 +18,7 @@ pub struct Plan {
     pub(super) outbox_entries: u8,
     pub(super) outbox_bytes: u16,
     pub(super) window: u8,
+    pub(super) fetches_tokens: bool,
     /// Whether it begins live and in the lobby: what follows then needs no luck to get there.
     pub(super) is_live: bool,
     pub(super) limits: Any<Limits>,
@@ -68,6 +69,8 @@ pub(super) enum Step {
     Message(Any<RoomName>, i8, Any<String>),
     GoAway(u16),
     Pong,
+    /// Somebody gives a token, or none, asked or not.
+    Token(Option<Any<Token>>, bool),
     /// The server says anything.
     Frame(Any<ServerFrame>),
     Garbage(Any<DecodeError>),

@@ -1,9 +1,12 @@
 //! What the fuzzer draws for the server's machine.
 
+use std::time::Duration;
+
 use arbitrary::Arbitrary;
+use protocol::access::{Access, Denied, Grants, Naming, Rights, Subject};
 use protocol::codec::DecodeError;
 use protocol::frame::{Author, ClientFrame, ErrorCode, Limits, Member, Message, Refused};
-use protocol::id::{Credentials, RoomName, Seq};
+use protocol::id::{Credentials, Name, RoomName, Seq};
 use protocol::position::{Epoch, Offset};
 use protocol::server::{AppendError, RoomView, SessionOpened};
 
@@ -39,6 +42,7 @@ pub(super) enum Step {
     GoAway(u32),
     Shutdown,
     WriteStuck,
+    Removed,
     /// Something that nobody asked for.
     Odd(Odd),
 }
@@ -70,6 +74,7 @@ pub(super) struct View {
 
 #[derive(Debug, Arbitrary)]
 pub(super) enum Odd {
+    Admitted(Answer),
     SessionOpened(Answer),
     RoomOpened(Any<RoomName>, Answer),
     Pulled(Any<RoomName>, Any<Offset>, u64),
@@ -80,6 +85,47 @@ pub(super) enum Odd {
 }
 
 impl Answer {
+    /// Somebody of two, with a token that ends or none, for some rooms or all of them.
+    pub(super) fn admitted(&self) -> Result<Access, Denied> {
+        let version = u64::from(self.version);
+        if self.is_granted {
+            let one_room = || {
+                "lobby=r"
+                    .parse::<Grants>()
+                    .map_or(Rights::ALL, Rights::from)
+            };
+            return Ok(Access {
+                subject: Subject::new(if version.is_multiple_of(3) {
+                    "bob"
+                } else {
+                    "ada"
+                }),
+                naming: if version.is_multiple_of(2) {
+                    Naming::Vouched(Name::tidy("Ada"))
+                } else {
+                    Naming::Own {
+                        usual: None,
+                        is_marked: version.is_multiple_of(5),
+                    }
+                },
+                rights: if version > 200 {
+                    one_room()
+                } else {
+                    Rights::ALL
+                },
+                expires_in: (version > 100).then(|| Duration::from_secs(version - 100)),
+            });
+        }
+        let denied = [
+            Denied::TokenRequired,
+            Denied::TokenInvalid,
+            Denied::TokenExpired,
+            Denied::Unavailable,
+            Denied::Busy(Duration::from_secs(version)),
+        ];
+        Err(denied[usize::from(self.failure) % denied.len()])
+    }
+
     pub(super) fn session_opened(&self) -> Option<SessionOpened> {
         let refused = self.refused.iter().take(3);
         self.is_granted.then(|| SessionOpened {
@@ -125,6 +171,7 @@ impl Answer {
             1 => AppendError::UnknownSession,
             2 | 3 => AppendError::OutOfOrder,
             4 => AppendError::Refused(self.code.0),
+            5 => AppendError::RateLimited(Duration::from_millis(self.version.into())),
             _ => AppendError::Unavailable,
         })
     }

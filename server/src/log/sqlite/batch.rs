@@ -10,7 +10,9 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, params};
 use sha2::{Digest, Sha256};
 
 use super::{integer, readers, unavailable};
-use crate::log::numbering::{Standing, Use, repeated_append, repeated_refusal, standing, trim_to};
+use crate::log::numbering::{
+    Standing, Use, repeated_append, repeated_refusal, standing, standing_of, trim_to,
+};
 use crate::log::{Append, KeyHash, LogError, OpenSession, OpenedSession, REFUSED_MAX};
 
 /// The answer to one operation, to be given after the commit: its own, or the batch's failure.
@@ -145,7 +147,7 @@ impl<'c> Batch<'c> {
     /// EO-1, EO-2, EO-6.
     pub(super) fn append(&mut self, append: Append) -> Result<Offset, Fault> {
         let last_seq = self.last_seq(&append.session)?;
-        if standing(last_seq, append.seq)? == Standing::Settled {
+        if standing_of(last_seq, &append)? == Standing::Settled {
             let used = self.used(&append.session, append.seq, Some(&append))?;
             return Ok(repeated_append(used)?);
         }

@@ -111,6 +111,7 @@ pub(in crate::log) fn append(session: &str, number: u64, in_room: &str, body: &s
         name: Name::tidy("Ada"),
         body: body.to_owned(),
         at_ms: 1_000 + number,
+        is_repeat: false,
     }
 }
 

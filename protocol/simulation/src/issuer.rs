@@ -1,0 +1,79 @@
+//! Who gives tokens to people, and what the server reads in them (AC).
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use protocol::access::{Access, Denied, Naming, Rights, Subject};
+use protocol::client::NoToken;
+use protocol::id::Token;
+use protocol::time::Timestamp;
+
+/// How long a page waits for its token.
+const LATENCY: Duration = Duration::from_millis(30);
+
+/// The one that the server trusts.
+#[derive(Debug, Default)]
+pub struct Issuer {
+    /// How long a token is good. None: the server takes guests, and nobody needs a token.
+    pub ttl: Option<Duration>,
+    /// Nobody gets a token now.
+    pub is_down: bool,
+    asked: VecDeque<(Timestamp, usize)>,
+}
+
+impl Issuer {
+    /// A page asks for a token.
+    pub fn ask(&mut self, now: Timestamp, client: usize) {
+        self.asked.push_back((now + LATENCY, client));
+    }
+
+    /// When the next page has its answer.
+    pub fn due(&self) -> Option<Timestamp> {
+        self.asked.front().map(|(at, _)| *at)
+    }
+
+    /// The next page whose answer has come.
+    pub fn answered(&mut self, now: Timestamp) -> Option<usize> {
+        self.due().filter(|due| *due <= now)?;
+        self.asked.pop_front().map(|(_, client)| client)
+    }
+
+    /// A token for somebody.
+    ///
+    /// # Errors
+    /// While it is down.
+    pub fn give(&self, now: Timestamp, person: usize) -> Result<Token, NoToken> {
+        if self.is_down {
+            return Err(NoToken::Unavailable);
+        }
+        let ends = now + self.ttl.unwrap_or_default();
+        let ends = ends.since_origin().as_nanos();
+        Ok(Token::new(&format!("{person}.{ends}")).unwrap())
+    }
+
+    /// What the server makes of a token, or of none.
+    ///
+    /// # Errors
+    /// If it lets nobody in with that.
+    pub fn admit(&self, now: Timestamp, token: Option<&Token>) -> Result<Access, Denied> {
+        if self.ttl.is_none() {
+            return Ok(Access::ANYBODY);
+        }
+        let token = token.ok_or(Denied::TokenRequired)?;
+        let (person, ends) = token.expose().split_once('.').ok_or(Denied::TokenInvalid)?;
+        let ends = ends.parse().map_err(|_| Denied::TokenInvalid)?;
+        let ends = Timestamp::from_origin(Duration::from_nanos(ends));
+        if ends <= now {
+            return Err(Denied::TokenExpired);
+        }
+        Ok(Access {
+            subject: Subject::new(person),
+            naming: Naming::Own {
+                usual: None,
+                is_marked: false,
+            },
+            rights: Rights::ALL,
+            expires_in: Some(ends - now),
+        })
+    }
+}

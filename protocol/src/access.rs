@@ -1,0 +1,396 @@
+//! Who is let in, under which name, into which rooms and for how long (PROTOCOL.md, "Access").
+//!
+//! Reading tokens and cookies is the driver's; what they say comes in as an [`Access`], and what
+//! follows from it is decided by the machine.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::frame::ErrorCode;
+use crate::id::{Name, RoomName, SessionId};
+
+/// What a token, or its absence, entitles to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// Whose sessions these are (AC-3). None: nobody in particular, whoever has a session's key.
+    pub subject: Option<Subject>,
+    /// How the session is called (AC-4).
+    pub naming: Naming,
+    /// What is allowed where (AC-5).
+    pub rights: Rights,
+    /// How long it is good for, from now (AC-2). None: without an end.
+    pub expires_in: Option<Duration>,
+}
+
+impl Access {
+    /// What everybody has where the server tells nobody apart.
+    pub const ANYBODY: Self = Self {
+        subject: None,
+        naming: Naming::Own {
+            usual: None,
+            is_marked: false,
+        },
+        rights: Rights::ALL,
+        expires_in: None,
+    };
+}
+
+/// Why somebody is not let in (AC-1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Denied {
+    /// Guests are not taken, and no token was shown.
+    #[error("this server takes no guests, and no token was shown")]
+    TokenRequired,
+    /// The token is not one of this server's.
+    #[error("the token is not good here")]
+    TokenInvalid,
+    /// The token has ended.
+    #[error("the token has ended")]
+    TokenExpired,
+    /// It cannot be told now: the keys cannot be read, say.
+    #[error("tokens cannot be checked now")]
+    Unavailable,
+    /// Too many come at once: this is the client's slot (RC-7).
+    #[error("too many come at once")]
+    Busy(Duration),
+}
+
+impl Denied {
+    /// The code that says so on the wire.
+    pub const fn code(self) -> ErrorCode {
+        match self {
+            Self::TokenRequired => ErrorCode::TokenRequired,
+            Self::TokenInvalid => ErrorCode::TokenInvalid,
+            Self::TokenExpired => ErrorCode::TokenExpired,
+            Self::Unavailable => ErrorCode::Unavailable,
+            Self::Busy(_) => ErrorCode::Busy,
+        }
+    }
+}
+
+/// Somebody, as tokens call them (`sub`): the same over all of their sessions. Told to nobody else.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Subject(Arc<str>);
+
+impl Subject {
+    /// The longest subject, in bytes (OpenID Connect Core 1.0, section 2: 255 ASCII characters).
+    pub const BYTES_MAX: usize = 255;
+
+    /// Checks and wraps a text; none if it is empty or too long.
+    pub fn new(text: &str) -> Option<Self> {
+        (1..=Self::BYTES_MAX)
+            .contains(&text.len())
+            .then(|| Self(text.into()))
+    }
+
+    /// The subject as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// How a session is called, and who says so (AC-4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Naming {
+    /// A token vouches for the name: it stays, whatever the client wishes.
+    Vouched(Name),
+    /// The client's own choice.
+    Own {
+        /// The name without a choice; none: one made of the session's id.
+        usual: Option<Name>,
+        /// Whether others are told that nobody vouches for it.
+        is_marked: bool,
+    },
+}
+
+/// What follows the name of somebody for whom nobody vouches, where others have names that somebody
+/// vouches for.
+const MARK: &str = " (guest)";
+
+impl Naming {
+    /// The name that a session goes by.
+    pub fn name(&self, wish: Option<&Name>, session: &SessionId) -> Name {
+        match self {
+            Self::Vouched(name) => name.clone(),
+            Self::Own { usual, is_marked } => match (wish.filter(|wish| !wish.is_empty()), usual) {
+                (Some(wish), _) if *is_marked => wish.marked(MARK),
+                (Some(wish), _) => wish.clone(),
+                (None, Some(usual)) => usual.clone(),
+                (None, None) => Name::guest(session),
+            },
+        }
+    }
+}
+
+/// What can be allowed in a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Right {
+    /// To join it and to read what was said.
+    Read,
+    /// To publish messages and drafts.
+    Write,
+}
+
+/// What somebody may do in which rooms: everything everywhere, or what was granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rights(Option<Arc<Grants>>);
+
+impl Rights {
+    /// To read and write in every room.
+    pub const ALL: Self = Self(None);
+
+    /// Whether this is allowed in that room.
+    pub fn allow(&self, room: &RoomName, right: Right) -> bool {
+        let grants = self.0.as_ref();
+        grants.is_none_or(|grants| grants.allow(room, right))
+    }
+}
+
+impl From<Grants> for Rights {
+    fn from(grants: Grants) -> Self {
+        Self(Some(Arc::new(grants)))
+    }
+}
+
+/// Rights to rooms, by patterns of their names. What no pattern allows is not allowed.
+///
+/// As JSON (the claim `rooms` of a token): `{"team-*": ["read", "write"], "news": ["read"]}`.
+/// As text (an option): `team-*=rw,news=r`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "BTreeMap<String, Vec<Right>>")]
+pub struct Grants(Vec<Grant>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Grant {
+    pattern: Pattern,
+    rights: Vec<Right>,
+}
+
+/// Why a text or a claim holds no rights to rooms.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum GrantsError {
+    /// Not a room's name with stars.
+    #[error("{0:?} is no pattern of rooms: 1 to 64 of a-z 0-9 - _ and *")]
+    Pattern(String),
+    /// More than [`Grants::PATTERNS_MAX`].
+    #[error("more than {max} patterns", max = Grants::PATTERNS_MAX)]
+    TooMany,
+    /// Not `PATTERN=r`, `=w` or `=rw`.
+    #[error("{0:?} should look like team-*=rw, news=r or drop=w")]
+    Text(String),
+}
+
+impl Grants {
+    /// The most patterns: each of them is tried for each room.
+    pub const PATTERNS_MAX: usize = 100;
+
+    fn allow(&self, room: &RoomName, right: Right) -> bool {
+        self.0
+            .iter()
+            .any(|grant| grant.rights.contains(&right) && grant.pattern.matches(room.as_str()))
+    }
+
+    fn add(&mut self, pattern: &str, rights: Vec<Right>) -> Result<(), GrantsError> {
+        if self.0.len() >= Self::PATTERNS_MAX {
+            return Err(GrantsError::TooMany);
+        }
+        let pattern = Pattern::new(pattern)?;
+        self.0.push(Grant { pattern, rights });
+        Ok(())
+    }
+}
+
+impl TryFrom<BTreeMap<String, Vec<Right>>> for Grants {
+    type Error = GrantsError;
+
+    fn try_from(rooms: BTreeMap<String, Vec<Right>>) -> Result<Self, GrantsError> {
+        let mut grants = Self::default();
+        for (pattern, rights) in rooms {
+            grants.add(&pattern, rights)?;
+        }
+        Ok(grants)
+    }
+}
+
+impl FromStr for Grants {
+    type Err = GrantsError;
+
+    fn from_str(text: &str) -> Result<Self, GrantsError> {
+        let mut grants = Self::default();
+        for part in text.split(',').map(str::trim) {
+            let rights = match part.split_once('=') {
+                Some((_, "r")) => vec![Right::Read],
+                Some((_, "w")) => vec![Right::Write],
+                Some((_, "rw")) => vec![Right::Read, Right::Write],
+                _ => return Err(GrantsError::Text(part.to_owned())),
+            };
+            grants.add(part.split('=').next().unwrap_or_default(), rights)?;
+        }
+        Ok(grants)
+    }
+}
+
+/// A room's name in which `*` stands for any characters, also none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Pattern(Box<str>);
+
+impl Pattern {
+    fn new(text: &str) -> Result<Self, GrantsError> {
+        // What is left without stars is a name, or nothing.
+        let plain = text.replace('*', "");
+        let is_plain = plain.is_empty() || RoomName::new(&plain).is_ok();
+        if is_plain && (1..=64).contains(&text.len()) {
+            Ok(Self(text.into()))
+        } else {
+            Err(GrantsError::Pattern(text.chars().take(80).collect()))
+        }
+    }
+
+    /// What stands between the stars must follow each other: where each is taken at its first place, no
+    /// later choice can need it.
+    fn matches(&self, name: &str) -> bool {
+        let Some((head, rest)) = self.0.split_once('*') else {
+            return *self.0 == *name;
+        };
+        let (middle, tail) = rest.rsplit_once('*').unwrap_or(("", rest));
+        let Some(mut name) = name
+            .strip_prefix(head)
+            .and_then(|name| name.strip_suffix(tail))
+        else {
+            return false;
+        };
+        for part in middle.split('*') {
+            match name.split_once(part) {
+                Some((_, after)) => name = after,
+                None => return false,
+            }
+        }
+        true
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    fn room(name: &str) -> RoomName {
+        RoomName::new(name).unwrap()
+    }
+
+    #[test]
+    fn stars_stand_for_anything() {
+        let cases = [
+            ("lobby", &["lobby"][..], &["lobbyy", "obby", "l"][..]),
+            ("*", &["a", "lobby"], &[]),
+            ("team-*", &["team-", "team-a"], &["team", "a-team-a"]),
+            ("*-log", &["a-log", "-log"], &["a-logs"]),
+            ("a*b*c", &["abc", "a-b-c", "abbcc"], &["acb", "ab", "bc"]),
+            ("a*a", &["aa", "aba"], &["a"]),
+            ("**", &["a"], &[]),
+            ("x*ab*ab*y", &["xababy", "x-ab-ab-y"], &["xaby", "xabay"]),
+        ];
+        for (pattern, good, bad) in cases {
+            let pattern = Pattern::new(pattern).unwrap();
+            for name in good {
+                assert!(pattern.matches(name), "{pattern} {name}");
+            }
+            for name in bad {
+                assert!(!pattern.matches(name), "{pattern} {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn patterns_hold_what_names_hold() {
+        for bad in ["", "Team", "a b", "../*", &"*".repeat(65)] {
+            assert!(Pattern::new(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_no_pattern_allows_is_not_allowed() {
+        let json = r#"{"team-*": ["read", "write"], "news": ["read"], "*": []}"#;
+        let grants: Grants = serde_json::from_str(json).unwrap();
+        assert!(grants.allow(&room("team-a"), Right::Write));
+        assert!(grants.allow(&room("news"), Right::Read));
+        assert!(!grants.allow(&room("news"), Right::Write));
+        assert!(!grants.allow(&room("lobby"), Right::Read));
+        let text: Grants = "news=r,team-*=rw".parse().unwrap();
+        for name in ["team-a", "news", "lobby"] {
+            for right in [Right::Read, Right::Write] {
+                let (one, other) = (
+                    grants.allow(&room(name), right),
+                    text.allow(&room(name), right),
+                );
+                assert_eq!(one, other, "{name} {right:?}");
+            }
+        }
+        assert!(!Grants::default().allow(&room("lobby"), Right::Read));
+    }
+
+    #[test]
+    fn grants_that_are_none_are_refused() {
+        for bad in [
+            r#"["lobby"]"#,
+            r#"{"lobby": ["admin"]}"#,
+            r#"{"Lobby": ["read"]}"#,
+            r#"{"lobby": "read"}"#,
+        ] {
+            assert!(serde_json::from_str::<Grants>(bad).is_err(), "{bad}");
+        }
+        for bad in ["", "lobby", "lobby=x", "lobby=r,,", "A=r"] {
+            assert!(bad.parse::<Grants>().is_err(), "{bad}");
+        }
+        let many: Vec<String> = (0..=Grants::PATTERNS_MAX)
+            .map(|n| format!("r{n}=r"))
+            .collect();
+        assert_eq!(many.join(",").parse::<Grants>(), Err(GrantsError::TooMany));
+        assert!(many[1..].join(",").parse::<Grants>().is_ok());
+    }
+
+    /// AC-4: what a token vouches for stays; a guest's name is marked where others' are vouched for.
+    #[test]
+    fn names_are_vouched_for_or_marked() {
+        let session = SessionId::new("abcdef").unwrap();
+        let ada = Name::tidy("Ada");
+        let vouched = Naming::Vouched(Name::tidy("Grace"));
+        assert_eq!(vouched.name(Some(&ada), &session).as_str(), "Grace");
+        let own = |usual: Option<&str>, is_marked| Naming::Own {
+            usual: usual.map(Name::tidy),
+            is_marked,
+        };
+        assert_eq!(own(None, false).name(Some(&ada), &session), ada);
+        assert_eq!(
+            own(None, true).name(Some(&ada), &session).as_str(),
+            "Ada (guest)"
+        );
+        let none = Name::tidy(" ");
+        assert_eq!(
+            own(None, true).name(Some(&none), &session).as_str(),
+            "guest abcd"
+        );
+        let usual = own(Some("guest 7"), false).name(Some(&none), &session);
+        assert_eq!(usual.as_str(), "guest 7");
+        // The mark is never cut off.
+        let long = Name::tidy(&"x".repeat(60));
+        let marked = own(None, true).name(Some(&long), &session);
+        assert!(marked.as_str().ends_with("x (guest)"));
+        assert_eq!(marked.as_str().chars().count(), Name::CHARS_MAX);
+    }
+}

@@ -1,0 +1,187 @@
+//! Who is on the connection, what they may do, and for how long (AC).
+
+use super::{Config, Live, Session, State, Transmit};
+use crate::access::{Access, Denied, Naming, Right, Rights, Subject};
+use crate::close::CloseCode;
+use crate::frame::{ErrorCode, Refusal, ServerFrame};
+use crate::id::{Name, RoomName, SessionId, Token};
+use crate::time::Timestamp;
+
+/// What a session on this connection may do.
+#[derive(Debug)]
+pub(super) struct Permit {
+    naming: Naming,
+    rights: Rights,
+    /// Only for who showed a token that ends: there are many others.
+    lease: Option<Box<Lease>>,
+}
+
+/// A token that ends (AC-2).
+#[derive(Debug)]
+struct Lease {
+    subject: Option<Subject>,
+    /// When the client is told that it ends; none: it was.
+    warn_at: Option<Timestamp>,
+    ends: Timestamp,
+    /// A newer token is being checked.
+    is_checked: bool,
+}
+
+impl Permit {
+    pub(super) fn new(now: Timestamp, access: Access, config: &Config) -> Self {
+        let lease = access.expires_in.map(|expires_in| {
+            // Never in its first half: a token that is always short is not asked for all the time.
+            let quiet = expires_in.saturating_sub(config.token_warning);
+            Lease {
+                subject: access.subject,
+                warn_at: Some(now + quiet.max(expires_in / 2)),
+                ends: now + expires_in,
+                is_checked: false,
+            }
+        });
+        Self {
+            naming: access.naming,
+            rights: access.rights,
+            lease: lease.map(Box::new),
+        }
+    }
+
+    pub(super) fn allows(&self, room: &RoomName, right: Right) -> bool {
+        self.rights.allow(room, right)
+    }
+
+    pub(super) const fn vouched(&self) -> Option<&Name> {
+        match &self.naming {
+            Naming::Vouched(name) => Some(name),
+            Naming::Own { .. } => None,
+        }
+    }
+
+    pub(super) fn name(&self, wish: Option<&Name>, session: &SessionId) -> Name {
+        self.naming.name(wish, session)
+    }
+}
+
+impl Session {
+    /// The answer to [`Transmit::Admit`]: for `hello`, or for a newer token.
+    pub(super) fn admitted(&mut self, now: Timestamp, answer: Result<Access, Denied>) {
+        match (&mut self.state, answer) {
+            (State::Admitting { .. }, Ok(access)) => self.let_in(access),
+            (State::Admitting { .. }, Err(denied)) => {
+                let refusal = Refusal::new(denied.code());
+                self.send(ServerFrame::Error(match denied {
+                    Denied::Busy(slot) => refusal.retry_after(slot),
+                    _ => refusal,
+                }));
+                self.close(match denied {
+                    Denied::Unavailable | Denied::Busy(_) => CloseCode::TRY_AGAIN_LATER,
+                    Denied::TokenRequired | Denied::TokenInvalid | Denied::TokenExpired => {
+                        CloseCode::UNAUTHORIZED
+                    }
+                });
+            }
+            (State::Live(live), answer) => {
+                let Some(lease) = &mut live.permit.lease else {
+                    return;
+                };
+                lease.is_checked = false;
+                match answer {
+                    Ok(access) if access.subject == lease.subject => {
+                        let ends = access.expires_in.map(|expires_in| now + expires_in);
+                        if ends.is_some_and(|ends| ends <= lease.ends) {
+                            // The very one that ends, or an older one: no use in asking for it again.
+                            return self.refuse(ErrorCode::TokenExpired);
+                        }
+                        self.renewed(now, access);
+                    }
+                    // Somebody else is another session (AC-3).
+                    Ok(_) => self.refuse(ErrorCode::TokenInvalid),
+                    Err(denied) => self.refuse(denied.code()),
+                }
+            }
+            (State::AwaitingHello { .. } | State::Opening { .. } | State::Closed, _) => {}
+        }
+    }
+
+    /// AC-2: a newer token came.
+    pub(super) fn renew(&mut self, token: Token) {
+        let State::Live(live) = &mut self.state else {
+            return;
+        };
+        match &mut live.permit.lease {
+            // One at a time: what is checked costs more than what is sent.
+            Some(lease) if lease.is_checked => self.refuse(ErrorCode::RateLimited),
+            Some(lease) => {
+                lease.is_checked = true;
+                let token = Some(token);
+                self.transmits.push_back(Transmit::Admit { token });
+            }
+            // Nothing that could be renewed.
+            None => self.refuse(ErrorCode::TokenInvalid),
+        }
+    }
+
+    /// Tells the client in time that its token ends, and ends the connection when it has ended.
+    pub(super) fn watch_lease(&mut self, now: Timestamp) {
+        let grace = self.config.token_grace;
+        let State::Live(live) = &mut self.state else {
+            return;
+        };
+        let Some(lease) = &mut live.permit.lease else {
+            return;
+        };
+        if now >= lease.ends + grace {
+            self.refuse(ErrorCode::TokenExpired);
+            return self.close(CloseCode::TOKEN_EXPIRED);
+        }
+        if lease.warn_at.take_if(|at| now >= *at).is_some() {
+            let within_ms = super::millis(lease.ends - now);
+            self.send(ServerFrame::Renew { within_ms });
+        }
+    }
+
+    /// When the lease is to be looked at.
+    pub(super) fn lease_due(&self, live: &Live) -> Option<Timestamp> {
+        let lease = live.permit.lease.as_ref()?;
+        Some(
+            lease
+                .warn_at
+                .unwrap_or(lease.ends + self.config.token_grace),
+        )
+    }
+
+    fn let_in(&mut self, access: Access) {
+        let State::Admitting { name, slot, resume } = &mut self.state else {
+            return;
+        };
+        let (name, slot, resume) = (name.take(), *slot, resume.take());
+        let owner = access.subject.clone();
+        self.state = State::Opening { name, slot, access };
+        self.transmits
+            .push_back(Transmit::OpenSession { resume, owner });
+    }
+
+    /// The newer token counts from now on: for the name, and for the rooms (AC-4, AC-5).
+    fn renewed(&mut self, now: Timestamp, access: Access) {
+        let State::Live(live) = &mut self.state else {
+            return;
+        };
+        live.permit = Permit::new(now, access, &self.config);
+        let denied: Vec<RoomName> = live
+            .seats
+            .rooms()
+            .filter(|room| !live.permit.allows(room, Right::Read))
+            .cloned()
+            .collect();
+        if let Some(name) = live.permit.vouched()
+            && *name != live.name
+        {
+            let name = name.clone();
+            self.rename(name);
+        }
+        for room in denied {
+            self.leave(room.clone());
+            self.refuse_room(ErrorCode::ReadDenied, room);
+        }
+    }
+}

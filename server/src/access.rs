@@ -1,0 +1,132 @@
+//! Who may enter: the one check before sockets, pages and whatever else there is (AC-1).
+
+mod guests;
+mod keys;
+#[cfg(test)]
+mod tests;
+mod tokens;
+
+use axum::http::{HeaderMap, header};
+use protocol::access::{Access, Denied, Rights, Subject};
+use protocol::id::{IdError, Token};
+use thiserror::Error;
+
+use self::guests::Guests;
+pub use self::guests::{GuestCookie, GuestError};
+pub use self::keys::{KeySource, KeysError};
+use self::tokens::Tokens;
+use crate::config::Config;
+
+/// Why the gate cannot be set up.
+#[derive(Debug, Error)]
+pub enum GateError {
+    /// The keys of tokens.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// The key of guests' cookies.
+    #[error(transparent)]
+    Guests(#[from] GuestError),
+}
+
+/// What a request shows of its sender, apart from what is said in `hello`.
+#[derive(Clone, Default)]
+pub struct Presented {
+    /// A cookie that holds no token at all is not the same as none.
+    token: Option<Result<Token, IdError>>,
+    guest: Option<Subject>,
+}
+
+/// Lets people in, or not.
+pub struct Gate {
+    tokens: Option<Tokens>,
+    token_cookie: String,
+    guests: Option<Guests>,
+}
+
+impl Gate {
+    /// A gate as the options have it.
+    ///
+    /// # Errors
+    /// A [`GateError`] that says which file is meant and what to do.
+    pub async fn new(config: &Config) -> Result<Self, GateError> {
+        let options = &config.access;
+        let tokens = match &options.token_keys {
+            Some(source) => Some(Tokens::new(source, options).await?),
+            None => None,
+        };
+        let guests = if options.guests.is_on() {
+            let rights = match &options.guest_rooms {
+                Some(grants) => Rights::from(grants.clone()),
+                None => Rights::ALL,
+            };
+            // Where nobody vouches for anybody's name, all are alike.
+            let is_marked = tokens.is_some();
+            Some(Guests::new(&config.data, rights, is_marked)?)
+        } else {
+            None
+        };
+        Ok(Self {
+            tokens,
+            token_cookie: options.token_cookie.clone(),
+            guests,
+        })
+    }
+
+    /// What a request shows in its cookies.
+    pub fn presented(&self, headers: &HeaderMap) -> Presented {
+        // Without keys it may be a cookie of another program.
+        let tokens = self.tokens.as_ref();
+        let token = tokens.and_then(|_| cookie(headers, &self.token_cookie));
+        let token = token.map(Token::new);
+        let guests = self.guests.as_ref();
+        let guest = guests.and_then(|guests| guests.known(cookie(headers, guests::COOKIE)?));
+        Presented { token, guest }
+    }
+
+    /// Finds out who that is: by the token that was said, else by that in a cookie, else as a guest.
+    /// Somebody whose token is not good does not become a guest unawares.
+    ///
+    /// # Errors
+    /// Why they are not let in.
+    pub async fn admit(
+        &self,
+        presented: &Presented,
+        said: Option<&Token>,
+    ) -> Result<Access, Denied> {
+        let shown = said
+            .map(Ok)
+            .or_else(|| presented.token.as_ref().map(Result::as_ref));
+        match (&self.tokens, shown) {
+            (Some(tokens), Some(Ok(token))) => tokens.check(token).await,
+            (_, Some(_)) => Err(Denied::TokenInvalid),
+            (_, None) => {
+                let guests = self.guests.as_ref().ok_or(Denied::TokenRequired)?;
+                Ok(guests.admit(presented.guest.clone()))
+            }
+        }
+    }
+
+    /// A cookie for a guest who has none yet; none for anybody else.
+    pub fn guest_cookie(&self, presented: &Presented) -> Option<GuestCookie> {
+        let is_new = presented.token.is_none() && presented.guest.is_none();
+        self.guests.as_ref().filter(|_| is_new)?.new_cookie()
+    }
+
+    /// Reads the keys of tokens again and again, where there are any.
+    pub async fn keep(&self) {
+        match &self.tokens {
+            Some(tokens) => tokens.keep().await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// The value of a cookie (RFC 6265 section 5.4). Others beside it may hold any bytes.
+fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'))
+        .filter_map(|pair| std::str::from_utf8(pair).ok()?.trim().split_once('='))
+        .find_map(|(key, value)| (key == name).then_some(value))
+}

@@ -1,0 +1,271 @@
+//! The keys that tokens are signed with: from a file, or from an address that is read again.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, PublicKeyUse};
+use jsonwebtoken::{Algorithm, DecodingKey};
+use serde_json::Value;
+use thiserror::Error;
+
+/// The fewest bytes of a secret (RFC 7518 section 3.2).
+const SECRET_BYTES_MIN: usize = 32;
+
+/// The most bytes of a file or an answer with keys: hundreds of keys.
+const BYTES_MAX: usize = 256 * 1024;
+
+/// How long an address may take to answer.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where keys come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// A file: a JWK set, a public key as PEM, or a secret.
+    File(PathBuf),
+    /// The address of a JWK set.
+    Url(String),
+}
+
+/// An address whose answer somebody on the way could change.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("keys that come over http could be anybody's: use https, or an address of this machine")]
+pub struct PlainHttp;
+
+impl FromStr for KeySource {
+    type Err = PlainHttp;
+
+    fn from_str(text: &str) -> Result<Self, PlainHttp> {
+        if let Some(rest) = text.strip_prefix("http://") {
+            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+            let is_here = ["localhost", "127.0.0.1", "[::1]"].iter().any(|host| {
+                let port = authority.strip_prefix(host);
+                port.is_some_and(|port| port.is_empty() || port.starts_with(':'))
+            });
+            if !is_here {
+                return Err(PlainHttp);
+            }
+        } else if !text.starts_with("https://") {
+            return Ok(Self::File(text.into()));
+        }
+        Ok(Self::Url(text.to_owned()))
+    }
+}
+
+impl fmt::Display for KeySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            // What follows may be a secret, and so may what stands before the host.
+            Self::Url(url) => {
+                let url = url.split(['?', '#']).next().unwrap_or_default();
+                let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+                let host = rest.split_once('@').map_or(rest, |(_, host)| host);
+                write!(f, "{scheme}://{host}")
+            }
+        }
+    }
+}
+
+/// Why there are no keys.
+#[derive(Debug, Error)]
+pub enum KeysError {
+    /// It cannot be read.
+    #[error("cannot read the keys of tokens from {from}: {reason}")]
+    Unreadable {
+        /// From where.
+        from: KeySource,
+        /// Why not.
+        reason: String,
+    },
+    /// It holds nothing that signs tokens.
+    #[error(
+        "{from} holds no key of tokens: it may be a JWK set (RSA, Ed25519 or oct), a public key as PEM (RSA or Ed25519), \
+         or a secret of {SECRET_BYTES_MIN} bytes or more"
+    )]
+    NoKeys {
+        /// From where.
+        from: KeySource,
+    },
+    /// It holds what only whoever signs should have.
+    #[error("{from} holds a private key: this server needs the public one only")]
+    Private {
+        /// From where.
+        from: KeySource,
+    },
+    /// A secret that can be guessed.
+    #[error("{from} holds a secret of {bytes} bytes: it needs {SECRET_BYTES_MIN} or more")]
+    Short {
+        /// From where.
+        from: KeySource,
+        /// How long it is.
+        bytes: usize,
+    },
+}
+
+/// One key, for one way of signing: so nobody chooses another way for it.
+pub(super) struct Key {
+    pub(super) id: Option<String>,
+    pub(super) algorithm: Algorithm,
+    pub(super) key: DecodingKey,
+}
+
+impl KeySource {
+    /// Reads the keys.
+    pub(super) async fn read(&self) -> Result<Vec<Key>, KeysError> {
+        let unreadable = |reason: String| KeysError::Unreadable {
+            from: self.clone(),
+            reason,
+        };
+        let bytes = match self {
+            Self::File(path) => read_file(path).map_err(|error| unreadable(error.to_string()))?,
+            Self::Url(url) => fetch(url).await.map_err(|error| unreadable(told(&error)))?,
+        };
+        self.parse(&bytes)
+    }
+
+    fn parse(&self, bytes: &[u8]) -> Result<Vec<Key>, KeysError> {
+        let from = || self.clone();
+        let text = bytes.trim_ascii();
+        let keys = if text.starts_with(b"{") {
+            self.from_set(text)?
+        } else if matches!(self, Self::Url(_)) {
+            Vec::new()
+        } else if text.starts_with(b"-----BEGIN") {
+            if is_private(text) {
+                return Err(KeysError::Private { from: from() });
+            }
+            from_pem(text).into_iter().collect()
+        } else if text.len() < SECRET_BYTES_MIN {
+            let bytes = text.len();
+            return Err(KeysError::Short {
+                from: from(),
+                bytes,
+            });
+        } else {
+            let key = DecodingKey::from_secret(text);
+            vec![Key {
+                id: None,
+                algorithm: Algorithm::HS256,
+                key,
+            }]
+        };
+        if keys.is_empty() {
+            return Err(KeysError::NoKeys { from: from() });
+        }
+        Ok(keys)
+    }
+
+    /// The keys of a set, or a key alone. A set may hold keys for other things: they are passed over.
+    fn from_set(&self, text: &[u8]) -> Result<Vec<Key>, KeysError> {
+        let found: Value = serde_json::from_slice(text).unwrap_or_default();
+        let found = match found.get("keys").and_then(Value::as_array) {
+            Some(keys) => keys.clone(),
+            None => vec![found],
+        };
+        // RFC 7518 sections 6.2.2 and 6.3.2, RFC 8037 section 2.
+        if found.iter().any(|key| key.get("d").is_some()) {
+            return Err(KeysError::Private { from: self.clone() });
+        }
+        // A secret that can be fetched is none.
+        let takes_secrets = matches!(self, Self::File(_));
+        let keys = found.into_iter().filter_map(|key| {
+            let key = from_jwk(&serde_json::from_value(key).ok()?)?;
+            (takes_secrets || key.algorithm != Algorithm::HS256).then_some(key)
+        });
+        Ok(keys.collect())
+    }
+}
+
+fn from_jwk(jwk: &Jwk) -> Option<Key> {
+    let is_for_signing = matches!(
+        jwk.common.public_key_use,
+        None | Some(PublicKeyUse::Signature)
+    );
+    let algorithm = match &jwk.algorithm {
+        AlgorithmParameters::RSA(_) => Algorithm::RS256,
+        AlgorithmParameters::OctetKeyPair(_) => Algorithm::EdDSA,
+        AlgorithmParameters::OctetKey(_) => Algorithm::HS256,
+        _ => return None,
+    };
+    // What a key says about itself must be what it is used for here.
+    let said = jwk.common.key_algorithm;
+    let fits = said.is_none_or(|said| Algorithm::try_from(said).ok() == Some(algorithm));
+    let key = DecodingKey::from_jwk(jwk).ok()?;
+    let is_long_enough = algorithm != Algorithm::HS256
+        || key
+            .try_get_as_bytes()
+            .is_ok_and(|bytes| bytes.len() >= SECRET_BYTES_MIN);
+    (is_for_signing && fits && is_long_enough).then(|| Key {
+        id: jwk.common.key_id.clone(),
+        algorithm,
+        key,
+    })
+}
+
+fn from_pem(text: &[u8]) -> Option<Key> {
+    let (algorithm, key) = match DecodingKey::from_rsa_pem(text) {
+        Ok(key) => (Algorithm::RS256, key),
+        Err(_) => (Algorithm::EdDSA, DecodingKey::from_ed_pem(text).ok()?),
+    };
+    Some(Key {
+        id: None,
+        algorithm,
+        key,
+    })
+}
+
+fn is_private(pem: &[u8]) -> bool {
+    pem.split(|byte| *byte == b'\n').any(|line| {
+        line.starts_with(b"-----BEGIN") && line.windows(11).any(|w| w == b"PRIVATE KEY")
+    })
+}
+
+fn read_file(path: &std::path::Path) -> std::io::Result<Vec<u8>> {
+    use std::io::Read as _;
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path)?;
+    file.take(BYTES_MAX as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Why an address did not answer.
+#[derive(Debug, Error)]
+enum FetchError {
+    #[error(transparent)]
+    Http(reqwest::Error),
+    #[error("the answer has more than {BYTES_MAX} bytes")]
+    TooLarge,
+}
+
+impl From<reqwest::Error> for FetchError {
+    fn from(error: reqwest::Error) -> Self {
+        // It is told by whoever asked, without what in it may be a secret.
+        Self::Http(error.without_url())
+    }
+}
+
+async fn fetch(url: &str) -> Result<Vec<u8>, FetchError> {
+    let client = reqwest::Client::builder()
+        .timeout(FETCH_TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        .build()?;
+    let mut response = client.get(url).send().await?.error_for_status()?;
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if bytes.len() + chunk.len() > BYTES_MAX {
+            return Err(FetchError::TooLarge);
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+/// An error with its causes: reqwest tells little by itself.
+fn told(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let mut told: Vec<String> = causes.map(ToString::to_string).collect();
+    told.dedup();
+    told.join(": ")
+}

@@ -1,0 +1,210 @@
+//! Tokens: signed by somebody else, checked here.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Validation, decode, decode_header};
+use protocol::access::{Access, Denied, Grants, Naming, Rights, Subject};
+use protocol::id::{Name, Token};
+use serde::{Deserialize, Deserializer};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep};
+
+use super::keys::{Key, KeySource, KeysError};
+use crate::clock::unix_ms;
+use crate::config::AccessOptions;
+
+/// How far the clock of whoever signs may be ahead of or behind ours, in seconds.
+const LEEWAY_S: u64 = 5;
+
+/// A token of an unknown key leads to another look at the keys, but not more often than this.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// What a token says (RFC 7519 section 4.1, OpenID Connect Core 1.0 section 5.1).
+#[derive(Deserialize)]
+struct Claims {
+    sub: String,
+    name: Option<String>,
+    /// Unix time in seconds, not always whole.
+    exp: f64,
+    /// Absent for all of them; null is nothing of the kind.
+    #[serde(default, deserialize_with = "granted")]
+    rooms: Option<Grants>,
+}
+
+fn granted<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Grants>, D::Error> {
+    Grants::deserialize(deserializer).map(Some)
+}
+
+/// Checks tokens.
+pub(super) struct Tokens {
+    source: KeySource,
+    refresh: Duration,
+    audience: Option<String>,
+    issuer: Option<String>,
+    /// None until they could be read.
+    keys: RwLock<Option<Arc<[Key]>>>,
+    /// When the keys were last looked for; held by who does that.
+    looked: Mutex<Option<Instant>>,
+}
+
+/// What came of a check.
+enum Checked {
+    Good(Access),
+    Bad(Denied),
+    /// It names a key that we do not have.
+    UnknownKey,
+}
+
+impl Tokens {
+    /// Tokens signed with these keys. A file must be there; an address may be so later.
+    pub(super) async fn new(
+        source: &KeySource,
+        options: &AccessOptions,
+    ) -> Result<Self, KeysError> {
+        let keys = match (source.read().await, source) {
+            (Ok(keys), _) => Some(keys),
+            (Err(error), KeySource::File(_)) => return Err(error),
+            (Err(error), KeySource::Url(_)) => {
+                tracing::warn!(%error, "nobody with a token gets in until the keys can be read");
+                None
+            }
+        };
+        Ok(Self {
+            source: source.clone(),
+            refresh: options.token_refresh,
+            audience: options.token_audience.clone(),
+            issuer: options.token_issuer.clone(),
+            keys: RwLock::new(keys.map(Arc::from)),
+            looked: Mutex::new(None),
+        })
+    }
+
+    /// Reads a token.
+    pub(super) async fn check(&self, token: &Token) -> Result<Access, Denied> {
+        match self.check_now(token) {
+            Some(Checked::Good(access)) => return Ok(access),
+            Some(Checked::Bad(denied)) => return Err(denied),
+            Some(Checked::UnknownKey) | None => {}
+        }
+        let has_looked = self.look().await;
+        match self.check_now(token) {
+            Some(Checked::Good(access)) => Ok(access),
+            Some(Checked::Bad(denied)) => Err(denied),
+            Some(Checked::UnknownKey) if has_looked => Err(Denied::TokenInvalid),
+            // Its key may be a new one: somebody else's token may be why nobody has looked.
+            Some(Checked::UnknownKey) | None => Err(Denied::Unavailable),
+        }
+    }
+
+    /// Reads the keys again and again.
+    pub(super) async fn keep(&self) {
+        loop {
+            sleep(self.refresh).await;
+            self.read().await;
+        }
+    }
+
+    /// None without any keys.
+    fn check_now(&self, token: &Token) -> Option<Checked> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let keys = Arc::clone(keys.as_ref()?);
+        let token = token.expose();
+        // What must be understood to be checked is not understood here (RFC 7515 section 4.1.11).
+        let Some(header) = decode_header(token).ok().filter(|h| h.crit.is_none()) else {
+            return Some(Checked::Bad(Denied::TokenInvalid));
+        };
+        // A key is known by its id where both have one, and serves its own algorithm only: a token
+        // does not choose how it is checked.
+        let fits = |key: &&Key| {
+            let is_named = key.id.is_some() && header.kid.is_some();
+            key.algorithm == header.alg && (!is_named || key.id == header.kid)
+        };
+        let is_unknown = header.kid.is_some() && keys.iter().all(|key| key.id != header.kid);
+        let mut checked = if is_unknown {
+            Checked::UnknownKey
+        } else {
+            Checked::Bad(Denied::TokenInvalid)
+        };
+        for key in keys.iter().filter(fits) {
+            match decode::<Claims>(token, &key.key, &self.validation(key)) {
+                Ok(data) => return Some(access(data.claims)),
+                Err(error) => match error.kind() {
+                    // Another key may have signed it.
+                    ErrorKind::InvalidSignature => {}
+                    ErrorKind::ExpiredSignature => checked = Checked::Bad(Denied::TokenExpired),
+                    _ => checked = Checked::Bad(Denied::TokenInvalid),
+                },
+            }
+        }
+        Some(checked)
+    }
+
+    fn validation(&self, key: &Key) -> Validation {
+        let mut validation = Validation::new(key.algorithm);
+        let mut required = vec!["sub", "exp"];
+        validation.leeway = LEEWAY_S;
+        validation.validate_nbf = true;
+        match &self.audience {
+            Some(audience) => {
+                validation.set_audience(&[audience]);
+                required.push("aud");
+            }
+            None => validation.validate_aud = false,
+        }
+        if let Some(issuer) = &self.issuer {
+            validation.set_issuer(&[issuer]);
+            required.push("iss");
+        }
+        validation.set_required_spec_claims(&required);
+        validation
+    }
+
+    /// Looks for newer keys, unless somebody just did: then the answer is no.
+    async fn look(&self) -> bool {
+        let mut looked = self.looked.lock().await;
+        if looked.is_some_and(|at| at.elapsed() < LOOK_EVERY) {
+            return false;
+        }
+        // Before it is done: whoever asked may go away in the midst of it.
+        *looked = Some(Instant::now());
+        self.read().await;
+        true
+    }
+
+    /// What cannot be read leaves the keys as they were.
+    pub(super) async fn read(&self) {
+        match self.source.read().await {
+            Ok(keys) => {
+                let mut current = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+                *current = Some(keys.into());
+            }
+            Err(error) => tracing::warn!(%error, "the keys of tokens stay as they were"),
+        }
+    }
+}
+
+fn access(claims: Claims) -> Checked {
+    let Some(subject) = Subject::new(&claims.sub) else {
+        return Checked::Bad(Denied::TokenInvalid);
+    };
+    let now = Duration::from_millis(unix_ms()).as_secs_f64();
+    // Within the leeway it is over; and it may end in a million years.
+    let left = Duration::try_from_secs_f64((claims.exp - now).max(0.0));
+    let names = [claims.name.as_deref(), Some(&*claims.sub)];
+    let mut names = names.into_iter().flatten().map(Name::tidy);
+    let naming = match names.find(|name| !name.is_empty()) {
+        Some(name) => Naming::Vouched(name),
+        None => Naming::Own {
+            usual: None,
+            is_marked: true,
+        },
+    };
+    Checked::Good(Access {
+        naming,
+        subject: Some(subject),
+        rights: claims.rooms.map_or(Rights::ALL, Rights::from),
+        expires_in: Some(left.unwrap_or(Duration::MAX)),
+    })
+}

@@ -1,0 +1,136 @@
+//! Where a request comes from, also through proxies.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use axum::http::HeaderMap;
+use ipnet::IpNet;
+
+/// Who is at the other end of the TCP connection: a browser, or a proxy. Noted at each request by the
+/// accept loop.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
+/// Whom limits count together: an address, or the /64 that one IPv6 subscriber has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Network(IpAddr);
+
+/// Where a request comes from, as far as that is known. Noted at each request that is counted.
+#[derive(Clone, Copy, Debug)]
+pub struct Client(pub Option<Network>);
+
+impl From<IpAddr> for Network {
+    fn from(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V6(address) => {
+                let bits = address.to_bits() & !u128::from(u64::MAX);
+                Self(IpAddr::V6(Ipv6Addr::from_bits(bits)))
+            }
+            address @ IpAddr::V4(_) => Self(address),
+        }
+    }
+}
+
+/// Where a request comes from: the last address of which no proxy that is trusted says that it is only
+/// passing on. What stands before that in the header was written by whoever wanted to. None where a
+/// trusted proxy does not say for whom it asks.
+pub fn client(Peer(peer): Peer, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
+    let said: Vec<&[u8]> = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .collect();
+    let mut client = peer.ip().to_canonical();
+    for said in said.into_iter().rev() {
+        if !is_trusted(client, trusted) {
+            break;
+        }
+        let said = std::str::from_utf8(said).ok()?;
+        client = said.trim().parse::<IpAddr>().ok()?.to_canonical();
+    }
+    (!is_trusted(client, trusted)).then_some(client)
+}
+
+/// Whether a request came by HTTPS, as a trusted proxy says.
+pub fn came_by_tls(Peer(peer): Peer, headers: &HeaderMap, trusted: &[IpNet]) -> bool {
+    let said = headers.get("x-forwarded-proto");
+    is_trusted(peer.ip().to_canonical(), trusted)
+        && said.is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https"))
+}
+
+/// Whether somebody is a proxy that is trusted.
+pub fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+    trusted.iter().any(|network| network.contains(&address))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn check(peer: &str, said: &[&'static str], trusted: &[&str]) -> String {
+        let mut headers = HeaderMap::new();
+        for line in said {
+            headers.append("x-forwarded-for", HeaderValue::from_static(line));
+        }
+        let trusted: Vec<IpNet> = trusted
+            .iter()
+            .map(|network| network.parse().unwrap())
+            .collect();
+        let peer = Peer(SocketAddr::new(peer.parse().unwrap(), 1));
+        client(peer, &headers, &trusted).map_or("nobody".into(), |client| client.to_string())
+    }
+
+    #[test]
+    fn proxies_are_believed_as_far_as_they_are_trusted() {
+        let local = &["127.0.0.0/8", "10.0.0.0/8"];
+        assert_eq!(check("9.9.9.9", &["1.1.1.1"], local), "9.9.9.9");
+        assert_eq!(check("127.0.0.1", &["1.1.1.1"], local), "1.1.1.1");
+        assert_eq!(check("::ffff:127.0.0.1", &["1.1.1.1"], local), "1.1.1.1");
+        assert_eq!(
+            check("127.0.0.1", &["6.6.6.6, 1.1.1.1, 10.0.0.7"], local),
+            "1.1.1.1"
+        );
+        assert_eq!(
+            check("127.0.0.1", &["6.6.6.6", "1.1.1.1"], local),
+            "1.1.1.1"
+        );
+        assert_eq!(check("127.0.0.1", &["6.6.6.6, unknown"], local), "nobody");
+        assert_eq!(check("127.0.0.1", &["10.0.0.1"], local), "nobody");
+        assert_eq!(check("127.0.0.1", &["2001:db8::1"], local), "2001:db8::1");
+        assert_eq!(check("127.0.0.1", &[], local), "nobody");
+        assert_eq!(check("127.0.0.1", &["1.1.1.1"], &[]), "127.0.0.1");
+    }
+
+    /// Whoever puts odd bytes into the header hides nothing of what the proxy adds to it.
+    #[test]
+    fn odd_bytes_hide_nobody() {
+        let mut headers = HeaderMap::new();
+        let odd = HeaderValue::from_bytes(b"\x80\xff, 1.1.1.1").unwrap();
+        headers.insert("x-forwarded-for", odd);
+        let trusted = ["127.0.0.0/8".parse().unwrap()];
+        let peer = Peer("127.0.0.1:1".parse().unwrap());
+        let client = client(peer, &headers, &trusted);
+        assert_eq!(client, Some("1.1.1.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_subscriber_of_ipv6_counts_once() {
+        let network = |address: &str| Network::from(address.parse::<IpAddr>().unwrap());
+        assert_eq!(network("2001:db8::1"), network("2001:db8::ffff:1"));
+        assert_ne!(network("2001:db8::1"), network("2001:db8:0:1::1"));
+        assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
+        assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
+    }
+
+    #[test]
+    fn only_trusted_proxies_speak_about_tls() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-forwarded-proto", HeaderValue::from_static("HTTPS"));
+        let trusted: Vec<IpNet> = vec!["127.0.0.0/8".parse().unwrap()];
+        let peer = |address: &str| Peer(SocketAddr::new(address.parse().unwrap(), 1));
+        assert!(came_by_tls(peer("127.0.0.1"), &headers, &trusted));
+        assert!(!came_by_tls(peer("9.9.9.9"), &headers, &trusted));
+        assert!(!came_by_tls(peer("127.0.0.1"), &HeaderMap::new(), &trusted));
+    }
+}

@@ -1,0 +1,107 @@
+//! Options about what is refused.
+
+use std::time::Duration;
+
+use clap::Args;
+use ipnet::IpNet;
+
+use super::duration;
+use crate::origin::Origin;
+
+/// What is refused.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Limits")]
+pub struct LimitOptions {
+    /// Connections held at once; more are answered 503
+    #[arg(
+        long,
+        env = "EVERBEAT_CONNECTIONS",
+        default_value_t = 50_000,
+        value_name = "COUNT"
+    )]
+    pub connections: usize,
+
+    /// Connections held at once from one address, or one /64 of IPv6; more are answered 503. An office or a
+    /// mobile network may share one. 0: no limit
+    #[arg(
+        long,
+        env = "EVERBEAT_CONNECTIONS_PER_ADDRESS",
+        default_value_t = 1_000,
+        value_name = "COUNT"
+    )]
+    pub connections_per_address: usize,
+
+    /// TCP connections from one address on which no WebSocket has begun; more are closed at once. 0: no
+    /// limit. Proxies that are trusted may have any number
+    #[arg(
+        long,
+        env = "EVERBEAT_HANDSHAKES_PER_ADDRESS",
+        default_value_t = 200,
+        value_name = "COUNT"
+    )]
+    pub handshakes_per_address: usize,
+
+    /// Requests a second from one address in the long run, ten times as many at once; more are answered
+    /// 429. Each connection begins with one. 0: no limit
+    #[arg(
+        long,
+        env = "EVERBEAT_REQUESTS_PER_ADDRESS",
+        default_value_t = 200,
+        value_name = "PER_SECOND"
+    )]
+    pub requests_per_address: u32,
+
+    /// Messages a second that one person may publish in the long run, over all of their sessions, four
+    /// times as many at once; faster ones have to wait. 0: no limit
+    #[arg(
+        long,
+        env = "EVERBEAT_PUBLISHES_PER_PERSON",
+        default_value_t = 200,
+        value_name = "PER_SECOND"
+    )]
+    pub publishes_per_person: u32,
+
+    /// Messages a second that may be published from one address in the long run, four times as many at
+    /// once: guests have nothing else that holds them all together. 0: no limit
+    #[arg(
+        long,
+        env = "EVERBEAT_PUBLISHES_PER_ADDRESS",
+        default_value_t = 1_000,
+        value_name = "PER_SECOND"
+    )]
+    pub publishes_per_address: u32,
+
+    /// Sessions that are let in a second when very many come at once; the rest wait in line, or are told
+    /// when to come back. 0: no limit
+    #[arg(
+        long,
+        env = "EVERBEAT_HELLOS",
+        default_value_t = 10_000,
+        value_name = "PER_SECOND"
+    )]
+    pub hellos: u32,
+
+    /// How long somebody may wait in that line
+    #[arg(long, env = "EVERBEAT_HELLO_LINE", default_value = "2s", value_name = "TIME", value_parser = duration)]
+    pub hello_line: Duration,
+
+    /// Other sites whose pages may open sessions here, as https://example.org; several with commas
+    #[arg(
+        long,
+        env = "EVERBEAT_ALLOWED_ORIGINS",
+        value_delimiter = ',',
+        value_name = "ORIGIN,…"
+    )]
+    pub allowed_origins: Vec<Origin>,
+
+    /// Proxies that are believed where a request comes from (X-Forwarded-For), and whether it came by
+    /// HTTPS (X-Forwarded-Proto)
+    #[arg(
+        long,
+        env = "EVERBEAT_TRUSTED_PROXIES",
+        value_delimiter = ',',
+        default_value = "127.0.0.0/8,::1/128",
+        value_name = "NETWORK,…"
+    )]
+    pub trusted_proxies: Vec<IpNet>,
+}

@@ -1,0 +1,94 @@
+//! What browsers are told to refuse on our behalf.
+
+use std::fmt::Write as _;
+
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::Response;
+
+/// What every answer carries, whatever it is.
+const FIXED: [(HeaderName, HeaderValue); 6] = [
+    (
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    ),
+    (
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("same-origin"),
+    ),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (
+        HeaderName::from_static("cross-origin-opener-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+    (
+        HeaderName::from_static("permissions-policy"),
+        HeaderValue::from_static("camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    ),
+];
+
+/// What is no page loads nothing.
+const NOTHING: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+
+/// Adds the headers that every answer carries.
+pub async fn guard(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in FIXED {
+        headers.insert(name, value);
+    }
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(NOTHING);
+    response
+}
+
+/// What a page may load and run (Content Security Policy Level 3): what comes from here, scripts within
+/// the page only with this nonce, and nothing inside a frame. `fetches`: another address that it asks for
+/// tokens. While it is developed it also listens for changes.
+pub fn page_policy(nonce: &str, fetches: Option<&str>, is_watched: bool) -> Option<HeaderValue> {
+    let mut policy = format!(
+        "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self'; \
+         img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; connect-src 'self'"
+    );
+    if let Some(origin) = fetches.and_then(origin) {
+        let _ = write!(policy, " {origin}");
+    }
+    if is_watched {
+        policy += " ws:";
+    }
+    HeaderValue::try_from(policy).ok()
+}
+
+/// The origin of an absolute address.
+fn origin(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    url.get(..url.len() - rest.len() + authority.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_fetches_from_here_and_where_tokens_are() {
+        let policy = |fetches| {
+            let value = page_policy("abc", fetches, false).unwrap();
+            value.to_str().unwrap().to_owned()
+        };
+        assert!(policy(None).ends_with("connect-src 'self'"));
+        assert!(policy(None).contains("'nonce-abc'"));
+        assert!(policy(Some("/token")).ends_with("connect-src 'self'"));
+        let elsewhere = policy(Some("https://id.example.org:8443/token?x=y"));
+        assert!(elsewhere.ends_with("connect-src 'self' https://id.example.org:8443"));
+        for policy in [policy(None), elsewhere] {
+            assert!(!policy.contains("unsafe-inline"));
+        }
+    }
+}

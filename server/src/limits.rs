@@ -1,0 +1,273 @@
+//! What one address, one person and everybody together may do.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use governor::clock::{Clock as _, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use protocol::access::Subject;
+use protocol::admission::{Admission, Turn};
+use protocol::time::Timestamp;
+
+use crate::address::Network;
+use crate::config::LimitOptions;
+
+/// How many times its rate of a second an address may ask at once.
+const REQUESTS_BURST: u32 = 10;
+
+/// How many times their rate of a second a person may publish at once.
+const PUBLISHES_BURST: u32 = 4;
+
+/// The limits that hold over more than one connection.
+pub struct Limits {
+    connections: Arc<Counts>,
+    handshakes: Arc<Counts>,
+    requests: Option<Rates<Network>>,
+    publishes: Option<Rates<Subject>>,
+    publishes_per_address: Option<Rates<Network>>,
+    hellos: Option<Mutex<Admission>>,
+}
+
+impl Limits {
+    /// Limits as the options have them.
+    pub fn new(options: &LimitOptions) -> Self {
+        let hellos =
+            |per_s: NonZeroU32| Mutex::new(Admission::new(per_s.get(), options.hello_line));
+        Self {
+            connections: Counts::new(options.connections_per_address),
+            handshakes: Counts::new(options.handshakes_per_address),
+            requests: Rates::new(options.requests_per_address, REQUESTS_BURST),
+            publishes: Rates::new(options.publishes_per_person, PUBLISHES_BURST),
+            publishes_per_address: Rates::new(options.publishes_per_address, PUBLISHES_BURST),
+            hellos: NonZeroU32::new(options.hellos).map(hellos),
+        }
+    }
+
+    /// Counts a connection as long as what is returned lives; none if its address holds too many.
+    pub fn connection(&self, network: Network) -> Option<Held> {
+        self.connections.hold(network)
+    }
+
+    /// The same for a TCP connection on which no WebSocket has begun.
+    pub fn handshake(&self, network: Network) -> Option<Held> {
+        self.handshakes.hold(network)
+    }
+
+    /// Counts a request.
+    ///
+    /// # Errors
+    /// How long until the address may ask again.
+    pub fn request(&self, network: Network) -> Result<(), Duration> {
+        take(self.requests.as_ref(), &network)
+    }
+
+    /// Counts a message, for its author and for where they are, as far as these are known. Guests can
+    /// make themselves new as often as they like: only their address holds them.
+    ///
+    /// # Errors
+    /// How long until the next one may be published.
+    pub fn publish(
+        &self,
+        author: Option<&Subject>,
+        network: Option<Network>,
+    ) -> Result<(), Duration> {
+        if let Some(author) = author {
+            take(self.publishes.as_ref(), author)?;
+        }
+        network.map_or(Ok(()), |network| {
+            take(self.publishes_per_address.as_ref(), &network)
+        })
+    }
+
+    /// Somebody says hello (RC-7).
+    pub fn hello(&self, now: Timestamp) -> Turn {
+        match &self.hellos {
+            Some(hellos) => lock(hellos).take(now),
+            None => Turn::After(Duration::ZERO),
+        }
+    }
+
+    /// Forgets whom no limit is near.
+    pub fn sweep(&self) {
+        if let Some(requests) = &self.requests {
+            requests.sweep();
+        }
+        if let Some(publishes) = &self.publishes {
+            publishes.sweep();
+        }
+        if let Some(publishes) = &self.publishes_per_address {
+            publishes.sweep();
+        }
+    }
+}
+
+/// How many of something each address has.
+struct Counts {
+    limit: usize,
+    held: Mutex<HashMap<Network, usize>>,
+}
+
+/// Something that counts for its address.
+pub struct Held {
+    counts: Arc<Counts>,
+    network: Network,
+}
+
+impl Counts {
+    fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self {
+            limit,
+            held: Mutex::default(),
+        })
+    }
+
+    fn hold(self: &Arc<Self>, network: Network) -> Option<Held> {
+        let mut held = lock(&self.held);
+        let count = held.entry(network).or_default();
+        if self.limit > 0 && *count >= self.limit {
+            return None;
+        }
+        *count += 1;
+        Some(Held {
+            counts: Arc::clone(self),
+            network,
+        })
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut held = lock(&self.counts.held);
+        if let Some(count) = held.get_mut(&self.network) {
+            *count -= 1;
+            if *count == 0 {
+                held.remove(&self.network);
+            }
+        }
+    }
+}
+
+/// So many a second for each of these.
+struct Rates<K: Clone + Eq + Hash> {
+    limiter: DefaultKeyedRateLimiter<K>,
+    clock: DefaultClock,
+}
+
+impl<K: Clone + Eq + Hash> Rates<K> {
+    /// None where nothing is limited.
+    fn new(per_s: u32, burst: u32) -> Option<Self> {
+        let per_s = NonZeroU32::new(per_s)?;
+        let burst = NonZeroU32::new(burst)?.saturating_mul(per_s);
+        let quota = Quota::per_second(per_s).allow_burst(burst);
+        Some(Self {
+            limiter: RateLimiter::keyed(quota),
+            clock: DefaultClock::default(),
+        })
+    }
+
+    fn sweep(&self) {
+        self.limiter.retain_recent();
+        self.limiter.shrink_to_fit();
+    }
+}
+
+fn take<K: Clone + Eq + Hash>(rates: Option<&Rates<K>>, key: &K) -> Result<(), Duration> {
+    let Some(rates) = rates else { return Ok(()) };
+    let checked = rates.limiter.check_key(key);
+    checked.map_err(|not_until| not_until.wait_time_from(rates.clock.now()))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::config::Config;
+
+    fn limits(options: &[&str]) -> Arc<Limits> {
+        let config = Config::parse_from([&["everbeat"], options].concat());
+        Arc::new(Limits::new(&config.limits))
+    }
+
+    fn network(address: &str) -> Network {
+        Network::from(address.parse::<IpAddr>().unwrap())
+    }
+
+    #[test]
+    fn an_address_holds_so_many_connections() {
+        let limits = limits(&["--connections-per-address", "2"]);
+        let (here, there) = (network("192.0.2.1"), network("192.0.2.2"));
+        let one = limits.connection(here);
+        let two = limits.connection(here);
+        assert!(one.is_some() && two.is_some() && limits.connection(here).is_none());
+        assert!(limits.connection(there).is_some());
+        drop(one);
+        assert!(limits.connection(here).is_some());
+        drop(two);
+        assert!(lock(&limits.connections.held).is_empty());
+    }
+
+    #[test]
+    fn rates_are_for_each_alone() {
+        let limits = limits(&[
+            "--requests-per-address",
+            "1",
+            "--publishes-per-person",
+            "1",
+            "--publishes-per-address",
+            "2",
+        ]);
+        let (here, there) = (network("192.0.2.1"), network("192.0.2.2"));
+        for _ in 0..REQUESTS_BURST {
+            assert_eq!(limits.request(here), Ok(()));
+        }
+        let wait = limits.request(here).unwrap_err();
+        assert!(
+            wait > Duration::ZERO && wait <= Duration::from_secs(1),
+            "{wait:?}"
+        );
+        assert_eq!(limits.request(there), Ok(()));
+        let [ada, bob] = ["ada", "bob"].map(|name| Subject::new(name).unwrap());
+        for _ in 0..PUBLISHES_BURST {
+            assert_eq!(limits.publish(Some(&ada), None), Ok(()));
+        }
+        assert!(limits.publish(Some(&ada), None).is_err());
+        assert_eq!(limits.publish(Some(&bob), Some(here)), Ok(()));
+        limits.sweep();
+        assert!(limits.publish(Some(&ada), None).is_err());
+        // Somebody new each time, from one address.
+        let mut nobody = (0..10).map(|_| limits.publish(None, Some(here)));
+        assert!(nobody.any(|published| published.is_err()));
+        assert_eq!(limits.publish(None, Some(there)), Ok(()));
+    }
+
+    #[test]
+    fn zero_is_no_limit() {
+        let limits = limits(&[
+            "--connections-per-address",
+            "0",
+            "--requests-per-address",
+            "0",
+            "--publishes-per-person",
+            "0",
+            "--hellos",
+            "0",
+        ]);
+        let here = network("192.0.2.1");
+        let held: Vec<_> = (0..5_000).map(|_| limits.connection(here)).collect();
+        assert!(held.iter().all(Option::is_some));
+        for _ in 0..5_000 {
+            assert_eq!(limits.request(here), Ok(()));
+            assert_eq!(limits.hello(Timestamp::ZERO), Turn::After(Duration::ZERO));
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! What is refused, and what whoever is refused is told; everybody else goes on.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::http::{HEADERS, ask};
+use crate::raw::Raw;
+use crate::test_server::TestServer;
+
+/// The status of a request for a WebSocket with these headers beside the usual ones.
+async fn asked(server: &TestServer, more: &[&str]) -> String {
+    let head = ask(
+        server.address,
+        "GET /ws HTTP/1.1",
+        &[&HEADERS[..], more].concat(),
+    )
+    .await;
+    head.split(' ').nth(1).unwrap().to_owned()
+}
+
+const OURS: &str = "Sec-WebSocket-Protocol: everbeat.v1";
+
+/// Cross-site WebSocket hijacking: a browser shows its cookies whichever page asks.
+#[tokio::test]
+async fn pages_of_other_sites_get_no_session() {
+    let options = [
+        "--allowed-origins",
+        "https://app.example.org,http://other.example",
+    ];
+    let server = TestServer::start(&options).await;
+    for (origin, status) in [
+        ("Origin: http://localhost", "101"),
+        ("Origin: https://app.example.org", "101"),
+        ("X: Y", "101"),
+        ("Origin: https://evil.example", "403"),
+        ("Origin: null", "403"),
+        ("Origin: http://localhost.evil.example", "403"),
+        ("Origin: http://app.example.org", "403"),
+    ] {
+        assert_eq!(asked(&server, &[OURS, origin]).await, status, "{origin}");
+    }
+    // The tutorial's page may stand anywhere, also in a file: it is nobody, and gets nothing else.
+    for origin in ["Origin: null", "Origin: https://evil.example"] {
+        assert_eq!(asked(&server, &[origin]).await, "101", "{origin}");
+    }
+}
+
+#[tokio::test]
+async fn other_sites_send_no_forms() {
+    let server = TestServer::start(&[]).await;
+    let post = async |more: &[&str]| {
+        let headers = [&["Host: localhost", "Content-Length: 0"], more].concat();
+        let head = ask(server.address, "POST / HTTP/1.1", &headers).await;
+        head.split(' ').nth(1).unwrap().to_owned()
+    };
+    assert_eq!(
+        post(&["Sec-Fetch-Site: cross-site", "Origin: https://evil.example"]).await,
+        "403"
+    );
+    assert_eq!(post(&["Origin: https://evil.example"]).await, "403");
+    assert_eq!(post(&["Origin: null"]).await, "403");
+    for allowed in ["Sec-Fetch-Site: same-origin", "X: Y"] {
+        assert_eq!(post(&[allowed]).await, "405", "{allowed}");
+    }
+}
+
+/// Each address has its share; what a proxy says about addresses is believed, what others say is not.
+#[tokio::test]
+async fn an_address_holds_only_so_many_connections() {
+    let server = TestServer::start(&["--connections-per-address", "2"]).await;
+    let open = async |from: &str| {
+        let headers = [("x-forwarded-for", from)];
+        Raw::open_with(server.address, "/ws", Some("everbeat.v1"), &headers).await
+    };
+    let mut held = Vec::new();
+    for from in ["1.1.1.1", "9.9.9.9, 1.1.1.1", "2001:db8::1", "2001:db8::2"] {
+        held.push(open(from).await.unwrap());
+    }
+    for from in ["1.1.1.1", "2001:db8::3"] {
+        assert!(open(from).await.is_err(), "{from}");
+    }
+    let from = "X-Forwarded-For: 1.1.1.1";
+    let head = ask(
+        server.address,
+        "GET /ws HTTP/1.1",
+        &[&HEADERS[..], &[from]].concat(),
+    )
+    .await;
+    assert!(
+        head.starts_with("http/1.1 503 ") && head.contains("retry-after: 5"),
+        "{head}"
+    );
+    // Others are served, and so is the address when it lets go of one.
+    assert!(open("2.2.2.2").await.is_ok());
+    held[0].hello().await;
+    drop(held.remove(0));
+    while open("1.1.1.1").await.is_err() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn an_address_asks_only_so_often() {
+    let server = TestServer::start(&["--requests-per-address", "1"]).await;
+    let asks = async |path: &str, from: &str| {
+        let headers = ["Host: localhost", from];
+        ask(server.address, &format!("GET {path} HTTP/1.1"), &headers).await
+    };
+    let mut refused = 0;
+    for _ in 0..20 {
+        let head = asks("/favicon.svg", "X-Forwarded-For: 1.1.1.1").await;
+        if head.starts_with("http/1.1 429 ") {
+            assert!(head.contains("retry-after: 1"), "{head}");
+            refused += 1;
+        }
+    }
+    assert!((5..=10).contains(&refused), "{refused}");
+    for (path, from) in [
+        ("/healthz", "X-Forwarded-For: 1.1.1.1"),
+        ("/healthz", "X: Y"),
+        ("/favicon.svg", "X-Forwarded-For: 2.2.2.2"),
+        ("/favicon.svg", "X: Y"),
+    ] {
+        let head = asks(path, from).await;
+        assert!(!head.starts_with("http/1.1 429 "), "{path} {from}: {head}");
+    }
+}
+
+/// RC-7: in order, at a rate; who would have to wait too long is told when to come back.
+#[tokio::test]
+async fn a_crowd_is_let_in_one_after_the_other() {
+    let server = TestServer::start(&["--hellos", "4", "--hello-line", "300ms"]).await;
+    let mut crowd = Vec::new();
+    for _ in 0..4 {
+        crowd.push(server.raw().await);
+    }
+    for raw in &mut crowd {
+        raw.send(r#"{"type":"hello"}"#).await;
+    }
+    let mut outcomes = Vec::new();
+    for raw in &mut crowd {
+        let frame = raw.next_frame().await;
+        let slot = frame["retry_after_ms"].as_u64();
+        outcomes.push((frame["type"].as_str().unwrap().to_owned(), slot));
+        if slot.is_some() {
+            assert_eq!(frame["code"], "busy");
+            assert_eq!(raw.end().await.0, Some(1013));
+        }
+    }
+    let welcomed = outcomes
+        .iter()
+        .filter(|(kind, _)| kind == "welcome")
+        .count();
+    let mut slots: Vec<u64> = outcomes.iter().filter_map(|(_, slot)| *slot).collect();
+    slots.sort_unstable();
+    assert_eq!((welcomed, slots.len()), (2, 2), "{outcomes:?}");
+    assert!(slots[0] > 300 && slots[1] > slots[0] + 200, "{slots:?}");
+}
+
+/// EO-7: one person in many sessions is held back as a whole, and loses nothing.
+#[tokio::test]
+async fn a_person_publishes_only_so_fast_over_all_sessions() {
+    let server = TestServer::start(&["--publishes-per-person", "1"]).await;
+    let page = reqwest::get(format!("http://{}/", server.address))
+        .await
+        .unwrap();
+    let cookie = page.headers()["set-cookie"].to_str().unwrap().to_owned();
+    let cookie = cookie.split(';').next().unwrap();
+    let headers = [("cookie", cookie)];
+    let mut held = 0;
+    for _ in 0..3 {
+        let ours = Some("everbeat.v1");
+        let mut raw = Raw::open_with(server.address, "/ws", ours, &headers)
+            .await
+            .unwrap();
+        raw.hello().await;
+        for seq in 1..=3 {
+            raw.publish(seq, "hello").await;
+            let frame = raw.next_frame().await;
+            if frame["type"] == "error" {
+                assert_eq!(frame["code"], "rate_limited");
+                assert!(
+                    frame["retry_after_ms"].as_u64().unwrap() <= 1_001,
+                    "{frame}"
+                );
+                held += 1;
+                break;
+            }
+            assert_eq!(frame["type"], "ack");
+        }
+    }
+    assert!(held >= 1, "nobody was held back");
+    // Somebody else is not concerned.
+    let mut other = server.raw().await;
+    other.hello().await;
+    other.publish(1, "hello").await;
+    other.next_of("ack").await;
+}
+
+/// Handshakes that are begun and never ended: an address may have only so many.
+#[tokio::test]
+async fn half_open_handshakes_are_bounded() {
+    let options = [
+        "--trusted-proxies",
+        "192.0.2.0/24",
+        "--handshakes-per-address",
+        "50",
+    ];
+    let server = TestServer::start(&options).await;
+    let mut begun = Vec::new();
+    for _ in 0..500 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        // Fails where the server has closed it already.
+        let _ = stream.write_all(b"GET /ws HTTP/1.1\r\nHost: x\r\n").await;
+        begun.push(stream);
+    }
+    let mut open = 0;
+    for stream in &mut begun {
+        let read = timeout(Duration::from_millis(5), stream.read_u8()).await;
+        open += usize::from(read.is_err());
+    }
+    assert!((1..=50).contains(&open), "{open}");
+    drop(begun);
+    while Raw::open(server.address, "/ws", Some("everbeat.v1"))
+        .await
+        .is_err()
+    {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Headers that are too many: told so, unless the end of the connection is there before the answer.
+async fn flood(server: &TestServer, headers: &[&str]) {
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let request = format!("GET / HTTP/1.1\r\n{}\r\n\r\n", headers.join("\r\n"));
+    let _ = stream.write_all(request.as_bytes()).await;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    assert!(
+        answer.is_empty() || answer.starts_with(b"HTTP/1.1 431 "),
+        "{answer:?}"
+    );
+}
+
+/// Floods of headers and of bodies, a bomb in a compressed body, and paths that lead out.
+#[tokio::test]
+async fn odd_requests_are_answered_and_forgotten() {
+    let server = TestServer::start(&[]).await;
+    let mut bystander = server.joined().await;
+    let long = format!("X: {}", "y".repeat(20_000));
+    flood(&server, &["Host: localhost", &long]).await;
+    let many: Vec<String> = (0..500).map(|number| format!("X-{number}: y")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    flood(&server, &[&["Host: localhost"], &many[..]].concat()).await;
+    let bomb = [
+        "Host: localhost",
+        "Content-Encoding: gzip",
+        "Content-Length: 1000000000",
+    ];
+    let head = ask(server.address, "POST /ws HTTP/1.1", &bomb).await;
+    assert!(head.starts_with("http/1.1 405 "), "{head}");
+    for path in [
+        "/../../etc/passwd",
+        "/pkg/../../../etc/passwd",
+        "/pkg/..%2f..%2f..%2fetc%2fpasswd",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "/r/..%2f..%2fetc%2fpasswd",
+        "//etc/passwd",
+        "/pkg/%00",
+        "/r/%00",
+    ] {
+        let line = format!("GET {path} HTTP/1.1");
+        let head = ask(server.address, &line, &["Host: localhost"]).await;
+        let status = head.split(' ').nth(1).unwrap();
+        assert!(["400", "404"].contains(&status), "{path}: {head}");
+    }
+    bystander.publish(1, "still here").await;
+    assert_eq!(bystander.next_of("ack").await["offset"], 1);
+}
+
+/// The page may run only what comes from here; nothing is guessed, framed or told to others.
+#[tokio::test]
+async fn browsers_are_told_what_to_refuse() {
+    let server = TestServer::start(&["--token-url", "https://id.example.org/token"]).await;
+    let nonce = async || {
+        let page = reqwest::get(format!("http://{}/", server.address))
+            .await
+            .unwrap();
+        let policy = page.headers()["content-security-policy"]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let body = page.text().await.unwrap();
+        assert!(
+            policy.contains("connect-src 'self' https://id.example.org"),
+            "{policy}"
+        );
+        assert!(policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe-inline"));
+        let nonce = policy
+            .split("'nonce-")
+            .nth(1)
+            .unwrap()
+            .split('\'')
+            .next()
+            .unwrap();
+        for script in body.split("<script").skip(1) {
+            assert!(
+                script.contains(&format!("nonce=\"{nonce}\"")),
+                "{script:.200}"
+            );
+        }
+        nonce.to_owned()
+    };
+    assert_ne!(nonce().await, nonce().await);
+    for path in ["/", "/healthz", "/nowhere", "/favicon.svg"] {
+        let answer = reqwest::get(format!("http://{}{path}", server.address))
+            .await
+            .unwrap();
+        let headers = answer.headers();
+        assert_eq!(headers["x-content-type-options"], "nosniff", "{path}");
+        assert_eq!(headers["x-frame-options"], "DENY", "{path}");
+        assert!(headers.contains_key("content-security-policy"), "{path}");
+        assert!(!headers.contains_key("server"), "{path}");
+    }
+}
