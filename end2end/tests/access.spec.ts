@@ -49,7 +49,7 @@ test('a room for reading has no open input box', async ({ browser, openPage, ser
   await expect(bob.input).toBeEnabled();
   await bob.send('here I may');
   await bob.expectFate('here I may', 'durable');
-  await bob.goToRoom('lobby');
+  await bob.goToRoom('attic');
   await expect(bob.alert).toContainText('may not read');
   await context.close();
 });

@@ -1,6 +1,6 @@
 //! Where a request comes from, also through proxies.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use axum::http::HeaderMap;
 use ipnet::IpNet;
@@ -10,9 +10,13 @@ use ipnet::IpNet;
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub SocketAddr);
 
-/// Whom limits count together: an address, or the /64 that one IPv6 subscriber has.
+/// Whom limits count together: an IPv4 address, or the /64 that one subscriber of IPv6 has. In one word,
+/// as each connection has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Network(IpAddr);
+pub struct Network(u64);
+
+/// Before an IPv4 address: a prefix of multicast (RFC 4291 section 2.7), from which nobody sends.
+const IPV4: u64 = 0xffff_ffff << 32;
 
 /// Where a request comes from, as far as that is known. Noted at each request that is counted.
 #[derive(Clone, Copy, Debug)]
@@ -21,11 +25,9 @@ pub struct Client(pub Option<Network>);
 impl From<IpAddr> for Network {
     fn from(address: IpAddr) -> Self {
         match address.to_canonical() {
-            IpAddr::V6(address) => {
-                let bits = address.to_bits() & !u128::from(u64::MAX);
-                Self(IpAddr::V6(Ipv6Addr::from_bits(bits)))
-            }
-            address @ IpAddr::V4(_) => Self(address),
+            IpAddr::V4(address) => Self(IPV4 | u64::from(address.to_bits())),
+            // The upper half of 128 bits.
+            IpAddr::V6(address) => Self((address.to_bits() >> 64) as u64),
         }
     }
 }
@@ -78,7 +80,8 @@ mod tests {
             .map(|network| network.parse().unwrap())
             .collect();
         let peer = Peer(SocketAddr::new(peer.parse().unwrap(), 1));
-        client(peer, &headers, &trusted).map_or("nobody".into(), |client| client.to_string())
+        client(peer, &headers, &trusted)
+            .map_or_else(|| "nobody".to_owned(), |client| client.to_string())
     }
 
     #[test]

@@ -44,7 +44,7 @@ use crate::hub::{Hub, Rooms};
 use crate::limits::Limits;
 use crate::log::sqlite::{OpenError, SqliteConfig, SqliteLog};
 use crate::serve::Doors;
-use crate::state::AppState;
+use crate::state::{AppState, Parts};
 
 /// How late rooms may be looked at in which something is due. PR-1 and PR-3 are about seconds: a fifth
 /// more harms nobody.
@@ -90,7 +90,7 @@ pub async fn run(
     let stop = CancellationToken::new();
     let config = Arc::new(config);
     let limits = Arc::new(Limits::new(&config.limits));
-    let state = AppState {
+    let state = AppState::from(Parts {
         hub: Arc::clone(&hub),
         gate: Arc::clone(&gate),
         limits: Arc::clone(&limits),
@@ -98,7 +98,7 @@ pub async fn run(
         protocol: Arc::new(config.protocol()),
         tracker: tracker.clone(),
         leptos,
-    };
+    });
     let doors = Doors {
         router: router::build(state),
         limits: Arc::clone(&limits),

@@ -138,6 +138,13 @@ impl Counts {
     }
 }
 
+impl Held {
+    /// The address that it counts for.
+    pub const fn network(&self) -> Network {
+        self.network
+    }
+}
+
 impl Drop for Held {
     fn drop(&mut self) {
         let mut held = lock(&self.counts.held);

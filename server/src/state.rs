@@ -1,8 +1,8 @@
-//! What request handlers share.
+//! What request handlers and connections share.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
-use axum::extract::FromRef;
 use leptos::config::LeptosOptions;
 use tokio_util::task::TaskTracker;
 
@@ -11,9 +11,12 @@ use crate::config::Config;
 use crate::hub::Hub;
 use crate::limits::Limits;
 
-/// Cheap handles to the parts of the server.
-#[derive(Clone, FromRef)]
-pub struct AppState {
+/// A handle to the parts of the server: one word for each connection, however many parts there are.
+#[derive(Clone)]
+pub struct AppState(Arc<Parts>);
+
+/// The parts of the server.
+pub struct Parts {
     /// Rooms, log and connections.
     pub hub: Arc<Hub>,
     /// Who may enter.
@@ -28,4 +31,18 @@ pub struct AppState {
     pub tracker: TaskTracker,
     /// Where the compiled site is.
     pub leptos: LeptosOptions,
+}
+
+impl From<Parts> for AppState {
+    fn from(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for AppState {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
 }

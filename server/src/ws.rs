@@ -27,10 +27,9 @@ use tungstenite::handshake::server::create_response_with_body;
 
 use self::wire::Wire;
 use crate::access::{Gate, Presented};
-use crate::address::{Client, Network};
-use crate::hub::Hub;
+use crate::address::Client;
 use crate::hub::mailbox::Mailbox;
-use crate::limits::{Held, Limits};
+use crate::limits::Held;
 use crate::origin::may_connect;
 use crate::page::came_by_tls;
 use crate::router::retry_after;
@@ -40,13 +39,9 @@ use crate::state::AppState;
 struct Connection {
     id: ConnectionId,
     mailbox: Arc<Mailbox>,
-    hub: Arc<Hub>,
-    config: Arc<protocol::server::Config>,
-    gate: Arc<Gate>,
-    limits: Arc<Limits>,
-    /// Where it comes from, if that is known; it counts for that address.
-    network: Option<Network>,
-    _held: Option<Held>,
+    state: AppState,
+    /// It counts for the address from which it comes, if that is known.
+    held: Option<Held>,
 }
 
 /// Where a tutorial page goes.
@@ -105,12 +100,8 @@ pub async fn upgrade(
     let connection = Connection {
         id,
         mailbox,
-        hub: Arc::clone(&state.hub),
-        config: Arc::clone(&state.protocol),
-        gate: Arc::clone(&state.gate),
-        limits: Arc::clone(&state.limits),
-        network,
-        _held: held,
+        state: state.clone(),
+        held,
     };
     // Tracked, so that a drain can wait for it, and for the one that comes of it.
     let tracker = state.tracker.clone();
@@ -139,7 +130,7 @@ async fn begin(upgrade: OnUpgrade, connection: Connection, dialect: Dialect, sta
     );
     match dialect {
         Dialect::Everbeat(presented) => {
-            let task = session::drive(wire, connection, presented);
+            let task = session::drive(wire, connection, *presented);
             tokio::spawn(state.tracker.track_future(task));
         }
         Dialect::Tutorial(room) => {

@@ -129,7 +129,7 @@ impl KeySource {
         let from = || self.clone();
         let text = bytes.trim_ascii();
         let keys = if text.starts_with(b"{") {
-            self.from_set(text)?
+            self.parse_set(text)?
         } else if matches!(self, Self::Url(_)) {
             Vec::new()
         } else if text.starts_with(b"-----BEGIN") {
@@ -158,7 +158,7 @@ impl KeySource {
     }
 
     /// The keys of a set, or a key alone. A set may hold keys for other things: they are passed over.
-    fn from_set(&self, text: &[u8]) -> Result<Vec<Key>, KeysError> {
+    fn parse_set(&self, text: &[u8]) -> Result<Vec<Key>, KeysError> {
         let found: Value = serde_json::from_slice(text).unwrap_or_default();
         let found = match found.get("keys").and_then(Value::as_array) {
             Some(keys) => keys.clone(),

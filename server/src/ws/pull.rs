@@ -60,7 +60,7 @@ pub(super) async fn read_log(
     pull: Pull,
     pick: impl Fn(&Entry) -> Option<TextFrame>,
 ) -> Result<Batch, Nothing> {
-    let hub = &connection.hub;
+    let hub = &connection.state.hub;
     let page = hub.replay(room.name(), pull.after, pull.limit).await;
     let page = page.map_err(|_| Nothing::Unavailable)?;
     if page.first().is_none_or(|m| m.offset != pull.after.next()) {

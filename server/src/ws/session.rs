@@ -25,6 +25,7 @@ use super::{Connection, pull};
 use crate::access::Presented;
 use crate::clock::unix_ms;
 use crate::hub::room::{Entry, Room};
+use crate::limits::Held;
 use crate::log::{Append, LogError, OpenSession};
 use crate::secret;
 use crate::text_frame::TextFrame;
@@ -37,19 +38,18 @@ const READ_BATCH: usize = 64;
 pub(super) fn drive(
     wire: Wire<TcpStream>,
     connection: Connection,
-    presented: Box<Presented>,
+    presented: Presented,
 ) -> impl Future<Output = ()> {
-    let clock = connection.hub.clock();
+    let clock = connection.state.hub.clock();
     let mut driver = Box::new(Driver {
-        machine: Session::new(clock.now(), Arc::clone(&connection.config)),
+        machine: Session::new(clock.now(), Arc::clone(&connection.state.protocol)),
         wire,
         alarm: Alarm::new(clock),
         rooms: Vec::new(),
         answers: VecDeque::new(),
         session: None,
         owner: None,
-        admission: None,
-        presented: Some(presented),
+        access: Some(Box::new(Access::Unknown(presented))),
         connection,
     });
     async move {
@@ -78,6 +78,14 @@ enum Fact {
     Heard(Heard),
 }
 
+/// Who that is: only as long as it is not known.
+enum Access {
+    /// Nobody has asked; this is what the request for the connection showed.
+    Unknown(Presented),
+    /// It is being found out.
+    Sought(BoxFuture<'static, Input>),
+}
+
 struct Driver {
     connection: Connection,
     machine: Session,
@@ -90,10 +98,7 @@ struct Driver {
     session: Option<SessionId>,
     /// Whose it is.
     owner: Option<Subject>,
-    /// It is being found out who that is.
-    admission: Option<BoxFuture<'static, Input>>,
-    /// What the request for the connection showed, until it is looked at.
-    presented: Option<Box<Presented>>,
+    access: Option<Box<Access>>,
 }
 
 impl Driver {
@@ -168,10 +173,10 @@ impl Driver {
             if let Poll::Ready(input) = self.poll_answer(cx) {
                 return Poll::Ready(Fact::Answered(input));
             }
-            if let Some(admission) = &mut self.admission
+            if let Some(Access::Sought(admission)) = self.access.as_deref_mut()
                 && let Poll::Ready(input) = admission.as_mut().poll(cx)
             {
-                self.admission = None;
+                self.access = None;
                 return Poll::Ready(Fact::Answered(input));
             }
             if self.connection.mailbox.poll_marked(cx).is_ready() {
@@ -190,7 +195,7 @@ impl Driver {
     }
 
     fn heard(&mut self, heard: Heard) -> Result<(), End> {
-        let limit = self.connection.config.limits.frame_bytes;
+        let limit = self.connection.state.protocol.limits.frame_bytes;
         let input = match heard {
             Some(Ok(Message::Text(text))) => {
                 Input::Received(codec::decode::<ClientFrame>(&text, limit))
@@ -252,7 +257,7 @@ impl Driver {
                 }
             }
             Transmit::Admit { token } => {
-                self.admission = Some(self.admit(token));
+                self.access = Some(Box::new(Access::Sought(self.admit(token))));
             }
             Transmit::OpenSession { resume, owner } => {
                 let opened = Box::pin(self.open_session(resume, owner)).await;
@@ -290,6 +295,7 @@ impl Driver {
             } => {
                 let page = self
                     .connection
+                    .state
                     .hub
                     .log()
                     .read_before(room.clone(), before, limit)
@@ -303,13 +309,14 @@ impl Driver {
 
     /// Finds out who that is. It may take some time, in which the connection goes on.
     fn admit(&mut self, token: Option<Token>) -> BoxFuture<'static, Input> {
-        let gate = Arc::clone(&self.connection.gate);
+        let gate = Arc::clone(&self.connection.state.gate);
         // What the request showed is for `hello`, for which there is a line (RC-7).
-        let turn = match &self.presented {
-            Some(_) => self.connection.limits.hello(self.now()),
-            None => Turn::After(Duration::ZERO),
+        let (presented, turn) = match self.access.take().map(|access| *access) {
+            Some(Access::Unknown(presented)) => {
+                (presented, self.connection.state.limits.hello(self.now()))
+            }
+            Some(Access::Sought(_)) | None => (Presented::default(), Turn::After(Duration::ZERO)),
         };
-        let presented = self.presented.take().unwrap_or_default();
         Box::pin(async move {
             Input::Admitted(match turn {
                 Turn::ComeBack(slot) => Err(Denied::Busy(slot)),
@@ -343,9 +350,17 @@ impl Driver {
             fresh: hashed(&fresh),
             at_ms: unix_ms(),
         };
-        let opened = self.connection.hub.log().open_session(open).await.ok()?;
+        let opened = self
+            .connection
+            .state
+            .hub
+            .log()
+            .open_session(open)
+            .await
+            .ok()?;
         let credentials = if opened.resumed { resume? } else { fresh };
         self.connection
+            .state
             .hub
             .attach(&credentials.id, self.connection.id);
         self.session = Some(credentials.id.clone());
@@ -372,6 +387,7 @@ impl Driver {
         let connection = (self.connection.id, &self.connection.mailbox);
         let opened = self
             .connection
+            .state
             .hub
             .open_room(&name, (session, member), connection)
             .await;
@@ -456,10 +472,9 @@ impl Driver {
         let Some(session) = self.session.clone() else {
             return;
         };
-        let Connection {
-            limits, network, ..
-        } = &self.connection;
-        if !is_repeat && let Err(wait) = limits.publish(self.owner.as_ref(), *network) {
+        let Connection { state, held, .. } = &self.connection;
+        let network = held.as_ref().map(Held::network);
+        if !is_repeat && let Err(wait) = state.limits.publish(self.owner.as_ref(), network) {
             let result = Err(AppendError::RateLimited(wait));
             let refused = Input::Appended { seq, room, result };
             return self.answers.push_back(Box::pin(now_ready(refused)));
@@ -477,7 +492,7 @@ impl Driver {
             at_ms: unix_ms(),
             is_repeat,
         };
-        let answer = self.connection.hub.log().append(append);
+        let answer = self.connection.state.hub.log().append(append);
         self.answers.push_back(Box::pin(async move {
             let result = answer.await.map_err(|error| append_error(&error));
             if let (Err(_), Some(here)) = (&result, here) {
@@ -491,7 +506,7 @@ impl Driver {
         let Some(session) = self.session.clone() else {
             return;
         };
-        let answer = self.connection.hub.log().refuse(session, seq, code);
+        let answer = self.connection.state.hub.log().refuse(session, seq, code);
         self.answers.push_back(Box::pin(async move {
             let result = answer
                 .await
@@ -502,7 +517,7 @@ impl Driver {
     }
 
     fn now(&self) -> Timestamp {
-        self.connection.hub.clock().now()
+        self.connection.state.hub.clock().now()
     }
 
     fn write_failed(&mut self, error: WriteError) -> End {
@@ -516,7 +531,8 @@ impl Driver {
     }
 
     async fn end(self, end: End) {
-        let Connection { id, hub, .. } = &self.connection;
+        let Connection { id, state, .. } = &self.connection;
+        let hub = &state.hub;
         hub.disconnect(*id, self.session.as_ref());
         if let Some(session) = &self.session {
             for room in &self.rooms {
@@ -558,7 +574,7 @@ mod tests {
     /// What every session costs while it is quiet: nothing large may slip in unnoticed.
     #[test]
     fn a_task_is_small() {
-        fn size<F>(_: fn(Wire<TcpStream>, Connection, Box<Presented>) -> F) -> usize {
+        fn size<F>(_: fn(Wire<TcpStream>, Connection, Presented) -> F) -> usize {
             size_of::<F>()
         }
         let sizes = (size_of::<Driver>(), size(drive));

@@ -19,14 +19,14 @@ use crate::text_frame::TextFrame;
 
 /// Serves one connection to its end.
 pub(super) async fn drive(wire: Wire<TcpStream>, connection: Connection, room: RoomName) {
-    let hub = Arc::clone(&connection.hub);
+    let hub = Arc::clone(&connection.state.hub);
     let id = connection.id;
     let Some(session) = secret::random_hex::<16>().and_then(|id| SessionId::new(&id).ok()) else {
         return hub.disconnect(id, None);
     };
     let clock = hub.clock();
     let mut driver = Box::new(Driver {
-        machine: Tutorial::new(clock.now(), &connection.config),
+        machine: Tutorial::new(clock.now(), &connection.state.protocol),
         wire,
         alarm: Alarm::new(clock),
         connection,
@@ -84,7 +84,7 @@ impl Driver {
             self.alarm.arm(self.machine.poll_timeout());
             match self.wait().await {
                 Fact::Rang => {
-                    let now = self.connection.hub.clock().now();
+                    let now = self.connection.state.hub.clock().now();
                     self.machine.handle_timeout(now);
                 }
                 Fact::Marked => self.look_into_mailbox(),
@@ -115,7 +115,7 @@ impl Driver {
 
     fn feed(&mut self, input: TutorialInput) {
         self.machine
-            .handle_input(self.connection.hub.clock().now(), input);
+            .handle_input(self.connection.state.hub.clock().now(), input);
     }
 
     fn look_into_mailbox(&mut self) {
@@ -137,6 +137,7 @@ impl Driver {
                 let connection = (self.connection.id, &self.connection.mailbox);
                 let opened = self
                     .connection
+                    .state
                     .hub
                     .open_room(&self.name, member, connection)
                     .await;
