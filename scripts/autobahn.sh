@@ -61,7 +61,7 @@ stop_server() {
 start_server() {
   local log=$home/server.log
   rm -rf "$home/data"
-  NO_COLOR=1 "$everbeat" --listen 127.0.0.1:0 --data "$home/data" "${options[@]}" >"$log" 2>&1 &
+  NO_COLOR=1 "$everbeat" --listen 127.0.0.1:0 --admin off --data "$home/data" "${options[@]}" >"$log" 2>&1 &
   server_pid=$!
   trap stop_server EXIT
   for _ in $(seq 100); do

@@ -76,7 +76,13 @@ impl Server {
             }
         };
         let child = command
-            .args(["--listen", &self.address.to_string(), "--data"])
+            .args([
+                "--listen",
+                &self.address.to_string(),
+                "--admin",
+                "off",
+                "--data",
+            ])
             .arg(&self.data)
             .args(&self.options)
             .env("EVERBEAT_LOG", "warn")

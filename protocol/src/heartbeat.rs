@@ -151,6 +151,11 @@ impl Heartbeat {
         }
     }
 
+    /// When a frame came last; before the first one, when the connection opened.
+    pub const fn heard_at(&self) -> Timestamp {
+        self.last_received
+    }
+
     /// The smoothed round trip, once one was measured.
     pub const fn smoothed_rtt(&self) -> Option<Duration> {
         self.smoothed_rtt

@@ -325,6 +325,25 @@ impl Session {
         }
     }
 
+    /// How the client is called, once that is known.
+    pub fn name(&self) -> Option<&Name> {
+        if let State::Live(live) = &self.state {
+            Some(&live.name)
+        } else {
+            None
+        }
+    }
+
+    /// The smoothed round trip, once a ping was answered.
+    pub const fn round_trip(&self) -> Option<Duration> {
+        self.heartbeat.smoothed_rtt()
+    }
+
+    /// When the client last gave a sign of life.
+    pub const fn heard_at(&self) -> Timestamp {
+        self.heartbeat.heard_at()
+    }
+
     fn received(&mut self, now: Timestamp, frame: Result<ClientFrame, DecodeError>) {
         self.heartbeat.on_received(now);
         match (&self.state, frame) {
@@ -378,8 +397,12 @@ impl Session {
             ClientFrame::Rename { name } => self.rename(name),
             ClientFrame::Token { token } => self.renew(token),
             ClientFrame::Ping => self.send(ServerFrame::Pong),
+            ClientFrame::Pong => {
+                let round_trip = self.heartbeat.on_pong(now).map(Transmit::RoundTrip);
+                self.transmits.extend(round_trip);
+            }
             // Only the first frame is hello; `received` saw to it.
-            ClientFrame::Pong | ClientFrame::Hello { .. } => {}
+            ClientFrame::Hello { .. } => {}
         }
     }
 

@@ -1,6 +1,7 @@
 //! Everything that the server can be told, from options and the environment.
 
 mod access;
+mod admin;
 mod limits;
 
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use protocol::id::Token;
 use thiserror::Error;
 
 pub use self::access::{AccessOptions, Switch};
+pub use self::admin::{Admin, AdminOptions, LogFormat};
 pub use self::limits::LimitOptions;
 
 /// Everbeat's server: sessions over WebSockets that survive what happens to connections.
@@ -147,6 +149,10 @@ pub struct Config {
     /// What is refused.
     #[command(flatten)]
     pub limits: LimitOptions,
+
+    /// For the operator.
+    #[command(flatten)]
+    pub operation: AdminOptions,
 }
 
 /// Clients wait for `welcome` for 10 s (RC-5), of which the log may need some.

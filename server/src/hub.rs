@@ -3,6 +3,7 @@
 mod agenda;
 pub mod mailbox;
 mod replay;
+pub mod report;
 pub mod room;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use self::replay::Replays;
 use self::room::{Entry, Room};
 use crate::clock::Clock;
 use crate::log::{Log, LogError, Observer};
+use crate::metrics::{Metrics, Now};
 
 /// The rooms that somebody uses. Told by the log of every message.
 #[derive(Debug)]
@@ -31,6 +33,7 @@ pub struct Rooms {
     open: Mutex<HashMap<RoomName, Arc<Room>>>,
     members_named: usize,
     agenda: Arc<Agenda>,
+    metrics: Arc<Metrics>,
 }
 
 impl Rooms {
@@ -40,6 +43,7 @@ impl Rooms {
             open: Mutex::default(),
             members_named,
             agenda: Arc::default(),
+            metrics: Arc::default(),
         }
     }
 
@@ -74,6 +78,10 @@ impl Observer for Rooms {
         for room in touched.into_values().flatten() {
             room.wake();
         }
+    }
+
+    fn synced(&self, operations: usize, took: Duration) {
+        self.metrics.synced(operations, took);
     }
 }
 
@@ -124,7 +132,28 @@ impl Hub {
         limit: u32,
     ) -> Result<Arc<[Entry]>, LogError> {
         let log = self.log.as_ref();
-        self.replays.page(log, room, after, limit).await
+        let page = self.replays.page(log, room, after, limit).await?;
+        self.metrics().replayed(page.len());
+        Ok(page)
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.rooms.metrics
+    }
+
+    /// What is so now.
+    pub async fn now(&self) -> Now {
+        let resumable = self.log.sessions().await.ok();
+        let connections = lock(&self.connections);
+        let live = connections.sessions.len();
+        Now {
+            connections: connections.mailboxes.len(),
+            live,
+            away: resumable.map(|count| count.saturating_sub(live as u64)),
+            rooms: lock(&self.rooms.open).len(),
+            is_draining: connections.is_draining,
+        }
     }
 
     /// The clock of all machines.

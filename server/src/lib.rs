@@ -3,28 +3,33 @@
 //! - [`config`]: options and environment
 //! - [`access`]: who may enter
 //! - [`address`], [`origin`], [`limits`], [`headers`]: what is refused
-//! - [`run`]: from a bound listener to a drained exit
+//! - [`Server`]: from a bound listener to a drained exit
 //! - [`ws`]: connections; the decisions are in [`protocol::server`], here is only I/O
 //! - [`hub`]: rooms that readers pull from, and who is connected
 //! - [`mod@log`]: what is durable
+//! - [`admin`], [`metrics`], [`health`], [`telemetry`]: what the operator sees
 //! - [`page`]: the server-rendered page and static files
 
 #![forbid(unsafe_code)]
 
 pub mod access;
 pub mod address;
+pub mod admin;
 pub mod clock;
 pub mod config;
 pub mod headers;
+pub mod health;
 pub mod hub;
 pub mod limits;
 pub mod log;
+pub mod metrics;
 pub mod origin;
 pub mod page;
 pub mod router;
 pub mod secret;
 pub mod serve;
 pub mod state;
+pub mod telemetry;
 pub mod text_frame;
 pub mod ws;
 
@@ -33,13 +38,15 @@ use std::time::Duration;
 
 use leptos::config::LeptosOptions;
 use tokio::net::TcpListener;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::Gate;
+use crate::admin::samples::{self, Samples};
 use crate::clock::{Clock, unix_ms};
 use crate::config::Config;
+use crate::health::Readiness;
 use crate::hub::{Hub, Rooms};
 use crate::limits::Limits;
 use crate::log::sqlite::{OpenError, SqliteConfig, SqliteLog};
@@ -77,73 +84,119 @@ pub fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
     Ok(Arc::new(Hub::new(rooms, log, config.replay_bytes, clock)))
 }
 
-/// Serves on `listener` until `shutdown`, then drains: takes nobody in, gives each client a slot to
-/// come back in, closes what is left with 1012, commits, and returns.
-pub async fn run(
-    config: Config,
-    leptos: LeptosOptions,
-    listener: TcpListener,
-    (hub, gate): (Arc<Hub>, Arc<Gate>),
-    shutdown: impl Future<Output = ()>,
-) {
-    let tracker = TaskTracker::new();
-    let stop = CancellationToken::new();
-    let config = Arc::new(config);
-    let limits = Arc::new(Limits::new(&config.limits));
-    let state = AppState::from(Parts {
-        hub: Arc::clone(&hub),
-        gate: Arc::clone(&gate),
-        limits: Arc::clone(&limits),
-        config: Arc::clone(&config),
-        protocol: Arc::new(config.protocol()),
-        tracker: tracker.clone(),
-        leptos,
-    });
-    let doors = Doors {
-        router: router::build(state),
-        limits: Arc::clone(&limits),
-        config: Arc::clone(&config),
-    };
-    let serving = tokio::spawn(doors.serve(listener, stop.clone()));
-    let keeping = tokio::spawn(keep_house(Arc::clone(&hub), limits, config.session_ttl));
-    let guarding = tokio::spawn(async move { gate.keep().await });
+/// A server about to serve: all that can fail has succeeded.
+pub struct Server {
+    /// The options.
+    pub config: Config,
+    /// Where the compiled site is.
+    pub leptos: LeptosOptions,
+    /// Where everybody comes.
+    pub listener: TcpListener,
+    /// Where the operator comes.
+    pub admin: Option<TcpListener>,
+    /// Rooms, log and connections.
+    pub hub: Arc<Hub>,
+    /// Who may enter.
+    pub gate: Arc<Gate>,
+}
 
-    shutdown.await;
-    let connections = hub.connections();
-    tracing::info!(connections, window = ?config.drain, "draining");
-    hub.go_away(config.drain);
-    tracker.close();
-    if timeout(config.drain, tracker.wait()).await.is_err() {
-        hub.shut_down();
-        if timeout(FAREWELL, tracker.wait()).await.is_err() {
-            tracing::warn!(connections = hub.connections(), "left without a farewell");
+impl Server {
+    /// Serves until `shutdown`, then drains: takes nobody in, gives each client a slot to come back in,
+    /// closes what is left with 1012, commits, and returns.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let (hub, gate, drain) = (self.hub, self.gate, self.config.drain);
+        let tracker = TaskTracker::new();
+        let stop = CancellationToken::new();
+        let config = Arc::new(self.config);
+        let limits = Arc::new(Limits::new(&config.limits));
+        let samples = Arc::<Samples>::default();
+        let state = AppState::from(Parts {
+            hub: Arc::clone(&hub),
+            gate: Arc::clone(&gate),
+            limits: Arc::clone(&limits),
+            protocol: Arc::new(config.protocol()),
+            readiness: Readiness::default(),
+            samples: Arc::clone(&samples),
+            tracker: tracker.clone(),
+            leptos: self.leptos,
+            config: Arc::clone(&config),
+        });
+        let watching = self.admin.map(|listener| {
+            let router = admin::build(state.clone());
+            tokio::spawn(async move { axum::serve(listener, router).await })
+        });
+        let doors = Doors {
+            router: router::build(state),
+            hub: Arc::clone(&hub),
+            limits: Arc::clone(&limits),
+            config: Arc::clone(&config),
+        };
+        let serving = tokio::spawn(doors.serve(self.listener, stop.clone()));
+        let house = House {
+            hub: Arc::clone(&hub),
+            limits,
+            samples,
+        };
+        let keeping = tokio::spawn(house.keep(config.session_ttl));
+        let guarding = tokio::spawn(async move { gate.keep().await });
+
+        shutdown.await;
+        let connections = hub.connections();
+        tracing::info!(connections, window = ?drain, "draining");
+        hub.go_away(drain);
+        tracker.close();
+        if timeout(drain, tracker.wait()).await.is_err() {
+            hub.shut_down();
+            if timeout(FAREWELL, tracker.wait()).await.is_err() {
+                tracing::warn!(connections = hub.connections(), "left without a farewell");
+            }
         }
-    }
-    stop.cancel();
-    if timeout(FAREWELL, serving).await.is_err() {
-        tracing::warn!("HTTP requests were still under way");
-    }
-    keeping.abort();
-    guarding.abort();
-    match hub.log().close().await {
-        Ok(()) => tracing::info!("stopped"),
-        Err(error) => tracing::error!(%error, "the log did not close cleanly"),
+        stop.cancel();
+        if timeout(FAREWELL, serving).await.is_err() {
+            tracing::warn!("HTTP requests were still under way");
+        }
+        keeping.abort();
+        guarding.abort();
+        match hub.log().close().await {
+            Ok(()) => tracing::info!("stopped"),
+            Err(error) => tracing::error!(%error, "the log did not close cleanly"),
+        }
+        // Last: until here there was something to watch.
+        if let Some(watching) = watching {
+            watching.abort();
+        }
     }
 }
 
-async fn keep_house(hub: Arc<Hub>, limits: Arc<Limits>, session_ttl: Duration) {
-    let mut agenda = interval(AGENDA_EVERY);
-    let mut sweep = interval(SWEEP_EVERY);
-    let mut expire = interval(EXPIRE_EVERY);
-    agenda.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    loop {
-        tokio::select! {
-            _ = agenda.tick() => hub.handle_timeout(hub.clock().now()),
-            _ = sweep.tick() => {
-                hub.sweep();
-                limits.sweep();
+/// What is done every now and then.
+struct House {
+    hub: Arc<Hub>,
+    limits: Arc<Limits>,
+    samples: Arc<Samples>,
+}
+
+impl House {
+    async fn keep(self, session_ttl: Duration) {
+        let hub = &self.hub;
+        let mut agenda = interval(AGENDA_EVERY);
+        let mut sweep = interval(SWEEP_EVERY);
+        let mut expire = interval(EXPIRE_EVERY);
+        let mut sample = interval(samples::EVERY);
+        let mut sampled = Instant::now();
+        agenda.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                _ = agenda.tick() => hub.handle_timeout(hub.clock().now()),
+                _ = sweep.tick() => {
+                    hub.sweep();
+                    self.limits.sweep();
+                }
+                at = sample.tick() => {
+                    let since = at - std::mem::replace(&mut sampled, at);
+                    self.samples.take(hub.now().await, hub.metrics().totals(), since);
+                }
+                _ = expire.tick() => forget_old_sessions(hub, session_ttl).await,
             }
-            _ = expire.tick() => forget_old_sessions(&hub, session_ttl).await,
         }
     }
 }

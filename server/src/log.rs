@@ -11,6 +11,7 @@ pub mod sqlite;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use protocol::frame::{ErrorCode, Message, Refused};
@@ -118,6 +119,11 @@ pub struct Page {
 pub trait Observer: Send + Sync + 'static {
     /// These messages are durable. Called from the log's own thread: must not block.
     fn committed(&self, messages: &[Message]);
+
+    /// A batch of so many operations was committed, which took so long with its sync.
+    fn synced(&self, operations: usize, took: Duration) {
+        let _ = (operations, took);
+    }
 }
 
 /// Where messages are durable. Every call is answered after what it did is on stable storage.
@@ -153,6 +159,13 @@ pub trait Log: Send + Sync + 'static {
 
     /// Forgets sessions whose last connection was before this time; returns how many (RS-9).
     fn expire(&self, before_ms: u64) -> Answer<usize>;
+
+    /// How many sessions can be resumed, connected ones among them.
+    fn sessions(&self) -> Answer<u64>;
+
+    /// Stores something as large as a message and removes it: whoever asks learns whether the log can
+    /// store.
+    fn probe(&self) -> Answer<()>;
 
     /// Finishes what was begun and stops. Later calls are answered with [`LogError::Unavailable`].
     fn close(&self) -> Answer<()>;

@@ -1,5 +1,6 @@
 //! Glue: options, logs, a listener, and the signals that end it all.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -7,10 +8,10 @@ use anyhow::Context;
 use clap::Parser;
 use leptos::config::get_configuration;
 use server::access::Gate;
-use server::config::Config;
+use server::config::{Admin, Config};
+use server::{Server, telemetry};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     match start(Config::parse()) {
@@ -39,14 +40,7 @@ fn explain(error: &anyhow::Error) {
 
 fn start(config: Config) -> anyhow::Result<()> {
     config.check()?;
-    let filter = EnvFilter::try_from_env("EVERBEAT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        // By default it would complain on stderr that stderr cannot be written, on a full disk say,
-        // and panic as that fails too: in the middle of whatever the task or the log's thread does.
-        .log_internal_errors(false)
-        .init();
+    let _telemetry = telemetry::start(&config.operation).context("the address of --otlp")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -62,17 +56,19 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     leptos.hash_files |= hashes.exists();
     leptos.site_root = config.site_root.to_string_lossy().into();
     // The port first: whoever already serves there also holds the data.
-    let listener = TcpListener::bind(config.listen).await.with_context(|| {
-        format!(
-            "cannot listen on {}: is another server running there? See --listen",
-            config.listen
-        )
-    })?;
+    let listener = listen(config.listen, "--listen").await?;
+    let admin = match config.operation.admin {
+        Admin::At(address) => Some(listen(address, "--admin").await?),
+        Admin::Off => None,
+    };
     let hub = server::open_hub(&config)?;
     let gate = Arc::new(Gate::new(&config).await?);
     let address = listener.local_addr()?;
     leptos.site_addr = address;
     tracing::info!("serving on http://{address}");
+    if let Some(admin) = &admin {
+        tracing::info!("for the operator: http://{}/status", admin.local_addr()?);
+    }
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let shutdown = async move {
@@ -81,6 +77,20 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             _ = interrupt.recv() => {}
         }
     };
-    server::run(config, leptos, listener, (hub, gate), shutdown).await;
+    let server = Server {
+        config,
+        leptos,
+        listener,
+        admin,
+        hub,
+        gate,
+    };
+    server.run(shutdown).await;
     Ok(())
+}
+
+async fn listen(address: SocketAddr, option: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}: is another server running there? See {option}")
+    })
 }

@@ -9,15 +9,19 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tower_http::csrf::CsrfLayer;
+use tracing::Instrument;
+use tracing::field::Empty;
 
 use crate::address::{self, Client, Network, Peer};
+use crate::metrics::Met;
 use crate::state::AppState;
-use crate::{headers, page, ws};
+use crate::telemetry::SPANS;
+use crate::{headers, health, page, ws};
 
 /// The server's routes:
 ///
 /// - `GET /ws`: a WebSocket, in either dialect; also at `/`, see [`upgrade_anywhere`]
-/// - `GET /healthz`: whether the server takes connections
+/// - `GET /healthz`, `GET /readyz`: see [`health`]
 /// - everything else: pages and static files
 pub fn build(state: AppState) -> Router {
     let mut csrf = CsrfLayer::new();
@@ -33,9 +37,25 @@ pub fn build(state: AppState) -> Router {
         .layer(csrf)
         .layer(from_fn_with_state(state.clone(), limited))
         // Whoever watches the server asks as often as they like.
-        .route("/healthz", get(healthz))
+        .merge(health::routes())
         .layer(from_fn(headers::guard))
+        .layer(from_fn(traced))
         .with_state(state)
+}
+
+/// A span for each request.
+async fn traced(request: Request, next: Next) -> Response {
+    let span = tracing::trace_span!(
+        target: SPANS,
+        "request",
+        otel.kind = "server",
+        http.request.method = %request.method(),
+        url.path = request.uri().path(),
+        http.response.status_code = Empty,
+    );
+    let response = next.run(request).instrument(span.clone()).await;
+    span.record("http.response.status_code", response.status().as_u16());
+    response
 }
 
 /// Counts a request for its address, and tells those behind where it came from. A trusted proxy that
@@ -46,6 +66,7 @@ async fn limited(State(state): State<AppState>, mut request: Request, next: Next
     let client = peer.and_then(|peer| address::client(*peer, request.headers(), trusted));
     let network = client.map(Network::from);
     if let Some(Err(wait)) = network.map(|network| state.limits.request(network)) {
+        state.hub.metrics().limited(Met::RequestsPerAddress);
         let text = "Too many requests from your address: try again later.\n";
         return (StatusCode::TOO_MANY_REQUESTS, retry_after(wait), text).into_response();
     }
@@ -77,12 +98,4 @@ pub fn upgrade_anywhere<B>(mut request: Request<B>) -> Request<B> {
         }
     }
     request
-}
-
-async fn healthz(State(state): State<AppState>) -> (StatusCode, &'static str) {
-    if state.hub.is_draining() {
-        (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
-    } else {
-        (StatusCode::OK, "ok\n")
-    }
 }

@@ -18,7 +18,9 @@ use tower::ServiceExt;
 
 use crate::address::{self, Network, Peer};
 use crate::config::Config;
+use crate::hub::Hub;
 use crate::limits::Limits;
+use crate::metrics::Met;
 use crate::router::upgrade_anywhere;
 
 /// How long to wait before accepting again when the system has no more sockets to give.
@@ -28,6 +30,8 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 pub struct Doors {
     /// What answers their requests.
     pub router: Router,
+    /// Where what is refused is counted.
+    pub hub: Arc<Hub>,
     /// How many may stand in the door.
     pub limits: Arc<Limits>,
     /// Deadlines and proxies.
@@ -76,7 +80,7 @@ impl Doors {
         } else {
             match self.limits.handshake(Network::from(address)) {
                 // Dropped without a word: whoever opens so many does not listen.
-                None => return,
+                None => return self.hub.metrics().limited(Met::HandshakesPerAddress),
                 held => held,
             }
         };

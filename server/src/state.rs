@@ -7,7 +7,9 @@ use leptos::config::LeptosOptions;
 use tokio_util::task::TaskTracker;
 
 use crate::access::Gate;
+use crate::admin::samples::Samples;
 use crate::config::Config;
+use crate::health::Readiness;
 use crate::hub::Hub;
 use crate::limits::Limits;
 
@@ -29,6 +31,10 @@ pub struct Parts {
     pub protocol: Arc<protocol::server::Config>,
     /// Tasks that a drain waits for.
     pub tracker: TaskTracker,
+    /// Whether the log can store.
+    pub readiness: Readiness,
+    /// The last hour.
+    pub samples: Arc<Samples>,
     /// Where the compiled site is.
     pub leptos: LeptosOptions,
 }

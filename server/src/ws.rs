@@ -30,6 +30,7 @@ use crate::access::{Gate, Presented};
 use crate::address::Client;
 use crate::hub::mailbox::Mailbox;
 use crate::limits::Held;
+use crate::metrics::Met;
 use crate::origin::may_connect;
 use crate::page::came_by_tls;
 use crate::router::retry_after;
@@ -81,14 +82,19 @@ pub async fn upgrade(
     let allowed = &state.config.limits.allowed_origins;
     let by_tls = came_by_tls(&state, &request);
     if is_ours && !may_connect(request.headers(), allowed, by_tls) {
+        state.hub.metrics().limited(Met::Origins);
         let text = "Pages of this origin may not connect here: see --allowed-origins.\n";
         return (StatusCode::FORBIDDEN, text).into_response();
     }
     let held = network.map(|network| state.limits.connection(network));
     let Ok(held) = held.map(|held| held.ok_or(())).transpose() else {
+        state.hub.metrics().limited(Met::ConnectionsPerAddress);
         return later("Your address holds too many connections: try again later.\n");
     };
     let Some((id, mailbox)) = state.hub.connect(state.config.limits.connections) else {
+        if !state.hub.is_draining() {
+            state.hub.metrics().limited(Met::Connections);
+        }
         return later("The server takes no new connections now: try again later.\n");
     };
     if is_ours {

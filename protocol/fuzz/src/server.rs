@@ -337,6 +337,7 @@ impl Driver {
         match transmit {
             Transmit::Frame(frame) => self.sent(&frame),
             Transmit::Close(code) => self.closed = Some(code),
+            Transmit::RoundTrip(_) => {}
             Transmit::Admit { .. } => self.requests.push_back(Request::Admit),
             Transmit::OpenSession { resume, .. } => self.requests.push_back(Request::Session {
                 wants_to_resume: resume.is_some(),

@@ -22,3 +22,4 @@ pub mod seeds;
 pub mod trace;
 pub mod watch;
 pub mod world;
+mod writing;

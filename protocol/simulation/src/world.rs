@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use protocol::close::CloseCode;
 use protocol::codec::{self, DecodeError};
-use protocol::frame::{ClientFrame, Draft, ServerFrame};
+use protocol::frame::{ClientFrame, ServerFrame};
 use protocol::id::{ConnectionId, RoomName, SessionId};
-use protocol::presence::{Changes, MemberChanges, Presence};
+use protocol::presence::Presence;
 use protocol::server::{Config, Input, Pull, RoomView, Session, Transmit};
 use protocol::time::Timestamp;
 
 use crate::issuer::Issuer;
 use crate::link::{Links, Packet, Way};
 use crate::log::{Done, Log, Op};
+use crate::writing::{write, write_changes};
 
 /// More than this at one moment: a machine and its world keep each other busy.
 const ROUNDS_MAX: usize = 100_000;
@@ -31,6 +32,8 @@ struct Desk {
     rooms: BTreeSet<RoomName>,
     /// Since when its writes make no progress. Meanwhile its driver does nothing else.
     blocked: Option<Timestamp>,
+    /// When its newest token has ended, and the grace with it.
+    until: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -82,6 +85,7 @@ impl World {
                     inbox: VecDeque::new(),
                     rooms: BTreeSet::new(),
                     blocked: None,
+                    until: None,
                 };
                 self.desks.insert(link, desk);
                 links.send(now, link, Way::Down, Packet::Open);
@@ -220,6 +224,13 @@ impl World {
         loop {
             rounds += 1;
             assert!(rounds < ROUNDS_MAX, "the server does not come to rest");
+            // A driver whose write is stuck does nothing else for so long.
+            let late = self.write_timeout + Duration::from_secs(1);
+            let mut desks = self.desks.values();
+            assert!(
+                desks.all(|desk| desk.until.is_none_or(|until| now <= until + late)),
+                "AC-2: a connection outlives its token"
+            );
             for link in self.connections() {
                 self.drain(now, link, links);
             }
@@ -276,12 +287,17 @@ impl World {
             (Transmit::Frame(frame), _) => write(now, link, &frame, links),
             (Transmit::Admit { token }, _) => {
                 let answer = self.issuer.admit(now, token.as_ref());
+                let ends_in = answer.as_ref().ok().and_then(|access| access.expires_in);
+                let until = ends_in.map(|ends_in| now + ends_in + self.config.token_grace);
+                let desk = self.desk(link);
+                desk.until = desk.until.max(until);
                 self.answer(now, link, Input::Admitted(answer));
             }
             (Transmit::OpenSession { resume, owner }, _) => {
                 self.log.submit(now, link, Op::Open { resume, owner });
             }
             (Transmit::Close(code), _) => self.close(now, link, code, links),
+            (Transmit::RoundTrip(_), _) => {}
             (
                 Transmit::Append {
                     seq,
@@ -498,35 +514,5 @@ impl World {
 
     fn desk(&mut self, link: u64) -> &mut Desk {
         self.desks.get_mut(&link).unwrap()
-    }
-}
-
-fn write(now: Timestamp, link: u64, frame: &ServerFrame, links: &mut Links) {
-    links.send(now, link, Way::Down, Packet::Text(codec::encode(frame)));
-}
-
-fn write_changes(now: Timestamp, link: u64, room: &RoomName, changes: Changes, links: &mut Links) {
-    if let Some(MemberChanges {
-        joined,
-        left,
-        count,
-    }) = changes.members
-    {
-        let presence = ServerFrame::Presence {
-            room: room.clone(),
-            joined,
-            left,
-            count,
-        };
-        write(now, link, &presence, links);
-    }
-    for author in changes.drafts {
-        let draft = Draft {
-            room: room.clone(),
-            session: author.session,
-            name: author.name,
-            body: author.body,
-        };
-        write(now, link, &ServerFrame::Draft(draft), links);
     }
 }

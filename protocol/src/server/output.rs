@@ -1,5 +1,7 @@
 //! What comes out of the server's machine.
 
+use std::time::Duration;
+
 use super::Pull;
 use crate::access::Subject;
 use crate::close::CloseCode;
@@ -97,6 +99,8 @@ pub enum Transmit {
         /// At most this many.
         limit: u32,
     },
+    /// A ping was answered after this time: for whoever watches the server.
+    RoundTrip(Duration),
     /// Send this code and end the connection. Nothing follows.
     Close(CloseCode),
 }

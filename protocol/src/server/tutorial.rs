@@ -42,6 +42,8 @@ pub enum TutorialInput {
     },
     /// The reader fell behind what the room still has.
     CutOff,
+    /// An operator ends this connection.
+    Removed,
     /// The server goes.
     Shutdown,
     /// A write made no progress in time.
@@ -117,6 +119,7 @@ impl Tutorial {
                 self.pull();
             }
             TutorialInput::CutOff => self.transmits.push_back(TutorialTransmit::OpenRoom),
+            TutorialInput::Removed => self.close(CloseCode::REMOVED),
             TutorialInput::Shutdown => self.close(CloseCode::SERVICE_RESTART),
             TutorialInput::WriteStuck => self.close(CloseCode::SLOW),
         }
@@ -132,6 +135,11 @@ impl Tutorial {
             Verdict::Ping => self.transmits.push_back(TutorialTransmit::Ping),
             Verdict::Dead => self.close(CloseCode::DEAD),
         }
+    }
+
+    /// When the client last gave a sign of life.
+    pub const fn heard_at(&self) -> Timestamp {
+        self.heartbeat.heard_at()
     }
 
     /// The next thing that the driver must do.

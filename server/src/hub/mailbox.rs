@@ -4,7 +4,10 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use tokio::sync::mpsc::UnboundedSender;
+
 use super::lock;
+use super::report::Report;
 use super::room::Room;
 
 /// Marks for one connection. However often a room moves, it is marked once: a slow task costs no
@@ -30,13 +33,29 @@ pub struct Marks {
     pub taken_over: bool,
     /// The server will go; the slot to come back in.
     pub go_away: Option<Duration>,
+    /// An operator ends the connection.
+    pub removed: bool,
     /// The server goes now.
     pub shut_down: bool,
+    /// Somebody wants to know how the connection is.
+    pub asked: Option<Asked>,
 }
 
+/// Where to tell how a connection is.
+pub type Asked = UnboundedSender<Report>;
+
 impl Marks {
-    const fn is_empty(&self) -> bool {
-        self.moved.is_empty() && !self.taken_over && self.go_away.is_none() && !self.shut_down
+    fn is_empty(&self) -> bool {
+        let Self {
+            moved,
+            taken_over,
+            go_away,
+            removed,
+            shut_down,
+            asked,
+        } = self;
+        let is_told = *taken_over || *removed || *shut_down;
+        moved.is_empty() && !is_told && go_away.is_none() && asked.is_none()
     }
 }
 
@@ -73,6 +92,14 @@ impl Mailbox {
 
     pub(super) fn go_away(&self, slot: Duration) {
         self.mark(|marks| marks.go_away = Some(slot));
+    }
+
+    pub(super) fn remove(&self) {
+        self.mark(|marks| marks.removed = true);
+    }
+
+    pub(super) fn ask(&self, asked: Asked) {
+        self.mark(|marks| marks.asked = Some(asked));
     }
 
     pub(super) fn shut_down(&self) {

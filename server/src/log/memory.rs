@@ -139,6 +139,19 @@ impl Log for MemoryLog {
         })
     }
 
+    fn sessions(&self) -> Answer<u64> {
+        let state = self.lock();
+        let count = match &state.closed {
+            Some(reason) => Err(LogError::Unavailable(Arc::clone(reason))),
+            None => Ok(state.sessions.len() as u64),
+        };
+        Box::pin(std::future::ready(count))
+    }
+
+    fn probe(&self) -> Answer<()> {
+        self.write(|_| Ok(()))
+    }
+
     fn close(&self) -> Answer<()> {
         let first = self.lock().closed.replace("the log is closed".into());
         Box::pin(std::future::ready(match first {

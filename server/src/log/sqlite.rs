@@ -310,6 +310,14 @@ impl Log for SqliteLog {
         })
     }
 
+    fn sessions(&self) -> Answer<u64> {
+        self.read_with(readers::sessions)
+    }
+
+    fn probe(&self) -> Answer<()> {
+        self.queue.push(None, |batch| batch.probe())
+    }
+
     fn close(&self) -> Answer<()> {
         let Some(writer) = self.end_writer() else {
             return ready(Err(closed()));

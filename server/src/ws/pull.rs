@@ -5,6 +5,7 @@ use protocol::server::Pull;
 
 use super::Connection;
 use crate::hub::room::{Entry, Room, Taken};
+use crate::metrics::Metrics;
 use crate::text_frame::TextFrame;
 
 /// What to write, and where the reader stands afterwards.
@@ -25,6 +26,12 @@ pub(super) enum Nothing {
     CutOff,
     /// The log cannot tell now.
     Unavailable,
+}
+
+/// Counts what is handed to a connection.
+pub(super) fn count(frames: &[TextFrame], metrics: &Metrics) {
+    metrics.delivered(frames.len());
+    metrics.sent(frames.iter().map(TextFrame::len).sum());
 }
 
 /// Takes what a room has after a reader's place, without waiting; `pick` makes of an entry what this

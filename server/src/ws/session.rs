@@ -1,33 +1,30 @@
 //! The driver of a session's connection: translates between the machine, the socket and the hub.
 
+mod requests;
+
 use std::collections::VecDeque;
-use std::future::{poll_fn, ready as now_ready};
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use protocol::access::{Denied, Subject};
-use protocol::admission::Turn;
+use protocol::access::Subject;
 use protocol::close::CloseCode;
 use protocol::codec::{self, DecodeError};
-use protocol::frame::{ClientFrame, ErrorCode};
-use protocol::id::{Credentials, Name, RoomName, Seq, SessionId, SessionKey, Token};
-use protocol::server::{AppendError, Input, Pull, Session, SessionOpened, Transmit};
+use protocol::frame::ClientFrame;
+use protocol::id::{RoomName, SessionId};
+use protocol::server::{Input, Session, Transmit};
 use protocol::time::Timestamp;
 use tokio::net::TcpStream;
-use tokio::time::sleep;
 use tungstenite::{Error as WebSocketError, Message};
 
-use super::pull::{Batch, Nothing};
+use super::Connection;
 use super::wire::{Alarm, Wire, WriteError};
-use super::{Connection, pull};
 use crate::access::Presented;
-use crate::clock::unix_ms;
-use crate::hub::room::{Entry, Room};
-use crate::limits::Held;
-use crate::log::{Append, LogError, OpenSession};
-use crate::secret;
+use crate::hub::mailbox::Asked;
+use crate::hub::report::{Report, Vitals};
+use crate::hub::room::Room;
+use crate::metrics::Metrics;
 use crate::text_frame::TextFrame;
 
 /// How many frames are taken from the socket before the answers are written out.
@@ -65,6 +62,15 @@ enum End {
     Closed(CloseCode),
     /// The client closed it, or it broke.
     Gone(Option<u16>),
+}
+
+impl End {
+    fn code(self) -> CloseCode {
+        match self {
+            Self::Closed(code) => code,
+            Self::Gone(code) => code.map_or(CloseCode::ABNORMAL, CloseCode),
+        }
+    }
 }
 
 /// What the socket has: a message, an error, or its end.
@@ -198,6 +204,7 @@ impl Driver {
         let limit = self.connection.state.protocol.limits.frame_bytes;
         let input = match heard {
             Some(Ok(Message::Text(text))) => {
+                self.metrics().received(text.len());
                 Input::Received(codec::decode::<ClientFrame>(&text, limit))
             }
             Some(Ok(Message::Binary(_))) => Input::Received(Err(DecodeError::Binary)),
@@ -231,8 +238,14 @@ impl Driver {
         if let Some(reconnect_after) = marks.go_away {
             self.feed(Input::GoAway { reconnect_after });
         }
+        if marks.removed {
+            self.feed(Input::Removed);
+        }
         if marks.shut_down {
             self.feed(Input::Shutdown);
+        }
+        if let Some(asked) = marks.asked {
+            self.report(&asked);
         }
     }
 
@@ -248,8 +261,13 @@ impl Driver {
     async fn perform(&mut self, transmit: Transmit) -> Result<Result<(), WriteError>, End> {
         match transmit {
             Transmit::Frame(frame) => {
-                return Ok(self.wire.write(TextFrame::new(codec::encode(&frame))).await);
+                let text = TextFrame::new(codec::encode(&frame));
+                let metrics = self.metrics();
+                metrics.sent_frame(&frame);
+                metrics.sent(text.len());
+                return Ok(self.wire.write(text).await);
             }
+            Transmit::RoundTrip(took) => self.metrics().round_trip(took),
             Transmit::Close(code) => return Err(End::Closed(code)),
             Transmit::Pull { room, pull } => {
                 if let Some(rest) = self.pull(room, pull) {
@@ -269,6 +287,7 @@ impl Driver {
                     room.leave(self.now(), session, self.connection.id);
                 }
                 self.rooms.retain(|known| *known.name() != room);
+                self.trace("room left", &room);
             }
             Transmit::Rename { room, name } => {
                 if let (Some(room), Some(session)) = (self.room(&room), &self.session) {
@@ -307,213 +326,37 @@ impl Driver {
         Ok(Ok(()))
     }
 
-    /// Finds out who that is. It may take some time, in which the connection goes on.
-    fn admit(&mut self, token: Option<Token>) -> BoxFuture<'static, Input> {
-        let gate = Arc::clone(&self.connection.state.gate);
-        // What the request showed is for `hello`, for which there is a line (RC-7).
-        let (presented, turn) = match self.access.take().map(|access| *access) {
-            Some(Access::Unknown(presented)) => {
-                (presented, self.connection.state.limits.hello(self.now()))
-            }
-            Some(Access::Sought(_)) | None => (Presented::default(), Turn::After(Duration::ZERO)),
-        };
-        Box::pin(async move {
-            Input::Admitted(match turn {
-                Turn::ComeBack(slot) => Err(Denied::Busy(slot)),
-                Turn::After(wait) => {
-                    if !wait.is_zero() {
-                        sleep(wait).await;
-                    }
-                    gate.admit(&presented, token.as_ref()).await
-                }
-            })
-        })
-    }
-
-    async fn open_session(
-        &mut self,
-        resume: Option<Credentials>,
-        owner: Option<Subject>,
-    ) -> Option<SessionOpened> {
-        let fresh = Credentials {
-            id: SessionId::new(&secret::random_hex::<16>()?).ok()?,
-            key: SessionKey::new(&secret::random_hex::<32>()?).ok()?,
-        };
-        let hashed = |credentials: &Credentials| {
-            (
-                credentials.id.clone(),
-                secret::hash(&credentials.key, owner.as_ref()),
-            )
-        };
-        let open = OpenSession {
-            resume: resume.as_ref().map(hashed),
-            fresh: hashed(&fresh),
-            at_ms: unix_ms(),
-        };
-        let opened = self
-            .connection
-            .state
-            .hub
-            .log()
-            .open_session(open)
-            .await
-            .ok()?;
-        let credentials = if opened.resumed { resume? } else { fresh };
-        self.connection
-            .state
-            .hub
-            .attach(&credentials.id, self.connection.id);
-        self.session = Some(credentials.id.clone());
-        self.owner = owner;
-        tracing::info!(
-            session.id = %credentials.id,
-            connection.id = %self.connection.id,
-            resumed = opened.resumed,
-            last_seq = opened.last_seq,
-            "session start"
-        );
-        Some(SessionOpened {
-            credentials,
-            resumed: opened.resumed,
-            last_seq: opened.last_seq,
-            refused: opened.refused,
-        })
-    }
-
-    async fn open_room(&mut self, name: RoomName, member: Name) {
-        let Some(session) = self.session.clone() else {
-            return;
-        };
-        let connection = (self.connection.id, &self.connection.mailbox);
-        let opened = self
-            .connection
-            .state
-            .hub
-            .open_room(&name, (session, member), connection)
-            .await;
-        let Ok((room, view)) = opened else {
-            let room = name;
-            return self.feed(Input::RoomOpened { room, view: None });
-        };
-        let name = room.name().clone();
-        if self.room(&name).is_none() {
-            self.rooms.reserve_exact(1);
-            self.rooms.push(room);
-        }
-        let view = Some(view);
-        self.feed(Input::RoomOpened { room: name, view });
+    /// For whoever follows one session.
+    fn trace(&self, what: &'static str, room: &RoomName) {
+        let session = self.session.as_ref().map_or("none", SessionId::as_str);
+        tracing::debug!(session.id = session, connection.id = %self.connection.id, %room, "{what}");
     }
 
     fn room(&self, name: &RoomName) -> Option<&Arc<Room>> {
         self.rooms.iter().find(|room| room.name() == name)
     }
 
-    /// Takes what a room has for this reader, and gathers it for the next write. Returns the rest where
-    /// that cannot be done at once, as it can for who keeps up.
-    fn pull(
-        &mut self,
-        name: RoomName,
-        pull: Pull,
-    ) -> Option<BoxFuture<'_, Result<(), WriteError>>> {
-        let mut taken = pull::take(self.room(&name)?, pull, self.pick());
-        if let Ok(batch) = &mut taken {
-            self.wire.gather(&mut batch.frames);
-            if batch.frames.is_empty() {
-                self.pulled(name, batch);
-                return None;
-            }
-        }
-        Some(Box::pin(self.pull_slowly(name, pull, taken)))
-    }
-
-    /// The rest of a pull, where there is much to write or it is in the log.
-    async fn pull_slowly(
-        &mut self,
-        name: RoomName,
-        pull: Pull,
-        mut taken: Result<Batch, Nothing>,
-    ) -> Result<(), WriteError> {
-        if let (Err(Nothing::InLog), Some(room)) = (&taken, self.room(&name)) {
-            taken = pull::read_log(&self.connection, room, pull, self.pick()).await;
-        }
-        match taken {
-            Ok(mut batch) => {
-                for frame in std::mem::take(&mut batch.frames) {
-                    self.wire.write(frame).await?;
-                }
-                self.pulled(name, &batch);
-            }
-            Err(Nothing::CutOff) => self.feed(Input::CutOff { room: name }),
-            Err(Nothing::InLog | Nothing::Unavailable) => {
-                self.feed(Input::PullFailed { room: name });
-            }
-        }
-        Ok(())
-    }
-
-    fn pulled(&mut self, room: RoomName, batch: &Batch) {
-        self.feed(Input::Pulled {
-            room,
-            through: batch.through,
-            version: batch.version,
+    /// Tells the operator how this connection is.
+    fn report(&self, asked: &Asked) {
+        let now = self.now();
+        let vitals = Vitals {
+            session: self.session.clone(),
+            name: self.machine.name().cloned(),
+            subject: self.owner.as_ref().map(|owner| owner.as_str().to_owned()),
+            rooms: self.rooms.iter().map(|room| room.name().clone()).collect(),
+            round_trip: self.machine.round_trip(),
+            quiet: now - self.machine.heard_at(),
+            is_tutorial: false,
+        };
+        // Whoever asked may have gone.
+        let _ = asked.send(Report {
+            connection: self.connection.id,
+            vitals: Some(vitals),
         });
     }
 
-    /// What is written of an entry: nothing of this session's own draft.
-    fn pick(&self) -> impl Fn(&Entry) -> Option<TextFrame> {
-        let own = self.session.as_ref();
-        move |entry| {
-            let is_own = entry.author.is_some() && entry.author.as_ref() == own;
-            (!is_own).then(|| entry.frame.clone())
-        }
-    }
-
-    fn append(&mut self, seq: Seq, room: RoomName, (name, body): (Name, String), is_repeat: bool) {
-        let Some(session) = self.session.clone() else {
-            return;
-        };
-        let Connection { state, held, .. } = &self.connection;
-        let network = held.as_ref().map(Held::network);
-        if !is_repeat && let Err(wait) = state.limits.publish(self.owner.as_ref(), network) {
-            let result = Err(AppendError::RateLimited(wait));
-            let refused = Input::Appended { seq, room, result };
-            return self.answers.push_back(Box::pin(now_ready(refused)));
-        }
-        let here = self.room(&room).cloned();
-        if let Some(here) = &here {
-            here.published(&session);
-        }
-        let append = Append {
-            session: session.clone(),
-            seq,
-            room: room.clone(),
-            name,
-            body,
-            at_ms: unix_ms(),
-            is_repeat,
-        };
-        let answer = self.connection.state.hub.log().append(append);
-        self.answers.push_back(Box::pin(async move {
-            let result = answer.await.map_err(|error| append_error(&error));
-            if let (Err(_), Some(here)) = (&result, here) {
-                here.publish_failed(&session);
-            }
-            Input::Appended { seq, room, result }
-        }));
-    }
-
-    fn refuse(&mut self, seq: Seq, code: ErrorCode) {
-        let Some(session) = self.session.clone() else {
-            return;
-        };
-        let answer = self.connection.state.hub.log().refuse(session, seq, code);
-        self.answers.push_back(Box::pin(async move {
-            let result = answer
-                .await
-                .map(|()| code)
-                .map_err(|error| append_error(&error));
-            Input::NumberUsed { seq, result }
-        }));
+    fn metrics(&self) -> &Metrics {
+        self.connection.state.hub.metrics()
     }
 
     fn now(&self) -> Timestamp {
@@ -540,13 +383,14 @@ impl Driver {
             }
         }
         let session = self.session.as_ref().map_or("none", SessionId::as_str);
+        self.metrics().closed(end.code());
         match end {
             End::Closed(code) => {
                 tracing::info!(session.id = session, connection.id = %id, reason = %code, "session end");
                 self.wire.close(code).await;
             }
-            End::Gone(code) => {
-                let reason = code.map_or(CloseCode::ABNORMAL, CloseCode);
+            End::Gone(_) => {
+                let reason = end.code();
                 tracing::info!(session.id = session, connection.id = %id, %reason, "session end");
                 self.wire.answer_close().await;
             }
@@ -555,18 +399,6 @@ impl Driver {
     }
 }
 
-fn append_error(error: &LogError) -> AppendError {
-    match error {
-        LogError::Conflict => AppendError::Conflict,
-        LogError::OutOfOrder { .. } => AppendError::OutOfOrder,
-        LogError::Refused(code) => AppendError::Refused(*code),
-        LogError::UnknownSession => AppendError::UnknownSession,
-        LogError::Unavailable(reason) => {
-            tracing::warn!(%reason, "the log refused a message for now");
-            AppendError::Unavailable
-        }
-    }
-}
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,7 +13,10 @@ use tungstenite::{Error as WebSocketError, Message};
 use super::pull::Nothing;
 use super::wire::{Alarm, Wire, WriteError};
 use super::{Connection, pull};
+use crate::hub::mailbox::Asked;
+use crate::hub::report::{Report, Vitals};
 use crate::hub::room::{Entry, Room};
+use crate::metrics::Metrics;
 use crate::secret;
 use crate::text_frame::TextFrame;
 
@@ -42,6 +45,7 @@ pub(super) async fn drive(wire: Wire<TcpStream>, connection: Connection, room: R
         room.leave(clock.now(), &session, id);
     }
     let reason = code.unwrap_or(CloseCode::ABNORMAL);
+    hub.metrics().closed(reason);
     tracing::info!(session.id = %session, connection.id = %id, %reason, "tutorial session end");
     match code {
         Some(code) => Box::pin(driver.wire.close(code)).await,
@@ -89,7 +93,10 @@ impl Driver {
                 }
                 Fact::Marked => self.look_into_mailbox(),
                 Fact::Heard(heard) => self.feed(match heard {
-                    Some(Ok(Message::Text(text))) => TutorialInput::Text(text.as_str().to_owned()),
+                    Some(Ok(Message::Text(text))) => {
+                        self.metrics().received(text.len());
+                        TutorialInput::Text(text.as_str().to_owned())
+                    }
                     Some(Ok(Message::Binary(_))) => TutorialInput::Binary,
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => TutorialInput::SignOfLife,
                     // Reading gives whole messages, never a bare frame.
@@ -124,6 +131,12 @@ impl Driver {
             let (head, version) = room.marks();
             self.feed(TutorialInput::RoomMoved { head, version });
         }
+        if marks.removed {
+            self.feed(TutorialInput::Removed);
+        }
+        if let Some(asked) = marks.asked {
+            self.report(&asked);
+        }
         // A tutorial page knows no go-away; it is served until the server goes.
         if marks.shut_down {
             self.feed(TutorialInput::Shutdown);
@@ -148,7 +161,11 @@ impl Driver {
                 self.feed(TutorialInput::RoomOpened(view));
                 Ok(())
             }
-            TutorialTransmit::Text(text) => self.wire.write(TextFrame::new(text)).await,
+            TutorialTransmit::Text(text) => {
+                let text = TextFrame::new(text);
+                self.metrics().sent(text.len());
+                self.wire.write(text).await
+            }
             TutorialTransmit::Draft(body) => {
                 if let Some(room) = &self.room {
                     room.draft(&self.session, body);
@@ -156,7 +173,10 @@ impl Driver {
                 Ok(())
             }
             TutorialTransmit::Pull(pull) => self.pull(pull).await,
-            TutorialTransmit::Ping => self.wire.ping().await,
+            TutorialTransmit::Ping => {
+                self.metrics().pinged();
+                self.wire.ping().await
+            }
             // The caller returns on it.
             TutorialTransmit::Close(_) => Ok(()),
         }
@@ -181,12 +201,37 @@ impl Driver {
             self.feed(TutorialInput::CutOff);
             return Ok(());
         };
+        pull::count(&batch.frames, self.metrics());
         for text in batch.frames {
             self.wire.write(text).await?;
         }
         let (through, version) = (batch.through, batch.version);
         self.feed(TutorialInput::Pulled { through, version });
         Ok(())
+    }
+
+    /// Tells the operator how this connection is.
+    fn report(&self, asked: &Asked) {
+        let now = self.connection.state.hub.clock().now();
+        let vitals = Vitals {
+            session: Some(self.session.clone()),
+            name: None,
+            subject: None,
+            rooms: vec![self.name.clone()],
+            // Browsers answer its pings without telling when.
+            round_trip: None,
+            quiet: now - self.machine.heard_at(),
+            is_tutorial: true,
+        };
+        // Whoever asked may have gone.
+        let _ = asked.send(Report {
+            connection: self.connection.id,
+            vitals: Some(vitals),
+        });
+    }
+
+    fn metrics(&self) -> &Metrics {
+        self.connection.state.hub.metrics()
     }
 
     fn write_failed(&mut self, error: WriteError) -> Option<CloseCode> {

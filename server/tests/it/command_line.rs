@@ -1,14 +1,24 @@
 //! The program itself: what it says when it cannot start.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use axum::Router;
+use axum::body::Bytes;
+use axum::routing::post;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::process::Command;
-use tokio::time::sleep;
+use tokio::process::{Child, ChildStderr, Command};
+use tokio::sync::mpsc::unbounded_channel;
+use tokio::time::{sleep, timeout};
 
-use crate::raw::Raw;
+use crate::raw::{PATIENCE, Raw};
+
+/// On ports that nobody else has.
+const QUIET: [&str; 4] = ["--listen", "127.0.0.1:0", "--admin", "off"];
 
 /// Runs the program until it ends by itself; returns its exit code and what it said.
 async fn says(options: &[&str]) -> (Option<i32>, String) {
@@ -48,7 +58,7 @@ async fn a_data_directory_that_cannot_be_used_is_named() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("not-a-directory");
     std::fs::write(&file, "x").unwrap();
-    let (code, said) = says(&["--listen", "127.0.0.1:0", "--data", text(&file)]).await;
+    let (code, said) = says(&[&QUIET[..], &["--data", text(&file)]].concat()).await;
     assert_eq!(code, Some(1));
     assert!(said.contains("not-a-directory"), "{said}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "x");
@@ -63,7 +73,7 @@ async fn a_database_of_another_version_is_left_alone() {
         .pragma_update(None, "user_version", 99)
         .unwrap();
     let before = std::fs::read(&file).unwrap();
-    let (code, said) = says(&["--listen", "127.0.0.1:0", "--data", text(data.path())]).await;
+    let (code, said) = says(&[&QUIET[..], &["--data", text(data.path())]].concat()).await;
     assert_eq!(code, Some(1));
     assert!(said.contains("everbeat.db"), "{said}");
     assert_eq!(std::fs::read(&file).unwrap(), before);
@@ -110,7 +120,7 @@ async fn a_log_that_cannot_be_written_stops_nothing() {
         .open("/dev/full")
         .unwrap();
     let mut server = Command::new(env!("CARGO_BIN_EXE_everbeat"))
-        .args(["--listen", &address.to_string()])
+        .args(["--listen", &address.to_string(), "--admin", "off"])
         .args(["--data", text(data.path())])
         .stdin(Stdio::null())
         .stderr(full)
@@ -125,4 +135,110 @@ async fn a_log_that_cannot_be_written_stops_nothing() {
     raw.hello().await;
     raw.publish(1, "hello").await;
     raw.next_of("ack").await;
+}
+
+/// One id leads through all that is said about a session.
+#[tokio::test]
+async fn a_sessions_life_can_be_followed_in_json() {
+    let data = tempfile::tempdir().unwrap();
+    let mut server = Command::new(env!("CARGO_BIN_EXE_everbeat"))
+        .args(QUIET)
+        .args(["--data", text(data.path()), "--log-format", "json"])
+        .env("EVERBEAT_LOG", "debug")
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = Lines::of(&mut server);
+    let mut raw = Raw::connect(lines.address().await).await;
+    let welcome = raw.hello().await;
+    raw.send(r#"{"type":"join","room":"lobby"}"#).await;
+    raw.next_of("joined").await;
+    raw.publish(1, "not for a log").await;
+    raw.next_of("ack").await;
+    drop(raw);
+    let mut life = Vec::new();
+    while life.last() != Some(&"session end".to_owned()) {
+        let line = lines.next().await;
+        assert!(!line.to_string().contains("not for a log"), "{line}");
+        if line["session.id"] == welcome["session"]["id"] {
+            assert!(line["connection.id"].is_string(), "{line}");
+            life.push(line["message"].as_str().unwrap().to_owned());
+        }
+    }
+    assert_eq!(life, ["session start", "room joined", "session end"]);
+}
+
+/// A collector of OpenTelemetry is sent the steps of a session, and no text.
+#[tokio::test]
+async fn traces_are_sent_where_they_are_wanted() {
+    let (told, mut heard) = unbounded_channel();
+    let collector = Router::new().route(
+        "/v1/traces",
+        post(async move |body: Bytes| {
+            let _ = told.send(String::from_utf8_lossy(&body).into_owned());
+        }),
+    );
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, collector).await });
+    let data = tempfile::tempdir().unwrap();
+    let mut server = Command::new(env!("CARGO_BIN_EXE_everbeat"))
+        .args(QUIET)
+        .args(["--data", text(data.path()), "--log-format", "json"])
+        .args(["--otlp", &url, "--otlp-share", "1"])
+        .env("OTEL_BSP_SCHEDULE_DELAY", "50")
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = Lines::of(&mut server);
+    let mut raw = Raw::connect(lines.address().await).await;
+    let welcome = raw.hello().await;
+    raw.send(r#"{"type":"join","room":"lobby"}"#).await;
+    raw.next_of("joined").await;
+    raw.publish(1, "not for a trace").await;
+    raw.next_of("ack").await;
+    let mut all = String::new();
+    let session = welcome["session"]["id"].as_str().unwrap();
+    let wanted = [
+        "request",
+        "admit",
+        "open session",
+        "join",
+        "append",
+        session,
+    ];
+    while !wanted.iter().all(|word| all.contains(word)) {
+        let more = timeout(PATIENCE, heard.recv()).await;
+        all += &more.expect("the collector hears of each step").unwrap();
+    }
+    assert!(!all.contains("not for a trace"));
+}
+
+/// What the server logs, as JSON.
+struct Lines(tokio::io::Lines<BufReader<ChildStderr>>);
+
+impl Lines {
+    fn of(server: &mut Child) -> Self {
+        Self(BufReader::new(server.stderr.take().unwrap()).lines())
+    }
+
+    async fn next(&mut self) -> Value {
+        let line = self.0.next_line().await.unwrap().unwrap();
+        serde_json::from_str(&line).expect(&line)
+    }
+
+    /// Where it listens.
+    async fn address(&mut self) -> SocketAddr {
+        loop {
+            let line = self.next().await;
+            let said = line["message"].as_str().unwrap_or_default();
+            if let Some(address) = said.strip_prefix("serving on http://") {
+                return address.parse().unwrap();
+            }
+        }
+    }
 }

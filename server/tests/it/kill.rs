@@ -92,6 +92,8 @@ async fn start(address: SocketAddr, data: &Path) -> Child {
         .args([
             "--listen",
             &address.to_string(),
+            "--admin",
+            "off",
             "--data",
             data.to_str().unwrap(),
         ])

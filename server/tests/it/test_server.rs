@@ -1,10 +1,11 @@
 //! A server within the test's process: real sockets, real database, a directory of its own.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use clap::Parser;
 use leptos::config::LeptosOptions;
+use server::Server;
 use server::access::Gate;
 use server::config::Config;
 use server::hub::Hub;
@@ -18,6 +19,8 @@ use crate::raw::Raw;
 /// A running server; it ends with the test.
 pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
+    /// Where the operator comes.
+    pub(crate) admin: SocketAddr,
     pub(crate) hub: Arc<Hub>,
     shutdown: Option<oneshot::Sender<()>>,
     running: JoinHandle<()>,
@@ -38,16 +41,12 @@ impl TestServer {
     ) -> Self {
         let data = tempfile::tempdir().unwrap();
         let directory = data.path().to_str().unwrap().to_owned();
-        let fixed = [
-            "everbeat",
-            "--listen",
-            "127.0.0.1:0",
-            "--data",
-            &directory,
-            "--drain",
-            "200ms",
-        ];
-        let config = Config::parse_from([&fixed, options].concat());
+        let fixed = ["everbeat", "--listen", "127.0.0.1:0", "--data", &directory];
+        let drain: &[&str] = match options.contains(&"--drain") {
+            true => &[],
+            false => &["--drain", "200ms"],
+        };
+        let config = Config::parse_from([&fixed, drain, options].concat());
         config.check().unwrap();
         let listener = TcpListener::bind(config.listen).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -59,15 +58,20 @@ impl TestServer {
             // A test that ends without a word stops the server all the same.
             let _ = stopped.await;
         };
-        let running = tokio::spawn(server::run(
+        let admin = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let admin_address = admin.local_addr().unwrap();
+        let server = Server {
             config,
             leptos,
             listener,
-            (Arc::clone(&hub), gate),
-            stopped,
-        ));
+            admin: Some(admin),
+            hub: Arc::clone(&hub),
+            gate,
+        };
+        let running = tokio::spawn(server.run(stopped));
         Self {
             address,
+            admin: admin_address,
             hub,
             shutdown: Some(shutdown),
             running,

@@ -1,6 +1,7 @@
 //! One transaction, and what is done in it.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use protocol::codec;
 use protocol::frame::{self, Message, Refused};
@@ -17,6 +18,9 @@ use crate::log::{Append, KeyHash, LogError, OpenSession, OpenedSession, REFUSED_
 
 /// The answer to one operation, to be given after the commit: its own, or the batch's failure.
 type LateAnswer = Box<dyn FnOnce(Option<LogError>)>;
+
+/// A database that has no room for this has none for messages.
+const PROBE_BYTES: usize = 16 * 1024;
 
 /// Why an operation was not done.
 pub(super) enum Fault {
@@ -59,6 +63,8 @@ pub(super) struct Committed {
     pub(super) answers: Vec<LateAnswer>,
     /// Why nothing of it is.
     pub(super) failure: Option<LogError>,
+    /// How long the commit took, with its sync.
+    pub(super) took: Duration,
 }
 
 #[derive(Clone, Copy)]
@@ -122,10 +128,12 @@ impl<'c> Batch<'c> {
             let stored = self.store();
             self.note(stored);
         }
+        let begun = Instant::now();
         if self.failure.is_none() {
             let committed = self.run("COMMIT", []);
             self.note(committed);
         }
+        let took = begun.elapsed();
         if self.failure.is_some() {
             self.messages.clear();
             // SQLite may have rolled back by itself already. Should it fail to, the next BEGIN
@@ -141,6 +149,7 @@ impl<'c> Batch<'c> {
             messages: self.messages,
             answers: self.answers.into_iter().map(|(_, answer)| answer).collect(),
             failure: self.failure,
+            took,
         }
     }
 
@@ -270,6 +279,17 @@ impl<'c> Batch<'c> {
             sessions.execute([id])?;
         }
         Ok(ids.len())
+    }
+
+    /// Needs as much room as a message, and gives it back.
+    pub(super) fn probe(&self) -> Result<(), Fault> {
+        let value = "x".repeat(PROBE_BYTES);
+        self.run(
+            "INSERT INTO meta (key, value) VALUES ('probe', ?1)",
+            [value],
+        )?;
+        self.run("DELETE FROM meta WHERE key = 'probe'", [])?;
+        Ok(())
     }
 
     fn prepare(&self, sql: &str) -> rusqlite::Result<CachedStatement<'c>> {

@@ -154,6 +154,11 @@ pub(super) fn before(
     Ok(Page { messages, more })
 }
 
+pub(super) fn sessions(connection: &Connection) -> rusqlite::Result<u64> {
+    let mut sql = connection.prepare_cached("SELECT count(*) FROM sessions")?;
+    sql.query_row([], |row| number(row, 0))
+}
+
 fn messages(
     connection: &Connection,
     sql: &str,

@@ -70,6 +70,10 @@ impl Writer {
         if !committed.messages.is_empty() {
             self.observer.committed(&committed.messages);
         }
+        if committed.failure.is_none() {
+            self.observer
+                .synced(committed.answers.len(), committed.took);
+        }
         for answer in committed.answers {
             answer(committed.failure.clone());
         }

@@ -1,0 +1,92 @@
+//! The last hour, for the charts of the status page.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::metrics::{Now, Totals};
+
+/// How often a sample is taken.
+pub const EVERY: Duration = Duration::from_secs(10);
+
+/// How many are kept: an hour.
+pub const KEPT: usize = 360;
+
+/// What was so at one time.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Sample {
+    /// Sessions with a connection.
+    pub live: f64,
+    /// Messages that became durable, each second since the last sample.
+    pub stored_per_s: f64,
+    /// Messages, drafts and news of members that were handed to connections, each second.
+    pub deliveries_per_s: f64,
+}
+
+/// The newest samples.
+#[derive(Debug, Default)]
+pub struct Samples(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    samples: VecDeque<Sample>,
+    totals: Totals,
+}
+
+impl Samples {
+    /// Takes a sample; `since` the last one, or since the start.
+    #[expect(clippy::cast_precision_loss, reason = "for eyes")]
+    pub fn take(&self, now: Now, totals: Totals, since: Duration) {
+        let mut kept = self.lock();
+        let rate =
+            |new: u64, old: u64| new.saturating_sub(old) as f64 / since.as_secs_f64().max(0.001);
+        let sample = Sample {
+            live: now.live as f64,
+            stored_per_s: rate(totals.stored, kept.totals.stored),
+            deliveries_per_s: rate(totals.deliveries, kept.totals.deliveries),
+        };
+        kept.totals = totals;
+        if kept.samples.len() == KEPT {
+            kept.samples.pop_front();
+        }
+        kept.samples.push_back(sample);
+    }
+
+    /// All that are kept, oldest first.
+    pub fn all(&self) -> Vec<Sample> {
+        self.lock().samples.iter().copied().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_hour_is_kept_in_rates() {
+        let samples = Samples::default();
+        let now = Now {
+            live: 7,
+            ..Now::default()
+        };
+        for second in 1..=400 {
+            let totals = Totals {
+                stored: second * 50,
+                deliveries: second * 200,
+            };
+            samples.take(now, totals, EVERY);
+        }
+        let all = samples.all();
+        assert_eq!(all.len(), KEPT);
+        let sample = Sample {
+            live: 7.0,
+            stored_per_s: 5.0,
+            deliveries_per_s: 20.0,
+        };
+        assert!(all.iter().all(|kept| *kept == sample));
+    }
+}

@@ -1,0 +1,91 @@
+//! How connections are, for the operator: asked of their tasks, which alone know.
+
+use std::time::Duration;
+
+use protocol::id::{ConnectionId, Name, RoomName, SessionId};
+use tokio::sync::mpsc::unbounded_channel;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Hub, lock};
+
+/// How long a task may take to say how it is. One that is busy writing to a slow reader does not.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// How a connection is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Which connection.
+    pub connection: ConnectionId,
+    /// What it says; `None` if it did not say so in time.
+    pub vitals: Option<Vitals>,
+}
+
+/// What a connection's task knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vitals {
+    /// The session that speaks on it; `None` before `hello`.
+    pub session: Option<SessionId>,
+    /// How it is called.
+    pub name: Option<Name>,
+    /// Who it is, where a token or a cookie said so.
+    pub subject: Option<String>,
+    /// The rooms that it is in.
+    pub rooms: Vec<RoomName>,
+    /// The smoothed round trip, once a ping was answered.
+    pub round_trip: Option<Duration>,
+    /// Since when nothing came.
+    pub quiet: Duration,
+    /// Whether it speaks the tutorial's dialect.
+    pub is_tutorial: bool,
+}
+
+impl Hub {
+    /// Asks the newest connections how they are, at most `limit` of those that `wanted` picks.
+    pub async fn reports(&self, limit: usize, wanted: Option<&SessionId>) -> Vec<Report> {
+        let (asked, mut answers) = unbounded_channel();
+        let mut reports: Vec<Report> = {
+            let connections = lock(&self.connections);
+            let mut ids: Vec<ConnectionId> = match wanted {
+                Some(session) => connections
+                    .sessions
+                    .get(session)
+                    .copied()
+                    .into_iter()
+                    .collect(),
+                None => connections.mailboxes.keys().copied().collect(),
+            };
+            ids.sort_unstable_by(|one, other| other.cmp(one));
+            ids.truncate(limit);
+            for mailbox in ids.iter().filter_map(|id| connections.mailboxes.get(id)) {
+                mailbox.ask(asked.clone());
+            }
+            let silent = |connection| Report {
+                connection,
+                vitals: None,
+            };
+            ids.into_iter().map(silent).collect()
+        };
+        drop(asked);
+        let deadline = Instant::now() + PATIENCE;
+        // Ends by itself when all have answered: nobody holds the other end then.
+        while let Ok(Some(report)) = timeout_at(deadline, answers.recv()).await {
+            let place = reports
+                .iter_mut()
+                .find(|known| known.connection == report.connection);
+            if let Some(place) = place {
+                *place = report;
+            }
+        }
+        reports
+    }
+
+    /// Ends a connection for an operator; whether it was there.
+    pub fn remove(&self, id: ConnectionId) -> bool {
+        let connections = lock(&self.connections);
+        let mailbox = connections.mailboxes.get(&id);
+        if let Some(mailbox) = mailbox {
+            mailbox.remove();
+        }
+        mailbox.is_some()
+    }
+}

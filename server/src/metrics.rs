@@ -1,0 +1,492 @@
+//! What the operator is told in numbers (docs/operations.md has the list).
+//!
+//! Counting is an atomic addition; what can be looked up (connections, sessions, rooms) is looked up
+//! when somebody asks.
+
+use std::fmt;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+use protocol::access::Denied;
+use protocol::close::CloseCode;
+use protocol::codec;
+use protocol::frame::ServerFrame;
+use protocol::server::AppendError;
+
+/// A count for each value of one label.
+type Counts<L> = Family<L, Counter>;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Code {
+    code: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Limit {
+    limit: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct State {
+    state: &'static str,
+}
+
+/// Everything that is counted.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    connections: Gauge,
+    sessions: Family<State, Gauge>,
+    rooms: Gauge,
+    draining: Gauge,
+    hellos: Counts<Outcome>,
+    closes: Counts<Code>,
+    heartbeats_sent: Counter,
+    heartbeats_missed: Counter,
+    round_trips: Histogram,
+    publishes: Counts<Outcome>,
+    /// Of [`Metrics::publishes`], at hand: the one that counts most often.
+    stored: Counter,
+    refusals: Counts<Code>,
+    limited: Counts<Limit>,
+    replayed: Counter,
+    gaps: Counter,
+    deliveries: Counter,
+    received: Counter,
+    sent: Counter,
+    batches: Histogram,
+    commits: Histogram,
+}
+
+/// What is looked up when somebody asks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Now {
+    /// WebSockets, before and after `hello`, in both dialects.
+    pub connections: usize,
+    /// Sessions with a connection.
+    pub live: usize,
+    /// Sessions without one that can be resumed (RS-9); `None` if the log cannot tell.
+    pub away: Option<u64>,
+    /// Rooms that somebody uses.
+    pub rooms: usize,
+    /// Whether the server is going.
+    pub is_draining: bool,
+}
+
+/// Counts as they stand, for charts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Totals {
+    /// Messages that became durable.
+    pub stored: u64,
+    /// Messages, drafts and news of members that were handed to connections.
+    pub deliveries: u64,
+}
+
+/// Which limit somebody met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Met {
+    /// `--connections`.
+    Connections,
+    /// `--connections-per-address`.
+    ConnectionsPerAddress,
+    /// `--handshakes-per-address`.
+    HandshakesPerAddress,
+    /// `--requests-per-address`.
+    RequestsPerAddress,
+    /// `--hellos`.
+    Hellos,
+    /// `--publishes-per-person` or `--publishes-per-address`.
+    Publishes,
+    /// `--allowed-origins`.
+    Origins,
+}
+
+impl Met {
+    const ALL: [Self; 7] = [
+        Self::Connections,
+        Self::ConnectionsPerAddress,
+        Self::HandshakesPerAddress,
+        Self::RequestsPerAddress,
+        Self::Hellos,
+        Self::Publishes,
+        Self::Origins,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::ConnectionsPerAddress => "connections_per_address",
+            Self::HandshakesPerAddress => "handshakes_per_address",
+            Self::RequestsPerAddress => "requests_per_address",
+            Self::Hellos => "hellos",
+            Self::Publishes => "publishes",
+            Self::Origins => "origins",
+        }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Nothing has happened yet.
+    pub fn new() -> Self {
+        let publishes = Counts::default();
+        let stored = publishes.get_or_create_owned(&Outcome { outcome: "stored" });
+        let mut metrics = Self {
+            registry: Registry::with_prefix("everbeat"),
+            connections: Gauge::default(),
+            sessions: Family::default(),
+            rooms: Gauge::default(),
+            draining: Gauge::default(),
+            hellos: Family::default(),
+            closes: Family::default(),
+            heartbeats_sent: Counter::default(),
+            heartbeats_missed: Counter::default(),
+            // 1 ms to 16 s.
+            round_trips: Histogram::new(exponential_buckets(0.001, 2.0, 15)),
+            publishes,
+            stored,
+            refusals: Family::default(),
+            limited: Family::default(),
+            replayed: Counter::default(),
+            gaps: Counter::default(),
+            deliveries: Counter::default(),
+            received: Counter::default(),
+            sent: Counter::default(),
+            // 1 to 4,096 operations.
+            batches: Histogram::new(exponential_buckets(1.0, 2.0, 13)),
+            // 0.1 ms to 1.6 s.
+            commits: Histogram::new(exponential_buckets(0.000_1, 2.0, 15)),
+        };
+        metrics.register();
+        metrics.begin();
+        metrics
+    }
+
+    /// In the text format that Prometheus reads (OpenMetrics 1.0), with what is so now.
+    ///
+    /// # Errors
+    /// Never: a text takes everything.
+    pub fn render(&self, now: Now) -> Result<String, fmt::Error> {
+        self.connections.set(gauge(now.connections));
+        self.rooms.set(gauge(now.rooms));
+        self.draining.set(i64::from(now.is_draining));
+        let sessions = |state, count| {
+            self.sessions.get_or_create(&State { state }).set(count);
+        };
+        sessions("live", gauge(now.live));
+        match now.away {
+            Some(away) => sessions("away", i64::try_from(away).unwrap_or(i64::MAX)),
+            // Better none than one that is not so.
+            None => drop(self.sessions.remove(&State { state: "away" })),
+        }
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+
+    /// The counts that are drawn.
+    pub fn totals(&self) -> Totals {
+        Totals {
+            stored: self.stored.get(),
+            deliveries: self.deliveries.get(),
+        }
+    }
+
+    /// A session was opened: one was `wanted`, and it is that one or a fresh one.
+    pub fn session_opened(&self, wanted: bool, resumed: bool) {
+        self.hello(match (wanted, resumed) {
+            (_, true) => "resumed",
+            (true, false) => "not_resumed",
+            (false, false) => "fresh",
+        });
+    }
+
+    /// Somebody was not let in.
+    pub fn denied(&self, why: Denied) {
+        self.hello(match why {
+            Denied::Busy(_) => "busy",
+            Denied::Unavailable => "unavailable",
+            Denied::TokenRequired | Denied::TokenInvalid | Denied::TokenExpired => "denied",
+        });
+        if matches!(why, Denied::Busy(_)) {
+            self.limited(Met::Hellos);
+        }
+    }
+
+    /// A connection ended.
+    pub fn closed(&self, code: CloseCode) {
+        let code_text = code.0.to_string();
+        self.closes.get_or_create(&Code { code: code_text }).inc();
+        if code == CloseCode::DEAD {
+            self.heartbeats_missed.inc();
+        }
+    }
+
+    /// A frame is sent to one connection.
+    pub fn sent_frame(&self, frame: &ServerFrame) {
+        match frame {
+            ServerFrame::Ping => self.pinged(),
+            ServerFrame::Joined(joined) if !joined.recovered => {
+                self.gaps.inc();
+            }
+            ServerFrame::Error(refusal) => {
+                let code = codec::encode(&refusal.code).trim_matches('"').to_owned();
+                self.refusals.get_or_create(&Code { code }).inc();
+            }
+            _ => {}
+        }
+    }
+
+    /// A sign of life was asked for.
+    pub fn pinged(&self) {
+        self.heartbeats_sent.inc();
+    }
+
+    /// It was given, after this time.
+    pub fn round_trip(&self, took: Duration) {
+        self.round_trips.observe(took.as_secs_f64());
+    }
+
+    /// What became of a message.
+    pub fn published(&self, result: Result<(), AppendError>) {
+        let outcome = match result {
+            Ok(()) => {
+                self.stored.inc();
+                return;
+            }
+            Err(AppendError::Conflict) => "conflict",
+            Err(AppendError::OutOfOrder) => "out_of_order",
+            Err(AppendError::Refused(_)) => "refused",
+            Err(AppendError::UnknownSession) => "unknown_session",
+            Err(AppendError::Unavailable) => "unavailable",
+            Err(AppendError::RateLimited(_)) => {
+                self.limited(Met::Publishes);
+                "rate_limited"
+            }
+        };
+        self.publishes.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// Somebody met a limit.
+    pub fn limited(&self, met: Met) {
+        let limit = met.name();
+        self.limited.get_or_create(&Limit { limit }).inc();
+    }
+
+    /// Messages were read from the log for somebody who was away, or fell behind.
+    pub fn replayed(&self, messages: usize) {
+        self.replayed.inc_by(messages as u64);
+    }
+
+    /// Messages, drafts and news of members were handed to a connection.
+    pub fn delivered(&self, frames: usize) {
+        self.deliveries.inc_by(frames as u64);
+    }
+
+    /// Bytes came.
+    pub fn received(&self, bytes: usize) {
+        self.received.inc_by(bytes as u64);
+    }
+
+    /// Bytes went.
+    pub fn sent(&self, bytes: usize) {
+        self.sent.inc_by(bytes as u64);
+    }
+
+    /// A batch of operations was committed, which took so long with its sync.
+    pub fn synced(&self, operations: usize, took: Duration) {
+        #[expect(clippy::cast_precision_loss, reason = "some thousands")]
+        self.batches.observe(operations as f64);
+        self.commits.observe(took.as_secs_f64());
+    }
+
+    /// What may be counted, is told as zero from the start: Prometheus sees no rise from nothing.
+    fn begin(&self) {
+        for outcome in [
+            "fresh",
+            "resumed",
+            "not_resumed",
+            "denied",
+            "busy",
+            "unavailable",
+        ] {
+            drop(self.hellos.get_or_create(&Outcome { outcome }));
+        }
+        for outcome in ["refused", "rate_limited", "unavailable"] {
+            drop(self.publishes.get_or_create(&Outcome { outcome }));
+        }
+        for met in Met::ALL {
+            drop(self.limited.get_or_create(&Limit { limit: met.name() }));
+        }
+    }
+
+    fn hello(&self, outcome: &'static str) {
+        self.hellos.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    fn register(&mut self) {
+        self.register_states();
+        self.register_events();
+        self.register_traffic();
+    }
+
+    fn register_states(&mut self) {
+        let to = &mut self.registry;
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        to.register("build", "Which server this is", build);
+        let help = "WebSockets, before and after hello, in both dialects";
+        to.register("connections", help, self.connections.clone());
+        let help = "Sessions with a connection, and those that may come back";
+        to.register("sessions", help, self.sessions.clone());
+        to.register("rooms", "Rooms that somebody uses", self.rooms.clone());
+        let help = "1 while the server goes and takes nobody in";
+        to.register("draining", help, self.draining.clone());
+    }
+
+    fn register_events(&mut self) {
+        let to = &mut self.registry;
+        let help =
+            "Sessions opened, by whether one was wanted again and was; and who was not let in";
+        to.register("hellos", help, self.hellos.clone());
+        let help = "Connections ended, by close code; 1006 is one that broke";
+        to.register("closes", help, self.closes.clone());
+        let help = "Pings that the server sent";
+        to.register("heartbeats_sent", help, self.heartbeats_sent.clone());
+        let help = "Connections that ended as nothing came in time";
+        to.register("heartbeats_missed", help, self.heartbeats_missed.clone());
+        let help = "From a ping of the server to its answer";
+        to.register_with_unit("round_trip", help, Unit::Seconds, self.round_trips.clone());
+        let help = "Messages, by what became of them";
+        to.register("publishes", help, self.publishes.clone());
+        let help = "Errors told, by code";
+        to.register("refusals", help, self.refusals.clone());
+        let help = "Refused or held back, by the limit that was met";
+        to.register("limited", help, self.limited.clone());
+        let help = "Readers told that they missed something (RS-6)";
+        to.register("gaps", help, self.gaps.clone());
+    }
+
+    fn register_traffic(&mut self) {
+        let to = &mut self.registry;
+        let help = "Messages read from the log for those who were away or behind";
+        to.register("replayed_messages", help, self.replayed.clone());
+        let help = "Messages, drafts and news of members handed to connections";
+        to.register("deliveries", help, self.deliveries.clone());
+        let help = "Texts that came on WebSockets";
+        to.register_with_unit("received", help, Unit::Bytes, self.received.clone());
+        let help = "Frames that were handed to WebSockets";
+        to.register_with_unit("sent", help, Unit::Bytes, self.sent.clone());
+        let help = "Operations that shared a commit of the log";
+        to.register("commit_operations", help, self.batches.clone());
+        let help = "How long a commit of the log took, with its sync";
+        to.register_with_unit("commit", help, Unit::Seconds, self.commits.clone());
+    }
+}
+
+fn gauge(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn what_is_counted_is_told() {
+        let metrics = Metrics::new();
+        metrics.session_opened(false, false);
+        metrics.session_opened(true, true);
+        metrics.session_opened(true, false);
+        metrics.denied(Denied::TokenInvalid);
+        metrics.closed(CloseCode::DEAD);
+        metrics.published(Ok(()));
+        metrics.published(Err(AppendError::RateLimited(Duration::ZERO)));
+        metrics.limited(Met::Origins);
+        metrics.synced(3, Duration::from_micros(400));
+        metrics.sent(120);
+        let now = Now {
+            connections: 3,
+            live: 2,
+            away: Some(1),
+            rooms: 1,
+            is_draining: false,
+        };
+        let text = metrics.render(now).unwrap();
+        for line in [
+            "everbeat_connections 3",
+            "everbeat_sessions{state=\"away\"} 1",
+            "everbeat_rooms 1",
+            "everbeat_draining 0",
+            "everbeat_hellos_total{outcome=\"fresh\"} 1",
+            "everbeat_hellos_total{outcome=\"resumed\"} 1",
+            "everbeat_hellos_total{outcome=\"not_resumed\"} 1",
+            "everbeat_hellos_total{outcome=\"denied\"} 1",
+            "everbeat_closes_total{code=\"4000\"} 1",
+            "everbeat_heartbeats_missed_total 1",
+            "everbeat_publishes_total{outcome=\"stored\"} 1",
+            "everbeat_publishes_total{outcome=\"rate_limited\"} 1",
+            "everbeat_limited_total{limit=\"publishes\"} 1",
+            "everbeat_limited_total{limit=\"origins\"} 1",
+            "everbeat_commit_operations_count 1",
+            "everbeat_commit_seconds_count 1",
+            "everbeat_sent_bytes_total 120",
+            "# EOF",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+        let unknown = Now { away: None, ..now };
+        assert!(!metrics.render(unknown).unwrap().contains("state=\"away\""));
+        assert_eq!(metrics.totals().stored, 1);
+    }
+
+    /// The words in a text that name a metric, without what Prometheus makes of one.
+    fn named(text: &str) -> BTreeSet<&str> {
+        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        let words = words.filter(|word| word.starts_with("everbeat_"));
+        words
+            .map(|word| word.trim_end_matches("_bucket").trim_end_matches("_total"))
+            .collect()
+    }
+
+    /// The documents tell of each metric, and of none that is not.
+    #[test]
+    fn what_is_documented_is_what_there_is() {
+        let metrics = Metrics::new();
+        metrics.closed(CloseCode::NORMAL);
+        let refusal = r#"{"type":"error","code":"rate_limited","message":""}"#;
+        metrics.sent_frame(&codec::decode(refusal, 1024).unwrap());
+        let text = metrics.render(Now::default()).unwrap();
+        let told: BTreeSet<&str> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+            .map(|name| name.trim_end_matches("_info"))
+            .collect();
+        assert!(told.len() > 15, "{told:?}");
+        let documented = |text: &'static str| -> BTreeSet<&str> {
+            let names = named(text).into_iter();
+            names.map(|name| name.trim_end_matches("_info")).collect()
+        };
+        assert_eq!(documented(include_str!("../../docs/operations.md")), told);
+        assert_eq!(documented(include_str!("../../deploy/grafana.json")), told);
+        assert!(documented(include_str!("../../deploy/alerts.yml")).is_subset(&told));
+    }
+}

@@ -1,0 +1,76 @@
+//! The log on stderr, and traces for OpenTelemetry.
+
+use std::io::stderr;
+
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, fmt, registry};
+
+use crate::config::{AdminOptions, LogFormat};
+
+/// Under which name spans are made. They are of the level of traces, so that the log on stderr knows
+/// nothing of them, and without `--otlp` none is made.
+pub const SPANS: &str = "everbeat::spans";
+
+/// What is written and sent; dropped at the end, it sends what is left.
+#[derive(Debug)]
+pub struct Telemetry(Option<SdkTracerProvider>);
+
+/// Begins to write the log, and to send traces if they are wanted.
+///
+/// # Errors
+/// If the address of `--otlp` is none.
+pub fn start(options: &AdminOptions) -> Result<Telemetry, ExporterBuildError> {
+    let filter = EnvFilter::try_from_env("EVERBEAT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    // By default it would complain on stderr that stderr cannot be written, on a full disk say, and
+    // panic as that fails too: in the middle of whatever the task or the log's thread does.
+    let lines = fmt::layer().with_writer(stderr).log_internal_errors(false);
+    let lines = match options.log_format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    let provider = options.otlp.as_deref().map(|url| provider(url, options));
+    let provider = provider.transpose()?;
+    let traces = provider.as_ref().map(|provider| {
+        let spans = Targets::new().with_target(SPANS, LevelFilter::TRACE);
+        let tracer = provider.tracer("everbeat");
+        tracing_opentelemetry::layer()
+            .with_tracer(tracer)
+            .with_filter(spans)
+    });
+    registry()
+        .with(lines.with_filter(filter))
+        .with(traces)
+        .init();
+    Ok(Telemetry(provider))
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        if let Some(provider) = &self.0
+            && let Err(error) = provider.shutdown()
+        {
+            tracing::warn!(%error, "the last traces were not sent");
+        }
+    }
+}
+
+fn provider(url: &str, options: &AdminOptions) -> Result<SdkTracerProvider, ExporterBuildError> {
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint(format!("{}/v1/traces", url.trim_end_matches('/')))
+        .build()?;
+    let resource = Resource::builder().with_service_name("everbeat").build();
+    Ok(SdkTracerProvider::builder()
+        .with_batch_exporter(exporter)
+        .with_sampler(Sampler::TraceIdRatioBased(options.otlp_share))
+        .with_resource(resource)
+        .build())
+}

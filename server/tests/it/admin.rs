@@ -1,0 +1,274 @@
+//! What the operator sees, and may do.
+
+use std::sync::Arc;
+
+use reqwest::header::{CONTENT_TYPE, HOST};
+use reqwest::{Client, StatusCode};
+use serde_json::json;
+use server::clock::Clock;
+use server::hub::{Hub, Rooms};
+use server::log::sqlite::{SqliteConfig, SqliteLog};
+
+use crate::raw::Raw;
+use crate::test_server::TestServer;
+
+impl TestServer {
+    fn admin_url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.admin)
+    }
+
+    async fn metrics(&self) -> String {
+        let answer = reqwest::get(self.admin_url("/metrics")).await.unwrap();
+        let kind = answer.headers()[CONTENT_TYPE].to_str().unwrap();
+        assert!(kind.starts_with("application/openmetrics-text"), "{kind}");
+        answer.text().await.unwrap()
+    }
+
+    async fn ready(&self) -> (StatusCode, String) {
+        let url = format!("http://{}/readyz", self.address);
+        let answer = reqwest::get(url).await.unwrap();
+        (answer.status(), answer.text().await.unwrap())
+    }
+}
+
+/// The value of a metric, with its labels; none if it is not told.
+fn value(metrics: &str, name: &str) -> Option<f64> {
+    let mut lines = metrics.lines();
+    let line = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+    Some(line.parse().unwrap())
+}
+
+/// What somebody does changes the numbers by just that.
+#[tokio::test]
+async fn what_happens_is_counted() {
+    let mut server = TestServer::start(&[
+        "--heartbeat-interval",
+        "200ms",
+        "--heartbeat-timeout",
+        "200ms",
+    ])
+    .await;
+    let mut ada = server.raw().await;
+    let welcome = ada.hello().await;
+    ada.send(r#"{"type":"join","room":"lobby"}"#).await;
+    ada.next_of("joined").await;
+    let mut bob = server.joined().await;
+    ada.publish(1, "hi").await;
+    assert_eq!(ada.next_of("ack").await["offset"], 1);
+    bob.next_of("message").await;
+    ada.publish(3, "skips a number").await;
+    assert_eq!(ada.end().await, (Some(4103), vec!["seq_gap".to_owned()]));
+    // Comes back, and has missed more than there is.
+    let mut again = server.raw().await;
+    let session = welcome["session"].clone();
+    again
+        .send(&json!({"type": "hello", "session": session}).to_string())
+        .await;
+    assert_eq!(again.next_of("welcome").await["resumed"], true);
+    again
+        .send(r#"{"type":"join","room":"lobby","since":{"epoch":"older","offset":7}}"#)
+        .await;
+    assert_eq!(again.next_of("joined").await["recovered"], false);
+    bob.next_of("ping").await;
+    bob.send(r#"{"type":"pong"}"#).await;
+    bob.publish(1, "after the pong").await;
+    bob.next_of("ack").await;
+
+    let metrics = server.metrics().await;
+    for (name, expected) in [
+        ("everbeat_connections", 2.0),
+        ("everbeat_sessions{state=\"live\"}", 2.0),
+        ("everbeat_sessions{state=\"away\"}", 0.0),
+        ("everbeat_rooms", 1.0),
+        ("everbeat_draining", 0.0),
+        ("everbeat_hellos_total{outcome=\"fresh\"}", 2.0),
+        ("everbeat_hellos_total{outcome=\"resumed\"}", 1.0),
+        ("everbeat_closes_total{code=\"4103\"}", 1.0),
+        ("everbeat_publishes_total{outcome=\"stored\"}", 2.0),
+        ("everbeat_refusals_total{code=\"seq_gap\"}", 1.0),
+        ("everbeat_gaps_total", 1.0),
+    ] {
+        assert_eq!(
+            value(&metrics, name),
+            Some(expected),
+            "{name} in\n{metrics}"
+        );
+    }
+    for name in [
+        "everbeat_heartbeats_sent_total",
+        "everbeat_round_trip_seconds_count",
+        "everbeat_deliveries_total",
+        "everbeat_received_bytes_total",
+        "everbeat_sent_bytes_total",
+        "everbeat_commit_operations_count",
+        "everbeat_commit_seconds_count",
+    ] {
+        assert!(value(&metrics, name) > Some(0.0), "{name} in\n{metrics}");
+    }
+    server.terminate();
+    server.ended().await;
+}
+
+/// A heartbeat that nobody answers is counted as missed.
+#[tokio::test]
+async fn a_missed_heartbeat_is_counted() {
+    let server = TestServer::start(&[
+        "--heartbeat-interval",
+        "100ms",
+        "--heartbeat-timeout",
+        "50ms",
+    ])
+    .await;
+    let mut silent = server.joined().await;
+    assert_eq!(silent.end().await.0, Some(4000));
+    let metrics = server.metrics().await;
+    assert_eq!(
+        value(&metrics, "everbeat_heartbeats_missed_total"),
+        Some(1.0)
+    );
+    assert_eq!(
+        value(&metrics, "everbeat_closes_total{code=\"4000\"}"),
+        Some(1.0)
+    );
+}
+
+/// Whoever is refused by a limit is counted under its name.
+#[tokio::test]
+async fn refusals_are_counted_by_limit() {
+    let server = TestServer::start(&["--connections", "1", "--publishes-per-person", "1"]).await;
+    let _first = server.joined().await;
+    let refused = Raw::open(server.address, "/ws", Some("everbeat.v1")).await;
+    assert!(refused.is_err());
+    let foreign = [("origin", "https://evil.example")];
+    let refused = Raw::open_with(server.address, "/ws", Some("everbeat.v1"), &foreign).await;
+    assert!(refused.is_err());
+    let metrics = server.metrics().await;
+    for limit in ["connections", "origins"] {
+        let name = format!("everbeat_limited_total{{limit=\"{limit}\"}}");
+        assert_eq!(value(&metrics, &name), Some(1.0), "{name} in\n{metrics}");
+    }
+}
+
+/// Not while the log has no room, nor while the server goes; alive it is all the time.
+#[tokio::test]
+async fn it_is_ready_while_it_can_store() {
+    let options = [
+        "--publishes",
+        "100000",
+        "--publish-burst",
+        "100000",
+        "--drain",
+        "10s",
+    ];
+    let mut server = TestServer::start_over(&options, |config| {
+        let rooms = Arc::new(Rooms::new(100));
+        let small = SqliteConfig {
+            bytes_max: Some(256 * 1024),
+            ..SqliteConfig::default()
+        };
+        let log = SqliteLog::open(&config.data.join("small.db"), small, rooms.clone()).unwrap();
+        Arc::new(Hub::new(rooms, Arc::new(log), 1 << 20, Clock::start()))
+    })
+    .await;
+    assert_eq!(server.ready().await, (StatusCode::OK, "ready\n".to_owned()));
+    let mut raw = server.joined().await;
+    let body = "x".repeat(8 * 1024);
+    for seq in 1.. {
+        raw.publish(seq, &body).await;
+        let answer = loop {
+            let frame = raw.next_frame().await;
+            if frame["type"] != "message" {
+                break frame;
+            }
+        };
+        if answer["type"] == "error" {
+            break;
+        }
+        assert!(seq < 100, "a database of 256 KiB took 800 KiB");
+    }
+    let refused = (
+        StatusCode::SERVICE_UNAVAILABLE,
+        "the log cannot store\n".to_owned(),
+    );
+    // An answer holds for a second.
+    let told = async {
+        while server.ready().await != refused {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(crate::raw::PATIENCE, told)
+        .await
+        .unwrap();
+    server.terminate();
+    raw.next_of("go_away").await;
+    let draining = (StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned());
+    assert_eq!(server.ready().await, draining);
+    let alive = reqwest::get(server.admin_url("/healthz")).await.unwrap();
+    assert_eq!(alive.status(), StatusCode::OK);
+    assert_eq!(
+        value(&server.metrics().await, "everbeat_draining"),
+        Some(1.0)
+    );
+    drop(raw);
+    server.ended().await;
+}
+
+/// The page shows who is there, and its button ends a connection for good.
+#[tokio::test]
+async fn an_operator_sees_and_ends_a_connection() {
+    let server = TestServer::start(&[]).await;
+    let mut raw = server.raw().await;
+    raw.send(r#"{"type":"hello","name":"<b>Ada"}"#).await;
+    let welcome = raw.next_of("welcome").await;
+    raw.send(r#"{"type":"join","room":"kitchen"}"#).await;
+    raw.next_of("joined").await;
+    let id = welcome["session"]["id"].as_str().unwrap();
+    let key = welcome["session"]["key"].as_str().unwrap();
+    let other = server.joined().await;
+    let page = async |path: &str| {
+        let answer = reqwest::get(server.admin_url(path)).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        answer.text().await.unwrap()
+    };
+    let all = page("/status").await;
+    assert!(all.contains(id) && all.contains("kitchen") && all.contains("lobby"));
+    assert!(all.contains("&lt;b&gt;Ada") && !all.contains("<b>Ada"));
+    assert!(!all.contains(key), "a key is nobody else's");
+    let one = page(&format!("/status?session={id}")).await;
+    assert!(one.contains(id) && !one.contains("lobby"));
+    let action = one.split("action=\"").find_map(|rest| {
+        rest.split('"')
+            .next()
+            .filter(|path| path.ends_with("/disconnect"))
+    });
+    let action = server.admin_url(action.unwrap());
+    let client = Client::new();
+    // A page of another site, in the operator's browser.
+    let foreign = client.post(&action).header("sec-fetch-site", "cross-site");
+    assert_eq!(
+        foreign.send().await.unwrap().status(),
+        StatusCode::FORBIDDEN
+    );
+    let rebound = client.post(&action).header(HOST, "evil.example:8090");
+    assert_eq!(
+        rebound.send().await.unwrap().status(),
+        StatusCode::MISDIRECTED_REQUEST
+    );
+    let pressed = client.post(&action).header("sec-fetch-site", "same-origin");
+    assert_eq!(pressed.send().await.unwrap().status(), StatusCode::OK);
+    assert_eq!(raw.end().await.0, Some(4203));
+    let gone = client.post(&action).send().await.unwrap();
+    assert_eq!(gone.status(), StatusCode::NOT_FOUND);
+    drop(other);
+}
+
+/// What is for the operator is not where everybody comes.
+#[tokio::test]
+async fn everybody_else_gets_none_of_it() {
+    let server = TestServer::start(&[]).await;
+    for path in ["/metrics", "/status"] {
+        let url = format!("http://{}{path}", server.address);
+        let answer = reqwest::get(url).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
+    }
+}
