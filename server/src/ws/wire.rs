@@ -110,11 +110,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Hands a frame over; it may wait for others until [`Wire::flush`].
     pub(super) async fn write(&mut self, frame: TextFrame) -> Result<(), WriteError> {
-        self.queue.push(frame.into_bytes());
-        if self.queue.bytes < WRITE_BYTES {
-            return Ok(());
+        self.push(frame);
+        if self.is_full() {
+            return self.flush().await;
         }
-        self.flush().await
+        Ok(())
+    }
+
+    /// The same without waiting: whoever pushes has to see that it does not get too full.
+    pub(super) fn push(&mut self, frame: TextFrame) {
+        self.queue.push(frame.into_bytes());
+    }
+
+    /// Whether it is time to flush.
+    pub(super) fn is_full(&self) -> bool {
+        self.queue.bytes >= WRITE_BYTES
     }
 
     /// Hands frames over that may wait for others until [`Wire::flush`], unless they are too many for

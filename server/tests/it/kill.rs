@@ -120,7 +120,8 @@ async fn run(address: SocketAddr, number: u64, mut stopped: watch::Receiver<bool
     let config = Config {
         seed: number,
         backoff_cap,
-        join_limit: 0,
+        // Whoever comes a moment after the first messages gets them, too.
+        join_limit: 200,
         ..Config::default()
     };
     let mut client = Client::new(address, config, Stored::default());

@@ -9,11 +9,12 @@ use protocol::access::{Denied, Subject};
 use protocol::admission::Turn;
 use protocol::frame::ErrorCode;
 use protocol::id::{Credentials, Name, RoomName, Seq, SessionId, SessionKey, Token};
+use protocol::position::Offset;
 use protocol::server::{AppendError, Input, Pull, SessionOpened};
 use tokio::time::sleep;
 use tracing::{Instrument, Span};
 
-use super::{Access, Driver};
+use super::{Access, Driver, Rest};
 use crate::access::Presented;
 use crate::clock::unix_ms;
 use crate::hub::room::Entry;
@@ -58,6 +59,16 @@ impl Driver {
     }
 
     pub(super) async fn open_session(
+        &mut self,
+        resume: Option<Credentials>,
+        owner: Option<Subject>,
+    ) -> Result<(), WriteError> {
+        let opened = self.opened_session(resume, owner).await;
+        self.feed(Input::SessionOpened(opened));
+        Ok(())
+    }
+
+    async fn opened_session(
         &mut self,
         resume: Option<Credentials>,
         owner: Option<Subject>,
@@ -110,9 +121,13 @@ impl Driver {
         })
     }
 
-    pub(super) async fn open_room(&mut self, name: RoomName, member: Name) {
+    pub(super) async fn open_room(
+        &mut self,
+        name: RoomName,
+        member: Name,
+    ) -> Result<(), WriteError> {
         let Some(session) = self.session.clone() else {
-            return;
+            return Ok(());
         };
         let connection = (self.connection.id, &self.connection.mailbox);
         let opened = self
@@ -124,7 +139,8 @@ impl Driver {
             .await;
         let Ok((room, view)) = opened else {
             let room = name;
-            return self.feed(Input::RoomOpened { room, view: None });
+            self.feed(Input::RoomOpened { room, view: None });
+            return Ok(());
         };
         let name = room.name().clone();
         if self.room(&name).is_none() {
@@ -134,15 +150,26 @@ impl Driver {
         self.trace("room joined", &name);
         let view = Some(view);
         self.feed(Input::RoomOpened { room: name, view });
+        Ok(())
+    }
+
+    pub(super) async fn history(
+        &mut self,
+        room: RoomName,
+        before: Offset,
+        limit: u32,
+    ) -> Result<(), WriteError> {
+        let log = self.connection.state.hub.log();
+        let page = log.read_before(room.clone(), before, limit);
+        let page = page.instrument(self.span("history")).await;
+        let page = page.ok().map(|page| (page.messages, page.more));
+        self.feed(Input::HistoryRead { room, page });
+        Ok(())
     }
 
     /// Takes what a room has for this reader, and gathers it for the next write. Returns the rest where
     /// that cannot be done at once, as it can for who keeps up.
-    pub(super) fn pull(
-        &mut self,
-        name: RoomName,
-        pull: Pull,
-    ) -> Option<BoxFuture<'_, Result<(), WriteError>>> {
+    pub(super) fn pull(&mut self, name: RoomName, pull: Pull) -> Option<Rest<'_>> {
         let mut taken = pull::take(self.room(&name)?, pull, self.pick());
         if let Ok(batch) = &mut taken {
             self.delivers(&batch.frames);
