@@ -57,4 +57,5 @@ autobahn: build ## the Autobahn WebSocket test suite against the real server
 	@scripts/autobahn.sh
 
 chaos: build ## crash it under 200 clients, then compare them with its log (make chaos ARGS="kill --seed 7")
+	@scripts/setup.sh test
 	cargo run --locked --release -p bench -- chaos $(ARGS)
