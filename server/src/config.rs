@@ -2,6 +2,7 @@
 
 mod access;
 mod limits;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use thiserror::Error;
 
 pub use self::access::{AccessOptions, Switch};
 pub use self::limits::LimitOptions;
+pub use self::tls::TlsOptions;
 
 /// Everbeat's server: sessions over WebSockets that survive what happens to connections.
 ///
@@ -147,6 +149,10 @@ pub struct Config {
     /// What is refused.
     #[command(flatten)]
     pub limits: LimitOptions,
+
+    /// TLS, where no proxy in front does it.
+    #[command(flatten)]
+    pub tls: TlsOptions,
 }
 
 /// Clients wait for `welcome` for 10 s (RC-5), of which the log may need some.
@@ -201,6 +207,7 @@ impl Config {
             ("--token-refresh", self.access.token_refresh.is_zero()),
             ("--history-page", self.history_page == 0),
             ("--history", self.history == 0),
+            ("--tls-look", self.tls.tls_look.is_zero()),
         ] {
             if is_zero {
                 return Err(ConfigError::Zero(name));

@@ -3,7 +3,8 @@
 //! - [`config`]: options and environment
 //! - [`access`]: who may enter
 //! - [`address`], [`origin`], [`limits`], [`headers`]: what is refused
-//! - [`run`]: from a bound listener to a drained exit
+//! - [`entrance`], [`tls`]: where connections come in
+//! - [`run`]: from an open entrance to a drained exit
 //! - [`ws`]: connections; the decisions are in [`protocol::server`], here is only I/O
 //! - [`hub`]: rooms that readers pull from, and who is connected
 //! - [`mod@log`]: what is durable
@@ -15,6 +16,7 @@ pub mod access;
 pub mod address;
 pub mod clock;
 pub mod config;
+pub mod entrance;
 pub mod headers;
 pub mod hub;
 pub mod limits;
@@ -26,13 +28,13 @@ pub mod secret;
 pub mod serve;
 pub mod state;
 pub mod text_frame;
+pub mod tls;
 pub mod ws;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use leptos::config::LeptosOptions;
-use tokio::net::TcpListener;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -40,6 +42,7 @@ use tokio_util::task::TaskTracker;
 use crate::access::Gate;
 use crate::clock::{Clock, unix_ms};
 use crate::config::Config;
+use crate::entrance::Entrance;
 use crate::hub::{Hub, Rooms};
 use crate::limits::Limits;
 use crate::log::sqlite::{OpenError, SqliteConfig, SqliteLog};
@@ -77,12 +80,12 @@ pub fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
     Ok(Arc::new(Hub::new(rooms, log, config.replay_bytes, clock)))
 }
 
-/// Serves on `listener` until `shutdown`, then drains: takes nobody in, gives each client a slot to
+/// Serves at `entrance` until `shutdown`, then drains: takes nobody in, gives each client a slot to
 /// come back in, closes what is left with 1012, commits, and returns.
 pub async fn run(
     config: Config,
     leptos: LeptosOptions,
-    listener: TcpListener,
+    entrance: Entrance,
     (hub, gate): (Arc<Hub>, Arc<Gate>),
     shutdown: impl Future<Output = ()>,
 ) {
@@ -104,7 +107,8 @@ pub async fn run(
         limits: Arc::clone(&limits),
         config: Arc::clone(&config),
     };
-    let serving = tokio::spawn(doors.serve(listener, stop.clone()));
+    let renewing = entrance.tls.clone().map(|tls| tokio::spawn(tls.keep()));
+    let serving = tokio::spawn(doors.serve(entrance, stop.clone()));
     let keeping = tokio::spawn(keep_house(Arc::clone(&hub), limits, config.session_ttl));
     let guarding = tokio::spawn(async move { gate.keep().await });
 
@@ -123,12 +127,21 @@ pub async fn run(
     if timeout(FAREWELL, serving).await.is_err() {
         tracing::warn!("HTTP requests were still under way");
     }
+    if let Some(renewing) = renewing {
+        renewing.abort();
+    }
     keeping.abort();
     guarding.abort();
     match hub.log().close().await {
         Ok(()) => tracing::info!("stopped"),
         Err(error) => tracing::error!(%error, "the log did not close cleanly"),
     }
+}
+
+/// An error with all its causes, in one line.
+pub fn in_full(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
 }
 
 async fn keep_house(hub: Arc<Hub>, limits: Arc<Limits>, session_ttl: Duration) {

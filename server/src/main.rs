@@ -8,7 +8,7 @@ use clap::Parser;
 use leptos::config::get_configuration;
 use server::access::Gate;
 use server::config::Config;
-use tokio::net::TcpListener;
+use server::entrance::Entrance;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -62,17 +62,11 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     leptos.hash_files |= hashes.exists();
     leptos.site_root = config.site_root.to_string_lossy().into();
     // The port first: whoever already serves there also holds the data.
-    let listener = TcpListener::bind(config.listen).await.with_context(|| {
-        format!(
-            "cannot listen on {}: is another server running there? See --listen",
-            config.listen
-        )
-    })?;
+    let entrance = Entrance::open(&config).await?;
     let hub = server::open_hub(&config)?;
     let gate = Arc::new(Gate::new(&config).await?);
-    let address = listener.local_addr()?;
-    leptos.site_addr = address;
-    tracing::info!("serving on http://{address}");
+    leptos.site_addr = entrance.listener.local_addr()?;
+    tracing::info!("serving on {}", entrance.url()?);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let shutdown = async move {
@@ -81,6 +75,6 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             _ = interrupt.recv() => {}
         }
     };
-    server::run(config, leptos, listener, (hub, gate), shutdown).await;
+    server::run(config, leptos, entrance, (hub, gate), shutdown).await;
     Ok(())
 }

@@ -11,18 +11,27 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::address::{self, Network, Peer};
 use crate::config::Config;
-use crate::limits::Limits;
+use crate::entrance::Entrance;
+use crate::limits::{Held, Limits};
 use crate::router::upgrade_anywhere;
+use crate::tls::Tls;
 
 /// How long to wait before accepting again when the system has no more sockets to give.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// What a connection runs over.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
 
 /// What connections come to.
 pub struct Doors {
@@ -36,7 +45,8 @@ pub struct Doors {
 
 impl Doors {
     /// Serves until `stop`, then lets requests that are under way finish.
-    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+    pub async fn serve(self, entrance: Entrance, stop: CancellationToken) {
+        let Entrance { listener, tls } = entrance;
         let requests = TaskTracker::new();
         let mut http = http1::Builder::new();
         // A head that trickles in is cut off; 16 KiB hold every head that a browser sends.
@@ -49,7 +59,11 @@ impl Doors {
                 () = stop.cancelled() => break,
             };
             match accepted {
-                Ok((stream, peer)) => self.begin(&http, (stream, peer), &requests, &stop),
+                Ok(accepted) => {
+                    if let Some(begun) = self.begin(&http, accepted, tls.is_some(), &stop) {
+                        requests.spawn(begun.run(tls.clone()));
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection now; trying again");
                     tokio::time::sleep(ACCEPT_AGAIN).await;
@@ -61,54 +75,103 @@ impl Doors {
         requests.wait().await;
     }
 
-    /// Gives a connection a task that lives until it is a WebSocket, or at its end.
+    /// Looks at who comes. None: whoever holds too many such connections is dropped without a word, as
+    /// nobody listens there.
     fn begin(
         &self,
         http: &http1::Builder,
         (stream, peer): (TcpStream, SocketAddr),
-        requests: &TaskTracker,
+        is_tls: bool,
         stop: &CancellationToken,
-    ) {
+    ) -> Option<Begun> {
         let address = peer.ip().to_canonical();
         let is_proxy = address::is_trusted(address, &self.config.limits.trusted_proxies);
         let held = if is_proxy {
             None
         } else {
-            match self.limits.handshake(Network::from(address)) {
-                // Dropped without a word: whoever opens so many does not listen.
-                None => return,
-                held => held,
-            }
+            Some(self.limits.handshake(Network::from(address))?)
         };
-        let Some(stream) = prepared(stream) else {
-            return;
+        Some(Begun {
+            stream: prepared(stream)?,
+            requests: Requests {
+                http: http.clone(),
+                router: self.router.clone(),
+                peer: Peer {
+                    address: peer,
+                    is_tls,
+                },
+                stop: stop.clone(),
+            },
+            patience: self.config.header_timeout,
+            held,
+        })
+    }
+}
+
+/// A connection at its beginning.
+struct Begun {
+    stream: TcpStream,
+    requests: Requests,
+    /// How long TLS may take to begin.
+    patience: Duration,
+    held: Option<Held>,
+}
+
+impl Begun {
+    /// Serves it until it is a WebSocket, or at its end.
+    async fn run(self, tls: Option<Tls>) {
+        let _held = self.held;
+        let Some(tls) = tls else {
+            return self.requests.answer(self.stream).await;
         };
+        let stop = self.requests.stop.clone();
+        // Large, and nothing that a connection without TLS should hold room for.
+        let handshake = Box::pin(tls.accept(self.stream));
+        let shaken = tokio::select! {
+            shaken = timeout(self.patience, handshake) => shaken,
+            () = stop.cancelled() => return,
+        };
+        match shaken {
+            Ok(Ok(stream)) => self.requests.answer(stream).await,
+            Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+            Err(_) => tracing::debug!("a TLS handshake took too long"),
+        }
+    }
+}
+
+/// What answers the requests on one connection.
+struct Requests {
+    http: http1::Builder,
+    router: Router,
+    peer: Peer,
+    stop: CancellationToken,
+}
+
+impl Requests {
+    async fn answer<S: Stream>(self, stream: S) {
+        let peer = self.peer;
         let service = self
             .router
-            .clone()
             .map_request(move |request: hyper::Request<Incoming>| {
                 let mut request = upgrade_anywhere(request.map(Body::new));
-                request.extensions_mut().insert(Peer(peer));
+                request.extensions_mut().insert(peer);
                 request
             });
-        let connection = http
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
-            .with_upgrades();
-        let stop = stop.clone();
-        requests.spawn(async move {
-            let _held = held;
-            let mut connection = pin!(connection);
-            let end = tokio::select! {
-                end = &mut connection => end,
-                () = stop.cancelled() => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
-            };
-            if let Err(error) = end {
-                tracing::debug!(%error, "an HTTP connection ended early");
+        let mut connection = pin!(
+            self.http
+                .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+                .with_upgrades()
+        );
+        let end = tokio::select! {
+            end = &mut connection => end,
+            () = self.stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
             }
-        });
+        };
+        if let Err(error) = end {
+            tracing::debug!(%error, "an HTTP connection ended early");
+        }
     }
 }
 

@@ -7,9 +7,9 @@ use clap::Parser;
 use leptos::config::LeptosOptions;
 use server::access::Gate;
 use server::config::Config;
+use server::entrance::Entrance;
 use server::hub::Hub;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -49,8 +49,8 @@ impl TestServer {
         ];
         let config = Config::parse_from([&fixed, options].concat());
         config.check().unwrap();
-        let listener = TcpListener::bind(config.listen).await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let entrance = Entrance::open(&config).await.unwrap();
+        let address = entrance.listener.local_addr().unwrap();
         let hub = open_hub(&config);
         let gate = Arc::new(Gate::new(&config).await.unwrap());
         let (shutdown, stopped) = oneshot::channel();
@@ -62,7 +62,7 @@ impl TestServer {
         let running = tokio::spawn(server::run(
             config,
             leptos,
-            listener,
+            entrance,
             (Arc::clone(&hub), gate),
             stopped,
         ));
