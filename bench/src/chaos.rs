@@ -5,6 +5,7 @@
 //! The seed settles when and how harm is done and what the clients do. Which frame is under way at that
 //! moment is up to the machine.
 
+pub mod caller;
 pub mod crowd;
 pub mod gateway;
 pub mod log;
@@ -53,6 +54,9 @@ pub async fn play(scenario: Scenario, options: &Options) -> anyhow::Result<Outco
     let note = matches!(scenario, Scenario::FullDisk | Scenario::ReadOnly).then(|| disk.kind());
     let server_options = scenario.server_options(options.quick);
     let mut server = Server::new(&options.server, &disk, server_options, &mut rng)?;
+    if scenario == Scenario::HandOver {
+        server.hand_over_socket()?;
+    }
     server.start().await?;
     let proxy = Proxy::start(server.address, rng.u64(..)).await?;
     let mut gateway = None;

@@ -32,6 +32,16 @@ pub struct Config {
     )]
     pub listen: SocketAddr,
 
+    /// Take connections together with another server on the same port, which is going or coming
+    /// (SO_REUSEPORT): so the next one can begin before the last one has ended
+    #[arg(long, env = "EVERBEAT_REUSE_PORT")]
+    pub reuse_port: bool,
+
+    /// How long to wait for the log while another server still uses it: with --reuse-port, or where the
+    /// socket was handed over (LISTEN_FDS). At least as long as that one drains
+    #[arg(long, env = "EVERBEAT_AWAIT_LOG", default_value = "60s", value_name = "TIME", value_parser = duration)]
+    pub await_log: Duration,
+
     /// Directory of the log, made if it is missing; one server at a time uses it
     #[arg(
         long,

@@ -32,10 +32,10 @@ pub mod tls;
 pub mod ws;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use leptos::config::LeptosOptions;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -60,6 +60,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(30);
 /// How often connected sessions are noted in the log, and old ones forgotten (RS-9).
 const EXPIRE_EVERY: Duration = Duration::from_secs(60 * 60);
 
+/// How often it is looked whether the server before has let go of the log. Clients wait meanwhile.
+const LOOK_FOR_LOG_EVERY: Duration = Duration::from_millis(20);
+
 /// How long connections and requests may take to end once they were told to.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -80,8 +83,32 @@ pub fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
     Ok(Arc::new(Hub::new(rooms, log, config.replay_bytes, clock)))
 }
 
+/// The same where the server before may still be going: waits until it has ended, or for as long as
+/// the options say.
+///
+/// # Errors
+/// As [`open_hub`].
+pub async fn await_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
+    let begun = Instant::now();
+    let mut is_told = false;
+    loop {
+        match open_hub(config) {
+            Err(error @ OpenError::InUse { .. }) if begun.elapsed() < config.await_log => {
+                if !is_told {
+                    let patience = config.await_log;
+                    tracing::info!(%error, ?patience, "waiting for the server before to end");
+                    is_told = true;
+                }
+                sleep(LOOK_FOR_LOG_EVERY).await;
+            }
+            opened => return opened,
+        }
+    }
+}
+
 /// Serves at `entrance` until `shutdown`, then drains: takes nobody in, gives each client a slot to
-/// come back in, closes what is left with 1012, commits, and returns.
+/// come back in, closes what is left with 1012, commits, and returns. An entrance that is shared is left
+/// at once: who comes then is for the next server.
 pub async fn run(
     config: Config,
     leptos: LeptosOptions,
@@ -90,7 +117,8 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) {
     let tracker = TaskTracker::new();
-    let stop = CancellationToken::new();
+    let (leave, stop) = (CancellationToken::new(), CancellationToken::new());
+    let is_shared = entrance.shared.is_shared();
     let config = Arc::new(config);
     let limits = Arc::new(Limits::new(&config.limits));
     let state = AppState::from(Parts {
@@ -108,7 +136,7 @@ pub async fn run(
         config: Arc::clone(&config),
     };
     let renewing = entrance.tls.clone().map(|tls| tokio::spawn(tls.keep()));
-    let serving = tokio::spawn(doors.serve(entrance, stop.clone()));
+    let serving = tokio::spawn(doors.serve(entrance, leave.clone(), stop.clone()));
     let keeping = tokio::spawn(keep_house(Arc::clone(&hub), limits, config.session_ttl));
     let guarding = tokio::spawn(async move { gate.keep().await });
 
@@ -116,6 +144,9 @@ pub async fn run(
     let connections = hub.connections();
     tracing::info!(connections, window = ?config.drain, "draining");
     hub.go_away(config.drain);
+    if is_shared {
+        leave.cancel();
+    }
     tracker.close();
     if timeout(config.drain, tracker.wait()).await.is_err() {
         hub.shut_down();
@@ -123,6 +154,7 @@ pub async fn run(
             tracing::warn!(connections = hub.connections(), "left without a farewell");
         }
     }
+    leave.cancel();
     stop.cancel();
     if timeout(FAREWELL, serving).await.is_err() {
         tracing::warn!("HTTP requests were still under way");

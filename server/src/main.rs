@@ -63,10 +63,14 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     leptos.site_root = config.site_root.to_string_lossy().into();
     // The port first: whoever already serves there also holds the data.
     let entrance = Entrance::open(&config).await?;
-    let hub = server::open_hub(&config)?;
+    let hub = if entrance.shared.is_shared() {
+        server::await_hub(&config).await?
+    } else {
+        server::open_hub(&config)?
+    };
     let gate = Arc::new(Gate::new(&config).await?);
     leptos.site_addr = entrance.listener.local_addr()?;
-    tracing::info!("serving on {}", entrance.url()?);
+    tracing::info!(shared = ?entrance.shared, "serving on {}", entrance.url()?);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let shutdown = async move {

@@ -12,18 +12,21 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::address::{self, Network, Peer};
 use crate::config::Config;
-use crate::entrance::Entrance;
+use crate::entrance::{Entrance, Shared};
 use crate::limits::{Held, Limits};
 use crate::router::upgrade_anywhere;
 use crate::tls::Tls;
+
+/// How long after its connection somebody's first request may come when no more connections are taken.
+const FIRST_WORD: Duration = Duration::from_secs(1);
 
 /// How long to wait before accepting again when the system has no more sockets to give.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
@@ -44,9 +47,20 @@ pub struct Doors {
 }
 
 impl Doors {
-    /// Serves until `stop`, then lets requests that are under way finish.
-    pub async fn serve(self, entrance: Entrance, stop: CancellationToken) {
-        let Entrance { listener, tls } = entrance;
+    /// Takes connections until it is to `leave`, serves them until it is to `stop`, then lets requests
+    /// that are under way finish.
+    pub async fn serve(
+        self,
+        entrance: Entrance,
+        leave: CancellationToken,
+        stop: CancellationToken,
+    ) {
+        let Entrance {
+            listener,
+            tls,
+            shared,
+        } = entrance;
+        let end = End { leave, stop };
         let requests = TaskTracker::new();
         let mut http = http1::Builder::new();
         // A head that trickles in is cut off; 16 KiB hold every head that a browser sends.
@@ -56,21 +70,29 @@ impl Doors {
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                () = stop.cancelled() => break,
+                () = end.leave.cancelled() => break,
             };
             match accepted {
                 Ok(accepted) => {
-                    if let Some(begun) = self.begin(&http, accepted, tls.is_some(), &stop) {
+                    if let Some(begun) = self.begin(&http, accepted, tls.is_some(), &end) {
                         requests.spawn(begun.run(tls.clone()));
                     }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection now; trying again");
-                    tokio::time::sleep(ACCEPT_AGAIN).await;
+                    sleep(ACCEPT_AGAIN).await;
                 }
             }
         }
-        drop(listener);
+        if shared == Shared::Port {
+            for accepted in waiting(listener) {
+                if let Some(begun) = self.begin(&http, accepted, tls.is_some(), &end) {
+                    requests.spawn(begun.run(tls.clone()));
+                }
+            }
+        } else {
+            drop(listener);
+        }
         requests.close();
         requests.wait().await;
     }
@@ -82,7 +104,7 @@ impl Doors {
         http: &http1::Builder,
         (stream, peer): (TcpStream, SocketAddr),
         is_tls: bool,
-        stop: &CancellationToken,
+        end: &End,
     ) -> Option<Begun> {
         let address = peer.ip().to_canonical();
         let is_proxy = address::is_trusted(address, &self.config.limits.trusted_proxies);
@@ -100,11 +122,50 @@ impl Doors {
                     address: peer,
                     is_tls,
                 },
-                stop: stop.clone(),
+                end: end.clone(),
             },
             patience: self.config.header_timeout,
             held,
         })
+    }
+}
+
+/// What stands in a socket's queue when it is closed would be reset. Connections whose handshake is under
+/// way just then still are: docs/operations.md tells what helps.
+fn waiting(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
+    let Ok(listener) = listener.into_std() else {
+        return Vec::new();
+    };
+    // It does not block: an error is the end of the queue.
+    let queue = std::iter::from_fn(|| listener.accept().ok());
+    let taken = queue.filter_map(|(stream, peer)| {
+        stream.set_nonblocking(true).ok()?;
+        Some((TcpStream::from_std(stream).ok()?, peer))
+    });
+    taken.collect()
+}
+
+/// When connections end.
+#[derive(Clone)]
+struct End {
+    /// No further ones are taken.
+    leave: CancellationToken,
+    /// None are served.
+    stop: CancellationToken,
+}
+
+impl End {
+    /// Waits until a connection on which nothing is under way is to end. Where the next server takes the
+    /// new ones, a proxy should not keep the old ones; but who came just before says first what they want.
+    async fn came(&self) {
+        let left = async {
+            self.leave.cancelled().await;
+            sleep(FIRST_WORD).await;
+        };
+        tokio::select! {
+            () = left => {}
+            () = self.stop.cancelled() => {}
+        }
     }
 }
 
@@ -124,7 +185,7 @@ impl Begun {
         let Some(tls) = tls else {
             return self.requests.answer(self.stream).await;
         };
-        let stop = self.requests.stop.clone();
+        let stop = self.requests.end.stop.clone();
         // Large, and nothing that a connection without TLS should hold room for.
         let handshake = Box::pin(tls.accept(self.stream));
         let shaken = tokio::select! {
@@ -144,7 +205,7 @@ struct Requests {
     http: http1::Builder,
     router: Router,
     peer: Peer,
-    stop: CancellationToken,
+    end: End,
 }
 
 impl Requests {
@@ -164,7 +225,7 @@ impl Requests {
         );
         let end = tokio::select! {
             end = &mut connection => end,
-            () = self.stop.cancelled() => {
+            () = self.end.came() => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }

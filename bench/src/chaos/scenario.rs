@@ -9,6 +9,7 @@ use fastrand::Rng;
 use protocol::outbox::EntryId;
 use tokio::time::sleep;
 
+use super::caller::Caller;
 use super::crowd::{Crowd, Habits};
 use super::gateway::{self, Gateway};
 use super::member::{Account, Outage};
@@ -45,6 +46,10 @@ pub enum Scenario {
     Nginx,
     /// The same behind HAProxy
     Haproxy,
+    /// The same without a proxy, with a socket that each server hands to the next: nobody is refused
+    HandOver,
+    /// The same with two servers on one port while one goes and the other comes
+    ReusePort,
 }
 
 /// All that a scenario needs, with the crowd at work.
@@ -89,7 +94,9 @@ impl Scenario {
     pub const fn server_options(self, quick: bool) -> &'static [&'static str] {
         match self {
             Self::Frozen if quick => &["--heartbeat-interval", "2s", "--heartbeat-timeout", "1s"],
-            Self::Nginx | Self::Haproxy if quick => &["--drain", "500ms"],
+            Self::Nginx | Self::Haproxy | Self::HandOver if quick => &["--drain", "500ms"],
+            Self::ReusePort if quick => &["--reuse-port", "--drain", "500ms"],
+            Self::ReusePort => &["--reuse-port"],
             _ => &[],
         }
     }
@@ -143,7 +150,9 @@ impl Scenario {
             Self::ReadOnly => stage.read_only().await,
             Self::Frozen => stage.freeze().await,
             Self::Rolling => stage.roll().await,
-            Self::Nginx | Self::Haproxy => stage.restart().await,
+            Self::Nginx | Self::Haproxy => stage.restart(false).await,
+            Self::HandOver => stage.hand_over().await,
+            Self::ReusePort => stage.restart(true).await,
         }
     }
 }
@@ -255,8 +264,23 @@ impl Stage {
         Ok(Expected::default())
     }
 
-    async fn restart(&mut self) -> anyhow::Result<Expected> {
-        if !self.quick {
+    /// A socket that listens all the time, whoever serves: while the servers change, somebody asks and
+    /// asks, and nobody refuses them.
+    async fn hand_over(&mut self) -> anyhow::Result<Expected> {
+        let caller = Caller::start(self.server.address);
+        let expected = self.restart(true).await?;
+        let (answered, complaints) = caller.end().await;
+        anyhow::ensure!(
+            complaints.is_empty(),
+            "of {answered} calls, some were not answered: {complaints:?}"
+        );
+        anyhow::ensure!(answered > RESTARTS, "only {answered} calls were answered");
+        Ok(expected)
+    }
+
+    /// Restarts the server, or has the next one begin before it ends.
+    async fn restart(&mut self, is_overlapped: bool) -> anyhow::Result<Expected> {
+        if self.gateway.is_some() && !self.quick {
             self.outlives_idle_timeouts().await?;
         }
         let drain = self.pick(Duration::from_secs(2), Duration::from_millis(500));
@@ -265,8 +289,13 @@ impl Stage {
             self.crowd.all_live().await?;
             let load = Duration::from_millis(self.rng.u64(100..self.pick(5000, 500)));
             sleep(load).await;
-            self.server.terminate().await?;
-            let begun = Instant::now();
+            let begun = if is_overlapped && self.rng.bool() {
+                self.server.replace().await?;
+                continue;
+            } else {
+                self.server.terminate().await?;
+                Instant::now()
+            };
             self.server.start().await?;
             down = down.max(begun.elapsed());
             if let Some(gateway) = &mut self.gateway {

@@ -48,6 +48,18 @@ async fn ten_restarts_behind_nginx_lose_nothing() {
     nothing_is_lost(Scenario::Nginx).await;
 }
 
+/// The port never refuses: a socket that each server hands to the next, some of them before they end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_restarts_over_one_socket_refuse_nobody() {
+    nothing_is_lost(Scenario::HandOver).await;
+}
+
+/// Two servers on one port, of which one waits for the log.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_restarts_over_one_port_lose_nothing() {
+    nothing_is_lost(Scenario::ReusePort).await;
+}
+
 /// The same behind HAProxy, which also looks at `/healthz`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_restarts_behind_haproxy_lose_nothing() {
