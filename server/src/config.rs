@@ -51,11 +51,12 @@ pub struct Config {
     )]
     pub data: PathBuf,
 
-    /// Directory of the compiled site
+    /// Directory of the compiled site. A program that has the site inside (make dist) lays it into the
+    /// data directory, unless another one is named here
     #[arg(
         long,
         env = "LEPTOS_SITE_ROOT",
-        default_value = "target/site",
+        default_value = Self::SITE_ROOT,
         value_name = "DIR"
     )]
     pub site_root: PathBuf,
@@ -202,6 +203,9 @@ pub enum ConfigError {
 }
 
 impl Config {
+    /// Where `cargo leptos build` leaves the site.
+    pub const SITE_ROOT: &'static str = "target/site";
+
     /// Refuses combinations that cannot work.
     ///
     /// # Errors

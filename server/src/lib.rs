@@ -26,6 +26,8 @@ pub mod page;
 pub mod router;
 pub mod secret;
 pub mod serve;
+#[cfg(feature = "embed")]
+pub mod site;
 pub mod state;
 pub mod text_frame;
 pub mod tls;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Parser;
+#[cfg(feature = "embed")]
+use leptos::config::LeptosOptions;
 use leptos::config::get_configuration;
 use server::access::Gate;
 use server::config::Config;
@@ -53,14 +55,27 @@ fn start(config: Config) -> anyhow::Result<()> {
     runtime.block_on(serve(config))
 }
 
+/// Serves the site that is inside this program, unless another one is named.
+#[cfg(feature = "embed")]
+fn embedded(
+    mut config: Config,
+    mut leptos: LeptosOptions,
+) -> anyhow::Result<(Config, LeptosOptions)> {
+    if config.site_root.as_os_str() == Config::SITE_ROOT {
+        let site = server::site::unpack(&config.data)?;
+        leptos.hash_file = site.hash_file.to_string_lossy().into();
+        config.site_root = site.root;
+    }
+    Ok((config, leptos))
+}
+
 async fn serve(config: Config) -> anyhow::Result<()> {
-    let mut leptos = get_configuration(None)
-        .context("the site's configuration")?
-        .leptos_options;
-    // Where `cargo leptos build` left the names of hashed files, it left hashed files.
-    let hashes = std::env::current_exe()?.with_file_name(leptos.hash_file.as_ref());
-    leptos.hash_files |= hashes.exists();
-    leptos.site_root = config.site_root.to_string_lossy().into();
+    let leptos = get_configuration(None).context("the site's configuration")?;
+    let mut leptos = leptos.leptos_options;
+    if leptos.output_name.is_empty() {
+        // Built by Cargo alone, which does not tell.
+        leptos.output_name = "everbeat".into();
+    }
     // The port first: whoever already serves there also holds the data.
     let entrance = Entrance::open(&config).await?;
     let hub = if entrance.shared.is_shared() {
@@ -68,6 +83,13 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     } else {
         server::open_hub(&config)?
     };
+    // Once the log is ours, so is the data directory.
+    #[cfg(feature = "embed")]
+    let (config, mut leptos) = embedded(config, leptos)?;
+    // Where `cargo leptos build` left the names of hashed files, it left hashed files.
+    let hashes = std::env::current_exe()?.with_file_name(leptos.hash_file.as_ref());
+    leptos.hash_files |= hashes.exists();
+    leptos.site_root = config.site_root.to_string_lossy().into();
     let gate = Arc::new(Gate::new(&config).await?);
     leptos.site_addr = entrance.listener.local_addr()?;
     tracing::info!(shared = ?entrance.shared, "serving on {}", entrance.url()?);
