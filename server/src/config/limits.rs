@@ -85,7 +85,7 @@ pub struct LimitOptions {
     #[arg(long, env = "EVERBEAT_HELLO_LINE", default_value = "2s", value_name = "TIME", value_parser = duration)]
     pub hello_line: Duration,
 
-    /// Other sites whose pages may open sessions here, as https://example.org; several with commas
+    /// Other sites whose pages may open sessions here, as `https://example.org`; several with commas
     #[arg(
         long,
         env = "EVERBEAT_ALLOWED_ORIGINS",
