@@ -92,7 +92,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     leptos.site_root = config.site_root.to_string_lossy().into();
     let gate = Arc::new(Gate::new(&config).await?);
     leptos.site_addr = entrance.listener.local_addr()?;
-    tracing::info!(shared = ?entrance.shared, "serving on {}", entrance.url()?);
+    if entrance.shared.is_shared() {
+        tracing::info!(shared = ?entrance.shared, "the next server takes over here");
+    }
+    tracing::info!("serving on {}", entrance.url()?);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let shutdown = async move {
