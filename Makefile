@@ -3,7 +3,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run build watch test fmt lint simulate faults fuzz mutants chaos autobahn bench
+.PHONY: help run build watch test fmt lint simulate faults fuzz mutants chaos autobahn bench dist
 
 # The tools that scripts/setup.sh installs are found, also where rustup never set up the PATH.
 CARGO_HOME ?= $(HOME)/.cargo
@@ -18,6 +18,9 @@ run: build ## build for production and start the server (make run ARGS="...")
 build: ## build the server and the page for production
 	@scripts/setup.sh build
 	cargo leptos build --release --precompress
+
+dist: build ## one file with the page inside: dist/everbeat
+	@scripts/dist.sh
 
 watch: ## start the server, rebuild and reload at every change
 	@scripts/setup.sh build
@@ -57,4 +60,5 @@ autobahn: build ## the Autobahn WebSocket test suite against the real server
 	@scripts/autobahn.sh
 
 chaos: build ## crash it under 200 clients, then compare them with its log (make chaos ARGS="kill --seed 7")
+	@scripts/setup.sh test
 	cargo run --locked --release -p bench -- chaos $(ARGS)

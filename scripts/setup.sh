@@ -61,6 +61,13 @@ setup_browser() {
   has chromedriver || apt_need chromium-driver "chromedriver, which runs the page's own tests" chromium-driver
 }
 
+# The restart tests run behind them. Not everybody has the system's programs on the PATH.
+setup_gateways() {
+  local PATH="$PATH:/usr/sbin:/usr/local/sbin"
+  has nginx && has haproxy && return
+  apt_need gateways "nginx and HAProxy, behind which restarts are tested" nginx-light haproxy
+}
+
 setup_end2end() {
   local lock=end2end/package-lock.json done_lock=end2end/node_modules/.everbeat-lock.json
   cmp -s "$lock" "$done_lock" && return
@@ -99,6 +106,7 @@ main() {
   setup_lints
   if [ "$goal" = test ]; then
     setup_browser
+    setup_gateways
     setup_end2end
   fi
   setup_wasm_bindgen

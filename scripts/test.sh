@@ -49,5 +49,6 @@ step wasm_tests
 step frontend/test.sh
 step cargo leptos build --release --precompress
 step end_to_end
+step scripts/dist.sh
 
 printf '\nAll passed, in %d min %d s.\n' $((SECONDS / 60)) $((SECONDS % 60))

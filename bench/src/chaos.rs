@@ -5,7 +5,9 @@
 //! The seed settles when and how harm is done and what the clients do. Which frame is under way at that
 //! moment is up to the machine.
 
+pub mod caller;
 pub mod crowd;
+pub mod gateway;
 pub mod log;
 pub mod mark;
 pub mod member;
@@ -21,6 +23,7 @@ use std::time::Instant;
 use fastrand::Rng;
 
 use self::crowd::Crowd;
+use self::gateway::Gateway;
 use self::proxy::{Faults, Proxy};
 use self::scenario::{Expected, Scenario, Stage};
 use self::table::Outcome;
@@ -51,14 +54,23 @@ pub async fn play(scenario: Scenario, options: &Options) -> anyhow::Result<Outco
     let note = matches!(scenario, Scenario::FullDisk | Scenario::ReadOnly).then(|| disk.kind());
     let server_options = scenario.server_options(options.quick);
     let mut server = Server::new(&options.server, &disk, server_options, &mut rng)?;
+    if scenario == Scenario::HandOver {
+        server.hand_over_socket()?;
+    }
     server.start().await?;
     let proxy = Proxy::start(server.address, rng.u64(..)).await?;
+    let mut gateway = None;
+    if let Some(kind) = scenario.gateway() {
+        gateway = Some(Gateway::start(kind, server.address, &mut rng).await?);
+    }
+    let entrance = gateway.as_ref().map_or(proxy.address, |g| g.address);
     let habits = scenario.habits(options.quick);
-    let crowd = Crowd::gather(proxy.address, options.clients, habits, &mut rng).await?;
+    let crowd = Crowd::gather(entrance, options.clients, habits, &mut rng).await?;
     let mut stage = Stage {
         server,
         proxy,
         disk,
+        gateway,
         crowd,
         rng,
         quick: options.quick,
@@ -78,6 +90,7 @@ async fn judge(scenario: Scenario, stage: Stage, played: anyhow::Result<Expected
         mut server,
         proxy,
         disk,
+        gateway,
         mut crowd,
         quick,
         ..
@@ -113,6 +126,7 @@ async fn judge(scenario: Scenario, stage: Stage, played: anyhow::Result<Expected
     for panic in server.panics() {
         verdict.complain("the server panicked", panic);
     }
+    drop(gateway);
     // Not before the server has ended: it may be mounted.
     drop(disk);
     verdict

@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -16,6 +17,17 @@ use tokio::time::{sleep, timeout};
 
 use crate::disk::Disk;
 
+/// Hands standard input over as sd_listen_fds(3) has it.
+const ACTIVATED: &[&str] = &[
+    "sh",
+    "-c",
+    r#"LISTEN_FDS=1 LISTEN_PID=$$ exec "$@" 3<&0 0</dev/null"#,
+    "sh",
+];
+
+/// What a server logs that listens already, and cannot have the log yet.
+const WAITS: &str = "waiting for the server before to end";
+
 /// How long a start or an orderly end may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -29,6 +41,8 @@ pub struct Server {
     log: PathBuf,
     options: Vec<String>,
     launcher: &'static [&'static str],
+    /// A socket that every server gets, which listens also while there is none.
+    socket: Option<TcpListener>,
     child: Option<Child>,
     /// Keeps the port for this server, also while it is down.
     _reserved: UdpSocket,
@@ -53,9 +67,20 @@ impl Server {
             log: disk.server_log(),
             options: options.iter().map(|&option| option.to_owned()).collect(),
             launcher: disk.launcher(),
+            socket: None,
             child: None,
             _reserved: reserved,
         })
+    }
+
+    /// From now on, does what systemd does with a socket of its own: opens it, and hands it to each server.
+    ///
+    /// # Errors
+    /// What the system says where it cannot listen.
+    pub fn hand_over_socket(&mut self) -> anyhow::Result<()> {
+        self.socket = Some(TcpListener::bind(self.address)?);
+        self.launcher = ACTIVATED;
+        Ok(())
     }
 
     /// Starts it and waits until it serves.
@@ -63,6 +88,33 @@ impl Server {
     /// # Errors
     /// If it ends at once or does not serve in time.
     pub async fn start(&mut self) -> anyhow::Result<()> {
+        self.child = Some(self.spawn()?);
+        self.serves().await
+    }
+
+    /// Starts the next one, which has to wait, ends this one, and waits until the next one serves.
+    ///
+    /// # Errors
+    /// If the one does not end in order, or the other does not serve in time.
+    pub async fn replace(&mut self) -> anyhow::Result<()> {
+        let waiting = self.times_said(WAITS);
+        let mut next = self.spawn()?;
+        let begun = Instant::now();
+        while self.times_said(WAITS) == waiting {
+            if let Some(status) = next.try_wait()? {
+                bail!("the next server ended at its start: {status}");
+            }
+            if begun.elapsed() > PATIENCE {
+                bail!("the next server did not get as far as waiting");
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+        self.terminate().await?;
+        self.child = Some(next);
+        self.serves().await
+    }
+
+    fn spawn(&self) -> anyhow::Result<Child> {
         let log = OpenOptions::new()
             .create(true)
             .append(true)
@@ -75,7 +127,11 @@ impl Server {
                 command
             }
         };
-        let child = command
+        let stdin = match &self.socket {
+            Some(socket) => Stdio::from(OwnedFd::from(socket.try_clone()?)),
+            None => Stdio::null(),
+        };
+        command
             .args([
                 "--listen",
                 &self.address.to_string(),
@@ -85,18 +141,36 @@ impl Server {
             ])
             .arg(&self.data)
             .args(&self.options)
-            .env("EVERBEAT_LOG", "warn")
+            // How it starts and ends, but not each session.
+            .env("EVERBEAT_LOG", "warn,server=info,server::ws=warn")
             .env("NO_COLOR", "1")
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::null())
             .stderr(log)
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("cannot start {}: build it first", self.binary.display()))?;
-        let child = self.child.insert(child);
+            .with_context(|| format!("cannot start {}: build it first", self.binary.display()))
+    }
+
+    /// A socket that is handed over takes connections all the time: then it is asked.
+    async fn answers(&self) -> bool {
+        if self.socket.is_some() {
+            let health = self.page("/healthz").await;
+            return health.is_ok_and(|health| health.starts_with("HTTP/1.1 200"));
+        }
+        TcpStream::connect(self.address).await.is_ok()
+    }
+
+    async fn serves(&mut self) -> anyhow::Result<()> {
         let begun = Instant::now();
-        while TcpStream::connect(self.address).await.is_err() {
-            if let Some(status) = child.try_wait()? {
+        while !self.answers().await {
+            if let Some(status) = self
+                .child
+                .as_mut()
+                .map(Child::try_wait)
+                .transpose()?
+                .flatten()
+            {
                 bail!("the server ended at its start: {status}");
             }
             if begun.elapsed() > PATIENCE {
@@ -195,6 +269,12 @@ impl Server {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines = text.lines().filter(|line| line.contains("panicked at"));
         lines.map(str::to_owned).collect()
+    }
+
+    /// In how many lines of the servers' log this stands.
+    fn times_said(&self, what: &str) -> usize {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        text.lines().filter(|line| line.contains(what)).count()
     }
 
     fn signal(&self, signal: Signal) -> anyhow::Result<()> {

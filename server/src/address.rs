@@ -8,7 +8,12 @@ use ipnet::IpNet;
 /// Who is at the other end of the TCP connection: a browser, or a proxy. Noted at each request by the
 /// accept loop.
 #[derive(Clone, Copy, Debug)]
-pub struct Peer(pub SocketAddr);
+pub struct Peer {
+    /// Its address.
+    pub address: SocketAddr,
+    /// It speaks TLS with us.
+    pub is_tls: bool,
+}
 
 /// Whom limits count together: an IPv4 address, or the /64 that one subscriber of IPv6 has. In one word,
 /// as each connection has one.
@@ -35,13 +40,13 @@ impl From<IpAddr> for Network {
 /// Where a request comes from: the last address of which no proxy that is trusted says that it is only
 /// passing on. What stands before that in the header was written by whoever wanted to. None where a
 /// trusted proxy does not say for whom it asks.
-pub fn client(Peer(peer): Peer, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
+pub fn client(peer: Peer, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
     let said: Vec<&[u8]> = headers
         .get_all("x-forwarded-for")
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .collect();
-    let mut client = peer.ip().to_canonical();
+    let mut client = peer.address.ip().to_canonical();
     for said in said.into_iter().rev() {
         if !is_trusted(client, trusted) {
             break;
@@ -52,11 +57,11 @@ pub fn client(Peer(peer): Peer, headers: &HeaderMap, trusted: &[IpNet]) -> Optio
     (!is_trusted(client, trusted)).then_some(client)
 }
 
-/// Whether a request came by HTTPS, as a trusted proxy says.
-pub fn came_by_tls(Peer(peer): Peer, headers: &HeaderMap, trusted: &[IpNet]) -> bool {
+/// Whether a request came by HTTPS: to us, or to a trusted proxy, which says so.
+pub fn came_by_tls(peer: Peer, headers: &HeaderMap, trusted: &[IpNet]) -> bool {
     let said = headers.get("x-forwarded-proto");
-    is_trusted(peer.ip().to_canonical(), trusted)
-        && said.is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https"))
+    let is_said = said.is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https"));
+    peer.is_tls || (is_said && is_trusted(peer.address.ip().to_canonical(), trusted))
 }
 
 /// Whether somebody is a proxy that is trusted.
@@ -70,6 +75,14 @@ mod tests {
 
     use super::*;
 
+    /// Somebody at this address.
+    fn from(address: &str) -> Peer {
+        Peer {
+            address: SocketAddr::new(address.parse().unwrap(), 1),
+            is_tls: false,
+        }
+    }
+
     fn check(peer: &str, said: &[&'static str], trusted: &[&str]) -> String {
         let mut headers = HeaderMap::new();
         for line in said {
@@ -79,8 +92,7 @@ mod tests {
             .iter()
             .map(|network| network.parse().unwrap())
             .collect();
-        let peer = Peer(SocketAddr::new(peer.parse().unwrap(), 1));
-        client(peer, &headers, &trusted)
+        client(from(peer), &headers, &trusted)
             .map_or_else(|| "nobody".to_owned(), |client| client.to_string())
     }
 
@@ -112,8 +124,7 @@ mod tests {
         let odd = HeaderValue::from_bytes(b"\x80\xff, 1.1.1.1").unwrap();
         headers.insert("x-forwarded-for", odd);
         let trusted = ["127.0.0.0/8".parse().unwrap()];
-        let peer = Peer("127.0.0.1:1".parse().unwrap());
-        let client = client(peer, &headers, &trusted);
+        let client = client(from("127.0.0.1"), &headers, &trusted);
         assert_eq!(client, Some("1.1.1.1".parse().unwrap()));
     }
 
@@ -131,9 +142,13 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("x-forwarded-proto", HeaderValue::from_static("HTTPS"));
         let trusted: Vec<IpNet> = vec!["127.0.0.0/8".parse().unwrap()];
-        let peer = |address: &str| Peer(SocketAddr::new(address.parse().unwrap(), 1));
-        assert!(came_by_tls(peer("127.0.0.1"), &headers, &trusted));
-        assert!(!came_by_tls(peer("9.9.9.9"), &headers, &trusted));
-        assert!(!came_by_tls(peer("127.0.0.1"), &HeaderMap::new(), &trusted));
+        assert!(came_by_tls(from("127.0.0.1"), &headers, &trusted));
+        assert!(!came_by_tls(from("9.9.9.9"), &headers, &trusted));
+        assert!(!came_by_tls(from("127.0.0.1"), &HeaderMap::new(), &trusted));
+        let here = Peer {
+            is_tls: true,
+            ..from("9.9.9.9")
+        };
+        assert!(came_by_tls(here, &HeaderMap::new(), &trusted));
     }
 }

@@ -3,6 +3,7 @@
 mod access;
 mod admin;
 mod limits;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use thiserror::Error;
 pub use self::access::{AccessOptions, Switch};
 pub use self::admin::{Admin, AdminOptions, LogFormat};
 pub use self::limits::LimitOptions;
+pub use self::tls::TlsOptions;
 
 /// Everbeat's server: sessions over WebSockets that survive what happens to connections.
 ///
@@ -32,6 +34,16 @@ pub struct Config {
     )]
     pub listen: SocketAddr,
 
+    /// Take connections together with another server on the same port, which is going or coming
+    /// (SO_REUSEPORT): so the next one can begin before the last one has ended
+    #[arg(long, env = "EVERBEAT_REUSE_PORT")]
+    pub reuse_port: bool,
+
+    /// How long to wait for the log while another server still uses it: with --reuse-port, or where the
+    /// socket was handed over (LISTEN_FDS). At least as long as that one drains
+    #[arg(long, env = "EVERBEAT_AWAIT_LOG", default_value = "60s", value_name = "TIME", value_parser = duration)]
+    pub await_log: Duration,
+
     /// Directory of the log, made if it is missing; one server at a time uses it
     #[arg(
         long,
@@ -41,11 +53,12 @@ pub struct Config {
     )]
     pub data: PathBuf,
 
-    /// Directory of the compiled site
+    /// Directory of the compiled site. A program that has the site inside (make dist) lays it into the
+    /// data directory, unless another one is named here
     #[arg(
         long,
         env = "LEPTOS_SITE_ROOT",
-        default_value = "target/site",
+        default_value = Self::SITE_ROOT,
         value_name = "DIR"
     )]
     pub site_root: PathBuf,
@@ -153,6 +166,10 @@ pub struct Config {
     /// For the operator.
     #[command(flatten)]
     pub operation: AdminOptions,
+
+    /// TLS, where no proxy in front does it.
+    #[command(flatten)]
+    pub tls: TlsOptions,
 }
 
 /// Clients wait for `welcome` for 10 s (RC-5), of which the log may need some.
@@ -192,6 +209,9 @@ pub enum ConfigError {
 }
 
 impl Config {
+    /// Where `cargo leptos build` leaves the site.
+    pub const SITE_ROOT: &'static str = "target/site";
+
     /// Refuses combinations that cannot work.
     ///
     /// # Errors
@@ -207,6 +227,7 @@ impl Config {
             ("--token-refresh", self.access.token_refresh.is_zero()),
             ("--history-page", self.history_page == 0),
             ("--history", self.history == 0),
+            ("--tls-look", self.tls.tls_look.is_zero()),
         ] {
             if is_zero {
                 return Err(ConfigError::Zero(name));

@@ -3,7 +3,8 @@
 //! - [`config`]: options and environment
 //! - [`access`]: who may enter
 //! - [`address`], [`origin`], [`limits`], [`headers`]: what is refused
-//! - [`Server`]: from a bound listener to a drained exit
+//! - [`entrance`], [`tls`]: where connections come in
+//! - [`Server`]: from an open entrance to a drained exit
 //! - [`ws`]: connections; the decisions are in [`protocol::server`], here is only I/O
 //! - [`hub`]: rooms that readers pull from, and who is connected
 //! - [`mod@log`]: what is durable
@@ -17,6 +18,7 @@ pub mod address;
 pub mod admin;
 pub mod clock;
 pub mod config;
+pub mod entrance;
 pub mod headers;
 pub mod health;
 pub mod hub;
@@ -28,9 +30,12 @@ pub mod page;
 pub mod router;
 pub mod secret;
 pub mod serve;
+#[cfg(feature = "embed")]
+pub mod site;
 pub mod state;
 pub mod telemetry;
 pub mod text_frame;
+pub mod tls;
 pub mod ws;
 
 use std::sync::Arc;
@@ -38,7 +43,7 @@ use std::time::Duration;
 
 use leptos::config::LeptosOptions;
 use tokio::net::TcpListener;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -46,6 +51,7 @@ use crate::access::Gate;
 use crate::admin::samples::{self, Samples};
 use crate::clock::{Clock, unix_ms};
 use crate::config::Config;
+use crate::entrance::Entrance;
 use crate::health::Readiness;
 use crate::hub::{Hub, Rooms};
 use crate::limits::Limits;
@@ -63,6 +69,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(30);
 
 /// How often connected sessions are noted in the log, and old ones forgotten (RS-9).
 const EXPIRE_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// How often it is looked whether the server before has let go of the log. Clients wait meanwhile.
+const LOOK_FOR_LOG_EVERY: Duration = Duration::from_millis(20);
 
 /// How long connections and requests may take to end once they were told to.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -84,6 +93,29 @@ pub fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
     Ok(Arc::new(Hub::new(rooms, log, config.replay_bytes, clock)))
 }
 
+/// The same where the server before may still be going: waits until it has ended, or for as long as
+/// the options say.
+///
+/// # Errors
+/// As [`open_hub`].
+pub async fn await_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
+    let begun = Instant::now();
+    let mut is_told = false;
+    loop {
+        match open_hub(config) {
+            Err(error @ OpenError::InUse { .. }) if begun.elapsed() < config.await_log => {
+                if !is_told {
+                    let patience = config.await_log;
+                    tracing::info!(%error, ?patience, "waiting for the server before to end");
+                    is_told = true;
+                }
+                sleep(LOOK_FOR_LOG_EVERY).await;
+            }
+            opened => return opened,
+        }
+    }
+}
+
 /// A server about to serve: all that can fail has succeeded.
 pub struct Server {
     /// The options.
@@ -91,7 +123,7 @@ pub struct Server {
     /// Where the compiled site is.
     pub leptos: LeptosOptions,
     /// Where everybody comes.
-    pub listener: TcpListener,
+    pub entrance: Entrance,
     /// Where the operator comes.
     pub admin: Option<TcpListener>,
     /// Rooms, log and connections.
@@ -102,11 +134,13 @@ pub struct Server {
 
 impl Server {
     /// Serves until `shutdown`, then drains: takes nobody in, gives each client a slot to come back in,
-    /// closes what is left with 1012, commits, and returns.
+    /// closes what is left with 1012, commits, and returns. An entrance that is shared is left at once: who
+    /// comes then is for the next server.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let (hub, gate, drain) = (self.hub, self.gate, self.config.drain);
         let tracker = TaskTracker::new();
-        let stop = CancellationToken::new();
+        let (leave, stop) = (CancellationToken::new(), CancellationToken::new());
+        let is_shared = self.entrance.shared.is_shared();
         let config = Arc::new(self.config);
         let limits = Arc::new(Limits::new(&config.limits));
         let samples = Arc::<Samples>::default();
@@ -131,7 +165,12 @@ impl Server {
             limits: Arc::clone(&limits),
             config: Arc::clone(&config),
         };
-        let serving = tokio::spawn(doors.serve(self.listener, stop.clone()));
+        let renewing = self
+            .entrance
+            .tls
+            .clone()
+            .map(|tls| tokio::spawn(tls.keep()));
+        let serving = tokio::spawn(doors.serve(self.entrance, leave.clone(), stop.clone()));
         let house = House {
             hub: Arc::clone(&hub),
             limits,
@@ -144,6 +183,9 @@ impl Server {
         let connections = hub.connections();
         tracing::info!(connections, window = ?drain, "draining");
         hub.go_away(drain);
+        if is_shared {
+            leave.cancel();
+        }
         tracker.close();
         if timeout(drain, tracker.wait()).await.is_err() {
             hub.shut_down();
@@ -151,9 +193,13 @@ impl Server {
                 tracing::warn!(connections = hub.connections(), "left without a farewell");
             }
         }
+        leave.cancel();
         stop.cancel();
         if timeout(FAREWELL, serving).await.is_err() {
             tracing::warn!("HTTP requests were still under way");
+        }
+        if let Some(renewing) = renewing {
+            renewing.abort();
         }
         keeping.abort();
         guarding.abort();
@@ -166,6 +212,12 @@ impl Server {
             watching.abort();
         }
     }
+}
+
+/// An error with all its causes, in one line.
+pub fn in_full(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
 }
 
 /// What is done every now and then.

@@ -1,16 +1,17 @@
 //! Glue: options, logs, a listener, and the signals that end it all.
 
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Parser;
+#[cfg(feature = "embed")]
+use leptos::config::LeptosOptions;
 use leptos::config::get_configuration;
 use server::access::Gate;
 use server::config::{Admin, Config};
+use server::entrance::{self, Entrance};
 use server::{Server, telemetry};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
@@ -47,25 +48,56 @@ fn start(config: Config) -> anyhow::Result<()> {
     runtime.block_on(serve(config))
 }
 
+/// Serves the site that is inside this program, unless another one is named.
+#[cfg(feature = "embed")]
+fn embedded(
+    mut config: Config,
+    mut leptos: LeptosOptions,
+) -> anyhow::Result<(Config, LeptosOptions)> {
+    if config.site_root.as_os_str() == Config::SITE_ROOT {
+        let site = server::site::unpack(&config.data)?;
+        leptos.hash_file = site.hash_file.to_string_lossy().into();
+        config.site_root = site.root;
+    }
+    Ok((config, leptos))
+}
+
 async fn serve(config: Config) -> anyhow::Result<()> {
-    let mut leptos = get_configuration(None)
-        .context("the site's configuration")?
-        .leptos_options;
+    let leptos = get_configuration(None).context("the site's configuration")?;
+    let mut leptos = leptos.leptos_options;
+    if leptos.output_name.is_empty() {
+        // Built by Cargo alone, which does not tell.
+        leptos.output_name = "everbeat".into();
+    }
+    // The port first: whoever already serves there also holds the data.
+    let entrance = Entrance::open(&config).await?;
+    let hub = if entrance.shared.is_shared() {
+        server::await_hub(&config).await?
+    } else {
+        server::open_hub(&config)?
+    };
+    // A server before us keeps its own until it has ended: so there is always one to ask.
+    let admin = match config.operation.admin {
+        Admin::At(address) => Some(entrance::listen(
+            address,
+            entrance.shared.is_shared(),
+            "--admin",
+        )?),
+        Admin::Off => None,
+    };
+    // Once the log is ours, so is the data directory.
+    #[cfg(feature = "embed")]
+    let (config, mut leptos) = embedded(config, leptos)?;
     // Where `cargo leptos build` left the names of hashed files, it left hashed files.
     let hashes = std::env::current_exe()?.with_file_name(leptos.hash_file.as_ref());
     leptos.hash_files |= hashes.exists();
     leptos.site_root = config.site_root.to_string_lossy().into();
-    // The port first: whoever already serves there also holds the data.
-    let listener = listen(config.listen, "--listen").await?;
-    let admin = match config.operation.admin {
-        Admin::At(address) => Some(listen(address, "--admin").await?),
-        Admin::Off => None,
-    };
-    let hub = server::open_hub(&config)?;
     let gate = Arc::new(Gate::new(&config).await?);
-    let address = listener.local_addr()?;
-    leptos.site_addr = address;
-    tracing::info!("serving on http://{address}");
+    leptos.site_addr = entrance.listener.local_addr()?;
+    if entrance.shared.is_shared() {
+        tracing::info!(shared = ?entrance.shared, "the next server takes over here");
+    }
+    tracing::info!("serving on {}", entrance.url()?);
     if let Some(admin) = &admin {
         tracing::info!("for the operator: http://{}/status", admin.local_addr()?);
     }
@@ -80,17 +112,11 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let server = Server {
         config,
         leptos,
-        listener,
+        entrance,
         admin,
         hub,
         gate,
     };
     server.run(shutdown).await;
     Ok(())
-}
-
-async fn listen(address: SocketAddr, option: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address}: is another server running there? See {option}")
-    })
 }

@@ -11,20 +11,32 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::address::{self, Network, Peer};
 use crate::config::Config;
+use crate::entrance::{Entrance, Shared};
 use crate::hub::Hub;
-use crate::limits::Limits;
+use crate::limits::{Held, Limits};
 use crate::metrics::Met;
 use crate::router::upgrade_anywhere;
+use crate::tls::Tls;
+
+/// How long after its connection somebody's first request may come when no more connections are taken.
+const FIRST_WORD: Duration = Duration::from_secs(1);
 
 /// How long to wait before accepting again when the system has no more sockets to give.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// What a connection runs over.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
 
 /// What connections come to.
 pub struct Doors {
@@ -39,8 +51,20 @@ pub struct Doors {
 }
 
 impl Doors {
-    /// Serves until `stop`, then lets requests that are under way finish.
-    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+    /// Takes connections until it is to `leave`, serves them until it is to `stop`, then lets requests
+    /// that are under way finish.
+    pub async fn serve(
+        self,
+        entrance: Entrance,
+        leave: CancellationToken,
+        stop: CancellationToken,
+    ) {
+        let Entrance {
+            listener,
+            tls,
+            shared,
+        } = entrance;
+        let end = End { leave, stop };
         let requests = TaskTracker::new();
         let mut http = http1::Builder::new();
         // A head that trickles in is cut off; 16 KiB hold every head that a browser sends.
@@ -50,69 +74,173 @@ impl Doors {
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                () = stop.cancelled() => break,
+                () = end.leave.cancelled() => break,
             };
             match accepted {
-                Ok((stream, peer)) => self.begin(&http, (stream, peer), &requests, &stop),
+                Ok(accepted) => {
+                    if let Some(begun) = self.begin(&http, accepted, tls.is_some(), &end) {
+                        requests.spawn(begun.run(tls.clone()));
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection now; trying again");
-                    tokio::time::sleep(ACCEPT_AGAIN).await;
+                    sleep(ACCEPT_AGAIN).await;
                 }
             }
         }
-        drop(listener);
+        if shared == Shared::Port {
+            for accepted in waiting(listener) {
+                if let Some(begun) = self.begin(&http, accepted, tls.is_some(), &end) {
+                    requests.spawn(begun.run(tls.clone()));
+                }
+            }
+        } else {
+            drop(listener);
+        }
         requests.close();
         requests.wait().await;
     }
 
-    /// Gives a connection a task that lives until it is a WebSocket, or at its end.
+    /// Looks at who comes. None: whoever holds too many such connections is dropped without a word, as
+    /// nobody listens there.
     fn begin(
         &self,
         http: &http1::Builder,
         (stream, peer): (TcpStream, SocketAddr),
-        requests: &TaskTracker,
-        stop: &CancellationToken,
-    ) {
+        is_tls: bool,
+        end: &End,
+    ) -> Option<Begun> {
         let address = peer.ip().to_canonical();
         let is_proxy = address::is_trusted(address, &self.config.limits.trusted_proxies);
         let held = if is_proxy {
             None
         } else {
-            match self.limits.handshake(Network::from(address)) {
-                // Dropped without a word: whoever opens so many does not listen.
-                None => return self.hub.metrics().limited(Met::HandshakesPerAddress),
-                held => held,
+            let held = self.limits.handshake(Network::from(address));
+            if held.is_none() {
+                self.hub.metrics().limited(Met::HandshakesPerAddress);
             }
+            Some(held?)
         };
-        let Some(stream) = prepared(stream) else {
-            return;
+        Some(Begun {
+            stream: prepared(stream)?,
+            requests: Requests {
+                http: http.clone(),
+                router: self.router.clone(),
+                peer: Peer {
+                    address: peer,
+                    is_tls,
+                },
+                end: end.clone(),
+            },
+            patience: self.config.header_timeout,
+            held,
+        })
+    }
+}
+
+/// What stands in a socket's queue when it is closed would be reset. Connections whose handshake is under
+/// way just then still are: docs/operations.md tells what helps.
+fn waiting(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
+    let Ok(listener) = listener.into_std() else {
+        return Vec::new();
+    };
+    // It does not block: an error is the end of the queue.
+    let queue = std::iter::from_fn(|| listener.accept().ok());
+    let taken = queue.filter_map(|(stream, peer)| {
+        stream.set_nonblocking(true).ok()?;
+        Some((TcpStream::from_std(stream).ok()?, peer))
+    });
+    taken.collect()
+}
+
+/// When connections end.
+#[derive(Clone)]
+struct End {
+    /// No further ones are taken.
+    leave: CancellationToken,
+    /// None are served.
+    stop: CancellationToken,
+}
+
+impl End {
+    /// Waits until a connection on which nothing is under way is to end. Where the next server takes the
+    /// new ones, a proxy should not keep the old ones; but who came just before says first what they want.
+    async fn came(&self) {
+        let left = async {
+            self.leave.cancelled().await;
+            sleep(FIRST_WORD).await;
         };
+        tokio::select! {
+            () = left => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+}
+
+/// A connection at its beginning.
+struct Begun {
+    stream: TcpStream,
+    requests: Requests,
+    /// How long TLS may take to begin.
+    patience: Duration,
+    held: Option<Held>,
+}
+
+impl Begun {
+    /// Serves it until it is a WebSocket, or at its end.
+    async fn run(self, tls: Option<Tls>) {
+        let _held = self.held;
+        let Some(tls) = tls else {
+            return self.requests.answer(self.stream).await;
+        };
+        let stop = self.requests.end.stop.clone();
+        // Large, and nothing that a connection without TLS should hold room for.
+        let handshake = Box::pin(tls.accept(self.stream));
+        let shaken = tokio::select! {
+            shaken = timeout(self.patience, handshake) => shaken,
+            () = stop.cancelled() => return,
+        };
+        match shaken {
+            Ok(Ok(stream)) => self.requests.answer(stream).await,
+            Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+            Err(_) => tracing::debug!("a TLS handshake took too long"),
+        }
+    }
+}
+
+/// What answers the requests on one connection.
+struct Requests {
+    http: http1::Builder,
+    router: Router,
+    peer: Peer,
+    end: End,
+}
+
+impl Requests {
+    async fn answer<S: Stream>(self, stream: S) {
+        let peer = self.peer;
         let service = self
             .router
-            .clone()
             .map_request(move |request: hyper::Request<Incoming>| {
                 let mut request = upgrade_anywhere(request.map(Body::new));
-                request.extensions_mut().insert(Peer(peer));
+                request.extensions_mut().insert(peer);
                 request
             });
-        let connection = http
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
-            .with_upgrades();
-        let stop = stop.clone();
-        requests.spawn(async move {
-            let _held = held;
-            let mut connection = pin!(connection);
-            let end = tokio::select! {
-                end = &mut connection => end,
-                () = stop.cancelled() => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
-            };
-            if let Err(error) = end {
-                tracing::debug!(%error, "an HTTP connection ended early");
+        let mut connection = pin!(
+            self.http
+                .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+                .with_upgrades()
+        );
+        let end = tokio::select! {
+            end = &mut connection => end,
+            () = self.end.came() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
             }
-        });
+        };
+        if let Err(error) = end {
+            tracing::debug!(%error, "an HTTP connection ended early");
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use axum::body::Body;
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
 use protocol::access::Right;
 use protocol::frame::SUBPROTOCOL;
@@ -34,7 +34,9 @@ use crate::metrics::Met;
 use crate::origin::may_connect;
 use crate::page::came_by_tls;
 use crate::router::retry_after;
+use crate::serve::Stream;
 use crate::state::AppState;
+use crate::tls::TlsStream;
 
 /// A connection as its task gets it.
 struct Connection {
@@ -125,9 +127,27 @@ fn later(text: &'static str) -> Response {
 /// Waits until the connection is a WebSocket, and gives it a task that holds no more than it needs.
 async fn begin(upgrade: OnUpgrade, connection: Connection, dialect: Dialect, state: AppState) {
     let id = connection.id;
-    let Some(parts) = upgrade.await.ok().and_then(tcp) else {
+    let Ok(upgraded) = upgrade.await else {
         return state.hub.disconnect(id, None);
     };
+    // The accept loop makes one of the two.
+    match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => drive(parts, connection, dialect, &state),
+        Err(upgraded) => match upgraded.downcast::<TokioIo<TlsStream>>() {
+            Ok(parts) => drive(parts, connection, dialect, &state),
+            Err(_) => state.hub.disconnect(id, None),
+        },
+    }
+}
+
+/// Gives it the task of its dialect. `parts` are the connection itself, and what the client said on it
+/// already.
+fn drive<S: Stream>(
+    parts: Parts<TokioIo<S>>,
+    connection: Connection,
+    dialect: Dialect,
+    state: &AppState,
+) {
     let wire = Wire::new(
         parts.io.into_inner(),
         parts.read_buf,
@@ -144,12 +164,6 @@ async fn begin(upgrade: OnUpgrade, connection: Connection, dialect: Dialect, sta
             tokio::spawn(state.tracker.track_future(task));
         }
     }
-}
-
-/// The connection itself, and what the client said on it already.
-fn tcp(upgraded: Upgraded) -> Option<hyper::upgrade::Parts<TokioIo<TcpStream>>> {
-    // The listener makes nothing else.
-    upgraded.downcast().ok()
 }
 
 /// Whether a page of the tutorial may use a room. It is a guest, whatever its browser sends along: who

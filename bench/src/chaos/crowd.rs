@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::member::{self, Account, Phase, Plan, Progress};
+
 /// How many clients share a room, more or less; each is in two.
 const PER_ROOM: u32 = 25;
 
@@ -47,6 +48,7 @@ pub struct Crowd {
     phase: watch::Sender<Phase>,
     progress: mpsc::Receiver<Progress>,
     members: JoinSet<Account>,
+    live: watch::Receiver<u32>,
     count: u32,
 }
 
@@ -66,6 +68,7 @@ impl Crowd {
             .collect::<Result<_, _>>()?;
         let (phase, phases) = watch::channel(Phase::Gather);
         let (tell, mut progress) = mpsc::channel(64);
+        let (live, lives) = watch::channel(0);
         let mut members = JoinSet::new();
         for number in 0..count {
             let room = |step: u32| rooms[(number + step) as usize % rooms.len()].clone();
@@ -74,6 +77,7 @@ impl Crowd {
                 rooms: vec![room(0), room(1)],
                 pace: (number % READERS != 0).then_some(habits.pace),
                 reload: habits.reload.filter(|_| number % RELOADERS == 1),
+                live: live.clone(),
             };
             let config = Config {
                 seed: rng.u64(..),
@@ -91,8 +95,25 @@ impl Crowd {
             phase,
             progress,
             members,
+            live: lives,
             count,
         })
+    }
+
+    /// Waits until everybody is live.
+    ///
+    /// # Errors
+    /// If somebody is not in time.
+    pub async fn all_live(&mut self) -> anyhow::Result<()> {
+        let count = self.count;
+        let all = timeout(SETTLE, self.live.wait_for(|live| *live == count)).await;
+        match all.map(|seen| seen.is_ok()) {
+            Ok(true) => Ok(()),
+            _ => bail!(
+                "{} of {count} clients were live within {SETTLE:?}",
+                *self.live.borrow()
+            ),
+        }
     }
 
     /// The rooms that they are in.

@@ -54,6 +54,8 @@ pub struct Plan {
     pub pace: Option<Duration>,
     /// The mean time between two reloads of its page; `None`: never.
     pub reload: Option<Duration>,
+    /// How many of the crowd are live now.
+    pub live: watch::Sender<u32>,
 }
 
 /// A message that was published, and what was told about it.
@@ -96,6 +98,14 @@ pub struct Outage {
     pub until: Option<Instant>,
 }
 
+impl Outage {
+    /// How long it was, or has been.
+    pub fn lasted(&self) -> Duration {
+        let until = self.until.unwrap_or_else(Instant::now);
+        until.duration_since(self.from)
+    }
+}
+
 /// What one client did and was told.
 #[derive(Clone, Debug, Default)]
 pub struct Account {
@@ -129,6 +139,7 @@ struct Member {
     names: BTreeMap<EntryId, usize>,
     absent: BTreeSet<RoomName>,
     progress: mpsc::Sender<Progress>,
+    is_live: bool,
     has_joined: bool,
     has_settled: bool,
 }
@@ -150,6 +161,7 @@ pub async fn run(
         names: BTreeMap::new(),
         absent: plan.rooms.iter().cloned().collect(),
         rng: Rng::with_seed(config.seed),
+        is_live: false,
         has_joined: false,
         has_settled: false,
         client: Client::new(address, config, Stored::default()),
@@ -272,6 +284,10 @@ impl Member {
 
     fn status(&mut self, status: Status) {
         let is_live = status == Status::Live;
+        let was_live = std::mem::replace(&mut self.is_live, is_live);
+        self.plan
+            .live
+            .send_modify(|live| *live = *live + u32::from(is_live) - u32::from(was_live));
         let (now, outages) = (Instant::now(), &mut self.account.outages);
         match outages.last_mut().filter(|outage| outage.until.is_none()) {
             Some(outage) if is_live => outage.until = Some(now),

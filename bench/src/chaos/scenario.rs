@@ -9,8 +9,10 @@ use fastrand::Rng;
 use protocol::outbox::EntryId;
 use tokio::time::sleep;
 
+use super::caller::Caller;
 use super::crowd::{Crowd, Habits};
-use super::member::Account;
+use super::gateway::{self, Gateway};
+use super::member::{Account, Outage};
 use super::proxy::{Faults, Proxy};
 use super::verdict::Verdict;
 use super::witness::Witness;
@@ -19,6 +21,9 @@ use crate::server::Server;
 
 /// How much later than the rules say somebody may notice: the machine is busy.
 const SLACK: Duration = Duration::from_millis(2500);
+
+/// How often the server is restarted behind a gateway.
+const RESTARTS: u64 = 10;
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -37,6 +42,14 @@ pub enum Scenario {
     Frozen,
     /// The server is told to end and started again
     Rolling,
+    /// The same ten times behind nginx, and everybody is soon back
+    Nginx,
+    /// The same behind HAProxy
+    Haproxy,
+    /// The same without a proxy, with a socket that each server hands to the next: nobody is refused
+    HandOver,
+    /// The same with two servers on one port while one goes and the other comes
+    ReusePort,
 }
 
 /// All that a scenario needs, with the crowd at work.
@@ -47,6 +60,8 @@ pub struct Stage {
     pub proxy: Proxy,
     /// What the log is on.
     pub disk: Disk,
+    /// What the clients connect to, if it is nginx or HAProxy.
+    pub gateway: Option<Gateway>,
     /// The clients.
     pub crowd: Crowd,
     /// Where all random moments come from.
@@ -62,6 +77,8 @@ pub struct Expected {
     frozen: Option<(Instant, Instant)>,
     /// Everybody who publishes must have been refused for now.
     held: bool,
+    /// The server was restarted so many times, and nobody may have been without it for longer than this.
+    restarts: Option<(u64, Duration)>,
 }
 
 impl fmt::Display for Scenario {
@@ -77,6 +94,9 @@ impl Scenario {
     pub const fn server_options(self, quick: bool) -> &'static [&'static str] {
         match self {
             Self::Frozen if quick => &["--heartbeat-interval", "2s", "--heartbeat-timeout", "1s"],
+            Self::Nginx | Self::Haproxy | Self::HandOver if quick => &["--drain", "500ms"],
+            Self::ReusePort if quick => &["--reuse-port", "--drain", "500ms"],
+            Self::ReusePort => &["--reuse-port"],
             _ => &[],
         }
     }
@@ -104,7 +124,16 @@ impl Scenario {
         match self {
             Self::FullDisk => Disk::small().await,
             Self::ReadOnly => Disk::failing().await,
-            Self::Drops | Self::Stalls | Self::Kill | Self::Frozen | Self::Rolling => Disk::plain(),
+            _ => Disk::plain(),
+        }
+    }
+
+    /// What is between the clients and the server, beside the network.
+    pub const fn gateway(self) -> Option<gateway::Kind> {
+        match self {
+            Self::Nginx => Some(gateway::Kind::Nginx),
+            Self::Haproxy => Some(gateway::Kind::Haproxy),
+            _ => None,
         }
     }
 
@@ -121,6 +150,9 @@ impl Scenario {
             Self::ReadOnly => stage.read_only().await,
             Self::Frozen => stage.freeze().await,
             Self::Rolling => stage.roll().await,
+            Self::Nginx | Self::Haproxy => stage.restart(false).await,
+            Self::HandOver => stage.hand_over().await,
+            Self::ReusePort => stage.restart(true).await,
         }
     }
 }
@@ -231,6 +263,64 @@ impl Stage {
         }
         Ok(Expected::default())
     }
+
+    /// A socket that listens all the time, whoever serves: while the servers change, somebody asks and
+    /// asks, and nobody refuses them.
+    async fn hand_over(&mut self) -> anyhow::Result<Expected> {
+        let caller = Caller::start(self.server.address);
+        let expected = self.restart(true).await?;
+        let (answered, complaints) = caller.end().await;
+        anyhow::ensure!(
+            complaints.is_empty(),
+            "of {answered} calls, some were not answered: {complaints:?}"
+        );
+        anyhow::ensure!(answered > RESTARTS, "only {answered} calls were answered");
+        Ok(expected)
+    }
+
+    /// Restarts the server, or has the next one begin before it ends.
+    async fn restart(&mut self, is_overlapped: bool) -> anyhow::Result<Expected> {
+        if self.gateway.is_some() && !self.quick {
+            self.outlives_idle_timeouts().await?;
+        }
+        let drain = self.pick(Duration::from_secs(2), Duration::from_millis(500));
+        let mut down = Duration::ZERO;
+        for _ in 0..RESTARTS {
+            self.crowd.all_live().await?;
+            let load = Duration::from_millis(self.rng.u64(100..self.pick(5000, 500)));
+            sleep(load).await;
+            let begun = if is_overlapped && self.rng.bool() {
+                self.server.replace().await?;
+                continue;
+            } else {
+                self.server.terminate().await?;
+                Instant::now()
+            };
+            self.server.start().await?;
+            down = down.max(begun.elapsed());
+            if let Some(gateway) = &mut self.gateway {
+                gateway.check()?;
+            }
+        }
+        // A slot lies within a drain after the end of the connection. Whoever finds the door shut there
+        // tries again with RC-1's delays, which grow no longer than it was shut.
+        let bound = drain + 2 * down + SLACK;
+        Ok(Expected {
+            restarts: Some((RESTARTS, bound)),
+            ..Expected::default()
+        })
+    }
+
+    /// Somebody who neither says nor hears anything keeps their connection for longer than gateways keep
+    /// an idle one.
+    async fn outlives_idle_timeouts(&self) -> anyhow::Result<()> {
+        let entrance = self
+            .gateway
+            .as_ref()
+            .map_or(self.proxy.address, |g| g.address);
+        let mut witness = Witness::connect(entrance).await?;
+        witness.stays(Duration::from_secs(70)).await
+    }
 }
 
 impl Expected {
@@ -257,6 +347,21 @@ impl Expected {
                         verdict.complain("did not notice", format!("client {}", account.number))
                     }
                     Some(_) => {}
+                }
+            }
+        }
+        if let Some((restarts, bound)) = self.restarts {
+            for account in accounts {
+                let who = account.number;
+                if account.connections <= restarts {
+                    let told = format!("client {who}: {} connections", account.connections);
+                    verdict.complain("was not there at each restart", told);
+                }
+                for lasted in account.outages.iter().map(Outage::lasted) {
+                    if lasted > bound {
+                        let told = format!("client {who}: {lasted:.1?}, not {bound:.1?}");
+                        verdict.complain("reconnecting for too long", told);
+                    }
                 }
             }
         }

@@ -8,7 +8,7 @@ use protocol::id::RoomName;
 
 use super::log::Logs;
 use super::mark::Mark;
-use super::member::{Account, Published, Received, Told};
+use super::member::{Account, Outage, Published, Received, Told};
 
 /// How many complaints of one kind are printed.
 const EXAMPLES: usize = 3;
@@ -220,13 +220,8 @@ impl Verdict {
                 format!("client {}: {why}", account.number),
             );
         }
-        for outage in &account.outages {
-            let lasted = outage.until.map_or_else(
-                || outage.from.elapsed(),
-                |until| until.duration_since(outage.from),
-            );
-            self.longest_outage = self.longest_outage.max(lasted);
-        }
+        let lasted = account.outages.iter().map(Outage::lasted);
+        self.longest_outage = lasted.fold(self.longest_outage, Duration::max);
     }
 
     /// Notes that something is not as it should be.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use protocol::client::{Config, Event, Fate, Session, Stored};
+use protocol::client::{Config, Event, Fate, Session, Status, Stored};
 use protocol::id::RoomName;
 use protocol::outbox::EntryId;
 use tokio::time::timeout;
@@ -100,6 +100,26 @@ impl Witness {
             |event| matches!(event, Event::History { messages, .. } if !messages.is_empty()),
         )
         .await
+    }
+
+    /// Says nothing and hears nothing but heartbeats for this time, and keeps its connection.
+    ///
+    /// # Errors
+    /// If it lost it.
+    pub async fn stays(&mut self, how_long: Duration) -> anyhow::Result<()> {
+        let before = self.client.counts().connections;
+        let quiet = async {
+            loop {
+                self.client.step().await;
+            }
+        };
+        let _: Result<(), _> = timeout(how_long, quiet).await;
+        let is_live = self.client.session().status() == Status::Live;
+        anyhow::ensure!(
+            is_live && self.client.counts().connections == before,
+            "a quiet connection did not live for {how_long:?}"
+        );
+        Ok(())
     }
 
     async fn publish(&mut self, body: &str) -> anyhow::Result<EntryId> {

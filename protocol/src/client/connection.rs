@@ -312,7 +312,8 @@ impl Session {
     pub(super) fn lose(&mut self, now: Timestamp, cause: Cause) {
         let slot = match &self.state {
             State::Live(live) => {
-                if now - live.since >= self.config.stable_after {
+                // Who sends everybody away with a slot is not in trouble, and spreads them by it (RC-2).
+                if now - live.since >= self.config.stable_after || live.slot.is_some() {
                     self.backoff.reset();
                 }
                 live.slot

@@ -117,6 +117,24 @@ fn a_flapping_server_does_not_reset_the_counter() {
     assert!(solo.wait() <= millis(250));
 }
 
+/// RC-2, RC-3: restart after restart, in good order: a door that is still shut at the slot is tried
+/// again soon, however often that was so.
+#[test]
+fn being_sent_away_is_no_failure() {
+    let mut solo = Solo::live(Config::default());
+    for _ in 0..10 {
+        solo.run_to(solo.now + secs(1));
+        solo.frame(go_away(500));
+        solo.close(Some(CloseCode::SERVICE_RESTART));
+        solo.run_to(solo.now + millis(500));
+        solo.close(None);
+        assert_eq!(attempt(&solo), 1);
+        assert!(solo.wait() <= millis(250));
+        solo.run_to(solo.now + solo.wait());
+        solo.greet(crate::solo::welcome());
+    }
+}
+
 /// RC-3: the client obeys its slot: it stays until then, and comes back then, neither earlier nor
 /// with a delay of its own.
 #[test]

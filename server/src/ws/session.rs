@@ -15,7 +15,6 @@ use protocol::frame::ClientFrame;
 use protocol::id::{RoomName, SessionId};
 use protocol::server::{Input, Session, Transmit};
 use protocol::time::Timestamp;
-use tokio::net::TcpStream;
 use tungstenite::{Error as WebSocketError, Message};
 
 use super::Connection;
@@ -25,6 +24,7 @@ use crate::hub::mailbox::Asked;
 use crate::hub::report::{Report, Vitals};
 use crate::hub::room::Room;
 use crate::metrics::Metrics;
+use crate::serve::Stream;
 use crate::text_frame::TextFrame;
 
 /// How many frames are taken from the socket before the answers are written out.
@@ -32,8 +32,8 @@ const READ_BATCH: usize = 64;
 
 /// Serves one connection to its end. What the future holds is what a quiet session costs: the rare
 /// and large steps in it are boxed.
-pub(super) fn drive(
-    wire: Wire<TcpStream>,
+pub(super) fn drive<S: Stream>(
+    wire: Wire<S>,
     connection: Connection,
     presented: Presented,
 ) -> impl Future<Output = ()> {
@@ -95,10 +95,10 @@ enum Access {
     Sought(BoxFuture<'static, Input>),
 }
 
-struct Driver {
+struct Driver<S> {
     connection: Connection,
     machine: Session,
-    wire: Wire<TcpStream>,
+    wire: Wire<S>,
     alarm: Alarm,
     /// Few, and known by their names.
     rooms: Vec<Arc<Room>>,
@@ -110,7 +110,7 @@ struct Driver {
     access: Option<Box<Access>>,
 }
 
-impl Driver {
+impl<S: Stream> Driver<S> {
     async fn run(&mut self) -> End {
         loop {
             if let Err(end) = self.drain().await {
@@ -400,15 +400,20 @@ impl Driver {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use tokio::net::TcpStream;
 
-    /// What every session costs while it is quiet: nothing large may slip in unnoticed.
+    use super::*;
+    use crate::tls::TlsStream;
+
+    /// What every session costs while it is quiet: nothing large may slip in unnoticed. What TLS needs
+    /// stands aside.
     #[test]
     fn a_task_is_small() {
-        fn size<F>(_: fn(Wire<TcpStream>, Connection, Presented) -> F) -> usize {
+        fn size<S, F>(_: fn(Wire<S>, Connection, Presented) -> F) -> usize {
             size_of::<F>()
         }
-        let sizes = (size_of::<Driver>(), size(drive));
+        let sizes = (size_of::<Driver<TcpStream>>(), size(drive::<TcpStream>));
         assert!(sizes.0 <= 1024 && sizes.1 <= 400, "{sizes:?}");
+        assert!(size_of::<Driver<TlsStream>>() <= sizes.0);
     }
 }

@@ -7,7 +7,6 @@ use std::task::Poll;
 use protocol::close::CloseCode;
 use protocol::id::{Name, RoomName, SessionId};
 use protocol::server::{Pull, Tutorial, TutorialInput, TutorialTransmit};
-use tokio::net::TcpStream;
 use tungstenite::{Error as WebSocketError, Message};
 
 use super::pull::Nothing;
@@ -18,10 +17,11 @@ use crate::hub::report::{Report, Vitals};
 use crate::hub::room::{Entry, Room};
 use crate::metrics::Metrics;
 use crate::secret;
+use crate::serve::Stream;
 use crate::text_frame::TextFrame;
 
 /// Serves one connection to its end.
-pub(super) async fn drive(wire: Wire<TcpStream>, connection: Connection, room: RoomName) {
+pub(super) async fn drive<S: Stream>(wire: Wire<S>, connection: Connection, room: RoomName) {
     let hub = Arc::clone(&connection.state.hub);
     let id = connection.id;
     let Some(session) = secret::random_hex::<16>().and_then(|id| SessionId::new(&id).ok()) else {
@@ -60,17 +60,17 @@ enum Fact {
     Heard(Option<Result<Message, WebSocketError>>),
 }
 
-struct Driver {
+struct Driver<S> {
     connection: Connection,
     machine: Tutorial,
-    wire: Wire<TcpStream>,
+    wire: Wire<S>,
     alarm: Alarm,
     session: SessionId,
     name: RoomName,
     room: Option<Arc<Room>>,
 }
 
-impl Driver {
+impl<S: Stream> Driver<S> {
     /// Returns the code to close with, if the client is still there.
     async fn run(&mut self) -> Option<CloseCode> {
         loop {

@@ -40,3 +40,28 @@ async fn a_full_disk_refuses_for_now_and_goes_on_reading() {
 async fn a_read_only_disk_refuses_for_now_and_goes_on_reading() {
     nothing_is_lost(Scenario::ReadOnly).await;
 }
+
+/// RC-3, RS-5, EO-1: ten restarts at noon, behind the proxies that people use. Nobody is without the
+/// server for longer than a restart takes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_restarts_behind_nginx_lose_nothing() {
+    nothing_is_lost(Scenario::Nginx).await;
+}
+
+/// The port never refuses: a socket that each server hands to the next, some of them before they end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_restarts_over_one_socket_refuse_nobody() {
+    nothing_is_lost(Scenario::HandOver).await;
+}
+
+/// Two servers on one port, of which one waits for the log.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_restarts_over_one_port_lose_nothing() {
+    nothing_is_lost(Scenario::ReusePort).await;
+}
+
+/// The same behind HAProxy, which also looks at `/readyz`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_restarts_behind_haproxy_lose_nothing() {
+    nothing_is_lost(Scenario::Haproxy).await;
+}

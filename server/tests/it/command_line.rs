@@ -137,6 +137,43 @@ async fn a_log_that_cannot_be_written_stops_nothing() {
     raw.next_of("ack").await;
 }
 
+/// What is handed over has to be a socket that listens, or it is said so.
+#[tokio::test]
+async fn a_handed_over_file_is_no_entrance() {
+    let data = tempfile::tempdir().unwrap();
+    let script = r#"LISTEN_FDS=1 LISTEN_PID=$$ exec "$@" 3</dev/null"#;
+    let program = env!("CARGO_BIN_EXE_everbeat");
+    let output = Command::new("sh")
+        .args(["-c", script, "sh", program, "--admin", "off"])
+        .args(["--data", text(data.path())])
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("LISTEN_FDS"), "{said}");
+}
+
+/// A server that shares its port waits for the log, but no longer than it was told.
+#[tokio::test]
+async fn a_log_that_stays_in_use_is_named() {
+    let data = tempfile::tempdir().unwrap();
+    let holder = std::fs::File::create(data.path().join("everbeat.db.lock")).unwrap();
+    holder.lock().unwrap();
+    let shared = ["--reuse-port", "--await-log", "300ms"];
+    let rest = [&QUIET[..], &["--data", text(data.path())]].concat();
+    let begun = std::time::Instant::now();
+    let (code, said) = says(&[&shared[..], &rest].concat()).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(begun.elapsed() >= Duration::from_millis(300));
+    let waits = said.matches("waiting for the server before to end").count();
+    assert!(waits == 1 && said.contains("everbeat.db"), "{said}");
+    // Nobody comes after a server that has the port to itself: it says so at once.
+    let (code, said) = says(&rest).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(!said.contains("waiting"), "{said}");
+}
+
 /// One id leads through all that is said about a session.
 #[tokio::test]
 async fn a_sessions_life_can_be_followed_in_json() {

@@ -16,4 +16,5 @@ mod limits;
 mod raw;
 mod sessions;
 mod test_server;
+mod tls;
 mod tutorial;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -15,8 +16,13 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 /// Longer than anything that a test waits for; reached only by a failure.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What a connection runs over.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
 pub(crate) struct Raw {
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<Box<dyn Stream>>,
 }
 
 impl Raw {
@@ -43,6 +49,17 @@ impl Raw {
         headers: &[(&'static str, &str)],
     ) -> Result<Self, Error> {
         let stream = TcpStream::connect(address).await?;
+        Self::over(Box::new(stream), address, path, subprotocol, headers).await
+    }
+
+    /// The same over a connection that is there.
+    pub(crate) async fn over(
+        stream: Box<dyn Stream>,
+        address: SocketAddr,
+        path: &str,
+        subprotocol: Option<&'static str>,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Self, Error> {
         let mut request = format!("ws://{address}{path}").into_client_request()?;
         if let Some(subprotocol) = subprotocol {
             let value = HeaderValue::from_static(subprotocol);

@@ -8,6 +8,7 @@ use leptos::config::LeptosOptions;
 use server::Server;
 use server::access::Gate;
 use server::config::Config;
+use server::entrance::Entrance;
 use server::hub::Hub;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -48,8 +49,8 @@ impl TestServer {
         };
         let config = Config::parse_from([&fixed, drain, options].concat());
         config.check().unwrap();
-        let listener = TcpListener::bind(config.listen).await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let entrance = Entrance::open(&config).await.unwrap();
+        let address = entrance.listener.local_addr().unwrap();
         let hub = open_hub(&config);
         let gate = Arc::new(Gate::new(&config).await.unwrap());
         let (shutdown, stopped) = oneshot::channel();
@@ -63,7 +64,7 @@ impl TestServer {
         let server = Server {
             config,
             leptos,
-            listener,
+            entrance,
             admin: Some(admin),
             hub: Arc::clone(&hub),
             gate,

@@ -21,13 +21,14 @@ use crate::hub::room::Entry;
 use crate::limits::Held;
 use crate::log::{Append, LogError, OpenSession};
 use crate::secret;
+use crate::serve::Stream;
 use crate::telemetry::SPANS;
 use crate::text_frame::TextFrame;
 use crate::ws::Connection;
 use crate::ws::pull::{self, Batch, Nothing};
 use crate::ws::wire::WriteError;
 
-impl Driver {
+impl<S: Stream> Driver<S> {
     /// Finds out who that is. It may take some time, in which the connection goes on.
     pub(super) fn admit(&mut self, token: Option<Token>) -> BoxFuture<'static, Input> {
         let gate = Arc::clone(&self.connection.state.gate);

@@ -1,13 +1,16 @@
 //! What crosses the wire, with a real WebSocket client at the other end of a pipe.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use protocol::close::CloseCode;
+use rustls::pki_types::{PrivateKeyDer, ServerName};
 use tokio::io::DuplexStream;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tokio_tungstenite::WebSocketStream;
 use tungstenite::protocol::Role;
 use tungstenite::{Bytes, Error, Message};
@@ -217,4 +220,44 @@ async fn closes_are_clean_both_ways() {
         wire.answer_close().await;
     };
     tokio::join!(farewell, answer);
+}
+
+/// What TLS has taken and the socket has not is part of what a flush waits for: nothing may follow that
+/// would push it out.
+#[tokio::test]
+async fn tls_holds_nothing_back() {
+    let names = ["localhost".to_owned()];
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let server = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let client = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    // Enough for what TLS says unasked, too little for the frames.
+    let (here, there) = tokio::io::duplex(4096);
+    let name = ServerName::try_from("localhost").unwrap();
+    let (here, there) = tokio::try_join!(
+        TlsAcceptor::from(Arc::new(server)).accept(here),
+        TlsConnector::from(Arc::new(client)).connect(name, there)
+    )
+    .unwrap();
+    let mut client = WebSocketStream::from_raw_socket(there, Role::Client, None).await;
+    let mut wire = Wire::new(here, Bytes::new(), LIMIT, TIMEOUT);
+    for size in [10, 5000, WRITE_BYTES - 1000] {
+        let text = "x".repeat(size);
+        wire.write(TextFrame::new(text.clone())).await.unwrap();
+        let (flushed, read) = tokio::join!(wire.flush(), timeout(TIMEOUT, client.next()));
+        assert_eq!(flushed, Ok(()));
+        assert_eq!(read.unwrap().unwrap().unwrap(), Message::text(text));
+    }
 }

@@ -1,0 +1,143 @@
+//! Where connections come in: a port, with TLS or without, of this server alone or handed from one
+//! server to the next.
+
+use std::io;
+use std::net::SocketAddr;
+
+use listenfd::ListenFd;
+use thiserror::Error;
+use tokio::net::{TcpListener, TcpSocket};
+
+use crate::config::Config;
+use crate::tls::{Tls, TlsError};
+
+/// How many connections may wait until they are taken.
+const BACKLOG: u32 = 1024;
+
+/// A socket that listens, and what is spoken on its connections.
+pub struct Entrance {
+    /// The socket.
+    pub listener: TcpListener,
+    /// TLS, if it is spoken here.
+    pub tls: Option<Tls>,
+    /// Who else takes connections at this port.
+    pub shared: Shared,
+}
+
+/// Whether the port is this server's alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shared {
+    /// It is: while it is down, nobody can connect.
+    No,
+    /// The next server has a socket of its own on the same port (`SO_REUSEPORT`). Connections that wait
+    /// in this one are lost when it is closed.
+    Port,
+    /// The next server gets this very socket. What waits in it waits for the next one.
+    Socket,
+}
+
+impl Shared {
+    /// Whether somebody else takes the connections that come from now on.
+    pub const fn is_shared(self) -> bool {
+        !matches!(self, Self::No)
+    }
+}
+
+/// Why there is no entrance.
+#[derive(Debug, Error)]
+pub enum EntranceError {
+    /// The port is not to be had.
+    #[error("cannot listen on {address}: is another server running there? See {option}")]
+    Listen {
+        /// Which option says so.
+        option: &'static str,
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// What was handed over does not serve.
+    #[error(
+        "the socket that was handed over (LISTEN_FDS) cannot be used: one that listens for TCP is needed"
+    )]
+    HandedOver(#[source] io::Error),
+    /// The certificate is not usable.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+impl Entrance {
+    /// Opens what the options say; or takes the socket that was handed over, as by systemd, whatever they
+    /// say about the port.
+    ///
+    /// # Errors
+    /// An [`EntranceError`] that says what to do.
+    pub async fn open(config: &Config) -> Result<Self, EntranceError> {
+        let tls = Tls::open(&config.tls)?;
+        let (listener, shared) = match handed_over().map_err(EntranceError::HandedOver)? {
+            Some(listener) => (listener, Shared::Socket),
+            None => {
+                let (address, reuse) = (config.listen, config.reuse_port);
+                let listener = listen(address, reuse, "--listen")?;
+                (listener, if reuse { Shared::Port } else { Shared::No })
+            }
+        };
+        Ok(Self {
+            listener,
+            tls,
+            shared,
+        })
+    }
+
+    /// The address as people type it.
+    ///
+    /// # Errors
+    /// What the system says where it does not know its own address.
+    pub fn url(&self) -> io::Result<String> {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        Ok(format!("{scheme}://{}", self.listener.local_addr()?))
+    }
+}
+
+/// The socket that whoever started us opened (sd_listen_fds(3)).
+fn handed_over() -> io::Result<Option<TcpListener>> {
+    let mut sockets = ListenFd::from_env();
+    if sockets.len() > 1 {
+        tracing::warn!("several sockets were handed over: the first is used");
+    }
+    let Some(listener) = sockets.take_tcp_listener(0)? else {
+        return Ok(None);
+    };
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener).map(Some)
+}
+
+/// Listens at an address, which an option names; with `reuse_port` beside another server.
+///
+/// # Errors
+/// [`EntranceError::Listen`].
+pub fn listen(
+    address: SocketAddr,
+    reuse_port: bool,
+    option: &'static str,
+) -> Result<TcpListener, EntranceError> {
+    bound(address, reuse_port).map_err(|source| EntranceError::Listen {
+        option,
+        address,
+        source,
+    })
+}
+
+fn bound(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    // The port may be taken again at once, though connections of before are not forgotten yet.
+    socket.set_reuseaddr(true)?;
+    if reuse_port {
+        socket.set_reuseport(true)?;
+    }
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}

@@ -1,0 +1,244 @@
+//! TLS: a certificate from files, and a newer one as soon as it is there.
+//!
+//! The files are looked at again and again, rather than on a signal: that works with whatever renews
+//! them, also where it may not signal us, or does not know that we are there, as in a container.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use std::{fs, io};
+
+use rustls::ServerConfig;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_rustls::{TlsAcceptor, server};
+
+use crate::config::TlsOptions;
+
+/// What one connection may have on its way that its client has not taken. The rest waits in its frames,
+/// which are shared; and that a reader makes progress is seen by what leaves here.
+const WAITING_BYTES: usize = 16 * 1024;
+
+/// A connection over TLS. Its state is large, and stands aside: a task is as small as over TCP.
+pub type TlsStream = Box<server::TlsStream<TcpStream>>;
+
+/// What TLS needs.
+#[derive(Clone)]
+pub struct Tls {
+    acceptor: TlsAcceptor,
+    current: Arc<Current>,
+    files: Files,
+    every: Duration,
+    /// What was in the files.
+    seen: Seen,
+}
+
+/// Why a certificate cannot be used.
+#[derive(Debug, Error)]
+pub enum TlsError {
+    /// A file is not there, or not ours to read.
+    #[error("cannot read {path}: see --tls-cert and --tls-key", path = path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Something else is in it.
+    #[error("{path} should hold {what} as PEM", path = path.display())]
+    NotPem {
+        /// Which file.
+        path: PathBuf,
+        /// What was expected there.
+        what: &'static str,
+        /// Why that is not so.
+        source: pem::Error,
+    },
+    /// They are of no use, or not together.
+    #[error("the certificate in {cert} cannot be used with the key in {key}", cert = cert.display(), key = key.display())]
+    Unusable {
+        /// The certificate's file.
+        cert: PathBuf,
+        /// The key's.
+        key: PathBuf,
+        /// Why.
+        source: rustls::Error,
+    },
+}
+
+impl Tls {
+    /// TLS as the options have it; none if they name no certificate.
+    ///
+    /// # Errors
+    /// If the files cannot be used.
+    pub fn open(options: &TlsOptions) -> Result<Option<Self>, TlsError> {
+        let (Some(cert), Some(key)) = (options.tls_cert.clone(), options.tls_key.clone()) else {
+            return Ok(None);
+        };
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let files = Files {
+            cert,
+            key,
+            provider: Arc::clone(&provider),
+        };
+        let texts = files.read()?;
+        let certified = files.certified(&texts)?;
+        let current = Arc::new(Current(RwLock::new(Arc::new(certified))));
+        let unusable = |source| files.unusable(source);
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(unusable)?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::clone(&current) as Arc<dyn ResolvesServerCert>);
+        // WebSockets here are of HTTP/1.1 (RFC 6455); over HTTP/2 nothing is served.
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        // Those who come back after a cut show a ticket, which saves us a signature; and we keep nothing.
+        config.ticketer = aws_lc_rs::Ticketer::new().map_err(unusable)?;
+        Ok(Some(Self {
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+            current,
+            seen: Ok(texts.digest()),
+            files,
+            every: options.tls_look,
+        }))
+    }
+
+    /// Plays the handshake.
+    ///
+    /// # Errors
+    /// If the other end does not.
+    pub async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream> {
+        let limited = |connection: &mut rustls::ServerConnection| {
+            connection.set_buffer_limit(Some(WAITING_BYTES));
+        };
+        let stream = self.acceptor.accept_with(stream, limited).await?;
+        Ok(Box::new(stream))
+    }
+
+    /// Looks at the files for as long as it is polled. What is good in them is used by the next
+    /// connections; what is not is told once, and changes nothing.
+    pub async fn keep(mut self) {
+        let mut look = interval(self.every);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            look.tick().await;
+            let files = self.files.clone();
+            let Ok(read) = tokio::task::spawn_blocking(move || files.read()).await else {
+                return;
+            };
+            let now = match &read {
+                Ok(texts) => Ok(texts.digest()),
+                Err(error) => Err(error.to_string()),
+            };
+            if now == self.seen {
+                continue;
+            }
+            self.seen = now;
+            match read.and_then(|texts| self.files.certified(&texts)) {
+                Ok(certified) => {
+                    self.current.set(certified);
+                    tracing::info!("new connections get the newer certificate");
+                }
+                Err(error) => {
+                    let error = crate::in_full(&error);
+                    tracing::error!(%error, "the certificate stays as it was");
+                }
+            }
+        }
+    }
+}
+
+/// A fingerprint of the files, or why there is none.
+type Seen = Result<[u8; 32], String>;
+
+/// Where the certificate comes from.
+#[derive(Clone)]
+struct Files {
+    cert: PathBuf,
+    key: PathBuf,
+    provider: Arc<CryptoProvider>,
+}
+
+/// What was in the files.
+struct Texts {
+    cert: Vec<u8>,
+    key: Vec<u8>,
+}
+
+impl Texts {
+    fn digest(&self) -> [u8; 32] {
+        let cert = Sha256::digest(&self.cert);
+        let key = Sha256::digest(&self.key);
+        Sha256::new()
+            .chain_update(cert)
+            .chain_update(key)
+            .finalize()
+            .into()
+    }
+}
+
+impl Files {
+    fn read(&self) -> Result<Texts, TlsError> {
+        let read = |path: &Path| {
+            fs::read(path).map_err(|source| TlsError::Unreadable {
+                path: path.to_owned(),
+                source,
+            })
+        };
+        Ok(Texts {
+            cert: read(&self.cert)?,
+            key: read(&self.key)?,
+        })
+    }
+
+    /// The certificate with its key, if they belong together.
+    fn certified(&self, texts: &Texts) -> Result<CertifiedKey, TlsError> {
+        let not_pem = |path: &Path, what, source| TlsError::NotPem {
+            path: path.to_owned(),
+            what,
+            source,
+        };
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&texts.cert).collect();
+        let chain = chain
+            .and_then(|chain| match chain[..] {
+                [] => Err(pem::Error::NoItemsFound),
+                _ => Ok(chain),
+            })
+            .map_err(|source| not_pem(&self.cert, "a certificate", source))?;
+        let key = PrivateKeyDer::from_pem_slice(&texts.key)
+            .map_err(|source| not_pem(&self.key, "a private key", source))?;
+        CertifiedKey::from_der(chain, key, &self.provider).map_err(|source| self.unusable(source))
+    }
+
+    fn unusable(&self, source: rustls::Error) -> TlsError {
+        TlsError::Unusable {
+            cert: self.cert.clone(),
+            key: self.key.clone(),
+            source,
+        }
+    }
+}
+
+/// The certificate that new connections get.
+#[derive(Debug)]
+struct Current(RwLock<Arc<CertifiedKey>>);
+
+impl Current {
+    fn set(&self, certified: CertifiedKey) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(certified);
+    }
+}
+
+impl ResolvesServerCert for Current {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        Some(Arc::clone(&current))
+    }
+}
