@@ -186,13 +186,7 @@ impl Server {
         if is_shared {
             leave.cancel();
         }
-        tracker.close();
-        if timeout(drain, tracker.wait()).await.is_err() {
-            hub.shut_down();
-            if timeout(FAREWELL, tracker.wait()).await.is_err() {
-                tracing::warn!(connections = hub.connections(), "left without a farewell");
-            }
-        }
+        let_go(&hub, &tracker, drain).await;
         leave.cancel();
         stop.cancel();
         if timeout(FAREWELL, serving).await.is_err() {
@@ -210,6 +204,17 @@ impl Server {
         // Last: until here there was something to watch.
         if let Some(watching) = watching {
             watching.abort();
+        }
+    }
+}
+
+/// Waits until the connections have ended: for the drain by themselves, then told to.
+async fn let_go(hub: &Hub, tracker: &TaskTracker, drain: Duration) {
+    tracker.close();
+    if timeout(drain, tracker.wait()).await.is_err() {
+        hub.shut_down();
+        if timeout(FAREWELL, tracker.wait()).await.is_err() {
+            tracing::warn!(connections = hub.connections(), "left without a farewell");
         }
     }
 }
