@@ -21,7 +21,7 @@ use self::access::Permit;
 pub use self::config::Config;
 pub use self::output::Transmit;
 use self::publish::Publisher;
-pub use self::reader::{Pull, Reader};
+pub use self::reader::{Pull, Reader, Span};
 use self::rooms::Seat;
 use self::seats::Seats;
 pub use self::tutorial::{Tutorial, TutorialInput, TutorialTransmit};
@@ -54,6 +54,17 @@ pub struct RoomView {
     pub drafts: Vec<Author>,
     /// The version of `members` and `drafts`.
     pub version: u64,
+}
+
+impl RoomView {
+    /// What its log holds.
+    pub const fn span(&self) -> Span<'_> {
+        Span {
+            epoch: &self.epoch,
+            head: self.head,
+            trimmed: self.trimmed,
+        }
+    }
 }
 
 /// Why the log did not take a message.

@@ -7,12 +7,14 @@
 //! - [`ws`]: connections; the decisions are in [`protocol::server`], here is only I/O
 //! - [`hub`]: rooms that readers pull from, and who is connected
 //! - [`mod@log`]: what is durable
+//! - [`api`]: how programs read and write without a socket
 //! - [`page`]: the server-rendered page and static files
 
 #![forbid(unsafe_code)]
 
 pub mod access;
 pub mod address;
+pub mod api;
 pub mod clock;
 pub mod config;
 pub mod headers;

@@ -12,11 +12,12 @@ use tower_http::csrf::CsrfLayer;
 
 use crate::address::{self, Client, Network, Peer};
 use crate::state::AppState;
-use crate::{headers, page, ws};
+use crate::{api, headers, page, ws};
 
 /// The server's routes:
 ///
 /// - `GET /ws`: a WebSocket, in either dialect; also at `/`, see [`upgrade_anywhere`]
+/// - `/api`: see [`api::routes`]
 /// - `GET /healthz`: whether the server takes connections
 /// - everything else: pages and static files
 pub fn build(state: AppState) -> Router {
@@ -29,9 +30,11 @@ pub fn build(state: AppState) -> Router {
     }
     Router::new()
         .route("/ws", get(ws::upgrade))
+        .merge(api::routes())
         .merge(page::routes(&state))
         .layer(csrf)
         .layer(from_fn_with_state(state.clone(), limited))
+        .layer(from_fn(api::everywhere))
         // Whoever watches the server asks as often as they like.
         .route("/healthz", get(healthz))
         .layer(from_fn(headers::guard))

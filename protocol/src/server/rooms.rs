@@ -44,23 +44,6 @@ impl Seat {
     pub(super) fn forget_draft(&mut self) {
         self.held_draft = None;
     }
-
-    /// RS-5, RS-6: where reading begins, and whether that follows what the client has.
-    fn begin(&self, view: &RoomView) -> (Offset, bool) {
-        match &self.since {
-            Some(since)
-                if since.epoch == view.epoch
-                    && since.offset >= view.trimmed
-                    && since.offset <= view.head =>
-            {
-                (since.offset, true)
-            }
-            since => {
-                let from = view.head.back(u64::from(self.limit)).max(view.trimmed);
-                (from, since.is_none())
-            }
-        }
-    }
 }
 
 impl Session {
@@ -175,7 +158,7 @@ impl Session {
             live.seats.remove(&room);
             return self.refuse_room(ErrorCode::Unavailable, room);
         };
-        let (from, recovered) = seat.begin(&view);
+        let (from, recovered) = view.span().begin(seat.since.as_ref(), seat.limit);
         seat.reader = Some(Reader::new(from, view.head, view.version));
         // From now on this is what the client has, should the reader ever be cut off.
         seat.since = Some(Position {

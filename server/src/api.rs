@@ -1,0 +1,60 @@
+//! The HTTP API: what programs read from rooms, and what they put into them, without a socket.
+//!
+//! Who asks is found out by the same gate as for sockets and pages ([`caller`]), what is refused is told
+//! as `application/problem+json` ([`problem`]), and the document at `/api/openapi.json` is made from the
+//! very handlers that it describes.
+
+mod caller;
+mod input;
+mod messages;
+mod problem;
+
+use axum::http::header;
+use axum::routing::{any, get};
+use axum::{Json, Router};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use self::problem::everywhere;
+use self::problem::{Code, Problem};
+use crate::state::AppState;
+
+/// Under which path the API is.
+pub const PREFIX: &str = "/api/";
+
+/// The API's routes:
+///
+/// - `GET /api/rooms/{room}/messages`: what was said
+/// - `GET /api/openapi.json`: what there is
+pub fn routes() -> Router<AppState> {
+    let (routes, document) = parts();
+    routes
+        .route(
+            "/api/openapi.json",
+            get(async move || {
+                (
+                    [(header::CACHE_CONTROL, "no-cache")],
+                    Json(document.clone()),
+                )
+            }),
+        )
+        .route("/api", any(nothing))
+        .route("/api/{*path}", any(nothing))
+        .method_not_allowed_fallback(not_that_method)
+}
+
+/// The routes that the document describes, and the document.
+fn parts() -> (Router<AppState>, OpenApi) {
+    OpenApiRouter::new()
+        .routes(routes!(messages::list))
+        .split_for_parts()
+}
+
+async fn nothing() -> Problem {
+    Problem::new(Code::NotFound)
+}
+
+async fn not_that_method() -> Problem {
+    Problem::new(Code::MethodNotAllowed)
+}
