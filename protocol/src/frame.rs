@@ -312,8 +312,11 @@ pub struct Message {
     /// When it became part of the log: Unix time in milliseconds, the server's clock.
     #[serde(deserialize_with = "crate::id::safe_integer")]
     pub at_ms: u64,
-    /// The text.
+    /// The text; empty once it is removed.
     pub body: String,
+    /// Somebody removed the text (EO-8). Also sent of a message that was sent before.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub removed: bool,
 }
 
 /// Something that the server does not do, and why.

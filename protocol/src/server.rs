@@ -52,7 +52,9 @@ pub struct RoomView {
     pub count: Option<u32>,
     /// What stands in their input boxes.
     pub drafts: Vec<Author>,
-    /// The version of `members` and `drafts`.
+    /// The newest of its messages whose texts were removed (EO-8).
+    pub removed: Vec<Message>,
+    /// The version of `members`, `drafts` and `removed`.
     pub version: u64,
 }
 

@@ -81,10 +81,16 @@ fn SettledMessage(
     } else {
         message.name.to_string()
     };
+    let body = if message.removed {
+        "removed".to_owned()
+    } else {
+        message.body.clone()
+    };
     view! {
         <li
             class="message"
             class:own=own
+            class:removed=message.removed
             data-session=message.session.to_string()
             data-fate="durable"
             data-offset=message.offset.to_string()
@@ -98,7 +104,7 @@ fn SettledMessage(
                 {own.then(|| view! { <span class="fate">"durable"</span> })}
             </p>
             <p class="body" dir="auto">
-                {message.body.clone()}
+                {body}
             </p>
         </li>
     }

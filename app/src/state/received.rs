@@ -55,6 +55,11 @@ impl Received {
                 body: draft.body.clone(),
                 is_draft: true,
             }),
+            // What is shown may be the very text; not to show another one of theirs harms nobody.
+            Event::Removed(message) if self.is_of(&message.session) => {
+                self.latest = None;
+                true
+            }
             Event::Joined { joined, .. } if joined.room == self.room => self.joined(joined),
             _ => false,
         }
@@ -68,6 +73,12 @@ impl Received {
     /// Whose it is.
     pub fn author(&self) -> Option<&Name> {
         self.latest.as_ref().map(|text| &text.name)
+    }
+
+    fn is_of(&self, session: &SessionId) -> bool {
+        self.latest
+            .as_ref()
+            .is_some_and(|text| text.session == *session && !text.is_draft)
     }
 
     /// The draft that is shown may have grown while there was no connection.
@@ -138,6 +149,23 @@ mod tests {
         received.fold(&welcomed("me"));
         assert!(!received.fold(&said("me", 1, "hello")));
         assert!(!received.fold(&draft("me", "hello")));
+        assert_eq!(received.body(), None);
+    }
+
+    /// EO-8.
+    #[test]
+    fn a_removed_text_is_received_no_more() {
+        let removed = |session| {
+            Report::Event(Event::Removed(Message {
+                removed: true,
+                ..message(session, 1, 1, "")
+            }))
+        };
+        let mut received = Received::new(RoomName::lobby(), None);
+        received.fold(&said("ada", 1, "hello"));
+        assert!(!received.fold(&removed("bob")));
+        assert_eq!(received.body(), Some("hello"));
+        assert!(received.fold(&removed("ada")));
         assert_eq!(received.body(), None);
     }
 

@@ -225,6 +225,7 @@ impl Timeline {
         match event {
             Event::Joined { joined, gap } if joined.room == self.room => self.joined(joined, *gap),
             Event::Message(message) if message.room == self.room => self.message(message),
+            Event::Removed(message) if message.room == self.room => self.remove(message),
             Event::History {
                 room,
                 messages,
@@ -281,6 +282,24 @@ impl Timeline {
             self.received = self.received.wrapping_add(1);
         }
         self.trim();
+        true
+    }
+
+    /// The text of a message that is shown is removed (EO-8). Returns whether it was shown.
+    fn remove(&mut self, message: &Message) -> bool {
+        let is_it = |logged: &Logged| {
+            logged.epoch == self.epochs && logged.message.offset == message.offset
+        };
+        let found = self
+            .rows
+            .iter()
+            .rposition(|row| row.logged().is_some_and(is_it));
+        let Some((index, page)) =
+            found.and_then(|index| Some((index, self.rows[index].logged()?.page)))
+        else {
+            return false;
+        };
+        self.rows[index] = self.logged(message, page, None);
         true
     }
 

@@ -388,6 +388,7 @@ impl World {
             members,
             count,
             drafts: presence.drafts(),
+            removed: Vec::new(),
             version: presence.version(),
         }
     }

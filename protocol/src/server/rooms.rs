@@ -161,16 +161,19 @@ impl Session {
         let (from, recovered) = view.span().begin(seat.since.as_ref(), seat.limit);
         seat.reader = Some(Reader::new(from, view.head, view.version));
         // From now on this is what the client has, should the reader ever be cut off.
-        seat.since = Some(Position {
+        let had = seat.since.replace(Position {
             epoch: view.epoch.clone(),
             offset: from,
         });
+        // EO-8: what the client has may show what was removed since. What follows is read without it.
+        let has_seen = had.is_some_and(|had| had.epoch == view.epoch);
         let RoomView {
             epoch,
             head,
             members,
             count,
             drafts,
+            removed,
             ..
         } = view;
         let read_only = !live.permit.allows(&room, Right::Write);
@@ -186,6 +189,11 @@ impl Session {
             read_only,
         };
         self.send(ServerFrame::Joined(joined));
+        for message in removed {
+            if has_seen && message.offset <= from {
+                self.send(ServerFrame::Message(message));
+            }
+        }
         self.pull(room);
     }
 

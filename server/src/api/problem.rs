@@ -47,6 +47,8 @@ pub(super) enum Code {
     ReadDenied,
     /// No right to write in the room.
     WriteDenied,
+    /// No right to moderate the room.
+    ModerateDenied,
     /// The token has ended.
     TokenExpired,
     /// The token is not one that this server takes.
@@ -65,7 +67,9 @@ impl Code {
             Self::BadRequest | Self::BadRoom => StatusCode::BAD_REQUEST,
             Self::BodyEmpty => StatusCode::UNPROCESSABLE_ENTITY,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Forbidden | Self::ReadDenied | Self::WriteDenied => StatusCode::FORBIDDEN,
+            Self::Forbidden | Self::ReadDenied | Self::WriteDenied | Self::ModerateDenied => {
+                StatusCode::FORBIDDEN
+            }
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -92,6 +96,7 @@ impl Code {
             Self::RateLimited => ErrorCode::RateLimited.text(),
             Self::ReadDenied => ErrorCode::ReadDenied.text(),
             Self::WriteDenied => ErrorCode::WriteDenied.text(),
+            Self::ModerateDenied => "you may not remove what is said in this room",
             Self::TokenExpired => ErrorCode::TokenExpired.text(),
             Self::TokenInvalid => ErrorCode::TokenInvalid.text(),
             Self::TokenRequired => ErrorCode::TokenRequired.text(),
@@ -173,6 +178,7 @@ impl Problem {
         Self::new(match right {
             Right::Read => Code::ReadDenied,
             Right::Write => Code::WriteDenied,
+            Right::Moderate => Code::ModerateDenied,
         })
     }
 

@@ -222,6 +222,7 @@ impl Room {
                 members,
                 count,
                 drafts: state.presence.drafts(),
+                removed: Vec::new(),
                 version: state.presence.version(),
             }
         })

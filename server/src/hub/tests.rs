@@ -163,6 +163,7 @@ fn message(room: &str, number: u64, body: &str) -> Message {
         name: Name::tidy("Ada"),
         at_ms: 1,
         body: body.to_owned(),
+        removed: false,
     }
 }
 

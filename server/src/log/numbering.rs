@@ -82,6 +82,7 @@ impl Append {
             name: self.name,
             at_ms: self.at_ms,
             body: self.body,
+            removed: false,
         }
     }
 }

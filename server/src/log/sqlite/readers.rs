@@ -170,6 +170,7 @@ fn messages(
             name: Name::tidy(row.get_ref(3)?.as_str()?),
             at_ms: number(row, 4)?,
             body: row.get(5)?,
+            removed: false,
         })
     })?;
     rows.collect()
