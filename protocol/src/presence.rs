@@ -228,6 +228,12 @@ impl Presence {
         [until, self.told.due].into_iter().flatten().min()
     }
 
+    /// Something else about the room changed, of which readers are to hear. Returns its version.
+    pub const fn changed_beside(&mut self) -> u64 {
+        self.version += 1;
+        self.version
+    }
+
     /// The version of the latest change.
     pub const fn version(&self) -> u64 {
         self.version

@@ -31,6 +31,8 @@ pub struct Rooms {
     open: Mutex<HashMap<RoomName, Arc<Room>>>,
     members_named: usize,
     agenda: Arc<Agenda>,
+    /// How many texts were removed.
+    removals: AtomicU64,
 }
 
 impl Rooms {
@@ -40,6 +42,7 @@ impl Rooms {
             open: Mutex::default(),
             members_named,
             agenda: Arc::default(),
+            removals: AtomicU64::new(0),
         }
     }
 
@@ -51,6 +54,11 @@ impl Rooms {
             Arc::new(Room::new(name.clone(), self.members_named, agenda))
         });
         Arc::clone(room)
+    }
+
+    /// The room of this name, if it is open.
+    pub fn open_one(&self, name: &RoomName) -> Option<Arc<Room>> {
+        lock(&self.open).get(name).cloned()
     }
 
     /// Lets go of rooms that nobody uses. One that somebody is about to use is held by them: handles
@@ -73,6 +81,20 @@ impl Observer for Rooms {
         }
         for room in touched.into_values().flatten() {
             room.wake();
+        }
+    }
+
+    fn removed(&self, message: &Message) {
+        // First: whoever hears of it must find no page that was read before.
+        self.removals.fetch_add(1, Ordering::AcqRel);
+        if let Some(room) = self.open_one(&message.room) {
+            room.removed(message);
+        }
+    }
+
+    fn trimmed(&self, room: &RoomName, through: Offset) {
+        if let Some(room) = self.open_one(room) {
+            room.trimmed(through);
         }
     }
 }
@@ -124,7 +146,9 @@ impl Hub {
         limit: u32,
     ) -> Result<Arc<[Entry]>, LogError> {
         let log = self.log.as_ref();
-        self.replays.page(log, room, after, limit).await
+        let removals = self.rooms.removals.load(Ordering::Acquire);
+        let page = (room, after, limit);
+        self.replays.page(log, page, removals).await
     }
 
     /// The clock of all machines.

@@ -15,7 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::caller::Caller;
 use super::input::{Asked, InRoom};
 use super::problem::{Problem, ProblemBody};
-use crate::log::{Log as _, RoomLog};
+use crate::log::RoomLog;
 use crate::state::AppState;
 
 /// How many messages are sent to who does not say how many.

@@ -1,6 +1,7 @@
 //! What connections may rely on: rooms that are pulled from, marks, takeovers, departures.
 
 mod connections;
+mod removals;
 mod replays;
 mod rooms;
 
