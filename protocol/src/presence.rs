@@ -249,6 +249,12 @@ impl Presence {
         self.members.keys()
     }
 
+    /// Whoever is known by name, and how many there are in all.
+    pub fn named(&self) -> (Vec<Member>, u32) {
+        let members = self.named.keys().filter_map(|id| self.member(id));
+        (members.collect(), count_of(self.members.len()))
+    }
+
     /// Whoever this session knows by name, itself always among them; and how many there are, if that is
     /// more (PR-3).
     pub fn members(&self, session: &SessionId) -> (Vec<Member>, Option<u32>) {

@@ -2,10 +2,11 @@
 //!
 //! A [`Session`] lives as long as its connection; what outlives the connection (the session's last
 //! `seq`, the messages, who is away) is kept by the log and the rooms, and comes back in as facts.
-//! [`Tutorial`] is the same for pages that speak bare text.
+//! [`Tutorial`] is the same for pages that speak bare text, [`Feed`] for who only listens.
 
 mod access;
 mod config;
+mod feed;
 mod output;
 mod publish;
 mod reader;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use self::access::Permit;
 pub use self::config::Config;
+pub use self::feed::{Feed, FeedConfig, FeedInput, FeedTransmit};
 pub use self::output::Transmit;
 use self::publish::Publisher;
 pub use self::reader::{Pull, Reader, Span};

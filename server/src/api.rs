@@ -5,10 +5,15 @@
 //! very handlers that it describes.
 
 mod caller;
+mod events;
 mod input;
 mod messages;
+mod presence;
 mod problem;
+mod publish;
+mod remove;
 
+use axum::extract::DefaultBodyLimit;
 use axum::http::header;
 use axum::routing::{any, get};
 use axum::{Json, Router};
@@ -26,8 +31,12 @@ pub const PREFIX: &str = "/api/";
 /// The API's routes:
 ///
 /// - `GET /api/rooms/{room}/messages`: what was said
+/// - `POST /api/rooms/{room}/messages`: say something
+/// - `DELETE /api/rooms/{room}/messages/{offset}`: take back what somebody said
+/// - `GET /api/rooms/{room}/events`: what is said as it is said
+/// - `GET /api/rooms/{room}/presence`: who is there
 /// - `GET /api/openapi.json`: what there is
-pub fn routes() -> Router<AppState> {
+pub fn routes(state: &AppState) -> Router<AppState> {
     let (routes, document) = parts();
     routes
         .route(
@@ -42,12 +51,16 @@ pub fn routes() -> Router<AppState> {
         .route("/api", any(nothing))
         .route("/api/{*path}", any(nothing))
         .method_not_allowed_fallback(not_that_method)
+        .layer(DefaultBodyLimit::max(state.config.frame_bytes as usize))
 }
 
 /// The routes that the document describes, and the document.
 fn parts() -> (Router<AppState>, OpenApi) {
     OpenApiRouter::new()
-        .routes(routes!(messages::list))
+        .routes(routes!(messages::list, publish::publish))
+        .routes(routes!(remove::remove))
+        .routes(routes!(events::events))
+        .routes(routes!(presence::presence))
         .split_for_parts()
 }
 

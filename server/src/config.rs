@@ -78,6 +78,11 @@ pub struct Config {
     #[arg(long, env = "EVERBEAT_SESSION_TTL", default_value = "7d", value_name = "TIME", value_parser = duration)]
     pub session_ttl: Duration,
 
+    /// How long the key of a message that came over HTTP is known (Idempotency-Key): a repeat after that
+    /// is a new message
+    #[arg(long, env = "EVERBEAT_IDEMPOTENCY_TTL", default_value = "24h", value_name = "TIME", value_parser = duration)]
+    pub idempotency_ttl: Duration,
+
     /// Largest frame from a client; a larger one closes its connection
     #[arg(long, env = "EVERBEAT_FRAME_BYTES", default_value_t = Limits::default().frame_bytes, value_name = "BYTES")]
     pub frame_bytes: u32,
@@ -194,6 +199,7 @@ impl Config {
         for (name, is_zero) in [
             ("--heartbeat-interval", self.heartbeat_interval.is_zero()),
             ("--heartbeat-timeout", self.heartbeat_timeout.is_zero()),
+            ("--idempotency-ttl", self.idempotency_ttl.is_zero()),
             ("--body-bytes", self.body_bytes == 0),
             ("--rooms", self.rooms == 0),
             ("--publishes", self.publishes == 0),

@@ -2,6 +2,7 @@
 
 mod agenda;
 pub mod mailbox;
+pub(crate) mod pull;
 mod replay;
 pub mod room;
 #[cfg(test)]
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use protocol::frame::Message;
+use protocol::frame::{Member, Message};
 use protocol::id::{ConnectionId, Name, RoomName, SessionId};
 use protocol::position::Offset;
 use protocol::server::RoomView;
@@ -219,6 +220,27 @@ impl Hub {
         room.load(self.log.as_ref()).await?;
         let view = room.enter(self.clock.now(), member, connection);
         Ok((room, view))
+    }
+
+    /// Listens to a room without being in it, and looks at it.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] if the log cannot tell what the room holds.
+    pub async fn watch_room(
+        &self,
+        name: &RoomName,
+        (id, mailbox): (ConnectionId, &Arc<Mailbox>),
+    ) -> Result<(Arc<Room>, RoomView), LogError> {
+        let room = self.rooms.room(name);
+        room.load(self.log.as_ref()).await?;
+        let view = room.watch(id, mailbox);
+        Ok((room, view))
+    }
+
+    /// Who is in a room, as far as they are named, and how many they are.
+    pub fn members(&self, name: &RoomName) -> (Vec<Member>, u32) {
+        let room = self.rooms.open_one(name);
+        room.map_or_else(Default::default, |room| room.members())
     }
 
     /// Looks at the rooms in which something is due.

@@ -56,7 +56,7 @@ const AGENDA_EVERY: Duration = Duration::from_millis(200);
 /// second.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 
-/// How often connected sessions are noted in the log, and old ones forgotten (RS-9).
+/// How often connected sessions are noted in the log, and what is old is forgotten (RS-9).
 const EXPIRE_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// How long connections and requests may take to end once they were told to.
@@ -107,7 +107,7 @@ pub async fn run(
         config: Arc::clone(&config),
     };
     let serving = tokio::spawn(doors.serve(listener, stop.clone()));
-    let keeping = tokio::spawn(keep_house(Arc::clone(&hub), limits, config.session_ttl));
+    let keeping = tokio::spawn(keep_house(Arc::clone(&hub), limits, Arc::clone(&config)));
     let guarding = tokio::spawn(async move { gate.keep().await });
 
     shutdown.await;
@@ -133,7 +133,7 @@ pub async fn run(
     }
 }
 
-async fn keep_house(hub: Arc<Hub>, limits: Arc<Limits>, session_ttl: Duration) {
+async fn keep_house(hub: Arc<Hub>, limits: Arc<Limits>, config: Arc<Config>) {
     let mut agenda = interval(AGENDA_EVERY);
     let mut sweep = interval(SWEEP_EVERY);
     let mut expire = interval(EXPIRE_EVERY);
@@ -145,21 +145,29 @@ async fn keep_house(hub: Arc<Hub>, limits: Arc<Limits>, session_ttl: Duration) {
                 hub.sweep();
                 limits.sweep();
             }
-            _ = expire.tick() => forget_old_sessions(&hub, session_ttl).await,
+            _ = expire.tick() => forget_old(&hub, &config).await,
         }
     }
 }
 
-async fn forget_old_sessions(hub: &Hub, session_ttl: Duration) {
+/// Forgets sessions and keys of posts that are too old.
+async fn forget_old(hub: &Hub, config: &Config) {
     let now = unix_ms();
-    let ttl = u64::try_from(session_ttl.as_millis()).unwrap_or(u64::MAX);
-    let forgotten = match hub.log().touch(hub.sessions(), now).await {
-        Ok(()) => hub.log().expire(now.saturating_sub(ttl)).await,
+    let before = |ttl: Duration| {
+        let ttl = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+        now.saturating_sub(ttl)
+    };
+    let log = hub.log();
+    let sessions = match log.touch(hub.sessions(), now).await {
+        Ok(()) => log.expire(before(config.session_ttl)).await,
         Err(error) => Err(error),
     };
-    match forgotten {
-        Ok(0) => {}
-        Ok(sessions) => tracing::info!(sessions, "forgot old sessions"),
-        Err(error) => tracing::warn!(%error, "could not forget old sessions; trying again later"),
+    let posts = log.forget_posts(before(config.idempotency_ttl)).await;
+    for (what, forgotten) in [("sessions", sessions), ("keys of posts", posts)] {
+        match forgotten {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, what, "forgot what is old"),
+            Err(error) => tracing::warn!(%error, what, "could not forget; trying again later"),
+        }
     }
 }

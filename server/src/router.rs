@@ -30,7 +30,7 @@ pub fn build(state: AppState) -> Router {
     }
     Router::new()
         .route("/ws", get(ws::upgrade))
-        .merge(api::routes())
+        .merge(api::routes(&state))
         .merge(page::routes(&state))
         .layer(csrf)
         .layer(from_fn_with_state(state.clone(), limited))

@@ -24,6 +24,10 @@ use crate::router::upgrade_anywhere;
 /// How long to wait before accepting again when the system has no more sockets to give.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
+/// How to end the connection that a request came on, from within its answer. Noted at each request.
+#[derive(Clone, Debug)]
+pub struct Cut(pub CancellationToken);
+
 /// What connections come to.
 pub struct Doors {
     /// What answers their requests.
@@ -83,12 +87,15 @@ impl Doors {
         let Some(stream) = prepared(stream) else {
             return;
         };
+        let cut = CancellationToken::new();
+        let asked = Cut(cut.clone());
         let service = self
             .router
             .clone()
             .map_request(move |request: hyper::Request<Incoming>| {
                 let mut request = upgrade_anywhere(request.map(Body::new));
                 request.extensions_mut().insert(Peer(peer));
+                request.extensions_mut().insert(asked.clone());
                 request
             });
         let connection = http
@@ -102,8 +109,12 @@ impl Doors {
                 end = &mut connection => end,
                 () = stop.cancelled() => {
                     connection.as_mut().graceful_shutdown();
-                    connection.await
+                    tokio::select! {
+                        end = connection => end,
+                        () = cut.cancelled() => return,
+                    }
                 }
+                () = cut.cancelled() => return,
             };
             if let Err(error) = end {
                 tracing::debug!(%error, "an HTTP connection ended early");

@@ -8,7 +8,7 @@ use crate::position::{Offset, Position};
 use crate::time::Timestamp;
 
 /// How many of the newest messages a `join` without position and without limit gets.
-const JOIN_LIMIT: u32 = 50;
+pub(super) const JOIN_LIMIT: u32 = 50;
 
 /// One connection's place in one room.
 #[derive(Debug)]

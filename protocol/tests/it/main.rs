@@ -13,6 +13,7 @@ mod edges_server;
 #[cfg(test)]
 mod exactly_once;
 #[cfg(test)]
+mod feed;
 mod handshake;
 #[cfg(test)]
 mod heartbeat;

@@ -7,12 +7,15 @@ use protocol::access::{Access, Denied, Right};
 use protocol::id::{RoomName, Token};
 
 use super::problem::Problem;
+use crate::address::{Client, Network};
 use crate::state::AppState;
 
 /// Whoever sent a request, let in by the gate (AC-1): known by the token in `Authorization: Bearer`
 /// (RFC 6750 section 2.1), else by cookies as for pages, else a guest.
 pub(super) struct Caller {
-    access: Access,
+    pub(super) access: Access,
+    /// Where they are, if that is known.
+    pub(super) network: Option<Network>,
 }
 
 impl Caller {
@@ -33,7 +36,9 @@ impl FromRequestParts<AppState> for Caller {
         let said = bearer(&parts.headers).transpose()?;
         let presented = state.gate.presented(&parts.headers);
         let access = state.gate.admit(&presented, said.as_ref()).await?;
-        Ok(Self { access })
+        let client = parts.extensions.get::<Client>();
+        let network = client.and_then(|Client(network)| *network);
+        Ok(Self { access, network })
     }
 }
 

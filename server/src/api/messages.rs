@@ -10,7 +10,7 @@ use protocol::frame::Message;
 use protocol::position::{Epoch, Offset, Position};
 use protocol::server::Span;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::caller::Caller;
 use super::input::{Asked, InRoom};
@@ -25,21 +25,12 @@ const LIMIT: NonZeroU32 = NonZeroU32::new(50).unwrap();
 pub(super) const FRESH: [(HeaderName, HeaderValue); 1] =
     [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
 
-/// Which messages.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
+/// Which messages: what the document says about each is with [`list`].
+#[derive(Deserialize)]
 pub(super) struct Which {
-    /// Only messages with a larger offset, oldest first; without this, the newest ones
-    #[param(value_type = Option<u64>, minimum = 0, maximum = 9_007_199_254_740_991_u64)]
     after: Option<Offset>,
-    /// Only messages with a smaller offset
-    #[param(value_type = Option<u64>, minimum = 0, maximum = 9_007_199_254_740_991_u64)]
     before: Option<Offset>,
-    /// Of which log `after` is an offset: where that is not the room's (any more), `gap` says so
-    #[param(value_type = Option<String>)]
     epoch: Option<Epoch>,
-    /// At most so many, 50 if this is not said; cut to what the server allows (200 by default)
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 4_294_967_295_u32)]
     limit: Option<NonZeroU32>,
 }
 
@@ -79,8 +70,10 @@ pub(super) struct Entry {
     /// When it became part of the log: Unix time in milliseconds
     #[schema(minimum = 0)]
     at_ms: u64,
-    /// The text
+    /// The text; empty once it is removed
     body: String,
+    /// Somebody removed the text
+    removed: bool,
 }
 
 impl From<Message> for Entry {
@@ -92,6 +85,7 @@ impl From<Message> for Entry {
             name: message.name.into(),
             at_ms: message.at_ms,
             body: message.body,
+            removed: message.removed,
         }
     }
 }
@@ -104,7 +98,25 @@ impl From<Message> for Entry {
     get,
     path = "/api/rooms/{room}/messages",
     tag = "messages",
-    params(("room" = String, Path, pattern = "^[a-z0-9_-]{1,64}$"), Which),
+    params(
+        ("room" = String, Path, pattern = "^[a-z0-9_-]{1,64}$"),
+        (
+            "after" = Option<u64>, Query, minimum = 0, maximum = 9_007_199_254_740_991_u64,
+            description = "Only messages with a larger offset, oldest first; without it the newest"
+        ),
+        (
+            "before" = Option<u64>, Query, minimum = 0, maximum = 9_007_199_254_740_991_u64,
+            description = "Only messages with a smaller offset"
+        ),
+        (
+            "epoch" = Option<String>, Query,
+            description = "Of which log `after` is an offset; where the room has another one, `gap` says so"
+        ),
+        (
+            "limit" = Option<u32>, Query, minimum = 1, maximum = 4_294_967_295_u32,
+            description = "At most so many, 50 if this is not said; cut to what the server allows (200)"
+        ),
+    ),
     security((), ("token" = [])),
     responses(
         (status = 200, body = Messages),
@@ -129,7 +141,7 @@ pub(super) async fn list(
         // Some may have been trimmed since the log was asked what it holds.
         let starts = messages.first().is_none_or(|m| m.offset == from.next());
         let last = messages.last().map_or(from, |last| last.offset);
-        let end = which.before.map_or(held.head.next(), |before| before);
+        let end = which.before.unwrap_or_else(|| held.head.next());
         messages.retain(|message| message.offset < end);
         (messages, !(follows && starts), last.next() < end)
     } else {

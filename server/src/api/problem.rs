@@ -27,6 +27,10 @@ const AGAIN: Duration = Duration::from_secs(2);
 pub(super) enum Code {
     /// A request that is not as the document says.
     BadRequest,
+    /// A message without the key by which it is known when it is repeated.
+    IdempotencyKeyRequired,
+    /// The key was used for another message.
+    IdempotencyKeyReused,
     /// Not the name of a room: 1 to 64 of a-z 0-9 - _.
     BadRoom,
     /// A message without text.
@@ -64,8 +68,10 @@ pub(super) enum Code {
 impl Code {
     const fn status(self) -> StatusCode {
         match self {
-            Self::BadRequest | Self::BadRoom => StatusCode::BAD_REQUEST,
-            Self::BodyEmpty => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::BadRequest | Self::BadRoom | Self::IdempotencyKeyRequired => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::BodyEmpty | Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Forbidden | Self::ReadDenied | Self::WriteDenied | Self::ModerateDenied => {
                 StatusCode::FORBIDDEN
@@ -87,6 +93,10 @@ impl Code {
         match self {
             Self::BadRequest => "the request is not as /api/openapi.json says",
             Self::BadRoom => "a room's name is 1 to 64 of a-z 0-9 - _",
+            Self::IdempotencyKeyRequired => {
+                "give each message a key of its own, in the header Idempotency-Key, and the same one when you repeat it"
+            }
+            Self::IdempotencyKeyReused => "this key was used for another message",
             Self::BodyEmpty => ErrorCode::BodyEmpty.text(),
             Self::BodyTooLarge => ErrorCode::BodyTooLarge.text(),
             Self::Forbidden => "pages of another site may not do this",
@@ -210,6 +220,9 @@ impl From<Denied> for Problem {
 
 impl From<LogError> for Problem {
     fn from(error: LogError) -> Self {
+        if error == LogError::Conflict {
+            return Self::new(Code::IdempotencyKeyReused);
+        }
         tracing::warn!(%error, "the log did not answer a request");
         Self::later(Code::Unavailable, AGAIN)
     }

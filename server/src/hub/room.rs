@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use protocol::codec;
-use protocol::frame::{Author, Draft, Message, ServerFrame};
+use protocol::frame::{Author, Draft, Member, Message, ServerFrame};
 use protocol::id::{ConnectionId, Name, RoomName, SessionId};
 use protocol::position::{Epoch, Offset};
 use protocol::presence::{Changes, MemberChanges, Presence};
@@ -222,6 +222,27 @@ impl Room {
         Ok(())
     }
 
+    /// Somebody listens who is nobody here: they are told when the room moves.
+    pub(super) fn watch(&self, id: ConnectionId, mailbox: &Arc<Mailbox>) -> RoomView {
+        let mut state = lock(&self.state);
+        Arc::make_mut(&mut state.readers).insert(id, Arc::clone(mailbox));
+        RoomView {
+            epoch: state.epoch.clone(),
+            head: state.head,
+            trimmed: state.trimmed,
+            members: Vec::new(),
+            count: None,
+            drafts: Vec::new(),
+            removed: state.removed.iter().map(|(_, it)| it.clone()).collect(),
+            version: state.presence.version(),
+        }
+    }
+
+    /// They listen no more.
+    pub fn unwatch(&self, id: ConnectionId) {
+        Arc::make_mut(&mut lock(&self.state).readers).remove(&id);
+    }
+
     pub(super) fn enter(
         self: &Arc<Self>,
         now: Timestamp,
@@ -359,6 +380,11 @@ impl Room {
     pub(super) fn wake(self: &Arc<Self>) {
         let readers = Arc::clone(&lock(&self.state).readers);
         self.wake_readers(&readers);
+    }
+
+    /// Who is here, as far as they are named, and how many there are in all (PR-3).
+    pub fn members(&self) -> (Vec<Member>, u32) {
+        lock(&self.state).presence.named()
     }
 
     /// The newest offset and version.

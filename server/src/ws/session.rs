@@ -19,11 +19,11 @@ use tokio::net::TcpStream;
 use tokio::time::sleep;
 use tungstenite::{Error as WebSocketError, Message};
 
-use super::pull::{Batch, Nothing};
+use super::Connection;
 use super::wire::{Alarm, Wire, WriteError};
-use super::{Connection, pull};
 use crate::access::Presented;
 use crate::clock::unix_ms;
+use crate::hub::pull::{self, Batch, Nothing};
 use crate::hub::room::{Entry, Room};
 use crate::limits::Held;
 use crate::log::{Append, LogError, OpenSession};
@@ -431,10 +431,10 @@ impl Driver {
         &mut self,
         name: RoomName,
         pull: Pull,
-        mut taken: Result<Batch, Nothing>,
+        mut taken: Result<Batch<TextFrame>, Nothing>,
     ) -> Result<(), WriteError> {
         if let (Err(Nothing::InLog), Some(room)) = (&taken, self.room(&name)) {
-            taken = pull::read_log(&self.connection, room, pull, self.pick()).await;
+            taken = pull::read_log(&self.connection.state.hub, room, pull, self.pick()).await;
         }
         match taken {
             Ok(mut batch) => {
@@ -451,7 +451,7 @@ impl Driver {
         Ok(())
     }
 
-    fn pulled(&mut self, room: RoomName, batch: &Batch) {
+    fn pulled(&mut self, room: RoomName, batch: &Batch<TextFrame>) {
         self.feed(Input::Pulled {
             room,
             through: batch.through,

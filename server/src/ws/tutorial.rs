@@ -10,9 +10,9 @@ use protocol::server::{Pull, Tutorial, TutorialInput, TutorialTransmit};
 use tokio::net::TcpStream;
 use tungstenite::{Error as WebSocketError, Message};
 
-use super::pull::Nothing;
+use super::Connection;
 use super::wire::{Alarm, Wire, WriteError};
-use super::{Connection, pull};
+use crate::hub::pull::{self, Nothing};
 use crate::hub::room::{Entry, Room};
 use crate::secret;
 use crate::text_frame::TextFrame;
@@ -172,7 +172,13 @@ impl Driver {
         };
         let batch = match pull::take(&room, pull, pick) {
             Err(Nothing::InLog) => {
-                Box::pin(pull::read_log(&self.connection, &room, pull, pick)).await
+                Box::pin(pull::read_log(
+                    &self.connection.state.hub,
+                    &room,
+                    pull,
+                    pick,
+                ))
+                .await
             }
             taken => taken,
         };
