@@ -17,7 +17,9 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::header;
 use axum::routing::{any, get};
 use axum::{Json, Router};
+use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -54,9 +56,40 @@ pub fn routes(state: &AppState) -> Router<AppState> {
         .layer(DefaultBodyLimit::max(state.config.frame_bytes as usize))
 }
 
+/// What the document says of all of it.
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Everbeat",
+        description = "Rooms, read and written without a socket. Refusals are problems (RFC 9457) whose `code` says why.",
+    ),
+    tags(
+        (name = "messages", description = "What is said"),
+        (name = "rooms", description = "Where it is said"),
+    ),
+    modifiers(&Tokens)
+)]
+struct Document;
+
+struct Tokens;
+
+impl utoipa::Modify for Tokens {
+    fn modify(&self, document: &mut OpenApi) {
+        let token = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .description(Some(
+                "Who it is, and what they may do; without one, a guest, where guests are taken",
+            ))
+            .build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("token", SecurityScheme::Http(token));
+    }
+}
+
 /// The routes that the document describes, and the document.
 fn parts() -> (Router<AppState>, OpenApi) {
-    OpenApiRouter::new()
+    OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(messages::list, publish::publish))
         .routes(routes!(remove::remove))
         .routes(routes!(events::events))

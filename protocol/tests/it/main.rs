@@ -14,6 +14,7 @@ mod edges_server;
 mod exactly_once;
 #[cfg(test)]
 mod feed;
+#[cfg(test)]
 mod handshake;
 #[cfg(test)]
 mod heartbeat;

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, header};
 use protocol::access::{Access, Denied, Right};
 use protocol::id::{RoomName, Token};
 
-use super::problem::Problem;
+use super::problem::{Code, Problem};
 use crate::address::{Client, Network};
 use crate::state::AppState;
 
@@ -19,6 +19,15 @@ pub(super) struct Caller {
 }
 
 impl Caller {
+    /// EO-8: guests never moderate. One who has shown no token is told to do so, where that can help.
+    pub(super) fn may_moderate(&self, state: &AppState, room: &RoomName) -> Result<(), Problem> {
+        let is_guest = self.access.expires_in.is_none();
+        if is_guest && state.gate.takes_tokens() {
+            return Err(Problem::new(Code::TokenRequired));
+        }
+        self.may(room, Right::Moderate)
+    }
+
     /// AC-5.
     pub(super) fn may(&self, room: &RoomName, right: Right) -> Result<(), Problem> {
         if self.access.rights.allow(room, right) {

@@ -61,19 +61,19 @@ pub(super) struct From {
     params(
         ("room" = String, Path, pattern = "^[a-z0-9_-]{1,64}$"),
         (
-            "since" = Option<String>, Query,
+            "since" = Option<String>, Query, pattern = "^[^:]*:[0-9]{1,15}$",
             description = "Everything up to this position, `EPOCH:OFFSET`, is there already; without it, from now on"
         ),
         (
-            "Last-Event-ID" = Option<String>, Header,
+            "Last-Event-ID" = Option<String>, Header, pattern = "^[^:]*:[0-9]{1,15}$",
             description = "The same; what counts where both are there"
         ),
     ),
     security((), ("token" = [])),
     responses(
-        (status = 200, content_type = "text/event-stream", body = String),
-        (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 200, content_type = "text/event-stream", body = String, description = "Events, for as long as it goes"),
+        (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused: `code` says why"),
+        (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Not now: `Retry-After` says when"),
     )
 )]
 pub(super) async fn events(

@@ -119,9 +119,9 @@ impl From<Message> for Entry {
     ),
     security((), ("token" = [])),
     responses(
-        (status = 200, body = Messages),
-        (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 200, body = Messages, description = "Messages, and where they stand"),
+        (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused: `code` says why"),
+        (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Not now: `Retry-After` says when"),
     )
 )]
 pub(super) async fn list(

@@ -45,9 +45,9 @@ pub(super) struct Member {
     params(("room" = String, Path, pattern = "^[a-z0-9_-]{1,64}$")),
     security((), ("token" = [])),
     responses(
-        (status = 200, body = Presence),
-        (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 200, body = Presence, description = "Who is there"),
+        (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused: `code` says why"),
+        (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Not now: `Retry-After` says when"),
     )
 )]
 pub(super) async fn presence(

@@ -71,7 +71,8 @@ impl Code {
             Self::BadRequest | Self::BadRoom | Self::IdempotencyKeyRequired => {
                 StatusCode::BAD_REQUEST
             }
-            Self::BodyEmpty | Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::BodyEmpty => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::IdempotencyKeyReused => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Forbidden | Self::ReadDenied | Self::WriteDenied | Self::ModerateDenied => {
                 StatusCode::FORBIDDEN

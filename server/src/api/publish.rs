@@ -62,8 +62,8 @@ pub(super) struct Published {
     responses(
         (status = 201, body = Published, description = "It is in the log"),
         (status = 200, body = Published, description = "It was in the log already"),
-        (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused: `code` says why"),
+        (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Not now: `Retry-After` says when"),
     )
 )]
 pub(super) async fn publish(

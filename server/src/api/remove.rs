@@ -2,7 +2,6 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use protocol::access::Right;
 use protocol::position::Offset;
 
 use super::caller::Caller;
@@ -28,8 +27,8 @@ use crate::state::AppState;
     security(("token" = [])),
     responses(
         (status = 204, description = "It is gone"),
-        (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused: `code` says why"),
+        (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Not now: `Retry-After` says when"),
     )
 )]
 pub(super) async fn remove(
@@ -38,7 +37,7 @@ pub(super) async fn remove(
     InRoom(room): InRoom,
     AtOffset(offset): AtOffset,
 ) -> Result<StatusCode, Problem> {
-    caller.may(&room, Right::Moderate)?;
+    caller.may_moderate(&state, &room)?;
     let removal = state.hub.log().remove(room.clone(), offset, unix_ms());
     match removal.await? {
         Removal::Removed => {

@@ -375,7 +375,7 @@ async fn a_message_is_posted_once() {
     }
     for (room, body) in [("lobby", "other"), ("other", "hello")] {
         let other = api.post(room, "k-1", &said(body)).await;
-        assert_eq!(other.problem(), (422, "idempotency_key_reused"));
+        assert_eq!(other.problem(), (409, "idempotency_key_reused"));
     }
     let next = api.post("lobby", "k-2", &said("hello")).await;
     assert_eq!((next.status, &next.body["offset"]), (201, &json!(2)));
@@ -449,7 +449,7 @@ async fn posts_are_their_authors() {
     assert_eq!(names, ["ada", "bob", "Ada Lovelace (guest)"]);
     // Nobody learns of anybody else's key; one's own is known over all of one's tokens.
     let other = as_bob().post("lobby", "same-key", &said("another")).await;
-    assert_eq!(other.problem().0, 422);
+    assert_eq!(other.problem().0, 409);
     let renewed = guest().showing(&sign(&claims("ada", std::time::Duration::from_secs(60))));
     let again = renewed.post("lobby", "same-key", &said("hello")).await;
     assert_eq!((again.status, &again.body["offset"]), (200, &json!(1)));
@@ -683,8 +683,12 @@ async fn only_moderators_remove() {
         "ada",
         &json!({"news": ["moderate"], "lobby": ["read", "write"]}),
     );
+    let guest = Caller::of(server).remove("lobby", 1).await;
+    assert_eq!(guest.problem(), (401, "token_required"));
+    let open = TestServer::start(&[]).await;
+    let nobody = Caller::of(&open).remove("lobby", 1).await;
+    assert_eq!(nobody.problem(), (403, "moderate_denied"));
     for caller in [
-        Caller::of(server),
         Caller::of(server).showing(&token("ada")),
         Caller::of(server).showing(&own),
     ] {
@@ -714,4 +718,53 @@ async fn only_moderators_remove() {
     assert_eq!(cross.remove("lobby", 1).await.problem(), (403, "forbidden"));
     assert_eq!(api.get("/rooms/lobby/messages").await.bodies(), ["body 1"]);
     assert_eq!(api.remove("lobby", 1).await.status, 204);
+}
+
+/// The document names what there is; each path that it has is served.
+#[tokio::test]
+async fn the_document_tells_what_there_is() {
+    let server = TestServer::start(&[]).await;
+    let api = Caller::of(&server);
+    let document = api.get("/openapi.json").await;
+    assert_eq!(
+        (document.status, document.header("content-type")),
+        (200, "application/json")
+    );
+    let document = document.body;
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    assert_eq!(
+        document["components"]["securitySchemes"]["token"]["scheme"],
+        "bearer"
+    );
+    let paths = document["paths"].as_object().unwrap();
+    let mut operations = Vec::new();
+    for (path, item) in paths {
+        for method in item.as_object().unwrap().keys() {
+            operations.push(format!("{method} {path}"));
+            let is_served = path.replace("{room}", "lobby").replace("{offset}", "1");
+            if path.ends_with("/events") {
+                // It does not end: `events.rs` reads it.
+                continue;
+            }
+            let method = method.to_uppercase().parse().unwrap();
+            let answer = api
+                .ask(method, is_served.strip_prefix("/api").unwrap(), None)
+                .await;
+            assert_ne!(answer.status, 405, "{path}");
+            if answer.status >= 400 {
+                assert_ne!(answer.problem().1, "not_found", "{path}");
+            }
+        }
+    }
+    operations.sort();
+    assert_eq!(
+        operations,
+        [
+            "delete /api/rooms/{room}/messages/{offset}",
+            "get /api/rooms/{room}/events",
+            "get /api/rooms/{room}/messages",
+            "get /api/rooms/{room}/presence",
+            "post /api/rooms/{room}/messages",
+        ]
+    );
 }
