@@ -40,9 +40,10 @@ stop_server() {
 # On a port that was free, with a log of its own that is thrown away, and without limits on how fast one may ask.
 start_server() {
   local log=$home/server.log
-  rm -rf "$home/data"
+  rm -rf "$home/data" "$log"
   mkdir -p "$home/data"
   head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n' >"$home/secret"
+  : >"$log"
   NO_COLOR=1 "$everbeat" --listen 127.0.0.1:0 --data "$home/data" --token-keys "$home/secret" \
     --publishes-per-person 0 --publishes-per-address 0 >"$log" 2>&1 &
   server_pid=$!

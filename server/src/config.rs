@@ -33,6 +33,7 @@ pub struct Config {
     /// Directory of the log, made if it is missing; one server at a time uses it
     #[arg(
         long,
+        global = true,
         env = "EVERBEAT_DATA",
         default_value = "data",
         value_name = "DIR"
@@ -135,6 +136,11 @@ pub struct Config {
     )]
     pub history: u64,
 
+    /// How long messages are kept in a room's log, as far as there is room for them; readers are told of the
+    /// gap. 0: for as long as there is room
+    #[arg(long, env = "EVERBEAT_HISTORY_AGE", default_value = "0s", value_name = "TIME", value_parser = duration)]
+    pub history_age: Duration,
+
     /// Memory for what was read from the log for those who were away: many who come back at once want
     /// the same. The least wanted goes first; 0 reads anew for each of them
     #[arg(
@@ -230,6 +236,11 @@ impl Config {
         Ok(())
     }
 
+    /// The file of the log.
+    pub fn database(&self) -> PathBuf {
+        self.data.join("everbeat.db")
+    }
+
     /// What the pure core needs to know.
     pub fn protocol(&self) -> protocol::server::Config {
         protocol::server::Config {
@@ -268,6 +279,14 @@ mod tests {
     #[test]
     fn the_defaults_work_together() {
         assert_eq!(config(&[]).check(), Ok(()));
+    }
+
+    #[test]
+    fn no_time_at_all_is_said_with_and_without_a_unit() {
+        for none in ["0", "0s"] {
+            assert_eq!(config(&["--history-age", none]).history_age, Duration::ZERO);
+        }
+        assert_eq!(config(&["--history-age", "30d"]).check(), Ok(()));
     }
 
     #[test]

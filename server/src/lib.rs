@@ -3,6 +3,7 @@
 //! - [`config`]: options and environment
 //! - [`access`]: who may enter
 //! - [`address`], [`origin`], [`limits`], [`headers`]: what is refused
+//! - [`command`]: what is done without serving
 //! - [`run`]: from a bound listener to a drained exit
 //! - [`ws`]: connections; the decisions are in [`protocol::server`], here is only I/O
 //! - [`hub`]: rooms that readers pull from, and who is connected
@@ -16,6 +17,7 @@ pub mod access;
 pub mod address;
 pub mod api;
 pub mod clock;
+pub mod command;
 pub mod config;
 pub mod headers;
 pub mod hub;
@@ -30,6 +32,7 @@ pub mod state;
 pub mod text_frame;
 pub mod ws;
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +62,10 @@ const SWEEP_EVERY: Duration = Duration::from_secs(30);
 /// How often connected sessions are noted in the log, and what is old is forgotten (RS-9).
 const EXPIRE_EVERY: Duration = Duration::from_secs(60 * 60);
 
+/// How late a message may be trimmed that is too old: this part of what it may be, within these bounds.
+const TRIM_PART: u32 = 20;
+const TRIM_EVERY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60 * 60);
+
 /// How long connections and requests may take to end once they were told to.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -74,7 +81,7 @@ pub fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
         history_per_room: config.history,
         ..SqliteConfig::default()
     };
-    let log = SqliteLog::open(&config.data.join("everbeat.db"), sqlite, rooms.clone())?;
+    let log = SqliteLog::open(&config.database(), sqlite, rooms.clone())?;
     let (log, clock) = (Arc::new(log), Clock::start());
     Ok(Arc::new(Hub::new(rooms, log, config.replay_bytes, clock)))
 }
@@ -138,6 +145,8 @@ async fn keep_house(hub: Arc<Hub>, limits: Arc<Limits>, config: Arc<Config>) {
     let mut sweep = interval(SWEEP_EVERY);
     let mut expire = interval(EXPIRE_EVERY);
     agenda.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let trim_every = config.history_age / TRIM_PART;
+    let mut trim = interval(trim_every.clamp(*TRIM_EVERY.start(), *TRIM_EVERY.end()));
     loop {
         tokio::select! {
             _ = agenda.tick() => hub.handle_timeout(hub.clock().now()),
@@ -146,23 +155,37 @@ async fn keep_house(hub: Arc<Hub>, limits: Arc<Limits>, config: Arc<Config>) {
                 limits.sweep();
             }
             _ = expire.tick() => forget_old(&hub, &config).await,
+            _ = trim.tick(), if !config.history_age.is_zero() => {
+                trim_old(&hub, config.history_age).await;
+            }
         }
+    }
+}
+
+/// The Unix time so long ago, in milliseconds.
+fn before(now: u64, age: Duration) -> u64 {
+    let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+    now.saturating_sub(age)
+}
+
+/// Trims messages that are too old.
+async fn trim_old(hub: &Hub, age: Duration) {
+    match hub.log().trim(before(unix_ms(), age)).await {
+        Ok(0) => {}
+        Ok(messages) => tracing::info!(messages, "trimmed what is old"),
+        Err(error) => tracing::warn!(%error, "could not trim; trying again later"),
     }
 }
 
 /// Forgets sessions and keys of posts that are too old.
 async fn forget_old(hub: &Hub, config: &Config) {
     let now = unix_ms();
-    let before = |ttl: Duration| {
-        let ttl = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-        now.saturating_sub(ttl)
-    };
     let log = hub.log();
     let sessions = match log.touch(hub.sessions(), now).await {
-        Ok(()) => log.expire(before(config.session_ttl)).await,
+        Ok(()) => log.expire(before(now, config.session_ttl)).await,
         Err(error) => Err(error),
     };
-    let posts = log.forget_posts(before(config.idempotency_ttl)).await;
+    let posts = log.forget_posts(before(now, config.idempotency_ttl)).await;
     for (what, forgotten) in [("sessions", sessions), ("keys of posts", posts)] {
         match forgotten {
             Ok(0) => {}

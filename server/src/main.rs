@@ -1,5 +1,6 @@
 //! Glue: options, logs, a listener, and the signals that end it all.
 
+use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -7,13 +8,21 @@ use anyhow::Context;
 use clap::Parser;
 use leptos::config::get_configuration;
 use server::access::Gate;
+use server::command::Line;
 use server::config::Config;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    match start(Config::parse()) {
+    let Line { config, command } = Line::parse();
+    let done = match command {
+        Some(command) => command
+            .run(&config, &mut io::stdout())
+            .map_err(anyhow::Error::from),
+        None => start(config),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             explain(&error);
@@ -42,7 +51,7 @@ fn start(config: Config) -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_env("EVERBEAT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(io::stderr)
         // By default it would complain on stderr that stderr cannot be written, on a full disk say,
         // and panic as that fails too: in the middle of whatever the task or the log's thread does.
         .log_internal_errors(false)

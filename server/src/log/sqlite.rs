@@ -5,9 +5,11 @@
 //! the slower the disk, the larger the groups.
 
 mod batch;
+mod copy;
 mod open;
 mod queue;
 mod readers;
+mod rooms;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -24,8 +26,10 @@ use protocol::position::{Epoch, Offset};
 use thiserror::Error;
 
 use self::batch::{Batch, Fault};
+pub use self::copy::{CopyError, backup, restore};
 use self::queue::Queue;
 use self::readers::Readers;
+pub use self::rooms::{RoomSummary, clear, export, summaries};
 use self::writer::Writer;
 use super::{
     Answer, Append, Log, LogError, Observer, OpenSession, OpenedSession, Page, Post, Posted,
@@ -176,6 +180,23 @@ pub enum OpenError {
         path: PathBuf,
         /// The journal mode that it has.
         found: String,
+    },
+    /// The database of an older Everbeat, where it cannot be brought up to now.
+    #[error(
+        "the database {} has format {found}; start the server once, which brings it to format {expected}",
+        path.display(), expected = open::FORMAT
+    )]
+    Behind {
+        /// The database.
+        path: PathBuf,
+        /// Its format.
+        found: i32,
+    },
+    /// There is none.
+    #[error("there is no database {}; see --data", path.display())]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
     },
     /// Anything else that SQLite says.
     #[error("cannot open the database {}: {source}", path.display())]

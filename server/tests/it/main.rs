@@ -8,6 +8,7 @@ mod bad_input;
 mod chaos;
 mod closing;
 mod command_line;
+mod commands;
 mod events;
 mod full_disk;
 mod handshake;

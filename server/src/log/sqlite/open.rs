@@ -151,6 +151,33 @@ pub(super) fn open_reader(
     open().map_err(|error| explain(&database.path, error))
 }
 
+/// A connection to a database that is there, beside a server that may be using it: it cannot write. The
+/// database must have this format at least.
+pub(super) fn open_beside(path: &Path, format: i32) -> Result<Connection, OpenError> {
+    let path = std::path::absolute(path).map_err(|source| OpenError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    if !path.exists() {
+        return Err(OpenError::Missing { path });
+    }
+    check_header(&path)?;
+    let open = || {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&path, flags)?;
+        connection.busy_timeout(SqliteConfig::default().busy_timeout)?;
+        let identity = identity(&connection)?;
+        Ok((connection, identity))
+    };
+    let (connection, identity) = open().map_err(|error| explain(&path, error))?;
+    identity.check(&path)?;
+    if identity.format < format {
+        let found = identity.format;
+        return Err(OpenError::Behind { path, found });
+    }
+    Ok(connection)
+}
+
 fn connect(path: &Path, config: &SqliteConfig) -> rusqlite::Result<Connection> {
     // Each connection is used by one thread at a time: SQLite needs no lock of its own around it.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
@@ -190,7 +217,7 @@ impl Identity {
 
 /// Looks at a file's first bytes without SQLite, which might change it: it plays back a journal
 /// that it finds, and it tidies up when it closes.
-fn check_header(path: &Path) -> Result<(), OpenError> {
+pub(super) fn check_header(path: &Path) -> Result<(), OpenError> {
     let unreadable = |source| OpenError::Unreadable {
         path: path.to_owned(),
         source,
@@ -232,7 +259,7 @@ fn check_header(path: &Path) -> Result<(), OpenError> {
 }
 
 /// Locks the file beside the database. Not the database itself: SQLite's own locks live there.
-fn lock(path: &Path) -> Result<File, OpenError> {
+pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     let mut name = OsString::from(path);
     name.push(".lock");
     let lock = PathBuf::from(name);
@@ -332,14 +359,14 @@ fn stored_epoch(connection: &Connection) -> rusqlite::Result<Epoch> {
     Ok(Epoch::new(&text))
 }
 
-fn random_epoch() -> Result<Epoch, OpenError> {
+pub(super) fn random_epoch() -> Result<Epoch, OpenError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(OpenError::Random)?;
     let number = u128::from_be_bytes(bytes);
     Ok(Epoch::new(&format!("{number:032x}")))
 }
 
-fn explain(path: &Path, error: rusqlite::Error) -> OpenError {
+pub(super) fn explain(path: &Path, error: rusqlite::Error) -> OpenError {
     let path = path.to_owned();
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::Locked { path },
