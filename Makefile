@@ -3,7 +3,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run build watch test fmt lint simulate faults fuzz mutants chaos autobahn bench dist
+.PHONY: help run build watch test fmt lint simulate faults fuzz mutants chaos autobahn api bench dist
 
 # The tools that scripts/setup.sh installs are found, also where rustup never set up the PATH.
 CARGO_HOME ?= $(HOME)/.cargo
@@ -58,6 +58,9 @@ fuzz: ## random input for the core, a minute per target (make fuzz TARGET=codec 
 
 autobahn: build ## the Autobahn WebSocket test suite against the real server
 	@scripts/autobahn.sh
+
+api: build ## requests of all kinds against the real server's HTTP API, by its own document (schemathesis)
+	@scripts/api-fuzz.sh $(ARGS)
 
 chaos: build ## crash it under 200 clients, then compare them with its log (make chaos ARGS="kill --seed 7")
 	@scripts/setup.sh test

@@ -136,6 +136,8 @@ pub enum Right {
     Read,
     /// To publish messages and drafts.
     Write,
+    /// To remove what anybody said (EO-8). Nobody has it who was not given it by a token.
+    Moderate,
 }
 
 /// What somebody may do in which rooms: everything everywhere, or what was granted.
@@ -143,13 +145,15 @@ pub enum Right {
 pub struct Rights(Option<Arc<Grants>>);
 
 impl Rights {
-    /// To read and write in every room.
+    /// To read and write in every room, and not to moderate any.
     pub const ALL: Self = Self(None);
 
     /// Whether this is allowed in that room.
     pub fn allow(&self, room: &RoomName, right: Right) -> bool {
-        let grants = self.0.as_ref();
-        grants.is_none_or(|grants| grants.allow(room, right))
+        match &self.0 {
+            Some(grants) => grants.allow(room, right),
+            None => right != Right::Moderate,
+        }
     }
 }
 
@@ -161,8 +165,8 @@ impl From<Grants> for Rights {
 
 /// Rights to rooms, by patterns of their names. What no pattern allows is not allowed.
 ///
-/// As JSON (the claim `rooms` of a token): `{"team-*": ["read", "write"], "news": ["read"]}`.
-/// As text (an option): `team-*=rw,news=r`.
+/// As JSON (the claim `rooms` of a token): `{"team-*": ["read", "write"], "news": ["read", "moderate"]}`.
+/// As text (an option about guests, who never moderate): `team-*=rw,news=r`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "BTreeMap<String, Vec<Right>>")]
 pub struct Grants(Vec<Grant>);
@@ -342,6 +346,18 @@ mod tests {
             }
         }
         assert!(!Grants::default().allow(&room("lobby"), Right::Read));
+    }
+
+    /// EO-8: to moderate is granted by a token, and follows from nothing else.
+    #[test]
+    fn nobody_moderates_by_default() {
+        assert!(!Rights::ALL.allow(&room("lobby"), Right::Moderate));
+        let json = r#"{"team-*": ["read", "write"], "news": ["moderate"]}"#;
+        let rights = Rights::from(serde_json::from_str::<Grants>(json).unwrap());
+        assert!(rights.allow(&room("news"), Right::Moderate));
+        assert!(!rights.allow(&room("news"), Right::Read));
+        assert!(!rights.allow(&room("team-a"), Right::Moderate));
+        assert!("*=m".parse::<Grants>().is_err() && "*=rwm".parse::<Grants>().is_err());
     }
 
     #[test]

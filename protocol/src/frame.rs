@@ -312,8 +312,11 @@ pub struct Message {
     /// When it became part of the log: Unix time in milliseconds, the server's clock.
     #[serde(deserialize_with = "crate::id::safe_integer")]
     pub at_ms: u64,
-    /// The text.
+    /// The text; empty once it is removed.
     pub body: String,
+    /// Somebody removed the text (EO-8). Also sent of a message that was sent before.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub removed: bool,
 }
 
 /// Something that the server does not do, and why.
@@ -383,12 +386,28 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    const EMPTY: &str = "a message needs at least one character";
+    const TOO_LARGE: &str = "the text is longer than this server takes";
+    const MAY_NOT_WRITE: &str = "you may not write in this room";
+    const SOMEHOW: &str = "the server refused it";
+
+    /// The sentence about a message that was refused for good (EO-7). Few codes do that, and the page
+    /// carries no others.
+    pub const fn text_for_good(self) -> &'static str {
+        match self {
+            Self::BodyEmpty => Self::EMPTY,
+            Self::BodyTooLarge => Self::TOO_LARGE,
+            Self::WriteDenied => Self::MAY_NOT_WRITE,
+            _ => Self::SOMEHOW,
+        }
+    }
+
     /// The sentence that a person reads.
     pub const fn text(self) -> &'static str {
         match self {
             Self::BadFrame => "this is not a frame of everbeat.v1",
-            Self::BodyEmpty => "a message needs at least one character",
-            Self::BodyTooLarge => "the text is longer than this server takes",
+            Self::BodyEmpty => Self::EMPTY,
+            Self::BodyTooLarge => Self::TOO_LARGE,
             Self::Busy => "many are coming at once: your turn is soon",
             Self::FrameTooLarge => "the frame is larger than this server takes",
             Self::HelloExpected => "the first frame, and only the first, must be hello",
@@ -402,8 +421,8 @@ impl ErrorCode {
             Self::TokenRequired => "sign in first",
             Self::TooManyRooms => "leave a room before joining another",
             Self::Unavailable => "the server cannot store messages now: try again later",
-            Self::WriteDenied => "you may not write in this room",
-            Self::Unknown => "the server refused it",
+            Self::WriteDenied => Self::MAY_NOT_WRITE,
+            Self::Unknown => Self::SOMEHOW,
         }
     }
 }

@@ -228,6 +228,12 @@ impl Presence {
         [until, self.told.due].into_iter().flatten().min()
     }
 
+    /// Something else about the room changed, of which readers are to hear. Returns its version.
+    pub const fn changed_beside(&mut self) -> u64 {
+        self.version += 1;
+        self.version
+    }
+
     /// The version of the latest change.
     pub const fn version(&self) -> u64 {
         self.version
@@ -241,6 +247,12 @@ impl Presence {
     /// Everybody here.
     pub fn sessions(&self) -> impl Iterator<Item = &SessionId> {
         self.members.keys()
+    }
+
+    /// Whoever is known by name, and how many there are in all.
+    pub fn named(&self) -> (Vec<Member>, u32) {
+        let members = self.named.keys().filter_map(|id| self.member(id));
+        (members.collect(), count_of(self.members.len()))
     }
 
     /// Whoever this session knows by name, itself always among them; and how many there are, if that is

@@ -2,10 +2,11 @@
 //!
 //! A [`Session`] lives as long as its connection; what outlives the connection (the session's last
 //! `seq`, the messages, who is away) is kept by the log and the rooms, and comes back in as facts.
-//! [`Tutorial`] is the same for pages that speak bare text.
+//! [`Tutorial`] is the same for pages that speak bare text, [`Feed`] for who only listens.
 
 mod access;
 mod config;
+mod feed;
 mod output;
 mod publish;
 mod reader;
@@ -19,9 +20,10 @@ use std::time::Duration;
 
 use self::access::Permit;
 pub use self::config::Config;
+pub use self::feed::{Feed, FeedConfig, FeedInput, FeedTransmit};
 pub use self::output::Transmit;
 use self::publish::Publisher;
-pub use self::reader::{Pull, Reader};
+pub use self::reader::{Pull, Reader, Span};
 use self::rooms::Seat;
 use self::seats::Seats;
 pub use self::tutorial::{Tutorial, TutorialInput, TutorialTransmit};
@@ -52,8 +54,21 @@ pub struct RoomView {
     pub count: Option<u32>,
     /// What stands in their input boxes.
     pub drafts: Vec<Author>,
-    /// The version of `members` and `drafts`.
+    /// The newest of its messages whose texts were removed (EO-8).
+    pub removed: Vec<Message>,
+    /// The version of `members`, `drafts` and `removed`.
     pub version: u64,
+}
+
+impl RoomView {
+    /// What its log holds.
+    pub const fn span(&self) -> Span<'_> {
+        Span {
+            epoch: &self.epoch,
+            head: self.head,
+            trimmed: self.trimmed,
+        }
+    }
 }
 
 /// Why the log did not take a message.

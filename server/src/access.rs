@@ -106,6 +106,11 @@ impl Gate {
         }
     }
 
+    /// Whether there are tokens that are good here.
+    pub const fn takes_tokens(&self) -> bool {
+        self.tokens.is_some()
+    }
+
     /// A cookie for a guest who has none yet; none for anybody else.
     pub fn guest_cookie(&self, presented: &Presented) -> Option<GuestCookie> {
         let is_new = presented.token.is_none() && presented.guest.is_none();

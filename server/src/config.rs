@@ -47,6 +47,7 @@ pub struct Config {
     /// Directory of the log, made if it is missing; one server at a time uses it
     #[arg(
         long,
+        global = true,
         env = "EVERBEAT_DATA",
         default_value = "data",
         value_name = "DIR"
@@ -92,6 +93,11 @@ pub struct Config {
     /// How long a session without a connection can be resumed
     #[arg(long, env = "EVERBEAT_SESSION_TTL", default_value = "7d", value_name = "TIME", value_parser = duration)]
     pub session_ttl: Duration,
+
+    /// How long the key of a message that came over HTTP is known (Idempotency-Key): a repeat after that
+    /// is a new message
+    #[arg(long, env = "EVERBEAT_IDEMPOTENCY_TTL", default_value = "24h", value_name = "TIME", value_parser = duration)]
+    pub idempotency_ttl: Duration,
 
     /// Largest frame from a client; a larger one closes its connection
     #[arg(long, env = "EVERBEAT_FRAME_BYTES", default_value_t = Limits::default().frame_bytes, value_name = "BYTES")]
@@ -144,6 +150,11 @@ pub struct Config {
         value_name = "COUNT"
     )]
     pub history: u64,
+
+    /// How long messages are kept in a room's log, as far as there is room for them; readers are told of the
+    /// gap. 0: for as long as there is room
+    #[arg(long, env = "EVERBEAT_HISTORY_AGE", default_value = "0s", value_name = "TIME", value_parser = duration)]
+    pub history_age: Duration,
 
     /// Memory for what was read from the log for those who were away: many who come back at once want
     /// the same. The least wanted goes first; 0 reads anew for each of them
@@ -220,6 +231,7 @@ impl Config {
         for (name, is_zero) in [
             ("--heartbeat-interval", self.heartbeat_interval.is_zero()),
             ("--heartbeat-timeout", self.heartbeat_timeout.is_zero()),
+            ("--idempotency-ttl", self.idempotency_ttl.is_zero()),
             ("--body-bytes", self.body_bytes == 0),
             ("--rooms", self.rooms == 0),
             ("--publishes", self.publishes == 0),
@@ -249,6 +261,11 @@ impl Config {
             return Err(ConfigError::Frame { least });
         }
         Ok(())
+    }
+
+    /// The file of the log.
+    pub fn database(&self) -> PathBuf {
+        self.data.join("everbeat.db")
     }
 
     /// What the pure core needs to know.
@@ -289,6 +306,14 @@ mod tests {
     #[test]
     fn the_defaults_work_together() {
         assert_eq!(config(&[]).check(), Ok(()));
+    }
+
+    #[test]
+    fn no_time_at_all_is_said_with_and_without_a_unit() {
+        for none in ["0", "0s"] {
+            assert_eq!(config(&["--history-age", none]).history_age, Duration::ZERO);
+        }
+        assert_eq!(config(&["--history-age", "30d"]).check(), Ok(()));
     }
 
     #[test]

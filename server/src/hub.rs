@@ -2,6 +2,7 @@
 
 mod agenda;
 pub mod mailbox;
+pub(crate) mod pull;
 mod replay;
 pub mod report;
 pub mod room;
@@ -13,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use protocol::frame::Message;
+use protocol::frame::{Member, Message};
 use protocol::id::{ConnectionId, Name, RoomName, SessionId};
 use protocol::position::Offset;
 use protocol::server::RoomView;
@@ -34,6 +35,8 @@ pub struct Rooms {
     members_named: usize,
     agenda: Arc<Agenda>,
     metrics: Arc<Metrics>,
+    /// How many texts were removed.
+    removals: AtomicU64,
 }
 
 impl Rooms {
@@ -44,6 +47,7 @@ impl Rooms {
             members_named,
             agenda: Arc::default(),
             metrics: Arc::default(),
+            removals: AtomicU64::new(0),
         }
     }
 
@@ -55,6 +59,11 @@ impl Rooms {
             Arc::new(Room::new(name.clone(), self.members_named, agenda))
         });
         Arc::clone(room)
+    }
+
+    /// The room of this name, if it is open.
+    pub fn open_one(&self, name: &RoomName) -> Option<Arc<Room>> {
+        lock(&self.open).get(name).cloned()
     }
 
     /// Lets go of rooms that nobody uses. One that somebody is about to use is held by them: handles
@@ -82,6 +91,20 @@ impl Observer for Rooms {
 
     fn synced(&self, operations: usize, took: Duration) {
         self.metrics.synced(operations, took);
+    }
+
+    fn removed(&self, message: &Message) {
+        // First: whoever hears of it must find no page that was read before.
+        self.removals.fetch_add(1, Ordering::AcqRel);
+        if let Some(room) = self.open_one(&message.room) {
+            room.removed(message);
+        }
+    }
+
+    fn trimmed(&self, room: &RoomName, through: Offset) {
+        if let Some(room) = self.open_one(room) {
+            room.trimmed(through);
+        }
     }
 }
 
@@ -132,7 +155,9 @@ impl Hub {
         limit: u32,
     ) -> Result<Arc<[Entry]>, LogError> {
         let log = self.log.as_ref();
-        let page = self.replays.page(log, room, after, limit).await?;
+        let removals = self.rooms.removals.load(Ordering::Acquire);
+        let page = (room, after, limit);
+        let page = self.replays.page(log, page, removals).await?;
         self.metrics().replayed(page.len());
         Ok(page)
     }
@@ -224,6 +249,27 @@ impl Hub {
         room.load(self.log.as_ref()).await?;
         let view = room.enter(self.clock.now(), member, connection);
         Ok((room, view))
+    }
+
+    /// Listens to a room without being in it, and looks at it.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] if the log cannot tell what the room holds.
+    pub async fn watch_room(
+        &self,
+        name: &RoomName,
+        (id, mailbox): (ConnectionId, &Arc<Mailbox>),
+    ) -> Result<(Arc<Room>, RoomView), LogError> {
+        let room = self.rooms.room(name);
+        room.load(self.log.as_ref()).await?;
+        let view = room.watch(id, mailbox);
+        Ok((room, view))
+    }
+
+    /// Who is in a room, as far as they are named, and how many they are.
+    pub fn members(&self, name: &RoomName) -> (Vec<Member>, u32) {
+        let room = self.rooms.open_one(name);
+        room.map_or_else(Default::default, |room| room.members())
     }
 
     /// Looks at the rooms in which something is due.

@@ -3,11 +3,13 @@
 //! - [`config`]: options and environment
 //! - [`access`]: who may enter
 //! - [`address`], [`origin`], [`limits`], [`headers`]: what is refused
+//! - [`command`]: what is done without serving
 //! - [`entrance`], [`tls`]: where connections come in
 //! - [`Server`]: from an open entrance to a drained exit
 //! - [`ws`]: connections; the decisions are in [`protocol::server`], here is only I/O
 //! - [`hub`]: rooms that readers pull from, and who is connected
 //! - [`mod@log`]: what is durable
+//! - [`api`]: how programs read and write without a socket
 //! - [`admin`], [`metrics`], [`health`], [`telemetry`]: what the operator sees
 //! - [`page`]: the server-rendered page and static files
 
@@ -16,7 +18,9 @@
 pub mod access;
 pub mod address;
 pub mod admin;
+pub mod api;
 pub mod clock;
+pub mod command;
 pub mod config;
 pub mod entrance;
 pub mod headers;
@@ -38,6 +42,7 @@ pub mod text_frame;
 pub mod tls;
 pub mod ws;
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,11 +72,15 @@ const AGENDA_EVERY: Duration = Duration::from_millis(200);
 /// second.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 
-/// How often connected sessions are noted in the log, and old ones forgotten (RS-9).
+/// How often connected sessions are noted in the log, and what is old is forgotten (RS-9).
 const EXPIRE_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// How often it is looked whether the server before has let go of the log. Clients wait meanwhile.
 const LOOK_FOR_LOG_EVERY: Duration = Duration::from_millis(20);
+
+/// How late a message may be trimmed that is too old: this part of what it may be, within these bounds.
+const TRIM_PART: u32 = 20;
+const TRIM_EVERY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60 * 60);
 
 /// How long connections and requests may take to end once they were told to.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -88,7 +97,7 @@ pub fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
         history_per_room: config.history,
         ..SqliteConfig::default()
     };
-    let log = SqliteLog::open(&config.data.join("everbeat.db"), sqlite, rooms.clone())?;
+    let log = SqliteLog::open(&config.database(), sqlite, rooms.clone())?;
     let (log, clock) = (Arc::new(log), Clock::start());
     Ok(Arc::new(Hub::new(rooms, log, config.replay_bytes, clock)))
 }
@@ -175,8 +184,9 @@ impl Server {
             hub: Arc::clone(&hub),
             limits,
             samples,
+            config,
         };
-        let keeping = tokio::spawn(house.keep(config.session_ttl));
+        let keeping = tokio::spawn(house.keep());
         let guarding = tokio::spawn(async move { gate.keep().await });
 
         shutdown.await;
@@ -230,15 +240,18 @@ struct House {
     hub: Arc<Hub>,
     limits: Arc<Limits>,
     samples: Arc<Samples>,
+    config: Arc<Config>,
 }
 
 impl House {
-    async fn keep(self, session_ttl: Duration) {
-        let hub = &self.hub;
+    async fn keep(self) {
+        let (hub, age) = (&self.hub, self.config.history_age);
         let mut agenda = interval(AGENDA_EVERY);
         let mut sweep = interval(SWEEP_EVERY);
         let mut expire = interval(EXPIRE_EVERY);
         let mut sample = interval(samples::EVERY);
+        let trim_every = (age / TRIM_PART).clamp(*TRIM_EVERY.start(), *TRIM_EVERY.end());
+        let mut trim = interval(trim_every);
         let mut sampled = Instant::now();
         agenda.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
@@ -252,22 +265,42 @@ impl House {
                     let since = at - std::mem::replace(&mut sampled, at);
                     self.samples.take(hub.now().await, hub.metrics().totals(), since);
                 }
-                _ = expire.tick() => forget_old_sessions(hub, session_ttl).await,
+                _ = expire.tick() => forget_old(hub, &self.config).await,
+                _ = trim.tick(), if !age.is_zero() => trim_old(hub, age).await,
             }
         }
     }
 }
 
-async fn forget_old_sessions(hub: &Hub, session_ttl: Duration) {
+/// The Unix time so long ago, in milliseconds.
+fn before(now: u64, age: Duration) -> u64 {
+    let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+    now.saturating_sub(age)
+}
+
+/// Trims messages that are too old.
+async fn trim_old(hub: &Hub, age: Duration) {
+    match hub.log().trim(before(unix_ms(), age)).await {
+        Ok(0) => {}
+        Ok(messages) => tracing::info!(messages, "trimmed what is old"),
+        Err(error) => tracing::warn!(%error, "could not trim; trying again later"),
+    }
+}
+
+/// Forgets sessions and keys of posts that are too old.
+async fn forget_old(hub: &Hub, config: &Config) {
     let now = unix_ms();
-    let ttl = u64::try_from(session_ttl.as_millis()).unwrap_or(u64::MAX);
-    let forgotten = match hub.log().touch(hub.sessions(), now).await {
-        Ok(()) => hub.log().expire(now.saturating_sub(ttl)).await,
+    let log = hub.log();
+    let sessions = match log.touch(hub.sessions(), now).await {
+        Ok(()) => log.expire(before(now, config.session_ttl)).await,
         Err(error) => Err(error),
     };
-    match forgotten {
-        Ok(0) => {}
-        Ok(sessions) => tracing::info!(sessions, "forgot old sessions"),
-        Err(error) => tracing::warn!(%error, "could not forget old sessions; trying again later"),
+    let posts = log.forget_posts(before(now, config.idempotency_ttl)).await;
+    for (what, forgotten) in [("sessions", sessions), ("keys of posts", posts)] {
+        match forgotten {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, what, "forgot what is old"),
+            Err(error) => tracing::warn!(%error, what, "could not forget; trying again later"),
+        }
     }
 }

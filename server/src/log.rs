@@ -94,6 +94,49 @@ pub struct Append {
     pub is_repeat: bool,
 }
 
+/// What tells a post apart: a hash of its author and of the key that they gave it.
+pub type PostKey = [u8; 32];
+
+/// A message to append that comes without a session: its key makes sure that it does so once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Post {
+    /// Whose it is, and which.
+    pub key: PostKey,
+    /// The session that the message says it is of, and in which it is the first.
+    pub session: SessionId,
+    /// Which room.
+    pub room: RoomName,
+    /// How the author is called now.
+    pub name: Name,
+    /// The text.
+    pub body: String,
+    /// Unix time in milliseconds.
+    pub at_ms: u64,
+}
+
+/// What became of a post.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Posted {
+    /// Its place in the room's log.
+    pub offset: Offset,
+    /// It was there already.
+    pub is_repeat: bool,
+}
+
+/// What became of the wish to remove a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// It is gone.
+    Removed,
+    /// It was gone already.
+    Before,
+    /// The log holds no such message, or not any more.
+    Missing,
+}
+
+/// How many removals a room's log tells of, and readers are told of (EO-8).
+pub const REMOVED_MAX: usize = 256;
+
 /// What a room's log holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomLog {
@@ -103,6 +146,8 @@ pub struct RoomLog {
     pub head: Offset,
     /// Everything up to this offset is no longer there; 0 if nothing was trimmed.
     pub trimmed: Offset,
+    /// The messages whose texts were removed last, at most [`REMOVED_MAX`], in the order of their removal.
+    pub removed: Vec<Message>,
 }
 
 /// A page of older messages, oldest first.
@@ -124,6 +169,13 @@ pub trait Observer: Send + Sync + 'static {
     fn synced(&self, operations: usize, took: Duration) {
         let _ = (operations, took);
     }
+
+    /// The text of this message is removed durably (EO-8). As [`Observer::committed`], and after it.
+    fn removed(&self, message: &Message);
+
+    /// Old messages of a room are gone, up to this offset. As [`Observer::committed`], and after it. Not
+    /// told where it is the number of messages that is too large: they are still good to be read.
+    fn trimmed(&self, room: &RoomName, through: Offset);
 }
 
 /// Where messages are durable. Every call is answered after what it did is on stable storage.
@@ -144,6 +196,13 @@ pub trait Log: Send + Sync + 'static {
 
     /// Uses a number up for good (EO-7). Repeating it is harmless.
     fn refuse(&self, session: SessionId, seq: Seq, code: ErrorCode) -> Answer<()>;
+
+    /// Appends a message without a session. A repeated key with the same room and body is answered with
+    /// its first offset; with others it is a [`LogError::Conflict`].
+    fn post(&self, post: Post) -> Answer<Posted>;
+
+    /// Removes the text of a message for good (EO-8). Its offset stays.
+    fn remove(&self, room: RoomName, offset: Offset, at_ms: u64) -> Answer<Removal>;
 
     /// What a room's log holds; an unknown room is an empty one.
     fn room(&self, room: RoomName) -> Answer<RoomLog>;
@@ -166,6 +225,12 @@ pub trait Log: Send + Sync + 'static {
     /// Stores something as large as a message and removes it: whoever asks learns whether the log can
     /// store.
     fn probe(&self) -> Answer<()>;
+
+    /// Forgets the keys of posts from before this time; returns how many.
+    fn forget_posts(&self, before_ms: u64) -> Answer<usize>;
+
+    /// Trims the messages from before this time, from each room's oldest on; returns how many.
+    fn trim(&self, before_ms: u64) -> Answer<u64>;
 
     /// Finishes what was begun and stops. Later calls are answered with [`LogError::Unavailable`].
     fn close(&self) -> Answer<()>;

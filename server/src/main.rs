@@ -1,5 +1,6 @@
 //! Glue: options, logs, a listener, and the signals that end it all.
 
+use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -9,13 +10,21 @@ use clap::Parser;
 use leptos::config::LeptosOptions;
 use leptos::config::get_configuration;
 use server::access::Gate;
+use server::command::Line;
 use server::config::{Admin, Config};
 use server::entrance::{self, Entrance};
 use server::{Server, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
-    match start(Config::parse()) {
+    let Line { config, command } = Line::parse();
+    let done = match command {
+        Some(command) => command
+            .run(&config, &mut io::stdout())
+            .map_err(anyhow::Error::from),
+        None => start(config),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             explain(&error);

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -51,6 +52,7 @@ pub struct Metrics {
     sessions: Family<State, Gauge>,
     rooms: Gauge,
     draining: Gauge,
+    requests: Counts<Code>,
     hellos: Counts<Outcome>,
     closes: Counts<Code>,
     heartbeats_sent: Counter,
@@ -154,6 +156,7 @@ impl Metrics {
             sessions: Family::default(),
             rooms: Gauge::default(),
             draining: Gauge::default(),
+            requests: Family::default(),
             hellos: Family::default(),
             closes: Family::default(),
             heartbeats_sent: Counter::default(),
@@ -243,15 +246,18 @@ impl Metrics {
     pub fn sent_frame(&self, frame: &ServerFrame) {
         match frame {
             ServerFrame::Ping => self.pinged(),
-            ServerFrame::Joined(joined) if !joined.recovered => {
-                self.gaps.inc();
-            }
+            ServerFrame::Joined(joined) if !joined.recovered => self.gap(),
             ServerFrame::Error(refusal) => {
                 let code = codec::encode(&refusal.code).trim_matches('"').to_owned();
                 self.refusals.get_or_create(&Code { code }).inc();
             }
             _ => {}
         }
+    }
+
+    /// Somebody is told that they missed something (RS-6).
+    pub fn gap(&self) {
+        self.gaps.inc();
     }
 
     /// A sign of life was asked for.
@@ -282,6 +288,12 @@ impl Metrics {
             }
         };
         self.publishes.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// An HTTP request was answered.
+    pub fn answered(&self, status: StatusCode) {
+        let code = status.as_u16().to_string();
+        self.requests.get_or_create(&Code { code }).inc();
     }
 
     /// Somebody met a limit.
@@ -362,6 +374,8 @@ impl Metrics {
 
     fn register_events(&mut self) {
         let to = &mut self.registry;
+        let help = "HTTP requests answered on the public port, by status; 101 is a WebSocket";
+        to.register("requests", help, self.requests.clone());
         let help =
             "Sessions opened, by whether one was wanted again and was; and who was not let in";
         to.register("hellos", help, self.hellos.clone());
@@ -472,6 +486,7 @@ mod tests {
     fn what_is_documented_is_what_there_is() {
         let metrics = Metrics::new();
         metrics.closed(CloseCode::NORMAL);
+        metrics.answered(StatusCode::OK);
         let refusal = r#"{"type":"error","code":"rate_limited","message":""}"#;
         metrics.sent_frame(&codec::decode(refusal, 1024).unwrap());
         let text = metrics.render(Now::default()).unwrap();

@@ -16,11 +16,12 @@ use crate::address::{self, Client, Network, Peer};
 use crate::metrics::Met;
 use crate::state::AppState;
 use crate::telemetry::SPANS;
-use crate::{headers, health, page, ws};
+use crate::{api, headers, health, page, ws};
 
 /// The server's routes:
 ///
 /// - `GET /ws`: a WebSocket, in either dialect; also at `/`, see [`upgrade_anywhere`]
+/// - `/api`: see [`api::routes`]
 /// - `GET /healthz`, `GET /readyz`: see [`health`]
 /// - everything else: pages and static files
 pub fn build(state: AppState) -> Router {
@@ -33,18 +34,20 @@ pub fn build(state: AppState) -> Router {
     }
     Router::new()
         .route("/ws", get(ws::upgrade))
+        .merge(api::routes(&state))
         .merge(page::routes(&state))
         .layer(csrf)
         .layer(from_fn_with_state(state.clone(), limited))
+        .layer(from_fn(api::everywhere))
         // Whoever watches the server asks as often as they like.
         .merge(health::routes())
         .layer(from_fn(headers::guard))
-        .layer(from_fn(traced))
+        .layer(from_fn_with_state(state.clone(), watched))
         .with_state(state)
 }
 
-/// A span for each request.
-async fn traced(request: Request, next: Next) -> Response {
+/// Counts each request, and makes a span of it.
+async fn watched(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let span = tracing::trace_span!(
         target: SPANS,
         "request",
@@ -54,6 +57,7 @@ async fn traced(request: Request, next: Next) -> Response {
         http.response.status_code = Empty,
     );
     let response = next.run(request).instrument(span.clone()).await;
+    state.hub.metrics().answered(response.status());
     span.record("http.response.status_code", response.status().as_u16());
     response
 }

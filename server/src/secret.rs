@@ -4,7 +4,8 @@ use protocol::access::Subject;
 use protocol::id::SessionKey;
 use sha2::{Digest, Sha256};
 
-use crate::log::KeyHash;
+use crate::address::Network;
+use crate::log::{KeyHash, PostKey};
 
 /// `N` random bytes as hexadecimal digits; `None` where the system has no randomness to give.
 pub fn random_hex<const N: usize>() -> Option<String> {
@@ -23,4 +24,46 @@ pub fn hash(key: &SessionKey, owner: Option<&Subject>) -> KeyHash {
         hash.update(owner.as_str());
     }
     hash.finalize().into()
+}
+
+/// What tells a post apart: its author and the key that they gave it, so that nobody meets anybody else's.
+/// Whoever is nobody in particular is who comes from the same address.
+pub fn post_key(author: Option<&Subject>, from: Option<Network>, key: &str) -> PostKey {
+    let author = match author {
+        Some(author) => format!("subject {author}", author = author.as_str()),
+        None => format!("address {from:?}"),
+    };
+    // The length first: where the author ends must not be a matter of what they are called.
+    let length = (author.len() as u64).to_be_bytes();
+    let mut hash = Sha256::new_with_prefix(length);
+    hash.update(author);
+    hash.update(key);
+    hash.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+
+    #[test]
+    fn posts_are_told_apart_by_author_and_key() {
+        let subject = |name| Subject::new(name).unwrap();
+        let from = |address: &str| Some(Network::from(address.parse::<IpAddr>().unwrap()));
+        let keys = [
+            post_key(Some(&subject("ada")), None, "1"),
+            post_key(Some(&subject("ada")), None, "2"),
+            post_key(Some(&subject("ada1")), None, ""),
+            post_key(Some(&subject("bob")), None, "1"),
+            post_key(None, from("192.0.2.1"), "1"),
+            post_key(None, from("192.0.2.2"), "1"),
+            post_key(None, None, "1"),
+        ];
+        for (index, key) in keys.iter().enumerate() {
+            assert!(!keys[..index].contains(key), "{index}");
+        }
+        let elsewhere = post_key(Some(&subject("ada")), from("192.0.2.1"), "1");
+        assert_eq!(elsewhere, keys[0], "somebody known may move");
+    }
 }

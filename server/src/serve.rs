@@ -38,6 +38,10 @@ pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
 
+/// How to end the connection that a request came on, from within its answer. Noted at each request.
+#[derive(Clone, Debug)]
+pub struct Cut(pub CancellationToken);
+
 /// What connections come to.
 pub struct Doors {
     /// What answers their requests.
@@ -219,11 +223,14 @@ struct Requests {
 impl Requests {
     async fn answer<S: Stream>(self, stream: S) {
         let peer = self.peer;
+        let cut = CancellationToken::new();
+        let asked = Cut(cut.clone());
         let service = self
             .router
             .map_request(move |request: hyper::Request<Incoming>| {
                 let mut request = upgrade_anywhere(request.map(Body::new));
                 request.extensions_mut().insert(peer);
+                request.extensions_mut().insert(asked.clone());
                 request
             });
         let mut connection = pin!(
@@ -235,8 +242,12 @@ impl Requests {
             end = &mut connection => end,
             () = self.end.came() => {
                 connection.as_mut().graceful_shutdown();
-                connection.await
+                tokio::select! {
+                    end = connection => end,
+                    () = cut.cancelled() => return,
+                }
             }
+            () = cut.cancelled() => return,
         };
         if let Err(error) = end {
             tracing::debug!(%error, "an HTTP connection ended early");

@@ -25,6 +25,18 @@ impl TextFrame {
         self.0.len()
     }
 
+    /// The text in it.
+    pub fn text(&self) -> &str {
+        let length = match self.0.get(1) {
+            Some(126) => 4,
+            Some(127) => 10,
+            _ => 2,
+        };
+        let text = self.0.get(length..).unwrap_or_default();
+        // It was made of one.
+        std::str::from_utf8(text).unwrap_or_default()
+    }
+
     /// The bytes that cross the wire.
     pub fn into_bytes(self) -> Bytes {
         self.0
@@ -36,5 +48,19 @@ impl std::fmt::Debug for TextFrame {
         f.debug_struct("TextFrame")
             .field("bytes", &self.len())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_is_what_was_put_in() {
+        for length in [0, 1, 125, 126, 127, 65_535, 65_536, 70_000] {
+            let text = "x".repeat(length);
+            assert_eq!(TextFrame::new(text.as_str()).text(), text, "{length}");
+        }
+        assert_eq!(TextFrame::new("ä\u{0}😀").text(), "ä\u{0}😀");
     }
 }

@@ -3,7 +3,6 @@
 //! A connection is one task. It owns its state machine ([`protocol::server`]) and its socket, and is
 //! spoken to only through marks in its [`Mailbox`].
 
-mod pull;
 mod session;
 mod tutorial;
 mod wire;

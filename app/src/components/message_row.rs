@@ -81,12 +81,18 @@ fn SettledMessage(
     } else {
         message.name.to_string()
     };
+    let (fate, body) = if message.removed {
+        ("removed", "removed")
+    } else {
+        ("durable", &*message.body)
+    };
+    let body = body.to_owned();
     view! {
         <li
             class="message"
             class:own=own
             data-session=message.session.to_string()
-            data-fate="durable"
+            data-fate=fate
             data-offset=message.offset.to_string()
         >
             <p class="about">
@@ -95,10 +101,10 @@ fn SettledMessage(
                     {stamp::clock(message.at_ms)}
                     " UTC"
                 </time>
-                {own.then(|| view! { <span class="fate">"durable"</span> })}
+                {own.then(|| view! { <span class="fate">{fate}</span> })}
             </p>
             <p class="body" dir="auto">
-                {message.body.clone()}
+                {body}
             </p>
         </li>
     }
@@ -185,7 +191,7 @@ const fn name(fate: Fate) -> &'static str {
 
 fn words(fate: Fate) -> String {
     match fate {
-        Fate::Refused { code } => format!("refused: {}", code.text()),
+        Fate::Refused { code } => format!("refused: {}", code.text_for_good()),
         Fate::Uncertain => "uncertain: it may have arrived or not".to_owned(),
         Fate::Waiting | Fate::Sent | Fate::Durable { .. } => name(fate).to_owned(),
     }

@@ -58,10 +58,8 @@ impl Composer {
             }
             Report::StorageFailed => !std::mem::replace(&mut self.storage_failed, true),
             Report::Event(Event::Refused(refusal)) => {
-                self.alert = Some(format!(
-                    "The server refused something: {}.",
-                    refusal.code.text()
-                ));
+                let why = &refusal.message;
+                self.alert = Some(format!("The server refused something: {why}."));
                 true
             }
             _ => false,

@@ -32,6 +32,7 @@ pub(crate) fn message(author: &str, number: u64, seq: u64, body: &str) -> Messag
         name: Name::tidy(author),
         at_ms: number * 1000,
         body: body.to_owned(),
+        removed: false,
     }
 }
 

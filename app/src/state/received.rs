@@ -55,6 +55,8 @@ impl Received {
                 body: draft.body.clone(),
                 is_draft: true,
             }),
+            // What is shown may be the very text; not to show another one harms nobody.
+            Event::Removed(_) => self.latest.take().is_some(),
             Event::Joined { joined, .. } if joined.room == self.room => self.joined(joined),
             _ => false,
         }
@@ -138,6 +140,19 @@ mod tests {
         received.fold(&welcomed("me"));
         assert!(!received.fold(&said("me", 1, "hello")));
         assert!(!received.fold(&draft("me", "hello")));
+        assert_eq!(received.body(), None);
+    }
+
+    /// EO-8.
+    #[test]
+    fn a_removed_text_is_received_no_more() {
+        let removed = Report::Event(Event::Removed(Message {
+            removed: true,
+            ..message("ada", 1, 1, "")
+        }));
+        let mut received = Received::new(RoomName::lobby(), None);
+        received.fold(&said("ada", 1, "hello"));
+        assert!(received.fold(&removed));
         assert_eq!(received.body(), None);
     }
 

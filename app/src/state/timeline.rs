@@ -225,6 +225,7 @@ impl Timeline {
         match event {
             Event::Joined { joined, gap } if joined.room == self.room => self.joined(joined, *gap),
             Event::Message(message) if message.room == self.room => self.message(message),
+            Event::Removed(message) if message.room == self.room => self.remove(message),
             Event::History {
                 room,
                 messages,
@@ -282,6 +283,21 @@ impl Timeline {
         }
         self.trim();
         true
+    }
+
+    /// The text of a message that is shown is removed (EO-8). Returns whether it was shown.
+    fn remove(&mut self, message: &Message) -> bool {
+        for row in &mut self.rows {
+            if let Row::Logged(logged) = row
+                && logged.epoch == self.epochs
+                && logged.message.offset == message.offset
+            {
+                logged.message = Arc::new(message.clone());
+                logged.entry = None;
+                return true;
+            }
+        }
+        false
     }
 
     fn history(&mut self, messages: &[Message], more: bool) -> bool {

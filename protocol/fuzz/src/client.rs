@@ -227,6 +227,7 @@ impl Driver {
                     seq: Seq::FIRST,
                     name: Name::tidy("Ada"),
                     at_ms: 0,
+                    removed: body.is_empty(),
                     body,
                 })
             }

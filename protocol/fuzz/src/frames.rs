@@ -282,6 +282,7 @@ impl Draw for Message {
             name: Name::draw(u)?,
             at_ms: millis(u)?,
             body: String::draw(u)?,
+            removed: u.arbitrary()?,
         })
     }
 }

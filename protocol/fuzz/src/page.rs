@@ -159,6 +159,7 @@ impl Page {
             | Event::Draft(_)
             | Event::Presence { .. }
             | Event::Beat { .. }
+            | Event::Removed(_)
             | Event::Refused(_) => {}
         }
     }

@@ -199,6 +199,7 @@ impl From<View> for RoomView {
             members: Vec::new(),
             count: None,
             drafts: Vec::new(),
+            removed: Vec::new(),
             version: view.version,
         }
     }

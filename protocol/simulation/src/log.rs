@@ -149,6 +149,7 @@ impl Log {
                     name,
                     at_ms,
                     body,
+                    removed: false,
                 };
                 let offset = new.offset;
                 let result = self.append(&new, is_repeat);

@@ -354,6 +354,7 @@ impl Machine {
             | Event::Welcomed { .. }
             | Event::History { .. }
             | Event::Beat { .. }
+            | Event::Removed(_)
             | Event::Refused(_) => {}
         }
     }

@@ -404,6 +404,7 @@ impl World {
             members,
             count,
             drafts: presence.drafts(),
+            removed: Vec::new(),
             version: presence.version(),
         }
     }

@@ -505,6 +505,7 @@ impl Session {
         };
         match room.place(&message) {
             Place::Next => self.events.push_back(Event::Message(message)),
+            Place::Repeated if message.removed => self.events.push_back(Event::Removed(message)),
             Place::Repeated => self.stats.repeated_messages += 1,
             Place::Gap => self.send_join(now, &message.room),
         }

@@ -74,6 +74,8 @@ pub enum Event {
     },
     /// The next message of a room, exactly once and in order (EO-3).
     Message(Message),
+    /// The text of a message that may be shown is removed (EO-8).
+    Removed(Message),
     /// Older messages, oldest first.
     History {
         /// Which room.

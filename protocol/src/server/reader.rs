@@ -1,6 +1,6 @@
 //! Where one connection reads in one room.
 
-use crate::position::Offset;
+use crate::position::{Epoch, Offset, Position};
 
 /// How many messages are written before the connection looks at anything else again.
 const PULL_MAX: u32 = 64;
@@ -14,6 +14,40 @@ pub struct Pull {
     pub limit: u32,
     /// and, once these reach the head, drafts and members since this version.
     pub since: u64,
+}
+
+/// What a room's log holds, as somebody needs to know it who begins to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span<'a> {
+    /// The identity of the log.
+    pub epoch: &'a Epoch,
+    /// The offset of its newest message.
+    pub head: Offset,
+    /// Everything up to this offset is no longer there.
+    pub trimmed: Offset,
+}
+
+impl Span<'_> {
+    /// RS-5, RS-6: after which offset somebody begins to read who has everything up to `since`, and
+    /// whether that follows what they have. If not, they get the newest messages, at most `limit`.
+    pub fn begin(&self, since: Option<&Position>, limit: u32) -> (Offset, bool) {
+        let Self {
+            epoch,
+            head,
+            trimmed,
+        } = *self;
+        match since {
+            Some(since)
+                if since.epoch == *epoch && since.offset >= trimmed && since.offset <= head =>
+            {
+                (since.offset, true)
+            }
+            since => {
+                let from = head.back(u64::from(limit)).max(trimmed);
+                (from, since.is_none())
+            }
+        }
+    }
 }
 
 /// A cursor: a slow consumer costs no more than this.

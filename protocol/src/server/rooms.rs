@@ -8,7 +8,7 @@ use crate::position::{Offset, Position};
 use crate::time::Timestamp;
 
 /// How many of the newest messages a `join` without position and without limit gets.
-const JOIN_LIMIT: u32 = 50;
+pub(super) const JOIN_LIMIT: u32 = 50;
 
 /// One connection's place in one room.
 #[derive(Debug)]
@@ -43,23 +43,6 @@ impl Seat {
 
     pub(super) fn forget_draft(&mut self) {
         self.held_draft = None;
-    }
-
-    /// RS-5, RS-6: where reading begins, and whether that follows what the client has.
-    fn begin(&self, view: &RoomView) -> (Offset, bool) {
-        match &self.since {
-            Some(since)
-                if since.epoch == view.epoch
-                    && since.offset >= view.trimmed
-                    && since.offset <= view.head =>
-            {
-                (since.offset, true)
-            }
-            since => {
-                let from = view.head.back(u64::from(self.limit)).max(view.trimmed);
-                (from, since.is_none())
-            }
-        }
     }
 }
 
@@ -175,19 +158,22 @@ impl Session {
             live.seats.remove(&room);
             return self.refuse_room(ErrorCode::Unavailable, room);
         };
-        let (from, recovered) = seat.begin(&view);
+        let (from, recovered) = view.span().begin(seat.since.as_ref(), seat.limit);
         seat.reader = Some(Reader::new(from, view.head, view.version));
         // From now on this is what the client has, should the reader ever be cut off.
-        seat.since = Some(Position {
+        let had = seat.since.replace(Position {
             epoch: view.epoch.clone(),
             offset: from,
         });
+        // EO-8: what the client has may show what was removed since. What follows is read without it.
+        let has_seen = had.is_some_and(|had| had.epoch == view.epoch);
         let RoomView {
             epoch,
             head,
             members,
             count,
             drafts,
+            removed,
             ..
         } = view;
         let read_only = !live.permit.allows(&room, Right::Write);
@@ -203,6 +189,11 @@ impl Session {
             read_only,
         };
         self.send(ServerFrame::Joined(joined));
+        for message in removed {
+            if has_seen && message.offset <= from {
+                self.send(ServerFrame::Message(message));
+            }
+        }
         self.pull(room);
     }
 

@@ -79,6 +79,7 @@ fn in_lobby(access: Access) -> Desk {
             members: Vec::new(),
             count: None,
             drafts: Vec::new(),
+            removed: Vec::new(),
             version: 0,
         }),
     });
@@ -338,6 +339,7 @@ fn a_room_says_whether_one_may_write() {
             members: Vec::new(),
             count: None,
             drafts: Vec::new(),
+            removed: Vec::new(),
             version: 1,
         };
         desk.input(Input::RoomOpened {

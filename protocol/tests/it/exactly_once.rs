@@ -8,8 +8,8 @@ use protocol::close::CloseCode;
 use protocol::frame::{ClientFrame, Message, ServerFrame};
 use protocol::id::{Name, Seq, SessionId};
 use protocol::outbox::{OutboxLimit, PublishError};
-use protocol::position::Position;
-use protocol::server::Config;
+use protocol::position::{Epoch, Offset, Position};
+use protocol::server::{Config, Input, RoomView};
 
 use crate::solo::{
     Desk, Solo, appended, appends, joined, lobby, millis, offset, opened, publish, secs,
@@ -99,7 +99,97 @@ fn message(number: u64) -> ServerFrame {
         name: Name::tidy("nine"),
         at_ms: 0,
         body: format!("m{number}"),
+        removed: false,
     })
+}
+
+fn removed(number: u64) -> Message {
+    let ServerFrame::Message(message) = message(number) else {
+        unreachable!("it is a message");
+    };
+    Message {
+        body: String::new(),
+        removed: true,
+        ..message
+    }
+}
+
+/// EO-8: a message that was sent before is told to be removed, which moves nothing; one that comes for the
+/// first time has its place like any other.
+#[test]
+fn a_removed_message_keeps_its_place() {
+    let mut solo = Solo::live(client::Config::default());
+    solo.act(|session, now| session.join(now, lobby(), None));
+    solo.frame(ServerFrame::Joined(joined(0, 3)));
+    solo.frame(message(1));
+    solo.frame(message(2));
+    solo.forget();
+    for number in [1, 3, 3] {
+        solo.frame(ServerFrame::Message(removed(number)));
+    }
+    solo.frame(message(4));
+    let shown = solo.events.iter().filter_map(|event| match event {
+        Event::Message(message) => Some((message.offset.get(), message.removed, true)),
+        Event::Removed(message) => Some((message.offset.get(), message.removed, false)),
+        _ => None,
+    });
+    let shown: Vec<_> = shown.collect();
+    let expected = [
+        (1, true, false),
+        (3, true, true),
+        (3, true, false),
+        (4, false, true),
+    ];
+    assert_eq!(shown, expected);
+    assert!(solo.frames().is_empty(), "nothing is missing");
+}
+
+/// EO-8: who comes back is told what was removed of what they have, after `joined` and before anything
+/// else; and nothing of another log, or where they have nothing.
+#[test]
+fn who_comes_back_hears_what_was_removed() {
+    let since = |epoch: &str, at| {
+        Some(Position {
+            epoch: Epoch::new(epoch),
+            offset: offset(at),
+        })
+    };
+    let checks = [
+        (since("e", 5), &[2, 5][..]),
+        (since("e", 1), &[]),
+        (since("other", 5), &[]),
+        (None, &[]),
+    ];
+    for (since, told) in checks {
+        let mut desk = Desk::live(Config::default());
+        desk.frame(ClientFrame::Join {
+            room: lobby(),
+            since: since.clone(),
+            limit: None,
+        });
+        let view = RoomView {
+            epoch: Epoch::new("e"),
+            head: offset(7),
+            trimmed: Offset::ZERO,
+            members: Vec::new(),
+            count: None,
+            drafts: Vec::new(),
+            removed: [2, 5, 6].map(removed).to_vec(),
+            version: 1,
+        };
+        let view = Some(view);
+        desk.input(Input::RoomOpened {
+            room: lobby(),
+            view,
+        });
+        let frames = desk.frames();
+        assert!(matches!(frames[0], ServerFrame::Joined(_)));
+        let offsets = frames[1..].iter().map(|frame| match frame {
+            ServerFrame::Message(message) => message.offset.get(),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(offsets.collect::<Vec<_>>(), told, "{since:?}");
+    }
 }
 
 /// EO-3: only the next offset is delivered; a lower one is dropped, a higher one leads to a new join
@@ -121,7 +211,7 @@ fn only_the_next_offset_is_delivered() {
     };
     assert_eq!(shown(&solo), [5, 6]);
     let position = Position {
-        epoch: protocol::position::Epoch::new("e"),
+        epoch: Epoch::new("e"),
         offset: offset(6),
     };
     let joins: Vec<_> = solo.frames().into_iter().skip(1).cloned().collect();

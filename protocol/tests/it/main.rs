@@ -13,6 +13,8 @@ mod edges_server;
 #[cfg(test)]
 mod exactly_once;
 #[cfg(test)]
+mod feed;
+#[cfg(test)]
 mod handshake;
 #[cfg(test)]
 mod heartbeat;

@@ -354,6 +354,7 @@ fn a_replay_waits_for_a_log_that_cannot_be_read() {
         members: Vec::new(),
         count: None,
         drafts: Vec::new(),
+        removed: Vec::new(),
         version: 1,
     };
     desk.input(Input::RoomOpened {

@@ -10,7 +10,7 @@ const RULES: &[&str] = &[
     "AC-1", "AC-2", "AC-3", "AC-4", "AC-5", "AC-6", //
     "PU-1", "PU-2", "PU-3", "PU-4", "PU-6", "PU-7", //
     "RS-1", "RS-2", "RS-3", "RS-4", "RS-5", "RS-6", "RS-7", "RS-8", "RS-9", //
-    "EO-1", "EO-2", "EO-3", "EO-4", "EO-5", "EO-6", "EO-7", //
+    "EO-1", "EO-2", "EO-3", "EO-4", "EO-5", "EO-6", "EO-7", "EO-8", //
     "PR-1", "PR-2", //
     "HB-1", "HB-2", "HB-3", "HB-4", "HB-5", "HB-6", "HB-7", "HB-8", "HB-9", //
     "RC-1", "RC-2", "RC-3", "RC-4", "RC-5", "RC-6", "RC-7",
@@ -24,6 +24,7 @@ const TESTS: &[(&str, &str)] = &[
     ("edges", include_str!("edges.rs")),
     ("edges_server", include_str!("edges_server.rs")),
     ("exactly_once", include_str!("exactly_once.rs")),
+    ("feed", include_str!("feed.rs")),
     ("handshake", include_str!("handshake.rs")),
     ("heartbeat", include_str!("heartbeat.rs")),
     ("presence", include_str!("presence.rs")),

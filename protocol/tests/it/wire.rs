@@ -51,6 +51,10 @@ const SERVER: &[&str] = &[
         r#""at_ms":1700000000000,"body":"hi"}"#
     ),
     concat!(
+        r#"{"type":"message","room":"lobby","offset":7,"session":"s1","seq":3,"name":"Ada","#,
+        r#""at_ms":1700000000000,"body":"","removed":true}"#
+    ),
+    concat!(
         r#"{"type":"history","room":"lobby","messages":[{"room":"lobby","offset":1,"#,
         r#""session":"s1","seq":1,"name":"Ada","at_ms":0,"body":"hi"}],"more":false}"#
     ),
@@ -94,7 +98,7 @@ fn client_frames_are_golden() {
     assert_eq!(SUBPROTOCOL, "everbeat.v1");
 }
 
-/// RS-3, RS-6, EO-1, EO-7, HB-2, RC-3: every frame of the server has one text, and that text is the
+/// RS-3, RS-6, EO-1, EO-7, EO-8, HB-2, RC-3: every frame of the server has one text, and that text is the
 /// frame.
 #[test]
 fn server_frames_are_golden() {
@@ -246,8 +250,8 @@ fn times_fit_53_bits() {
         (SERVER[0], r#""interval_ms":25000"#),
         (SERVER[0], r#""timeout_ms":5000"#),
         (SERVER[3], r#""at_ms":1700000000000"#),
-        (SERVER[9], r#""reconnect_after_ms":1500"#),
-        (SERVER[11], r#""retry_after_ms":20"#),
+        (SERVER[10], r#""reconnect_after_ms":1500"#),
+        (SERVER[12], r#""retry_after_ms":20"#),
     ];
     for (text, time) in times {
         let (name, _) = time.split_once(':').unwrap();

@@ -10,7 +10,7 @@ use protocol::id::{RoomName, SessionId};
 use serde::Deserialize;
 
 use super::samples::{KEPT, Sample};
-use crate::hub::report::Report;
+use crate::hub::report::{Kind, Report};
 use crate::metrics::Now;
 use crate::state::AppState;
 
@@ -243,13 +243,17 @@ fn row(report: &Report) -> impl IntoView + use<> {
     let subject = vitals.and_then(|vitals| vitals.subject.clone());
     let state = match vitals {
         None => "busy",
-        Some(vitals) if vitals.is_tutorial => "tutorial",
-        Some(vitals) if vitals.session.is_none() => "before hello",
-        Some(_) => "live",
+        Some(vitals) => match vitals.kind {
+            Kind::Session if vitals.session.is_none() => "before hello",
+            Kind::Session => "live",
+            Kind::Tutorial => "tutorial",
+            Kind::Events => "events",
+        },
     };
     let round_trip = vitals.and_then(|vitals| vitals.round_trip);
     let round_trip = round_trip.map(|took| format!("{} ms", took.as_millis()));
-    let quiet = vitals.map(|vitals| format!("{} s ago", vitals.quiet.as_secs()));
+    let quiet = vitals.and_then(|vitals| vitals.quiet);
+    let quiet = quiet.map(|quiet| format!("{} s ago", quiet.as_secs()));
     let rooms = vitals.map_or(&[][..], |vitals| &vitals.rooms);
     let rooms: Vec<&str> = rooms.iter().map(RoomName::as_str).collect();
     let rooms = rooms.join(", ");

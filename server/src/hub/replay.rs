@@ -18,9 +18,10 @@ pub(super) struct Replays {
     pages: Cache<Key, Page, Bytes>,
 }
 
-/// The room, and after which offset the page begins. Pages do not change: the log only grows, and what
-/// it has trimmed nobody asks for, or is no worse off for getting it.
-type Key = (RoomName, Offset);
+/// The room, after which offset the page begins, and how many texts had been removed before it was read.
+/// Pages do not change but by that: the log only grows, and what it has trimmed nobody asks for, or is no
+/// worse off for getting it.
+type Key = (RoomName, Offset, u64);
 
 type Page = Arc<[Entry]>;
 
@@ -42,18 +43,17 @@ impl Replays {
         }
     }
 
-    /// At most `limit` messages after an offset. Many who ask for one page at once have it read once.
+    /// At most `limit` messages after an offset; so many texts had been removed when that was asked. Many who ask for one page at once have it read once.
     ///
     /// # Errors
     /// [`LogError::Unavailable`] if the log cannot tell.
     pub(super) async fn page(
         &self,
         log: &dyn Log,
-        room: &RoomName,
-        after: Offset,
-        limit: u32,
+        (room, after, limit): (&RoomName, Offset, u32),
+        removals: u64,
     ) -> Result<Page, LogError> {
-        let key = (room.clone(), after);
+        let key = (room.clone(), after, removals);
         let place = match self.pages.get_value_or_guard_async(&key).await {
             Ok(page) => return Ok(page),
             Err(place) => place,

@@ -33,10 +33,21 @@ pub struct Vitals {
     pub rooms: Vec<RoomName>,
     /// The smoothed round trip, once a ping was answered.
     pub round_trip: Option<Duration>,
-    /// Since when nothing came.
-    pub quiet: Duration,
-    /// Whether it speaks the tutorial's dialect.
-    pub is_tutorial: bool,
+    /// For how long nothing came; `None` where nothing is to come.
+    pub quiet: Option<Duration>,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// What a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A session's.
+    Session,
+    /// A page's that speaks the tutorial's dialect.
+    Tutorial,
+    /// Of somebody who listens to a room's events over HTTP.
+    Events,
 }
 
 impl Hub {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use protocol::codec;
-use protocol::frame::{Author, Draft, Message, ServerFrame};
+use protocol::frame::{Author, Draft, Member, Message, ServerFrame};
 use protocol::id::{ConnectionId, Name, RoomName, SessionId};
 use protocol::position::{Epoch, Offset};
 use protocol::presence::{Changes, MemberChanges, Presence};
@@ -16,7 +16,7 @@ use tokio::sync::OnceCell;
 use super::agenda::Agenda;
 use super::lock;
 use super::mailbox::Mailbox;
-use crate::log::{Log, LogError};
+use crate::log::{Log, LogError, REMOVED_MAX};
 use crate::text_frame::TextFrame;
 
 /// How many of the newest messages are kept encoded. A reader further behind reads the log.
@@ -45,6 +45,11 @@ struct State {
     tail: VecDeque<Entry>,
     tail_bytes: usize,
     presence: Presence,
+    /// The texts that were removed last, and the versions at which readers were told: 0 for before this
+    /// room was opened.
+    removed: VecDeque<(u64, Message)>,
+    /// Removals at or before this version are forgotten.
+    forgotten: u64,
     /// For when the room is on the agenda.
     due: Option<Timestamp>,
     readers: Readers,
@@ -66,7 +71,7 @@ struct Changed {
 /// Something to write, in both dialects.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// The offset of a message; zero for anything else.
+    /// The offset of a message, also where it is its removal that is told; zero for anything else.
     pub offset: Offset,
     /// The frame.
     pub frame: TextFrame,
@@ -79,7 +84,7 @@ pub struct Entry {
 impl Entry {
     /// A message of the log.
     pub fn message(message: Message) -> Self {
-        let text = Some(TextFrame::new(message.body.as_str()));
+        let text = (!message.removed).then(|| TextFrame::new(message.body.as_str()));
         let offset = message.offset;
         let frame = TextFrame::new(codec::encode(&ServerFrame::Message(message)));
         Self {
@@ -163,6 +168,8 @@ impl Room {
             tail: VecDeque::new(),
             tail_bytes: 0,
             presence: Presence::new(members_named),
+            removed: VecDeque::new(),
+            forgotten: 0,
             due: None,
             readers: Readers::default(),
             changes: None,
@@ -201,8 +208,39 @@ impl Room {
         state.trimmed = held.trimmed;
         // A message may have been committed since the log was asked.
         state.head = state.head.max(held.head);
+        // So may a removal.
+        let is_known = |message: &Message| {
+            let mut known = state.removed.iter();
+            known.any(|(_, known)| known.offset == message.offset)
+        };
+        let mut earlier = held.removed;
+        earlier.retain(|message| !is_known(message));
+        for message in earlier.into_iter().rev() {
+            state.removed.push_front((0, message));
+        }
         self.mark(&state);
         Ok(())
+    }
+
+    /// Somebody listens who is nobody here: they are told when the room moves.
+    pub(super) fn watch(&self, id: ConnectionId, mailbox: &Arc<Mailbox>) -> RoomView {
+        let mut state = lock(&self.state);
+        Arc::make_mut(&mut state.readers).insert(id, Arc::clone(mailbox));
+        RoomView {
+            epoch: state.epoch.clone(),
+            head: state.head,
+            trimmed: state.trimmed,
+            members: Vec::new(),
+            count: None,
+            drafts: Vec::new(),
+            removed: state.removed.iter().map(|(_, it)| it.clone()).collect(),
+            version: state.presence.version(),
+        }
+    }
+
+    /// They listen no more.
+    pub fn unwatch(&self, id: ConnectionId) {
+        Arc::make_mut(&mut lock(&self.state).readers).remove(&id);
     }
 
     pub(super) fn enter(
@@ -222,6 +260,7 @@ impl Room {
                 members,
                 count,
                 drafts: state.presence.drafts(),
+                removed: state.removed.iter().map(|(_, it)| it.clone()).collect(),
                 version: state.presence.version(),
             }
         })
@@ -301,9 +340,51 @@ impl Room {
         self.mark(&state);
     }
 
+    /// A text is gone: readers are told, and nobody reads it here any more (EO-8).
+    pub(super) fn removed(self: &Arc<Self>, message: &Message) {
+        self.change(|state| {
+            let entry = Entry::message(message.clone());
+            let known = state.tail.iter_mut();
+            if let Some(known) = known.rev().find(|known| known.offset == message.offset) {
+                state.tail_bytes -= known.bytes();
+                state.tail_bytes += entry.bytes();
+                *known = entry;
+            }
+            let version = state.presence.changed_beside();
+            state.removed.push_back((version, message.clone()));
+            while state.removed.len() > REMOVED_MAX
+                && let Some((version, _)) = state.removed.pop_front()
+            {
+                state.forgotten = version;
+            }
+        });
+    }
+
+    /// The room's log was trimmed for age: what was kept of that here goes, too.
+    pub(super) fn trimmed(&self, through: Offset) {
+        let mut state = lock(&self.state);
+        state.trimmed = state.trimmed.max(through);
+        while state
+            .tail
+            .front()
+            .is_some_and(|first| first.offset <= through)
+            && let Some(oldest) = state.tail.pop_front()
+        {
+            state.tail_bytes -= oldest.bytes();
+        }
+        state
+            .removed
+            .retain(|(_, message)| message.offset > through);
+    }
+
     pub(super) fn wake(self: &Arc<Self>) {
         let readers = Arc::clone(&lock(&self.state).readers);
         self.wake_readers(&readers);
+    }
+
+    /// Who is here, as far as they are named, and how many there are in all (PR-3).
+    pub fn members(&self) -> (Vec<Member>, u32) {
+        lock(&self.state).presence.named()
     }
 
     /// The newest offset and version.
@@ -364,12 +445,17 @@ impl Room {
         if let Some(known) = state.changes.as_ref().filter(is_same) {
             return Some(Arc::clone(&known.entries));
         }
+        if since < state.forgotten {
+            return None;
+        }
         let Changes { members, drafts } = state.presence.changes_since(since)?;
+        let removed = state.removed.iter().filter(|(at, _)| *at > since);
+        let removed = removed.map(|(_, message)| Entry::message(message.clone()));
         let members = members.map(|changes| Entry::presence(&self.name, changes));
         let drafts = drafts
             .into_iter()
             .map(|author| Entry::draft(&self.name, author));
-        let entries: Arc<[Entry]> = members.into_iter().chain(drafts).collect();
+        let entries: Arc<[Entry]> = members.into_iter().chain(drafts).chain(removed).collect();
         state.changes = Some(Changed {
             since,
             version,

@@ -1,6 +1,7 @@
 //! What connections may rely on: rooms that are pulled from, marks, takeovers, departures.
 
 mod connections;
+mod removals;
 mod replays;
 mod rooms;
 
@@ -163,6 +164,7 @@ fn message(room: &str, number: u64, body: &str) -> Message {
         name: Name::tidy("Ada"),
         at_ms: 1,
         body: body.to_owned(),
+        removed: false,
     }
 }
 

@@ -9,11 +9,11 @@ use protocol::id::{RoomName, Seq, SessionId};
 use protocol::position::{Epoch, Offset};
 
 use super::numbering::{
-    Standing, Use, repeated_append, repeated_refusal, standing, standing_of, trim_to,
+    Standing, Use, repeated_append, repeated_post, repeated_refusal, standing, standing_of, trim_to,
 };
 use super::{
-    Answer, Append, KeyHash, Log, LogError, Observer, OpenSession, OpenedSession, Page,
-    REFUSED_MAX, RoomLog,
+    Answer, Append, KeyHash, Log, LogError, Observer, OpenSession, OpenedSession, Page, Post,
+    PostKey, Posted, REFUSED_MAX, REMOVED_MAX, Removal, RoomLog,
 };
 
 /// A log in memory, with the rules of every log.
@@ -93,12 +93,21 @@ impl Log for MemoryLog {
         self.write(|state| state.refuse(&session, seq, code))
     }
 
+    fn post(&self, post: Post) -> Answer<Posted> {
+        self.write(|state| state.post(post, self.history_per_room, &*self.observer))
+    }
+
+    fn remove(&self, room: RoomName, offset: Offset, _at_ms: u64) -> Answer<Removal> {
+        self.write(|state| Ok(state.remove(&room, offset, &*self.observer)))
+    }
+
     fn room(&self, room: RoomName) -> Answer<RoomLog> {
         let epoch = self.epoch.clone();
         self.read_room(&room, |room| RoomLog {
             epoch,
             head: room.head(),
             trimmed: room.trimmed,
+            removed: room.removed(),
         })
     }
 
@@ -152,6 +161,29 @@ impl Log for MemoryLog {
         self.write(|_| Ok(()))
     }
 
+    fn forget_posts(&self, before_ms: u64) -> Answer<usize> {
+        self.write(|state| {
+            let known = state.posts.len();
+            state.posts.retain(|_, post| post.at_ms >= before_ms);
+            Ok(known - state.posts.len())
+        })
+    }
+
+    fn trim(&self, before_ms: u64) -> Answer<u64> {
+        self.write(|state| {
+            let mut trimmed = 0;
+            for (name, room) in &mut state.rooms {
+                let old = room.messages.iter().take_while(|m| m.at_ms < before_ms);
+                if let Some(last) = old.last().map(|message| message.offset) {
+                    trimmed += last.get() - room.trimmed.get();
+                    room.trim(last);
+                    self.observer.trimmed(name, last);
+                }
+            }
+            Ok(trimmed)
+        })
+    }
+
     fn close(&self) -> Answer<()> {
         let first = self.lock().closed.replace("the log is closed".into());
         Box::pin(std::future::ready(match first {
@@ -165,6 +197,7 @@ impl Log for MemoryLog {
 struct State {
     sessions: HashMap<SessionId, Session>,
     rooms: BTreeMap<RoomName, Room>,
+    posts: HashMap<PostKey, FirstPost>,
     failing: Option<Arc<str>>,
     closed: Option<Arc<str>>,
 }
@@ -190,6 +223,34 @@ struct Room {
     /// The messages after `trimmed`, without a hole.
     messages: VecDeque<Message>,
     trimmed: Offset,
+    /// Whose texts were removed, in that order.
+    removed: Vec<Offset>,
+}
+
+/// What a key was used for first.
+struct FirstPost {
+    room: RoomName,
+    body: String,
+    at_ms: u64,
+    offset: Offset,
+}
+
+/// Puts a message into its room.
+fn store(
+    rooms: &mut BTreeMap<RoomName, Room>,
+    append: Append,
+    history_per_room: u64,
+    observer: &dyn Observer,
+) -> Offset {
+    let room = rooms.entry(append.room.clone()).or_default();
+    let offset = room.head().next();
+    let message = append.at(offset);
+    room.messages.push_back(message.clone());
+    if let Some(trimmed) = trim_to(offset, room.trimmed, history_per_room) {
+        room.trim(trimmed);
+    }
+    observer.committed(&[message]);
+    offset
 }
 
 impl Session {
@@ -233,6 +294,26 @@ impl Settled {
 impl Room {
     fn head(&self) -> Offset {
         self.messages.back().map_or(self.trimmed, |m| m.offset)
+    }
+
+    fn at(&self, offset: Offset) -> Option<usize> {
+        let is_it = |message: &Message| message.offset.cmp(&offset);
+        self.messages.binary_search_by(is_it).ok()
+    }
+
+    fn removed(&self) -> Vec<Message> {
+        let newest = self.removed.len().saturating_sub(REMOVED_MAX);
+        let there = self.removed[newest..]
+            .iter()
+            .filter_map(|offset| self.at(*offset));
+        there.map(|index| self.messages[index].clone()).collect()
+    }
+
+    fn trim(&mut self, through: Offset) {
+        let gone = self.messages.partition_point(|m| m.offset <= through);
+        self.messages.drain(..gone);
+        self.removed.retain(|offset| *offset > through);
+        self.trimmed = through;
     }
 }
 
@@ -280,22 +361,59 @@ impl State {
                 return repeated_append(settled.map(|s| s.seen_from(Some(&append))));
             }
         };
-        let room = self.rooms.entry(append.room.clone()).or_default();
-        let offset = room.head().next();
-        session.settled.push(Settled::Message {
-            room: append.room.clone(),
-            offset,
-            body: append.body.clone(),
-        });
-        let message = append.at(offset);
-        room.messages.push_back(message.clone());
-        if let Some(trimmed) = trim_to(offset, room.trimmed, history_per_room) {
-            let gone = room.messages.partition_point(|m| m.offset <= trimmed);
-            room.messages.drain(..gone);
-            room.trimmed = trimmed;
-        }
-        observer.committed(&[message]);
+        let (room, body) = (append.room.clone(), append.body.clone());
+        let offset = store(&mut self.rooms, append, history_per_room, observer);
+        session
+            .settled
+            .push(Settled::Message { room, offset, body });
         Ok(offset)
+    }
+
+    fn post(
+        &mut self,
+        post: Post,
+        history_per_room: u64,
+        observer: &dyn Observer,
+    ) -> Result<Posted, LogError> {
+        if let Some(first) = self.posts.get(&post.key) {
+            let same = first.room == post.room && first.body == post.body;
+            return repeated_post(first.offset, same);
+        }
+        let first = FirstPost {
+            room: post.room.clone(),
+            body: post.body.clone(),
+            at_ms: post.at_ms,
+            offset: Offset::ZERO,
+        };
+        let key = post.key;
+        let offset = store(
+            &mut self.rooms,
+            post.into_append(),
+            history_per_room,
+            observer,
+        );
+        self.posts.insert(key, FirstPost { offset, ..first });
+        let is_repeat = false;
+        Ok(Posted { offset, is_repeat })
+    }
+
+    fn remove(&mut self, name: &RoomName, offset: Offset, observer: &dyn Observer) -> Removal {
+        let found = self.rooms.get_mut(name);
+        let Some((room, index)) = found.and_then(|room| {
+            let index = room.at(offset)?;
+            Some((room, index))
+        }) else {
+            return Removal::Missing;
+        };
+        let message = &mut room.messages[index];
+        if message.removed {
+            return Removal::Before;
+        }
+        message.removed = true;
+        message.body.clear();
+        room.removed.push(offset);
+        observer.removed(message);
+        Removal::Removed
     }
 
     fn refuse(&mut self, id: &SessionId, seq: Seq, code: ErrorCode) -> Result<(), LogError> {

@@ -4,7 +4,7 @@ use protocol::frame::{ErrorCode, Message};
 use protocol::id::Seq;
 use protocol::position::Offset;
 
-use super::{Append, LogError};
+use super::{Append, LogError, Post, Posted};
 
 /// Where a number stands among those of its session (EO-1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,13 +82,36 @@ impl Append {
             name: self.name,
             at_ms: self.at_ms,
             body: self.body,
+            removed: false,
         }
     }
 }
 
+impl Post {
+    /// The same as the first message of its session.
+    pub(super) fn into_append(self) -> Append {
+        Append {
+            session: self.session,
+            seq: Seq::FIRST,
+            room: self.room,
+            name: self.name,
+            body: self.body,
+            at_ms: self.at_ms,
+            is_repeat: false,
+        }
+    }
+}
+
+/// Answers a post whose key was used: for the same message, or for another one.
+pub(super) fn repeated_post(offset: Offset, same: bool) -> Result<Posted, LogError> {
+    let is_repeat = true;
+    let posted = Posted { offset, is_repeat };
+    same.then_some(posted).ok_or(LogError::Conflict)
+}
+
 /// The most messages that are trimmed from one room at a time. One transaction carries them all:
 /// this bounds how long it holds the others up, also where the limit was lowered by a million.
-const TRIM_MAX: u64 = 4096;
+pub(super) const TRIM_MAX: u64 = 4096;
 
 /// Up to which offset a room is to be trimmed; `None` while it holds little more than it may.
 ///

@@ -5,9 +5,11 @@
 //! the slower the disk, the larger the groups.
 
 mod batch;
+mod copy;
 mod open;
 mod queue;
 mod readers;
+mod rooms;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -23,10 +25,16 @@ use protocol::id::{RoomName, Seq, SessionId};
 use protocol::position::{Epoch, Offset};
 use thiserror::Error;
 
+use self::batch::{Batch, Fault};
+pub use self::copy::{CopyError, backup, restore};
 use self::queue::Queue;
 use self::readers::Readers;
+pub use self::rooms::{RoomSummary, clear, export, summaries};
 use self::writer::Writer;
-use super::{Answer, Append, Log, LogError, Observer, OpenSession, OpenedSession, Page, RoomLog};
+use super::{
+    Answer, Append, Log, LogError, Observer, OpenSession, OpenedSession, Page, Post, Posted,
+    Removal, RoomLog,
+};
 
 /// What an SQLite log takes and keeps.
 #[derive(Clone, Debug)]
@@ -149,10 +157,10 @@ pub enum OpenError {
         /// The application that it says it belongs to; 0 for none.
         found: i32,
     },
-    /// The database of an older or newer Everbeat.
+    /// The database of a newer Everbeat.
     #[error(
-        "the database {} has format {found}, and this server reads format {expected} only; start \
-         the server that wrote it or choose a new name",
+        "the database {} has format {found}, and this server reads formats up to {expected} only; \
+         start the server that wrote it or choose a new name",
         path.display(), expected = open::FORMAT
     )]
     OtherVersion {
@@ -172,6 +180,23 @@ pub enum OpenError {
         path: PathBuf,
         /// The journal mode that it has.
         found: String,
+    },
+    /// The database of an older Everbeat, where it cannot be brought up to now.
+    #[error(
+        "the database {} has format {found}; start the server once, which brings it to format {expected}",
+        path.display(), expected = open::FORMAT
+    )]
+    Behind {
+        /// The database.
+        path: PathBuf,
+        /// Its format.
+        found: i32,
+    },
+    /// There is none.
+    #[error("there is no database {}; see --data", path.display())]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
     },
     /// Anything else that SQLite says.
     #[error("cannot open the database {}: {source}", path.display())]
@@ -248,6 +273,25 @@ impl SqliteLog {
         Readers::read(&self.readers, work)
     }
 
+    /// Forgets things until there are fewer than would fit into one operation. The first piece has its
+    /// place in the order; the others let further work in between.
+    fn in_pieces(
+        &self,
+        forget: impl Fn(&mut Batch<'_>) -> Result<usize, Fault> + Clone + Send + 'static,
+    ) -> Answer<usize> {
+        let first = self.queue.push(None, forget.clone());
+        let queue = Arc::clone(&self.queue);
+        Box::pin(async move {
+            let mut piece = first.await?;
+            let mut forgotten = piece;
+            while piece == EXPIRED_MAX {
+                piece = queue.push(None, forget.clone()).await?;
+                forgotten += piece;
+            }
+            Ok(forgotten)
+        })
+    }
+
     /// Ends the writer when it has done what is queued; `None` where that was asked for before.
     fn end_writer(&self) -> Option<JoinHandle<()>> {
         self.queue.close();
@@ -274,6 +318,15 @@ impl Log for SqliteLog {
         })
     }
 
+    fn post(&self, post: Post) -> Answer<Posted> {
+        self.queue.push(None, |batch| batch.post(post))
+    }
+
+    fn remove(&self, room: RoomName, offset: Offset, at_ms: u64) -> Answer<Removal> {
+        self.queue
+            .push(None, move |batch| batch.remove(&room, offset, at_ms))
+    }
+
     fn room(&self, room: RoomName) -> Answer<RoomLog> {
         let epoch = self.epoch.clone();
         self.read_with(move |connection| readers::room(connection, &room, epoch))
@@ -293,20 +346,25 @@ impl Log for SqliteLog {
     }
 
     fn expire(&self, before_ms: u64) -> Answer<usize> {
-        // The first piece has its place in the order; the others let further work in between.
-        let first = self
-            .queue
-            .push(None, move |batch| batch.expire(before_ms, EXPIRED_MAX));
+        self.in_pieces(move |batch| batch.expire(before_ms, EXPIRED_MAX))
+    }
+
+    fn forget_posts(&self, before_ms: u64) -> Answer<usize> {
+        self.in_pieces(move |batch| batch.forget_posts(before_ms, EXPIRED_MAX))
+    }
+
+    fn trim(&self, before_ms: u64) -> Answer<u64> {
+        let first = self.queue.push(None, move |batch| batch.trim(before_ms, 0));
         let queue = Arc::clone(&self.queue);
         Box::pin(async move {
             let mut piece = first.await?;
-            let mut expired = piece;
-            while piece == EXPIRED_MAX {
-                let next = queue.push(None, move |batch| batch.expire(before_ms, EXPIRED_MAX));
+            let mut trimmed = piece.count;
+            while let Some(room) = piece.next {
+                let next = queue.push(None, move |batch| batch.trim(before_ms, room));
                 piece = next.await?;
-                expired += piece;
+                trimmed += piece.count;
             }
-            Ok(expired)
+            Ok(trimmed)
         })
     }
 
@@ -347,7 +405,7 @@ impl Drop for SqliteLog {
     }
 }
 
-/// The most sessions that one operation forgets: it must not hold up the others for long.
+/// The most sessions, or posts, that one operation forgets: it must not hold up the others for long.
 const EXPIRED_MAX: usize = 512;
 
 fn ready<T: Send + 'static>(result: Result<T, LogError>) -> Answer<T> {

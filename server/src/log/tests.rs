@@ -28,6 +28,9 @@ macro_rules! conformance {
     };
 }
 
+mod moderation;
+mod posts;
+
 conformance!(
     sessions_start_at_zero_and_resume_with_their_key,
     a_wrong_key_or_an_unknown_id_gets_the_fresh_session,

@@ -21,7 +21,7 @@ use super::Connection;
 use super::wire::{Alarm, Wire, WriteError};
 use crate::access::Presented;
 use crate::hub::mailbox::Asked;
-use crate::hub::report::{Report, Vitals};
+use crate::hub::report::{Kind, Report, Vitals};
 use crate::hub::room::Room;
 use crate::metrics::Metrics;
 use crate::serve::Stream;
@@ -344,8 +344,8 @@ impl<S: Stream> Driver<S> {
             subject: self.owner.as_ref().map(|owner| owner.as_str().to_owned()),
             rooms: self.rooms.iter().map(|room| room.name().clone()).collect(),
             round_trip: self.machine.round_trip(),
-            quiet: now - self.machine.heard_at(),
-            is_tutorial: false,
+            quiet: Some(now - self.machine.heard_at()),
+            kind: Kind::Session,
         };
         // Whoever asked may have gone.
         let _ = asked.send(Report {

@@ -9,11 +9,11 @@ use protocol::id::{Name, RoomName, SessionId};
 use protocol::server::{Pull, Tutorial, TutorialInput, TutorialTransmit};
 use tungstenite::{Error as WebSocketError, Message};
 
-use super::pull::Nothing;
+use super::Connection;
 use super::wire::{Alarm, Wire, WriteError};
-use super::{Connection, pull};
 use crate::hub::mailbox::Asked;
-use crate::hub::report::{Report, Vitals};
+use crate::hub::pull::{self, Nothing};
+use crate::hub::report::{Kind, Report, Vitals};
 use crate::hub::room::{Entry, Room};
 use crate::metrics::Metrics;
 use crate::secret;
@@ -192,7 +192,13 @@ impl<S: Stream> Driver<S> {
         };
         let batch = match pull::take(&room, pull, pick) {
             Err(Nothing::InLog) => {
-                Box::pin(pull::read_log(&self.connection, &room, pull, pick)).await
+                Box::pin(pull::read_log(
+                    &self.connection.state.hub,
+                    &room,
+                    pull,
+                    pick,
+                ))
+                .await
             }
             taken => taken,
         };
@@ -220,8 +226,8 @@ impl<S: Stream> Driver<S> {
             rooms: vec![self.name.clone()],
             // Browsers answer its pings without telling when.
             round_trip: None,
-            quiet: now - self.machine.heard_at(),
-            is_tutorial: true,
+            quiet: Some(now - self.machine.heard_at()),
+            kind: Kind::Tutorial,
         };
         // Whoever asked may have gone.
         let _ = asked.send(Report {

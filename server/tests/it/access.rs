@@ -18,36 +18,36 @@ use crate::test_server::TestServer;
 const SECRET: &str = "a secret of more than thirty-two bytes";
 
 /// What somebody's token says; it is good for this long.
-fn claims(sub: &str, good_for: Duration) -> Value {
+pub(crate) fn claims(sub: &str, good_for: Duration) -> Value {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     json!({"sub": sub, "name": sub, "exp": (now + good_for).as_secs_f64()})
 }
 
-fn sign(claims: &Value) -> String {
+pub(crate) fn sign(claims: &Value) -> String {
     let key = EncodingKey::from_secret(SECRET.as_bytes());
     encode(&Header::default(), claims, &key).unwrap()
 }
 
 /// A token for an hour.
-fn token(sub: &str) -> String {
+pub(crate) fn token(sub: &str) -> String {
     sign(&claims(sub, Duration::from_secs(3600)))
 }
 
 /// One for some rooms only.
-fn token_for(sub: &str, rooms: &Value) -> String {
+pub(crate) fn token_for(sub: &str, rooms: &Value) -> String {
     let mut claims = claims(sub, Duration::from_secs(3600));
     claims["rooms"] = rooms.clone();
     sign(&claims)
 }
 
 /// A server that takes tokens.
-struct Guarded {
-    server: TestServer,
+pub(crate) struct Guarded {
+    pub(crate) server: TestServer,
     _keys: TempDir,
 }
 
 impl Guarded {
-    async fn start(options: &[&str]) -> Self {
+    pub(crate) async fn start(options: &[&str]) -> Self {
         let keys = tempfile::tempdir().unwrap();
         let file = keys.path().join("secret");
         std::fs::write(&file, SECRET).unwrap();

@@ -4,10 +4,13 @@
 
 mod access;
 mod admin;
+mod api;
 mod bad_input;
 mod chaos;
 mod closing;
 mod command_line;
+mod commands;
+mod events;
 mod full_disk;
 mod handshake;
 mod http;

@@ -76,6 +76,8 @@ pub enum RowKey {
         offset: u64,
         /// Whether this page sent it.
         own: bool,
+        /// Whether its text is removed.
+        removed: bool,
     },
     /// A gap.
     Gap(u32),
@@ -99,6 +101,7 @@ impl Row {
                 epoch: *epoch,
                 offset: message.offset.get(),
                 own: *own,
+                removed: message.removed,
             },
             Self::Gap(number) => RowKey::Gap(*number),
         }
@@ -187,13 +190,15 @@ impl Pending {
     }
 
     /// Whether a message of the log is this one. The number alone is not enough: another body under
-    /// it is another message (EO-6).
+    /// it is another message (EO-6); of one that is removed it is not known any more.
     pub(super) fn is(&self, message: &Message) -> bool {
         let sent = self.sent_in.as_ref() == Some(&message.session) && self.seq == message.seq;
         let acked = self.fate
             == Fate::Durable {
                 offset: Some(message.offset),
             };
-        (sent || acked) && self.room == message.room && *self.body == *message.body
+        (sent || acked)
+            && self.room == message.room
+            && (message.removed || *self.body == *message.body)
     }
 }

@@ -40,6 +40,13 @@ fn said(author: &str, number: u64, seq: u64, body: &str) -> Report {
     Report::Event(Event::Message(message(author, number, seq, body)))
 }
 
+fn removed(author: &str, number: u64, seq: u64) -> Report {
+    Report::Event(Event::Removed(Message {
+        removed: true,
+        ..message(author, number, seq, "")
+    }))
+}
+
 fn entry(id: u64, body: &str, stage: Stage) -> Entry {
     let seq = Seq::after(id);
     Entry {
@@ -347,4 +354,42 @@ fn an_answer_that_was_lost_can_be_asked_for_again() {
         retry_in: None
     }));
     assert_eq!(timeline.older_than(), Some(offset(10)));
+}
+
+/// EO-8: a text that is removed goes, also from a row that was this page's own outbox entry; the row is
+/// another one then, or it would stay as it was drawn.
+#[test]
+fn a_removed_text_goes_from_its_row() {
+    let mut timeline = Timeline::new(RoomName::lobby(), None);
+    let reports = [
+        welcomed("me"),
+        joined(&[], "e", 0, false),
+        queued(7, "mine"),
+    ];
+    reports.iter().for_each(|report| {
+        timeline.fold(report);
+    });
+    timeline.fold(&fate(7, 1, Fate::Sent));
+    timeline.fold(&said("me", 1, 1, "mine"));
+    timeline.fold(&said("ada", 2, 1, "hers"));
+    let before: Vec<_> = timeline.rows().iter().map(Row::key).collect();
+    assert!(timeline.fold(&removed("me", 1, 1)));
+    assert!(timeline.fold(&removed("ada", 2, 1)));
+    assert!(!timeline.fold(&removed("ada", 3, 2)), "it is not shown");
+    assert_eq!(shown(&timeline), " ");
+    let rows = timeline.rows();
+    for (row, before) in rows.iter().zip(before) {
+        assert_ne!(row.key(), before);
+        assert!(row.logged().is_some_and(|row| row.message.removed));
+    }
+    // Removed before this page saw it in the log: it is still the entry that was on its way.
+    timeline.fold(&queued(8, "mine, too"));
+    timeline.fold(&fate(8, 2, Fate::Sent));
+    let gone = Message {
+        removed: true,
+        ..message("me", 3, 2, "")
+    };
+    timeline.fold(&Report::Event(Event::Message(gone)));
+    assert_eq!(timeline.waiting(), 0);
+    assert_eq!(timeline.rows().len(), 3);
 }

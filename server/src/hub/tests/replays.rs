@@ -25,12 +25,18 @@ async fn a_full_page_is_read_once() {
         .await;
     let replays = Replays::new(1 << 20);
     let log: &dyn Log = place.log.as_ref();
-    let first = replays.page(log, &garden(), offset(0), 2).await.unwrap();
+    let first = replays
+        .page(log, (&garden(), offset(0), 2), 0)
+        .await
+        .unwrap();
     assert_eq!(offsets(&first), [1, 2]);
-    let again = replays.page(log, &garden(), offset(0), 2).await.unwrap();
+    let again = replays
+        .page(log, (&garden(), offset(0), 2), 0)
+        .await
+        .unwrap();
     assert!(Arc::ptr_eq(&first, &again));
 
-    let elsewhere = replays.page(log, &name("attic"), offset(0), 2).await;
+    let elsewhere = replays.page(log, (&name("attic"), offset(0), 2), 0).await;
     assert!(elsewhere.unwrap().is_empty());
 }
 
@@ -40,10 +46,16 @@ async fn the_end_of_the_log_is_read_anew() {
     let replays = Replays::new(1 << 20);
     let log: &dyn Log = place.log.as_ref();
     place.append("s-ada", "garden", &["one"]).await;
-    let end = replays.page(log, &garden(), offset(0), 2).await.unwrap();
+    let end = replays
+        .page(log, (&garden(), offset(0), 2), 0)
+        .await
+        .unwrap();
     assert_eq!(offsets(&end), [1]);
     place.append("s-ada", "garden", &["two"]).await;
-    let page = replays.page(log, &garden(), offset(0), 2).await.unwrap();
+    let page = replays
+        .page(log, (&garden(), offset(0), 2), 0)
+        .await
+        .unwrap();
     assert_eq!(offsets(&page), [1, 2]);
 }
 
@@ -55,8 +67,14 @@ async fn no_more_is_kept_than_may_be() {
         .await;
     let log: &dyn Log = place.log.as_ref();
     let replays = Replays::new(0);
-    let first = replays.page(log, &garden(), offset(0), 2).await.unwrap();
-    let again = replays.page(log, &garden(), offset(0), 2).await.unwrap();
+    let first = replays
+        .page(log, (&garden(), offset(0), 2), 0)
+        .await
+        .unwrap();
+    let again = replays
+        .page(log, (&garden(), offset(0), 2), 0)
+        .await
+        .unwrap();
     assert_eq!(offsets(&again), [1, 2]);
     assert!(!Arc::ptr_eq(&first, &again));
 }

@@ -1,5 +1,8 @@
 //! One transaction, and what is done in it.
 
+mod moderation;
+mod posts;
+
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -50,6 +53,8 @@ pub(super) struct Batch<'c> {
     sessions: HashMap<SessionId, LastSeq>,
     rooms: HashMap<RoomName, Room>,
     messages: Vec<Message>,
+    removed: Vec<Message>,
+    trimmed: Vec<(RoomName, Offset)>,
     /// With the session that asked, where one did.
     answers: Vec<(Option<SessionId>, LateAnswer)>,
     failure: Option<LogError>,
@@ -59,6 +64,10 @@ pub(super) struct Batch<'c> {
 pub(super) struct Committed {
     /// What is durable now.
     pub(super) messages: Vec<Message>,
+    /// Whose texts are gone.
+    pub(super) removed: Vec<Message>,
+    /// Up to where rooms were trimmed for age.
+    pub(super) trimmed: Vec<(RoomName, Offset)>,
     /// To be called with the failure, in this order.
     pub(super) answers: Vec<LateAnswer>,
     /// Why nothing of it is.
@@ -90,6 +99,8 @@ impl<'c> Batch<'c> {
             sessions: HashMap::new(),
             rooms: HashMap::new(),
             messages: Vec::new(),
+            removed: Vec::new(),
+            trimmed: Vec::new(),
             answers: Vec::new(),
             failure: None,
         };
@@ -136,6 +147,8 @@ impl<'c> Batch<'c> {
         let took = begun.elapsed();
         if self.failure.is_some() {
             self.messages.clear();
+            self.removed.clear();
+            self.trimmed.clear();
             // SQLite may have rolled back by itself already. Should it fail to, the next BEGIN
             // fails in turn and this is tried again.
             if !self.connection.is_autocommit() {
@@ -147,6 +160,8 @@ impl<'c> Batch<'c> {
         self.answers.sort_by(|(one, _), (other, _)| one.cmp(other));
         Committed {
             messages: self.messages,
+            removed: self.removed,
+            trimmed: self.trimmed,
             answers: self.answers.into_iter().map(|(_, answer)| answer).collect(),
             failure: self.failure,
             took,
@@ -160,6 +175,26 @@ impl<'c> Batch<'c> {
             let used = self.used(&append.session, append.seq, Some(&append))?;
             return Ok(repeated_append(used)?);
         }
+        let (session, seq, body_hash) =
+            (append.session.clone(), append.seq, body_hash(&append.body));
+        let (room, offset) = self.store_message(append)?;
+        self.run(
+            "INSERT INTO receipts (session, seq, room, offset, body_hash)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![
+                session.as_str(),
+                integer(seq.get()),
+                room,
+                integer(offset.get()),
+                body_hash,
+            ],
+        )?;
+        self.use_up(&session, seq);
+        Ok(offset)
+    }
+
+    /// Puts a message into its room. Returns the room's number, too.
+    fn store_message(&mut self, append: Append) -> rusqlite::Result<(i64, Offset)> {
         let room = self.room(&append.room)?;
         let offset = room.head.next();
         self.run(
@@ -175,23 +210,11 @@ impl<'c> Batch<'c> {
                 append.body,
             ],
         )?;
-        self.run(
-            "INSERT INTO receipts (session, seq, room, offset, body_hash)
-             VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![
-                append.session.as_str(),
-                integer(append.seq.get()),
-                room.id,
-                integer(offset.get()),
-                body_hash(&append.body),
-            ],
-        )?;
         if let Some(room) = self.rooms.get_mut(&append.room) {
             room.head = offset;
         }
-        self.use_up(&append.session, append.seq);
         self.messages.push(append.at(offset));
-        Ok(offset)
+        Ok((room.id, offset))
     }
 
     /// EO-7.

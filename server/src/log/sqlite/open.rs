@@ -15,12 +15,16 @@ use super::{OpenError, SqliteConfig};
 /// What marks a database file as Everbeat's: "EvBt".
 pub(super) const APPLICATION_ID: i32 = 0x4576_4274;
 
-/// The version of [`SCHEMA`].
-pub(super) const FORMAT: i32 = 1;
+/// How many steps a database of now has behind it.
+pub(super) const FORMAT: i32 = 2;
+
+/// What makes a database of one format one of the next: a new one takes them all, one of an older server
+/// those that it lacks. A step stays as it is for good.
+const STEPS: [&str; FORMAT as usize] = [FORMAT_1, FORMAT_2];
 
 /// The sessions of `messages` may be forgotten; `receipts` and `refusals` go with theirs.
 /// Rooms have numbers of their own, as their names may be long and stand in every message.
-const SCHEMA: &str = "
+pub(super) const FORMAT_1: &str = "
 CREATE TABLE meta (
     key TEXT PRIMARY KEY,
     value TEXT NOT NULL
@@ -71,6 +75,23 @@ CREATE TABLE refusals (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// Removed texts, and messages without a session.
+const FORMAT_2: &str = "
+-- When the text was removed; NULL where it was not.
+ALTER TABLE messages ADD COLUMN removed_ms INTEGER;
+CREATE INDEX messages_by_removal ON messages (room, removed_ms) WHERE removed_ms IS NOT NULL;
+
+-- What is needed to answer the key of a post when it is repeated.
+CREATE TABLE posts (
+    key BLOB PRIMARY KEY,
+    room INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
+    body_hash BLOB NOT NULL,
+    at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX posts_by_time ON posts (at_ms);
+";
+
 /// A database that is ours alone.
 pub(super) struct Database {
     pub(super) path: PathBuf,
@@ -104,6 +125,8 @@ pub(super) fn open(path: &Path, config: &SqliteConfig) -> Result<Database, OpenE
         create(&connection, &epoch).map_err(|error| explain(&path, error))?;
     } else {
         found.check(&path)?;
+        let behind = found.format;
+        migrate(&connection, behind).map_err(|error| explain(&path, error))?;
     }
     configure(&connection, &path, config)?;
     let epoch = stored_epoch(&connection).map_err(|error| explain(&path, error))?;
@@ -126,6 +149,33 @@ pub(super) fn open_reader(
         Ok(connection)
     };
     open().map_err(|error| explain(&database.path, error))
+}
+
+/// A connection to a database that is there, beside a server that may be using it: it cannot write. The
+/// database must have this format at least.
+pub(super) fn open_beside(path: &Path, format: i32) -> Result<Connection, OpenError> {
+    let path = std::path::absolute(path).map_err(|source| OpenError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    if !path.exists() {
+        return Err(OpenError::Missing { path });
+    }
+    check_header(&path)?;
+    let open = || {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&path, flags)?;
+        connection.busy_timeout(SqliteConfig::default().busy_timeout)?;
+        let identity = identity(&connection)?;
+        Ok((connection, identity))
+    };
+    let (connection, identity) = open().map_err(|error| explain(&path, error))?;
+    identity.check(&path)?;
+    if identity.format < format {
+        let found = identity.format;
+        return Err(OpenError::Behind { path, found });
+    }
+    Ok(connection)
 }
 
 fn connect(path: &Path, config: &SqliteConfig) -> rusqlite::Result<Connection> {
@@ -156,7 +206,7 @@ impl Identity {
         if self.application != APPLICATION_ID {
             let found = self.application;
             Err(OpenError::OtherApplication { path, found })
-        } else if self.format != FORMAT {
+        } else if !(1..=FORMAT).contains(&self.format) {
             let found = self.format;
             Err(OpenError::OtherVersion { path, found })
         } else {
@@ -167,7 +217,7 @@ impl Identity {
 
 /// Looks at a file's first bytes without SQLite, which might change it: it plays back a journal
 /// that it finds, and it tidies up when it closes.
-fn check_header(path: &Path) -> Result<(), OpenError> {
+pub(super) fn check_header(path: &Path) -> Result<(), OpenError> {
     let unreadable = |source| OpenError::Unreadable {
         path: path.to_owned(),
         source,
@@ -209,7 +259,7 @@ fn check_header(path: &Path) -> Result<(), OpenError> {
 }
 
 /// Locks the file beside the database. Not the database itself: SQLite's own locks live there.
-fn lock(path: &Path) -> Result<File, OpenError> {
+pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     let mut name = OsString::from(path);
     name.push(".lock");
     let lock = PathBuf::from(name);
@@ -243,11 +293,34 @@ fn identity(connection: &Connection) -> rusqlite::Result<Identity> {
 fn create(connection: &Connection, epoch: &Epoch) -> rusqlite::Result<()> {
     let transaction = connection.unchecked_transaction()?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    transaction.pragma_update(None, "user_version", FORMAT)?;
-    transaction.execute_batch(SCHEMA)?;
+    take_steps(&transaction, 0)?;
     let store = "INSERT INTO meta (key, value) VALUES ('epoch', ?1)";
     transaction.execute(store, [epoch.as_str()])?;
     transaction.commit()
+}
+
+/// Brings a database of an older server up to now, or leaves it as it was.
+fn migrate(connection: &Connection, format: i32) -> rusqlite::Result<()> {
+    if format == FORMAT {
+        return Ok(());
+    }
+    let transaction = connection.unchecked_transaction()?;
+    take_steps(&transaction, format)?;
+    transaction.commit()?;
+    tracing::info!(
+        from = format,
+        to = FORMAT,
+        "the database has a newer format now"
+    );
+    Ok(())
+}
+
+fn take_steps(connection: &Connection, format: i32) -> rusqlite::Result<()> {
+    let done = usize::try_from(format).unwrap_or_default();
+    for step in STEPS.iter().skip(done) {
+        connection.execute_batch(step)?;
+    }
+    connection.pragma_update(None, "user_version", FORMAT)
 }
 
 fn configure(connection: &Connection, path: &Path, config: &SqliteConfig) -> Result<(), OpenError> {
@@ -255,6 +328,8 @@ fn configure(connection: &Connection, path: &Path, config: &SqliteConfig) -> Res
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
         // EO-2: a commit is on stable storage when it returns.
         connection.pragma_update(None, "synchronous", "FULL")?;
+        // What goes is not left in the pages that are written anyhow.
+        connection.pragma_update_and_check(None, "secure_delete", "FAST", |_| Ok(()))?;
         connection.pragma_update(None, "cache_size", -16 * 1024)?;
         // 64 MiB in pages of 4 KiB. Moving pages to the database costs two more syncs, and many
         // pages change again soon: in bulk this is a third faster than a log of 16 MiB.
@@ -284,14 +359,14 @@ fn stored_epoch(connection: &Connection) -> rusqlite::Result<Epoch> {
     Ok(Epoch::new(&text))
 }
 
-fn random_epoch() -> Result<Epoch, OpenError> {
+pub(super) fn random_epoch() -> Result<Epoch, OpenError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(OpenError::Random)?;
     let number = u128::from_be_bytes(bytes);
     Ok(Epoch::new(&format!("{number:032x}")))
 }
 
-fn explain(path: &Path, error: rusqlite::Error) -> OpenError {
+pub(super) fn explain(path: &Path, error: rusqlite::Error) -> OpenError {
     let path = path.to_owned();
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::Locked { path },
@@ -327,6 +402,7 @@ mod tests {
             value.unwrap()
         };
         assert_eq!(setting("synchronous"), 2, "FULL");
+        assert_eq!(setting("secure_delete"), 2, "FAST");
         assert_eq!(setting("cache_size"), -16_384);
         assert_eq!(setting("wal_autocheckpoint"), 16_384);
         assert_eq!(setting("journal_size_limit"), 67_108_864);

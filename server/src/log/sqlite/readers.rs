@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::open::{Database, open_reader};
 use super::{OpenError, SqliteConfig, closed, integer, overloaded, ready, unavailable};
-use crate::log::{Answer, LogError, Page, RoomLog};
+use crate::log::{Answer, LogError, Page, REMOVED_MAX, RoomLog};
 
 /// A few connections for reading.
 pub(super) struct Readers {
@@ -113,11 +113,33 @@ pub(super) fn room(
         })
         .optional()?;
     let (head, trimmed) = stored.unwrap_or_default();
+    let mut removed = messages(
+        connection,
+        "SELECT offset, session, seq, name, at_ms, body, removed_ms FROM messages
+         WHERE room = (SELECT id FROM rooms WHERE name = ?1) AND removed_ms IS NOT NULL
+         ORDER BY removed_ms DESC LIMIT ?2",
+        room,
+        params![room.as_str(), integer(REMOVED_MAX as u64)],
+    )?;
+    removed.reverse();
     Ok(RoomLog {
         epoch,
         head,
         trimmed,
+        removed,
     })
+}
+
+/// One message.
+pub(super) fn one(
+    connection: &Connection,
+    room: &RoomName,
+    offset: Offset,
+) -> rusqlite::Result<Option<Message>> {
+    let sql = "SELECT offset, session, seq, name, at_ms, body, removed_ms FROM messages
+               WHERE room = (SELECT id FROM rooms WHERE name = ?1) AND offset = ?2";
+    let key = params![room.as_str(), integer(offset.get())];
+    Ok(messages(connection, sql, room, key)?.pop())
 }
 
 /// The messages after an offset.
@@ -127,7 +149,7 @@ pub(super) fn after(
     after: Offset,
     limit: u32,
 ) -> rusqlite::Result<Vec<Message>> {
-    let sql = "SELECT offset, session, seq, name, at_ms, body FROM messages
+    let sql = "SELECT offset, session, seq, name, at_ms, body, removed_ms FROM messages
                WHERE room = (SELECT id FROM rooms WHERE name = ?1) AND offset > ?2
                ORDER BY offset LIMIT ?3";
     let bounds = params![room.as_str(), integer(after.get()), limit];
@@ -141,7 +163,7 @@ pub(super) fn before(
     before: Offset,
     limit: u32,
 ) -> rusqlite::Result<Page> {
-    let sql = "SELECT offset, session, seq, name, at_ms, body FROM messages
+    let sql = "SELECT offset, session, seq, name, at_ms, body, removed_ms FROM messages
                WHERE room = (SELECT id FROM rooms WHERE name = ?1) AND offset < ?2
                ORDER BY offset DESC LIMIT ?3";
     // One more than asked for tells whether there are more.
@@ -175,6 +197,7 @@ fn messages(
             name: Name::tidy(row.get_ref(3)?.as_str()?),
             at_ms: number(row, 4)?,
             body: row.get(5)?,
+            removed: row.get::<_, Option<i64>>(6)?.is_some(),
         })
     })?;
     rows.collect()

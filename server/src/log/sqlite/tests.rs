@@ -1,6 +1,7 @@
 //! What only a log on disk can do: outlive its process, run full, be locked out.
 
 mod opening;
+mod steps;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -92,6 +93,10 @@ impl Observer for Gate {
         // Once the test lets go of its end, nothing is held up any more.
         self.go_on.lock().unwrap().recv().ok();
     }
+
+    fn removed(&self, _: &Message) {}
+
+    fn trimmed(&self, _: &RoomName, _: Offset) {}
 }
 
 /// EO-1, EO-2, EO-6, EO-7, RS-2, RS-3: everything is as it was before.

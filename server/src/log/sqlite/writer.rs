@@ -4,6 +4,7 @@ use std::fs::File;
 use std::iter;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use rusqlite::Connection;
 
@@ -19,7 +20,10 @@ pub(super) struct Writer {
     operations: Receiver<Operation>,
     batch_max: usize,
     history_per_room: u64,
+    busy_timeout: Duration,
     observer: Arc<dyn Observer>,
+    /// The write-ahead log may still hold a text that was removed.
+    must_scrub: bool,
     /// Whether the last batch could not be committed: one line in the log file per trouble.
     failing: bool,
     /// Declared last, so dropped last: nobody else may come in before the connection is closed.
@@ -38,7 +42,9 @@ impl Writer {
             operations,
             batch_max: config.batch_max.max(1),
             history_per_room: config.history_per_room,
+            busy_timeout: config.busy_timeout,
             observer,
+            must_scrub: false,
             failing: false,
             _lock: database.lock,
         }
@@ -60,7 +66,7 @@ impl Writer {
     }
 
     /// Commits one batch: this operation, and those that come meanwhile.
-    fn commit(&self, first: Operation) -> Option<LogError> {
+    fn commit(&mut self, first: Operation) -> Option<LogError> {
         let mut batch = Batch::begin(&self.connection, self.history_per_room);
         let further = self.operations.try_iter();
         for operation in iter::once(first).chain(further).take(self.batch_max) {
@@ -70,6 +76,14 @@ impl Writer {
         if !committed.messages.is_empty() {
             self.observer.committed(&committed.messages);
         }
+        for message in &committed.removed {
+            self.observer.removed(message);
+        }
+        for (room, through) in &committed.trimmed {
+            self.observer.trimmed(room, *through);
+        }
+        self.must_scrub |= !committed.removed.is_empty();
+        self.scrub();
         if committed.failure.is_none() {
             self.observer
                 .synced(committed.answers.len(), committed.took);
@@ -78,6 +92,21 @@ impl Writer {
             answer(committed.failure.clone());
         }
         committed.failure
+    }
+
+    /// Empties the write-ahead log of texts that were removed (EO-8). A reader may be using it: nobody
+    /// waits for that, and it is tried again after the next commit.
+    fn scrub(&mut self) {
+        if !self.must_scrub {
+            return;
+        }
+        let emptied = self.connection.busy_timeout(Duration::ZERO).and_then(|()| {
+            let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+            self.connection
+                .query_row(checkpoint, [], |row| row.get::<_, bool>(0))
+        });
+        let restored = self.connection.busy_timeout(self.busy_timeout);
+        self.must_scrub = !matches!((emptied, restored), (Ok(false), Ok(())));
     }
 
     fn report(&mut self, failure: Option<LogError>) {

@@ -17,17 +17,29 @@ pub(in crate::log) const HISTORY: u64 = 100;
 
 /// Remembers what it was told.
 #[derive(Default)]
-pub(in crate::log) struct Recorder(Mutex<Vec<Message>>);
+pub(in crate::log) struct Recorder(Mutex<Vec<Message>>, Mutex<Vec<(RoomName, Offset)>>);
 
 impl Recorder {
     pub(in crate::log) fn seen(&self) -> Vec<Message> {
         self.0.lock().unwrap().clone()
+    }
+
+    pub(in crate::log) fn trimmed(&self) -> Vec<(RoomName, Offset)> {
+        self.1.lock().unwrap().clone()
     }
 }
 
 impl Observer for Recorder {
     fn committed(&self, messages: &[Message]) {
         self.0.lock().unwrap().extend_from_slice(messages);
+    }
+
+    fn removed(&self, message: &Message) {
+        self.0.lock().unwrap().push(message.clone());
+    }
+
+    fn trimmed(&self, room: &RoomName, through: Offset) {
+        self.1.lock().unwrap().push((room.clone(), through));
     }
 }
 

@@ -17,6 +17,7 @@ use tracing::{Instrument, Span};
 use super::{Access, Driver, Rest};
 use crate::access::Presented;
 use crate::clock::unix_ms;
+use crate::hub::pull::{self, Batch, Nothing};
 use crate::hub::room::Entry;
 use crate::limits::Held;
 use crate::log::{Append, LogError, OpenSession};
@@ -25,7 +26,6 @@ use crate::serve::Stream;
 use crate::telemetry::SPANS;
 use crate::text_frame::TextFrame;
 use crate::ws::Connection;
-use crate::ws::pull::{self, Batch, Nothing};
 use crate::ws::wire::WriteError;
 
 impl<S: Stream> Driver<S> {
@@ -188,10 +188,10 @@ impl<S: Stream> Driver<S> {
         &mut self,
         name: RoomName,
         pull: Pull,
-        mut taken: Result<Batch, Nothing>,
+        mut taken: Result<Batch<TextFrame>, Nothing>,
     ) -> Result<(), WriteError> {
         if let (Err(Nothing::InLog), Some(room)) = (&taken, self.room(&name)) {
-            let read = pull::read_log(&self.connection, room, pull, self.pick());
+            let read = pull::read_log(&self.connection.state.hub, room, pull, self.pick());
             taken = read.instrument(self.span("replay")).await;
             if let Ok(batch) = &taken {
                 self.delivers(&batch.frames);
@@ -216,7 +216,7 @@ impl<S: Stream> Driver<S> {
         pull::count(frames, self.metrics());
     }
 
-    fn pulled(&mut self, room: RoomName, batch: &Batch) {
+    fn pulled(&mut self, room: RoomName, batch: &Batch<TextFrame>) {
         self.feed(Input::Pulled {
             room,
             through: batch.through,

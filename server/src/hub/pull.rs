@@ -1,25 +1,26 @@
-//! What a room has for one reader, from its tail or from the log: the same for both dialects.
+//! What a room has for one reader, from its tail or from the log: the same for both dialects, and for
+//! who listens over HTTP.
 
 use protocol::position::Offset;
 use protocol::server::Pull;
 
-use super::Connection;
-use crate::hub::room::{Entry, Room, Taken};
+use super::Hub;
+use super::room::{Entry, Room, Taken};
 use crate::metrics::Metrics;
 use crate::text_frame::TextFrame;
 
 /// What to write, and where the reader stands afterwards.
-pub(super) struct Batch {
+pub(crate) struct Batch<T> {
     /// In the order in which they are to be written.
-    pub(super) frames: Vec<TextFrame>,
+    pub(crate) frames: Vec<T>,
     /// The last offset.
-    pub(super) through: Offset,
+    pub(crate) through: Offset,
     /// The last version of drafts and members.
-    pub(super) version: u64,
+    pub(crate) version: u64,
 }
 
 /// Why there is no batch.
-pub(super) enum Nothing {
+pub(crate) enum Nothing {
     /// The messages are in the log: [`read_log`].
     InLog,
     /// The room no longer reaches back to the reader's place.
@@ -29,18 +30,18 @@ pub(super) enum Nothing {
 }
 
 /// Counts what is handed to a connection.
-pub(super) fn count(frames: &[TextFrame], metrics: &Metrics) {
+pub(crate) fn count(frames: &[TextFrame], metrics: &Metrics) {
     metrics.delivered(frames.len());
     metrics.sent(frames.iter().map(TextFrame::len).sum());
 }
 
 /// Takes what a room has after a reader's place, without waiting; `pick` makes of an entry what this
 /// reader is to get of it.
-pub(super) fn take(
+pub(crate) fn take<T>(
     room: &Room,
     pull: Pull,
-    pick: impl Fn(&Entry) -> Option<TextFrame>,
-) -> Result<Batch, Nothing> {
+    pick: impl Fn(&Entry) -> Option<T>,
+) -> Result<Batch<T>, Nothing> {
     match room.take(pull, &pick) {
         Taken::Entries {
             messages: mut frames,
@@ -61,13 +62,12 @@ pub(super) fn take(
 }
 
 /// Reads what is no longer in the tail.
-pub(super) async fn read_log(
-    connection: &Connection,
+pub(crate) async fn read_log<T>(
+    hub: &Hub,
     room: &Room,
     pull: Pull,
-    pick: impl Fn(&Entry) -> Option<TextFrame>,
-) -> Result<Batch, Nothing> {
-    let hub = &connection.state.hub;
+    pick: impl Fn(&Entry) -> Option<T>,
+) -> Result<Batch<T>, Nothing> {
     let page = hub.replay(room.name(), pull.after, pull.limit).await;
     let page = page.map_err(|_| Nothing::Unavailable)?;
     if page.first().is_none_or(|m| m.offset != pull.after.next()) {

@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# Tries the HTTP API against its own document: schemathesis makes requests of all that /api/openapi.json allows, and of
+# what it does not allow, and looks whether the real server answers as the document says. It must find nothing.
+# What it needs is put into target/api-fuzz.
+# usage: scripts/api-fuzz.sh [SCHEMATHESIS OPTION...]     EXAMPLES=1000 for more than 200 requests an operation
+#                                                         EVERBEAT=/path/to/everbeat for another server than the one of `make build`
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/setup-lib.sh
+. scripts/setup-lib.sh
+
+version=4.32.5
+home=target/api-fuzz
+everbeat=${EVERBEAT:-target/release/everbeat}
+examples=${EXAMPLES:-200}
+
+setup_schemathesis() {
+  local site=$home/python-$version
+  schemathesis=$site/bin/schemathesis
+  [ -e "$site/complete" ] && return
+  has python3 || die "schemathesis needs Python 3.10 or newer, which is not here." "Install python3, then start again."
+  version_ge "$(version_of python3 --version)" 3.10 ||
+    die "schemathesis needs Python 3.10 or newer; here is $(version_of python3 --version)." "Install a newer one, then start again."
+  say "installing schemathesis $version into $site (pip; under a minute)"
+  rm -rf "$site"
+  loud_on_failure python-venv python3 -m venv "$site" ||
+    die "python3 cannot make a virtual environment." "On Debian: apt-get install python3-venv. Then start again."
+  loud_on_failure schemathesis "$site/bin/pip" install --disable-pip-version-check "schemathesis==$version" ||
+    die "schemathesis could not be installed." "Without a network this cannot go on; else please report the log."
+  touch "$site/complete"
+}
+
+server_pid=
+stop_server() {
+  [ -n "$server_pid" ] || return 0
+  kill "$server_pid" 2>/dev/null || true
+  wait "$server_pid" || true
+}
+
+# On a port that was free, with a log of its own that is thrown away, and without limits on how fast one may ask.
+start_server() {
+  local log=$home/server.log
+  rm -rf "$home/data" "$log"
+  mkdir -p "$home/data"
+  head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n' >"$home/secret"
+  : >"$log"
+  NO_COLOR=1 "$everbeat" --listen 127.0.0.1:0 --data "$home/data" --token-keys "$home/secret" \
+    --publishes-per-person 0 --publishes-per-address 0 >"$log" 2>&1 &
+  server_pid=$!
+  trap stop_server EXIT
+  for _ in $(seq 100); do
+    address=$(sed -nE 's|.*serving on http://([0-9.:]+).*|\1|p' "$log")
+    [ -z "$address" ] || return 0
+    kill -0 "$server_pid" 2>/dev/null || break
+    sleep 0.1
+  done
+  tail -n 5 "$log" >&2
+  die "the server did not start."
+}
+
+mkdir -p "$home" "$cache"
+setup_schemathesis
+[ -x "$everbeat" ] || die "there is no server at $everbeat." "Run: make build"
+start_server
+token=$(python3 scripts/api/token.py "$home/secret")
+# Events are left out: that answer does not end. server/tests/it/events.rs reads it.
+say "making requests (under a minute)"
+(
+  cd "$home"
+  NO_COLOR=1 "../../$schemathesis" run "http://$address/api/openapi.json" \
+    --header "Authorization: Bearer $token" --exclude-path '/api/rooms/{room}/events' \
+    --checks all --max-examples "$examples" --request-timeout 10 --continue-on-failure "$@"
+)
+kill -0 "$server_pid" || die "the server did not outlive it."
+if grep -qE 'panicked| ERROR ' "$home/server.log"; then
+  grep -nE 'panicked| ERROR ' "$home/server.log" | head -n 5 >&2
+  die "the server was in trouble: see $home/server.log"
+fi

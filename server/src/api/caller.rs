@@ -1,0 +1,66 @@
+//! Who asks.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use protocol::access::{Access, Denied, Right};
+use protocol::id::{RoomName, Token};
+
+use super::problem::{Code, Problem};
+use crate::address::{Client, Network};
+use crate::state::AppState;
+
+/// Whoever sent a request, let in by the gate (AC-1): known by the token in `Authorization: Bearer`
+/// (RFC 6750 section 2.1), else by cookies as for pages, else a guest.
+pub(super) struct Caller {
+    pub(super) access: Access,
+    /// Where they are, if that is known.
+    pub(super) network: Option<Network>,
+}
+
+impl Caller {
+    /// EO-8: guests never moderate. One who has shown no token is told to do so, where that can help.
+    pub(super) fn may_moderate(&self, state: &AppState, room: &RoomName) -> Result<(), Problem> {
+        let is_guest = self.access.expires_in.is_none();
+        if is_guest && state.gate.takes_tokens() {
+            return Err(Problem::new(Code::TokenRequired));
+        }
+        self.may(room, Right::Moderate)
+    }
+
+    /// AC-5.
+    pub(super) fn may(&self, room: &RoomName, right: Right) -> Result<(), Problem> {
+        if self.access.rights.allow(room, right) {
+            Ok(())
+        } else {
+            Err(Problem::denied(right))
+        }
+    }
+}
+
+impl FromRequestParts<AppState> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let said = bearer(&parts.headers).transpose()?;
+        let presented = state.gate.presented(&parts.headers);
+        let access = state.gate.admit(&presented, said.as_ref()).await?;
+        let client = parts.extensions.get::<Client>();
+        let network = client.and_then(|Client(network)| *network);
+        Ok(Self { access, network })
+    }
+}
+
+/// The token that is shown. Other schemes are for proxies in front.
+fn bearer(headers: &HeaderMap) -> Option<Result<Token, Denied>> {
+    let mut shown = headers.get_all(header::AUTHORIZATION).iter();
+    shown.find_map(|shown| {
+        let mut words = shown.as_bytes().splitn(2, u8::is_ascii_whitespace);
+        let scheme = words.next()?;
+        scheme.eq_ignore_ascii_case(b"Bearer").then(|| {
+            let token = std::str::from_utf8(words.next().unwrap_or_default());
+            let token = token.map_err(|_| Denied::TokenInvalid)?;
+            Token::new(token.trim()).map_err(|_| Denied::TokenInvalid)
+        })
+    })
+}

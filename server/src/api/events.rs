@@ -1,0 +1,376 @@
+//! A room as it goes on: Server-Sent Events (HTML Standard, section 9.2).
+//!
+//! A listener pulls from the room as a session's reader does, when the connection has taken what was
+//! there: a slow one costs a cursor.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use axum::Extension;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use protocol::access::{Right, Subject};
+use protocol::id::{ConnectionId, RoomName};
+use protocol::position::{Epoch, Offset, Position};
+use protocol::server::{Feed, FeedConfig, FeedInput, FeedTransmit, Pull};
+use serde::Deserialize;
+use tokio::time::{sleep, sleep_until};
+
+use super::caller::Caller;
+use super::input::{Asked, InRoom};
+use super::problem::{Code, Problem, ProblemBody};
+use crate::hub::mailbox::{self, Mailbox};
+use crate::hub::pull::{self, Nothing};
+use crate::hub::report::{Kind, Report, Vitals};
+use crate::hub::room::{Entry, Room};
+use crate::limits::Held;
+use crate::serve::Cut;
+use crate::state::AppState;
+use crate::text_frame::TextFrame;
+
+/// How long somebody should wait for whom there is no place now.
+const LATER: Duration = Duration::from_secs(5);
+
+/// From where.
+#[derive(Deserialize)]
+pub(super) struct From {
+    since: Option<String>,
+}
+
+/// Follow a room
+///
+/// Server-Sent Events. The id of an event is a position, `EPOCH:OFFSET`; a browser's `EventSource` shows the
+/// last one when it comes back (`Last-Event-ID`), and nothing is lost in between. Before anything else comes
+/// an id without an event: that is where listening begins.
+///
+/// - `message`: a message, as on a WebSocket
+/// - `removed`: a message that may have been shown has no text any more; it moves no position
+/// - `gap`: what the listener has does not reach to what follows: the log does not go back so far, or is
+///   another one. What follows are the newest messages
+///
+/// In quiet a comment comes now and then. The answer ends when the server goes, or the caller's token ends.
+#[utoipa::path(
+    get,
+    path = "/api/rooms/{room}/events",
+    tag = "messages",
+    params(
+        ("room" = String, Path, pattern = "^[a-z0-9_-]{1,64}$"),
+        (
+            "since" = Option<String>, Query, pattern = "^[^:]*:[0-9]{1,15}$",
+            description = "Everything up to this position, `EPOCH:OFFSET`, is there already; without it, from now on"
+        ),
+        (
+            "Last-Event-ID" = Option<String>, Header, pattern = "^[^:]*:[0-9]{1,15}$",
+            description = "The same; what counts where both are there"
+        ),
+    ),
+    security((), ("token" = [])),
+    responses(
+        (status = 200, content_type = "text/event-stream", body = String, description = "Events, for as long as it goes"),
+        (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused: `code` says why"),
+        (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Not now: `Retry-After` says when"),
+    )
+)]
+pub(super) async fn events(
+    State(state): State<AppState>,
+    caller: Caller,
+    InRoom(room): InRoom,
+    Asked(From { since }): Asked<From>,
+    Extension(cut): Extension<Cut>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    caller.may(&room, Right::Read)?;
+    let last = headers.get("last-event-id").map(HeaderValue::as_bytes);
+    let since = match last.filter(|last| !last.is_empty()) {
+        Some(last) => Some(position(std::str::from_utf8(last).unwrap_or_default())?),
+        None => since.as_deref().map(position).transpose()?,
+    };
+    let now = state.hub.clock().now();
+    // As a session's: served a little longer than the token is good (AC-2).
+    let good_for = caller.access.expires_in;
+    let ends = good_for.map(|good_for| now + good_for.saturating_add(state.protocol.token_grace));
+    let feed = Feed::new(FeedConfig {
+        since,
+        ends,
+        unavailable_retry: state.protocol.unavailable_retry,
+    });
+    let heartbeat = KeepAlive::new().interval(state.protocol.heartbeat_interval);
+    let listener = Listener::begin(state, &caller, room, feed, cut).await?;
+    let events = stream::unfold(listener, |mut listener| async {
+        let event = listener.next().await?;
+        Some((Ok::<_, Infallible>(event), listener))
+    });
+    let head = [
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        // Proxies that gather answers would hold events back.
+        (
+            HeaderName::from_static("x-accel-buffering"),
+            HeaderValue::from_static("no"),
+        ),
+    ];
+    Ok((head, Sse::new(events).keep_alive(heartbeat)).into_response())
+}
+
+/// A position as the id of an event.
+fn position(text: &str) -> Result<Position, Problem> {
+    let parts = text.rsplit_once(':');
+    let offset = parts.and_then(|(_, offset)| Offset::new(offset.parse().ok()?).ok());
+    match (parts, offset) {
+        (Some((epoch, _)), Some(offset)) => Ok(Position {
+            epoch: Epoch::new(epoch),
+            offset,
+        }),
+        _ => Err(Problem::new(Code::BadRequest).detail("a position is EPOCH:OFFSET")),
+    }
+}
+
+fn id(epoch: &Epoch, offset: Offset) -> String {
+    format!("{}:{offset}", epoch.as_str())
+}
+
+/// Somebody who listens, and counts as a connection.
+struct Listener {
+    state: AppState,
+    id: ConnectionId,
+    mailbox: Arc<Mailbox>,
+    _held: Option<Held>,
+    subject: Option<Subject>,
+    room: Arc<Room>,
+    epoch: Epoch,
+    feed: Feed,
+    /// What was pulled and is not handed over; of one pull at most.
+    events: VecDeque<Event>,
+    progress: Arc<Progress>,
+}
+
+impl Listener {
+    async fn begin(
+        state: AppState,
+        caller: &Caller,
+        name: RoomName,
+        feed: Feed,
+        Cut(cut): Cut,
+    ) -> Result<Self, Problem> {
+        let full = || Problem::later(Code::Unavailable, LATER);
+        let held = caller
+            .network
+            .map(|network| state.limits.connection(network));
+        let held = held.map(|held| held.ok_or_else(full)).transpose()?;
+        let connected = state.hub.connect(state.config.limits.connections);
+        let (id, mailbox) = connected.ok_or_else(full)?;
+        let opened = state.hub.watch_room(&name, (id, &mailbox)).await;
+        let (room, view) = opened.inspect_err(|_| state.hub.disconnect(id, None))?;
+        let mut listener = Self {
+            epoch: view.epoch.clone(),
+            state,
+            id,
+            mailbox,
+            _held: held,
+            subject: caller.access.subject.clone(),
+            room,
+            feed,
+            events: VecDeque::new(),
+            progress: Arc::default(),
+        };
+        // Its first wish is the room, which is there.
+        listener.feed.poll_transmit();
+        listener.input(FeedInput::RoomOpened(Some(view)));
+        let progress = Arc::downgrade(&listener.progress);
+        let patience = listener.state.config.write_timeout;
+        tokio::spawn(async move {
+            if stuck(progress, patience).await {
+                cut.cancel();
+            }
+        });
+        Ok(listener)
+    }
+
+    /// The next event; asked for when the connection has room for it.
+    async fn next(&mut self) -> Option<Event> {
+        self.progress.note(None);
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                self.progress.note(Some(Instant::now()));
+                return Some(event);
+            }
+            match self.feed.poll_transmit() {
+                Some(FeedTransmit::End) => return None,
+                Some(transmit) => self.perform(transmit).await,
+                None => self.wait().await,
+            }
+        }
+    }
+
+    async fn perform(&mut self, transmit: FeedTransmit) {
+        match transmit {
+            FeedTransmit::OpenRoom => {
+                let name = self.room.name().clone();
+                let connection = (self.id, &self.mailbox);
+                let opened = self.state.hub.watch_room(&name, connection).await;
+                let view = opened.ok().map(|(_, view)| view);
+                self.input(FeedInput::RoomOpened(view));
+            }
+            FeedTransmit::Begin { position, gap } => {
+                let at = id(&position.epoch, position.offset);
+                let event = Event::default().id(at);
+                self.events.push_back(if gap {
+                    self.state.hub.metrics().gap();
+                    let (epoch, from) = (position.epoch.as_str(), position.offset.get());
+                    let data = serde_json::json!({"epoch": epoch, "from": from});
+                    event.event("gap").data(data.to_string())
+                } else {
+                    event
+                });
+                self.epoch = position.epoch;
+            }
+            FeedTransmit::Removed(message) => {
+                let entry = Entry::message(message);
+                self.events.push_back(removed(&entry));
+            }
+            FeedTransmit::Pull(pull) => self.pull(pull).await,
+            FeedTransmit::Retry(wait) => self.events.push_back(Event::default().retry(wait)),
+            // Not given here.
+            FeedTransmit::End => {}
+        }
+    }
+
+    async fn pull(&mut self, pull: Pull) {
+        // Who listens hears nothing of drafts and members.
+        let pick = |entry: &Entry| (entry.offset > Offset::ZERO).then(|| entry.clone());
+        let mut taken = pull::take(&self.room, pull, pick);
+        if let Err(Nothing::InLog) = taken {
+            taken = pull::read_log(&self.state.hub, &self.room, pull, pick).await;
+        }
+        let batch = match taken {
+            Ok(batch) => batch,
+            Err(Nothing::CutOff) => return self.input(FeedInput::CutOff),
+            Err(Nothing::InLog | Nothing::Unavailable) => return self.input(FeedInput::PullFailed),
+        };
+        let metrics = self.state.hub.metrics();
+        metrics.delivered(batch.frames.len());
+        let mut last = pull.after;
+        for entry in &batch.frames {
+            self.events.push_back(if entry.offset > last {
+                last = entry.offset;
+                let at = id(&self.epoch, last);
+                Event::default()
+                    .id(at)
+                    .event("message")
+                    .data(entry.frame.text())
+            } else {
+                removed(entry)
+            });
+        }
+        let (through, version) = (batch.through, batch.version);
+        self.input(FeedInput::Pulled { through, version });
+    }
+
+    /// Waits until the room has moved, or something is due.
+    async fn wait(&mut self) {
+        let clock = self.state.hub.clock();
+        let due = self
+            .feed
+            .poll_timeout()
+            .map(|due| clock.instant(due).into());
+        let due = async {
+            match due {
+                Some(due) => sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = poll_fn(|cx| self.mailbox.poll_marked(cx)) => self.look_into_mailbox(),
+            () = due => self.feed.handle_timeout(clock.now()),
+        }
+    }
+
+    fn look_into_mailbox(&mut self) {
+        let marks = self.mailbox.take();
+        if !marks.moved.is_empty() {
+            let (head, version) = self.room.marks();
+            self.input(FeedInput::RoomMoved { head, version });
+        }
+        if marks.removed {
+            self.input(FeedInput::Removed);
+        }
+        if let Some(asked) = marks.asked {
+            self.report(&asked);
+        }
+        let slot = marks.go_away.or_else(|| marks.shut_down.then_some(LATER));
+        if let Some(reconnect_after) = slot {
+            self.input(FeedInput::GoAway { reconnect_after });
+        }
+    }
+
+    /// Tells the operator how this connection is.
+    fn report(&self, asked: &mailbox::Asked) {
+        let vitals = Vitals {
+            session: None,
+            name: None,
+            subject: self.subject.as_ref().map(|who| who.as_str().to_owned()),
+            rooms: vec![self.room.name().clone()],
+            round_trip: None,
+            quiet: None,
+            kind: Kind::Events,
+        };
+        // Whoever asked may have gone.
+        let _ = asked.send(Report {
+            connection: self.id,
+            vitals: Some(vitals),
+        });
+    }
+
+    fn input(&mut self, input: FeedInput) {
+        let now = self.state.hub.clock().now();
+        self.feed.handle_input(now, input);
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.room.unwatch(self.id);
+        self.state.hub.disconnect(self.id, None);
+    }
+}
+
+fn removed(entry: &Entry) -> Event {
+    Event::default()
+        .event("removed")
+        .data(TextFrame::text(&entry.frame))
+}
+
+/// Since when an event waits that was handed over and is followed by others: none where the connection
+/// has taken all of them.
+#[derive(Debug, Default)]
+struct Progress(Mutex<Option<Instant>>);
+
+impl Progress {
+    fn note(&self, waits_since: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = waits_since;
+    }
+
+    fn waits(&self) -> Duration {
+        let waits_since = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        waits_since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+}
+
+/// Waits until a listener takes nothing for so long, or is gone. A slow one that takes something now and
+/// then is none.
+async fn stuck(progress: Weak<Progress>, patience: Duration) -> bool {
+    loop {
+        sleep(patience / 4).await;
+        let Some(progress) = progress.upgrade() else {
+            return false;
+        };
+        if progress.waits() >= patience {
+            return true;
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What requests carry, read strictly: what is not as the document says is a problem.
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use protocol::id::RoomName;
+use protocol::position::Offset;
+use serde::de::DeserializeOwned;
+
+use super::problem::{Code, Problem};
+
+/// The room in a path.
+pub(super) struct InRoom(pub(super) RoomName);
+
+impl<S: Send + Sync> FromRequestParts<S> for InRoom {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::<Vec<(String, String)>>::from_request_parts(parts, state).await;
+        // Not UTF-8, say.
+        let Path(path) = path.map_err(|_| Problem::new(Code::BadRoom))?;
+        let room = path.iter().find(|(name, _)| name == "room");
+        let room = room.map(|(_, room)| RoomName::new(room));
+        match room {
+            Some(Ok(room)) => Ok(Self(room)),
+            Some(Err(_)) | None => Err(Problem::new(Code::BadRoom)),
+        }
+    }
+}
+
+/// The offset in a path.
+pub(super) struct AtOffset(pub(super) Offset);
+
+impl<S: Send + Sync> FromRequestParts<S> for AtOffset {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::<Vec<(String, String)>>::from_request_parts(parts, state).await;
+        let Path(path) = path.map_err(|_| Problem::new(Code::BadRequest))?;
+        let offset = path.iter().find(|(name, _)| name == "offset");
+        let offset = offset.and_then(|(_, offset)| Offset::new(offset.parse().ok()?).ok());
+        offset.map(Self).ok_or_else(|| {
+            let detail = "an offset is a whole number below 2^53";
+            Problem::new(Code::BadRequest).detail(detail)
+        })
+    }
+}
+
+/// What stands behind the question mark.
+pub(super) struct Asked<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Query::from_request_parts(parts, state).await {
+            Ok(Query(asked)) => Ok(Self(asked)),
+            Err(error) => Err(Problem::new(Code::BadRequest).detail(error.body_text())),
+        }
+    }
+}
+
+/// JSON.
+pub(super) struct Given<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Given<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match Json::from_request(request, state).await {
+            Ok(Json(given)) => Ok(Self(given)),
+            Err(error) => Err(not_given(&error)),
+        }
+    }
+}
+
+fn not_given(error: &JsonRejection) -> Problem {
+    match error {
+        JsonRejection::MissingJsonContentType(_) => Problem::new(Code::UnsupportedMediaType),
+        error if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            Problem::new(Code::BodyTooLarge)
+        }
+        error => Problem::new(Code::BadRequest).detail(error.body_text()),
+    }
+}
+
+/// The longest key.
+pub(super) const KEY_BYTES_MAX: usize = 255;
+
+/// The header in which it is shown.
+pub(super) const KEY_HEADER: &str = "idempotency-key";
+
+/// By which a message is known when it is repeated: any visible ASCII, or a string of structured fields
+/// (RFC 8941 section 3.3.3), which is the same with quotes around it.
+pub(super) struct Key(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Key {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        key(&parts.headers).map(Self)
+    }
+}
+
+fn key(headers: &HeaderMap) -> Result<String, Problem> {
+    let mut shown = headers.get_all(KEY_HEADER).iter();
+    let Some(key) = shown.next() else {
+        return Err(Problem::new(Code::IdempotencyKeyRequired));
+    };
+    let is_visible = |key: &&str| {
+        (1..=KEY_BYTES_MAX).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    let key = key.to_str().ok().filter(is_visible);
+    let Some(key) = key.filter(|_| shown.next().is_none()) else {
+        let detail =
+            format!("Idempotency-Key: one, of 1 to {KEY_BYTES_MAX} visible ASCII characters");
+        return Err(Problem::new(Code::BadRequest).detail(detail));
+    };
+    let bare = key.strip_prefix('"').and_then(|key| key.strip_suffix('"'));
+    Ok(bare
+        .filter(|bare| !bare.is_empty())
+        .unwrap_or(key)
+        .to_owned())
+}

@@ -1,0 +1,70 @@
+//! Who is in a room.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderName, HeaderValue};
+use protocol::access::Right;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::caller::Caller;
+use super::input::InRoom;
+use super::messages::FRESH;
+use super::problem::{Problem, ProblemBody};
+use crate::state::AppState;
+
+/// Who is in a room
+#[derive(Serialize, ToSchema)]
+pub(super) struct Presence {
+    /// The room
+    room: String,
+    /// How many are here
+    #[schema(minimum = 0)]
+    count: u32,
+    /// Those of them who are named: in a crowd not everybody
+    members: Vec<Member>,
+}
+
+/// Somebody in a room
+#[derive(Serialize, ToSchema)]
+pub(super) struct Member {
+    /// Whose session
+    session: String,
+    /// How they are called
+    name: String,
+}
+
+/// Who is in a room
+///
+/// Sessions that have joined it, and those that have been away for less than half a minute. Whoever only
+/// asks here, or listens to events, is not in the room.
+#[utoipa::path(
+    get,
+    path = "/api/rooms/{room}/presence",
+    tag = "rooms",
+    params(("room" = String, Path, pattern = "^[a-z0-9_-]{1,64}$")),
+    security((), ("token" = [])),
+    responses(
+        (status = 200, body = Presence, description = "Who is there"),
+        (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused: `code` says why"),
+        (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Not now: `Retry-After` says when"),
+    )
+)]
+pub(super) async fn presence(
+    State(state): State<AppState>,
+    caller: Caller,
+    InRoom(room): InRoom,
+) -> Result<([(HeaderName, HeaderValue); 1], Json<Presence>), Problem> {
+    caller.may(&room, Right::Read)?;
+    let (members, count) = state.hub.members(&room);
+    let members = members.into_iter().map(|member| Member {
+        session: member.session.into(),
+        name: member.name.into(),
+    });
+    let presence = Presence {
+        room: room.into(),
+        count,
+        members: members.collect(),
+    };
+    Ok((FRESH, Json(presence)))
+}

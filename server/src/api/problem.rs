@@ -1,0 +1,275 @@
+//! What the API refuses, and how it says so (RFC 9457).
+
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use protocol::access::{Denied, Right};
+use protocol::frame::ErrorCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::PREFIX;
+use crate::log::LogError;
+use crate::router::retry_after;
+
+/// The media type of a problem.
+const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// How long somebody should wait for a log, or for keys, that cannot answer now: as on the wire.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// Why a request was refused, for programs. What is refused on a socket, too, is called the same there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Code {
+    /// A request that is not as the document says.
+    BadRequest,
+    /// A message without the key by which it is known when it is repeated.
+    IdempotencyKeyRequired,
+    /// The key was used for another message.
+    IdempotencyKeyReused,
+    /// Not the name of a room: 1 to 64 of a-z 0-9 - _.
+    BadRoom,
+    /// A message without text.
+    BodyEmpty,
+    /// A text that is longer than this server takes.
+    BodyTooLarge,
+    /// A page of another site asks (CSRF).
+    Forbidden,
+    /// Nothing is there.
+    NotFound,
+    /// Not with this method.
+    MethodNotAllowed,
+    /// The content is not JSON.
+    UnsupportedMediaType,
+    /// Too fast: again after the time in `Retry-After`.
+    RateLimited,
+    /// No right to read the room.
+    ReadDenied,
+    /// No right to write in the room.
+    WriteDenied,
+    /// No right to moderate the room.
+    ModerateDenied,
+    /// The token has ended.
+    TokenExpired,
+    /// The token is not one that this server takes.
+    TokenInvalid,
+    /// Guests are not taken: a token is needed.
+    TokenRequired,
+    /// It cannot be done now: again after the time in `Retry-After`.
+    Unavailable,
+    /// Something went wrong here.
+    Internal,
+}
+
+impl Code {
+    const fn status(self) -> StatusCode {
+        match self {
+            Self::BadRequest | Self::BadRoom | Self::IdempotencyKeyRequired => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::BodyEmpty => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::IdempotencyKeyReused => StatusCode::CONFLICT,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Forbidden | Self::ReadDenied | Self::WriteDenied | Self::ModerateDenied => {
+                StatusCode::FORBIDDEN
+            }
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            Self::TokenExpired | Self::TokenInvalid | Self::TokenRequired => {
+                StatusCode::UNAUTHORIZED
+            }
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The sentence that a person reads. What is refused on a socket, too, is told in the same words.
+    const fn text(self) -> &'static str {
+        match self {
+            Self::BadRequest => "the request is not as /api/openapi.json says",
+            Self::BadRoom => "a room's name is 1 to 64 of a-z 0-9 - _",
+            Self::IdempotencyKeyRequired => {
+                "give each message a key of its own, in the header Idempotency-Key, and the same one when you repeat it"
+            }
+            Self::IdempotencyKeyReused => "this key was used for another message",
+            Self::BodyEmpty => ErrorCode::BodyEmpty.text(),
+            Self::BodyTooLarge => ErrorCode::BodyTooLarge.text(),
+            Self::Forbidden => "pages of another site may not do this",
+            Self::NotFound => "nothing is here: /api/openapi.json says what there is",
+            Self::MethodNotAllowed => "not with this method: see Allow",
+            Self::UnsupportedMediaType => "send JSON, and say so: Content-Type: application/json",
+            Self::RateLimited => ErrorCode::RateLimited.text(),
+            Self::ReadDenied => ErrorCode::ReadDenied.text(),
+            Self::WriteDenied => ErrorCode::WriteDenied.text(),
+            Self::ModerateDenied => "you may not remove what is said in this room",
+            Self::TokenExpired => ErrorCode::TokenExpired.text(),
+            Self::TokenInvalid => ErrorCode::TokenInvalid.text(),
+            Self::TokenRequired => ErrorCode::TokenRequired.text(),
+            Self::Unavailable => "the server cannot do this now: try again later",
+            Self::Internal => "something went wrong here",
+        }
+    }
+
+    /// What an answer means that something before the API gave.
+    fn of(status: StatusCode) -> Self {
+        match status {
+            StatusCode::FORBIDDEN => Self::Forbidden,
+            StatusCode::NOT_FOUND => Self::NotFound,
+            StatusCode::METHOD_NOT_ALLOWED => Self::MethodNotAllowed,
+            StatusCode::PAYLOAD_TOO_LARGE => Self::BodyTooLarge,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::UnsupportedMediaType,
+            StatusCode::TOO_MANY_REQUESTS => Self::RateLimited,
+            StatusCode::SERVICE_UNAVAILABLE => Self::Unavailable,
+            status if status.is_client_error() => Self::BadRequest,
+            _ => Self::Internal,
+        }
+    }
+}
+
+/// A refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    code: Code,
+    detail: Option<String>,
+    again: Option<Duration>,
+}
+
+/// A refusal as it is sent (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct ProblemBody {
+    /// Nothing beyond the status: `code` tells more.
+    #[schema(example = "about:blank")]
+    r#type: &'static str,
+    /// The status in words.
+    title: &'static str,
+    /// The status.
+    status: u16,
+    /// Why, for programs.
+    code: Code,
+    /// Why, for people.
+    detail: String,
+}
+
+impl Problem {
+    /// A refusal, in the usual words.
+    pub(super) fn new(code: Code) -> Self {
+        Self {
+            code,
+            detail: None,
+            again: None,
+        }
+    }
+
+    /// The same, in words about what was asked.
+    #[must_use]
+    pub(super) fn detail(self, detail: impl Into<String>) -> Self {
+        Self {
+            detail: Some(detail.into()),
+            ..self
+        }
+    }
+
+    /// A refusal for now.
+    pub(super) fn later(code: Code, again: Duration) -> Self {
+        Self {
+            again: Some(again),
+            ..Self::new(code)
+        }
+    }
+
+    /// Somebody lacks a right to a room (AC-5).
+    pub(super) fn denied(right: Right) -> Self {
+        Self::new(match right {
+            Right::Read => Code::ReadDenied,
+            Right::Write => Code::WriteDenied,
+            Right::Moderate => Code::ModerateDenied,
+        })
+    }
+
+    fn body(&self, status: StatusCode) -> String {
+        let detail = self.detail.clone();
+        let body = ProblemBody {
+            r#type: "about:blank",
+            title: status.canonical_reason().unwrap_or_default(),
+            status: status.as_u16(),
+            code: self.code,
+            detail: detail.unwrap_or_else(|| self.code.text().to_owned()),
+        };
+        // Strings and a number: nothing that JSON lacks.
+        serde_json::to_string(&body).unwrap_or_default()
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::TokenRequired => Self::new(Code::TokenRequired),
+            Denied::TokenInvalid => Self::new(Code::TokenInvalid),
+            Denied::TokenExpired => Self::new(Code::TokenExpired),
+            Denied::Unavailable => Self::later(Code::Unavailable, AGAIN),
+            Denied::Busy(slot) => Self::later(Code::Unavailable, slot),
+        }
+    }
+}
+
+impl From<LogError> for Problem {
+    fn from(error: LogError) -> Self {
+        if error == LogError::Conflict {
+            return Self::new(Code::IdempotencyKeyReused);
+        }
+        tracing::warn!(%error, "the log did not answer a request");
+        Self::later(Code::Unavailable, AGAIN)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.code.status();
+        let head = [
+            (header::CONTENT_TYPE, MEDIA_TYPE),
+            (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        ];
+        let mut response = (status, head, self.body(status)).into_response();
+        let headers = response.headers_mut();
+        if let Some(again) = self.again {
+            headers.extend(retry_after(again));
+        }
+        // RFC 6750 section 3: why is told only to who showed a token.
+        if status == StatusCode::UNAUTHORIZED {
+            let how = match self.code {
+                Code::TokenRequired => r#"Bearer realm="everbeat""#,
+                _ => r#"Bearer realm="everbeat", error="invalid_token""#,
+            };
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(how));
+        }
+        response
+    }
+}
+
+/// What is refused before a request reaches the API, or by the router, is told as a problem, too.
+pub async fn everywhere(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let is_api = path.starts_with(PREFIX) || path == PREFIX.trim_end_matches('/');
+    let response = next.run(request).await;
+    let status = response.status();
+    let is_refused = status.is_client_error() || status.is_server_error();
+    let is_told = response.headers().get(header::CONTENT_TYPE) == Some(&MEDIA_TYPE);
+    if !is_api || !is_refused || is_told {
+        return response;
+    }
+    let (mut parts, _) = response.into_parts();
+    let told = Problem::new(Code::of(status)).into_response();
+    let (told, body) = told.into_parts();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    for (name, value) in &told.headers {
+        parts.headers.insert(name, value.clone());
+    }
+    Response::from_parts(parts, body)
+}

@@ -1,0 +1,117 @@
+//! Messages into a room.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use protocol::access::Right;
+use protocol::id::{Name, SessionId};
+use protocol::server::AppendError;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::caller::Caller;
+use super::input::{Given, InRoom, Key};
+use super::messages::FRESH;
+use super::problem::{Code, Problem, ProblemBody};
+use crate::clock::unix_ms;
+use crate::log::Post;
+use crate::secret;
+use crate::state::AppState;
+
+/// A message to publish.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct NewMessage {
+    /// The text
+    #[schema(min_length = 1)]
+    body: String,
+    /// How its author wants to be called; a token's name stays, whatever stands here
+    #[schema(value_type = Option<String>)]
+    name: Option<Name>,
+}
+
+/// What became of a message. It is durable.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Published {
+    /// The room
+    room: String,
+    /// The identity of its log
+    epoch: String,
+    /// The message's place in it, from 1
+    #[schema(minimum = 1)]
+    offset: u64,
+    /// It was there already: the key had been used for it
+    repeated: bool,
+}
+
+/// Publish a message
+///
+/// Exactly once: whoever had no answer repeats the request with the same `Idempotency-Key`, and is told
+/// where the message is. The key is the caller's own; with it comes the same message, or it is refused.
+#[utoipa::path(
+    post,
+    path = "/api/rooms/{room}/messages",
+    tag = "messages",
+    params(
+        ("room" = String, Path, pattern = "^[a-z0-9_-]{1,64}$"),
+        (
+            "Idempotency-Key" = String, Header, pattern = "^[!-~]{1,255}$",
+            description = "Another one for each message, a UUID say; known for a day (`--idempotency-ttl`)"
+        ),
+    ),
+    request_body = NewMessage,
+    security((), ("token" = [])),
+    responses(
+        (status = 201, body = Published, description = "It is in the log"),
+        (status = 200, body = Published, description = "It was in the log already"),
+        (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused: `code` says why"),
+        (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Not now: `Retry-After` says when"),
+    )
+)]
+pub(super) async fn publish(
+    State(state): State<AppState>,
+    caller: Caller,
+    InRoom(room): InRoom,
+    Key(key): Key,
+    Given(NewMessage { body, name }): Given<NewMessage>,
+) -> Result<(StatusCode, [(HeaderName, HeaderValue); 1], Json<Published>), Problem> {
+    caller.may(&room, Right::Write)?;
+    if body.is_empty() {
+        return Err(Problem::new(Code::BodyEmpty));
+    }
+    if body.len() > state.protocol.limits.body_bytes as usize {
+        return Err(Problem::new(Code::BodyTooLarge));
+    }
+    let author = caller.access.subject.as_ref();
+    let counted = state.limits.publish(author, caller.network);
+    counted.map_err(|wait| {
+        let metrics = state.hub.metrics();
+        metrics.published(Err(AppendError::RateLimited(wait)));
+        Problem::later(Code::RateLimited, wait)
+    })?;
+    let session = secret::random_hex::<16>().and_then(|id| SessionId::new(&id).ok());
+    let session = session.ok_or_else(|| Problem::new(Code::Internal))?;
+    let post = Post {
+        key: secret::post_key(author, caller.network, &key),
+        name: caller.access.naming.name(name.as_ref(), &session),
+        session,
+        room: room.clone(),
+        body,
+        at_ms: unix_ms(),
+    };
+    let log = state.hub.log();
+    let posted = log.post(post).await?;
+    state.hub.metrics().published(Ok(()));
+    let epoch = log.room(room.clone()).await?.epoch;
+    let status = if posted.is_repeat {
+        StatusCode::OK
+    } else {
+        StatusCode::CREATED
+    };
+    let published = Published {
+        room: room.into(),
+        epoch: epoch.into(),
+        offset: posted.offset.get(),
+        repeated: posted.is_repeat,
+    };
+    Ok((status, FRESH, Json(published)))
+}

@@ -1,0 +1,188 @@
+//! What the program does apart from serving: copies of the log, and a look at its rooms.
+
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use clap::{Parser, Subcommand};
+use protocol::frame::Message;
+use protocol::id::{IdError, RoomName};
+use thiserror::Error;
+
+use crate::config::Config;
+use crate::log::sqlite::{self, CopyError, OpenError, RoomSummary};
+
+/// What stands on the command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "everbeat",
+    version,
+    about = "Everbeat's server: sessions over WebSockets that survive what happens to connections"
+)]
+#[command(
+    after_help = "Without a command it serves. Every option can also be set by the environment variable named beside it."
+)]
+pub struct Line {
+    /// How to serve.
+    #[command(flatten)]
+    pub config: Config,
+    /// What else to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What is done instead of serving.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Copy the log into one file, also while a server uses it
+    Backup {
+        /// The file, or a directory in which it gets a name with the time
+        to: PathBuf,
+    },
+    /// Make a copy the log of a server that is to start. Rooms get a new epoch, so that clients are told
+    /// of the gap; a log that is there is not touched
+    Restore {
+        /// The file
+        from: PathBuf,
+    },
+    /// Look at rooms, or empty one
+    #[command(subcommand)]
+    Rooms(Rooms),
+}
+
+/// What is done with rooms.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Rooms {
+    /// Tell which rooms there are and what they hold, also while a server uses the log
+    List {
+        /// As JSON, one room a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write all messages of a room, as JSON, one a line; also while a server uses the log
+    Export {
+        /// Its name
+        #[arg(value_parser = room_name)]
+        room: RoomName,
+    },
+    /// Remove all messages of a room for good, while no server uses the log. Its offsets go on
+    Clear {
+        /// Its name
+        #[arg(value_parser = room_name)]
+        room: RoomName,
+    },
+}
+
+/// Why a command was not done.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// About a copy.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    /// About the database.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Nobody takes what is to be told.
+    #[error("cannot write what there is to tell: {0}")]
+    Tell(#[from] io::Error),
+    /// No such room.
+    #[error("the log has no room {0}: see everbeat rooms list")]
+    NoRoom(RoomName),
+}
+
+fn room_name(text: &str) -> Result<RoomName, IdError> {
+    RoomName::new(text)
+}
+
+impl Command {
+    /// Does it, and tells about it.
+    ///
+    /// # Errors
+    /// A [`CommandError`] that says what to do.
+    pub fn run(&self, config: &Config, told: &mut dyn Write) -> Result<(), CommandError> {
+        let database = config.database();
+        match self {
+            Self::Backup { to } => {
+                let to = place(to);
+                sqlite::backup(&database, &to)?;
+                writeln!(told, "{}", to.display())?;
+            }
+            Self::Restore { from } => {
+                sqlite::restore(from, &database)?;
+                writeln!(told, "{}", database.display())?;
+            }
+            Self::Rooms(Rooms::List { json }) => {
+                let rooms = sqlite::summaries(&database)?;
+                list(&rooms, *json, told)?;
+            }
+            Self::Rooms(Rooms::Export { room }) => export(&database, room, told)?,
+            Self::Rooms(Rooms::Clear { room }) => {
+                let gone = sqlite::clear(&database, room)?;
+                let gone = gone.ok_or_else(|| CommandError::NoRoom(room.clone()))?;
+                writeln!(told, "{gone} messages of {room} are gone")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// In a directory a copy is called by the time.
+fn place(to: &Path) -> PathBuf {
+    if !to.is_dir() {
+        return to.to_owned();
+    }
+    let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let now: String = now.chars().filter(|c| !matches!(c, '-' | ':')).collect();
+    to.join(format!("everbeat-{now}.db"))
+}
+
+fn list(rooms: &[RoomSummary], json: bool, told: &mut dyn Write) -> io::Result<()> {
+    if json {
+        for room in rooms {
+            writeln!(told, "{}", serde_json::to_string(room)?)?;
+        }
+        return Ok(());
+    }
+    writeln!(
+        told,
+        "{:<32} {:>10} {:>10} {:>8} {:>12}  {:<20}",
+        "room", "head", "messages", "removed", "bytes", "newest"
+    )?;
+    for room in rooms {
+        let newest = room.newest_ms.map(|newest| {
+            let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(newest));
+            at.map_or_else(String::new, |at| {
+                humantime::format_rfc3339_seconds(at).to_string()
+            })
+        });
+        writeln!(
+            told,
+            "{:<32} {:>10} {:>10} {:>8} {:>12}  {:<20}",
+            room.room,
+            room.head,
+            room.messages,
+            room.removed,
+            room.bytes,
+            newest.unwrap_or_default()
+        )?;
+    }
+    Ok(())
+}
+
+fn export(database: &Path, room: &RoomName, told: &mut dyn Write) -> Result<(), CommandError> {
+    let mut told = BufWriter::new(told);
+    let write = |message: Message| -> Result<(), CommandError> {
+        let line = protocol::codec::encode(&message);
+        Ok(writeln!(told, "{line}")?)
+    };
+    let count = sqlite::export(database, room, write)?;
+    told.flush()?;
+    if count == 0 {
+        let rooms = sqlite::summaries(database)?;
+        if rooms.iter().all(|known| known.room != room.as_str()) {
+            return Err(CommandError::NoRoom(room.clone()));
+        }
+    }
+    Ok(())
+}

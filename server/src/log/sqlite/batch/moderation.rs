@@ -1,0 +1,115 @@
+//! What goes: texts that somebody removes, and messages that are too old.
+
+use protocol::id::RoomName;
+use protocol::position::Offset;
+use rusqlite::params;
+
+use super::{Batch, Fault};
+use crate::log::numbering::TRIM_MAX;
+use crate::log::sqlite::{integer, readers};
+use crate::log::{LogError, Removal};
+
+/// How many rooms one operation looks at.
+const ROOMS_MAX: i64 = 256;
+
+/// A part of a round through all rooms.
+pub(in crate::log::sqlite) struct Trimmed {
+    /// How many messages went.
+    pub(in crate::log::sqlite) count: u64,
+    /// After which room the round goes on; none at its end.
+    pub(in crate::log::sqlite) next: Option<i64>,
+}
+
+impl Batch<'_> {
+    /// EO-8. The text is overwritten where it stood.
+    pub(in crate::log::sqlite) fn remove(
+        &mut self,
+        room: &RoomName,
+        offset: Offset,
+        at_ms: u64,
+    ) -> Result<Removal, Fault> {
+        let found = readers::one(self.connection, room, offset)?;
+        let Some(mut message) = found else {
+            return Ok(Removal::Missing);
+        };
+        if message.removed {
+            return Ok(Removal::Before);
+        }
+        // Also on pages that the text leaves altogether, which else are only marked as free.
+        self.secure_delete("ON")?;
+        let removed = self.run(
+            "UPDATE messages SET body = '', removed_ms = ?3
+             WHERE room = (SELECT id FROM rooms WHERE name = ?1) AND offset = ?2",
+            params![room.as_str(), integer(offset.get()), integer(at_ms)],
+        );
+        self.secure_delete("FAST")?;
+        removed?;
+        message.body.clear();
+        message.removed = true;
+        self.removed.push(message);
+        Ok(Removal::Removed)
+    }
+
+    /// Trims what is older than this in the rooms after this one, some of them.
+    pub(in crate::log::sqlite) fn trim(
+        &mut self,
+        before_ms: u64,
+        after: i64,
+    ) -> Result<Trimmed, Fault> {
+        let rooms: Vec<(i64, String)> = self
+            .prepare("SELECT id, name FROM rooms WHERE id > ?1 ORDER BY id LIMIT ?2")?
+            .query_map([after, ROOMS_MAX], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<_, _>>()?;
+        let mut count = 0;
+        let mut last = after;
+        for (id, name) in &rooms {
+            let name = RoomName::new(name);
+            let name = name.map_err(|error| LogError::Unavailable(error.to_string().into()))?;
+            count += self.trim_room(&name, before_ms)?;
+            // The rest of it comes with the next operation, or this one would take too long.
+            if count >= TRIM_MAX {
+                return Ok(Trimmed {
+                    count,
+                    next: Some(last),
+                });
+            }
+            last = *id;
+        }
+        let is_end = i64::try_from(rooms.len()).is_ok_and(|rooms| rooms < ROOMS_MAX);
+        let next = (!is_end).then_some(last);
+        Ok(Trimmed { count, next })
+    }
+
+    /// Trims one room, as far as its messages are older from the oldest on.
+    fn trim_room(&mut self, name: &RoomName, before_ms: u64) -> Result<u64, Fault> {
+        let room = self.room(name)?;
+        let oldest = "SELECT offset, at_ms FROM messages WHERE room = ?1 ORDER BY offset LIMIT ?2";
+        let mut oldest = self.prepare(oldest)?;
+        let mut rows = oldest.query(params![room.id, integer(TRIM_MAX)])?;
+        let mut through = room.trimmed;
+        while let Some(row) = rows.next()? {
+            if readers::number(row, 1)? >= before_ms {
+                break;
+            }
+            through = readers::offset(row, 0)?;
+        }
+        if through == room.trimmed {
+            return Ok(0);
+        }
+        self.run(
+            "DELETE FROM messages WHERE room = ?1 AND offset <= ?2",
+            params![room.id, integer(through.get())],
+        )?;
+        // The batch writes it down with the room's head at its end.
+        if let Some(room) = self.rooms.get_mut(name) {
+            room.trimmed = through;
+        }
+        self.trimmed.push((name.clone(), through));
+        Ok(through.get() - room.trimmed.get())
+    }
+
+    fn secure_delete(&self, how: &str) -> rusqlite::Result<()> {
+        self.connection
+            .pragma_update_and_check(None, "secure_delete", how, |_| Ok(()))
+    }
+}

@@ -1,0 +1,51 @@
+//! Messages that come without a session.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::{Batch, BodyHash, Fault, body_hash};
+use crate::log::numbering::repeated_post;
+use crate::log::sqlite::{integer, readers};
+use crate::log::{Post, Posted};
+
+impl Batch<'_> {
+    /// EO-1 and EO-6 for who has no numbers, but a key.
+    pub(in crate::log::sqlite) fn post(&mut self, post: Post) -> Result<Posted, Fault> {
+        let body_hash = body_hash(&post.body);
+        let first = self
+            .prepare(
+                "SELECT posts.offset, rooms.name, posts.body_hash
+                 FROM posts JOIN rooms ON rooms.id = posts.room WHERE posts.key = ?1",
+            )?
+            .query_row([&post.key], |row| {
+                let (room, hash) = (row.get_ref(1)?.as_str()?, row.get::<_, BodyHash>(2)?);
+                let same = room == post.room.as_str() && hash == body_hash;
+                Ok((readers::offset(row, 0)?, same))
+            })
+            .optional()?;
+        if let Some((offset, same)) = first {
+            return Ok(repeated_post(offset, same)?);
+        }
+        let (key, at_ms) = (post.key, post.at_ms);
+        let (room, offset) = self.store_message(post.into_append())?;
+        self.run(
+            "INSERT INTO posts (key, room, offset, body_hash, at_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![key, room, integer(offset.get()), body_hash, integer(at_ms)],
+        )?;
+        let is_repeat = false;
+        Ok(Posted { offset, is_repeat })
+    }
+
+    /// Forgets at most so many keys, the oldest.
+    pub(in crate::log::sqlite) fn forget_posts(
+        &self,
+        before_ms: u64,
+        limit: usize,
+    ) -> Result<usize, Fault> {
+        let forgotten = self.run(
+            "DELETE FROM posts WHERE key IN
+                 (SELECT key FROM posts WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)",
+            params![integer(before_ms), integer(limit as u64)],
+        )?;
+        Ok(forgotten)
+    }
+}

@@ -1,0 +1,171 @@
+//! Copies of a database: made while a server uses it, and brought back where there is none.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use rusqlite::backup::{Backup, StepResult};
+use thiserror::Error;
+
+use super::OpenError;
+use super::open::{check_header, explain, lock, open_beside, random_epoch};
+
+/// How long to wait for somebody who holds the database locked, and how often to look.
+const PATIENCE: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Why there is no copy. Nothing was changed in what was there.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CopyError {
+    /// The database that is to be copied.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Something is there already.
+    #[error("{} is there already; choose another name, or move it away first", path.display())]
+    Exists {
+        /// Where the copy would be.
+        path: PathBuf,
+    },
+    /// The copy cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// Where the copy would be.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What was copied is not whole.
+    #[error("{} is damaged: {told}; take another copy", path.display())]
+    Damaged {
+        /// Which one.
+        path: PathBuf,
+        /// What SQLite found.
+        told: String,
+    },
+}
+
+/// Copies the database as it is at one moment, also while a server uses it and goes on writing. The copy is
+/// one file that appears when it is whole and on stable storage.
+///
+/// # Errors
+/// [`CopyError`], each with the file and what to do.
+pub fn backup(database: &Path, to: &Path) -> Result<(), CopyError> {
+    let source = open_beside(database, 1)?;
+    copy(&source, database, to, |_| Ok(()))
+}
+
+/// Brings a copy back as the database of a server that is to start. Its rooms get a new epoch: what clients
+/// have seen since the copy was made is not in it, and what comes now under the same offsets is something
+/// else, so that every position from before is told a gap (RS-6).
+///
+/// # Errors
+/// [`CopyError`]: also where there is a database already.
+pub fn restore(from: &Path, database: &Path) -> Result<(), CopyError> {
+    if let Some(directory) = database.parent() {
+        fs::create_dir_all(directory).map_err(|source| CopyError::Write {
+            path: directory.to_owned(),
+            source,
+        })?;
+    }
+    check_header(database)?;
+    // Nobody may start a server here meanwhile.
+    let _lock = lock(database)?;
+    let beside = |suffix: &str| with_suffix(database, suffix);
+    for path in [database.to_owned(), beside("-wal"), beside("-journal")] {
+        if path.exists() {
+            return Err(CopyError::Exists { path });
+        }
+    }
+    let epoch = random_epoch()?;
+    let source = open_beside(from, 1)?;
+    copy(&source, from, database, |copy| {
+        let renew = "UPDATE meta SET value = ?1 WHERE key = 'epoch'";
+        copy.execute(renew, [epoch.as_str()]).map(drop)
+    })
+}
+
+/// Copies into a file beside the place, changes what is to be changed there, and puts it in its place.
+fn copy(
+    source: &Connection,
+    from: &Path,
+    to: &Path,
+    change: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+) -> Result<(), CopyError> {
+    if to.exists() {
+        let path = to.to_owned();
+        return Err(CopyError::Exists { path });
+    }
+    let part = with_suffix(to, ".part");
+    let failed = |source| CopyError::Write {
+        path: part.clone(),
+        source,
+    };
+    // Whatever is said in rooms is for those who may read them.
+    let mut options = OpenOptions::new();
+    let options = options.write(true).create(true).truncate(true).mode(0o600);
+    options.open(&part).map_err(failed)?;
+    let copied = (|| {
+        let mut copy = Connection::open(&part).map_err(|error| explain(&part, error))?;
+        step(source, &mut copy).map_err(|error| explain(from, error))?;
+        let told: String = copy
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+            .map_err(|error| explain(from, error))?;
+        if told != "ok" {
+            let path = from.to_owned();
+            return Err(CopyError::Damaged { path, told });
+        }
+        // One file, without a log beside it.
+        let journal = copy.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()));
+        let changed = journal.and_then(|()| change(&copy));
+        changed.map_err(|error| explain(&part, error))?;
+        copy.close().map_err(|(_, error)| explain(&part, error))?;
+        File::open(&part)
+            .and_then(|file| file.sync_all())
+            .map_err(failed)?;
+        fs::rename(&part, to).map_err(failed)?;
+        // The name is stable when its directory is.
+        let directory = to
+            .parent()
+            .filter(|directory| !directory.as_os_str().is_empty());
+        let directory = File::open(directory.unwrap_or_else(|| Path::new(".")));
+        directory
+            .and_then(|directory| directory.sync_all())
+            .map_err(failed)
+    })();
+    if copied.is_err() {
+        // It says more than what could be said about this.
+        let _ = fs::remove_file(&part);
+    }
+    copied
+}
+
+/// All pages in one step: one moment of the database, which its writer need not wait for.
+fn step(source: &Connection, copy: &mut Connection) -> rusqlite::Result<()> {
+    let backup = Backup::new(source, copy)?;
+    let mut waited = Duration::ZERO;
+    loop {
+        match backup.step(-1)? {
+            StepResult::Done => return Ok(()),
+            _ if waited >= PATIENCE => {
+                let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+                return Err(rusqlite::Error::SqliteFailure(busy, None));
+            }
+            _ => {
+                sleep(LOOK_EVERY);
+                waited += LOOK_EVERY;
+            }
+        }
+    }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    PathBuf::from(name)
+}

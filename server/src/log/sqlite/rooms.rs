@@ -1,0 +1,130 @@
+//! Rooms, seen from the outside: for who keeps the server.
+
+use std::path::Path;
+
+use protocol::frame::Message;
+use protocol::id::RoomName;
+use protocol::position::Offset;
+use rusqlite::{OptionalExtension, params};
+use serde::Serialize;
+
+use super::open::{FORMAT, explain, open, open_beside};
+use super::{OpenError, SqliteConfig, integer, readers};
+
+/// How many messages are read at once.
+const PAGE: u32 = 1_000;
+
+/// One room of a log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RoomSummary {
+    /// Its name.
+    pub room: String,
+    /// The offset of its newest message.
+    pub head: u64,
+    /// How many messages it holds.
+    pub messages: u64,
+    /// How many of them have no text any more.
+    pub removed: u64,
+    /// The bytes of their texts.
+    pub bytes: u64,
+    /// When the oldest was said: Unix time in milliseconds; none where there is none.
+    pub oldest_ms: Option<u64>,
+    /// When the newest was said.
+    pub newest_ms: Option<u64>,
+}
+
+/// All rooms of a log, by name. A server may be using it.
+///
+/// # Errors
+/// [`OpenError`], with the file and what to do.
+pub fn summaries(database: &Path) -> Result<Vec<RoomSummary>, OpenError> {
+    let connection = open_beside(database, FORMAT)?;
+    let read = || -> rusqlite::Result<Vec<RoomSummary>> {
+        let mut statement = connection.prepare(
+            "SELECT rooms.name, head, count(offset), count(removed_ms),
+                 coalesce(sum(octet_length(body)), 0), min(at_ms), max(at_ms)
+             FROM rooms LEFT JOIN messages ON messages.room = rooms.id
+             GROUP BY rooms.id ORDER BY rooms.name",
+        )?;
+        let rows = statement.query_map([], |row| {
+            let time = |column| -> rusqlite::Result<Option<u64>> {
+                let time: Option<i64> = row.get(column)?;
+                Ok(time.and_then(|time| u64::try_from(time).ok()))
+            };
+            Ok(RoomSummary {
+                room: row.get(0)?,
+                head: readers::number(row, 1)?,
+                messages: readers::number(row, 2)?,
+                removed: readers::number(row, 3)?,
+                bytes: readers::number(row, 4)?,
+                oldest_ms: time(5)?,
+                newest_ms: time(6)?,
+            })
+        })?;
+        rows.collect()
+    };
+    read().map_err(|error| explain(database, error))
+}
+
+/// Passes on all messages of a room, oldest first, as they are at one moment. Returns how many. A server may
+/// be using the log.
+///
+/// # Errors
+/// Whatever `each` says, or an [`OpenError`].
+pub fn export<E: From<OpenError>>(
+    database: &Path,
+    room: &RoomName,
+    mut each: impl FnMut(Message) -> Result<(), E>,
+) -> Result<u64, E> {
+    let connection = open_beside(database, FORMAT)?;
+    let failed = |error| E::from(explain(database, error));
+    connection.execute_batch("BEGIN").map_err(failed)?;
+    let mut count = 0;
+    let mut last = Offset::ZERO;
+    loop {
+        let page = readers::after(&connection, room, last, PAGE).map_err(failed)?;
+        let Some(newest) = page.last() else {
+            return Ok(count);
+        };
+        last = newest.offset;
+        for message in page {
+            each(message)?;
+            count += 1;
+        }
+    }
+}
+
+/// Empties a room, while no server uses the log. Its next message has the next offset: whoever has not seen
+/// everything is told a gap (RS-6). Returns how many messages went; none where there is no such room.
+///
+/// # Errors
+/// [`OpenError`], with the file and what to do.
+pub fn clear(database: &Path, room: &RoomName) -> Result<Option<u64>, OpenError> {
+    if !database.exists() {
+        let path = database.to_owned();
+        return Err(OpenError::Missing { path });
+    }
+    let database = open(database, &SqliteConfig::default())?;
+    let connection = &database.connection;
+    let clear = || -> rusqlite::Result<Option<u64>> {
+        connection.pragma_update_and_check(None, "secure_delete", "ON", |_| Ok(()))?;
+        let transaction = connection.unchecked_transaction()?;
+        let head = transaction
+            .query_row(
+                "SELECT id, head FROM rooms WHERE name = ?1",
+                [room.as_str()],
+                |row| Ok((row.get::<_, i64>(0)?, readers::number(row, 1)?)),
+            )
+            .optional()?;
+        let Some((id, head)) = head else {
+            return Ok(None);
+        };
+        let gone = transaction.execute("DELETE FROM messages WHERE room = ?1", [id])?;
+        let trimmed = "UPDATE rooms SET trimmed = ?2 WHERE id = ?1";
+        transaction.execute(trimmed, params![id, integer(head)])?;
+        transaction.commit()?;
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        Ok(Some(gone as u64))
+    };
+    clear().map_err(|error| explain(&database.path, error))
+}

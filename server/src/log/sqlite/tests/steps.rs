@@ -1,0 +1,102 @@
+//! Databases of older servers, and texts that must leave no trace.
+
+use rusqlite::Connection;
+
+use super::*;
+use crate::log::Removal;
+
+/// A database as the first format had it, with messages in it.
+fn of_format_1(place: &Place) {
+    let connection = Connection::open(place.path("log.db")).unwrap();
+    let application = open::APPLICATION_ID;
+    connection
+        .pragma_update(None, "application_id", application)
+        .unwrap();
+    connection.pragma_update(None, "user_version", 1).unwrap();
+    connection.execute_batch(open::FORMAT_1).unwrap();
+    connection
+        .execute_batch(
+            "INSERT INTO meta VALUES ('epoch', 'e1');
+             INSERT INTO rooms VALUES (1, 'lobby', 2, 0);
+             INSERT INTO sessions VALUES ('ada', zeroblob(32), 2, 1);
+             INSERT INTO messages VALUES (1, 1, 'ada', 1, 'Ada', 1, 'body 1'), (1, 2, 'ada', 2, 'Ada', 2, 'body 2');",
+        )
+        .unwrap();
+    connection.close().unwrap();
+}
+
+/// What an older server left is there, and can do what is new.
+#[tokio::test]
+async fn an_older_format_is_brought_up_to_now() {
+    let place = Place::new();
+    of_format_1(&place);
+    for _ in 0..2 {
+        let log = place.open("log.db");
+        let held = log.room(room("lobby")).await.unwrap();
+        assert_eq!((held.epoch.as_str(), held.head), ("e1", offset(2)));
+        let read = log.read(room("lobby"), Offset::ZERO, 10).await.unwrap();
+        assert_eq!(read[1].body, "body 2");
+    }
+    let log = place.open("log.db");
+    let removed = log.remove(room("lobby"), offset(1), 5).await;
+    assert_eq!(removed, Ok(Removal::Removed));
+    drop(log);
+    let log = place.open("log.db");
+    let removed = log.room(room("lobby")).await.unwrap().removed;
+    assert_eq!(removed.len(), 1);
+}
+
+/// A step that cannot be taken leaves the database as it was.
+#[tokio::test]
+async fn a_step_that_fails_changes_nothing() {
+    let place = Place::new();
+    of_format_1(&place);
+    let connection = Connection::open(place.path("log.db")).unwrap();
+    connection.execute_batch("CREATE TABLE posts (x)").unwrap();
+    connection.close().unwrap();
+    let error = place.try_open("log.db").unwrap_err();
+    assert!(matches!(error, OpenError::Sqlite { .. }), "{error}");
+    let connection = Connection::open(place.path("log.db")).unwrap();
+    let format: i32 = connection
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .unwrap();
+    assert_eq!(format, 1);
+    let columns = "SELECT count(*) FROM pragma_table_info('messages') WHERE name = 'removed_ms'";
+    let columns: i32 = connection.query_row(columns, [], |row| row.get(0)).unwrap();
+    assert_eq!(columns, 0);
+}
+
+/// EO-8: a removed text stands nowhere in the files any more, whether it was short or long, alone on its
+/// pages or not, on them since long or since just now.
+#[tokio::test]
+async fn a_removed_text_leaves_no_trace_in_the_files() {
+    let place = Place::new();
+    let large = SqliteConfig {
+        history_per_room: 10_000,
+        ..config()
+    };
+    let log = place.open_with(large, Arc::<Recorder>::default());
+    log.open_session(fresh("ada", 1)).await.unwrap();
+    let secrets = [(40, 1), (200, 20), (500, 800), (501, 1)];
+    for n in 1..=501 {
+        let secret = secrets.iter().find(|(at, _)| *at == n);
+        let body = secret.map_or_else(
+            || format!("body {n} {}", "x".repeat(80)),
+            |(_, times)| format!("treacherous{n:09}").repeat(*times),
+        );
+        log.append(append("ada", n, "lobby", &body)).await.unwrap();
+    }
+    let found = || {
+        let files = ["log.db", "log.db-wal"].map(|name| fs::read(place.path(name)).unwrap());
+        let count = |bytes: &Vec<u8>| bytes.windows(11).filter(|w| *w == b"treacherous").count();
+        files.iter().map(count).sum::<usize>()
+    };
+    assert!(found() > 800);
+    for (at, _) in secrets {
+        let removed = log.remove(room("lobby"), offset(at), 1).await;
+        assert_eq!(removed, Ok(Removal::Removed));
+    }
+    assert_eq!(found(), 0);
+    drop(log);
+    assert_eq!(head(&place.open("log.db"), "lobby").await, 501);
+}

@@ -1,0 +1,166 @@
+//! What goes: removed texts, and messages that are too old.
+
+use protocol::frame::Message;
+use protocol::position::Offset;
+
+use super::support::{Subject, append, append_many, fresh, offset, offsets, room};
+use crate::log::{Page, REMOVED_MAX, Removal};
+
+conformance!(
+    a_removed_text_is_gone_and_its_place_stays,
+    what_is_not_there_is_not_removed,
+    a_number_whose_text_was_removed_is_acked_again,
+    the_newest_removals_are_told_with_the_room,
+    a_text_is_removed_in_the_commit_that_stored_it,
+    old_messages_are_trimmed_from_the_oldest_on,
+    every_room_is_trimmed,
+);
+
+fn without_text(message: &Message) -> Message {
+    Message {
+        body: String::new(),
+        removed: true,
+        ..message.clone()
+    }
+}
+
+/// EO-8.
+async fn a_removed_text_is_gone_and_its_place_stays(Subject { log, observer, .. }: Subject) {
+    log.open_session(fresh("ada", 1)).await.unwrap();
+    append_many(&*log, "ada", "lobby", 3).await;
+    let before = log.read(room("lobby"), Offset::ZERO, 10).await.unwrap();
+    let removal = log.remove(room("lobby"), offset(2), 7).await;
+    assert_eq!(removal, Ok(Removal::Removed));
+    assert_eq!(
+        log.remove(room("lobby"), offset(2), 8).await,
+        Ok(Removal::Before)
+    );
+
+    let gone = without_text(&before[1]);
+    let expected = [before[0].clone(), gone.clone(), before[2].clone()];
+    let read = log.read(room("lobby"), Offset::ZERO, 10).await.unwrap();
+    assert_eq!(read, expected);
+    let page = log.read_before(room("lobby"), offset(4), 10).await;
+    let (messages, more) = (expected.to_vec(), false);
+    assert_eq!(page, Ok(Page { messages, more }));
+    let held = log.room(room("lobby")).await.unwrap();
+    assert_eq!((held.head, held.trimmed), (offset(3), Offset::ZERO));
+    assert_eq!(held.removed, std::slice::from_ref(&gone));
+    assert_eq!(observer.seen()[3..], [gone], "told once");
+}
+
+async fn what_is_not_there_is_not_removed(Subject { log, observer, .. }: Subject) {
+    log.open_session(fresh("ada", 1)).await.unwrap();
+    append_many(&*log, "ada", "lobby", 170).await;
+    let trimmed = log.room(room("lobby")).await.unwrap().trimmed;
+    assert!(trimmed > Offset::ZERO);
+    for (name, at) in [
+        ("lobby", Offset::ZERO),
+        ("lobby", trimmed),
+        ("lobby", offset(171)),
+        ("other", offset(1)),
+    ] {
+        assert_eq!(
+            log.remove(room(name), at, 1).await,
+            Ok(Removal::Missing),
+            "{name} {at}"
+        );
+    }
+    assert_eq!(observer.seen().len(), 170);
+    assert_eq!(log.room(room("lobby")).await.unwrap().removed, []);
+}
+
+/// EO-1, EO-8.
+async fn a_number_whose_text_was_removed_is_acked_again(Subject { log, .. }: Subject) {
+    log.open_session(fresh("ada", 1)).await.unwrap();
+    append_many(&*log, "ada", "lobby", 2).await;
+    log.remove(room("lobby"), offset(1), 1).await.unwrap();
+    let again = append("ada", 1, "lobby", "body 1");
+    assert_eq!(log.append(again).await, Ok(offset(1)));
+    assert_eq!(log.room(room("lobby")).await.unwrap().head, offset(2));
+}
+
+/// EO-8: as far as they are remembered, and as long as they are in the log.
+async fn the_newest_removals_are_told_with_the_room(Subject { log, .. }: Subject) {
+    log.open_session(fresh("ada", 1)).await.unwrap();
+    append_many(&*log, "ada", "lobby", 60).await;
+    for (at_ms, number) in [(1, 50), (2, 10), (3, 55)] {
+        log.remove(room("lobby"), offset(number), at_ms)
+            .await
+            .unwrap();
+    }
+    let removed = log.room(room("lobby")).await.unwrap().removed;
+    assert_eq!(offsets(&removed), [50, 10, 55]);
+    assert!(removed.len() < REMOVED_MAX);
+    assert_eq!(log.room(room("other")).await.unwrap().removed, []);
+    for number in 61..=170 {
+        log.append(append("ada", number, "lobby", "x"))
+            .await
+            .unwrap();
+    }
+    let held = log.room(room("lobby")).await.unwrap();
+    assert!(held.trimmed >= offset(55));
+    assert_eq!(held.removed, []);
+}
+
+/// EO-8: the observer hears of the message before it hears of its end.
+async fn a_text_is_removed_in_the_commit_that_stored_it(Subject { log, observer, .. }: Subject) {
+    log.open_session(fresh("ada", 1)).await.unwrap();
+    let appended = log.append(append("ada", 1, "lobby", "x"));
+    let removed = log.remove(room("lobby"), offset(1), 1);
+    assert_eq!(appended.await, Ok(offset(1)));
+    assert_eq!(removed.await, Ok(Removal::Removed));
+    let told: Vec<bool> = observer.seen().iter().map(|m| m.removed).collect();
+    assert_eq!(told, [false, true]);
+}
+
+/// RS-6: offsets and the head stay; what stands in front of something younger goes with its turn only.
+async fn old_messages_are_trimmed_from_the_oldest_on(Subject { log, observer, .. }: Subject) {
+    log.open_session(fresh("ada", 1)).await.unwrap();
+    for (n, at_ms) in [(1, 10), (2, 20), (3, 50), (4, 30), (5, 60)] {
+        let mut append = append("ada", n, "lobby", "x");
+        append.at_ms = at_ms;
+        log.append(append).await.unwrap();
+    }
+    log.remove(room("lobby"), offset(1), 1).await.unwrap();
+    assert_eq!(log.trim(10).await, Ok(0));
+    assert_eq!(log.trim(40).await, Ok(2));
+    let held = log.room(room("lobby")).await.unwrap();
+    assert_eq!((held.head, held.trimmed), (offset(5), offset(2)));
+    assert_eq!(held.removed, []);
+    let read = log.read(room("lobby"), Offset::ZERO, 10).await.unwrap();
+    assert_eq!(offsets(&read), [3, 4, 5]);
+    assert_eq!(log.trim(1_000).await, Ok(3));
+    let held = log.room(room("lobby")).await.unwrap();
+    assert_eq!((held.head, held.trimmed), (offset(5), offset(5)));
+    assert_eq!(
+        observer.trimmed(),
+        [(room("lobby"), offset(2)), (room("lobby"), offset(5))]
+    );
+    // What comes next has the next offset, and old numbers are known.
+    assert_eq!(
+        log.append(append("ada", 6, "lobby", "x")).await,
+        Ok(offset(6))
+    );
+    assert_eq!(
+        log.append(append("ada", 1, "lobby", "x")).await,
+        Ok(offset(1))
+    );
+    let read = log.read(room("lobby"), offset(5), 10).await.unwrap();
+    assert_eq!(offsets(&read), [6]);
+}
+
+async fn every_room_is_trimmed(Subject { log, .. }: Subject) {
+    log.open_session(fresh("ada", 1)).await.unwrap();
+    for n in 1..=600 {
+        let append = append("ada", n, &format!("room-{}", n % 300), "x");
+        log.append(append).await.unwrap();
+    }
+    assert_eq!(log.trim(1_000 + 301).await, Ok(300));
+    assert_eq!(log.trim(1_000 + 301).await, Ok(0));
+    assert_eq!(log.trim(u64::MAX).await, Ok(300));
+    for n in [0, 1, 299] {
+        let held = log.room(room(&format!("room-{n}"))).await.unwrap();
+        assert_eq!((held.head, held.trimmed), (offset(2), offset(2)));
+    }
+}

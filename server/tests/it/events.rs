@@ -1,0 +1,361 @@
+//! A room as it goes on, over HTTP (Server-Sent Events).
+
+use std::time::Duration;
+
+use reqwest::Response;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+use crate::access::{Guarded, claims, sign, token_for};
+use crate::raw::Raw;
+use crate::test_server::TestServer;
+
+/// An event, or an id or a comment alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Event {
+    id: String,
+    event: String,
+    data: String,
+    retry: String,
+    comment: bool,
+}
+
+impl Event {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.data).unwrap()
+    }
+
+    fn offset(&self) -> u64 {
+        assert_eq!(self.event, "message", "{self:?}");
+        let offset = self.json()["offset"].as_u64().unwrap();
+        assert!(self.id.ends_with(&format!(":{offset}")), "{self:?}");
+        offset
+    }
+}
+
+/// Somebody who listens.
+struct Events {
+    response: Response,
+    read: String,
+}
+
+impl Events {
+    async fn open(server: &TestServer, path: &str, headers: &[(&str, &str)]) -> Self {
+        let response = ask(server, path, headers).await;
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Self {
+            response,
+            read: String::new(),
+        }
+    }
+
+    /// What comes next, comments included; none at the end.
+    async fn next_block(&mut self) -> Option<Event> {
+        loop {
+            if let Some((block, rest)) = self.read.split_once("\n\n") {
+                let mut event = Event::default();
+                for line in block.lines() {
+                    let (field, value) = line.split_once(':').unwrap();
+                    let value = value.trim_start().to_owned();
+                    match field {
+                        "" => event.comment = true,
+                        "id" => event.id = value,
+                        "event" => event.event = value,
+                        "data" => event.data = value,
+                        "retry" => event.retry = value,
+                        other => panic!("{other}"),
+                    }
+                }
+                self.read = rest.to_owned();
+                return Some(event);
+            }
+            let chunk = timeout(Duration::from_secs(20), self.response.chunk()).await;
+            // A connection that is cut ends it as well.
+            let chunk = chunk.unwrap().ok()??;
+            self.read += std::str::from_utf8(&chunk).unwrap();
+        }
+    }
+
+    async fn next(&mut self) -> Event {
+        loop {
+            let event = self.next_block().await.unwrap();
+            if !event.comment {
+                return event;
+            }
+        }
+    }
+
+    async fn offsets(&mut self, count: usize) -> Vec<u64> {
+        let mut offsets = Vec::new();
+        for _ in 0..count {
+            offsets.push(self.next().await.offset());
+        }
+        offsets
+    }
+}
+
+async fn ask(server: &TestServer, path: &str, headers: &[(&str, &str)]) -> Response {
+    let client = reqwest::Client::new();
+    let mut request = client.get(format!("http://{}/api{path}", server.address));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.send().await.unwrap()
+}
+
+/// Somebody who publishes.
+async fn author(server: &TestServer) -> Raw {
+    let mut raw = server.raw().await;
+    raw.hello().await;
+    raw
+}
+
+async fn publish(raw: &mut Raw, seqs: impl IntoIterator<Item = u64>) {
+    for seq in seqs {
+        raw.publish(seq, &format!("body {seq}")).await;
+        raw.next_of("ack").await;
+    }
+}
+
+const LOBBY: &str = "/rooms/lobby/events";
+
+/// RS-5: from now on, and after a break from the last event on, with nothing lost or doubled.
+#[tokio::test]
+async fn events_go_on_where_they_ended() {
+    let server = TestServer::start(&[]).await;
+    let mut raw = author(&server).await;
+    publish(&mut raw, 1..=2).await;
+    let mut events = Events::open(&server, LOBBY, &[]).await;
+    let begin = events.next().await;
+    assert!(
+        begin.id.ends_with(":2") && begin.event.is_empty(),
+        "{begin:?}"
+    );
+    publish(&mut raw, 3..=4).await;
+    let third = events.next().await;
+    assert_eq!(third.offset(), 3);
+    let message = third.json();
+    assert_eq!(
+        (&message["type"], &message["body"]),
+        (&json!("message"), &json!("body 3"))
+    );
+    let fourth = events.next().await;
+    assert_eq!(fourth.offset(), 4);
+    drop(events);
+
+    publish(&mut raw, 5..=6).await;
+    for (path, headers) in [
+        (LOBBY.to_owned(), vec![("last-event-id", &*fourth.id)]),
+        (format!("{LOBBY}?since={}", fourth.id), vec![]),
+        // What the browser adds when it comes back is newer than the address.
+        (
+            format!("{LOBBY}?since={}", begin.id),
+            vec![("last-event-id", &*fourth.id)],
+        ),
+    ] {
+        let mut events = Events::open(&server, &path, &headers).await;
+        assert_eq!(events.next().await.id, fourth.id);
+        assert_eq!(events.offsets(2).await, [5, 6]);
+    }
+    // An empty one is none.
+    let mut events = Events::open(&server, LOBBY, &[("last-event-id", "")]).await;
+    assert!(events.next().await.id.ends_with(":6"));
+    publish(&mut raw, 7..=7).await;
+    assert_eq!(events.offsets(1).await, [7]);
+}
+
+/// RS-5: also from far back in the log, and while more comes.
+#[tokio::test]
+async fn a_long_replay_meets_what_comes() {
+    let server = TestServer::start(&["--publish-burst", "2000"]).await;
+    let mut raw = author(&server).await;
+    publish(&mut raw, 1..=700).await;
+    let mut events = Events::open(&server, LOBBY, &[]).await;
+    let epoch = events.next().await.id.split_once(':').unwrap().0.to_owned();
+    let path = format!("{LOBBY}?since={epoch}:0");
+    let mut events = Events::open(&server, &path, &[]).await;
+    assert_eq!(events.next().await.id, format!("{epoch}:0"));
+    let (_, offsets) = tokio::join!(publish(&mut raw, 701..=800), events.offsets(800));
+    assert_eq!(offsets, (1..=800).collect::<Vec<_>>());
+}
+
+/// RS-6: a gap is an event, never silence.
+#[tokio::test]
+async fn a_gap_is_an_event() {
+    let server = TestServer::start(&["--history", "1"]).await;
+    let mut raw = author(&server).await;
+    publish(&mut raw, 1..=70).await;
+    let mut events = Events::open(&server, LOBBY, &[]).await;
+    let epoch = events.next().await.id.split_once(':').unwrap().0.to_owned();
+    for since in [
+        format!("{epoch}:3"),
+        "another:70".to_owned(),
+        format!("{epoch}:71"),
+    ] {
+        let mut events = Events::open(&server, LOBBY, &[("last-event-id", &since)]).await;
+        let gap = events.next().await;
+        assert_eq!(
+            (gap.event.as_str(), &gap.json()["epoch"]),
+            ("gap", &json!(epoch)),
+            "{since}"
+        );
+        let from = gap.json()["from"].as_u64().unwrap();
+        assert_eq!(gap.id, format!("{epoch}:{from}"));
+        let count = usize::try_from(70 - from).unwrap();
+        assert_eq!(
+            events.offsets(count).await,
+            (from + 1..=70).collect::<Vec<_>>()
+        );
+    }
+    for odd in ["3", "x:", ":x", "e:-1", "e:9007199254740992", "ä"] {
+        let refused = ask(&server, LOBBY, &[("last-event-id", odd)]).await;
+        assert_eq!(refused.status(), 400, "{odd}");
+        assert_eq!(
+            refused.headers()["content-type"],
+            "application/problem+json"
+        );
+    }
+}
+
+/// EO-8: who listens hears what is removed, also who was away meanwhile; and it moves no position.
+#[tokio::test]
+async fn removals_are_events() {
+    let guarded = Guarded::start(&[]).await;
+    let server = &guarded.server;
+    let mut raw = author(server).await;
+    publish(&mut raw, 1..=3).await;
+    let mut events = Events::open(server, LOBBY, &[]).await;
+    let begin = events.next().await;
+    let moderator = token_for("mod", &json!({"*": ["moderate"]}));
+    let url = format!("http://{}/api/rooms/lobby/messages/2", server.address);
+    let request = reqwest::Client::new().delete(url);
+    let gone = request.bearer_auth(moderator).send().await.unwrap();
+    assert_eq!(gone.status(), 204);
+    let mut back = Events::open(server, LOBBY, &[("last-event-id", &begin.id)]).await;
+    assert_eq!(back.next().await.id, begin.id);
+    for events in [&mut events, &mut back] {
+        let removed = events.next().await;
+        assert_eq!(
+            (removed.event.as_str(), removed.id.as_str()),
+            ("removed", "")
+        );
+        let message = removed.json();
+        assert_eq!(
+            (&message["offset"], &message["body"]),
+            (&json!(2), &json!(""))
+        );
+        assert_eq!(message["removed"], true);
+    }
+    publish(&mut raw, 4..=4).await;
+    for events in [&mut events, &mut back] {
+        assert_eq!(events.offsets(1).await, [4]);
+    }
+}
+
+/// AC-2, AC-5: who may not read does not listen; and not longer than the token is good.
+#[tokio::test]
+async fn listening_ends_with_the_right_to_it() {
+    let options = ["--guest-rooms", "news=r", "--token-grace", "0s"];
+    let guarded = Guarded::start(&options).await;
+    let server = &guarded.server;
+    let denied = ask(server, LOBBY, &[]).await;
+    assert_eq!(denied.status(), 403);
+    let allowed = ask(server, "/rooms/news/events", &[]).await;
+    assert_eq!(allowed.status(), 200);
+    let short = sign(&claims("ada", Duration::from_secs(2)));
+    let shown = format!("Bearer {short}");
+    let mut events = Events::open(server, LOBBY, &[("authorization", &shown)]).await;
+    events.next().await;
+    assert_eq!(events.next_block().await, None);
+}
+
+/// HB-5: in quiet a comment comes, so that whoever is in between does not take it for dead.
+#[tokio::test]
+async fn quiet_is_not_silent() {
+    let options = [
+        "--heartbeat-interval",
+        "300ms",
+        "--heartbeat-timeout",
+        "300ms",
+    ];
+    let server = TestServer::start(&options).await;
+    let mut events = Events::open(&server, LOBBY, &[]).await;
+    events.next().await;
+    for _ in 0..2 {
+        assert!(events.next_block().await.unwrap().comment);
+    }
+}
+
+/// RC-3: the server says when to come back, and ends the answer.
+#[tokio::test]
+async fn a_drain_ends_it_with_a_slot() {
+    let mut server = TestServer::start(&[]).await;
+    let mut events = Events::open(&server, LOBBY, &[]).await;
+    events.next().await;
+    server.terminate();
+    let farewell = events.next().await;
+    let slot: u64 = farewell.retry.parse().unwrap();
+    assert!((200..=400).contains(&slot), "{slot}");
+    assert_eq!(events.next_block().await, None);
+    server.ended().await;
+}
+
+async fn wait_for_connections(server: &TestServer, count: usize) {
+    while server.hub.connections() != count {
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// PU-4: who listens counts as a connection, in all and for an address, as long as it does.
+#[tokio::test]
+async fn who_listens_counts_as_a_connection() {
+    let options = ["--connections", "2", "--connections-per-address", "1"];
+    let server = TestServer::start(&options).await;
+    let far = [("x-forwarded-for", "192.0.2.7")];
+    let events = Events::open(&server, LOBBY, &far).await;
+    let refused = ask(&server, LOBBY, &far).await;
+    assert_eq!(refused.status(), 503);
+    assert!(refused.headers().contains_key("retry-after"));
+    let near = Events::open(&server, LOBBY, &[]).await;
+    assert_eq!(server.hub.connections(), 2);
+    assert_eq!(ask(&server, LOBBY, &[]).await.status(), 503);
+    drop(events);
+    wait_for_connections(&server, 1).await;
+    Events::open(&server, LOBBY, &far).await;
+    drop(near);
+    wait_for_connections(&server, 0).await;
+    assert!(
+        ask(&server, "/rooms/lobby/presence", &[])
+            .await
+            .status()
+            .is_success()
+    );
+}
+
+/// PU-4: who takes nothing is let go, and holds up nobody meanwhile.
+#[tokio::test]
+async fn who_does_not_read_is_let_go() {
+    let options = ["--write-timeout", "1s", "--publish-burst", "5000"];
+    let server = TestServer::start(&options).await;
+    let mut lazy = TcpStream::connect(server.address).await.unwrap();
+    let request = format!("GET /api{LOBBY} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    lazy.write_all(request.as_bytes()).await.unwrap();
+    wait_for_connections(&server, 1).await;
+    let mut events = Events::open(&server, LOBBY, &[]).await;
+    events.next().await;
+    let mut raw = author(&server).await;
+    let body = "x".repeat(8_000);
+    let mut seq = 0;
+    // The lazy one, the other one who listens, and the author: until the first is gone.
+    while server.hub.connections() == 3 {
+        seq += 1;
+        raw.publish(seq, &body).await;
+        raw.next_of("ack").await;
+        assert_eq!(events.next().await.offset(), seq);
+        assert!(seq < 5_000, "somebody who takes nothing is still there");
+    }
+    assert!(seq > 10);
+}
