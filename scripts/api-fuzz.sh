@@ -44,7 +44,7 @@ start_server() {
   mkdir -p "$home/data"
   head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n' >"$home/secret"
   : >"$log"
-  NO_COLOR=1 "$everbeat" --listen 127.0.0.1:0 --data "$home/data" --token-keys "$home/secret" \
+  NO_COLOR=1 "$everbeat" --listen 127.0.0.1:0 --admin off --data "$home/data" --token-keys "$home/secret" \
     --publishes-per-person 0 --publishes-per-address 0 >"$log" 2>&1 &
   server_pid=$!
   trap stop_server EXIT

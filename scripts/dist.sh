@@ -40,7 +40,7 @@ check() {
   here=$(mktemp -d)
   trap 'kill "$server" 2>/dev/null; rm -rf "$here"' EXIT
   mkdir "$here/empty"
-  (cd "$here/empty" && exec env -i NO_COLOR=1 "$dist" --listen 127.0.0.1:0) 2>"$here/log" &
+  (cd "$here/empty" && exec env -i NO_COLOR=1 "$dist" --listen 127.0.0.1:0 --admin off) 2>"$here/log" &
   server=$!
   for _ in $(seq 100); do
     url=$(grep -oE 'http://127\.0\.0\.1:[0-9]+' "$here/log") && break
