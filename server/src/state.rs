@@ -2,16 +2,21 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use leptos::config::LeptosOptions;
+use protocol::id::ConnectionId;
 use tokio_util::task::TaskTracker;
 
 use crate::access::Gate;
+use crate::address::Network;
 use crate::admin::samples::Samples;
 use crate::config::Config;
 use crate::health::Readiness;
 use crate::hub::Hub;
-use crate::limits::Limits;
+use crate::hub::mailbox::Mailbox;
+use crate::limits::{Held, Limits};
+use crate::metrics::Met;
 
 /// A handle to the parts of the server: one word for each connection, however many parts there are.
 #[derive(Clone)]
@@ -37,6 +42,53 @@ pub struct Parts {
     pub samples: Arc<Samples>,
     /// Where the compiled site is.
     pub leptos: LeptosOptions,
+}
+
+/// A place among the connections, which counts for its address if that is known.
+pub struct Place {
+    /// Which connection.
+    pub id: ConnectionId,
+    /// How its task is spoken to.
+    pub mailbox: Arc<Mailbox>,
+    /// That it counts.
+    pub held: Option<Held>,
+}
+
+/// Why somebody gets no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// Their address holds as many as it may.
+    Address,
+    /// Everybody together does, or the server is going.
+    Server,
+}
+
+impl Full {
+    /// How long somebody should wait for whom there is no place now.
+    pub const LATER: Duration = Duration::from_secs(5);
+}
+
+impl Parts {
+    /// Gives a place to a connection from there.
+    ///
+    /// # Errors
+    /// Where there is none. That it was a limit is counted.
+    pub fn connect(&self, network: Option<Network>) -> Result<Place, Full> {
+        let metrics = self.hub.metrics();
+        let held = network.map(|network| self.limits.connection(network));
+        if matches!(held, Some(None)) {
+            metrics.limited(Met::ConnectionsPerAddress);
+            return Err(Full::Address);
+        }
+        let Some((id, mailbox)) = self.hub.connect(self.config.limits.connections) else {
+            if !self.hub.is_draining() {
+                metrics.limited(Met::Connections);
+            }
+            return Err(Full::Server);
+        };
+        let held = held.flatten();
+        Ok(Place { id, mailbox, held })
+    }
 }
 
 impl From<Parts> for AppState {

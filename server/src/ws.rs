@@ -8,7 +8,6 @@ mod tutorial;
 mod wire;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Extension;
 use axum::body::Body;
@@ -34,7 +33,7 @@ use crate::origin::may_connect;
 use crate::page::came_by_tls;
 use crate::router::retry_after;
 use crate::serve::Stream;
-use crate::state::AppState;
+use crate::state::{AppState, Full, Place};
 use crate::tls::TlsStream;
 
 /// A connection as its task gets it.
@@ -87,16 +86,14 @@ pub async fn upgrade(
         let text = "Pages of this origin may not connect here: see --allowed-origins.\n";
         return (StatusCode::FORBIDDEN, text).into_response();
     }
-    let held = network.map(|network| state.limits.connection(network));
-    let Ok(held) = held.map(|held| held.ok_or(())).transpose() else {
-        state.hub.metrics().limited(Met::ConnectionsPerAddress);
-        return later("Your address holds too many connections: try again later.\n");
-    };
-    let Some((id, mailbox)) = state.hub.connect(state.config.limits.connections) else {
-        if !state.hub.is_draining() {
-            state.hub.metrics().limited(Met::Connections);
+    let Place { id, mailbox, held } = match state.connect(network) {
+        Ok(place) => place,
+        Err(Full::Address) => {
+            return later("Your address holds too many connections: try again later.\n");
         }
-        return later("The server takes no new connections now: try again later.\n");
+        Err(Full::Server) => {
+            return later("The server takes no new connections now: try again later.\n");
+        }
     };
     if is_ours {
         let chosen = HeaderValue::from_static(SUBPROTOCOL);
@@ -116,11 +113,13 @@ pub async fn upgrade(
     response
 }
 
-/// How long somebody should wait for whom there is no place now.
-const LATER: Duration = Duration::from_secs(5);
-
 fn later(text: &'static str) -> Response {
-    (StatusCode::SERVICE_UNAVAILABLE, retry_after(LATER), text).into_response()
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        retry_after(Full::LATER),
+        text,
+    )
+        .into_response()
 }
 
 /// Waits until the connection is a WebSocket, and gives it a task that holds no more than it needs.

@@ -31,11 +31,8 @@ use crate::hub::report::{Kind, Report, Vitals};
 use crate::hub::room::{Entry, Room};
 use crate::limits::Held;
 use crate::serve::Cut;
-use crate::state::AppState;
+use crate::state::{AppState, Full, Place};
 use crate::text_frame::TextFrame;
-
-/// How long somebody should wait for whom there is no place now.
-const LATER: Duration = Duration::from_secs(5);
 
 /// From where.
 #[derive(Deserialize)]
@@ -157,13 +154,9 @@ impl Listener {
         feed: Feed,
         Cut(cut): Cut,
     ) -> Result<Self, Problem> {
-        let full = || Problem::later(Code::Unavailable, LATER);
-        let held = caller
-            .network
-            .map(|network| state.limits.connection(network));
-        let held = held.map(|held| held.ok_or_else(full)).transpose()?;
-        let connected = state.hub.connect(state.config.limits.connections);
-        let (id, mailbox) = connected.ok_or_else(full)?;
+        let place = state.connect(caller.network);
+        let Place { id, mailbox, held } =
+            place.map_err(|_| Problem::later(Code::Unavailable, Full::LATER))?;
         let opened = state.hub.watch_room(&name, (id, &mailbox)).await;
         let (room, view) = opened.inspect_err(|_| state.hub.disconnect(id, None))?;
         let mut listener = Self {
@@ -302,7 +295,9 @@ impl Listener {
         if let Some(asked) = marks.asked {
             self.report(&asked);
         }
-        let slot = marks.go_away.or_else(|| marks.shut_down.then_some(LATER));
+        let slot = marks
+            .go_away
+            .or_else(|| marks.shut_down.then_some(Full::LATER));
         if let Some(reconnect_after) = slot {
             self.input(FeedInput::GoAway { reconnect_after });
         }

@@ -382,17 +382,12 @@ impl<S: Stream> Driver<S> {
             }
         }
         let session = self.session.as_ref().map_or("none", SessionId::as_str);
-        self.metrics().closed(end.code());
+        let reason = end.code();
+        self.metrics().closed(reason);
+        tracing::info!(session.id = session, connection.id = %id, %reason, "session end");
         match end {
-            End::Closed(code) => {
-                tracing::info!(session.id = session, connection.id = %id, reason = %code, "session end");
-                self.wire.close(code).await;
-            }
-            End::Gone(_) => {
-                let reason = end.code();
-                tracing::info!(session.id = session, connection.id = %id, %reason, "session end");
-                self.wire.answer_close().await;
-            }
+            End::Closed(code) => self.wire.close(code).await,
+            End::Gone(_) => self.wire.answer_close().await,
         }
         // What the log still owes is awaited by nobody; the client asks again when it is back.
     }
