@@ -6,6 +6,7 @@ mod read;
 
 use serde::{Deserialize, Serialize};
 
+use crate::codec;
 use crate::id::{Credentials, Name, RoomName, Seq, SessionId, Token};
 use crate::position::{Epoch, Offset, Position};
 
@@ -386,6 +387,17 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// As it stands on the wire, which outlives any order of the variants.
+    pub fn word(self) -> String {
+        codec::encode(&self).trim_matches('"').to_owned()
+    }
+
+    /// The code that stands there so; [`ErrorCode::Unknown`] if there is none.
+    pub fn from_word(word: &str) -> Self {
+        const MAX: u32 = 64;
+        codec::decode(&format!("\"{word}\""), MAX).unwrap_or(Self::Unknown)
+    }
+
     const EMPTY: &str = "a message needs at least one character";
     const TOO_LARGE: &str = "the text is longer than this server takes";
     const MAY_NOT_WRITE: &str = "you may not write in this room";

@@ -10,10 +10,11 @@ pub mod room;
 mod tests;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use protocol::frame::{Member, Message};
 use protocol::id::{ConnectionId, Name, RoomName, SessionId};
 use protocol::position::Offset;
@@ -53,7 +54,7 @@ impl Rooms {
 
     /// The room of this name, opened if need be.
     pub fn room(&self, name: &RoomName) -> Arc<Room> {
-        let mut open = lock(&self.open);
+        let mut open = self.open.lock();
         let room = open.entry(name.clone()).or_insert_with(|| {
             let agenda = Arc::clone(&self.agenda);
             Arc::new(Room::new(name.clone(), self.members_named, agenda))
@@ -63,13 +64,15 @@ impl Rooms {
 
     /// The room of this name, if it is open.
     pub fn open_one(&self, name: &RoomName) -> Option<Arc<Room>> {
-        lock(&self.open).get(name).cloned()
+        self.open.lock().get(name).cloned()
     }
 
     /// Lets go of rooms that nobody uses. One that somebody is about to use is held by them: handles
     /// are given out under the same lock.
     fn sweep(&self) {
-        lock(&self.open).retain(|_, room| Arc::strong_count(room) > 1 || !room.is_idle());
+        self.open
+            .lock()
+            .retain(|_, room| Arc::strong_count(room) > 1 || !room.is_idle());
     }
 }
 
@@ -79,7 +82,7 @@ impl Observer for Rooms {
         for message in messages {
             let room = touched
                 .entry(&message.room)
-                .or_insert_with(|| lock(&self.open).get(&message.room).cloned());
+                .or_insert_with(|| self.open.lock().get(&message.room).cloned());
             if let Some(room) = room {
                 room.committed(message);
             }
@@ -170,13 +173,13 @@ impl Hub {
     /// What is so now.
     pub async fn now(&self) -> Now {
         let resumable = self.log.sessions().await.ok();
-        let connections = lock(&self.connections);
+        let connections = self.connections.lock();
         let live = connections.sessions.len();
         Now {
             connections: connections.mailboxes.len(),
             live,
             away: resumable.map(|count| count.saturating_sub(live as u64)),
-            rooms: lock(&self.rooms.open).len(),
+            rooms: self.rooms.open.lock().len(),
             is_draining: connections.is_draining,
         }
     }
@@ -188,7 +191,7 @@ impl Hub {
 
     /// Takes in a new connection; `None` if the server is going, or holds `limit` already.
     pub fn connect(&self, limit: usize) -> Option<(ConnectionId, Arc<Mailbox>)> {
-        let mut connections = lock(&self.connections);
+        let mut connections = self.connections.lock();
         if connections.is_draining || connections.mailboxes.len() >= limit {
             return None;
         }
@@ -202,7 +205,7 @@ impl Hub {
     /// (RS-4). That may be this one: answers of the log reach the connections' tasks in any order, and
     /// a client that came back does so because it had no answer.
     pub fn attach(&self, session: &SessionId, id: ConnectionId) {
-        let mut connections = lock(&self.connections);
+        let mut connections = self.connections.lock();
         let other = connections.sessions.get(session).copied();
         let (older, newer) = match other {
             Some(other) if other > id => (Some(id), other),
@@ -216,7 +219,7 @@ impl Hub {
 
     /// The connection is gone.
     pub fn disconnect(&self, id: ConnectionId, session: Option<&SessionId>) {
-        let mut connections = lock(&self.connections);
+        let mut connections = self.connections.lock();
         connections.mailboxes.remove(&id);
         if let Some(session) = session
             && connections.sessions.get(session) == Some(&id)
@@ -227,12 +230,17 @@ impl Hub {
 
     /// How many connections there are.
     pub fn connections(&self) -> usize {
-        lock(&self.connections).mailboxes.len()
+        self.connections.lock().mailboxes.len()
+    }
+
+    /// How many sessions have a connection.
+    pub fn live(&self) -> usize {
+        self.connections.lock().sessions.len()
     }
 
     /// Whether the server is going and takes nobody in.
     pub fn is_draining(&self) -> bool {
-        lock(&self.connections).is_draining
+        self.connections.lock().is_draining
     }
 
     /// Enters a room and looks at it.
@@ -286,13 +294,13 @@ impl Hub {
 
     /// The sessions that are connected.
     pub fn sessions(&self) -> Vec<SessionId> {
-        lock(&self.connections).sessions.keys().cloned().collect()
+        self.connections.lock().sessions.keys().cloned().collect()
     }
 
     /// Takes nobody in any more, and gives each client its own slot in a window as long as the drain,
     /// and after it: a client that came back earlier would find the door shut (RC-3).
     pub fn go_away(&self, drain: Duration) {
-        let mut connections = lock(&self.connections);
+        let mut connections = self.connections.lock();
         connections.is_draining = true;
         let count = u32::try_from(connections.mailboxes.len())
             .unwrap_or(u32::MAX)
@@ -304,13 +312,8 @@ impl Hub {
 
     /// Tells all connections that the server goes now.
     pub fn shut_down(&self) {
-        for mailbox in lock(&self.connections).mailboxes.values() {
+        for mailbox in self.connections.lock().mailboxes.values() {
             mailbox.shut_down();
         }
     }
-}
-
-/// Locks for a moment. What a panicking thread left behind is still whole: no update spans a panic.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -229,10 +229,16 @@ async fn let_go(hub: &Hub, tracker: &TaskTracker, drain: Duration) {
     }
 }
 
-/// An error with all its causes, in one line.
+/// An error with all its causes, in one line. Some tell their cause themselves: it is not told twice.
 pub fn in_full(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
+    let mut told = error.to_string();
+    for cause in causes.map(ToString::to_string) {
+        if !told.contains(&cause) {
+            told = format!("{told}: {cause}");
+        }
+    }
+    told
 }
 
 /// What is done every now and then.
@@ -263,7 +269,7 @@ impl House {
                 }
                 at = sample.tick() => {
                     let since = at - std::mem::replace(&mut sampled, at);
-                    self.samples.take(hub.now().await, hub.metrics().totals(), since);
+                    self.samples.take(hub.live(), hub.metrics().totals(), since);
                 }
                 _ = expire.tick() => forget_old(hub, &self.config).await,
                 _ = trim.tick(), if !age.is_zero() => trim_old(hub, age).await,

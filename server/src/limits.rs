@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use parking_lot::Mutex;
 use protocol::access::Subject;
 use protocol::admission::{Admission, Turn};
 use protocol::time::Timestamp;
@@ -85,7 +86,7 @@ impl Limits {
     /// Somebody says hello (RC-7).
     pub fn hello(&self, now: Timestamp) -> Turn {
         match &self.hellos {
-            Some(hellos) => lock(hellos).take(now),
+            Some(hellos) => hellos.lock().take(now),
             None => Turn::After(Duration::ZERO),
         }
     }
@@ -125,7 +126,7 @@ impl Counts {
     }
 
     fn hold(self: &Arc<Self>, network: Network) -> Option<Held> {
-        let mut held = lock(&self.held);
+        let mut held = self.held.lock();
         let count = held.entry(network).or_default();
         if self.limit > 0 && *count >= self.limit {
             return None;
@@ -147,7 +148,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let mut held = lock(&self.counts.held);
+        let mut held = self.counts.held.lock();
         if let Some(count) = held.get_mut(&self.network) {
             *count -= 1;
             if *count == 0 {
@@ -187,10 +188,6 @@ fn take<K: Clone + Eq + Hash>(rates: Option<&Rates<K>>, key: &K) -> Result<(), D
     checked.map_err(|not_until| not_until.wait_time_from(rates.clock.now()))
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
@@ -220,7 +217,7 @@ mod tests {
         drop(one);
         assert!(limits.connection(here).is_some());
         drop(two);
-        assert!(lock(&limits.connections.held).is_empty());
+        assert!(limits.connections.held.lock().is_empty());
     }
 
     #[test]

@@ -13,9 +13,13 @@ use server::access::Gate;
 use server::command::Line;
 use server::config::{Admin, Config};
 use server::entrance::{self, Entrance};
-use server::{Server, telemetry};
+use server::{Server, in_full, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
+#[expect(
+    clippy::print_stderr,
+    reason = "the log may not have begun, and a person is looking"
+)]
 fn main() -> ExitCode {
     let Line { config, command } = Line::parse();
     let done = match command {
@@ -27,25 +31,10 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            explain(&error);
+            eprintln!("everbeat: {}", in_full(error.as_ref()));
             ExitCode::FAILURE
         }
     }
-}
-
-/// Says on one line what is wrong. Some errors tell their cause themselves: it is not told twice.
-#[expect(
-    clippy::print_stderr,
-    reason = "the log may not have begun, and a person is looking"
-)]
-fn explain(error: &anyhow::Error) {
-    let mut told = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !told.contains(&cause) {
-            told = format!("{told}: {cause}");
-        }
-    }
-    eprintln!("everbeat: {told}");
 }
 
 fn start(config: Config) -> anyhow::Result<()> {

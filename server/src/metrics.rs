@@ -17,12 +17,16 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use protocol::access::Denied;
 use protocol::close::CloseCode;
-use protocol::codec;
 use protocol::frame::ServerFrame;
 use protocol::server::AppendError;
 
 /// A count for each value of one label.
 type Counts<L> = Family<L, Counter>;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Status {
+    code: u16,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Code {
@@ -52,9 +56,9 @@ pub struct Metrics {
     sessions: Family<State, Gauge>,
     rooms: Gauge,
     draining: Gauge,
-    requests: Counts<Code>,
+    requests: Counts<Status>,
     hellos: Counts<Outcome>,
-    closes: Counts<Code>,
+    closes: Counts<Status>,
     heartbeats_sent: Counter,
     heartbeats_missed: Counter,
     round_trips: Histogram,
@@ -235,8 +239,7 @@ impl Metrics {
 
     /// A connection ended.
     pub fn closed(&self, code: CloseCode) {
-        let code_text = code.0.to_string();
-        self.closes.get_or_create(&Code { code: code_text }).inc();
+        self.closes.get_or_create(&Status { code: code.0 }).inc();
         if code == CloseCode::DEAD {
             self.heartbeats_missed.inc();
         }
@@ -248,7 +251,7 @@ impl Metrics {
             ServerFrame::Ping => self.pinged(),
             ServerFrame::Joined(joined) if !joined.recovered => self.gap(),
             ServerFrame::Error(refusal) => {
-                let code = codec::encode(&refusal.code).trim_matches('"').to_owned();
+                let code = refusal.code.word();
                 self.refusals.get_or_create(&Code { code }).inc();
             }
             _ => {}
@@ -292,8 +295,8 @@ impl Metrics {
 
     /// An HTTP request was answered.
     pub fn answered(&self, status: StatusCode) {
-        let code = status.as_u16().to_string();
-        self.requests.get_or_create(&Code { code }).inc();
+        let code = status.as_u16();
+        self.requests.get_or_create(&Status { code }).inc();
     }
 
     /// Somebody met a limit.
@@ -421,6 +424,8 @@ fn gauge(count: usize) -> i64 {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+
+    use protocol::codec;
 
     use super::*;
 

@@ -11,7 +11,12 @@ use crate::log::{KeyHash, PostKey};
 pub fn random_hex<const N: usize>() -> Option<String> {
     let mut bytes = [0_u8; N];
     getrandom::fill(&mut bytes).ok()?;
-    Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Some(hex(&bytes))
+}
+
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The hash under which a session's key is kept, together with its owner: so nobody else can show it

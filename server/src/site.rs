@@ -11,6 +11,8 @@ use rust_embed::RustEmbed;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use crate::secret::hex;
+
 /// What scripts/dist.sh gathered: `site/` and `hash.txt`.
 #[derive(RustEmbed)]
 #[folder = "../target/embed"]
@@ -80,11 +82,7 @@ fn digest() -> String {
         hash.update(name.as_bytes());
         hash.update(file.unwrap_or_default());
     }
-    let bytes = hash.finalize();
-    bytes[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&hash.finalize()[..8])
 }
 
 /// All of it or nothing, also if we are killed meanwhile.

@@ -4,10 +4,11 @@
 //! them, also where it may not signal us, or does not know that we are there, as in a container.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 use std::{fs, io};
 
+use parking_lot::RwLock;
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
@@ -232,13 +233,13 @@ struct Current(RwLock<Arc<CertifiedKey>>);
 
 impl Current {
     fn set(&self, certified: CertifiedKey) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(certified);
+        *self.0.write() = Arc::new(certified);
     }
 }
 
 impl ResolvesServerCert for Current {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let current = self.0.read();
         Some(Arc::clone(&current))
     }
 }

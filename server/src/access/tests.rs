@@ -402,7 +402,7 @@ fn addresses_of_keys_are_safe_and_discreet() {
 /// A server of keys, which counts how often it is asked.
 struct KeyServer {
     address: String,
-    keys: Arc<std::sync::Mutex<String>>,
+    keys: Arc<parking_lot::Mutex<String>>,
     asked: Arc<AtomicUsize>,
 }
 
@@ -410,12 +410,12 @@ impl KeyServer {
     async fn start(keys: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}/jwks", listener.local_addr().unwrap());
-        let keys = Arc::new(std::sync::Mutex::new(keys));
+        let keys = Arc::new(parking_lot::Mutex::new(keys));
         let asked = Arc::new(AtomicUsize::new(0));
         let (served, counted) = (Arc::clone(&keys), Arc::clone(&asked));
         let answer = move || {
             counted.fetch_add(1, Ordering::Relaxed);
-            let keys = served.lock().unwrap().clone();
+            let keys = served.lock().clone();
             async move { keys }
         };
         let router = Router::new().route("/jwks", get(answer));
@@ -442,7 +442,7 @@ async fn keys_of_an_address_are_read_again() {
     let gate = place.gate(&["--token-keys", &server.address]).await;
     assert!(check(&gate, &old.sign(&ada())).await.is_ok());
     assert_eq!(server.asked(), 1);
-    *server.keys.lock().unwrap() = jwks(&[&new]);
+    *server.keys.lock() = jwks(&[&new]);
     assert!(check(&gate, &new.sign(&ada())).await.is_ok());
     assert_eq!(server.asked(), 2);
     // Its key is gone, or was never there: nobody has looked since, so it cannot be told.
@@ -452,7 +452,7 @@ async fn keys_of_an_address_are_read_again() {
     }
     assert_eq!(server.asked(), 2);
     // What the address says now is no set of keys: the last one stays.
-    *server.keys.lock().unwrap() = SECRET.to_owned();
+    *server.keys.lock() = SECRET.to_owned();
     gate.tokens.as_ref().unwrap().read().await;
     assert_eq!(server.asked(), 3);
     assert!(check(&gate, &new.sign(&ada())).await.is_ok());
@@ -470,11 +470,11 @@ async fn keys_that_cannot_be_read_yet_are_no_verdict() {
     assert_eq!(denied, Err(Denied::Unavailable));
     // A secret that can be fetched is none.
     let secret = Issuer::secret(SECRET);
-    *server.keys.lock().unwrap() = jwks(&[&secret]);
+    *server.keys.lock() = jwks(&[&secret]);
     let gate = place.gate(&["--token-keys", &server.address]).await;
     let denied = check(&gate, &secret.sign(&ada())).await;
     assert_eq!(denied, Err(Denied::Unavailable));
-    *server.keys.lock().unwrap() = jwks(&[&issuer]);
+    *server.keys.lock() = jwks(&[&issuer]);
     let gate = place.gate(&["--token-keys", &server.address]).await;
     assert!(check(&gate, &issuer.sign(&ada())).await.is_ok());
 }

@@ -1,10 +1,11 @@
 //! Tokens: signed by somebody else, checked here.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Validation, decode, decode_header};
+use parking_lot::RwLock;
 use protocol::access::{Access, Denied, Grants, Naming, Rights, Subject};
 use protocol::id::{Name, Token};
 use serde::{Deserialize, Deserializer};
@@ -108,7 +109,7 @@ impl Tokens {
 
     /// None without any keys.
     fn check_now(&self, token: &Token) -> Option<Checked> {
-        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let keys = self.keys.read();
         let keys = Arc::clone(keys.as_ref()?);
         let token = token.expose();
         // What must be understood to be checked is not understood here (RFC 7515 section 4.1.11).
@@ -176,10 +177,7 @@ impl Tokens {
     /// What cannot be read leaves the keys as they were.
     pub(super) async fn read(&self) {
         match self.source.read().await {
-            Ok(keys) => {
-                let mut current = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-                *current = Some(keys.into());
-            }
+            Ok(keys) => *self.keys.write() = Some(keys.into()),
             Err(error) => tracing::warn!(%error, "the keys of tokens stay as they were"),
         }
     }

@@ -1,10 +1,11 @@
 //! The last hour, for the charts of the status page.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::metrics::{Now, Totals};
+use parking_lot::Mutex;
+
+use crate::metrics::Totals;
 
 /// How often a sample is taken.
 pub const EVERY: Duration = Duration::from_secs(10);
@@ -34,14 +35,15 @@ struct Kept {
 }
 
 impl Samples {
-    /// Takes a sample; `since` the last one, or since the start.
+    /// Takes a sample with this many sessions that have a connection; `since` the last one, or since the
+    /// start.
     #[expect(clippy::cast_precision_loss, reason = "for eyes")]
-    pub fn take(&self, now: Now, totals: Totals, since: Duration) {
-        let mut kept = self.lock();
+    pub fn take(&self, live: usize, totals: Totals, since: Duration) {
+        let mut kept = self.0.lock();
         let rate =
             |new: u64, old: u64| new.saturating_sub(old) as f64 / since.as_secs_f64().max(0.001);
         let sample = Sample {
-            live: now.live as f64,
+            live: live as f64,
             stored_per_s: rate(totals.stored, kept.totals.stored),
             deliveries_per_s: rate(totals.deliveries, kept.totals.deliveries),
         };
@@ -54,11 +56,7 @@ impl Samples {
 
     /// All that are kept, oldest first.
     pub fn all(&self) -> Vec<Sample> {
-        self.lock().samples.iter().copied().collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().samples.iter().copied().collect()
     }
 }
 
@@ -69,16 +67,12 @@ mod tests {
     #[test]
     fn an_hour_is_kept_in_rates() {
         let samples = Samples::default();
-        let now = Now {
-            live: 7,
-            ..Now::default()
-        };
         for second in 1..=400 {
             let totals = Totals {
                 stored: second * 50,
                 deliveries: second * 200,
             };
-            samples.take(now, totals, EVERY);
+            samples.take(7, totals, EVERY);
         }
         let all = samples.all();
         assert_eq!(all.len(), KEPT);

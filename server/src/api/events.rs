@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use axum::Extension;
@@ -15,6 +15,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
+use parking_lot::Mutex;
 use protocol::access::{Right, Subject};
 use protocol::id::{ConnectionId, RoomName};
 use protocol::position::{Epoch, Offset, Position};
@@ -25,9 +26,9 @@ use tokio::time::{sleep, sleep_until};
 use super::caller::Caller;
 use super::input::{Asked, InRoom};
 use super::problem::{Code, Problem, ProblemBody};
-use crate::hub::mailbox::{self, Mailbox};
+use crate::hub::mailbox::Mailbox;
 use crate::hub::pull::{self, Nothing};
-use crate::hub::report::{Kind, Report, Vitals};
+use crate::hub::report::{Kind, Question, Vitals};
 use crate::hub::room::{Entry, Room};
 use crate::limits::Held;
 use crate::serve::Cut;
@@ -304,7 +305,7 @@ impl Listener {
     }
 
     /// Tells the operator how this connection is.
-    fn report(&self, asked: &mailbox::Asked) {
+    fn report(&self, asked: &Question) {
         let vitals = Vitals {
             session: None,
             name: None,
@@ -314,11 +315,7 @@ impl Listener {
             quiet: None,
             kind: Kind::Events,
         };
-        // Whoever asked may have gone.
-        let _ = asked.send(Report {
-            connection: self.id,
-            vitals: Some(vitals),
-        });
+        asked.answer(self.id, vitals);
     }
 
     fn input(&mut self, input: FeedInput) {
@@ -347,11 +344,11 @@ struct Progress(Mutex<Option<Instant>>);
 
 impl Progress {
     fn note(&self, waits_since: Option<Instant>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = waits_since;
+        *self.0.lock() = waits_since;
     }
 
     fn waits(&self) -> Duration {
-        let waits_since = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let waits_since = *self.0.lock();
         waits_since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 }

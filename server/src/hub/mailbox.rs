@@ -1,14 +1,12 @@
 //! How the rest of the server speaks to a connection's task: marks, not queues.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::sync::mpsc::UnboundedSender;
-
-use super::lock;
-use super::report::Report;
+use super::report::Question;
 use super::room::Room;
+use parking_lot::Mutex;
 
 /// Marks for one connection. However often a room moves, it is marked once: a slow task costs no
 /// more than its rooms.
@@ -38,11 +36,8 @@ pub struct Marks {
     /// The server goes now.
     pub shut_down: bool,
     /// Somebody wants to know how the connection is.
-    pub asked: Option<Asked>,
+    pub asked: Option<Question>,
 }
-
-/// Where to tell how a connection is.
-pub type Asked = UnboundedSender<Report>;
 
 impl Marks {
     fn is_empty(&self) -> bool {
@@ -62,7 +57,7 @@ impl Marks {
 impl Mailbox {
     /// Whether there is something new; wakes the task when there is.
     pub fn poll_marked(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if !state.marks.is_empty() {
             return Poll::Ready(());
         }
@@ -75,7 +70,7 @@ impl Mailbox {
 
     /// Takes what is new.
     pub fn take(&self) -> Marks {
-        std::mem::take(&mut lock(&self.state).marks)
+        std::mem::take(&mut self.state.lock().marks)
     }
 
     pub(super) fn moved(&self, room: &Arc<Room>) {
@@ -98,7 +93,7 @@ impl Mailbox {
         self.mark(|marks| marks.removed = true);
     }
 
-    pub(super) fn ask(&self, asked: Asked) {
+    pub(super) fn ask(&self, asked: Question) {
         self.mark(|marks| marks.asked = Some(asked));
     }
 
@@ -107,7 +102,7 @@ impl Mailbox {
     }
 
     fn mark(&self, set: impl FnOnce(&mut Marks)) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         set(&mut state.marks);
         let waiting = state.waiting.take();
         drop(state);

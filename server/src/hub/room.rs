@@ -1,9 +1,10 @@
 //! One room on this server: its newest messages encoded once, its members, and who reads it.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
+use parking_lot::Mutex;
 use protocol::codec;
 use protocol::frame::{Author, Draft, Member, Message, ServerFrame};
 use protocol::id::{ConnectionId, Name, RoomName, SessionId};
@@ -14,7 +15,6 @@ use protocol::time::Timestamp;
 use tokio::sync::OnceCell;
 
 use super::agenda::Agenda;
-use super::lock;
 use super::mailbox::Mailbox;
 use crate::log::{Log, LogError, REMOVED_MAX};
 use crate::text_frame::TextFrame;
@@ -139,6 +139,22 @@ impl Entry {
     }
 }
 
+impl State {
+    /// What everybody sees who may read.
+    fn view(&self) -> RoomView {
+        RoomView {
+            epoch: self.epoch.clone(),
+            head: self.head,
+            trimmed: self.trimmed,
+            members: Vec::new(),
+            count: None,
+            drafts: Vec::new(),
+            removed: self.removed.iter().map(|(_, it)| it.clone()).collect(),
+            version: self.presence.version(),
+        }
+    }
+}
+
 /// What a room has for a reader.
 #[derive(Clone, Debug)]
 pub enum Taken<T> {
@@ -203,7 +219,7 @@ impl Room {
     /// [`LogError::Unavailable`] if the log cannot tell.
     pub async fn refresh(&self, log: &dyn Log) -> Result<(), LogError> {
         let held = log.room(self.name.clone()).await?;
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.epoch = held.epoch;
         state.trimmed = held.trimmed;
         // A message may have been committed since the log was asked.
@@ -224,23 +240,14 @@ impl Room {
 
     /// Somebody listens who is nobody here: they are told when the room moves.
     pub(super) fn watch(&self, id: ConnectionId, mailbox: &Arc<Mailbox>) -> RoomView {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         Arc::make_mut(&mut state.readers).insert(id, Arc::clone(mailbox));
-        RoomView {
-            epoch: state.epoch.clone(),
-            head: state.head,
-            trimmed: state.trimmed,
-            members: Vec::new(),
-            count: None,
-            drafts: Vec::new(),
-            removed: state.removed.iter().map(|(_, it)| it.clone()).collect(),
-            version: state.presence.version(),
-        }
+        state.view()
     }
 
     /// They listen no more.
     pub fn unwatch(&self, id: ConnectionId) {
-        Arc::make_mut(&mut lock(&self.state).readers).remove(&id);
+        Arc::make_mut(&mut self.state.lock().readers).remove(&id);
     }
 
     pub(super) fn enter(
@@ -254,14 +261,10 @@ impl Room {
             Arc::make_mut(&mut state.readers).insert(id, Arc::clone(mailbox));
             let (members, count) = state.presence.members(&session);
             RoomView {
-                epoch: state.epoch.clone(),
-                head: state.head,
-                trimmed: state.trimmed,
                 members,
                 count,
                 drafts: state.presence.drafts(),
-                removed: state.removed.iter().map(|(_, it)| it.clone()).collect(),
-                version: state.presence.version(),
+                ..state.view()
             }
         })
     }
@@ -317,7 +320,7 @@ impl Room {
 
     /// A message is durable: readers may see it once they are woken.
     pub(super) fn committed(&self, message: &Message) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.presence.message_shown(&message.session);
         if state
             .tail
@@ -362,7 +365,7 @@ impl Room {
 
     /// The room's log was trimmed for age: what was kept of that here goes, too.
     pub(super) fn trimmed(&self, through: Offset) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.trimmed = state.trimmed.max(through);
         while state
             .tail
@@ -378,13 +381,13 @@ impl Room {
     }
 
     pub(super) fn wake(self: &Arc<Self>) {
-        let readers = Arc::clone(&lock(&self.state).readers);
+        let readers = Arc::clone(&self.state.lock().readers);
         self.wake_readers(&readers);
     }
 
     /// Who is here, as far as they are named, and how many there are in all (PR-3).
     pub fn members(&self) -> (Vec<Member>, u32) {
-        lock(&self.state).presence.named()
+        self.state.lock().presence.named()
     }
 
     /// The newest offset and version.
@@ -399,7 +402,7 @@ impl Room {
 
     /// What the room has for a reader, who picks what is to be written of each message.
     pub fn take<T>(&self, pull: Pull, pick: impl Fn(&Entry) -> Option<T>) -> Taken<T> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let mut messages = Vec::new();
         let mut through = pull.after;
         if pull.after < state.head {
@@ -435,7 +438,7 @@ impl Room {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         state.readers.is_empty() && state.presence.is_empty()
     }
 
@@ -467,7 +470,7 @@ impl Room {
     /// Changes the state, puts the room on the agenda if it has to be looked at, and wakes the readers
     /// where there is news to them.
     fn change<T>(self: &Arc<Self>, change: impl FnOnce(&mut State) -> T) -> T {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let before = state.presence.version();
         let result = change(&mut state);
         self.mark(&state);

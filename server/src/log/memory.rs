@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use protocol::frame::{ErrorCode, Message, Refused};
 use protocol::id::{RoomName, Seq, SessionId};
 use protocol::position::{Epoch, Offset};
@@ -43,18 +44,14 @@ impl MemoryLog {
     /// From now on every write is answered with [`LogError::Unavailable`] for this reason; `None`
     /// ends that.
     pub fn fail_with(&self, reason: Option<&str>) {
-        self.lock().failing = reason.map(Arc::from);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().failing = reason.map(Arc::from);
     }
 
     fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut State) -> Result<T, LogError>,
     ) -> Answer<T> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let failure = state.closed.as_ref().or(state.failing.as_ref());
         let result = match failure {
             Some(reason) => Err(LogError::Unavailable(Arc::clone(reason))),
@@ -68,7 +65,7 @@ impl MemoryLog {
         room: &RoomName,
         work: impl FnOnce(&Room) -> T,
     ) -> Answer<T> {
-        let state = self.lock();
+        let state = self.state.lock();
         let result = match &state.closed {
             Some(reason) => Err(LogError::Unavailable(Arc::clone(reason))),
             None => Ok(match state.rooms.get(room) {
@@ -149,7 +146,7 @@ impl Log for MemoryLog {
     }
 
     fn sessions(&self) -> Answer<u64> {
-        let state = self.lock();
+        let state = self.state.lock();
         let count = match &state.closed {
             Some(reason) => Err(LogError::Unavailable(Arc::clone(reason))),
             None => Ok(state.sessions.len() as u64),
@@ -185,7 +182,7 @@ impl Log for MemoryLog {
     }
 
     fn close(&self) -> Answer<()> {
-        let first = self.lock().closed.replace("the log is closed".into());
+        let first = self.state.lock().closed.replace("the log is closed".into());
         Box::pin(std::future::ready(match first {
             Some(reason) => Err(LogError::Unavailable(reason)),
             None => Ok(()),

@@ -15,11 +15,12 @@ mod tests;
 mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use std::{fmt, io};
 
+use parking_lot::Mutex;
 use protocol::frame::{ErrorCode, Message};
 use protocol::id::{RoomName, Seq, SessionId};
 use protocol::position::{Epoch, Offset};
@@ -295,7 +296,7 @@ impl SqliteLog {
     /// Ends the writer when it has done what is queued; `None` where that was asked for before.
     fn end_writer(&self) -> Option<JoinHandle<()>> {
         self.queue.close();
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = self.writer.lock();
         writer.take()
     }
 }

@@ -20,8 +20,7 @@ use tungstenite::{Error as WebSocketError, Message};
 use super::Connection;
 use super::wire::{Alarm, Wire, WriteError};
 use crate::access::Presented;
-use crate::hub::mailbox::Asked;
-use crate::hub::report::{Kind, Report, Vitals};
+use crate::hub::report::{Kind, Question, Vitals};
 use crate::hub::room::Room;
 use crate::metrics::Metrics;
 use crate::serve::Stream;
@@ -336,7 +335,7 @@ impl<S: Stream> Driver<S> {
     }
 
     /// Tells the operator how this connection is.
-    fn report(&self, asked: &Asked) {
+    fn report(&self, asked: &Question) {
         let now = self.now();
         let vitals = Vitals {
             session: self.session.clone(),
@@ -347,11 +346,7 @@ impl<S: Stream> Driver<S> {
             quiet: Some(now - self.machine.heard_at()),
             kind: Kind::Session,
         };
-        // Whoever asked may have gone.
-        let _ = asked.send(Report {
-            connection: self.connection.id,
-            vitals: Some(vitals),
-        });
+        asked.answer(self.connection.id, vitals);
     }
 
     fn metrics(&self) -> &Metrics {

@@ -11,9 +11,8 @@ use tungstenite::{Error as WebSocketError, Message};
 
 use super::Connection;
 use super::wire::{Alarm, Wire, WriteError};
-use crate::hub::mailbox::Asked;
 use crate::hub::pull::{self, Nothing};
-use crate::hub::report::{Kind, Report, Vitals};
+use crate::hub::report::{Kind, Question, Vitals};
 use crate::hub::room::{Entry, Room};
 use crate::metrics::Metrics;
 use crate::secret;
@@ -217,7 +216,7 @@ impl<S: Stream> Driver<S> {
     }
 
     /// Tells the operator how this connection is.
-    fn report(&self, asked: &Asked) {
+    fn report(&self, asked: &Question) {
         let now = self.connection.state.hub.clock().now();
         let vitals = Vitals {
             session: Some(self.session.clone()),
@@ -229,11 +228,7 @@ impl<S: Stream> Driver<S> {
             quiet: Some(now - self.machine.heard_at()),
             kind: Kind::Tutorial,
         };
-        // Whoever asked may have gone.
-        let _ = asked.send(Report {
-            connection: self.connection.id,
-            vitals: Some(vitals),
-        });
+        asked.answer(self.connection.id, vitals);
     }
 
     fn metrics(&self) -> &Metrics {

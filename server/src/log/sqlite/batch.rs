@@ -6,8 +6,7 @@ mod posts;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use protocol::codec;
-use protocol::frame::{self, Message, Refused};
+use protocol::frame::{ErrorCode, Message, Refused};
 use protocol::id::{RoomName, Seq, SessionId};
 use protocol::position::Offset;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, params};
@@ -222,7 +221,7 @@ impl<'c> Batch<'c> {
         &mut self,
         session: &SessionId,
         seq: Seq,
-        code: frame::ErrorCode,
+        code: ErrorCode,
     ) -> Result<(), Fault> {
         let last_seq = self.last_seq(session)?;
         if standing(last_seq, seq)? == Standing::Settled {
@@ -231,7 +230,7 @@ impl<'c> Batch<'c> {
         }
         self.run(
             "INSERT INTO refusals (session, seq, code) VALUES (?1, ?2, ?3)",
-            params![session.as_str(), integer(seq.get()), code_text(code)],
+            params![session.as_str(), integer(seq.get()), code.word()],
         )?;
         self.use_up(session, seq);
         Ok(())
@@ -410,7 +409,10 @@ impl<'c> Batch<'c> {
             return Ok(receipt);
         }
         self.prepare("SELECT code FROM refusals WHERE session = ?1 AND seq = ?2")?
-            .query_row(key, |row| Ok(Use::Refusal(code(row.get_ref(0)?.as_str()?))))
+            .query_row(key, |row| {
+                let word = row.get_ref(0)?;
+                Ok(Use::Refusal(ErrorCode::from_word(word.as_str()?)))
+            })
             .optional()
     }
 
@@ -423,7 +425,7 @@ impl<'c> Batch<'c> {
         let rows = newest_first.query_map(params![session.as_str(), limit], |row| {
             Ok(Refused {
                 seq: readers::seq(row, 0)?,
-                code: code(row.get_ref(1)?.as_str()?),
+                code: ErrorCode::from_word(row.get_ref(1)?.as_str()?),
             })
         })?;
         let mut refused: Vec<Refused> = rows.collect::<Result<_, _>>()?;
@@ -471,13 +473,4 @@ type BodyHash = [u8; 16];
 fn body_hash(body: &str) -> BodyHash {
     let hash: [u8; 32] = Sha256::digest(body).into();
     std::array::from_fn(|at| hash[at])
-}
-
-/// A code as it stands on the wire, which outlives any order of the variants.
-pub(super) fn code_text(code: frame::ErrorCode) -> String {
-    codec::encode(&code).trim_matches('"').to_owned()
-}
-
-pub(super) fn code(text: &str) -> frame::ErrorCode {
-    codec::decode(&format!("\"{text}\""), 64).unwrap_or(frame::ErrorCode::Unknown)
 }

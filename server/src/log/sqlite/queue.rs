@@ -1,8 +1,8 @@
 //! The way to the writer.
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::Mutex;
 use protocol::id::SessionId;
 use tokio::sync::oneshot;
 
@@ -44,6 +44,7 @@ impl Queue {
         });
         // Not `send`, which would wait: the caller's thread serves others too.
         let pushed = self
+            .sender
             .lock()
             .as_ref()
             .map(|sender| sender.try_send(operation));
@@ -56,14 +57,10 @@ impl Queue {
 
     /// Takes nothing more. The writer finishes what is there, and then itself.
     pub(super) fn close(&self) {
-        *self.lock() = None;
+        *self.sender.lock() = None;
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.lock().is_none()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<SyncSender<Operation>>> {
-        self.sender.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sender.lock().is_none()
     }
 }

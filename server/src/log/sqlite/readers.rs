@@ -1,8 +1,9 @@
 //! Reading, beside the writer: connections of their own, and what they are asked.
 
 use std::fs::File;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use protocol::frame::Message;
 use protocol::id::{IdError, Name, RoomName, Seq, SessionId};
 use protocol::position::{Epoch, Offset};
@@ -90,12 +91,12 @@ impl Readers {
     }
 
     fn take(&self) -> Option<Reader> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle.lock();
         idle.pop()
     }
 
     fn put(&self, reader: Reader) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle.lock();
         idle.push(reader);
     }
 }

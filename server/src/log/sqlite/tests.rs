@@ -5,11 +5,12 @@ mod steps;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use protocol::frame::{ErrorCode, Message};
 use protocol::id::Seq;
 use protocol::position::Offset;
@@ -91,7 +92,7 @@ impl Observer for Gate {
     fn committed(&self, messages: &[Message]) {
         self.entered.send(messages.len()).unwrap();
         // Once the test lets go of its end, nothing is held up any more.
-        self.go_on.lock().unwrap().recv().ok();
+        self.go_on.lock().recv().ok();
     }
 
     fn removed(&self, _: &Message) {}
@@ -439,11 +440,11 @@ fn codes_are_stored_by_their_names() {
         Unavailable,
         Unknown,
     ] {
-        assert_eq!(batch::code(&batch::code_text(code)), code);
+        assert_eq!(ErrorCode::from_word(&code.word()), code);
     }
-    assert_eq!(batch::code_text(BodyTooLarge), "body_too_large");
-    assert_eq!(batch::code("of a later server"), Unknown);
-    assert_eq!(batch::code("\""), Unknown);
+    assert_eq!(BodyTooLarge.word(), "body_too_large");
+    assert_eq!(ErrorCode::from_word("of a later server"), Unknown);
+    assert_eq!(ErrorCode::from_word("\""), Unknown);
 }
 
 /// RS-9, EO-2: a forgotten session takes along what it alone needed.

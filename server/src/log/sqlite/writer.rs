@@ -124,7 +124,8 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use std::io::{self, Write};
-    use std::sync::{Mutex, PoisonError};
+
+    use parking_lot::Mutex;
 
     use super::*;
     use crate::log::sqlite::open;
@@ -136,14 +137,14 @@ mod tests {
 
     impl Lines {
         fn take(&self) -> String {
-            let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut bytes = self.0.lock();
             String::from_utf8(std::mem::take(&mut *bytes)).unwrap()
         }
     }
 
     impl Write for Lines {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut lines = self.0.lock();
             lines.extend_from_slice(bytes);
             Ok(bytes.len())
         }

@@ -1,8 +1,9 @@
 //! What the tests of the logs have in common.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use protocol::frame::Message;
 use protocol::id::{Name, RoomName, Seq, SessionId};
 use protocol::position::Offset;
@@ -21,25 +22,25 @@ pub(in crate::log) struct Recorder(Mutex<Vec<Message>>, Mutex<Vec<(RoomName, Off
 
 impl Recorder {
     pub(in crate::log) fn seen(&self) -> Vec<Message> {
-        self.0.lock().unwrap().clone()
+        self.0.lock().clone()
     }
 
     pub(in crate::log) fn trimmed(&self) -> Vec<(RoomName, Offset)> {
-        self.1.lock().unwrap().clone()
+        self.1.lock().clone()
     }
 }
 
 impl Observer for Recorder {
     fn committed(&self, messages: &[Message]) {
-        self.0.lock().unwrap().extend_from_slice(messages);
+        self.0.lock().extend_from_slice(messages);
     }
 
     fn removed(&self, message: &Message) {
-        self.0.lock().unwrap().push(message.clone());
+        self.0.lock().push(message.clone());
     }
 
     fn trimmed(&self, room: &RoomName, through: Offset) {
-        self.1.lock().unwrap().push((room.clone(), through));
+        self.1.lock().push((room.clone(), through));
     }
 }
 
