@@ -8,17 +8,20 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/setup-lib.sh
 . scripts/setup-lib.sh
+# shellcheck source=scripts/server-lib.sh
+. scripts/server-lib.sh
 
 version=4.32.5
 home=target/api-fuzz
-everbeat=${EVERBEAT:-target/release/everbeat}
+everbeat=${EVERBEAT:-${CARGO_TARGET_DIR:-target}/release/everbeat}
 examples=${EXAMPLES:-200}
 
 setup_schemathesis() {
   local site=$home/python-$version
   schemathesis=$site/bin/schemathesis
   [ -e "$site/complete" ] && return
-  has python3 || die "schemathesis needs Python 3.10 or newer, which is not here." "Install python3, then start again."
+  # Debian has what makes environments apart from the rest.
+  quietly python python3 -c 'import ensurepip, venv' || apt_need python "Python, in which schemathesis is written" python3 python3-venv
   version_ge "$(version_of python3 --version)" 3.10 ||
     die "schemathesis needs Python 3.10 or newer; here is $(version_of python3 --version)." "Install a newer one, then start again."
   say "installing schemathesis $version into $site (pip; under a minute)"
@@ -30,38 +33,11 @@ setup_schemathesis() {
   touch "$site/complete"
 }
 
-server_pid=
-stop_server() {
-  [ -n "$server_pid" ] || return 0
-  kill "$server_pid" 2>/dev/null || true
-  wait "$server_pid" || true
-}
-
-# On a port that was free, with a log of its own that is thrown away, and without limits on how fast one may ask.
-start_server() {
-  local log=$home/server.log
-  rm -rf "$home/data" "$log"
-  mkdir -p "$home/data"
-  head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n' >"$home/secret"
-  : >"$log"
-  NO_COLOR=1 "$everbeat" --listen 127.0.0.1:0 --admin off --data "$home/data" --token-keys "$home/secret" \
-    --publishes-per-person 0 --publishes-per-address 0 >"$log" 2>&1 &
-  server_pid=$!
-  trap stop_server EXIT
-  for _ in $(seq 100); do
-    address=$(sed -nE 's|.*serving on http://([0-9.:]+).*|\1|p' "$log")
-    [ -z "$address" ] || return 0
-    kill -0 "$server_pid" 2>/dev/null || break
-    sleep 0.1
-  done
-  tail -n 5 "$log" >&2
-  die "the server did not start."
-}
-
 mkdir -p "$home" "$cache"
 setup_schemathesis
-[ -x "$everbeat" ] || die "there is no server at $everbeat." "Run: make build"
-start_server
+head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n' >"$home/secret"
+# Without limits on how fast one may ask.
+start_server "$everbeat" "$home" --token-keys "$home/secret" --publishes-per-person 0 --publishes-per-address 0
 token=$(python3 scripts/api/token.py "$home/secret")
 # Events are left out: that answer does not end. server/tests/it/events.rs reads it.
 say "making requests (under a minute)"

@@ -7,10 +7,12 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/setup-lib.sh
 . scripts/setup-lib.sh
+# shellcheck source=scripts/server-lib.sh
+. scripts/server-lib.sh
 
 suite=25.10.1
 home=target/autobahn
-everbeat=${EVERBEAT:-target/release/everbeat}
+everbeat=${EVERBEAT:-${CARGO_TARGET_DIR:-target}/release/everbeat}
 # The largest cases send 16 MiB in one message; a frame must have room for six times the text.
 body_bytes=$((16 << 20))
 options=(--body-bytes "$body_bytes" --frame-bytes $((6 * body_bytes + 1024)))
@@ -50,35 +52,10 @@ setup_suite() {
   touch "$site/complete"
 }
 
-server_pid=
-stop_server() {
-  [ -n "$server_pid" ] || return 0
-  kill "$server_pid" 2>/dev/null || true
-  wait "$server_pid" || true
-}
-
-# On a port that was free, and with a log of its own that is thrown away.
-start_server() {
-  local log=$home/server.log
-  rm -rf "$home/data"
-  NO_COLOR=1 "$everbeat" --listen 127.0.0.1:0 --admin off --data "$home/data" "${options[@]}" >"$log" 2>&1 &
-  server_pid=$!
-  trap stop_server EXIT
-  for _ in $(seq 100); do
-    address=$(sed -nE 's|.*serving on http://([0-9.:]+).*|\1|p' "$log")
-    [ -z "$address" ] || return 0
-    kill -0 "$server_pid" 2>/dev/null || break
-    sleep 0.1
-  done
-  tail -n 5 "$log" >&2
-  die "the server did not start."
-}
-
 mkdir -p "$home" "$cache"
 setup_python2
 setup_suite
-[ -x "$everbeat" ] || die "there is no server at $everbeat." "Run: make build"
-start_server
+start_server "$everbeat" "$home" "${options[@]}"
 rm -rf "$home/reports"
 mkdir -p "$home/reports"
 say "running the suite (one to three minutes; its log: $home/suite.log)"

@@ -41,6 +41,8 @@ step cargo clippy --locked -p app --features ssr --all-targets "${deny[@]}"
 step cargo clippy --locked -p frontend --target "$wasm" "${deny[@]}"
 [ "${1-}" = lint ] && exit 0
 
+# Known vulnerabilities are for `make audit`: the list of them is on the network.
+step cargo deny --locked check bans licenses sources
 step documentation
 step cargo test --locked -p protocol -p simulation -p server -p bench
 step cargo run --locked --release -p simulation
@@ -49,6 +51,7 @@ step wasm_tests
 step frontend/test.sh
 step cargo leptos build --release --precompress
 step end_to_end
+step env EXAMPLES=50 scripts/api-fuzz.sh
 step scripts/dist.sh
 
 printf '\nAll passed, in %d min %d s.\n' $((SECONDS / 60)) $((SECONDS % 60))
