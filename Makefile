@@ -3,7 +3,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run build watch test fmt lint simulate faults fuzz mutants chaos autobahn api bench dist
+.PHONY: help run build watch test fmt lint simulate faults fuzz mutants chaos autobahn api audit bench dist
 
 # The tools that scripts/setup.sh installs are found, also where rustup never set up the PATH.
 CARGO_HOME ?= $(HOME)/.cargo
@@ -55,6 +55,11 @@ bench: build ## measure it beside its peers, and write bench/RESULTS.md (make be
 fuzz: ## random input for the core, a minute per target (make fuzz TARGET=codec TIME=600)
 	@scripts/setup.sh fuzz
 	@scripts/fuzz.sh "$(TARGET)" "$(TIME)"
+
+audit: ## known vulnerabilities in what is built in (needs the network); its licences and sources
+	@scripts/setup.sh audit
+	cargo deny --locked check
+	cargo audit
 
 autobahn: build ## the Autobahn WebSocket test suite against the real server
 	@scripts/autobahn.sh

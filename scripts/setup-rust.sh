@@ -7,6 +7,8 @@ wasm=wasm32-unknown-unknown
 tools_rust=1.96
 cargo_leptos=0.3.11
 cargo_fuzz=0.13.2
+cargo_deny=0.20.2
+cargo_audit=0.22.2
 # The newest one when this was written, for a checkout without Cargo.lock.
 wasm_bindgen_default=0.2.130
 
@@ -249,15 +251,27 @@ setup_wasm_bindgen() {
   rm -rf "$cache/wasm-bindgen-cli"
 }
 
-# It runs the fuzz targets, with the compiler of the checkout: without a sanitizer a stable one does.
+# setup_cargo_tool CRATE VERSION WHAT: a tool that Cargo finds by its name, and how long it takes.
+setup_cargo_tool() {
+  cargo_tool_works() { version_ge "$(version_of "$1" --version)" "$2"; }
+  cargo_tool_works "$1" "$2" && return
+  prebuilt_tool "$1" "$2" && cargo_tool_works "$1" "$2" && return
+  compile_with "$1" "$2" --locked
+  say "compiling $1 $2, which $3"
+  loud_on_failure "$1" "${compile[@]}" || die "$1 could not be built." "Run: cargo install $1 --version $2 --locked"
+  rm -rf "${cache:?}/$1"
+}
+
+# With the compiler of the checkout: without a sanitizer a stable one does, and it is content with an older one.
 setup_cargo_fuzz() {
-  cargo_fuzz_works() { version_ge "$(version_of cargo-fuzz --version)" "$cargo_fuzz"; }
-  cargo_fuzz_works && return
-  prebuilt_tool cargo-fuzz "$cargo_fuzz" && cargo_fuzz_works && return
-  # Unlike the others it is content with an older compiler.
   tools_cargo=(cargo)
-  compile_with cargo-fuzz "$cargo_fuzz" --locked
-  say "compiling cargo-fuzz $cargo_fuzz, which runs the fuzz targets (about a minute, once)"
-  loud_on_failure cargo-fuzz "${compile[@]}" || die "cargo-fuzz could not be built." "Run: cargo install cargo-fuzz --version $cargo_fuzz --locked"
-  rm -rf "$cache/cargo-fuzz"
+  setup_cargo_tool cargo-fuzz "$cargo_fuzz" "runs the fuzz targets (about a minute, once)"
+}
+
+setup_cargo_deny() {
+  setup_cargo_tool cargo-deny "$cargo_deny" "checks the licences and sources of what is built in (2 to 3 min, once)"
+}
+
+setup_cargo_audit() {
+  setup_cargo_tool cargo-audit "$cargo_audit" "knows of vulnerabilities in what is built in (2 to 3 min, once)"
 }

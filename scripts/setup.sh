@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what this machine lacks for building Everbeat (`build`), or also for testing it (`test`);
-# or only what the fuzz targets need (`fuzz`).
+# or only what the fuzz targets need (`fuzz`), or the checks of what is built in (`audit`).
 # What is there already is skipped without a word, so every make target may call it.
-# usage: scripts/setup.sh build|test|fuzz
+# usage: scripts/setup.sh build|test|fuzz|audit
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/setup-lib.sh
@@ -88,7 +88,7 @@ one_at_a_time() {
 
 main() {
   local goal=${1-}
-  case "$goal" in build | test | fuzz) ;; *) die "usage: scripts/setup.sh build|test|fuzz" ;; esac
+  case "$goal" in build | test | fuzz | audit) ;; *) die "usage: scripts/setup.sh build|test|fuzz|audit" ;; esac
   mkdir -p "$cache"
   one_at_a_time
 
@@ -97,6 +97,12 @@ main() {
     setup_cpp_compiler
     rust_works || setup_rust
     setup_cargo_fuzz
+    return
+  fi
+  if [ "$goal" = audit ]; then
+    rust_works || setup_rust
+    setup_cargo_deny
+    setup_cargo_audit
     return
   fi
   setup_node
@@ -111,6 +117,7 @@ main() {
   fi
   setup_wasm_bindgen
   finish_cargo_leptos
+  [ "$goal" = build ] || setup_cargo_deny
 }
 
 main "$@"
