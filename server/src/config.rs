@@ -81,6 +81,10 @@ pub struct Config {
     #[arg(long, env = "EVERBEAT_HEADER_TIMEOUT", default_value = "10s", value_name = "TIME", value_parser = duration)]
     pub header_timeout: Duration,
 
+    /// How long the body of an HTTP request may take to arrive; a slower one is answered 408
+    #[arg(long, env = "EVERBEAT_BODY_TIMEOUT", default_value = "30s", value_name = "TIME", value_parser = duration)]
+    pub body_timeout: Duration,
+
     /// How long one write to a slow reader may make no progress before the connection is dropped
     #[arg(long, env = "EVERBEAT_WRITE_TIMEOUT", default_value = "30s", value_name = "TIME", value_parser = duration)]
     pub write_timeout: Duration,
@@ -231,6 +235,10 @@ impl Config {
         for (name, is_zero) in [
             ("--heartbeat-interval", self.heartbeat_interval.is_zero()),
             ("--heartbeat-timeout", self.heartbeat_timeout.is_zero()),
+            ("--hello-timeout", self.hello_timeout.is_zero()),
+            ("--header-timeout", self.header_timeout.is_zero()),
+            ("--body-timeout", self.body_timeout.is_zero()),
+            ("--write-timeout", self.write_timeout.is_zero()),
             ("--idempotency-ttl", self.idempotency_ttl.is_zero()),
             ("--body-bytes", self.body_bytes == 0),
             ("--rooms", self.rooms == 0),

@@ -5,6 +5,7 @@
 //! - [`address`], [`origin`], [`limits`], [`headers`]: what is refused
 //! - [`command`]: what is done without serving
 //! - [`entrance`], [`tls`]: where connections come in
+//! - [`impatient`]: writes that must make progress
 //! - [`Server`]: from an open entrance to a drained exit
 //! - [`ws`]: connections; the decisions are in [`protocol::server`], here is only I/O
 //! - [`hub`]: rooms that readers pull from, and who is connected
@@ -26,6 +27,7 @@ pub mod entrance;
 pub mod headers;
 pub mod health;
 pub mod hub;
+pub mod impatient;
 pub mod limits;
 pub mod log;
 pub mod metrics;

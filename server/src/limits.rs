@@ -12,9 +12,11 @@ use parking_lot::Mutex;
 use protocol::access::Subject;
 use protocol::admission::{Admission, Turn};
 use protocol::time::Timestamp;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::address::Network;
 use crate::config::LimitOptions;
+use crate::metrics::Met;
 
 /// How many times its rate of a second an address may ask at once.
 const REQUESTS_BURST: u32 = 10;
@@ -25,7 +27,8 @@ const PUBLISHES_BURST: u32 = 4;
 /// The limits that hold over more than one connection.
 pub struct Limits {
     connections: Arc<Counts>,
-    handshakes: Arc<Counts>,
+    handshakes: Option<Arc<Semaphore>>,
+    handshakes_per_address: Arc<Counts>,
     requests: Option<Rates<Network>>,
     publishes: Option<Rates<Subject>>,
     publishes_per_address: Option<Rates<Network>>,
@@ -39,7 +42,11 @@ impl Limits {
             |per_s: NonZeroU32| Mutex::new(Admission::new(per_s.get(), options.hello_line));
         Self {
             connections: Counts::new(options.connections_per_address),
-            handshakes: Counts::new(options.handshakes_per_address),
+            handshakes: (options.handshakes > 0).then(|| {
+                let most = options.handshakes.min(Semaphore::MAX_PERMITS);
+                Arc::new(Semaphore::new(most))
+            }),
+            handshakes_per_address: Counts::new(options.handshakes_per_address),
             requests: Rates::new(options.requests_per_address, REQUESTS_BURST),
             publishes: Rates::new(options.publishes_per_person, PUBLISHES_BURST),
             publishes_per_address: Rates::new(options.publishes_per_address, PUBLISHES_BURST),
@@ -52,9 +59,24 @@ impl Limits {
         self.connections.hold(network)
     }
 
-    /// The same for a TCP connection on which no WebSocket has begun.
-    pub fn handshake(&self, network: Network) -> Option<Held> {
-        self.handshakes.hold(network)
+    /// The same for a TCP connection on which no WebSocket has begun; `network` where it counts for its
+    /// address, too.
+    ///
+    /// # Errors
+    /// Which limit it would exceed.
+    pub fn handshake(&self, network: Option<Network>) -> Result<Handshake, Met> {
+        let held = network.map(|network| {
+            let held = self.handshakes_per_address.hold(network);
+            held.ok_or(Met::HandshakesPerAddress)
+        });
+        let permit = self.handshakes.clone().map(|handshakes| {
+            let permit = handshakes.try_acquire_owned();
+            permit.map_err(|_| Met::Handshakes)
+        });
+        Ok(Handshake {
+            _held: held.transpose()?,
+            _permit: permit.transpose()?,
+        })
     }
 
     /// Counts a request.
@@ -69,18 +91,21 @@ impl Limits {
     /// make themselves new as often as they like: only their address holds them.
     ///
     /// # Errors
-    /// How long until the next one may be published.
+    /// Which limit it exceeds, and how long until the next one may be published.
     pub fn publish(
         &self,
         author: Option<&Subject>,
         network: Option<Network>,
-    ) -> Result<(), Duration> {
+    ) -> Result<(), (Met, Duration)> {
         if let Some(author) = author {
-            take(self.publishes.as_ref(), author)?;
+            take(self.publishes.as_ref(), author)
+                .map_err(|wait| (Met::PublishesPerPerson, wait))?;
         }
-        network.map_or(Ok(()), |network| {
+        if let Some(network) = network {
             take(self.publishes_per_address.as_ref(), &network)
-        })
+                .map_err(|wait| (Met::PublishesPerAddress, wait))?;
+        }
+        Ok(())
     }
 
     /// Somebody says hello (RC-7).
@@ -115,6 +140,12 @@ struct Counts {
 pub struct Held {
     counts: Arc<Counts>,
     network: Network,
+}
+
+/// A TCP connection that counts.
+pub struct Handshake {
+    _held: Option<Held>,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Counts {

@@ -107,26 +107,44 @@ pub enum Met {
     Connections,
     /// `--connections-per-address`.
     ConnectionsPerAddress,
+    /// `--handshakes`.
+    Handshakes,
     /// `--handshakes-per-address`.
     HandshakesPerAddress,
     /// `--requests-per-address`.
     RequestsPerAddress,
     /// `--hellos`.
     Hellos,
-    /// `--publishes-per-person` or `--publishes-per-address`.
-    Publishes,
+    /// `--publishes-per-person`.
+    PublishesPerPerson,
+    /// `--publishes-per-address`.
+    PublishesPerAddress,
+    /// `--header-timeout`.
+    HeaderTimeout,
+    /// `--body-timeout`.
+    BodyTimeout,
+    /// `--write-timeout`, where what is written is no WebSocket.
+    WriteTimeout,
+    /// The head of a request: 16 KiB, 100 lines.
+    HeadBytes,
     /// `--allowed-origins`.
     Origins,
 }
 
 impl Met {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 13] = [
         Self::Connections,
         Self::ConnectionsPerAddress,
+        Self::Handshakes,
         Self::HandshakesPerAddress,
         Self::RequestsPerAddress,
         Self::Hellos,
-        Self::Publishes,
+        Self::PublishesPerPerson,
+        Self::PublishesPerAddress,
+        Self::HeaderTimeout,
+        Self::BodyTimeout,
+        Self::WriteTimeout,
+        Self::HeadBytes,
         Self::Origins,
     ];
 
@@ -134,10 +152,16 @@ impl Met {
         match self {
             Self::Connections => "connections",
             Self::ConnectionsPerAddress => "connections_per_address",
+            Self::Handshakes => "handshakes",
             Self::HandshakesPerAddress => "handshakes_per_address",
             Self::RequestsPerAddress => "requests_per_address",
             Self::Hellos => "hellos",
-            Self::Publishes => "publishes",
+            Self::PublishesPerPerson => "publishes_per_person",
+            Self::PublishesPerAddress => "publishes_per_address",
+            Self::HeaderTimeout => "header_timeout",
+            Self::BodyTimeout => "body_timeout",
+            Self::WriteTimeout => "write_timeout",
+            Self::HeadBytes => "head_bytes",
             Self::Origins => "origins",
         }
     }
@@ -285,10 +309,7 @@ impl Metrics {
             Err(AppendError::Refused(_)) => "refused",
             Err(AppendError::UnknownSession) => "unknown_session",
             Err(AppendError::Unavailable) => "unavailable",
-            Err(AppendError::RateLimited(_)) => {
-                self.limited(Met::Publishes);
-                "rate_limited"
-            }
+            Err(AppendError::RateLimited(_)) => "rate_limited",
         };
         self.publishes.get_or_create(&Outcome { outcome }).inc();
     }
@@ -463,7 +484,7 @@ mod tests {
             "everbeat_heartbeats_missed_total 1",
             "everbeat_publishes_total{outcome=\"stored\"} 1",
             "everbeat_publishes_total{outcome=\"rate_limited\"} 1",
-            "everbeat_limited_total{limit=\"publishes\"} 1",
+            "everbeat_limited_total{limit=\"write_timeout\"} 0",
             "everbeat_limited_total{limit=\"origins\"} 1",
             "everbeat_commit_operations_count 1",
             "everbeat_commit_seconds_count 1",

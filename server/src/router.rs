@@ -8,7 +8,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tower_http::csrf::CsrfLayer;
+use tower_http::csrf::{CsrfLayer, ProtectionError};
 use tracing::Instrument;
 use tracing::field::Empty;
 
@@ -75,7 +75,11 @@ async fn limited(State(state): State<AppState>, mut request: Request, next: Next
         return (StatusCode::TOO_MANY_REQUESTS, retry_after(wait), text).into_response();
     }
     request.extensions_mut().insert(Client(network));
-    next.run(request).await
+    let response = next.run(request).await;
+    if response.extensions().get::<ProtectionError>().is_some() {
+        state.hub.metrics().limited(Met::Origins);
+    }
+    response
 }
 
 /// When to come back (RFC 9110 section 10.2.3), in begun seconds.

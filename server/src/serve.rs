@@ -1,5 +1,7 @@
 //! Accepting connections: with a deadline for the head of each request, and small buffers.
 
+use std::error::Error;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -11,6 +13,8 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+#[cfg(target_os = "linux")]
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
@@ -22,7 +26,8 @@ use crate::address::{self, Network, Peer};
 use crate::config::Config;
 use crate::entrance::{Entrance, Shared};
 use crate::hub::Hub;
-use crate::limits::{Held, Limits};
+use crate::impatient::Impatient;
+use crate::limits::{Handshake, Limits};
 use crate::metrics::Met;
 use crate::router::upgrade_anywhere;
 use crate::tls::Tls;
@@ -37,10 +42,6 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
-
-/// How to end the connection that a request came on, from within its answer. Noted at each request.
-#[derive(Clone, Debug)]
-pub struct Cut(pub CancellationToken);
 
 /// What connections come to.
 pub struct Doors {
@@ -116,18 +117,15 @@ impl Doors {
     ) -> Option<Begun> {
         let address = peer.ip().to_canonical();
         let is_proxy = address::is_trusted(address, &self.config.limits.trusted_proxies);
-        let held = if is_proxy {
-            None
-        } else {
-            let held = self.limits.handshake(Network::from(address));
-            if held.is_none() {
-                self.hub.metrics().limited(Met::HandshakesPerAddress);
-            }
-            Some(held?)
-        };
+        let network = (!is_proxy).then(|| Network::from(address));
+        let handshake = self.limits.handshake(network);
+        let handshake = handshake.inspect_err(|met| self.hub.metrics().limited(*met));
+        let write_timeout = self.config.write_timeout;
         Some(Begun {
-            stream: prepared(stream)?,
+            stream: prepared(stream, write_timeout)?,
             requests: Requests {
+                hub: Arc::clone(&self.hub),
+                write_timeout,
                 http: http.clone(),
                 router: self.router.clone(),
                 peer: Peer {
@@ -137,7 +135,7 @@ impl Doors {
                 end: end.clone(),
             },
             patience: self.config.header_timeout,
-            held,
+            _handshake: handshake.ok()?,
         })
     }
 }
@@ -187,17 +185,18 @@ struct Begun {
     requests: Requests,
     /// How long TLS may take to begin.
     patience: Duration,
-    held: Option<Held>,
+    /// That it counts.
+    _handshake: Handshake,
 }
 
 impl Begun {
     /// Serves it until it is a WebSocket, or at its end.
     async fn run(self, tls: Option<Tls>) {
-        let _held = self.held;
         let Some(tls) = tls else {
             return self.requests.answer(self.stream).await;
         };
-        let stop = self.requests.end.stop.clone();
+        let (hub, stop) = (self.requests.hub.clone(), self.requests.end.stop.clone());
+        let metrics = hub.metrics();
         // Large, and nothing that a connection without TLS should hold room for.
         let handshake = Box::pin(tls.accept(self.stream));
         let shaken = tokio::select! {
@@ -207,13 +206,18 @@ impl Begun {
         match shaken {
             Ok(Ok(stream)) => self.requests.answer(stream).await,
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
-            Err(_) => tracing::debug!("a TLS handshake took too long"),
+            Err(_) => {
+                tracing::debug!("a TLS handshake took too long");
+                metrics.limited(Met::HeaderTimeout);
+            }
         }
     }
 }
 
 /// What answers the requests on one connection.
 struct Requests {
+    hub: Arc<Hub>,
+    write_timeout: Duration,
     http: http1::Builder,
     router: Router,
     peer: Peer,
@@ -223,14 +227,12 @@ struct Requests {
 impl Requests {
     async fn answer<S: Stream>(self, stream: S) {
         let peer = self.peer;
-        let cut = CancellationToken::new();
-        let asked = Cut(cut.clone());
+        let stream = Impatient::new(stream, self.write_timeout);
         let service = self
             .router
             .map_request(move |request: hyper::Request<Incoming>| {
                 let mut request = upgrade_anywhere(request.map(Body::new));
                 request.extensions_mut().insert(peer);
-                request.extensions_mut().insert(asked.clone());
                 request
             });
         let mut connection = pin!(
@@ -242,21 +244,45 @@ impl Requests {
             end = &mut connection => end,
             () = self.end.came() => {
                 connection.as_mut().graceful_shutdown();
-                tokio::select! {
-                    end = connection => end,
-                    () = cut.cancelled() => return,
-                }
+                connection.await
             }
-            () = cut.cancelled() => return,
         };
         if let Err(error) = end {
             tracing::debug!(%error, "an HTTP connection ended early");
+            if let Some(met) = met(&error) {
+                self.hub.metrics().limited(met);
+            }
         }
     }
 }
 
-/// Small frames must not wait for company (RFC 896). A socket that is already gone is dropped.
-fn prepared(stream: TcpStream) -> Option<TcpStream> {
+/// Which limit it was that ended an HTTP connection. One that lies idle ends as one whose next head takes
+/// too long.
+fn met(error: &hyper::Error) -> Option<Met> {
+    let cause = error
+        .source()
+        .and_then(<dyn Error>::downcast_ref::<io::Error>);
+    if error.is_timeout() {
+        Some(Met::HeaderTimeout)
+    } else if error.is_parse_too_large() {
+        Some(Met::HeadBytes)
+    } else if cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut) {
+        Some(Met::WriteTimeout)
+    } else {
+        None
+    }
+}
+
+/// Small frames must not wait for company (RFC 896). A peer whose machine acknowledges nothing is gone (RFC
+/// 5482), and later than for us if only its program reads nothing: we say with which code. A socket that is
+/// already gone is dropped.
+fn prepared(stream: TcpStream, write_timeout: Duration) -> Option<TcpStream> {
     stream.set_nodelay(true).ok()?;
+    #[cfg(target_os = "linux")]
+    SockRef::from(&stream)
+        .set_tcp_user_timeout(Some(write_timeout * 2))
+        .ok()?;
+    #[cfg(not(target_os = "linux"))]
+    let _ = write_timeout;
     Some(stream)
 }

@@ -27,6 +27,7 @@ use self::wire::Wire;
 use crate::access::{Gate, Presented};
 use crate::address::Client;
 use crate::hub::mailbox::Mailbox;
+use crate::impatient::Impatient;
 use crate::limits::Held;
 use crate::metrics::Met;
 use crate::origin::may_connect;
@@ -129,9 +130,9 @@ async fn begin(upgrade: OnUpgrade, connection: Connection, dialect: Dialect, sta
         return state.hub.disconnect(id, None);
     };
     // The accept loop makes one of the two.
-    match upgraded.downcast::<TokioIo<TcpStream>>() {
+    match upgraded.downcast::<TokioIo<Impatient<TcpStream>>>() {
         Ok(parts) => drive(parts, connection, dialect, &state),
-        Err(upgraded) => match upgraded.downcast::<TokioIo<TlsStream>>() {
+        Err(upgraded) => match upgraded.downcast::<TokioIo<Impatient<TlsStream>>>() {
             Ok(parts) => drive(parts, connection, dialect, &state),
             Err(_) => state.hub.disconnect(id, None),
         },
@@ -141,13 +142,13 @@ async fn begin(upgrade: OnUpgrade, connection: Connection, dialect: Dialect, sta
 /// Gives it the task of its dialect. `parts` are the connection itself, and what the client said on it
 /// already.
 fn drive<S: Stream>(
-    parts: Parts<TokioIo<S>>,
+    parts: Parts<TokioIo<Impatient<S>>>,
     connection: Connection,
     dialect: Dialect,
     state: &AppState,
 ) {
     let wire = Wire::new(
-        parts.io.into_inner(),
+        parts.io.into_inner().into_inner(),
         parts.read_buf,
         state.config.frame_bytes as usize,
         state.config.write_timeout,

@@ -6,22 +6,19 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use parking_lot::Mutex;
 use protocol::access::{Right, Subject};
 use protocol::id::{ConnectionId, RoomName};
 use protocol::position::{Epoch, Offset, Position};
 use protocol::server::{Feed, FeedConfig, FeedInput, FeedTransmit, Pull};
 use serde::Deserialize;
-use tokio::time::{sleep, sleep_until};
+use tokio::time::sleep_until;
 
 use super::caller::Caller;
 use super::input::{Asked, InRoom};
@@ -31,7 +28,6 @@ use crate::hub::pull::{self, Nothing};
 use crate::hub::report::{Kind, Question, Vitals};
 use crate::hub::room::{Entry, Room};
 use crate::limits::Held;
-use crate::serve::Cut;
 use crate::state::{AppState, Full, Place};
 use crate::text_frame::TextFrame;
 
@@ -80,7 +76,6 @@ pub(super) async fn events(
     caller: Caller,
     InRoom(room): InRoom,
     Asked(From { since }): Asked<From>,
-    Extension(cut): Extension<Cut>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     caller.may(&room, Right::Read)?;
@@ -99,7 +94,7 @@ pub(super) async fn events(
         unavailable_retry: state.protocol.unavailable_retry,
     });
     let heartbeat = KeepAlive::new().interval(state.protocol.heartbeat_interval);
-    let listener = Listener::begin(state, &caller, room, feed, cut).await?;
+    let listener = Listener::begin(state, &caller, room, feed).await?;
     let events = stream::unfold(listener, |mut listener| async {
         let event = listener.next().await?;
         Some((Ok::<_, Infallible>(event), listener))
@@ -144,7 +139,6 @@ struct Listener {
     feed: Feed,
     /// What was pulled and is not handed over; of one pull at most.
     events: VecDeque<Event>,
-    progress: Arc<Progress>,
 }
 
 impl Listener {
@@ -153,7 +147,6 @@ impl Listener {
         caller: &Caller,
         name: RoomName,
         feed: Feed,
-        Cut(cut): Cut,
     ) -> Result<Self, Problem> {
         let place = state.connect(caller.network);
         let Place { id, mailbox, held } =
@@ -170,27 +163,17 @@ impl Listener {
             room,
             feed,
             events: VecDeque::new(),
-            progress: Arc::default(),
         };
         // Its first wish is the room, which is there.
         listener.feed.poll_transmit();
         listener.input(FeedInput::RoomOpened(Some(view)));
-        let progress = Arc::downgrade(&listener.progress);
-        let patience = listener.state.config.write_timeout;
-        tokio::spawn(async move {
-            if stuck(progress, patience).await {
-                cut.cancel();
-            }
-        });
         Ok(listener)
     }
 
     /// The next event; asked for when the connection has room for it.
     async fn next(&mut self) -> Option<Event> {
-        self.progress.note(None);
         loop {
             if let Some(event) = self.events.pop_front() {
-                self.progress.note(Some(Instant::now()));
                 return Some(event);
             }
             match self.feed.poll_transmit() {
@@ -335,34 +318,4 @@ fn removed(entry: &Entry) -> Event {
     Event::default()
         .event("removed")
         .data(TextFrame::text(&entry.frame))
-}
-
-/// Since when an event waits that was handed over and is followed by others: none where the connection
-/// has taken all of them.
-#[derive(Debug, Default)]
-struct Progress(Mutex<Option<Instant>>);
-
-impl Progress {
-    fn note(&self, waits_since: Option<Instant>) {
-        *self.0.lock() = waits_since;
-    }
-
-    fn waits(&self) -> Duration {
-        let waits_since = *self.0.lock();
-        waits_since.map_or(Duration::ZERO, |since| since.elapsed())
-    }
-}
-
-/// Waits until a listener takes nothing for so long, or is gone. A slow one that takes something now and
-/// then is none.
-async fn stuck(progress: Weak<Progress>, patience: Duration) -> bool {
-    loop {
-        sleep(patience / 4).await;
-        let Some(progress) = progress.upgrade() else {
-            return false;
-        };
-        if progress.waits() >= patience {
-            return true;
-        }
-    }
 }

@@ -8,8 +8,11 @@ use axum::http::{HeaderMap, StatusCode};
 use protocol::id::RoomName;
 use protocol::position::Offset;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use super::problem::{Code, Problem};
+use crate::metrics::Met;
+use crate::state::AppState;
 
 /// The room in a path.
 pub(super) struct InRoom(pub(super) RoomName);
@@ -65,13 +68,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
 /// JSON.
 pub(super) struct Given<T>(pub(super) T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Given<T> {
+impl<T: DeserializeOwned> FromRequest<AppState> for Given<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        match Json::from_request(request, state).await {
-            Ok(Json(given)) => Ok(Self(given)),
-            Err(error) => Err(not_given(&error)),
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Problem> {
+        let coming = Json::from_request(request, state);
+        match timeout(state.config.body_timeout, coming).await {
+            Ok(Ok(Json(given))) => Ok(Self(given)),
+            Ok(Err(error)) => Err(not_given(&error)),
+            Err(_) => {
+                state.hub.metrics().limited(Met::BodyTimeout);
+                Err(Problem::new(Code::RequestTimeout))
+            }
         }
     }
 }

@@ -43,6 +43,8 @@ pub(super) enum Code {
     NotFound,
     /// Not with this method.
     MethodNotAllowed,
+    /// The content did not come in time.
+    RequestTimeout,
     /// The content is not JSON.
     UnsupportedMediaType,
     /// Too fast: again after the time in `Retry-After`.
@@ -79,6 +81,7 @@ impl Code {
             }
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::TokenExpired | Self::TokenInvalid | Self::TokenRequired => {
@@ -103,6 +106,7 @@ impl Code {
             Self::Forbidden => "pages of another site may not do this",
             Self::NotFound => "nothing is here: /api/openapi.json says what there is",
             Self::MethodNotAllowed => "not with this method: see Allow",
+            Self::RequestTimeout => "the content did not come in time: try again",
             Self::UnsupportedMediaType => "send JSON, and say so: Content-Type: application/json",
             Self::RateLimited => ErrorCode::RateLimited.text(),
             Self::ReadDenied => ErrorCode::ReadDenied.text(),
@@ -122,6 +126,7 @@ impl Code {
             StatusCode::FORBIDDEN => Self::Forbidden,
             StatusCode::NOT_FOUND => Self::NotFound,
             StatusCode::METHOD_NOT_ALLOWED => Self::MethodNotAllowed,
+            StatusCode::REQUEST_TIMEOUT => Self::RequestTimeout,
             StatusCode::PAYLOAD_TOO_LARGE => Self::BodyTooLarge,
             StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::UnsupportedMediaType,
             StatusCode::TOO_MANY_REQUESTS => Self::RateLimited,

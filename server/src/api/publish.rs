@@ -83,8 +83,9 @@ pub(super) async fn publish(
     }
     let author = caller.access.subject.as_ref();
     let counted = state.limits.publish(author, caller.network);
-    counted.map_err(|wait| {
+    counted.map_err(|(met, wait)| {
         let metrics = state.hub.metrics();
+        metrics.limited(met);
         metrics.published(Err(AppendError::RateLimited(wait)));
         Problem::later(Code::RateLimited, wait)
     })?;

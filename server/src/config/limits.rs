@@ -31,7 +31,17 @@ pub struct LimitOptions {
     )]
     pub connections_per_address: usize,
 
-    /// TCP connections from one address on which no WebSocket has begun; more are closed at once. 0: no
+    /// TCP connections on which no WebSocket has begun, of everybody together; more are closed at once, so that
+    /// there are descriptors left for those who are there. 0: no limit
+    #[arg(
+        long,
+        env = "EVERBEAT_HANDSHAKES",
+        default_value_t = 20_000,
+        value_name = "COUNT"
+    )]
+    pub handshakes: usize,
+
+    /// The same from one address, or one /64 of IPv6; more are closed at once. 0: no
     /// limit. Proxies that are trusted may have any number
     #[arg(
         long,

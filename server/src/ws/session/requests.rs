@@ -245,7 +245,8 @@ impl<S: Stream> Driver<S> {
         };
         let Connection { state, held, .. } = &self.connection;
         let network = held.as_ref().map(Held::network);
-        if !is_repeat && let Err(wait) = state.limits.publish(self.owner.as_ref(), network) {
+        if !is_repeat && let Err((met, wait)) = state.limits.publish(self.owner.as_ref(), network) {
+            self.metrics().limited(met);
             let result = Err(AppendError::RateLimited(wait));
             self.metrics().published(result.map(drop));
             let refused = Input::Appended { seq, room, result };
