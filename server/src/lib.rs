@@ -4,7 +4,7 @@
 //! - [`access`]: who may enter
 //! - [`address`], [`origin`], [`limits`], [`headers`]: what is refused
 //! - [`command`]: what is done without serving
-//! - [`entrance`], [`tls`]: where connections come in
+//! - [`entrance`], [`descriptors`], [`tls`]: where connections come in
 //! - [`impatient`]: writes that must make progress
 //! - [`Server`]: from an open entrance to a drained exit
 //! - [`ws`]: connections; the decisions are in [`protocol::server`], here is only I/O
@@ -23,6 +23,7 @@ pub mod api;
 pub mod clock;
 pub mod command;
 pub mod config;
+pub mod descriptors;
 pub mod entrance;
 pub mod headers;
 pub mod health;

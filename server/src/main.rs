@@ -13,7 +13,7 @@ use server::access::Gate;
 use server::command::Line;
 use server::config::{Admin, Config};
 use server::entrance::{self, Entrance};
-use server::{Server, in_full, telemetry};
+use server::{Server, descriptors, in_full, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[expect(
@@ -40,6 +40,14 @@ fn main() -> ExitCode {
 fn start(config: Config) -> anyhow::Result<()> {
     config.check()?;
     let _telemetry = telemetry::start(&config.operation).context("the address of --otlp")?;
+    let wanted = descriptors::wanted(&config);
+    if let Some(most) = descriptors::raise().filter(|most| *most < wanted) {
+        tracing::warn!(
+            most,
+            wanted,
+            "fewer files may be open than --connections and --handshakes need: see ulimit -n"
+        );
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

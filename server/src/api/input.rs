@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use protocol::id::RoomName;
 use protocol::position::Offset;
 use serde::de::DeserializeOwned;
@@ -72,6 +72,11 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Given<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Problem> {
+        let encoding = request.headers().get(header::CONTENT_ENCODING);
+        if encoding.is_some_and(|encoding| encoding != "identity") {
+            // A small body may be a very large one.
+            return Err(Problem::new(Code::UnsupportedMediaType).detail("send it uncompressed"));
+        }
         let coming = Json::from_request(request, state);
         match timeout(state.config.body_timeout, coming).await {
             Ok(Ok(Json(given))) => Ok(Self(given)),

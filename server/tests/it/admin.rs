@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use reqwest::header::{CONTENT_TYPE, HOST};
+use reqwest::header::HOST;
 use reqwest::{Client, StatusCode};
 use serde_json::json;
 use server::clock::Clock;
 use server::hub::{Hub, Rooms};
 use server::log::sqlite::{SqliteConfig, SqliteLog};
 
+use crate::metrics::value;
 use crate::raw::Raw;
 use crate::test_server::TestServer;
 
@@ -17,25 +18,11 @@ impl TestServer {
         format!("http://{}{path}", self.admin)
     }
 
-    async fn metrics(&self) -> String {
-        let answer = reqwest::get(self.admin_url("/metrics")).await.unwrap();
-        let kind = answer.headers()[CONTENT_TYPE].to_str().unwrap();
-        assert!(kind.starts_with("application/openmetrics-text"), "{kind}");
-        answer.text().await.unwrap()
-    }
-
     async fn ready(&self) -> (StatusCode, String) {
         let url = format!("http://{}/readyz", self.address);
         let answer = reqwest::get(url).await.unwrap();
         (answer.status(), answer.text().await.unwrap())
     }
-}
-
-/// The value of a metric, with its labels; none if it is not told.
-fn value(metrics: &str, name: &str) -> Option<f64> {
-    let mut lines = metrics.lines();
-    let line = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
-    Some(line.parse().unwrap())
 }
 
 /// What somebody does changes the numbers by just that.
@@ -135,17 +122,22 @@ async fn a_missed_heartbeat_is_counted() {
 /// Whoever is refused by a limit is counted under its name.
 #[tokio::test]
 async fn refusals_are_counted_by_limit() {
-    let server = TestServer::start(&["--connections", "1", "--publishes-per-person", "1"]).await;
+    let server = TestServer::start(&["--connections", "1"]).await;
     let _first = server.joined().await;
     let refused = Raw::open(server.address, "/ws", Some("everbeat.v1")).await;
     assert!(refused.is_err());
     let foreign = [("origin", "https://evil.example")];
     let refused = Raw::open_with(server.address, "/ws", Some("everbeat.v1"), &foreign).await;
     assert!(refused.is_err());
-    let metrics = server.metrics().await;
+    // Whoever listens over HTTP needs a place, too; and forms of other sites are refused as their sockets are.
+    let room = format!("http://{}/api/rooms/lobby", server.address);
+    let refused = reqwest::get(format!("{room}/events")).await.unwrap();
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let form = Client::new().post(format!("{room}/messages"));
+    let refused = form.header("origin", "https://evil.example").send().await;
+    assert_eq!(refused.unwrap().status(), StatusCode::FORBIDDEN);
     for limit in ["connections", "origins"] {
-        let name = format!("everbeat_limited_total{{limit=\"{limit}\"}}");
-        assert_eq!(value(&metrics, &name), Some(1.0), "{name} in\n{metrics}");
+        assert_eq!(server.limited(limit).await, 2.0, "{limit}");
     }
 }
 

@@ -3,8 +3,6 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
 use crate::test_server::TestServer;
@@ -283,21 +281,6 @@ async fn a_write_that_makes_no_progress_ends_the_connection() {
         assert!(seq < 20_000, "16 KiB buffers and 160 MB sent");
     }
     drop(lazy);
-}
-
-#[tokio::test]
-async fn a_handshake_that_stalls_is_cut_off() {
-    let server = TestServer::start(&["--header-timeout", "200ms"]).await;
-    let mut stream = TcpStream::connect(server.address).await.unwrap();
-    stream
-        .write_all(b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: web")
-        .await
-        .unwrap();
-    let mut answer = Vec::new();
-    // The end of the stream is the answer; what is said before it is a courtesy.
-    let _ = stream.read_to_end(&mut answer).await;
-    let mut raw = server.raw().await;
-    raw.hello().await;
 }
 
 #[tokio::test]

@@ -3,7 +3,6 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,14 +10,15 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::process::{Child, ChildStderr, Command};
+use tokio::process::Command;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::tungstenite::Message;
 
+use crate::process::Process;
 use crate::raw::Raw;
 use crate::test_server::TestServer;
 
@@ -227,58 +227,6 @@ async fn handshakes_that_lead_nowhere_end() {
         .await
         .hello()
         .await;
-}
-
-/// The binary itself, and what it logs.
-struct Process {
-    child: Child,
-    log: Lines<BufReader<ChildStderr>>,
-    address: SocketAddr,
-    _data: TempDir,
-}
-
-impl Process {
-    async fn start(options: &[&str]) -> Self {
-        let data = tempfile::tempdir().unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_everbeat"))
-            .args([
-                "--listen",
-                "127.0.0.1:0",
-                "--data",
-                data.path().to_str().unwrap(),
-            ])
-            .args(options)
-            .env("NO_COLOR", "1")
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut process = Self {
-            child,
-            log,
-            address: SocketAddr::from(([127, 0, 0, 1], 0)),
-            _data: data,
-        };
-        let line = process.says("serving on https://").await;
-        process.address = line.rsplit("https://").next().unwrap().parse().unwrap();
-        process
-    }
-
-    /// The next line in which this stands.
-    async fn says(&mut self, what: &str) -> String {
-        let search = async {
-            loop {
-                let line = self.log.next_line().await.unwrap();
-                let line = line.unwrap_or_else(|| panic!("it ended and did not say {what:?}"));
-                if line.contains(what) {
-                    return line;
-                }
-            }
-        };
-        timeout(Duration::from_secs(20), search).await.expect(what)
-    }
 }
 
 /// A newer certificate is used as soon as it is there; one that is no good changes nothing, and is

@@ -1,0 +1,71 @@
+//! The program itself, as a process of its own, and what it logs.
+
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
+use tokio::time::timeout;
+
+/// A running program; it ends with the test.
+pub(crate) struct Process {
+    pub(crate) child: Child,
+    pub(crate) address: SocketAddr,
+    /// Where the operator comes.
+    pub(crate) admin: SocketAddr,
+    log: Lines<BufReader<ChildStderr>>,
+    /// Removed when the program is.
+    _data: TempDir,
+}
+
+impl Process {
+    /// Starts it with these options, and waits until it serves.
+    pub(crate) async fn start(options: &[&str]) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let fixed = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+        let mut child = Command::new(env!("CARGO_BIN_EXE_everbeat"))
+            .args(fixed)
+            .args(["--data", data.path().to_str().unwrap()])
+            .args(options)
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut process = Self {
+            child,
+            address: nowhere,
+            admin: nowhere,
+            log,
+            _data: data,
+        };
+        process.address = process.tells_address("serving on http").await;
+        process.admin = process.tells_address("for the operator: http").await;
+        process
+    }
+
+    /// The next line in which this stands.
+    pub(crate) async fn says(&mut self, what: &str) -> String {
+        let search = async {
+            loop {
+                let line = self.log.next_line().await.unwrap();
+                let line = line.unwrap_or_else(|| panic!("it ended and did not say {what:?}"));
+                if line.contains(what) {
+                    return line;
+                }
+            }
+        };
+        timeout(Duration::from_secs(20), search).await.expect(what)
+    }
+
+    async fn tells_address(&mut self, before: &str) -> SocketAddr {
+        let line = self.says(before).await;
+        let url = line.rsplit("://").next().unwrap();
+        url.split('/').next().unwrap().parse().unwrap()
+    }
+}
