@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
+use clap::builder::BoolishValueParser;
 use protocol::frame::Limits;
 use protocol::id::Token;
 use thiserror::Error;
@@ -36,7 +37,7 @@ pub struct Config {
 
     /// Take connections together with another server on the same port, which is going or coming
     /// (SO_REUSEPORT): so the next one can begin before the last one has ended
-    #[arg(long, env = "EVERBEAT_REUSE_PORT")]
+    #[arg(long, env = "EVERBEAT_REUSE_PORT", value_parser = BoolishValueParser::new())]
     pub reuse_port: bool,
 
     /// How long to wait for the log while another server still uses it: with --reuse-port, or where the

@@ -1,6 +1,7 @@
 //! The log on stderr, and traces for OpenTelemetry.
 
-use std::io::stderr;
+use std::env;
+use std::io::{IsTerminal, stderr};
 
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportConfig};
@@ -30,7 +31,12 @@ pub fn start(options: &AdminOptions) -> Result<Telemetry, ExporterBuildError> {
     let filter = EnvFilter::try_from_env("EVERBEAT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     // By default it would complain on stderr that stderr cannot be written, on a full disk say, and
     // panic as that fails too: in the middle of whatever the task or the log's thread does.
-    let lines = fmt::layer().with_writer(stderr).log_internal_errors(false);
+    let is_coloured =
+        stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+    let lines = fmt::layer()
+        .with_writer(stderr)
+        .with_ansi(is_coloured)
+        .log_internal_errors(false);
     let lines = match options.log_format {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),

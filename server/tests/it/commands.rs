@@ -92,6 +92,28 @@ async fn join(server: &TestServer, since: Option<(&Value, u64)>) -> (Raw, Value)
     (raw, joined)
 }
 
+/// What everybody may do with a file.
+fn mode(path: &str) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// Whoever else is on the machine reads no rooms there, whatever the umask leaves.
+#[tokio::test]
+async fn data_is_the_servers_own() {
+    let place = Place::new();
+    let server = place.serve("new/data").await;
+    server.joined().await.publish(1, "for few").await;
+    assert_eq!(mode(&place.path("new/data")), 0o700);
+    for file in ["everbeat.db", "everbeat.db-wal", "everbeat.db.lock"] {
+        assert_eq!(
+            mode(&place.path(&format!("new/data/{file}"))),
+            0o600,
+            "{file}"
+        );
+    }
+    end(server).await;
+}
+
 /// EO-2, RS-6: a copy that is made while the server writes holds what was durable; brought back, it tells
 /// everybody a gap who had seen anything, also where their offset is one that comes again.
 #[tokio::test]
@@ -105,10 +127,7 @@ async fn a_backup_is_made_while_the_server_runs_and_brought_back() {
     let command = ["backup", &copy];
     let (told, ()) = tokio::join!(place.done("data", &command), publish(&mut raw, 301..=600));
     assert_eq!(told.trim(), copy);
-    assert_eq!(
-        fs::metadata(&copy).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
+    assert_eq!(mode(&copy), 0o600);
     assert!(!Path::new(&format!("{copy}-wal")).exists());
     // The server is not disturbed.
     publish(&mut raw, 601..=601).await;

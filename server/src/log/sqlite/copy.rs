@@ -13,7 +13,7 @@ use rusqlite::backup::{Backup, StepResult};
 use thiserror::Error;
 
 use super::OpenError;
-use super::open::{check_header, explain, lock, open_beside, random_epoch};
+use super::open::{OWN, check_header, explain, lock, open_beside, random_epoch};
 
 /// How long to wait for somebody who holds the database locked, and how often to look.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -106,9 +106,8 @@ fn copy(
         path: part.clone(),
         source,
     };
-    // Whatever is said in rooms is for those who may read them.
     let mut options = OpenOptions::new();
-    let options = options.write(true).create(true).truncate(true).mode(0o600);
+    let options = options.write(true).create(true).truncate(true).mode(OWN);
     options.open(&part).map_err(failed)?;
     let copied = (|| {
         let mut copy = Connection::open(&part).map_err(|error| explain(&part, error))?;

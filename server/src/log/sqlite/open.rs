@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,6 +12,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
 
 use super::{OpenError, SqliteConfig};
+
+/// The rights of a file that is ours alone: whatever is said in rooms is for those who may read them.
+pub(super) const OWN: u32 = 0o600;
 
 /// What marks a database file as Everbeat's: "EvBt".
 pub(super) const APPLICATION_ID: i32 = 0x4576_4274;
@@ -110,6 +114,9 @@ pub(super) fn open(path: &Path, config: &SqliteConfig) -> Result<Database, OpenE
     })?;
     check_header(&path)?;
     let lock = Arc::new(lock(&path)?);
+    // SQLite gives a file of its own the rights that the umask leaves. Where this fails, it says why.
+    let mut options = OpenOptions::new();
+    let _ = options.append(true).create(true).mode(OWN).open(&path);
     let connection = connect(&path, config).map_err(|error| explain(&path, error))?;
     // Until it is known to be ours, not even the closing of the connection may change it.
     let identify = |connection: &Connection| {
@@ -264,7 +271,12 @@ pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     name.push(".lock");
     let lock = PathBuf::from(name);
     let mut options = OpenOptions::new();
-    let options = options.read(true).write(true).create(true).truncate(false);
+    let options = options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(OWN);
     let file = options.open(&lock).map_err(|source| OpenError::Directory {
         path: path.to_owned(),
         directory: path.parent().unwrap_or(path).to_owned(),
