@@ -507,6 +507,20 @@ mod tests {
             .collect()
     }
 
+    /// And of each limit, by its option.
+    #[test]
+    fn what_is_refused_is_documented() {
+        let text = include_str!("../../docs/operations.md");
+        let table = text.split("## What is refused").nth(1).unwrap();
+        for met in Met::ALL {
+            let option = format!("`--{}`", met.name().replace('_', "-"));
+            let bare = format!("`{}`", met.name());
+            let is_told = table.contains(&option) || table.contains(&bare);
+            let is_origins = met == Met::Origins && table.contains("`--allowed-origins`");
+            assert!(is_told || is_origins, "{option}");
+        }
+    }
+
     /// The documents tell of each metric, and of none that is not.
     #[test]
     fn what_is_documented_is_what_there_is() {
