@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use crate::access::{Guarded, claims, sign, token_for};
+use crate::guarded::{Guarded, claims, sign, token_for};
 use crate::raw::Raw;
 use crate::test_server::TestServer;
 

@@ -2,20 +2,28 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod access;
+mod access_rooms;
+mod access_sessions;
+mod access_tokens;
 mod admin;
 mod api;
+mod api_posts;
+mod api_reads;
+mod api_removals;
 mod bad_input;
+mod caller;
 mod chaos;
 mod closing;
 mod command_line;
 mod commands;
 mod events;
 mod full_disk;
+mod guarded;
 mod handshake;
 mod http;
 mod kill;
 mod limits;
+mod other_sites;
 mod raw;
 mod sessions;
 mod test_server;
