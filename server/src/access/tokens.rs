@@ -20,7 +20,7 @@ use crate::config::AccessOptions;
 const LEEWAY_S: u64 = 5;
 
 /// A token of an unknown key leads to another look at the keys, but not more often than this.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// What a token says (RFC 7519 section 4.1, OpenID Connect Core 1.0 section 5.1).
 #[derive(Deserialize)]

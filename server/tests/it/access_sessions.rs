@@ -16,6 +16,14 @@ async fn a_stolen_session_opens_nothing() {
     let session = welcome["session"].clone();
     raw.publish(1, "private").await;
     raw.next_of("ack").await;
+    // While its owner is there: nobody takes it over (RS-4).
+    let (_, welcome) = guarded.hello(&bob, &session).await;
+    assert_eq!(welcome["resumed"], false);
+    assert_ne!(welcome["session"]["id"], session["id"]);
+    raw.publish(2, "still here").await;
+    assert_eq!(raw.next_of("ack").await["offset"], 2);
+    raw.send(r#"{"type":"ping"}"#).await;
+    raw.next_of("pong").await;
     drop(raw);
     let without_key = json!({"id": session["id"], "key": "0123456789abcdef"});
     for (token, session) in [(&bob, &session), (&ada, &without_key)] {
@@ -32,8 +40,36 @@ async fn a_stolen_session_opens_nothing() {
     let (_, welcome) = guarded.hello(&ada, &session).await;
     assert_eq!(
         (&welcome["resumed"], &welcome["last_seq"]),
-        (&json!(true), &json!(1))
+        (&json!(true), &json!(2))
     );
+}
+
+/// RS-2: half of what resumes a session is nothing that the protocol knows.
+#[tokio::test]
+async fn a_session_without_its_key_is_no_frame() {
+    let server = TestServer::start(&[]).await;
+    let mut owner = server.raw().await;
+    let session = owner.hello().await["session"].clone();
+    let (id, key) = (&session["id"], &session["key"]);
+    for half in [
+        json!({"id": id}),
+        json!({"key": key}),
+        json!({"id": id, "key": null}),
+        json!({"id": id, "key": ""}),
+        json!({"id": id, "key": 7}),
+        json!({"id": id, "key": "x".repeat(65)}),
+        json!({"id": "with blanks", "key": key}),
+        json!({}),
+        id.clone(),
+    ] {
+        let mut raw = server.raw().await;
+        raw.send(&json!({"type": "hello", "session": half}).to_string())
+            .await;
+        let end = (Some(4101), vec!["bad_frame".to_owned()]);
+        assert_eq!(raw.end().await, end, "{half}");
+    }
+    owner.send(r#"{"type":"ping"}"#).await;
+    owner.next_of("pong").await;
 }
 
 /// AC-4: what is said about names in `hello` and `rename` changes nothing where a token vouches; a

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::raw::Raw;
 use crate::test_server::TestServer;
 
-const SECRET: &str = "a secret of more than thirty-two bytes";
+pub(crate) const SECRET: &str = "a secret of more than thirty-two bytes";
 
 /// What somebody's token says; it is good for this long.
 pub(crate) fn claims(sub: &str, good_for: Duration) -> Value {

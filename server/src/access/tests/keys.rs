@@ -10,6 +10,7 @@ use futures_util::FutureExt as _;
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::access::tokens::LOOK_EVERY;
 
 /// AC-1: a public key is known to everybody: it must not serve as the secret of another algorithm.
 #[tokio::test]
@@ -246,6 +247,28 @@ async fn keys_of_an_address_are_read_again() {
     gate.tokens.as_ref().unwrap().read().await;
     assert_eq!(server.asked(), 3);
     assert!(check(&gate, &new.sign(&ada())).await.is_ok());
+}
+
+/// AC-1: a key that came to the address since the last look is found by the next one.
+#[tokio::test]
+async fn a_key_is_found_by_the_next_look() {
+    let (old, new) = (Issuer::rsa().named("old"), Issuer::ed25519().named("new"));
+    let server = KeyServer::start(jwks(&[&old])).await;
+    let gate = Place::new().gate(&["--token-keys", &server.address]).await;
+    assert_eq!(
+        check(&gate, &new.sign(&ada())).await,
+        Err(Denied::TokenInvalid)
+    );
+    server.holds(jwks(&[&new]));
+    assert_eq!(
+        check(&gate, &new.sign(&ada())).await,
+        Err(Denied::TokenInvalid)
+    );
+    tokio::time::pause();
+    tokio::time::advance(LOOK_EVERY).await;
+    tokio::time::resume();
+    assert!(check(&gate, &new.sign(&ada())).await.is_ok());
+    assert_eq!(server.asked(), 3);
 }
 
 /// AC-1: where the address does not answer, nobody can tell of a key that we do not have; who has one of
