@@ -186,6 +186,34 @@ async fn bad_tokens_are_told_alike_everywhere() {
     assert_eq!((posted.status, &posted.body["offset"]), (201, &json!(1)));
 }
 
+/// AC-1: while the keys are out of reach nobody can tell, and all are told to come again; guests are let in.
+#[tokio::test]
+async fn keys_out_of_reach_are_no_verdict() {
+    // It answers, but has no keys.
+    let elsewhere = TestServer::start(&[]).await;
+    let keys = format!("http://{}/api/keys", elsewhere.address);
+    let server = TestServer::start(&["--token-keys", &keys]).await;
+    let token = token("ada");
+    let cookie = format!("everbeat-token={token}");
+    let later = (Some(1013), vec!["unavailable".to_owned()]);
+    let mut raw = server.raw().await;
+    raw.send(&json!({"type": "hello", "token": token}).to_string())
+        .await;
+    assert_eq!(raw.end().await, later);
+    let mut raw = hello_by_cookie(&server, &cookie).await;
+    assert_eq!(raw.end().await, later);
+    assert_eq!(page(&server, "/", &cookie).await.0, 503);
+    let by_bearer = Caller::of(&server).showing(&token);
+    let by_cookie = Caller::of(&server).with("cookie", &cookie);
+    for caller in [by_bearer, by_cookie] {
+        for answer in every_request(&caller).await {
+            assert_eq!(answer.problem(), (503, "unavailable"));
+            assert_eq!(answer.header("retry-after"), "2");
+        }
+    }
+    assert_eq!(page(&server, "/", "").await.0, 200);
+}
+
 /// AC-1: what is too long for a token is none of the protocol's; in a cookie or a header it is a bad one.
 #[tokio::test]
 async fn tokens_that_are_too_long() {
