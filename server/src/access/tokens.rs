@@ -20,7 +20,7 @@ use crate::config::AccessOptions;
 const LEEWAY_S: u64 = 5;
 
 /// A token of an unknown key leads to another look at the keys, but not more often than this.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// What a token says (RFC 7519 section 4.1, OpenID Connect Core 1.0 section 5.1).
 #[derive(Deserialize)]
@@ -47,7 +47,14 @@ pub(super) struct Tokens {
     /// None until they could be read.
     keys: RwLock<Option<Arc<[Key]>>>,
     /// When the keys were last looked for; held by who does that.
-    looked: Mutex<Option<Instant>>,
+    looked: Mutex<Option<Look>>,
+}
+
+/// One look at where the keys come from.
+struct Look {
+    at: Instant,
+    /// Whether it came to its end, and there were keys.
+    was_read: bool,
 }
 
 /// What came of a check.
@@ -89,12 +96,17 @@ impl Tokens {
             Some(Checked::Bad(denied)) => return Err(denied),
             Some(Checked::UnknownKey) | None => {}
         }
-        let has_looked = self.look().await;
+        // A file is there, or the server had not started: only an address can be out of reach.
+        let is_known = self.look().await || matches!(self.source, KeySource::File(_));
         match self.check_now(token) {
             Some(Checked::Good(access)) => Ok(access),
             Some(Checked::Bad(denied)) => Err(denied),
-            Some(Checked::UnknownKey) if has_looked => Err(Denied::TokenInvalid),
-            // Its key may be a new one: somebody else's token may be why nobody has looked.
+            // The keys were read within `LOOK_EVERY`: that is a verdict, also on a token of a key that
+            // came there since, until the next look. Who gives tokens shows a key before signing with
+            // it, and a client that fetches tokens comes back by itself (AC-6). As "not now" it would
+            // keep everybody with the token of a key that is gone coming back for ever: each of them
+            // would be why nobody looks for the next.
+            Some(Checked::UnknownKey) if is_known => Err(Denied::TokenInvalid),
             Some(Checked::UnknownKey) | None => Err(Denied::Unavailable),
         }
     }
@@ -162,24 +174,34 @@ impl Tokens {
         validation
     }
 
-    /// Looks for newer keys, unless somebody just did: then the answer is no.
+    /// Looks for newer keys, unless somebody just did. Whether they could be read when it was last tried.
     async fn look(&self) -> bool {
         let mut looked = self.looked.lock().await;
-        if looked.is_some_and(|at| at.elapsed() < LOOK_EVERY) {
-            return false;
+        if let Some(look) = looked
+            .as_ref()
+            .filter(|look| look.at.elapsed() < LOOK_EVERY)
+        {
+            return look.was_read;
         }
-        // Before it is done: whoever asked may go away in the midst of it.
-        *looked = Some(Instant::now());
-        self.read().await;
-        true
+        // Before it is done: whoever asked may go away in the midst of it, and then nobody knows.
+        let look = looked.insert(Look {
+            at: Instant::now(),
+            was_read: false,
+        });
+        look.was_read = self.read().await;
+        look.was_read
     }
 
     /// What cannot be read leaves the keys as they were.
-    pub(super) async fn read(&self) {
+    pub(super) async fn read(&self) -> bool {
         match self.source.read().await {
             Ok(keys) => *self.keys.write() = Some(keys.into()),
-            Err(error) => tracing::warn!(%error, "the keys of tokens stay as they were"),
+            Err(error) => {
+                tracing::warn!(%error, "the keys of tokens stay as they were");
+                return false;
+            }
         }
+        true
     }
 }
 

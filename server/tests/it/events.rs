@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use crate::access::{Guarded, claims, sign, token_for};
+use crate::guarded::{Guarded, claims, sign, token_for};
 use crate::raw::Raw;
 use crate::test_server::TestServer;
 
@@ -261,15 +261,34 @@ async fn listening_ends_with_the_right_to_it() {
     let options = ["--guest-rooms", "news=r", "--token-grace", "0s"];
     let guarded = Guarded::start(&options).await;
     let server = &guarded.server;
-    let denied = ask(server, LOBBY, &[]).await;
-    assert_eq!(denied.status(), 403);
-    let allowed = ask(server, "/rooms/news/events", &[]).await;
-    assert_eq!(allowed.status(), 200);
+    let reader = token_for("cem", &json!({"news": ["read"], "lobby": ["write"]}));
+    let reader = format!("Bearer {reader}");
+    for headers in [&[("authorization", &*reader)][..], &[]] {
+        let denied = ask(server, LOBBY, headers).await;
+        assert_eq!(denied.status(), 403);
+        let problem: Value = serde_json::from_str(&denied.text().await.unwrap()).unwrap();
+        assert_eq!(problem["code"], "read_denied");
+        let allowed = ask(server, "/rooms/news/events", headers).await;
+        assert_eq!(allowed.status(), 200);
+    }
     let short = sign(&claims("ada", Duration::from_secs(2)));
     let shown = format!("Bearer {short}");
     let mut events = Events::open(server, LOBBY, &[("authorization", &shown)]).await;
     events.next().await;
     assert_eq!(events.next_block().await, None);
+}
+
+/// A page of another site is answered, but no browser shows it what.
+#[tokio::test]
+async fn another_sites_page_hears_nothing() {
+    let server = TestServer::start(&[]).await;
+    for origin in ["https://evil.example", "null"] {
+        let events = ask(&server, LOBBY, &[("origin", origin)]).await;
+        assert_eq!(events.status(), 200);
+        let headers = events.headers();
+        assert!(!headers.contains_key("access-control-allow-origin"));
+        assert_eq!(headers["cross-origin-resource-policy"], "same-origin");
+    }
 }
 
 /// HB-5: in quiet a comment comes, so that whoever is in between does not take it for dead.

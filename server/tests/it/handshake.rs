@@ -1,7 +1,7 @@
 //! Requests for a WebSocket: which are answered with one, and what the others are told.
 
 use crate::http::{HEADERS, ask};
-use crate::raw::Raw;
+use crate::raw::{Raw, refused};
 use crate::test_server::TestServer;
 
 /// RFC 6455 section 4.2.2, with the example of its section 1.3.
@@ -65,7 +65,7 @@ async fn one_of_several_subprotocols_is_chosen() {
 #[tokio::test]
 async fn a_subprotocol_that_nobody_speaks_is_refused() {
     let server = TestServer::start(&[]).await;
-    let refused = Raw::open(server.address, "/ws", Some("everbeat.v9")).await;
-    assert!(refused.is_err());
+    let opened = Raw::open(server.address, "/ws", Some("everbeat.v9")).await;
+    assert_eq!(refused(opened), 400);
     assert_eq!(server.hub.connections(), 0);
 }

@@ -2,10 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod access;
+mod access_rooms;
+mod access_sessions;
+mod access_tokens;
 mod admin;
 mod api;
+mod api_posts;
+mod api_reads;
+mod api_removals;
 mod bad_input;
+mod caller;
 mod chaos;
 mod closing;
 mod command_line;
@@ -13,11 +19,13 @@ mod commands;
 mod events;
 mod floods;
 mod full_disk;
+mod guarded;
 mod handshake;
 mod http;
 mod kill;
 mod limits;
 mod metrics;
+mod other_sites;
 mod process;
 mod raw;
 mod sessions;

@@ -25,6 +25,15 @@ pub(crate) struct Raw {
     socket: WebSocketStream<Box<dyn Stream>>,
 }
 
+/// The status with which an upgrade was refused.
+pub(crate) fn refused(opened: Result<Raw, Error>) -> u16 {
+    match opened {
+        Err(Error::Http(response)) => response.status().as_u16(),
+        Err(error) => panic!("a refusal was expected, not {error}"),
+        Ok(_) => panic!("a refusal was expected, not a connection"),
+    }
+}
+
 impl Raw {
     /// A connection with our subprotocol.
     pub(crate) async fn connect(address: SocketAddr) -> Self {

@@ -1,0 +1,324 @@
+//! The keys that tokens are signed with: none is taken for another.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::get;
+use futures_util::FutureExt as _;
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::access::tokens::LOOK_EVERY;
+
+/// AC-1: a public key is known to everybody: it must not serve as the secret of another algorithm.
+#[tokio::test]
+async fn a_public_key_is_no_secret() {
+    for issuer in [Issuer::rsa(), Issuer::ed25519()] {
+        let gate = Place::new().with_keys(&issuer.public_pem, &[]).await;
+        for secret in [&*issuer.public_pem, issuer.public_pem.trim()] {
+            let confused = Issuer::secret(secret).sign(&ada());
+            assert_eq!(check(&gate, &confused).await, Err(Denied::TokenInvalid));
+        }
+        assert!(check(&gate, &issuer.sign(&ada())).await.is_ok());
+    }
+}
+
+/// AC-1: a key with a name signs only what names it.
+#[tokio::test]
+async fn keys_are_known_by_their_names() {
+    let (one, other) = (Issuer::ed25519().named("1"), Issuer::ed25519().named("2"));
+    let gate = Place::new().with_keys(&jwks(&[&one, &other]), &[]).await;
+    assert!(check(&gate, &other.sign(&ada())).await.is_ok());
+    let misnamed = other.named("1").sign(&ada());
+    assert_eq!(check(&gate, &misnamed).await, Err(Denied::TokenInvalid));
+}
+
+/// AC-1: what is known of a key to everybody is no secret, whichever key a token names.
+#[tokio::test]
+async fn keys_are_not_confused() {
+    let (rsa, secret) = (Issuer::rsa().named("r"), Issuer::secret(SECRET).named("s"));
+    let gate = Place::new().with_keys(&jwks(&[&rsa, &secret]), &[]).await;
+    for issuer in [&rsa, &secret] {
+        assert!(check(&gate, &issuer.sign(&ada())).await.is_ok());
+        let mut nameless = issuer.header();
+        nameless.kid = None;
+        let token = issuer.sign_under(&nameless, &ada());
+        assert!(check(&gate, &token).await.is_ok(), "a key serves it");
+    }
+    let jwk = serde_json::to_value(rsa.jwk()).unwrap();
+    let n = jwk["n"].as_str().unwrap();
+    for known in [
+        rsa.public_pem.as_bytes(),
+        rsa.public_pem.trim().as_bytes(),
+        jwk.to_string().as_bytes(),
+        n.as_bytes(),
+        &decoded(n),
+    ] {
+        let forger = Issuer::secret(known);
+        for kid in [Some("r"), Some("s"), Some("x"), None] {
+            let mut header = forger.header();
+            header.kid = kid.map(str::to_owned);
+            let denied = check(&gate, &forger.sign_under(&header, &ada())).await;
+            assert_eq!(denied, Err(Denied::TokenInvalid), "{kid:?}");
+        }
+    }
+}
+
+/// AC-1: two keys of one name are still two, each with its own algorithm.
+#[tokio::test]
+async fn keys_of_one_name_keep_their_algorithms() {
+    let (rsa, secret) = (Issuer::rsa().named("k"), Issuer::secret(SECRET).named("k"));
+    let gate = Place::new().with_keys(&jwks(&[&rsa, &secret]), &[]).await;
+    for issuer in [&rsa, &secret] {
+        assert!(check(&gate, &issuer.sign(&ada())).await.is_ok());
+    }
+    for forger in [
+        Issuer::secret(&rsa.public_pem).named("k"),
+        Issuer::rsa().named("k"),
+        Issuer::ed25519().named("k"),
+    ] {
+        let denied = check(&gate, &forger.sign(&ada())).await;
+        assert_eq!(denied, Err(Denied::TokenInvalid), "{:?}", forger.algorithm);
+    }
+}
+
+/// AC-1: a token does not bring its own key, nor the address of one (RFC 7515 sections 4.1.2, 4.1.3).
+#[tokio::test]
+async fn keys_in_tokens_are_ignored() {
+    let (rsa, forger) = (Issuer::rsa().named("r"), Issuer::rsa().named("r"));
+    let server = KeyServer::start(jwks(&[&forger])).await;
+    let gate = Place::new().with_keys(&jwks(&[&rsa]), &[]).await;
+    for kid in [Some("r"), Some("x"), None] {
+        let mut header = forger.header();
+        header.kid = kid.map(str::to_owned);
+        header.jwk = Some(forger.jwk());
+        header.jku = Some(server.address.clone());
+        let denied = check(&gate, &forger.sign_under(&header, &ada())).await;
+        assert_eq!(denied, Err(Denied::TokenInvalid), "{kid:?}");
+    }
+    assert_eq!(server.asked(), 0);
+    let mut header = rsa.header();
+    header.jku = Some(server.address.clone());
+    assert!(check(&gate, &rsa.sign_under(&header, &ada())).await.is_ok());
+}
+
+/// AC-1: a file is there. So a token of a key that it does not hold is a bad one, the first and the
+/// hundredth, also where the file has gone since.
+#[tokio::test]
+async fn a_file_of_keys_is_a_verdict() {
+    let (rsa, other) = (Issuer::rsa().named("r"), Issuer::rsa().named("x"));
+    for text in [jwks(&[&rsa]), rsa.public_pem.clone(), SECRET.to_owned()] {
+        let place = Place::new();
+        let gate = place.with_keys(&text, &[]).await;
+        for _ in 0..3 {
+            let denied = check(&gate, &other.sign(&ada())).await;
+            assert_eq!(denied, Err(Denied::TokenInvalid), "{text:.40}");
+        }
+        let gate = place.with_keys(&text, &[]).await;
+        fs::remove_file(place.directory.path().join("keys")).unwrap();
+        for _ in 0..3 {
+            let denied = check(&gate, &other.sign(&ada())).await;
+            assert_eq!(denied, Err(Denied::TokenInvalid), "{text:.40}");
+        }
+    }
+}
+
+/// What holds no keys is told, and so is what to do.
+#[tokio::test]
+async fn files_without_keys_are_refused() {
+    let (rsa, ed) = (Issuer::rsa(), Issuer::ed25519());
+    let elliptic = json!({"keys": [{"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}]});
+    let short = json!({"kty": "oct", "k": "c2hvcnQ"});
+    let private = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "AA", "d": "AA"}]});
+    let encrypts = json!({"keys": [{"kty": "oct", "use": "enc", "k": base64(&json!(SECRET))}]});
+    let mut otherwise = serde_json::to_value(rsa.jwk()).unwrap();
+    otherwise["alg"] = json!("RS512");
+    let place = Place::new();
+    for (text, expected) in [
+        ("hunter2".to_owned(), "secret of 7 bytes"),
+        (String::new(), "secret of 0 bytes"),
+        (rsa.private_pem, "private key"),
+        (ed.private_pem, "private key"),
+        (pem("PUBLIC KEY", b"nonsense"), "holds no key"),
+        ("{}".to_owned(), "holds no key"),
+        ("{\"keys\": 7}".to_owned(), "holds no key"),
+        (elliptic.to_string(), "holds no key"),
+        (short.to_string(), "holds no key"),
+        (private.to_string(), "private key"),
+        (encrypts.to_string(), "holds no key"),
+        (otherwise.to_string(), "holds no key"),
+    ] {
+        let keys = place.file(&text);
+        let config = place.config(&["--token-keys", keys.to_str().unwrap()]);
+        let told = Gate::new(&config).await.err().unwrap().to_string();
+        assert!(told.contains(expected), "{text:.40}: {told}");
+        assert!(told.contains(keys.to_str().unwrap()), "{told}");
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+    let config = place.config(&["--token-keys", "/nowhere/keys"]);
+    let told = Gate::new(&config).await.err().unwrap().to_string();
+    assert!(told.contains("/nowhere/keys"), "{told}");
+}
+
+/// Keys that somebody on the way could replace are not taken, and what may be secret in an address is
+/// not told.
+#[test]
+fn addresses_of_keys_are_safe_and_discreet() {
+    for good in [
+        "https://id.example.org/jwks",
+        "http://localhost:3000/jwks",
+        "http://[::1]/k",
+    ] {
+        assert!(matches!(good.parse(), Ok(KeySource::Url(_))), "{good}");
+    }
+    for bad in [
+        "http://id.example.org/jwks",
+        "http://127.0.0.1.evil.example/",
+        "http://localhostage",
+    ] {
+        assert!(bad.parse::<KeySource>().is_err(), "{bad}");
+    }
+    let source: KeySource = "https://user:pass@id.example.org/jwks?key=abc"
+        .parse()
+        .unwrap();
+    assert_eq!(source.to_string(), "https://id.example.org/jwks");
+}
+
+/// A server of keys, which counts how often it is asked. Without any it fails.
+struct KeyServer {
+    address: String,
+    keys: Arc<parking_lot::Mutex<Option<String>>>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl KeyServer {
+    async fn start(keys: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}/jwks", listener.local_addr().unwrap());
+        let keys = Arc::new(parking_lot::Mutex::new(Some(keys)));
+        let asked = Arc::new(AtomicUsize::new(0));
+        let (served, counted) = (Arc::clone(&keys), Arc::clone(&asked));
+        let answer = move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let keys = served.lock().clone();
+            async move { keys.ok_or(StatusCode::SERVICE_UNAVAILABLE) }
+        };
+        let router = Router::new().route("/jwks", get(answer));
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self {
+            address,
+            keys,
+            asked,
+        }
+    }
+
+    fn holds(&self, keys: impl Into<Option<String>>) {
+        *self.keys.lock() = keys.into();
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
+    }
+}
+
+/// AC-1: keys change; a token of a new one leads to one look at the address, and not to another one
+/// at once, whoever comes.
+#[tokio::test]
+async fn keys_of_an_address_are_read_again() {
+    let (old, new) = (Issuer::rsa().named("old"), Issuer::ed25519().named("new"));
+    let server = KeyServer::start(jwks(&[&old])).await;
+    let place = Place::new();
+    let gate = place.gate(&["--token-keys", &server.address]).await;
+    assert!(check(&gate, &old.sign(&ada())).await.is_ok());
+    assert_eq!(server.asked(), 1);
+    server.holds(jwks(&[&new]));
+    assert!(check(&gate, &new.sign(&ada())).await.is_ok());
+    assert_eq!(server.asked(), 2);
+    // Its key is gone, or was never there: the keys were read a moment ago.
+    for _ in 0..20 {
+        let denied = check(&gate, &old.sign(&ada())).await;
+        assert_eq!(denied, Err(Denied::TokenInvalid));
+    }
+    assert_eq!(server.asked(), 2);
+    // What the address says now is no set of keys: the last one stays.
+    server.holds(SECRET.to_owned());
+    gate.tokens.as_ref().unwrap().read().await;
+    assert_eq!(server.asked(), 3);
+    assert!(check(&gate, &new.sign(&ada())).await.is_ok());
+}
+
+/// AC-1: a key that came to the address since the last look is found by the next one.
+#[tokio::test]
+async fn a_key_is_found_by_the_next_look() {
+    let (old, new) = (Issuer::rsa().named("old"), Issuer::ed25519().named("new"));
+    let server = KeyServer::start(jwks(&[&old])).await;
+    let gate = Place::new().gate(&["--token-keys", &server.address]).await;
+    assert_eq!(
+        check(&gate, &new.sign(&ada())).await,
+        Err(Denied::TokenInvalid)
+    );
+    server.holds(jwks(&[&new]));
+    assert_eq!(
+        check(&gate, &new.sign(&ada())).await,
+        Err(Denied::TokenInvalid)
+    );
+    tokio::time::pause();
+    tokio::time::advance(LOOK_EVERY).await;
+    tokio::time::resume();
+    assert!(check(&gate, &new.sign(&ada())).await.is_ok());
+    assert_eq!(server.asked(), 3);
+}
+
+/// AC-1: where the address does not answer, nobody can tell of a key that we do not have; who has one of
+/// those that we have is let in.
+#[tokio::test]
+async fn an_unknown_key_is_no_verdict_while_the_address_is_out_of_reach() {
+    let (old, new) = (Issuer::rsa().named("old"), Issuer::ed25519().named("new"));
+    let forger = Issuer::secret(SECRET).named("old");
+    let server = KeyServer::start(jwks(&[&old])).await;
+    let gate = Place::new().gate(&["--token-keys", &server.address]).await;
+    server.holds(None);
+    for _ in 0..20 {
+        let denied = check(&gate, &new.sign(&ada())).await;
+        assert_eq!(denied, Err(Denied::Unavailable));
+        assert!(check(&gate, &old.sign(&ada())).await.is_ok());
+        let denied = check(&gate, &forger.sign(&ada())).await;
+        assert_eq!(denied, Err(Denied::TokenInvalid), "that key is known");
+    }
+    assert_eq!(server.asked(), 2);
+}
+
+/// AC-1: who goes away in the midst of looking leaves no verdict behind.
+#[tokio::test]
+async fn a_look_that_did_not_end_is_no_verdict() {
+    let (old, new) = (Issuer::rsa().named("old"), Issuer::ed25519().named("new"));
+    let server = KeyServer::start(jwks(&[&old])).await;
+    let gate = Place::new().gate(&["--token-keys", &server.address]).await;
+    let token = new.sign(&ada());
+    // Polled once: on its way to the address, and gone.
+    assert!(check(&gate, &token).now_or_never().is_none());
+    assert_eq!(check(&gate, &token).await, Err(Denied::Unavailable));
+}
+
+/// AC-1: an address that does not answer yet keeps nobody from starting the server; until it does,
+/// nobody can tell.
+#[tokio::test]
+async fn keys_that_cannot_be_read_yet_are_no_verdict() {
+    let issuer = Issuer::ed25519();
+    let server = KeyServer::start(String::new()).await;
+    let place = Place::new();
+    let gate = place.gate(&["--token-keys", &server.address]).await;
+    let denied = check(&gate, &issuer.sign(&ada())).await;
+    assert_eq!(denied, Err(Denied::Unavailable));
+    // A secret that can be fetched is none.
+    let secret = Issuer::secret(SECRET);
+    server.holds(jwks(&[&secret]));
+    let gate = place.gate(&["--token-keys", &server.address]).await;
+    let denied = check(&gate, &secret.sign(&ada())).await;
+    assert_eq!(denied, Err(Denied::Unavailable));
+    server.holds(jwks(&[&issuer]));
+    let gate = place.gate(&["--token-keys", &server.address]).await;
+    assert!(check(&gate, &issuer.sign(&ada())).await.is_ok());
+}

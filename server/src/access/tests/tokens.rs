@@ -1,0 +1,207 @@
+//! Tokens, good and bad.
+
+use super::*;
+
+/// AC-1, AC-3, AC-4, AC-5: each way of signing, each kind of file.
+#[tokio::test]
+async fn good_tokens_are_good() {
+    let (ed, rsa) = (Issuer::ed25519().named("e"), Issuer::rsa().named("r"));
+    let secret = Issuer::secret(SECRET);
+    let sets = [
+        (jwks(&[&ed, &rsa, &secret]), vec![&ed, &rsa, &secret]),
+        (serde_json::to_string(&ed.jwk()).unwrap(), vec![&ed]),
+        (ed.public_pem.clone(), vec![&ed]),
+        (rsa.public_pem.clone(), vec![&rsa]),
+        (format!("{SECRET}\n"), vec![&secret]),
+    ];
+    let claims = but(&json!({"rooms": {"team-*": ["read", "write"], "news": ["read"]}}));
+    for (text, issuers) in sets {
+        let gate = Place::new().with_keys(&text, &[]).await;
+        for issuer in issuers {
+            let access = check(&gate, &issuer.sign(&claims)).await.unwrap();
+            assert_eq!(access.subject, Subject::new("ada"));
+            assert_eq!(
+                access.naming,
+                Naming::Vouched(protocol::id::Name::tidy("Ada"))
+            );
+            let left = access.expires_in.unwrap().as_secs();
+            assert!((590..=600).contains(&left), "{left}");
+            let room = |name| RoomName::new(name).unwrap();
+            assert!(access.rights.allow(&room("team-a"), Right::Write));
+            assert!(!access.rights.allow(&room("news"), Right::Write));
+            assert!(!access.rights.allow(&room("lobby"), Right::Read));
+        }
+    }
+}
+
+/// AC-4: without a name of their own people go by their subject. AC-5: without a word about rooms a
+/// token is for all of them.
+#[tokio::test]
+async fn what_a_token_need_not_say() {
+    let gate = Place::new().with_keys(SECRET, &[]).await;
+    let issuer = Issuer::secret(SECRET);
+    for name in [json!(null), json!(""), json!(" \u{200b} ")] {
+        let token = issuer.sign(&but(
+            &json!({"name": name, "exp": (from_now(600) as f64) + 0.5}),
+        ));
+        let access = check(&gate, &token).await.unwrap();
+        assert_eq!(
+            access.naming,
+            Naming::Vouched(protocol::id::Name::tidy("ada"))
+        );
+        assert_eq!(access.rights, Rights::ALL);
+    }
+}
+
+/// AC-1: what is not good is not good, and it is told only where the token itself was once good.
+#[tokio::test]
+async fn bad_tokens_are_bad() {
+    let options = ["--token-audience", "everbeat", "--token-issuer", "us"];
+    let gate = Place::new().with_keys(SECRET, &options).await;
+    let issuer = Issuer::secret(SECRET);
+    let good = json!({"aud": "everbeat", "iss": "us"});
+    let with = |changes: Value| {
+        let mut claims = but(&good);
+        for (name, value) in changes.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        claims
+            .as_object_mut()
+            .unwrap()
+            .retain(|_, value| !value.is_null());
+        issuer.sign(&claims)
+    };
+    assert!(check(&gate, &with(json!({}))).await.is_ok());
+    assert!(
+        check(&gate, &with(json!({"aud": ["x", "everbeat"]})))
+            .await
+            .is_ok()
+    );
+    let expired = check(&gate, &with(json!({"exp": from_now(-60)}))).await;
+    assert_eq!(expired, Err(Denied::TokenExpired));
+    let invalid = [
+        json!({"nbf": from_now(60)}),
+        json!({"nbf": "tomorrow"}),
+        json!({"aud": "other"}),
+        json!({"aud": []}),
+        json!({"aud": 7}),
+        json!({"aud": null}),
+        json!({"iss": "them"}),
+        json!({"iss": ["them"]}),
+        json!({"iss": 7}),
+        json!({"iss": null}),
+        json!({"exp": null}),
+        json!({"exp": "tomorrow"}),
+        json!({"sub": null}),
+        json!({"sub": ""}),
+        json!({"sub": 7}),
+        json!({"sub": "x".repeat(Subject::BYTES_MAX + 1)}),
+        json!({"rooms": ["lobby"]}),
+        json!({"rooms": "*"}),
+        json!({"rooms": {"lobby": ["admin"]}}),
+        json!({"rooms": {"Lobby": ["read"]}}),
+    ];
+    for changes in invalid {
+        let denied = check(&gate, &with(changes.clone())).await;
+        assert_eq!(denied, Err(Denied::TokenInvalid), "{changes}");
+    }
+}
+
+/// AC-1: what is forged, of another key, or no token at all.
+#[tokio::test]
+async fn forged_tokens_are_bad() {
+    let gate = Place::new().with_keys(SECRET, &[]).await;
+    let issuer = Issuer::secret(SECRET);
+    // Null is a word about rooms, though not one that we know: it must not be for all of them.
+    let mut nulled = ada();
+    nulled["rooms"] = json!(null);
+    assert_eq!(
+        check(&gate, &issuer.sign(&nulled)).await,
+        Err(Denied::TokenInvalid)
+    );
+    // What must be understood is not.
+    let mut critical = Header::new(Algorithm::HS256);
+    critical.crit = Some(vec!["b64".to_owned()]);
+    let critical = encode(&critical, &ada(), &issuer.key).unwrap();
+    let denied = check(&gate, &Token::new(&critical).unwrap()).await;
+    assert_eq!(denied, Err(Denied::TokenInvalid));
+    // The right key, but not the way of signing that it is for.
+    let hashed_otherwise = Header::new(Algorithm::HS512);
+    let hashed_otherwise = encode(&hashed_otherwise, &ada(), &issuer.key).unwrap();
+    // Another key, another text, no signature, no token at all.
+    let other = Issuer::secret("another secret of more than 32 bytes").sign(&ada());
+    let [head, body, signature] = {
+        let token = issuer.sign(&ada());
+        let parts: Vec<String> = token.expose().split('.').map(str::to_owned).collect();
+        <[String; 3]>::try_from(parts).unwrap()
+    };
+    let forged = base64(&but(&json!({"sub": "root"})));
+    let texts = [
+        other.expose().to_owned(),
+        format!("{head}.{forged}.{signature}"),
+        format!("{head}.{body}."),
+        format!("{head}.{body}"),
+        format!("{}.{body}.", base64(&json!({"alg": "none"}))),
+        format!("{}.{body}.{signature}", base64(&json!({"alg": "none"}))),
+        format!("{}.{body}.", base64(&json!({"alg": "None"}))),
+        format!("{}.{body}.", base64(&json!({"alg": "nOnE"}))),
+        format!("{}.{body}.", base64(&json!({"alg": ""}))),
+        format!("{}.{body}.{signature}", base64(&json!({"alg": "HS512"}))),
+        hashed_otherwise,
+        "-".to_owned(),
+        "..".to_owned(),
+        "a.b.c".to_owned(),
+        "x".repeat(Token::BYTES_MAX),
+    ];
+    for text in texts {
+        let denied = check(&gate, &Token::new(&text).unwrap()).await;
+        assert_eq!(denied, Err(Denied::TokenInvalid), "{text:.80}");
+    }
+}
+
+/// AC-1: what is said counts before what a cookie holds; what is not good makes nobody a guest.
+#[tokio::test]
+async fn a_token_counts_before_a_cookie_before_a_guest() {
+    let issuer = Issuer::secret(SECRET);
+    let place = Place::new();
+    let gate = place.with_keys(SECRET, &[]).await;
+    let (ada, bob) = (
+        issuer.sign(&ada()),
+        issuer.sign(&but(&json!({"sub": "bob"}))),
+    );
+    let with_cookie = shows(&gate, &format!("a=b; everbeat-token={}", bob.expose()));
+    let said = gate.admit(&with_cookie, Some(&ada)).await.unwrap();
+    assert_eq!(said.subject, Subject::new("ada"));
+    let in_cookie = gate.admit(&with_cookie, None).await.unwrap();
+    assert_eq!(in_cookie.subject, Subject::new("bob"));
+    for bad in [
+        "x.y.z",
+        "",
+        "\"quoted token\"",
+        &"x".repeat(Token::BYTES_MAX + 1),
+    ] {
+        let presented = shows(&gate, &format!("everbeat-token={bad}"));
+        let denied = gate.admit(&presented, None).await;
+        assert_eq!(denied, Err(Denied::TokenInvalid), "{bad:.20}");
+        assert!(gate.guest_cookie(&presented).is_none());
+    }
+    assert!(gate.admit(&Presented::default(), None).await.is_ok());
+
+    // Without keys the cookie is somebody else's, and a token is for another server.
+    let gate = place.gate(&[]).await;
+    assert!(
+        gate.admit(&shows(&gate, "everbeat-token=theirs"), None)
+            .await
+            .is_ok()
+    );
+    let denied = gate.admit(&Presented::default(), Some(&ada)).await;
+    assert_eq!(denied, Err(Denied::TokenInvalid));
+
+    let gate = place
+        .with_keys(SECRET, &["--guests", "off", "--token-cookie", "sid"])
+        .await;
+    let denied = gate.admit(&Presented::default(), None).await;
+    assert_eq!(denied, Err(Denied::TokenRequired));
+    let presented = shows(&gate, &format!("sid={}", bob.expose()));
+    assert!(gate.admit(&presented, None).await.is_ok());
+}

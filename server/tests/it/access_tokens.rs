@@ -1,0 +1,316 @@
+//! Tokens over real sockets: good ones, and bad ones by every way that there is.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bench::client::Client;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use protocol::client::{Config, Event, NoToken, Session, Status, Stored};
+use protocol::close::CloseCode;
+use protocol::id::{RoomName, Token};
+use serde_json::{Value, json};
+
+use crate::caller::{Answer, Caller, said};
+use crate::guarded::{Guarded, SECRET, claims, join, page, sign, token};
+use crate::raw::{Raw, refused};
+use crate::test_server::TestServer;
+
+/// AC-1: without guests nobody is served without a token: no socket, no page, no page of the tutorial.
+#[tokio::test]
+async fn a_server_without_guests_serves_nobody_unknown() {
+    let Guarded { server, .. } = &Guarded::start(&["--guests", "off"]).await;
+    for (hello, code) in [
+        (json!({"type": "hello"}), "token_required"),
+        (
+            json!({"type": "hello", "token": "nonsense"}),
+            "token_invalid",
+        ),
+    ] {
+        let mut raw = server.raw().await;
+        raw.send(&hello.to_string()).await;
+        assert_eq!(raw.end().await, (Some(4201), vec![code.to_owned()]));
+    }
+    let (status, body, cookie) = page(server, "/", "").await;
+    assert_eq!((status, cookie), (401, None));
+    assert!(body.contains("Sign in first"), "{body}");
+    assert!(!body.contains("hydrate"), "{body}");
+    let tutorial = Raw::open(server.address, "/", None).await;
+    assert_eq!(refused(tutorial), 403);
+    assert_eq!(server.hub.connections(), 0);
+    // A token in a cookie opens all of it but the tutorial, which reads none.
+    let cookie = format!("everbeat-token={}", token("ada"));
+    let (status, body, guest) = page(server, "/", &cookie).await;
+    assert_eq!((status, guest), (200, None));
+    assert!(body.contains("lobby"), "{body}");
+    let headers = [("cookie", &*cookie)];
+    let ours = Some("everbeat.v1");
+    let mut raw = Raw::open_with(server.address, "/ws", ours, &headers)
+        .await
+        .unwrap();
+    raw.hello().await;
+    let joined = join(&mut raw, "lobby").await;
+    assert_eq!(joined["members"][0]["name"], "ada");
+    let tutorial = Raw::open_with(server.address, "/", None, &headers).await;
+    assert_eq!(refused(tutorial), 403);
+}
+
+/// What Ada's token says where it is for us.
+fn ours() -> Value {
+    let mut claims = claims("ada", Duration::from_secs(3600));
+    claims["aud"] = json!("everbeat");
+    claims
+}
+
+/// What nobody is let in with, and why not.
+fn bad_tokens() -> Vec<(&'static str, String, &'static str)> {
+    let now = ours()["exp"].as_f64().unwrap() - 3600.0;
+    let but = |name: &str, value: Value| {
+        let mut claims = ours();
+        claims[name] = value;
+        claims
+    };
+    let signed = |header: &Header, secret: &str| {
+        let key = EncodingKey::from_secret(secret.as_bytes());
+        encode(header, &ours(), &key).unwrap()
+    };
+    let base64 = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let unsigned = format!("{}.{}.", base64(json!({"alg": "none"})), base64(ours()));
+    let other = "another secret of more than 32 bytes";
+    let named = Header {
+        kid: Some("a key that nobody has".to_owned()),
+        ..Header::default()
+    };
+    vec![
+        (
+            "over",
+            sign(&but("exp", json!(now - 60.0))),
+            "token_expired",
+        ),
+        (
+            "early",
+            sign(&but("nbf", json!(now + 60.0))),
+            "token_invalid",
+        ),
+        ("theirs", sign(&but("aud", json!("other"))), "token_invalid"),
+        (
+            "for nobody",
+            sign(&but("aud", Value::Null)),
+            "token_invalid",
+        ),
+        ("unsigned", unsigned, "token_invalid"),
+        (
+            "HS512",
+            signed(&Header::new(Algorithm::HS512), SECRET),
+            "token_invalid",
+        ),
+        ("forged", signed(&Header::default(), other), "token_invalid"),
+        ("unknown key", signed(&named, other), "token_invalid"),
+    ]
+}
+
+/// Says hello with this cookie.
+async fn hello_by_cookie(server: &TestServer, cookie: &str) -> Raw {
+    let headers = [("cookie", cookie)];
+    let subprotocol = Some("everbeat.v1");
+    let raw = Raw::open_with(server.address, "/ws", subprotocol, &headers).await;
+    let mut raw = raw.unwrap();
+    raw.send(r#"{"type":"hello"}"#).await;
+    raw
+}
+
+/// Every request of the API that is about a room.
+async fn every_request(caller: &Caller) -> [Answer; 5] {
+    [
+        caller.get("/rooms/lobby/messages").await,
+        caller.get("/rooms/lobby/presence").await,
+        caller.get("/rooms/lobby/events").await,
+        caller.post("lobby", "k", &said("hello")).await,
+        caller.remove("lobby", 1).await,
+    ]
+}
+
+/// AC-1, AC-2: what is wrong with a token is told in the same words wherever it is shown; and whoever
+/// shows it is let in nowhere, also where guests are.
+#[tokio::test]
+async fn bad_tokens_are_told_alike_everywhere() {
+    let guarded = Guarded::start(&["--token-audience", "everbeat"]).await;
+    let server = &guarded.server;
+    let (mut live, _) = guarded.hello(&sign(&ours()), &Value::Null).await;
+    for (what, token, code) in bad_tokens() {
+        let not_let_in = (Some(4201), vec![code.to_owned()]);
+        let mut raw = server.raw().await;
+        raw.send(&json!({"type": "hello", "token": token}).to_string())
+            .await;
+        assert_eq!(raw.end().await, not_let_in, "{what}");
+        let cookie = format!("everbeat-token={token}");
+        let mut raw = hello_by_cookie(server, &cookie).await;
+        assert_eq!(raw.end().await, not_let_in, "{what}");
+        let (status, body, guest) = guarded.page("/", &cookie).await;
+        assert_eq!((status, guest), (401, None), "{what}");
+        assert!(body.contains("Sign in first"), "{what}: {body}");
+
+        let by_bearer = Caller::of(server).showing(&token);
+        let by_cookie = Caller::of(server).with("cookie", &cookie);
+        for caller in [by_bearer, by_cookie] {
+            for answer in every_request(&caller).await {
+                assert_eq!(answer.problem(), (401, code), "{what}");
+                let told = answer.header("www-authenticate");
+                assert!(told.contains("invalid_token"), "{what}: {told}");
+            }
+        }
+        // In place of a good one it changes nothing.
+        live.send(&json!({"type": "token", "token": token}).to_string())
+            .await;
+        let error = live.next_frame().await;
+        assert_eq!(
+            (&error["type"], &error["code"]),
+            (&json!("error"), &json!(code)),
+            "{what}"
+        );
+        live.send(r#"{"type":"ping"}"#).await;
+        live.next_of("pong").await;
+    }
+    // The same with a good one: it is the token that was refused.
+    let token = sign(&ours());
+    let cookie = format!("everbeat-token={token}");
+    assert_eq!(guarded.page("/", &cookie).await.0, 200);
+    hello_by_cookie(server, &cookie)
+        .await
+        .next_of("welcome")
+        .await;
+    let caller = Caller::of(server).showing(&token);
+    let posted = caller.post("lobby", "k", &said("hello")).await;
+    assert_eq!((posted.status, &posted.body["offset"]), (201, &json!(1)));
+}
+
+/// AC-1: while the keys are out of reach nobody can tell, and all are told to come again; guests are let in.
+#[tokio::test]
+async fn keys_out_of_reach_are_no_verdict() {
+    // It answers, but has no keys.
+    let elsewhere = TestServer::start(&[]).await;
+    let keys = format!("http://{}/api/keys", elsewhere.address);
+    let server = TestServer::start(&["--token-keys", &keys]).await;
+    let token = token("ada");
+    let cookie = format!("everbeat-token={token}");
+    let later = (Some(1013), vec!["unavailable".to_owned()]);
+    let mut raw = server.raw().await;
+    raw.send(&json!({"type": "hello", "token": token}).to_string())
+        .await;
+    assert_eq!(raw.end().await, later);
+    let mut raw = hello_by_cookie(&server, &cookie).await;
+    assert_eq!(raw.end().await, later);
+    assert_eq!(page(&server, "/", &cookie).await.0, 503);
+    let by_bearer = Caller::of(&server).showing(&token);
+    let by_cookie = Caller::of(&server).with("cookie", &cookie);
+    for caller in [by_bearer, by_cookie] {
+        for answer in every_request(&caller).await {
+            assert_eq!(answer.problem(), (503, "unavailable"));
+            assert_eq!(answer.header("retry-after"), "2");
+        }
+    }
+    assert_eq!(page(&server, "/", "").await.0, 200);
+}
+
+/// AC-1: what is too long for a token is none of the protocol's; in a cookie or a header it is a bad one.
+#[tokio::test]
+async fn tokens_that_are_too_long() {
+    let guarded = Guarded::start(&[]).await;
+    let server = &guarded.server;
+    let (longest, long) = ("x".repeat(Token::BYTES_MAX), "x".repeat(8193));
+    for (token, end) in [
+        (&longest, (Some(4201), vec!["token_invalid".to_owned()])),
+        (&long, (Some(4101), vec!["bad_frame".to_owned()])),
+    ] {
+        let mut raw = server.raw().await;
+        raw.send(&json!({"type": "hello", "token": token}).to_string())
+            .await;
+        assert_eq!(raw.end().await, end, "{}", token.len());
+        let cookie = format!("everbeat-token={token}");
+        let mut raw = hello_by_cookie(server, &cookie).await;
+        let not_let_in = (Some(4201), vec!["token_invalid".to_owned()]);
+        assert_eq!(raw.end().await, not_let_in, "{}", token.len());
+        assert_eq!(guarded.page("/", &cookie).await.0, 401);
+        let by_bearer = Caller::of(server).showing(token);
+        let by_cookie = Caller::of(server).with("cookie", &cookie);
+        for caller in [by_bearer, by_cookie] {
+            for answer in every_request(&caller).await {
+                assert_eq!(answer.problem(), (401, "token_invalid"));
+            }
+        }
+    }
+    // On a connection that was let in, too.
+    let (mut live, _) = guarded.hello(&token("ada"), &Value::Null).await;
+    live.send(&json!({"type": "token", "token": long}).to_string())
+        .await;
+    assert_eq!(live.end().await, (Some(4101), vec!["bad_frame".to_owned()]));
+}
+
+/// AC-2, AC-6: tokens that end are renewed on the same connection, again and again; an outage of
+/// whoever gives them ends the connection after the grace, and the client comes back by itself.
+#[tokio::test]
+async fn a_connection_outlives_its_tokens() {
+    const GOOD_FOR: Duration = Duration::from_millis(1500);
+    let options = [
+        "--token-warning",
+        "10s",
+        "--token-grace",
+        "500ms",
+        "--guests",
+        "off",
+    ];
+    let guarded = Guarded::start(&options).await;
+    let config = Config {
+        fetches_tokens: true,
+        ..Config::default()
+    };
+    let is_down = Arc::new(AtomicBool::new(false));
+    let outage = Arc::clone(&is_down);
+    let give = move || {
+        if outage.load(Ordering::Relaxed) {
+            return Err(NoToken::Unavailable);
+        }
+        Ok(Token::new(&sign(&claims("ada", GOOD_FOR))).unwrap())
+    };
+    let address = guarded.server.address;
+    let mut client = Client::new(address, config, Stored::default()).with_tokens(give);
+    let room = RoomName::lobby;
+    client
+        .command(|session, now| session.join(now, room(), None))
+        .await;
+    client.command(Session::connect).await;
+    // The first connection has no token to show, the second one is for good.
+    run_for(&mut client, GOOD_FOR * 2).await;
+    assert_eq!(client.session().status(), Status::Live);
+    assert_eq!(client.counts().connections, 2);
+    is_down.store(true, Ordering::Relaxed);
+    let events = run_for(&mut client, GOOD_FOR + Duration::from_secs(2)).await;
+    let ended = events.iter().any(|event| {
+        matches!(
+            event,
+            Event::Status(Status::Waiting { cause: protocol::client::Cause::Closed(Some(code)), .. })
+                if *code == CloseCode::TOKEN_EXPIRED
+        )
+    });
+    assert!(ended, "{events:?}");
+    is_down.store(false, Ordering::Relaxed);
+    let end = Instant::now() + Duration::from_secs(30);
+    while client.session().status() != Status::Live {
+        assert!(Instant::now() < end, "it never came back");
+        client.step().await;
+    }
+}
+
+async fn run_for(client: &mut Client, time: Duration) -> Vec<Event> {
+    let end = tokio::time::sleep(time);
+    tokio::pin!(end);
+    let mut events = Vec::new();
+    loop {
+        tokio::select! {
+            more = client.step() => events.extend(more),
+            () = &mut end => return events,
+        }
+    }
+}
