@@ -58,7 +58,7 @@ impl Guarded {
     }
 
     /// Says hello with this token and this session.
-    async fn hello(&self, token: &str, session: &Value) -> (Raw, Value) {
+    pub(crate) async fn hello(&self, token: &str, session: &Value) -> (Raw, Value) {
         let mut raw = self.server.raw().await;
         let mut hello = json!({"type": "hello", "token": token, "name": "Mallory"});
         if !session.is_null() {
