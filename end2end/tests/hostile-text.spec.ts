@@ -45,3 +45,57 @@ test('control and direction characters do no harm', async ({ openPage }) => {
     true,
   );
 });
+
+test('names that turn, hide or look like HTML are shown as text, each by itself', async ({
+  openPage,
+}) => {
+  const [ada, bob] = [await openPage(), await openPage()];
+  const names = [
+    ['\u202EAda', 'Ada'],
+    ['A\u200Dda', 'Ada'],
+    ['\u{1F468}\u200D\u{1F469}', '\u{1F468}\u200D\u{1F469}'],
+    ['"><img src=x onerror="alert(1)">', '"><img src=x onerror="alert(1)">'],
+    ['\u0410da', '\u0410da'],
+    ['\u05D0\u05D1\u05D2 1', '\u05D0\u05D1\u05D2 1'],
+  ];
+  for (const [index, [name, shown]] of names.entries()) {
+    await ada.name.fill(name);
+    await ada.input.fill(`draft ${index}`);
+    await expect(bob.typing.locator('.body')).toHaveText(`draft ${index}`);
+    await expect(bob.typing.locator('.author')).toHaveText(shown);
+    await expect(bob.page.locator('.received .author')).toHaveText(shown);
+    await expect(bob.people.getByText(shown, { exact: true })).toBeVisible();
+    await ada.input.press('Enter');
+    await expect(bob.message(`draft ${index}`).locator('.author')).toHaveText(shown);
+  }
+  // What the server renders is the same.
+  for (const isReloaded of [false, true]) {
+    if (isReloaded) {
+      await bob.page.reload();
+      await bob.expectHydrated();
+    }
+    expect(await bob.log.locator('.author').allTextContents()).toEqual(names.map(([, shown]) => shown));
+    const authors = bob.page.locator('.author:visible');
+    // A name ends with its element, whichever way it is written.
+    for (const unicodeBidi of await authors.evaluateAll((all) =>
+      all.map((author) => getComputedStyle(author).unicodeBidi),
+    )) {
+      expect(unicodeBidi).toMatch(/isolate|plaintext/);
+    }
+    await expect(bob.page.locator('main img, main script')).toHaveCount(0);
+  }
+});
+
+test('what an address says is never an element of the page', async ({ page, server, guard }) => {
+  guard.expected.push(/status of 404/);
+  guard.watch(page);
+  const odd = encodeURIComponent('<script>alert(1)</script><img src=x onerror=alert(2)>');
+  for (const path of [`/r/${odd}`, `/${odd}`, `/r/l%D0%BEbby`, `/?room=${odd}`]) {
+    const answer = await page.goto(server.url + path);
+    expect(answer?.status(), path).toBe(path.startsWith('/?') ? 200 : 404);
+    await expect(page.locator('body[data-hydrated="true"]')).toBeAttached();
+    await expect(page.locator('main')).toBeVisible();
+    await expect(page.locator('img')).toHaveCount(0);
+    expect(await page.content(), path).not.toMatch(/alert\(/);
+  }
+});

@@ -24,8 +24,12 @@ impl CloseCode {
     pub const GOING_AWAY: Self = Self(1001);
     /// No closing handshake was seen; never sent on the wire (RFC 6455: 1006).
     pub const ABNORMAL: Self = Self(1006);
+    /// Something that is no frame of a WebSocket (RFC 6455: 1002).
+    pub const PROTOCOL_ERROR: Self = Self(1002);
     /// A kind of data that this dialect does not take (RFC 6455: 1003).
     pub const UNSUPPORTED_DATA: Self = Self(1003);
+    /// A text that is not UTF-8 (RFC 6455: 1007).
+    pub const INVALID_DATA: Self = Self(1007);
     /// A text that is too large for this dialect (RFC 6455: 1009).
     pub const TOO_BIG: Self = Self(1009);
     /// The server restarts (IANA registry: 1012).
@@ -95,6 +99,8 @@ impl CloseCode {
             Self::FRAME_TOO_LARGE => "frame too large",
             Self::SEQ_GAP => "seq skips numbers",
             Self::SEQ_CONFLICT => "seq used twice",
+            Self::PROTOCOL_ERROR => "not a WebSocket frame",
+            Self::INVALID_DATA => "not UTF-8",
             Self::UNSUPPORTED_DATA => "text only",
             Self::TOO_BIG => "text too large",
             Self::SESSION_GONE => "session expired",

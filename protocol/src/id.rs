@@ -1,11 +1,15 @@
 //! Names of things: connections, sessions, their keys, rooms, people and numbers on the wire.
 
+mod name;
+
 use std::fmt;
 use std::sync::Arc;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
+
+pub use self::name::Name;
 
 /// The largest whole number that every JSON reader keeps exactly: 2^53 - 1 (RFC 8259 section 6).
 pub const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
@@ -229,84 +233,6 @@ impl From<RoomName> for String {
     }
 }
 
-/// How a person is called in a room: at most 40 characters, no control characters, trimmed.
-///
-/// Names are tidied rather than refused: a long or odd name must not keep anybody out.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
-pub struct Name(Arc<str>);
-
-impl Name {
-    /// The most characters that a name keeps.
-    pub const CHARS_MAX: usize = 40;
-
-    /// Tidies a text into a name: characters that nobody sees dropped, trimmed, cut to
-    /// [`Self::CHARS_MAX`].
-    pub fn tidy(text: &str) -> Self {
-        Self(tidied(text, Self::CHARS_MAX).into())
-    }
-
-    /// The name with a mark at its end, for which it makes room.
-    #[must_use]
-    pub fn marked(&self, mark: &str) -> Self {
-        let room = Self::CHARS_MAX.saturating_sub(mark.chars().count());
-        Self((tidied(&self.0, room) + mark).into())
-    }
-
-    /// The name that a session without one goes by.
-    pub fn guest(session: &SessionId) -> Self {
-        let tail: String = session.as_str().chars().take(4).collect();
-        Self(format!("guest {tail}").into())
-    }
-
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether nothing of the text was left.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl From<String> for Name {
-    fn from(text: String) -> Self {
-        Self::tidy(&text)
-    }
-}
-
-impl From<Name> for String {
-    fn from(name: Name) -> Self {
-        name.as_str().to_owned()
-    }
-}
-
-fn tidied(text: &str, chars_max: usize) -> String {
-    let clean: String = text.chars().filter(|c| !is_unseen(*c)).collect();
-    let cut: String = clean.trim().chars().take(chars_max).collect();
-    cut.trim_end().to_owned()
-}
-
-/// Characters that are not seen but change what is: control characters and line breaks, those that turn
-/// the direction of writing (Unicode Standard Annex #9, section 2), tags, and those without width or
-/// without ink that join nothing.
-fn is_unseen(c: char) -> bool {
-    c.is_control()
-        || matches!(
-            c,
-            '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}' | '\u{200e}'
-            | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
-            | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
-        )
-}
-
 /// The client's own number of a message: dense per session, from 1 (EO-1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "u64", into = "u64")]
@@ -419,24 +345,6 @@ mod tests {
         for bad in ["", "Lobby", "a b", "é", "../etc", &"x".repeat(65)] {
             assert_eq!(RoomName::new(bad), Err(IdError::Room), "{bad}");
         }
-    }
-
-    #[test]
-    fn names_are_tidied_not_refused() {
-        assert_eq!(Name::tidy("  Ada\u{0}\n ").as_str(), "Ada");
-        assert_eq!(
-            Name::tidy(&"é".repeat(60)).as_str().chars().count(),
-            Name::CHARS_MAX
-        );
-        assert!(Name::tidy(" \t ").is_empty());
-        // What would turn the text around it, or make two names look like one.
-        assert_eq!(
-            Name::tidy("\u{202e}A\u{200b}d\u{2066}a\u{feff}").as_str(),
-            "Ada"
-        );
-        // What joins letters or emoji stays.
-        let family = "\u{1f468}\u{200d}\u{1f469}";
-        assert_eq!(Name::tidy(family).as_str(), family);
     }
 
     #[test]

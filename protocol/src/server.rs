@@ -6,6 +6,7 @@
 
 mod access;
 mod config;
+mod drafts;
 mod feed;
 mod output;
 mod publish;

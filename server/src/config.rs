@@ -344,6 +344,9 @@ mod tests {
             config(&["--guests", "off", "--token-keys", "k"]).check(),
             Ok(())
         );
+        for (line, checked) in [("8s", Ok(())), ("9s", Err(ConfigError::HelloLine))] {
+            assert_eq!(config(&["--hello-line", line]).check(), checked);
+        }
         assert_eq!(
             config(&["--rooms", "0"]).check(),
             Err(ConfigError::Zero("--rooms"))

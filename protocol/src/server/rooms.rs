@@ -1,5 +1,6 @@
 //! Rooms as one connection uses them: joining, reading, drafts.
 
+use super::drafts::HeldDraft;
 use super::{Live, Reader, RoomView, Session, State, Transmit};
 use crate::access::Right;
 use crate::frame::{ErrorCode, Joined, ServerFrame};
@@ -18,31 +19,32 @@ pub(super) struct Seat {
     limit: u32,
     /// None until the room is open.
     reader: Option<Reader>,
-    /// A draft over the rate, to be shown at this time unless a newer one replaces it.
-    held_draft: Option<(Timestamp, String)>,
+    held_draft: HeldDraft,
     /// The log could not tell what comes next: asked again at this time.
     pull_at: Option<Timestamp>,
 }
 
 impl Seat {
-    pub(super) const fn new(since: Option<Position>, limit: u32) -> Self {
+    pub(super) fn new(since: Option<Position>, limit: u32) -> Self {
         Self {
             since,
             limit,
             reader: None,
-            held_draft: None,
+            held_draft: HeldDraft::default(),
             pull_at: None,
         }
     }
 
     /// When something is to be done here.
     pub(super) fn due(&self) -> Option<Timestamp> {
-        let draft = self.held_draft.as_ref().map(|(due, _)| *due);
-        [draft, self.pull_at].into_iter().flatten().min()
+        [self.held_draft.due(), self.pull_at]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     pub(super) fn forget_draft(&mut self) {
-        self.held_draft = None;
+        self.held_draft.forget();
     }
 }
 
@@ -114,13 +116,8 @@ impl Session {
         if body.len() > limit as usize {
             return self.refuse_room(ErrorCode::BodyTooLarge, room);
         }
-        match (&seat.held_draft, live.drafts.take(now)) {
-            (Some((due, _)), _) if now < *due => seat.held_draft = Some((*due, body)),
-            (_, Err(wait)) => seat.held_draft = Some((now + wait, body)),
-            (_, Ok(())) => {
-                seat.held_draft = None;
-                self.transmits.push_back(Transmit::Draft { room, body });
-            }
+        if let Some(body) = seat.held_draft.take(now, &mut live.drafts, body) {
+            self.transmits.push_back(Transmit::Draft { room, body });
         }
     }
 
@@ -130,17 +127,9 @@ impl Session {
             return;
         };
         for (room, seat) in seats.iter_mut() {
-            let Some((due, body)) = seat.held_draft.take_if(|(due, _)| now >= *due) else {
-                continue;
-            };
-            match drafts.take(now) {
-                Ok(()) => {
-                    self.transmits.push_back(Transmit::Draft {
-                        room: room.clone(),
-                        body,
-                    });
-                }
-                Err(wait) => seat.held_draft = Some((due.max(now + wait), body)),
+            if let Some(body) = seat.held_draft.flush(now, drafts) {
+                let room = room.clone();
+                self.transmits.push_back(Transmit::Draft { room, body });
             }
         }
     }

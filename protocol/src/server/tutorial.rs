@@ -6,10 +6,12 @@
 
 use std::collections::VecDeque;
 
+use super::drafts::HeldDraft;
 use super::{Config, Pull, Reader, RoomView};
 use crate::close::CloseCode;
 use crate::heartbeat::{Heartbeat, Verdict};
 use crate::position::Offset;
+use crate::rate::Bucket;
 use crate::time::Timestamp;
 
 /// What the tutorial's page sends as its heartbeat.
@@ -72,6 +74,8 @@ pub enum TutorialTransmit {
 pub struct Tutorial {
     body_bytes: usize,
     heartbeat: Heartbeat,
+    drafts: Bucket,
+    held_draft: HeldDraft,
     reader: Option<Reader>,
     is_closed: bool,
     transmits: VecDeque<TutorialTransmit>,
@@ -80,9 +84,12 @@ pub struct Tutorial {
 impl Tutorial {
     /// The end of a connection that opened now.
     pub fn new(now: Timestamp, config: &Config) -> Self {
+        let limits = config.limits;
         Self {
-            body_bytes: config.limits.body_bytes as usize,
+            body_bytes: limits.body_bytes as usize,
             heartbeat: Heartbeat::new(now, config.heartbeat()),
+            drafts: Bucket::new(now, limits.drafts_per_s, limits.drafts_per_s),
+            held_draft: HeldDraft::default(),
             reader: None,
             is_closed: false,
             transmits: VecDeque::from([TutorialTransmit::OpenRoom]),
@@ -97,7 +104,7 @@ impl Tutorial {
         match input {
             TutorialInput::Text(text) => {
                 self.heartbeat.on_received(now);
-                self.text(text);
+                self.text(now, text);
             }
             TutorialInput::Binary => self.close(CloseCode::UNSUPPORTED_DATA),
             TutorialInput::SignOfLife => self.heartbeat.on_received(now),
@@ -133,8 +140,10 @@ impl Tutorial {
         match self.heartbeat.handle_timeout(now) {
             Verdict::Alive => {}
             Verdict::Ping => self.transmits.push_back(TutorialTransmit::Ping),
-            Verdict::Dead => self.close(CloseCode::DEAD),
+            Verdict::Dead => return self.close(CloseCode::DEAD),
         }
+        let draft = self.held_draft.flush(now, &mut self.drafts);
+        self.transmits.extend(draft.map(TutorialTransmit::Draft));
     }
 
     /// When the client last gave a sign of life.
@@ -149,10 +158,14 @@ impl Tutorial {
 
     /// When to call [`Tutorial::handle_timeout`] next.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        (!self.is_closed).then(|| self.heartbeat.poll_timeout())
+        if self.is_closed {
+            return None;
+        }
+        let beat = self.heartbeat.poll_timeout();
+        Some(self.held_draft.due().map_or(beat, |due| due.min(beat)))
     }
 
-    fn text(&mut self, text: String) {
+    fn text(&mut self, now: Timestamp, text: String) {
         if text == HEARTBEAT {
             return;
         }
@@ -163,7 +176,8 @@ impl Tutorial {
         // each of them wants to see each of them.
         self.transmits
             .push_back(TutorialTransmit::Text(text.clone()));
-        self.transmits.push_back(TutorialTransmit::Draft(text));
+        let draft = self.held_draft.take(now, &mut self.drafts, text);
+        self.transmits.extend(draft.map(TutorialTransmit::Draft));
     }
 
     fn pull(&mut self) {

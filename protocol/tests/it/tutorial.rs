@@ -209,3 +209,36 @@ fn the_limit_of_a_text_is_exact() {
         [TutorialTransmit::Close(CloseCode::TOO_BIG)]
     );
 }
+
+/// PU-4: the others see so many drafts a second, and always the latest; the page itself sees each.
+#[test]
+fn drafts_over_the_rate_are_held_back() {
+    let rate = u64::from(Config::default().limits.drafts_per_s);
+    let mut page = Page::open();
+    for number in 0..3 * rate {
+        page.text(&format!("draft {number}"));
+    }
+    let count = |page: &Page, kind: fn(&TutorialTransmit) -> bool| {
+        page.transmits.iter().filter(|one| kind(one)).count() as u64
+    };
+    let is_draft = |one: &TutorialTransmit| matches!(one, TutorialTransmit::Draft(_));
+    let is_echo = |one: &TutorialTransmit| matches!(one, TutorialTransmit::Text(_));
+    assert_eq!(
+        (count(&page, is_echo), count(&page, is_draft)),
+        (3 * rate, rate)
+    );
+    // One place is free after a part of a second, and the timer knows it.
+    page.transmits.clear();
+    page.run_to(at(1000));
+    let latest = format!("draft {}", 3 * rate - 1);
+    assert_eq!(page.transmits, [TutorialTransmit::Draft(latest)]);
+    // What is slower is not held back, and what was is not shown again.
+    page.transmits.clear();
+    page.text("slow");
+    page.run_to(at(20_000));
+    let slow = [
+        TutorialTransmit::Text("slow".into()),
+        TutorialTransmit::Draft("slow".into()),
+    ];
+    assert_eq!(page.transmits, slow);
+}

@@ -18,7 +18,7 @@ use protocol::time::Timestamp;
 use tungstenite::{Error as WebSocketError, Message};
 
 use super::Connection;
-use super::wire::{Alarm, Wire, WriteError};
+use super::wire::{self, Alarm, Wire, WriteError};
 use crate::access::Presented;
 use crate::hub::report::{Kind, Question, Vitals};
 use crate::hub::room::Room;
@@ -217,8 +217,12 @@ impl<S: Stream> Driver<S> {
             Some(Err(WebSocketError::Capacity(_))) => {
                 Input::Received(Err(DecodeError::TooLarge { limit }))
             }
+            Some(Err(error)) => {
+                let code = wire::code_for(&error);
+                return Err(code.map_or(End::Gone(None), End::Closed));
+            }
             // Reading gives whole messages, never a bare frame.
-            Some(Ok(Message::Frame(_)) | Err(_)) | None => return Err(End::Gone(None)),
+            Some(Ok(Message::Frame(_))) | None => return Err(End::Gone(None)),
         };
         self.feed(input);
         Ok(())

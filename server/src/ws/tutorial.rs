@@ -10,7 +10,7 @@ use protocol::server::{Pull, Tutorial, TutorialInput, TutorialTransmit};
 use tungstenite::{Error as WebSocketError, Message};
 
 use super::Connection;
-use super::wire::{Alarm, Wire, WriteError};
+use super::wire::{self, Alarm, Wire, WriteError};
 use crate::hub::pull::{self, Nothing};
 use crate::hub::report::{Kind, Question, Vitals};
 use crate::hub::room::{Entry, Room};
@@ -98,8 +98,9 @@ impl<S: Stream> Driver<S> {
                     }
                     Some(Ok(Message::Binary(_))) => TutorialInput::Binary,
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => TutorialInput::SignOfLife,
+                    Some(Err(error)) => return wire::code_for(&error),
                     // Reading gives whole messages, never a bare frame.
-                    Some(Ok(Message::Close(_) | Message::Frame(_)) | Err(_)) | None => return None,
+                    Some(Ok(Message::Close(_) | Message::Frame(_))) | None => return None,
                 }),
             }
         }

@@ -20,9 +20,10 @@ use protocol::close::CloseCode;
 use protocol::time::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tungstenite::error::ProtocolError;
 use tungstenite::protocol::frame::{CloseFrame, Frame};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
-use tungstenite::{Bytes, Message};
+use tungstenite::{Bytes, Error, Message};
 
 use crate::clock::Clock;
 use crate::text_frame::TextFrame;
@@ -60,12 +61,26 @@ pub(super) enum WriteError {
     Gone,
 }
 
+/// The code for what came and cannot be read (RFC 6455 section 7.4.1); none where the connection just
+/// broke.
+pub(super) const fn code_for(error: &Error) -> Option<CloseCode> {
+    match error {
+        Error::Capacity(_) => Some(CloseCode::TOO_BIG),
+        Error::Utf8(_) => Some(CloseCode::INVALID_DATA),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
+        Error::Protocol(_) => Some(CloseCode::PROTOCOL_ERROR),
+        _ => None,
+    }
+}
+
 /// The connection's I/O.
 pub(super) struct Wire<S> {
     stream: S,
     context: WebSocketContext,
     /// What was read from the stream and is not decoded yet.
     rest: Bytes,
+    /// What came could not be read, nor can what follows it.
+    is_garbled: bool,
     queue: Queue,
     write_timeout: Duration,
 }
@@ -84,6 +99,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             context: WebSocketContext::new(Role::Server, Some(config)),
             // A copy: what it comes in may be a large buffer, mostly unused.
             rest: Bytes::copy_from_slice(&rest),
+            is_garbled: false,
             queue: Queue::default(),
             write_timeout,
         }
@@ -93,18 +109,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub(super) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Message, tungstenite::Error>>> {
+    ) -> Poll<Option<Result<Message, Error>>> {
         let read = self.with_context(cx, |context, exchange| context.read(exchange));
         match read {
-            Err(tungstenite::Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
                 // Answers to pings are queued as a side effect of reading.
                 let _ = self.poll_flush(cx);
                 Poll::Pending
             }
-            Err(tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed) => {
-                Poll::Ready(None)
+            Err(Error::ConnectionClosed | Error::AlreadyClosed) => Poll::Ready(None),
+            read => {
+                self.is_garbled = read.is_err();
+                Poll::Ready(Some(read))
             }
-            read => Poll::Ready(Some(read)),
         }
     }
 
@@ -178,11 +195,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             // Until the other end has answered, or said all that it was about to say: where a socket
             // is closed with something unread in it, TCP resets the connection, and the other end
             // never learns the code.
-            while let Some(Ok(_)) = poll_fn(|cx| self.poll_read(cx)).await {}
+            while !self.is_garbled && poll_fn(|cx| self.poll_read(cx)).await.is_some() {}
+            if self.is_garbled {
+                poll_fn(|cx| self.poll_discard(cx)).await.ok()?;
+            }
             Some(())
         };
         // Whoever does not answer is not waited for; the drop below ends the connection.
         let _: Result<Option<()>, _> = timeout(FAREWELL, farewell).await;
+    }
+
+    /// Reads to the end what is of no use.
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        READ.with_borrow_mut(|buffer| {
+            loop {
+                let mut buffer = ReadBuf::new(buffer);
+                ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+                if buffer.filled().is_empty() {
+                    return Poll::Ready(Ok(()));
+                }
+            }
+        })
     }
 
     /// The other end closed: sends the answer that this calls for (RFC 6455 section 5.5.1), so that

@@ -1,14 +1,10 @@
 //! What the operator sees, and may do.
 
-use std::sync::Arc;
-
 use reqwest::header::HOST;
 use reqwest::{Client, StatusCode};
-use serde_json::json;
-use server::clock::Clock;
-use server::hub::{Hub, Rooms};
-use server::log::sqlite::{SqliteConfig, SqliteLog};
+use serde_json::{Value, json};
 
+use crate::guarded::{Guarded, token};
 use crate::metrics::value;
 use crate::raw::Raw;
 use crate::test_server::TestServer;
@@ -144,40 +140,10 @@ async fn refusals_are_counted_by_limit() {
 /// Not while the log has no room, nor while the server goes; alive it is all the time.
 #[tokio::test]
 async fn it_is_ready_while_it_can_store() {
-    let options = [
-        "--publishes",
-        "100000",
-        "--publish-burst",
-        "100000",
-        "--drain",
-        "10s",
-    ];
-    let mut server = TestServer::start_over(&options, |config| {
-        let rooms = Arc::new(Rooms::new(100));
-        let small = SqliteConfig {
-            bytes_max: Some(256 * 1024),
-            ..SqliteConfig::default()
-        };
-        let log = SqliteLog::open(&config.data.join("small.db"), small, rooms.clone()).unwrap();
-        Arc::new(Hub::new(rooms, Arc::new(log), 1 << 20, Clock::start()))
-    })
-    .await;
+    let mut server = TestServer::start_with_little_room(&["--drain", "10s"]).await;
     assert_eq!(server.ready().await, (StatusCode::OK, "ready\n".to_owned()));
     let mut raw = server.joined().await;
-    let body = "x".repeat(8 * 1024);
-    for seq in 1.. {
-        raw.publish(seq, &body).await;
-        let answer = loop {
-            let frame = raw.next_frame().await;
-            if frame["type"] != "message" {
-                break frame;
-            }
-        };
-        if answer["type"] == "error" {
-            break;
-        }
-        assert!(seq < 100, "a database of 256 KiB took 800 KiB");
-    }
+    raw.publish_until_refused().await;
     let refused = (
         StatusCode::SERVICE_UNAVAILABLE,
         "the log cannot store\n".to_owned(),
@@ -252,6 +218,27 @@ async fn an_operator_sees_and_ends_a_connection() {
     let gone = client.post(&action).send().await.unwrap();
     assert_eq!(gone.status(), StatusCode::NOT_FOUND);
     drop(other);
+}
+
+/// Whatever stands in a token is text on the operator's page, also within an attribute.
+#[tokio::test]
+async fn a_tokens_words_are_text_for_the_operator() {
+    let guarded = Guarded::start(&[]).await;
+    let odd = "\"><script>alert(1)</script>";
+    let (_raw, welcome) = guarded.hello(&token(odd), &Value::Null).await;
+    assert_eq!(welcome["vouched"], odd);
+    let url = guarded.server.admin_url("/status");
+    let page = reqwest::get(url).await.unwrap().text().await.unwrap();
+    assert!(!page.contains("<script>alert"), "{page}");
+    let title = "title=\"&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;\"";
+    assert!(page.contains(title), "{page}");
+    // Nor does what the operator looks for come back as anything else.
+    let url = guarded
+        .server
+        .admin_url("/status?session=%22%3E%3Cscript%3Ealert(1)%3C/script%3E");
+    let page = reqwest::get(url).await.unwrap().text().await.unwrap();
+    assert!(!page.contains("<script>alert"), "{page}");
+    assert!(page.contains("value=\"&quot;&gt;&lt;script"), "{page}");
 }
 
 /// What is for the operator is not where everybody comes.

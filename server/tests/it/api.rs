@@ -1,22 +1,10 @@
 //! The HTTP API as a whole: its paths, its refusals, its document.
 
-use std::net::SocketAddr;
-
 use reqwest::Method;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use crate::caller::Caller;
+use crate::http::get_raw;
 use crate::test_server::TestServer;
-
-/// The answer to a request as it is written.
-async fn ask_raw(address: SocketAddr, request: &str) -> String {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await.unwrap();
-    String::from_utf8(answer).unwrap()
-}
 
 /// Whatever the path, nothing else of the server is reached by it, and what is refused is a problem.
 #[tokio::test]
@@ -34,6 +22,13 @@ async fn odd_paths_are_problems() {
         ("/api/rooms/%00/messages", 400, "bad_room"),
         ("/api/rooms/%ff%fe/messages", 400, "bad_room"),
         ("/api/rooms/%zz/messages", 400, "bad_room"),
+        ("/api/rooms/%252e%252e/messages", 400, "bad_room"),
+        ("/api/rooms/..%5c..%5csecret.txt/messages", 400, "bad_room"),
+        ("/api/rooms/..\\secret.txt/messages", 400, "bad_room"),
+        ("/api/rooms/%c0%ae%c0%ae/messages", 400, "bad_room"),
+        ("/api/rooms/lobby%00.png/messages", 400, "bad_room"),
+        ("/api/rooms/l%d0%bebby/messages", 400, "bad_room"),
+        ("/api/rooms/%3Cscript%3E/messages", 400, "bad_room"),
         (
             &format!("/api/rooms/{}/messages", "a".repeat(65)),
             400,
@@ -65,13 +60,9 @@ async fn odd_paths_are_problems() {
         ),
         ("/api/rooms/lobby/messages?before=", 400, "bad_request"),
     ] {
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        let answer = ask_raw(server.address, &request).await;
-        assert!(
-            answer.starts_with(&format!("HTTP/1.1 {status} ")),
-            "{path}: {answer}"
-        );
+        let answer = get_raw(server.address, path).await;
+        assert_eq!(crate::http::status(&answer), status, "{path}: {answer}");
+        assert!(!answer.contains("<script>"), "{path}: {answer}");
         assert!(
             answer.contains("application/problem+json"),
             "{path}: {answer}"

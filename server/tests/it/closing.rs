@@ -4,6 +4,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
+use crate::http::{HEADERS, OURS, begin, code_after, masked};
 use crate::raw::Raw;
 use crate::test_server::TestServer;
 
@@ -34,12 +35,49 @@ async fn a_close_is_answered() {
 #[tokio::test]
 async fn a_code_arrives_whatever_follows() {
     let server = TestServer::start(&[]).await;
-    for (mut raw, code) in both(&server).await.into_iter().zip([4101, 1003]) {
-        raw.send_message(Message::binary(vec![1])).await.unwrap();
-        for _ in 0..200 {
-            let more = Message::text(" ".repeat(8 * 1024));
-            raw.send_message(more).await.unwrap();
+    let binary = Message::binary(vec![1]);
+    let long = Message::text("x".repeat(70_000));
+    for (first, codes) in [(binary, [4101, 1003]), (long, [4102, 1009])] {
+        for (mut raw, code) in both(&server).await.into_iter().zip(codes) {
+            raw.send_message(first.clone()).await.unwrap();
+            for _ in 0..200 {
+                let more = Message::text(" ".repeat(8 * 1024));
+                raw.send_message(more).await.unwrap();
+            }
+            assert_eq!(raw.end().await.0, Some(code));
         }
-        assert_eq!(raw.end().await.0, Some(code));
     }
+}
+
+/// RFC 6455 sections 5.1, 5.2, 5.5, 8.1: what cannot be read ends its own connection, by its name.
+#[tokio::test]
+async fn what_cannot_be_read_has_its_code() {
+    let server = TestServer::start(&[]).await;
+    let mut bystander = server.joined().await;
+    let endless = [
+        0x81, 0xff, 0x3f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4,
+    ];
+    for (what, bytes, ours, tutorials) in [
+        ("a reserved bit", masked(0xa1, b"x"), 1002, 1002),
+        ("an unknown kind of data", masked(0x83, b"x"), 1002, 1002),
+        ("the middle of nothing", masked(0x80, b"x"), 1002, 1002),
+        ("a ping in parts", masked(0x09, b"x"), 1002, 1002),
+        (
+            "a ping that is too long",
+            masked(0x89, &[0; 126]),
+            1002,
+            1002,
+        ),
+        ("without a mask", b"\x81\x01x".to_vec(), 1002, 1002),
+        ("no UTF-8", masked(0x81, b"\xc0\xae\xc0\xae"), 1007, 1007),
+        ("more than memory", endless.to_vec(), 4102, 1009),
+    ] {
+        for (headers, code) in [(&[OURS][..], ours), (&[], tutorials)] {
+            let headers = [&HEADERS[..], headers].concat();
+            let (_, stream) = begin(server.address, "GET /ws HTTP/1.1", &headers).await;
+            assert_eq!(code_after(stream, &bytes).await, Some(code), "{what}");
+        }
+    }
+    bystander.publish(1, "still here").await;
+    assert_eq!(bystander.next_of("ack").await["offset"], 1);
 }

@@ -178,23 +178,8 @@ async fn a_log_that_stays_in_use_is_named() {
 #[tokio::test]
 async fn a_sessions_life_can_be_followed_in_json() {
     let data = tempfile::tempdir().unwrap();
-    let mut server = Command::new(env!("CARGO_BIN_EXE_everbeat"))
-        .args(QUIET)
-        .args(["--data", text(data.path()), "--log-format", "json"])
-        .env("EVERBEAT_LOG", "debug")
-        .stdin(Stdio::null())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut lines = Lines::of(&mut server);
-    let mut raw = Raw::connect(lines.address().await).await;
-    let welcome = raw.hello().await;
-    raw.send(r#"{"type":"join","room":"lobby"}"#).await;
-    raw.next_of("joined").await;
-    raw.publish(1, "not for a log").await;
-    raw.next_of("ack").await;
-    drop(raw);
+    let (_server, mut lines) = run(data.path(), &[], ("EVERBEAT_LOG", "debug"));
+    let welcome = visit(lines.address().await, "not for a log").await;
     let mut life = Vec::new();
     while life.last() != Some(&"session end".to_owned()) {
         let line = lines.next().await;
@@ -221,23 +206,9 @@ async fn traces_are_sent_where_they_are_wanted() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, collector).await });
     let data = tempfile::tempdir().unwrap();
-    let mut server = Command::new(env!("CARGO_BIN_EXE_everbeat"))
-        .args(QUIET)
-        .args(["--data", text(data.path()), "--log-format", "json"])
-        .args(["--otlp", &url, "--otlp-share", "1"])
-        .env("OTEL_BSP_SCHEDULE_DELAY", "50")
-        .stdin(Stdio::null())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut lines = Lines::of(&mut server);
-    let mut raw = Raw::connect(lines.address().await).await;
-    let welcome = raw.hello().await;
-    raw.send(r#"{"type":"join","room":"lobby"}"#).await;
-    raw.next_of("joined").await;
-    raw.publish(1, "not for a trace").await;
-    raw.next_of("ack").await;
+    let traced = ["--otlp", &url, "--otlp-share", "1"];
+    let (_server, mut lines) = run(data.path(), &traced, ("OTEL_BSP_SCHEDULE_DELAY", "50"));
+    let welcome = visit(lines.address().await, "not for a trace").await;
     let mut all = String::new();
     let session = welcome["session"]["id"].as_str().unwrap();
     let wanted = [
@@ -253,6 +224,33 @@ async fn traces_are_sent_where_they_are_wanted() {
         all += &more.expect("the collector hears of each step").unwrap();
     }
     assert!(!all.contains("not for a trace"));
+}
+
+/// Runs the program; returns what it logs, too.
+fn run(data: &Path, options: &[&str], (variable, value): (&str, &str)) -> (Child, Lines) {
+    let mut server = Command::new(env!("CARGO_BIN_EXE_everbeat"))
+        .args(QUIET)
+        .args(["--data", text(data), "--log-format", "json"])
+        .args(options)
+        .env(variable, value)
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let lines = Lines::of(&mut server);
+    (server, lines)
+}
+
+/// A session that comes into the lobby, says this and goes; returns its `welcome`.
+async fn visit(address: SocketAddr, body: &str) -> Value {
+    let mut raw = Raw::connect(address).await;
+    let welcome = raw.hello().await;
+    raw.send(r#"{"type":"join","room":"lobby"}"#).await;
+    raw.next_of("joined").await;
+    raw.publish(1, body).await;
+    raw.next_of("ack").await;
+    welcome
 }
 
 /// What the server logs, as JSON.

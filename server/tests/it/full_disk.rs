@@ -11,7 +11,6 @@ use server::clock::Clock;
 use server::hub::{Hub, Rooms};
 use server::log::Log;
 use server::log::memory::MemoryLog;
-use server::log::sqlite::{SqliteConfig, SqliteLog};
 use tokio::time::timeout;
 
 use crate::test_server::TestServer;
@@ -19,34 +18,9 @@ use crate::test_server::TestServer;
 /// The real database, full: a clear refusal, reads go on, nothing is harmed.
 #[tokio::test]
 async fn a_full_database_refuses_and_goes_on_reading() {
-    let options = ["--publishes", "100000", "--publish-burst", "100000"];
-    let mut server = TestServer::start_over(&options, |config| {
-        let rooms = Arc::new(Rooms::new(100));
-        let full = SqliteConfig {
-            bytes_max: Some(256 * 1024),
-            ..SqliteConfig::default()
-        };
-        let log = SqliteLog::open(&config.data.join("full.db"), full, rooms.clone()).unwrap();
-        Arc::new(Hub::new(rooms, Arc::new(log), 1 << 20, Clock::start()))
-    })
-    .await;
+    let mut server = TestServer::start_with_little_room(&[]).await;
     let mut raw = server.joined().await;
-    let body = "x".repeat(8 * 1024);
-    let mut seq = 0;
-    let refusal = loop {
-        seq += 1;
-        raw.publish(seq, &body).await;
-        let answer = loop {
-            let frame = raw.next_frame().await;
-            if frame["type"] != "message" {
-                break frame;
-            }
-        };
-        if answer["type"] == "error" {
-            break answer;
-        }
-        assert!(seq < 100, "a database of 256 KiB took 800 KiB");
-    };
+    let (seq, refusal) = raw.publish_until_refused().await;
     assert_eq!(
         (&refusal["code"], &refusal["seq"]),
         (&json!("unavailable"), &json!(seq))

@@ -1,6 +1,11 @@
 //! Requests for a WebSocket: which are answered with one, and what the others are told.
 
-use crate::http::{HEADERS, ask};
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
+
+use crate::http::{HEADERS, OURS, ask, begin, code_after, masked};
 use crate::raw::{Raw, refused};
 use crate::test_server::TestServer;
 
@@ -68,4 +73,39 @@ async fn a_subprotocol_that_nobody_speaks_is_refused() {
     let opened = Raw::open(server.address, "/ws", Some("everbeat.v9")).await;
     assert_eq!(refused(opened), 400);
     assert_eq!(server.hub.connections(), 0);
+}
+
+/// What asks for compression (RFC 7692 section 7.1).
+const DEFLATE: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits";
+
+/// RFC 6455 section 9.1: what the answer does not name is not used.
+#[tokio::test]
+async fn compression_is_not_taken_up() {
+    let server = TestServer::start(&[]).await;
+    for more in [&[OURS, DEFLATE][..], &[DEFLATE]] {
+        let headers = [&HEADERS[..], more].concat();
+        let head = ask(server.address, "GET /ws HTTP/1.1", &headers).await;
+        assert!(head.starts_with("http/1.1 101 "), "{head}");
+        assert!(!head.contains("sec-websocket-extensions"), "{head}");
+    }
+}
+
+/// A client that compresses all the same is not one of RFC 6455's (section 5.2, RSV1): nothing is
+/// inflated, and its connection ends.
+#[tokio::test]
+async fn a_compressed_bomb_ends_its_own_connection() {
+    let server = TestServer::start(&[]).await;
+    let mut bystander = server.joined().await;
+    let mut bomb = DeflateEncoder::new(Vec::new(), Compression::best());
+    bomb.write_all(&vec![0; 1_000_000]).unwrap();
+    let bomb = bomb.finish().unwrap();
+    assert!(bomb.len() < 2_000, "{} bytes", bomb.len());
+    for more in [&[OURS, DEFLATE][..], &[DEFLATE]] {
+        let headers = [&HEADERS[..], more].concat();
+        let (_, stream) = begin(server.address, "GET /ws HTTP/1.1", &headers).await;
+        let code = code_after(stream, &masked(0xc1, &bomb)).await;
+        assert_eq!(code, Some(1002), "{more:?}");
+    }
+    bystander.publish(1, "still here").await;
+    assert_eq!(bystander.next_of("ack").await["offset"], 1);
 }

@@ -1,9 +1,12 @@
-//! Requests as they are written, and the heads of their answers.
+//! Requests and frames as they are written, and what comes back.
 
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::raw::PATIENCE;
 
 /// What a browser sends to get a WebSocket, apart from the request's line.
 pub(crate) const HEADERS: [&str; 5] = [
@@ -14,8 +17,20 @@ pub(crate) const HEADERS: [&str; 5] = [
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
 ];
 
+/// The header that asks for our subprotocol.
+pub(crate) const OURS: &str = "Sec-WebSocket-Protocol: everbeat.v1";
+
 /// The head of the answer.
 pub(crate) async fn ask(address: SocketAddr, line: &str, headers: &[&str]) -> String {
+    begin(address, line, headers).await.0
+}
+
+/// The head of the answer, and the connection that it came on.
+pub(crate) async fn begin(
+    address: SocketAddr,
+    line: &str,
+    headers: &[&str],
+) -> (String, TcpStream) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("{line}\r\n{}\r\n\r\n", headers.join("\r\n"));
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -23,5 +38,60 @@ pub(crate) async fn ask(address: SocketAddr, line: &str, headers: &[&str]) -> St
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.unwrap());
     }
-    String::from_utf8(head).unwrap().to_lowercase()
+    (String::from_utf8(head).unwrap().to_lowercase(), stream)
+}
+
+/// The whole answer to a request that ends its connection.
+async fn ask_raw(address: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let read = timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+    read.expect("an answer within 20 s").unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+/// The whole answer to `GET`, with this target as it is.
+pub(crate) async fn get_raw(address: SocketAddr, target: &str) -> String {
+    let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    ask_raw(address, &request).await
+}
+
+/// The status of an answer.
+pub(crate) fn status(answer: &str) -> u16 {
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+/// A frame of a client (RFC 6455 section 5.2): its first byte, and what is in it.
+pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mask = [0x37, 0xfa, 0x21, 0x3d];
+    let length = u16::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut frame = vec![first, 0x80 | 126, length[0], length[1]];
+    frame.extend(mask);
+    let masked = payload.iter().zip(mask.iter().cycle());
+    frame.extend(masked.map(|(byte, mask)| byte ^ mask));
+    frame
+}
+
+/// Sends this on a WebSocket and nothing more; the code with which the server ends it, if it says one.
+pub(crate) async fn code_after(mut stream: TcpStream, bytes: &[u8]) -> Option<u16> {
+    stream.write_all(bytes).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    let read = timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+    read.expect("the end within 20 s").unwrap();
+    let mut rest = &answer[..];
+    while let [first, length, after @ ..] = rest {
+        let (length, after) = match (length, after) {
+            (126, [high, low, after @ ..]) => (u16::from_be_bytes([*high, *low]).into(), after),
+            (length, after) => (usize::from(*length), after),
+        };
+        let (payload, after) = after.split_at(length);
+        if *first == 0x88 {
+            assert!(after.is_empty(), "nothing follows a close");
+            return Some(u16::from_be_bytes([payload[0], payload[1]]));
+        }
+        rest = after;
+    }
+    None
 }

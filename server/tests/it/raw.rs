@@ -106,6 +106,25 @@ impl Raw {
         .await;
     }
 
+    /// Publishes in the lobby until the server has no room for more; returns the first number that was
+    /// refused, and how.
+    pub(crate) async fn publish_until_refused(&mut self) -> (u64, Value) {
+        let body = "x".repeat(8 * 1024);
+        for seq in 1..100 {
+            self.publish(seq, &body).await;
+            let answer = loop {
+                let frame = self.next_frame().await;
+                if frame["type"] != "message" {
+                    break frame;
+                }
+            };
+            if answer["type"] == "error" {
+                return (seq, answer);
+            }
+        }
+        panic!("a small database took 800 KiB");
+    }
+
     /// The next message of whatever kind; `None` at the end of the connection.
     pub(crate) async fn next(&mut self) -> Option<Message> {
         let next = timeout(PATIENCE, self.socket.next())

@@ -1,5 +1,7 @@
 //! Sessions over real sockets: resuming, taking over, draining.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::raw::Raw;
@@ -181,4 +183,37 @@ async fn a_trimmed_log_is_told_as_a_gap() {
     };
     let from = joined["from"].as_u64().unwrap();
     assert_eq!(late.next_of("message").await["offset"], from + 1);
+}
+
+/// PU-4: of drafts over the rate the others see few, and the last of them, in either dialect.
+#[tokio::test]
+async fn drafts_over_the_rate_are_held_back() {
+    let server = TestServer::start(&["--drafts", "1"]).await;
+    let mut watcher = server.joined().await;
+    let page = Raw::open(server.address, "/", None).await.unwrap();
+    for (mut author, who) in [(server.joined().await, "session"), (page, "page")] {
+        let begun = Instant::now();
+        for number in 1..=20 {
+            let body = format!("{who} {number}");
+            let frame = json!({"type": "draft", "room": "lobby", "body": body});
+            let text = if who == "page" {
+                body
+            } else {
+                frame.to_string()
+            };
+            author.send(&text).await;
+        }
+        let last = format!("{who} 20");
+        let mut seen = 0;
+        let mut shown = String::new();
+        while shown != last {
+            let draft = watcher.next_of("draft").await;
+            draft["body"].as_str().unwrap().clone_into(&mut shown);
+            // Whoever left before has no draft any more.
+            seen += u64::from(!shown.is_empty());
+        }
+        let took = begun.elapsed();
+        assert!(took >= Duration::from_secs(1), "{who}: {took:?}");
+        assert!(seen <= 1 + took.as_secs(), "{who}: {seen} in {took:?}");
+    }
 }

@@ -7,9 +7,11 @@ use clap::Parser;
 use leptos::config::LeptosOptions;
 use server::Server;
 use server::access::Gate;
+use server::clock::Clock;
 use server::config::Config;
 use server::entrance::Entrance;
-use server::hub::Hub;
+use server::hub::{Hub, Rooms};
+use server::log::sqlite::{SqliteConfig, SqliteLog};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -33,6 +35,21 @@ impl TestServer {
     /// Starts a server with these command-line options.
     pub(crate) async fn start(options: &[&str]) -> Self {
         Self::start_over(options, |config| server::open_hub(config).unwrap()).await
+    }
+
+    /// Starts a server whose database has room for 256 KiB, and that lets anybody fill it.
+    pub(crate) async fn start_with_little_room(options: &[&str]) -> Self {
+        let fast = ["--publishes", "100000", "--publish-burst", "100000"];
+        Self::start_over(&[&fast, options].concat(), |config| {
+            let rooms = Arc::new(Rooms::new(100));
+            let small = SqliteConfig {
+                bytes_max: Some(256 * 1024),
+                ..SqliteConfig::default()
+            };
+            let log = SqliteLog::open(&config.database(), small, rooms.clone()).unwrap();
+            Arc::new(Hub::new(rooms, Arc::new(log), 1 << 20, Clock::start()))
+        })
+        .await
     }
 
     /// Starts a server over a hub of the test's own.
