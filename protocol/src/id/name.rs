@@ -72,12 +72,16 @@ impl From<Name> for String {
     }
 }
 
+/// Latin, Greek, Cyrillic and Armenian stand before it, and need nothing that shapes them: there two names
+/// would look like one.
+const FIRST_SHAPED: char = '\u{590}';
+
 fn tidied(text: &str, chars_max: usize) -> String {
     // After white space and at the beginning nothing is shaped: so what is tidy stays as it is.
     let mut last = ' ';
     let is_kept = |c: &char| {
         let is_kept = if is_shaping(*c) {
-            !last.is_ascii() && !last.is_whitespace()
+            last >= FIRST_SHAPED && !last.is_whitespace()
         } else {
             !is_unseen(*c)
         };
@@ -92,7 +96,7 @@ fn tidied(text: &str, chars_max: usize) -> String {
 }
 
 /// Joiners and variation selectors: unseen, but sequences of emoji and the scripts of Persia and India
-/// are not written right without them. They shape nothing in ASCII.
+/// are not written right without them.
 fn is_shaping(c: char) -> bool {
     matches!(
         c,
@@ -152,7 +156,7 @@ mod tests {
 
     /// What joins or varies characters stays where there is something to join or to vary.
     #[test]
-    fn joiners_and_selectors_stay_after_what_is_not_ascii() {
+    fn joiners_and_selectors_stay_where_they_are_needed() {
         for right in [
             "\u{1f468}\u{200d}\u{1f469}",
             // A heart on fire: a selector, then a joiner.
@@ -171,6 +175,7 @@ mod tests {
             ("A\u{200d}da", "Ada"),
             ("A\u{200c}d\u{fe0f}a\u{e0100}", "Ada"),
             ("\u{200d}Ada", "Ada"),
+            ("\u{e9}\u{200d}e\u{301}\u{200d}\u{430}\u{200d}", "\u{e9}e\u{301}\u{430}"),
             ("\u{a0}\u{200d}Ada", "Ada"),
             ("A \u{180b}da\u{200c}\u{200d}", "A da"),
             (

@@ -1,6 +1,6 @@
 //! What is refused, and what whoever is refused is told; everybody else goes on.
 
-use crate::http::{HEADERS, ask};
+use crate::http::{HEADERS, OURS, ask};
 use crate::raw::Raw;
 use crate::test_server::TestServer;
 
@@ -14,8 +14,6 @@ async fn asked(server: &TestServer, more: &[&str]) -> String {
     .await;
     head.split(' ').nth(1).unwrap().to_owned()
 }
-
-const OURS: &str = "Sec-WebSocket-Protocol: everbeat.v1";
 
 /// Cross-site WebSocket hijacking: a browser shows its cookies whichever page asks.
 #[tokio::test]
