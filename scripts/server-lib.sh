@@ -16,6 +16,7 @@ start_server() {
   shift 2
   [ -x "$everbeat" ] || die "there is no server at $everbeat." "Run: make build"
   rm -rf "$home/data"
+  : >"$log"
   NO_COLOR=1 "$everbeat" --listen 127.0.0.1:0 --admin off --data "$home/data" "$@" >"$log" 2>&1 &
   server_pid=$!
   trap stop_server EXIT

@@ -118,7 +118,7 @@ impl Naming {
     pub fn name(&self, wish: Option<&Name>, session: &SessionId) -> Name {
         match self {
             Self::Vouched(name) => name.clone(),
-            Self::Own { usual, is_marked } => match (wish.filter(|wish| !wish.is_empty()), usual) {
+            Self::Own { usual, is_marked } => match (wish.filter(|wish| is_free(wish)), usual) {
                 (Some(wish), _) if *is_marked => wish.marked(MARK),
                 (Some(wish), _) => wish.clone(),
                 (None, Some(usual)) => usual.clone(),
@@ -126,6 +126,11 @@ impl Naming {
             },
         }
     }
+}
+
+/// Whether a guest may be called so: pages call their own person "You".
+fn is_free(wish: &Name) -> bool {
+    !wish.is_empty() && !wish.as_str().eq_ignore_ascii_case("you")
 }
 
 /// What can be allowed in a room.
@@ -295,6 +300,20 @@ mod tests {
 
     fn room(name: &str) -> RoomName {
         RoomName::new(name).unwrap()
+    }
+
+    /// AC-4
+    #[test]
+    fn nobody_is_called_you() {
+        let session = SessionId::new("s1").unwrap();
+        let own = |usual, is_marked| Naming::Own { usual, is_marked };
+        let called = |naming: &Naming, wish: &str| naming.name(Some(&Name::tidy(wish)), &session);
+        for wish in ["You", " yOU "] {
+            assert_eq!(called(&own(None, false), wish), Name::guest(&session));
+            let usual = Name::tidy("guest 7");
+            assert_eq!(called(&own(Some(usual.clone()), true), wish), usual);
+        }
+        assert_eq!(called(&own(None, false), "Youri").as_str(), "Youri");
     }
 
     #[test]

@@ -6,6 +6,8 @@ mod keys;
 mod tests;
 mod tokens;
 
+use std::sync::Arc;
+
 use axum::http::{HeaderMap, header};
 use protocol::access::{Access, Denied, Rights, Subject};
 use protocol::id::{IdError, Token};
@@ -38,7 +40,7 @@ pub struct Presented {
 
 /// Lets people in, or not.
 pub struct Gate {
-    tokens: Option<Tokens>,
+    tokens: Option<Arc<Tokens>>,
     token_cookie: String,
     guests: Option<Guests>,
 }
@@ -51,7 +53,7 @@ impl Gate {
     pub async fn new(config: &Config) -> Result<Self, GateError> {
         let options = &config.access;
         let tokens = match &options.token_keys {
-            Some(source) => Some(Tokens::new(source, options).await?),
+            Some(source) => Some(Arc::new(Tokens::new(source, options).await?)),
             None => None,
         };
         let guests = if options.guests.is_on() {

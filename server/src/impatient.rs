@@ -1,7 +1,8 @@
 //! Writes that must make progress.
 //!
 //! Whoever asks for much and reads none of it would otherwise hold it in memory for as long as they like.
-//! WebSockets have their own deadline, with a close code: see `ws`.
+//! It stands right above the socket: what TLS takes in is not on its way. WebSockets have their own
+//! deadline, with a close code: see `ws`.
 
 use std::io;
 use std::pin::Pin;
@@ -15,7 +16,7 @@ use tokio::time::{Sleep, sleep};
 #[derive(Debug)]
 pub struct Impatient<S> {
     stream: S,
-    patience: Duration,
+    patience: Option<Duration>,
     /// While a write waits.
     due: Option<Pin<Box<Sleep>>>,
 }
@@ -25,9 +26,14 @@ impl<S> Impatient<S> {
     pub const fn new(stream: S, patience: Duration) -> Self {
         Self {
             stream,
-            patience,
+            patience: Some(patience),
             due: None,
         }
+    }
+
+    /// Takes whatever time a write takes, from now on.
+    pub fn be_patient(&mut self) {
+        (self.patience, self.due) = (None, None);
     }
 
     /// The stream itself.
@@ -36,13 +42,11 @@ impl<S> Impatient<S> {
     }
 
     fn watch<T>(&mut self, cx: &mut Context<'_>, step: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if step.is_ready() {
+        let Some(patience) = self.patience.filter(|_| step.is_pending()) else {
             self.due = None;
             return step;
-        }
-        let due = self
-            .due
-            .get_or_insert_with(|| Box::pin(sleep(self.patience)));
+        };
+        let due = self.due.get_or_insert_with(|| Box::pin(sleep(patience)));
         let is_over = due.as_mut().poll(cx);
         is_over.map(|()| Err(io::ErrorKind::TimedOut.into()))
     }

@@ -131,18 +131,21 @@ impl Limits {
 }
 
 /// How many of something each address has.
+#[derive(Debug)]
 struct Counts {
     limit: usize,
     held: Mutex<HashMap<Network, usize>>,
 }
 
 /// Something that counts for its address.
+#[derive(Debug)]
 pub struct Held {
     counts: Arc<Counts>,
     network: Network,
 }
 
 /// A TCP connection that counts.
+#[derive(Debug)]
 pub struct Handshake {
     _held: Option<Held>,
     _permit: Option<OwnedSemaphorePermit>,

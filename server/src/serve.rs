@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -13,6 +14,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use parking_lot::Mutex;
 #[cfg(target_os = "linux")]
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -42,6 +44,21 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
+
+/// How a connection stands on which no WebSocket has begun. Its requests know it.
+#[derive(Debug)]
+pub struct HalfOpen {
+    handshake: Mutex<Option<Handshake>>,
+    /// Whether there was a whole request.
+    has_asked: AtomicBool,
+}
+
+impl HalfOpen {
+    /// It has a place of its own now, and is no longer half open.
+    pub fn close(&self) {
+        self.handshake.lock().take();
+    }
+}
 
 /// What connections come to.
 pub struct Doors {
@@ -120,12 +137,15 @@ impl Doors {
         let network = (!is_proxy).then(|| Network::from(address));
         let handshake = self.limits.handshake(network);
         let handshake = handshake.inspect_err(|met| self.hub.metrics().limited(*met));
-        let write_timeout = self.config.write_timeout;
+        let half_open = HalfOpen {
+            handshake: Mutex::new(Some(handshake.ok()?)),
+            has_asked: AtomicBool::new(false),
+        };
         Some(Begun {
-            stream: prepared(stream, write_timeout)?,
+            stream: prepared(stream, &self.config)?,
             requests: Requests {
                 hub: Arc::clone(&self.hub),
-                write_timeout,
+                half_open: Arc::new(half_open),
                 http: http.clone(),
                 router: self.router.clone(),
                 peer: Peer {
@@ -135,7 +155,6 @@ impl Doors {
                 end: end.clone(),
             },
             patience: self.config.header_timeout,
-            _handshake: handshake.ok()?,
         })
     }
 }
@@ -181,12 +200,10 @@ impl End {
 
 /// A connection at its beginning.
 struct Begun {
-    stream: TcpStream,
+    stream: Impatient<TcpStream>,
     requests: Requests,
     /// How long TLS may take to begin.
     patience: Duration,
-    /// That it counts.
-    _handshake: Handshake,
 }
 
 impl Begun {
@@ -217,7 +234,7 @@ impl Begun {
 /// What answers the requests on one connection.
 struct Requests {
     hub: Arc<Hub>,
-    write_timeout: Duration,
+    half_open: Arc<HalfOpen>,
     http: http1::Builder,
     router: Router,
     peer: Peer,
@@ -227,12 +244,14 @@ struct Requests {
 impl Requests {
     async fn answer<S: Stream>(self, stream: S) {
         let peer = self.peer;
-        let stream = Impatient::new(stream, self.write_timeout);
+        let half_open = Arc::clone(&self.half_open);
         let service = self
             .router
             .map_request(move |request: hyper::Request<Incoming>| {
                 let mut request = upgrade_anywhere(request.map(Body::new));
                 request.extensions_mut().insert(peer);
+                half_open.has_asked.store(true, Ordering::Relaxed);
+                request.extensions_mut().insert(Arc::clone(&half_open));
                 request
             });
         let mut connection = pin!(
@@ -249,15 +268,18 @@ impl Requests {
         };
         if let Err(error) = end {
             tracing::debug!(%error, "an HTTP connection ended early");
-            if let Some(met) = met(&error) {
-                self.hub.metrics().limited(met);
+            // One that lies idle between requests ends so, too, and met nothing.
+            let is_idle = self.half_open.has_asked.load(Ordering::Relaxed);
+            match met(&error) {
+                Some(Met::HeaderTimeout) if is_idle => {}
+                Some(met) => self.hub.metrics().limited(met),
+                None => {}
             }
         }
     }
 }
 
-/// Which limit it was that ended an HTTP connection. One that lies idle ends as one whose next head takes
-/// too long.
+/// Which limit it was that ended an HTTP connection.
 fn met(error: &hyper::Error) -> Option<Met> {
     let cause = error
         .source()
@@ -274,15 +296,21 @@ fn met(error: &hyper::Error) -> Option<Met> {
 }
 
 /// Small frames must not wait for company (RFC 896). A peer whose machine acknowledges nothing is gone (RFC
-/// 5482), and later than for us if only its program reads nothing: we say with which code. A socket that is
-/// already gone is dropped.
-fn prepared(stream: TcpStream, write_timeout: Duration) -> Option<TcpStream> {
+/// 5482): later than a heartbeat or a deadline of ours would tell, as these say with which code. A socket
+/// that is already gone is dropped.
+fn prepared(stream: TcpStream, config: &Config) -> Option<Impatient<TcpStream>> {
     stream.set_nodelay(true).ok()?;
     #[cfg(target_os = "linux")]
-    SockRef::from(&stream)
-        .set_tcp_user_timeout(Some(write_timeout * 2))
-        .ok()?;
-    #[cfg(not(target_os = "linux"))]
-    let _ = write_timeout;
-    Some(stream)
+    {
+        let heartbeat = config
+            .heartbeat_interval
+            .saturating_add(config.heartbeat_timeout);
+        let patience = config
+            .write_timeout
+            .saturating_add(heartbeat.max(config.write_timeout));
+        // In milliseconds, of which the system takes so many. Without it only who is silent stays longer.
+        let patience = patience.min(Duration::from_millis(i32::MAX as u64));
+        let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(patience));
+    }
+    Some(Impatient::new(stream, config.write_timeout))
 }

@@ -44,14 +44,28 @@ pub struct Parts {
     pub leptos: LeptosOptions,
 }
 
-/// A place among the connections, which counts for its address if that is known.
+/// A place among the connections, which counts for its address if that is known. It is given up with it.
 pub struct Place {
     /// Which connection.
     pub id: ConnectionId,
     /// How its task is spoken to.
     pub mailbox: Arc<Mailbox>,
-    /// That it counts.
-    pub held: Option<Held>,
+    /// What all requests share.
+    pub state: AppState,
+    held: Option<Held>,
+}
+
+impl Place {
+    /// The address that it counts for.
+    pub fn network(&self) -> Option<Network> {
+        self.held.as_ref().map(Held::network)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.state.hub.disconnect(self.id, None);
+    }
 }
 
 /// Why somebody gets no place.
@@ -68,7 +82,7 @@ impl Full {
     pub const LATER: Duration = Duration::from_secs(5);
 }
 
-impl Parts {
+impl AppState {
     /// Gives a place to a connection from there.
     ///
     /// # Errors
@@ -86,8 +100,12 @@ impl Parts {
             }
             return Err(Full::Server);
         };
-        let held = held.flatten();
-        Ok(Place { id, mailbox, held })
+        Ok(Place {
+            id,
+            mailbox,
+            state: self.clone(),
+            held: held.flatten(),
+        })
     }
 }
 

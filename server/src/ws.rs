@@ -7,10 +7,8 @@ mod session;
 mod tutorial;
 mod wire;
 
-use std::sync::Arc;
-
 use axum::Extension;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -18,7 +16,7 @@ use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
 use protocol::access::Right;
 use protocol::frame::SUBPROTOCOL;
-use protocol::id::{ConnectionId, RoomName};
+use protocol::id::RoomName;
 use serde::Deserialize;
 use tokio::net::TcpStream;
 use tungstenite::handshake::server::create_response_with_body;
@@ -26,9 +24,7 @@ use tungstenite::handshake::server::create_response_with_body;
 use self::wire::Wire;
 use crate::access::{Gate, Presented};
 use crate::address::Client;
-use crate::hub::mailbox::Mailbox;
 use crate::impatient::Impatient;
-use crate::limits::Held;
 use crate::metrics::Met;
 use crate::origin::may_connect;
 use crate::page::came_by_tls;
@@ -36,15 +32,6 @@ use crate::router::retry_after;
 use crate::serve::Stream;
 use crate::state::{AppState, Full, Place};
 use crate::tls::TlsStream;
-
-/// A connection as its task gets it.
-struct Connection {
-    id: ConnectionId,
-    mailbox: Arc<Mailbox>,
-    state: AppState,
-    /// It counts for the address from which it comes, if that is known.
-    held: Option<Held>,
-}
 
 /// Where a tutorial page goes.
 #[derive(Debug, Deserialize)]
@@ -87,7 +74,7 @@ pub async fn upgrade(
         let text = "Pages of this origin may not connect here: see --allowed-origins.\n";
         return (StatusCode::FORBIDDEN, text).into_response();
     }
-    let Place { id, mailbox, held } = match state.connect(network) {
+    let place = match state.connect(network) {
         Ok(place) => place,
         Err(Full::Address) => {
             return later("Your address holds too many connections: try again later.\n");
@@ -102,15 +89,9 @@ pub async fn upgrade(
             .headers_mut()
             .insert(header::SEC_WEBSOCKET_PROTOCOL, chosen);
     }
-    let connection = Connection {
-        id,
-        mailbox,
-        state: state.clone(),
-        held,
-    };
     // Tracked, so that a drain can wait for it, and for the one that comes of it.
     let tracker = state.tracker.clone();
-    tokio::spawn(tracker.track_future(begin(upgrade, connection, dialect, state)));
+    tokio::spawn(tracker.track_future(begin(upgrade, place, dialect)));
     response
 }
 
@@ -124,43 +105,37 @@ fn later(text: &'static str) -> Response {
 }
 
 /// Waits until the connection is a WebSocket, and gives it a task that holds no more than it needs.
-async fn begin(upgrade: OnUpgrade, connection: Connection, dialect: Dialect, state: AppState) {
-    let id = connection.id;
-    let Ok(upgraded) = upgrade.await else {
-        return state.hub.disconnect(id, None);
-    };
+async fn begin(upgrade: OnUpgrade, place: Place, dialect: Dialect) {
+    let Ok(upgraded) = upgrade.await else { return };
     // The accept loop makes one of the two.
     match upgraded.downcast::<TokioIo<Impatient<TcpStream>>>() {
-        Ok(parts) => drive(parts, connection, dialect, &state),
-        Err(upgraded) => match upgraded.downcast::<TokioIo<Impatient<TlsStream>>>() {
-            Ok(parts) => drive(parts, connection, dialect, &state),
-            Err(_) => state.hub.disconnect(id, None),
-        },
+        Ok(Parts { io, read_buf, .. }) => {
+            drive(io.into_inner().into_inner(), read_buf, place, dialect);
+        }
+        Err(upgraded) => {
+            if let Ok(Parts { io, read_buf, .. }) = upgraded.downcast::<TokioIo<TlsStream>>() {
+                let mut stream = io.into_inner();
+                stream.get_mut().0.be_patient();
+                drive(stream, read_buf, place, dialect);
+            }
+        }
     }
 }
 
-/// Gives it the task of its dialect. `parts` are the connection itself, and what the client said on it
-/// already.
-fn drive<S: Stream>(
-    parts: Parts<TokioIo<Impatient<S>>>,
-    connection: Connection,
-    dialect: Dialect,
-    state: &AppState,
-) {
-    let wire = Wire::new(
-        parts.io.into_inner().into_inner(),
-        parts.read_buf,
-        state.config.frame_bytes as usize,
-        state.config.write_timeout,
-    );
+/// Gives a connection the task of its dialect. `rest` is what the client said on it already.
+fn drive<S: Stream>(stream: S, rest: Bytes, place: Place, dialect: Dialect) {
+    let config = &place.state.config;
+    let (frame_bytes, write_timeout) = (config.frame_bytes as usize, config.write_timeout);
+    let wire = Wire::new(stream, rest, frame_bytes, write_timeout);
+    let tracker = place.state.tracker.clone();
     match dialect {
         Dialect::Everbeat(presented) => {
-            let task = session::drive(wire, connection, *presented);
-            tokio::spawn(state.tracker.track_future(task));
+            let task = session::drive(wire, place, *presented);
+            tokio::spawn(tracker.track_future(task));
         }
         Dialect::Tutorial(room) => {
-            let task = tutorial::drive(wire, connection, room);
-            tokio::spawn(state.tracker.track_future(task));
+            let task = tutorial::drive(wire, place, room);
+            tokio::spawn(tracker.track_future(task));
         }
     }
 }

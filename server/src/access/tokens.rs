@@ -90,14 +90,17 @@ impl Tokens {
     }
 
     /// Reads a token.
-    pub(super) async fn check(&self, token: &Token) -> Result<Access, Denied> {
+    pub(super) async fn check(self: &Arc<Self>, token: &Token) -> Result<Access, Denied> {
         match self.check_now(token) {
             Some(Checked::Good(access)) => return Ok(access),
             Some(Checked::Bad(denied)) => return Err(denied),
             Some(Checked::UnknownKey) | None => {}
         }
         // A file is there, or the server had not started: only an address can be out of reach.
-        let is_known = self.look().await || matches!(self.source, KeySource::File(_));
+        // In a task of its own: whoever asked may go away in the midst of it, and others wait for it.
+        let looker = Arc::clone(self);
+        let looking = tokio::spawn(async move { looker.look().await });
+        let is_known = looking.await.unwrap_or(false) || matches!(self.source, KeySource::File(_));
         match self.check_now(token) {
             Some(Checked::Good(access)) => Ok(access),
             Some(Checked::Bad(denied)) => Err(denied),
@@ -121,8 +124,7 @@ impl Tokens {
 
     /// None without any keys.
     fn check_now(&self, token: &Token) -> Option<Checked> {
-        let keys = self.keys.read();
-        let keys = Arc::clone(keys.as_ref()?);
+        let keys = self.keys.read().clone()?;
         let token = token.expose();
         // What must be understood to be checked is not understood here (RFC 7515 section 4.1.11).
         let Some(header) = decode_header(token).ok().filter(|h| h.crit.is_none()) else {
@@ -183,13 +185,10 @@ impl Tokens {
         {
             return look.was_read;
         }
-        // Before it is done: whoever asked may go away in the midst of it, and then nobody knows.
-        let look = looked.insert(Look {
-            at: Instant::now(),
-            was_read: false,
-        });
-        look.was_read = self.read().await;
-        look.was_read
+        let at = Instant::now();
+        let was_read = self.read().await;
+        *looked = Some(Look { at, was_read });
+        was_read
     }
 
     /// What cannot be read leaves the keys as they were.

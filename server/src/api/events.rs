@@ -8,13 +8,14 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use protocol::access::{Right, Subject};
-use protocol::id::{ConnectionId, RoomName};
+use protocol::id::RoomName;
 use protocol::position::{Epoch, Offset, Position};
 use protocol::server::{Feed, FeedConfig, FeedInput, FeedTransmit, Pull};
 use serde::Deserialize;
@@ -23,11 +24,10 @@ use tokio::time::sleep_until;
 use super::caller::Caller;
 use super::input::{Asked, InRoom};
 use super::problem::{Code, Problem, ProblemBody};
-use crate::hub::mailbox::Mailbox;
 use crate::hub::pull::{self, Nothing};
 use crate::hub::report::{Kind, Question, Vitals};
 use crate::hub::room::{Entry, Room};
-use crate::limits::Held;
+use crate::serve::HalfOpen;
 use crate::state::{AppState, Full, Place};
 use crate::text_frame::TextFrame;
 
@@ -76,6 +76,7 @@ pub(super) async fn events(
     caller: Caller,
     InRoom(room): InRoom,
     Asked(From { since }): Asked<From>,
+    Extension(half_open): Extension<Arc<HalfOpen>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     caller.may(&room, Right::Read)?;
@@ -94,7 +95,7 @@ pub(super) async fn events(
         unavailable_retry: state.protocol.unavailable_retry,
     });
     let heartbeat = KeepAlive::new().interval(state.protocol.heartbeat_interval);
-    let listener = Listener::begin(state, &caller, room, feed).await?;
+    let listener = Listener::begin(&state, &caller, room, feed, &half_open).await?;
     let events = stream::unfold(listener, |mut listener| async {
         let event = listener.next().await?;
         Some((Ok::<_, Infallible>(event), listener))
@@ -129,10 +130,7 @@ fn id(epoch: &Epoch, offset: Offset) -> String {
 
 /// Somebody who listens, and counts as a connection.
 struct Listener {
-    state: AppState,
-    id: ConnectionId,
-    mailbox: Arc<Mailbox>,
-    _held: Option<Held>,
+    place: Place,
     subject: Option<Subject>,
     room: Arc<Room>,
     epoch: Epoch,
@@ -143,22 +141,23 @@ struct Listener {
 
 impl Listener {
     async fn begin(
-        state: AppState,
+        state: &AppState,
         caller: &Caller,
         name: RoomName,
         feed: Feed,
+        half_open: &HalfOpen,
     ) -> Result<Self, Problem> {
         let place = state.connect(caller.network);
-        let Place { id, mailbox, held } =
-            place.map_err(|_| Problem::later(Code::Unavailable, Full::LATER))?;
-        let opened = state.hub.watch_room(&name, (id, &mailbox)).await;
-        let (room, view) = opened.inspect_err(|_| state.hub.disconnect(id, None))?;
+        let place = place.map_err(|_| Problem::later(Code::Unavailable, Full::LATER))?;
+        // A place is no longer something that is half open.
+        half_open.close();
+        let (room, view) = state
+            .hub
+            .watch_room(&name, (place.id, &place.mailbox))
+            .await?;
         let mut listener = Self {
             epoch: view.epoch.clone(),
-            state,
-            id,
-            mailbox,
-            _held: held,
+            place,
             subject: caller.access.subject.clone(),
             room,
             feed,
@@ -188,8 +187,8 @@ impl Listener {
         match transmit {
             FeedTransmit::OpenRoom => {
                 let name = self.room.name().clone();
-                let connection = (self.id, &self.mailbox);
-                let opened = self.state.hub.watch_room(&name, connection).await;
+                let connection = (self.place.id, &self.place.mailbox);
+                let opened = self.place.state.hub.watch_room(&name, connection).await;
                 let view = opened.ok().map(|(_, view)| view);
                 self.input(FeedInput::RoomOpened(view));
             }
@@ -197,7 +196,7 @@ impl Listener {
                 let at = id(&position.epoch, position.offset);
                 let event = Event::default().id(at);
                 self.events.push_back(if gap {
-                    self.state.hub.metrics().gap();
+                    self.place.state.hub.metrics().gap();
                     let (epoch, from) = (position.epoch.as_str(), position.offset.get());
                     let data = serde_json::json!({"epoch": epoch, "from": from});
                     event.event("gap").data(data.to_string())
@@ -222,14 +221,14 @@ impl Listener {
         let pick = |entry: &Entry| (entry.offset > Offset::ZERO).then(|| entry.clone());
         let mut taken = pull::take(&self.room, pull, pick);
         if let Err(Nothing::InLog) = taken {
-            taken = pull::read_log(&self.state.hub, &self.room, pull, pick).await;
+            taken = pull::read_log(&self.place.state.hub, &self.room, pull, pick).await;
         }
         let batch = match taken {
             Ok(batch) => batch,
             Err(Nothing::CutOff) => return self.input(FeedInput::CutOff),
             Err(Nothing::InLog | Nothing::Unavailable) => return self.input(FeedInput::PullFailed),
         };
-        let metrics = self.state.hub.metrics();
+        let metrics = self.place.state.hub.metrics();
         metrics.delivered(batch.frames.len());
         let mut last = pull.after;
         for entry in &batch.frames {
@@ -250,7 +249,7 @@ impl Listener {
 
     /// Waits until the room has moved, or something is due.
     async fn wait(&mut self) {
-        let clock = self.state.hub.clock();
+        let clock = self.place.state.hub.clock();
         let due = self
             .feed
             .poll_timeout()
@@ -262,13 +261,13 @@ impl Listener {
             }
         };
         tokio::select! {
-            () = poll_fn(|cx| self.mailbox.poll_marked(cx)) => self.look_into_mailbox(),
+            () = poll_fn(|cx| self.place.mailbox.poll_marked(cx)) => self.look_into_mailbox(),
             () = due => self.feed.handle_timeout(clock.now()),
         }
     }
 
     fn look_into_mailbox(&mut self) {
-        let marks = self.mailbox.take();
+        let marks = self.place.mailbox.take();
         if !marks.moved.is_empty() {
             let (head, version) = self.room.marks();
             self.input(FeedInput::RoomMoved { head, version });
@@ -298,19 +297,18 @@ impl Listener {
             quiet: None,
             kind: Kind::Events,
         };
-        asked.answer(self.id, vitals);
+        asked.answer(self.place.id, vitals);
     }
 
     fn input(&mut self, input: FeedInput) {
-        let now = self.state.hub.clock().now();
+        let now = self.place.state.hub.clock().now();
         self.feed.handle_input(now, input);
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.room.unwatch(self.id);
-        self.state.hub.disconnect(self.id, None);
+        self.room.unwatch(self.place.id);
     }
 }
 

@@ -17,13 +17,13 @@ use protocol::server::{Input, Session, Transmit};
 use protocol::time::Timestamp;
 use tungstenite::{Error as WebSocketError, Message};
 
-use super::Connection;
 use super::wire::{self, Alarm, Wire, WriteError};
 use crate::access::Presented;
 use crate::hub::report::{Kind, Question, Vitals};
 use crate::hub::room::Room;
 use crate::metrics::Metrics;
 use crate::serve::Stream;
+use crate::state::Place;
 use crate::text_frame::TextFrame;
 
 /// How many frames are taken from the socket before the answers are written out.
@@ -33,12 +33,12 @@ const READ_BATCH: usize = 64;
 /// and large steps in it are boxed.
 pub(super) fn drive<S: Stream>(
     wire: Wire<S>,
-    connection: Connection,
+    place: Place,
     presented: Presented,
 ) -> impl Future<Output = ()> {
-    let clock = connection.state.hub.clock();
+    let clock = place.state.hub.clock();
     let mut driver = Box::new(Driver {
-        machine: Session::new(clock.now(), Arc::clone(&connection.state.protocol)),
+        machine: Session::new(clock.now(), Arc::clone(&place.state.protocol)),
         wire,
         alarm: Alarm::new(clock),
         rooms: Vec::new(),
@@ -46,7 +46,7 @@ pub(super) fn drive<S: Stream>(
         session: None,
         owner: None,
         access: Some(Box::new(Access::Unknown(presented))),
-        connection,
+        place,
     });
     async move {
         let end = driver.run().await;
@@ -95,7 +95,7 @@ enum Access {
 }
 
 struct Driver<S> {
-    connection: Connection,
+    place: Place,
     machine: Session,
     wire: Wire<S>,
     alarm: Alarm,
@@ -187,7 +187,7 @@ impl<S: Stream> Driver<S> {
             if self.take_answers(cx) {
                 return Poll::Ready(Fact::Answered);
             }
-            if self.connection.mailbox.poll_marked(cx).is_ready() {
+            if self.place.mailbox.poll_marked(cx).is_ready() {
                 return Poll::Ready(Fact::Marked);
             }
             if self.machine.wants_input() {
@@ -203,7 +203,7 @@ impl<S: Stream> Driver<S> {
     }
 
     fn heard(&mut self, heard: Heard) -> Result<(), End> {
-        let limit = self.connection.state.protocol.limits.frame_bytes;
+        let limit = self.place.state.protocol.limits.frame_bytes;
         let input = match heard {
             Some(Ok(Message::Text(text))) => {
                 self.metrics().received(text.len());
@@ -229,7 +229,7 @@ impl<S: Stream> Driver<S> {
     }
 
     fn look_into_mailbox(&mut self) {
-        let marks = self.connection.mailbox.take();
+        let marks = self.place.mailbox.take();
         for room in marks.moved {
             let (head, version) = room.marks();
             self.feed(Input::RoomMoved {
@@ -296,14 +296,14 @@ impl<S: Stream> Driver<S> {
             }
             Transmit::LeaveRoom { room } => {
                 if let (Some(room), Some(session)) = (self.room(&room), &self.session) {
-                    room.leave(self.now(), session, self.connection.id);
+                    room.leave(self.now(), session, self.place.id);
                 }
                 self.rooms.retain(|known| *known.name() != room);
                 self.trace("room left", &room);
             }
             Transmit::Rename { room, name } => {
                 if let (Some(room), Some(session)) = (self.room(&room), &self.session) {
-                    room.rename(self.now(), session, name, self.connection.id);
+                    room.rename(self.now(), session, name, self.place.id);
                 }
             }
             Transmit::Draft { room, body } => {
@@ -331,7 +331,7 @@ impl<S: Stream> Driver<S> {
     /// For whoever follows one session.
     fn trace(&self, what: &'static str, room: &RoomName) {
         let session = self.session.as_ref().map_or("none", SessionId::as_str);
-        tracing::debug!(session.id = session, connection.id = %self.connection.id, %room, "{what}");
+        tracing::debug!(session.id = session, connection.id = %self.place.id, %room, "{what}");
     }
 
     fn room(&self, name: &RoomName) -> Option<&Arc<Room>> {
@@ -350,15 +350,15 @@ impl<S: Stream> Driver<S> {
             quiet: Some(now - self.machine.heard_at()),
             kind: Kind::Session,
         };
-        asked.answer(self.connection.id, vitals);
+        asked.answer(self.place.id, vitals);
     }
 
     fn metrics(&self) -> &Metrics {
-        self.connection.state.hub.metrics()
+        self.place.state.hub.metrics()
     }
 
     fn now(&self) -> Timestamp {
-        self.connection.state.hub.clock().now()
+        self.place.state.hub.clock().now()
     }
 
     fn write_failed(&mut self, error: WriteError) -> End {
@@ -372,7 +372,7 @@ impl<S: Stream> Driver<S> {
     }
 
     async fn end(self, end: End) {
-        let Connection { id, state, .. } = &self.connection;
+        let Place { id, state, .. } = &self.place;
         let hub = &state.hub;
         hub.disconnect(*id, self.session.as_ref());
         if let Some(session) = &self.session {
@@ -403,7 +403,7 @@ mod tests {
     /// stands aside.
     #[test]
     fn a_task_is_small() {
-        fn size<S, F>(_: fn(Wire<S>, Connection, Presented) -> F) -> usize {
+        fn size<S, F>(_: fn(Wire<S>, Place, Presented) -> F) -> usize {
             size_of::<F>()
         }
         let sizes = (size_of::<Driver<TcpStream>>(), size(drive::<TcpStream>));

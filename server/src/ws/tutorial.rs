@@ -9,7 +9,6 @@ use protocol::id::{Name, RoomName, SessionId};
 use protocol::server::{Pull, Tutorial, TutorialInput, TutorialTransmit};
 use tungstenite::{Error as WebSocketError, Message};
 
-use super::Connection;
 use super::wire::{self, Alarm, Wire, WriteError};
 use crate::hub::pull::{self, Nothing};
 use crate::hub::report::{Kind, Question, Vitals};
@@ -17,21 +16,22 @@ use crate::hub::room::{Entry, Room};
 use crate::metrics::Metrics;
 use crate::secret;
 use crate::serve::Stream;
+use crate::state::Place;
 use crate::text_frame::TextFrame;
 
 /// Serves one connection to its end.
-pub(super) async fn drive<S: Stream>(wire: Wire<S>, connection: Connection, room: RoomName) {
-    let hub = Arc::clone(&connection.state.hub);
-    let id = connection.id;
+pub(super) async fn drive<S: Stream>(wire: Wire<S>, place: Place, room: RoomName) {
+    let hub = Arc::clone(&place.state.hub);
+    let id = place.id;
     let Some(session) = secret::random_hex::<16>().and_then(|id| SessionId::new(&id).ok()) else {
-        return hub.disconnect(id, None);
+        return;
     };
     let clock = hub.clock();
     let mut driver = Box::new(Driver {
-        machine: Tutorial::new(clock.now(), &connection.state.protocol),
+        machine: Tutorial::new(clock.now(), &place.state.protocol),
         wire,
         alarm: Alarm::new(clock),
-        connection,
+        place,
         session: session.clone(),
         name: room,
         room: None,
@@ -60,7 +60,7 @@ enum Fact {
 }
 
 struct Driver<S> {
-    connection: Connection,
+    place: Place,
     machine: Tutorial,
     wire: Wire<S>,
     alarm: Alarm,
@@ -87,7 +87,7 @@ impl<S: Stream> Driver<S> {
             self.alarm.arm(self.machine.poll_timeout());
             match self.wait().await {
                 Fact::Rang => {
-                    let now = self.connection.state.hub.clock().now();
+                    let now = self.place.state.hub.clock().now();
                     self.machine.handle_timeout(now);
                 }
                 Fact::Marked => self.look_into_mailbox(),
@@ -112,7 +112,7 @@ impl<S: Stream> Driver<S> {
             if self.alarm.poll_ring(cx).is_ready() {
                 return Poll::Ready(Fact::Rang);
             }
-            if self.connection.mailbox.poll_marked(cx).is_ready() {
+            if self.place.mailbox.poll_marked(cx).is_ready() {
                 return Poll::Ready(Fact::Marked);
             }
             self.wire.poll_read(cx).map(Fact::Heard)
@@ -122,11 +122,11 @@ impl<S: Stream> Driver<S> {
 
     fn feed(&mut self, input: TutorialInput) {
         self.machine
-            .handle_input(self.connection.state.hub.clock().now(), input);
+            .handle_input(self.place.state.hub.clock().now(), input);
     }
 
     fn look_into_mailbox(&mut self) {
-        let marks = self.connection.mailbox.take();
+        let marks = self.place.mailbox.take();
         for room in marks.moved {
             let (head, version) = room.marks();
             self.feed(TutorialInput::RoomMoved { head, version });
@@ -147,9 +147,9 @@ impl<S: Stream> Driver<S> {
         match transmit {
             TutorialTransmit::OpenRoom => {
                 let member = (self.session.clone(), Name::guest(&self.session));
-                let connection = (self.connection.id, &self.connection.mailbox);
+                let connection = (self.place.id, &self.place.mailbox);
                 let opened = self
-                    .connection
+                    .place
                     .state
                     .hub
                     .open_room(&self.name, member, connection)
@@ -192,13 +192,7 @@ impl<S: Stream> Driver<S> {
         };
         let batch = match pull::take(&room, pull, pick) {
             Err(Nothing::InLog) => {
-                Box::pin(pull::read_log(
-                    &self.connection.state.hub,
-                    &room,
-                    pull,
-                    pick,
-                ))
-                .await
+                Box::pin(pull::read_log(&self.place.state.hub, &room, pull, pick)).await
             }
             taken => taken,
         };
@@ -218,7 +212,7 @@ impl<S: Stream> Driver<S> {
 
     /// Tells the operator how this connection is.
     fn report(&self, asked: &Question) {
-        let now = self.connection.state.hub.clock().now();
+        let now = self.place.state.hub.clock().now();
         let vitals = Vitals {
             session: Some(self.session.clone()),
             name: None,
@@ -229,11 +223,11 @@ impl<S: Stream> Driver<S> {
             quiet: Some(now - self.machine.heard_at()),
             kind: Kind::Tutorial,
         };
-        asked.answer(self.connection.id, vitals);
+        asked.answer(self.place.id, vitals);
     }
 
     fn metrics(&self) -> &Metrics {
-        self.connection.state.hub.metrics()
+        self.place.state.hub.metrics()
     }
 
     fn write_failed(&mut self, error: WriteError) -> Option<CloseCode> {

@@ -1,6 +1,6 @@
 //! A room as it goes on, over HTTP (Server-Sent Events).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::Response;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use crate::guarded::{Guarded, claims, sign, token_for};
-use crate::raw::Raw;
+use crate::raw::{PATIENCE, Raw};
 use crate::test_server::TestServer;
 
 /// An event, or an id or a comment alone.
@@ -377,4 +377,48 @@ async fn who_does_not_read_is_let_go() {
         assert!(seq < 5_000, "somebody who takes nothing is still there");
     }
     assert!(seq > 10);
+}
+
+/// Who listens has a place, and is no longer half open: neither limit is the other's.
+#[tokio::test]
+async fn listeners_leave_the_door() {
+    // A write may take its time: as long as a system can count.
+    let options = ["--handshakes", "2", "--write-timeout", "60d"];
+    let server = TestServer::start(&options).await;
+    let mut listeners = Vec::new();
+    for _ in 0..5 {
+        let mut events = Events::open(&server, "lobby/events", &[]).await;
+        events.next_block().await.unwrap();
+        listeners.push(events);
+    }
+    server.raw().await.hello().await;
+    assert_eq!(server.limited("handshakes").await, 0.0);
+}
+
+/// Whoever goes while the log is still asked for the room leaves no place behind.
+#[tokio::test]
+async fn places_of_those_who_went_are_free() {
+    let server = TestServer::start(&[]).await;
+    let mut asking = Vec::new();
+    for number in 0..300 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let ask = format!("GET /api/rooms/room-{number}/events HTTP/1.1\r\nHost: x\r\n\r\n");
+        stream.write_all(ask.as_bytes()).await.unwrap();
+        asking.push(stream);
+        if number >= 100 {
+            asking.swap_remove(0);
+        }
+    }
+    while server.hub.connections() == 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(asking);
+    // Whoever comes last is answered last.
+    let mut last = Events::open(&server, "lobby/events", &[]).await;
+    last.next_block().await.unwrap();
+    let begun = Instant::now();
+    while server.hub.connections() > 1 {
+        assert!(begun.elapsed() < PATIENCE, "{}", server.hub.connections());
+        tokio::task::yield_now().await;
+    }
 }

@@ -61,6 +61,11 @@ async fn heads_that_never_end_are_cut_off() {
     assert!(begun.elapsed() >= Duration::from_millis(400));
     assert_eq!([silent, stalled, trickling], [""; 3]);
     assert_eq!(server.limited("header_timeout").await, 3.0);
+    // One that lies idle after its request ends as well, and met no limit.
+    let ask = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    let answer = tell(server.address, ask, b"", TRICKLE).await;
+    assert!(answer.starts_with("http/1.1 200 "), "{answer}");
+    assert_eq!(server.limited("header_timeout").await, 3.0);
     server.raw().await.hello().await;
 }
 

@@ -19,27 +19,25 @@ use crate::access::Presented;
 use crate::clock::unix_ms;
 use crate::hub::pull::{self, Batch, Nothing};
 use crate::hub::room::Entry;
-use crate::limits::Held;
 use crate::log::{Append, LogError, OpenSession};
 use crate::secret;
 use crate::serve::Stream;
 use crate::telemetry::SPANS;
 use crate::text_frame::TextFrame;
-use crate::ws::Connection;
 use crate::ws::wire::WriteError;
 
 impl<S: Stream> Driver<S> {
     /// Finds out who that is. It may take some time, in which the connection goes on.
     pub(super) fn admit(&mut self, token: Option<Token>) -> BoxFuture<'static, Input> {
-        let gate = Arc::clone(&self.connection.state.gate);
+        let gate = Arc::clone(&self.place.state.gate);
         // What the request showed is for `hello`, for which there is a line (RC-7).
         let (presented, turn) = match self.access.take().map(|access| *access) {
             Some(Access::Unknown(presented)) => {
-                (presented, self.connection.state.limits.hello(self.now()))
+                (presented, self.place.state.limits.hello(self.now()))
             }
             Some(Access::Sought(_)) | None => (Presented::default(), Turn::After(Duration::ZERO)),
         };
-        let hub = Arc::clone(&self.connection.state.hub);
+        let hub = Arc::clone(&self.place.state.hub);
         let span = self.span("admit");
         let admission = async move {
             let admitted = match turn {
@@ -91,7 +89,7 @@ impl<S: Stream> Driver<S> {
             at_ms: unix_ms(),
         };
         let opened = self
-            .connection
+            .place
             .state
             .hub
             .log()
@@ -100,16 +98,13 @@ impl<S: Stream> Driver<S> {
             .await
             .ok()?;
         let credentials = if opened.resumed { resume? } else { fresh };
-        self.connection
-            .state
-            .hub
-            .attach(&credentials.id, self.connection.id);
+        self.place.state.hub.attach(&credentials.id, self.place.id);
         self.session = Some(credentials.id.clone());
         self.owner = owner;
         self.metrics().session_opened(wanted, opened.resumed);
         tracing::info!(
             session.id = %credentials.id,
-            connection.id = %self.connection.id,
+            connection.id = %self.place.id,
             resumed = opened.resumed,
             last_seq = opened.last_seq,
             "session start"
@@ -130,9 +125,9 @@ impl<S: Stream> Driver<S> {
         let Some(session) = self.session.clone() else {
             return Ok(());
         };
-        let connection = (self.connection.id, &self.connection.mailbox);
+        let connection = (self.place.id, &self.place.mailbox);
         let opened = self
-            .connection
+            .place
             .state
             .hub
             .open_room(&name, (session, member), connection)
@@ -160,7 +155,7 @@ impl<S: Stream> Driver<S> {
         before: Offset,
         limit: u32,
     ) -> Result<(), WriteError> {
-        let log = self.connection.state.hub.log();
+        let log = self.place.state.hub.log();
         let page = log.read_before(room.clone(), before, limit);
         let page = page.instrument(self.span("history")).await;
         let page = page.ok().map(|page| (page.messages, page.more));
@@ -191,7 +186,7 @@ impl<S: Stream> Driver<S> {
         mut taken: Result<Batch<TextFrame>, Nothing>,
     ) -> Result<(), WriteError> {
         if let (Err(Nothing::InLog), Some(room)) = (&taken, self.room(&name)) {
-            let read = pull::read_log(&self.connection.state.hub, room, pull, self.pick());
+            let read = pull::read_log(&self.place.state.hub, room, pull, self.pick());
             taken = read.instrument(self.span("replay")).await;
             if let Ok(batch) = &taken {
                 self.delivers(&batch.frames);
@@ -243,8 +238,7 @@ impl<S: Stream> Driver<S> {
         let Some(session) = self.session.clone() else {
             return;
         };
-        let Connection { state, held, .. } = &self.connection;
-        let network = held.as_ref().map(Held::network);
+        let (state, network) = (&self.place.state, self.place.network());
         if !is_repeat && let Err((met, wait)) = state.limits.publish(self.owner.as_ref(), network) {
             self.metrics().limited(met);
             let result = Err(AppendError::RateLimited(wait));
@@ -265,7 +259,7 @@ impl<S: Stream> Driver<S> {
             at_ms: unix_ms(),
             is_repeat,
         };
-        let hub = Arc::clone(&self.connection.state.hub);
+        let hub = Arc::clone(&self.place.state.hub);
         let answer = hub.log().append(append).instrument(self.span("append"));
         self.answers.push_back(Box::pin(async move {
             let result = answer.await.map_err(|error| append_error(&error));
@@ -281,7 +275,7 @@ impl<S: Stream> Driver<S> {
         let Some(session) = self.session.clone() else {
             return;
         };
-        let hub = &self.connection.state.hub;
+        let hub = &self.place.state.hub;
         let answer = hub.log().refuse(session, seq, code);
         let answer = answer.instrument(self.span("refuse"));
         self.answers.push_back(Box::pin(async move {
@@ -300,7 +294,7 @@ impl<S: Stream> Driver<S> {
             "step",
             otel.name = step,
             session.id = self.session.as_ref().map(SessionId::as_str),
-            connection.id = %self.connection.id,
+            connection.id = %self.place.id,
         )
     }
 }
