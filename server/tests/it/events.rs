@@ -387,7 +387,7 @@ async fn listeners_leave_the_door() {
     let server = TestServer::start(&options).await;
     let mut listeners = Vec::new();
     for _ in 0..5 {
-        let mut events = Events::open(&server, "lobby/events", &[]).await;
+        let mut events = Events::open(&server, "/rooms/lobby/events", &[]).await;
         events.next_block().await.unwrap();
         listeners.push(events);
     }
@@ -414,7 +414,7 @@ async fn places_of_those_who_went_are_free() {
     }
     drop(asking);
     // Whoever comes last is answered last.
-    let mut last = Events::open(&server, "lobby/events", &[]).await;
+    let mut last = Events::open(&server, "/rooms/lobby/events", &[]).await;
     last.next_block().await.unwrap();
     let begun = Instant::now();
     while server.hub.connections() > 1 {
