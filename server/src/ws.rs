@@ -1,7 +1,7 @@
 //! WebSockets: the upgrade, and which dialect a connection speaks.
 //!
 //! A connection is one task. It owns its state machine ([`protocol::server`]) and its socket, and is
-//! spoken to only through marks in its [`Mailbox`].
+//! spoken to only through marks in its [`Mailbox`](crate::hub::mailbox::Mailbox).
 
 mod session;
 mod tutorial;
