@@ -197,6 +197,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             // never learns the code.
             while !self.is_garbled && poll_fn(|cx| self.poll_read(cx)).await.is_some() {}
             if self.is_garbled {
+                // No answer can be found in it: our end of the stream tells the other that we wait for none.
+                poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx))
+                    .await
+                    .ok()?;
                 poll_fn(|cx| self.poll_discard(cx)).await.ok()?;
             }
             Some(())

@@ -1,5 +1,8 @@
 //! The closing handshake (RFC 6455 section 7), from either end.
 
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -80,4 +83,25 @@ async fn what_cannot_be_read_has_its_code() {
     }
     bystander.publish(1, "still here").await;
     assert_eq!(bystander.next_of("ack").await["offset"], 1);
+}
+
+/// RFC 6455 section 7.1.1: it is the server that ends the stream first, and with it what it cannot read. It
+/// does so at once, as no answer can be found there: not when a farewell of a second is over.
+#[tokio::test]
+async fn what_cannot_be_read_ends_at_once() {
+    let server = TestServer::start(&[]).await;
+    let end = async || {
+        let (_, mut stream) = begin(server.address, "GET /ws HTTP/1.1", &HEADERS).await;
+        stream.write_all(&masked(0xa1, b"x")).await.unwrap();
+        let (begun, mut answer) = (Instant::now(), Vec::new());
+        stream.read_to_end(&mut answer).await.unwrap();
+        assert_eq!(answer[..1], [0x88]);
+        begun.elapsed()
+    };
+    let mut waited = end().await;
+    // A machine that is busy may need another try.
+    for _ in 0..3 {
+        waited = waited.min(end().await);
+    }
+    assert!(waited < Duration::from_millis(500), "{waited:?}");
 }
