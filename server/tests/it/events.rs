@@ -399,20 +399,11 @@ async fn listeners_leave_the_door() {
 #[tokio::test]
 async fn places_of_those_who_went_are_free() {
     let server = TestServer::start(&[]).await;
-    let mut asking = Vec::new();
     for number in 0..300 {
         let mut stream = TcpStream::connect(server.address).await.unwrap();
         let ask = format!("GET /api/rooms/room-{number}/events HTTP/1.1\r\nHost: x\r\n\r\n");
         stream.write_all(ask.as_bytes()).await.unwrap();
-        asking.push(stream);
-        if number >= 100 {
-            asking.swap_remove(0);
-        }
     }
-    while server.hub.connections() == 0 {
-        tokio::task::yield_now().await;
-    }
-    drop(asking);
     // Whoever comes last is answered last.
     let mut last = Events::open(&server, "/rooms/lobby/events", &[]).await;
     last.next_block().await.unwrap();
