@@ -3,6 +3,8 @@
 //! Counting is an atomic addition; what can be looked up (connections, sessions, rooms) is looked up
 //! when somebody asks.
 
+mod met;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -19,6 +21,8 @@ use protocol::access::Denied;
 use protocol::close::CloseCode;
 use protocol::frame::ServerFrame;
 use protocol::server::AppendError;
+
+pub use self::met::Met;
 
 /// A count for each value of one label.
 type Counts<L> = Family<L, Counter>;
@@ -98,73 +102,6 @@ pub struct Totals {
     pub stored: u64,
     /// Messages, drafts and news of members that were handed to connections.
     pub deliveries: u64,
-}
-
-/// Which limit somebody met.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Met {
-    /// `--connections`.
-    Connections,
-    /// `--connections-per-address`.
-    ConnectionsPerAddress,
-    /// `--handshakes`.
-    Handshakes,
-    /// `--handshakes-per-address`.
-    HandshakesPerAddress,
-    /// `--requests-per-address`.
-    RequestsPerAddress,
-    /// `--hellos`.
-    Hellos,
-    /// `--publishes-per-person`.
-    PublishesPerPerson,
-    /// `--publishes-per-address`.
-    PublishesPerAddress,
-    /// `--header-timeout`.
-    HeaderTimeout,
-    /// `--body-timeout`.
-    BodyTimeout,
-    /// `--write-timeout`, where what is written is no WebSocket.
-    WriteTimeout,
-    /// The head of a request: 16 KiB, 100 lines.
-    HeadBytes,
-    /// `--allowed-origins`.
-    Origins,
-}
-
-impl Met {
-    const ALL: [Self; 13] = [
-        Self::Connections,
-        Self::ConnectionsPerAddress,
-        Self::Handshakes,
-        Self::HandshakesPerAddress,
-        Self::RequestsPerAddress,
-        Self::Hellos,
-        Self::PublishesPerPerson,
-        Self::PublishesPerAddress,
-        Self::HeaderTimeout,
-        Self::BodyTimeout,
-        Self::WriteTimeout,
-        Self::HeadBytes,
-        Self::Origins,
-    ];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Connections => "connections",
-            Self::ConnectionsPerAddress => "connections_per_address",
-            Self::Handshakes => "handshakes",
-            Self::HandshakesPerAddress => "handshakes_per_address",
-            Self::RequestsPerAddress => "requests_per_address",
-            Self::Hellos => "hellos",
-            Self::PublishesPerPerson => "publishes_per_person",
-            Self::PublishesPerAddress => "publishes_per_address",
-            Self::HeaderTimeout => "header_timeout",
-            Self::BodyTimeout => "body_timeout",
-            Self::WriteTimeout => "write_timeout",
-            Self::HeadBytes => "head_bytes",
-            Self::Origins => "origins",
-        }
-    }
 }
 
 impl Default for Metrics {

@@ -1,0 +1,68 @@
+//! The limits that can be met, and how they are called where that is counted.
+
+/// Which limit somebody met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Met {
+    /// `--connections`.
+    Connections,
+    /// `--connections-per-address`.
+    ConnectionsPerAddress,
+    /// `--handshakes`.
+    Handshakes,
+    /// `--handshakes-per-address`.
+    HandshakesPerAddress,
+    /// `--requests-per-address`.
+    RequestsPerAddress,
+    /// `--hellos`.
+    Hellos,
+    /// `--publishes-per-person`.
+    PublishesPerPerson,
+    /// `--publishes-per-address`.
+    PublishesPerAddress,
+    /// `--header-timeout`.
+    HeaderTimeout,
+    /// `--body-timeout`.
+    BodyTimeout,
+    /// `--write-timeout`, where what is written is no WebSocket.
+    WriteTimeout,
+    /// The head of a request: 16 KiB, 100 lines.
+    HeadBytes,
+    /// `--allowed-origins`.
+    Origins,
+}
+
+impl Met {
+    pub(super) const ALL: [Self; 13] = [
+        Self::Connections,
+        Self::ConnectionsPerAddress,
+        Self::Handshakes,
+        Self::HandshakesPerAddress,
+        Self::RequestsPerAddress,
+        Self::Hellos,
+        Self::PublishesPerPerson,
+        Self::PublishesPerAddress,
+        Self::HeaderTimeout,
+        Self::BodyTimeout,
+        Self::WriteTimeout,
+        Self::HeadBytes,
+        Self::Origins,
+    ];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::ConnectionsPerAddress => "connections_per_address",
+            Self::Handshakes => "handshakes",
+            Self::HandshakesPerAddress => "handshakes_per_address",
+            Self::RequestsPerAddress => "requests_per_address",
+            Self::Hellos => "hellos",
+            Self::PublishesPerPerson => "publishes_per_person",
+            Self::PublishesPerAddress => "publishes_per_address",
+            Self::HeaderTimeout => "header_timeout",
+            Self::BodyTimeout => "body_timeout",
+            Self::WriteTimeout => "write_timeout",
+            Self::HeadBytes => "head_bytes",
+            Self::Origins => "origins",
+        }
+    }
+}
