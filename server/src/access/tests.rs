@@ -122,7 +122,11 @@ fn ada() -> Value {
 
 /// `ada` with something else in it; null leaves it out.
 fn but(changes: &Value) -> Value {
-    let mut claims = ada();
+    changed(ada(), changes)
+}
+
+/// Claims with something else in them; null leaves it out.
+fn changed(mut claims: Value, changes: &Value) -> Value {
     for (name, value) in changes.as_object().unwrap() {
         claims[name] = value.clone();
     }

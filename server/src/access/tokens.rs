@@ -96,10 +96,10 @@ impl Tokens {
             Some(Checked::Bad(denied)) => return Err(denied),
             Some(Checked::UnknownKey) | None => {}
         }
-        // A file is there, or the server had not started: only an address can be out of reach.
         // In a task of its own: whoever asked may go away in the midst of it, and others wait for it.
         let looker = Arc::clone(self);
         let looking = tokio::spawn(async move { looker.look().await });
+        // A file is there, or the server had not started: only an address can be out of reach.
         let is_known = looking.await.unwrap_or(false) || matches!(self.source, KeySource::File(_));
         match self.check_now(token) {
             Some(Checked::Good(access)) => Ok(access),

@@ -125,6 +125,12 @@ impl Raw {
         panic!("a small database took 800 KiB");
     }
 
+    /// What it publishes first is stored, whatever others did meanwhile.
+    pub(crate) async fn is_served(&mut self) {
+        self.publish(1, "still here").await;
+        assert_eq!(self.next_of("ack").await["offset"], 1);
+    }
+
     /// The next message of whatever kind; `None` at the end of the connection.
     pub(crate) async fn next(&mut self) -> Option<Message> {
         let next = timeout(PATIENCE, self.socket.next())
