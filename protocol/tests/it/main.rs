@@ -33,6 +33,8 @@ mod rules;
 #[cfg(test)]
 mod solo;
 #[cfg(test)]
+mod tokens;
+#[cfg(test)]
 mod tutorial;
 #[cfg(test)]
 mod wire;

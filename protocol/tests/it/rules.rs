@@ -33,6 +33,7 @@ const TESTS: &[(&str, &str)] = &[
     ("refusals", include_str!("refusals.rs")),
     ("resume", include_str!("resume.rs")),
     ("rules", include_str!("rules.rs")),
+    ("tokens", include_str!("tokens.rs")),
     ("tutorial", include_str!("tutorial.rs")),
     ("wire", include_str!("wire.rs")),
 ];

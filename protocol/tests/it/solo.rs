@@ -34,6 +34,14 @@ pub(crate) fn credentials(id: &str) -> Credentials {
     }
 }
 
+/// A client that can fetch tokens.
+pub(crate) fn fetching() -> Config {
+    Config {
+        fetches_tokens: true,
+        ..Config::default()
+    }
+}
+
 /// The welcome of a fresh session with the default numbers.
 pub(crate) fn welcome() -> Welcome {
     Welcome {
