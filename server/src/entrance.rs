@@ -3,8 +3,10 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use listenfd::ListenFd;
+use protocol::client;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpSocket};
 
@@ -13,6 +15,9 @@ use crate::tls::{Tls, TlsError};
 
 /// How many connections may wait until they are taken.
 const BACKLOG: u32 = 1024;
+
+/// How long the next server may take to start, with room to spare.
+const NEXT_START: Duration = Duration::from_secs(2);
 
 /// A socket that listens, and what is spoken on its connections.
 pub struct Entrance {
@@ -75,7 +80,10 @@ impl Entrance {
     pub async fn open(config: &Config) -> Result<Self, EntranceError> {
         let tls = Tls::open(&config.tls)?;
         let (listener, shared) = match handed_over().map_err(EntranceError::HandedOver)? {
-            Some(listener) => (listener, Shared::Socket),
+            Some(listener) => {
+                warn_of_long(config.drain);
+                (listener, Shared::Socket)
+            }
             None => {
                 let (address, reuse) = (config.listen, config.reuse_port);
                 let listener = listen(address, reuse, "--listen")?;
@@ -96,6 +104,22 @@ impl Entrance {
     pub fn url(&self) -> io::Result<String> {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         Ok(format!("{scheme}://{}", self.listener.local_addr()?))
+    }
+}
+
+/// Who connects while a server drains that was handed its socket waits for the drain's end and the next
+/// server's start. Clients wait for so long only (RC-5).
+fn warn_of_long(drain: Duration) {
+    let patience = client::Config::default()
+        .connect_timeout
+        .saturating_sub(NEXT_START);
+    if drain >= patience {
+        tracing::warn!(
+            ?drain,
+            ?patience,
+            "clients give up before the next server takes them from the socket that was handed over: \
+             a shorter --drain serves them better"
+        );
     }
 }
 

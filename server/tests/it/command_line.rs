@@ -154,6 +154,31 @@ async fn a_handed_over_file_is_no_entrance() {
     assert!(said.contains("LISTEN_FDS"), "{said}");
 }
 
+/// Whoever connects during a drain waits in the socket, for longer than clients do: that is said.
+#[tokio::test]
+async fn a_drain_too_long_for_a_handed_over_socket_is_told() {
+    let data = tempfile::tempdir().unwrap();
+    // So it ends by itself.
+    let holder = std::fs::File::create(data.path().join("everbeat.db.lock")).unwrap();
+    holder.lock().unwrap();
+    for (drain, is_told) in [("7s", false), ("8s", true)] {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let script = r#"LISTEN_FDS=1 LISTEN_PID=$$ exec "$@" 3<&0 0</dev/null"#;
+        let output = Command::new("sh")
+            .args(["-c", script, "sh", env!("CARGO_BIN_EXE_everbeat")])
+            .args(["--admin", "off", "--await-log", "0s", "--drain", drain])
+            .args(["--data", text(data.path())])
+            .stdin(Stdio::from(std::os::fd::OwnedFd::from(socket)))
+            .output()
+            .await
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("everbeat.db"), "{said}");
+        assert_eq!(said.contains("a shorter --drain"), is_told, "{said}");
+    }
+}
+
 /// A server that shares its port waits for the log, but no longer than it was told.
 #[tokio::test]
 async fn a_log_that_stays_in_use_is_named() {
