@@ -17,7 +17,7 @@ pub struct HeartbeatConfig {
     pub align: Duration,
     /// How long the answer to such a ping may take.
     pub timeout: Duration,
-    /// How long the answer to a probe may take (HB-6: 2 s).
+    /// How long the answer to a probe may take (HB-6: 2 s), if that is shorter than `timeout`.
     pub probe_timeout: Duration,
     /// The shortest wait for an answer to anything we sent before we probe (HB-6: 1 s; 4 smoothed
     /// round trips if that is longer). `None`: never, as on the server.
@@ -107,13 +107,13 @@ impl Heartbeat {
 
     /// Something happened that makes the link doubtful: ask, with a short deadline (HB-6).
     pub fn probe(&mut self, now: Timestamp) -> Verdict {
-        let deadline = now + self.config.probe_timeout;
+        let deadline = now + self.probe_timeout();
         match &mut self.waiting {
             Some(waiting) => {
                 waiting.deadline = waiting.deadline.min(deadline);
                 Verdict::Alive
             }
-            None => self.ping(now, self.config.probe_timeout, false),
+            None => self.ping(now, self.probe_timeout(), false),
         }
     }
 
@@ -122,16 +122,16 @@ impl Heartbeat {
         match self.waiting {
             Some(waiting) if now < waiting.deadline => Verdict::Alive,
             Some(waiting) if now - waiting.deadline >= LATE && !waiting.reprieved => {
-                self.ping(now, self.config.probe_timeout, true)
+                self.ping(now, self.probe_timeout(), true)
             }
             Some(_) => Verdict::Dead,
             None if self.answer_due().is_some_and(|due| now >= due) => {
-                self.ping(now, self.config.probe_timeout, false)
+                self.ping(now, self.probe_timeout(), false)
             }
             None if now >= self.idle_due() => {
                 let late = now - self.idle_due() >= LATE;
                 let timeout = if late {
-                    self.config.probe_timeout
+                    self.probe_timeout()
                 } else {
                     self.config.timeout
                 };
@@ -169,6 +169,11 @@ impl Heartbeat {
             reprieved,
         });
         Verdict::Ping
+    }
+
+    /// Never longer than the wait in quiet: using a link does not keep a dead one alive (HB-3).
+    fn probe_timeout(&self) -> Duration {
+        self.config.probe_timeout.min(self.config.timeout)
     }
 
     fn idle_due(&self) -> Timestamp {
@@ -236,6 +241,16 @@ mod tests {
         assert_eq!(beat.handle_timeout(at(4)), Verdict::Ping);
         beat.on_sent(at(5));
         assert_eq!(beat.handle_timeout(at(6)), Verdict::Dead);
+    }
+
+    /// HB-3, HB-6: where the timeout is shorter than a probe's 2 s, a probe waits no longer than that.
+    #[test]
+    fn a_probe_is_not_slower_than_silence() {
+        let timeout = Duration::from_secs(1);
+        let mut beat = Heartbeat::new(at(0), HeartbeatConfig { timeout, ..CONFIG });
+        beat.on_sent(at(3));
+        assert_eq!(beat.handle_timeout(at(4)), Verdict::Ping);
+        assert_eq!(beat.handle_timeout(at(5)), Verdict::Dead);
     }
 
     /// HB-6: with slow links the patience is four smoothed round trips.
