@@ -57,6 +57,8 @@ struct Told {
     at: Option<Timestamp>,
     /// When they are to be told again.
     due: Option<Timestamp>,
+    /// Somebody entered since and saw another count: they are to be told, even if it is the same again.
+    is_stale: bool,
 }
 
 #[derive(Debug)]
@@ -131,6 +133,7 @@ impl Presence {
         if before.is_none() {
             self.changed(now);
         }
+        self.told.is_stale |= self.members.len() != self.told.count;
     }
 
     /// A session leaves for good.
@@ -341,7 +344,8 @@ impl Presence {
             self.named.insert(session, version);
         }
         let count = self.members.len();
-        if count != self.told.count && count.max(self.told.count) > self.named_max {
+        let is_stale = std::mem::take(&mut self.told.is_stale) || count != self.told.count;
+        if is_stale && count.max(self.told.count) > self.named_max {
             self.version = version;
             self.told.version = version;
         }

@@ -254,6 +254,25 @@ fn a_crowd_comes_without_a_word_each() {
     assert_eq!(presence.poll_timeout(), None);
 }
 
+/// PR-3: whoever came between two tellings saw a count of their own; that it is as it was is news to them.
+#[test]
+fn who_came_meanwhile_hears_that_the_count_is_as_before() {
+    let mut presence = crowd(&["ada", "bob", "cid"]);
+    presence.enter(at(1), id("dan"), Name::tidy("dan"), FIRST);
+    assert_eq!(known(&presence, "dan").1, Some(4));
+    let seen = presence.version();
+    presence.leave(at(1), &id("cid"));
+    presence.handle_timeout(at(2));
+    let changes = presence.changes_since(seen).unwrap();
+    assert_eq!(count(&changes), Some(3));
+    // Once.
+    presence.leave(at(2), &id("dan"));
+    presence.enter(at(2), id("dan"), Name::tidy("dan"), FIRST);
+    let seen = presence.version();
+    presence.handle_timeout(at(3));
+    assert_eq!(presence.version(), seen);
+}
+
 /// PR-3: who is named leaves a place to another; in the end all are named again.
 #[test]
 fn a_crowd_becomes_a_room_again() {
