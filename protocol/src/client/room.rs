@@ -84,8 +84,11 @@ impl Room {
     /// and what follows (RS-6).
     pub(super) fn joined(&mut self, joined: &Joined) -> bool {
         self.phase = Phase::Joined;
+        // `recovered` is about the position that was asked with: by now there may be more here, read for a
+        // seat that was left meanwhile.
         let follows = self.position.as_ref().is_some_and(|position| {
-            joined.recovered && position.epoch == joined.epoch && joined.from <= position.offset
+            let span = joined.from..=joined.head;
+            position.epoch == joined.epoch && span.contains(&position.offset)
         });
         let gap = self.position.is_some() && !follows;
         if !follows {

@@ -6,13 +6,13 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use protocol::client::{self, Event, Fate};
 use protocol::close::CloseCode;
 use protocol::frame::{ClientFrame, Message, ServerFrame};
-use protocol::id::{Name, Seq, SessionId};
+use protocol::id::Seq;
 use protocol::outbox::{OutboxLimit, PublishError};
 use protocol::position::{Epoch, Offset, Position};
 use protocol::server::{Config, Input, RoomView};
 
 use crate::solo::{
-    Desk, Solo, appended, appends, joined, lobby, millis, offset, opened, publish, secs,
+    Desk, Solo, appended, appends, joined, lobby, message, millis, offset, opened, publish, secs,
 };
 use simulation::pair::Pair;
 
@@ -88,19 +88,6 @@ fn an_append_is_all_that_a_publish_asks_for() {
     desk.frame(publish(1, "a"));
     assert_eq!(desk.transmits.len(), 1);
     assert_eq!(appends(&desk), [1]);
-}
-
-fn message(number: u64) -> ServerFrame {
-    ServerFrame::Message(Message {
-        room: lobby(),
-        offset: offset(number),
-        session: SessionId::new("s9").unwrap(),
-        seq: Seq::FIRST,
-        name: Name::tidy("nine"),
-        at_ms: 0,
-        body: format!("m{number}"),
-        removed: false,
-    })
 }
 
 fn removed(number: u64) -> Message {

@@ -6,26 +6,18 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use protocol::client::{Event, Fate, Stored};
 use protocol::close::CloseCode;
 use protocol::frame::ClientFrame;
-use protocol::id::{RoomName, SessionId};
+use protocol::id::SessionId;
 use protocol::outbox::Stage;
 use protocol::position::{Epoch, Offset, Position};
 use protocol::server::{Config, Input, RoomView, Transmit};
 
-use crate::solo::{Desk, millis, secs};
+use crate::solo::{Desk, lobby, millis, offset, secs};
 use simulation::link::Way;
 use simulation::pair::Pair;
-
-fn lobby() -> RoomName {
-    RoomName::lobby()
-}
 
 fn seen(pair: &Pair, client: usize) -> Vec<String> {
     let bodies = pair.clients[client].shown(&lobby()).bodies();
     bodies.into_iter().map(str::to_owned).collect()
-}
-
-fn offset(number: u64) -> Offset {
-    Offset::new(number).unwrap()
 }
 
 /// RS-3: what is durable leaves the outbox at `welcome`, though its acks were lost.
@@ -205,131 +197,6 @@ fn a_killed_server_loses_nothing() {
     assert_eq!(seen(&pair, bob), sent);
     assert_eq!(pair.clients[bob].shown(&lobby()).gaps, 0);
     assert!(pair.clients[ada].storage.outbox.is_empty());
-}
-
-/// RS-6: the log no longer reaches back: said once, and the newest messages follow.
-#[test]
-fn a_trimmed_log_is_a_gap() {
-    let mut pair = Pair::new();
-    pair.client_config.join_limit = 5;
-    let ada = pair.lobby_page();
-    let bob = pair.lobby_page();
-    pair.publish(ada, "seen");
-    pair.run_for(secs(1));
-    pair.half_open(bob);
-    for n in 0..20 {
-        pair.publish(ada, &format!("m{n}"));
-    }
-    pair.run_for(secs(1));
-    pair.world.log.trim(&lobby(), offset(10));
-    pair.run_for(secs(60));
-    assert_eq!(
-        seen(&pair, bob),
-        ["seen", "m15", "m16", "m17", "m18", "m19"]
-    );
-    let shown = pair.clients[bob].shown(&lobby());
-    assert_eq!(shown.gaps, 1);
-    assert!(shown.joins.last().is_some_and(|joined| !joined.recovered));
-}
-
-/// RS-6: trimmed exactly up to the client's position is no gap; one further is.
-#[test]
-fn the_edge_of_the_trimmed_log() {
-    for (trim, gaps) in [(3, 0), (4, 1)] {
-        let mut pair = Pair::new();
-        let ada = pair.lobby_page();
-        for body in ["1", "2", "3", "4", "5", "6"] {
-            pair.publish(ada, body);
-        }
-        pair.run_for(secs(1));
-        pair.world.log.trim(&lobby(), offset(trim));
-        let epoch = pair.world.log.state(&lobby()).0;
-        let bob = pair.page(Stored::default());
-        let since = Position {
-            epoch,
-            offset: offset(3),
-        };
-        pair.join(bob, &lobby(), Some(since));
-        pair.connect(bob);
-        pair.run_for(secs(1));
-        assert_eq!(
-            pair.clients[bob].shown(&lobby()).gaps,
-            gaps,
-            "trimmed to {trim}"
-        );
-        let rest = 6 - trim as usize;
-        assert_eq!(seen(&pair, bob).len(), rest);
-    }
-}
-
-/// RS-6: another database has other epochs: nothing of the old one is taken for known.
-#[test]
-fn another_database_is_a_gap() {
-    let mut pair = Pair::new();
-    let ada = pair.lobby_page();
-    let bob = pair.lobby_page();
-    for body in ["old 1", "old 2"] {
-        pair.publish(ada, body);
-    }
-    pair.run_for(secs(1));
-    // Bob comes back when the new log is longer than the old one was: only its epoch tells.
-    pair.sleep(bob);
-    pair.crash();
-    pair.world.log.replace();
-    pair.restart();
-    pair.run_for(secs(20));
-    for body in ["new 1", "new 2", "new 3"] {
-        pair.publish(ada, body);
-    }
-    pair.run_for(secs(20));
-    pair.wake(bob);
-    pair.run_for(secs(20));
-    assert_eq!(
-        seen(&pair, bob),
-        ["old 1", "old 2", "new 1", "new 2", "new 3"]
-    );
-    assert_eq!(pair.clients[bob].shown(&lobby()).gaps, 1);
-}
-
-/// RS-6: a position beyond the head, of a log that lost its newest messages, is not recovered.
-#[test]
-fn a_position_beyond_the_head_is_not_recovered() {
-    let mut pair = Pair::new();
-    let ada = pair.lobby_page();
-    pair.publish(ada, "only");
-    pair.run_for(secs(1));
-    let epoch = pair.world.log.state(&lobby()).0;
-    let bob = pair.page(Stored::default());
-    pair.join(
-        bob,
-        &lobby(),
-        Some(Position {
-            epoch,
-            offset: offset(7),
-        }),
-    );
-    pair.connect(bob);
-    pair.run_for(secs(1));
-    assert_eq!(pair.clients[bob].shown(&lobby()).gaps, 1);
-    assert_eq!(seen(&pair, bob), ["only"]);
-}
-
-/// RS-6: a reader cut off while it is connected is told of the gap, too.
-#[test]
-fn a_reader_that_is_cut_off_joins_anew() {
-    let mut pair = Pair::new();
-    let ada = pair.lobby_page();
-    let bob = pair.lobby_page();
-    for body in ["1", "2", "3"] {
-        pair.publish(ada, body);
-    }
-    pair.run_for(secs(1));
-    pair.tell_server(bob, Input::CutOff { room: lobby() });
-    pair.publish(ada, "4");
-    pair.run_for(secs(1));
-    assert_eq!(seen(&pair, bob), ["1", "2", "3", "4"]);
-    assert_eq!(pair.clients[bob].shown(&lobby()).joins.len(), 2);
-    assert_eq!(pair.clients[bob].shown(&lobby()).gaps, 0);
 }
 
 /// RS-5: a log that cannot be read for a while delays a replay. The reader is not told of a gap, and the

@@ -5,8 +5,8 @@ use std::time::Duration;
 use protocol::access::Access;
 use protocol::client::{Config, Event, Input, Session, Stored, Transmit};
 use protocol::close::CloseCode;
-use protocol::frame::{Beat, ClientFrame, Joined, Limits, ServerFrame, Welcome};
-use protocol::id::{ConnectionId, Credentials, RoomName, Seq, SessionId, SessionKey};
+use protocol::frame::{Beat, ClientFrame, Joined, Limits, Message, ServerFrame, Welcome};
+use protocol::id::{ConnectionId, Credentials, Name, RoomName, Seq, SessionId, SessionKey};
 use protocol::position::{Epoch, Offset};
 use protocol::server;
 use protocol::time::Timestamp;
@@ -314,6 +314,20 @@ pub(crate) fn lobby() -> RoomName {
 /// An offset of a test.
 pub(crate) fn offset(number: u64) -> Offset {
     Offset::new(number).unwrap()
+}
+
+/// A message from the lobby.
+pub(crate) fn message(number: u64) -> ServerFrame {
+    ServerFrame::Message(Message {
+        room: lobby(),
+        offset: offset(number),
+        session: SessionId::new("s9").unwrap(),
+        seq: Seq::FIRST,
+        name: Name::tidy("nine"),
+        at_ms: 0,
+        body: format!("m{number}"),
+        removed: false,
+    })
 }
 
 /// A message for the lobby.
