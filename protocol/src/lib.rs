@@ -27,5 +27,6 @@ pub mod outbox;
 pub mod position;
 pub mod presence;
 pub mod rate;
+pub mod removals;
 pub mod server;
 pub mod time;

@@ -134,9 +134,6 @@ pub enum Removal {
     Missing,
 }
 
-/// How many removals a room's log tells of, and readers are told of (EO-8).
-pub const REMOVED_MAX: usize = 256;
-
 /// What a room's log holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomLog {
@@ -146,7 +143,7 @@ pub struct RoomLog {
     pub head: Offset,
     /// Everything up to this offset is no longer there; 0 if nothing was trimmed.
     pub trimmed: Offset,
-    /// The messages whose texts were removed last, at most [`REMOVED_MAX`], in the order of their removal.
+    /// The messages whose texts were removed last, at most [`REMOVED_MAX`](protocol::removals::REMOVED_MAX), in the order of their removal.
     pub removed: Vec<Message>,
 }
 

@@ -80,6 +80,8 @@ struct RoomLog {
     epoch: Epoch,
     messages: Vec<Message>,
     trimmed: Offset,
+    /// Whose texts were removed (EO-8), in that order.
+    removed: Vec<Offset>,
 }
 
 /// What is durable.
@@ -96,6 +98,8 @@ pub struct Log {
     opened: u64,
     /// Every message that ever was durable, in this or an earlier database.
     ever: BTreeMap<(SessionId, Seq, String), Vec<Message>>,
+    /// Every message whose text ever was removed, as it is since.
+    ever_removed: Vec<Message>,
 }
 
 impl Log {
@@ -110,6 +114,7 @@ impl Log {
             database: 1,
             opened: 0,
             ever: BTreeMap::new(),
+            ever_removed: Vec::new(),
         }
     }
 
@@ -278,6 +283,7 @@ impl Log {
             epoch,
             messages: Vec::new(),
             trimmed: Offset::ZERO,
+            removed: Vec::new(),
         })
     }
 
@@ -336,8 +342,39 @@ impl Log {
             .collect()
     }
 
+    /// Removes a text for good (EO-8). Returns the message as it is from now on; `None` if it is not there,
+    /// or had no text any more.
+    pub fn remove(&mut self, room: &RoomName, offset: Offset) -> Option<Message> {
+        let log = self.rooms.get_mut(room)?;
+        let mut messages = log.messages.iter_mut();
+        let message = messages.find(|m| m.offset == offset && !m.removed)?;
+        message.body.clear();
+        message.removed = true;
+        let message = message.clone();
+        log.removed.push(offset);
+        self.ever_removed.push(message.clone());
+        Some(message)
+    }
+
+    /// The newest of a room's messages whose texts were removed, as long as they are there.
+    pub fn removed(&self, room: &RoomName, max: usize) -> Vec<Message> {
+        let Some(log) = self.rooms.get(room) else {
+            return Vec::new();
+        };
+        let newest = log.removed.len().saturating_sub(max);
+        let of = |offset: &Offset| log.messages.iter().find(|m| m.offset == *offset);
+        log.removed[newest..]
+            .iter()
+            .filter_map(of)
+            .cloned()
+            .collect()
+    }
+
     /// Whether this very message is durable, or was in an earlier database.
     pub fn holds(&self, message: &Message) -> bool {
+        if message.removed {
+            return self.ever_removed.contains(message);
+        }
         let key = (message.session.clone(), message.seq, message.body.clone());
         self.ever.get(&key).is_some_and(|all| all.contains(message))
     }

@@ -110,6 +110,31 @@ impl Shown {
         self.messages.push(message);
     }
 
+    /// EO-8: a text goes, if it is shown, and nothing moves. While a room is joined anew this may come from
+    /// the seat before, and be ahead.
+    fn removed(&mut self, message: Message, log: &Log) {
+        assert!(log.holds(&message), "it was not removed: {message:?}");
+        if let Some(shown) = self.find(&message) {
+            self.messages[shown] = message;
+        }
+    }
+
+    /// Of what the log tells to be removed, no text is shown any more (EO-8).
+    pub fn check_removed(&self, removed: &[Message]) {
+        for message in removed {
+            let shown = self.find(message).map(|index| &self.messages[index]);
+            assert!(
+                shown.is_none_or(|shown| shown == message),
+                "still shown: {shown:?}"
+            );
+        }
+    }
+
+    fn find(&self, message: &Message) -> Option<usize> {
+        let is_it = |m: &Message| m.session == message.session && m.seq == message.seq;
+        self.messages.iter().position(is_it)
+    }
+
     /// Everybody who is here, or as many as are named and how many there are (PR-3).
     pub fn check_members(&self, here: &BTreeSet<&SessionId>, named_max: usize) {
         let known: BTreeSet<_> = self.members.keys().collect();
@@ -271,7 +296,12 @@ impl Machine {
                 self.sent_through.insert(joined.room.clone(), joined.from);
             }
             ServerFrame::Message(message) => {
-                let next = self.sent_through.get(&message.room).map(|at| at.next());
+                let through = self.sent_through.get(&message.room).copied();
+                // EO-8: it has that one, and is told of its end.
+                if message.removed && Some(message.offset) <= through {
+                    return;
+                }
+                let next = through.map(Offset::next);
                 assert_eq!(next, Some(message.offset), "the server sent {message:?}");
                 self.sent_through
                     .insert(message.room.clone(), message.offset);
@@ -350,11 +380,14 @@ impl Machine {
                 }
                 self.fates.entry(id).or_default().push(fate);
             }
+            Event::Removed(message) => {
+                let room = message.room.clone();
+                self.rooms.entry(room).or_default().removed(message, log);
+            }
             Event::Status(_)
             | Event::Welcomed { .. }
             | Event::History { .. }
             | Event::Beat { .. }
-            | Event::Removed(_)
             | Event::Refused(_) => {}
         }
     }

@@ -12,7 +12,7 @@ use protocol::codec;
 use protocol::frame::Limits;
 use protocol::id::{ConnectionId, RoomName};
 use protocol::outbox::{EntryId, PublishError};
-use protocol::position::Position;
+use protocol::position::{Offset, Position};
 use protocol::server;
 use protocol::time::Timestamp;
 
@@ -104,6 +104,11 @@ impl Pair {
         if let Some(link) = self.links.newest(client) {
             self.links.send(self.now, link, Way::Up, Packet::End(None));
         }
+    }
+
+    /// A moderator removes a text (EO-8). `false` if there is none, or the server cannot.
+    pub fn remove(&mut self, room: &RoomName, offset: Offset) -> bool {
+        self.world.is_up && self.world.remove(self.now, room, offset, &mut self.links)
     }
 
     // Commands.

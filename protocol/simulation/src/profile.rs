@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use protocol::outbox::OutboxLimit;
+use protocol::removals::REMOVED_MAX;
 use protocol::{client, server};
 
 /// Something that happens, to a page or to the world.
@@ -21,6 +22,8 @@ pub enum Action {
     Leave,
     /// Somebody scrolls back.
     History,
+    /// A moderator removes a text (EO-8).
+    Remove,
     /// Somebody decides about an uncertain message.
     Decide,
     /// Somebody opens a page.
@@ -83,6 +86,7 @@ const EVERYDAY: &[(Action, u32)] = &[
     (Action::Join, 3),
     (Action::Leave, 2),
     (Action::History, 2),
+    (Action::Remove, 4),
     (Action::Decide, 5),
     (Action::OpenPage, 1),
     (Action::ClosePage, 1),
@@ -141,6 +145,8 @@ pub struct Profile {
     pub idle_cut: Option<Duration>,
     /// How long tokens are good, where they are needed.
     pub token_ttl: Option<Duration>,
+    /// How many removals readers are told of.
+    pub removed_max: usize,
     /// The pages' configuration.
     pub client: client::Config,
     /// The server's.
@@ -191,6 +197,11 @@ impl Profile {
                 64 * 1024
             },
             token_ttl: rng.bool().then(|| millis(rng.u64(2_000..200_000))),
+            removed_max: if rng.bool() {
+                rng.usize(0..6)
+            } else {
+                REMOVED_MAX
+            },
             idle_cut: (rng.u8(..4) == 0).then_some(Duration::from_secs(60)),
             client,
             server,

@@ -69,7 +69,7 @@ pub struct Run {
     later: Vec<(Timestamp, Later)>,
     authors: usize,
     written: usize,
-    /// When a clock last jumped.
+    /// When a clock last jumped, or timers last fired late.
     pub(crate) jumped: Option<Timestamp>,
     /// How often each action was done.
     done: BTreeMap<Action, usize>,
@@ -124,6 +124,7 @@ impl Run {
         pair.links.idle_cut = profile.idle_cut;
         pair.world.log.commit_latency = profile.commit_latency;
         pair.world.issuer.ttl = profile.token_ttl;
+        pair.world.removed_max = profile.removed_max;
         Self {
             pair,
             rng,
@@ -228,6 +229,7 @@ impl Run {
 
     fn wake(&mut self, client: usize) {
         if !self.pair.clients[client].is_closed {
+            self.jumped = Some(self.pair.now);
             self.pair.wake(client);
             self.pair.network(client, Network::Visible);
         }
@@ -289,6 +291,7 @@ impl Run {
                 });
                 true
             }
+            Action::Remove => self.remove(&room),
             Action::Decide => self.decide(client),
             Action::OpenPage => self.open_page(Stored::default(), None),
             Action::ClosePage => self.close_page(index),
@@ -335,6 +338,13 @@ impl Run {
         self.pair
             .command(client, |session, now| session.draft(now, room, body));
         true
+    }
+
+    /// What is removed is mostly new.
+    fn remove(&mut self, room: &RoomName) -> bool {
+        let (_, head, _) = self.pair.world.log.state(room);
+        let back = self.rng.u64(0..5).pow(2);
+        self.pair.remove(room, head.back(back.min(head.get())))
     }
 
     fn join(&mut self, index: usize, room: &RoomName) -> bool {
@@ -497,6 +507,8 @@ impl Run {
                 };
                 assert_eq!(position, Some(&expected), "{page} is behind");
                 let here = &present[room];
+                let removed = self.pair.world.log.removed(room, self.profile.removed_max);
+                shown.check_removed(&removed);
                 let named_max = self.profile.server.members_named;
                 shown.check_members(&here.keys().collect(), named_max);
                 let session = machine.session.id().unwrap();

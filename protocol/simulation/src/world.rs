@@ -8,7 +8,9 @@ use protocol::close::CloseCode;
 use protocol::codec::{self, DecodeError};
 use protocol::frame::{ClientFrame, ServerFrame};
 use protocol::id::{ConnectionId, RoomName, SessionId};
-use protocol::presence::Presence;
+use protocol::position::Offset;
+use protocol::presence::{Changes, Presence};
+use protocol::removals::{REMOVED_MAX, Removals};
 use protocol::server::{Config, Input, Pull, RoomView, Session, Transmit};
 use protocol::time::Timestamp;
 
@@ -39,6 +41,7 @@ struct Desk {
 #[derive(Debug)]
 struct Room {
     presence: Presence,
+    removals: Removals,
     watchers: BTreeSet<u64>,
 }
 
@@ -55,6 +58,8 @@ pub struct World {
     pub is_up: bool,
     /// How long a write may make no progress.
     pub write_timeout: Duration,
+    /// How many removals readers are told of.
+    pub removed_max: usize,
     rooms: BTreeMap<RoomName, Room>,
     desks: BTreeMap<u64, Desk>,
     moved: BTreeSet<RoomName>,
@@ -69,6 +74,7 @@ impl World {
             issuer: Issuer::default(),
             is_up: true,
             write_timeout: Duration::from_secs(30),
+            removed_max: REMOVED_MAX,
             rooms: BTreeMap::new(),
             desks: BTreeMap::new(),
             moved: BTreeSet::new(),
@@ -108,6 +114,29 @@ impl World {
             desk.session.handle_input(now, input);
         }
         self.settle(now, links);
+    }
+
+    /// A moderator removes a text (EO-8). `false` if there is none, or nothing can be stored.
+    pub fn remove(
+        &mut self,
+        now: Timestamp,
+        room: &RoomName,
+        offset: Offset,
+        links: &mut Links,
+    ) -> bool {
+        if !self.log.is_available {
+            return false;
+        }
+        let Some(message) = self.log.remove(room, offset) else {
+            return false;
+        };
+        if let Some(entry) = self.rooms.get_mut(room) {
+            let version = entry.presence.changed_beside();
+            entry.removals.add(version, message);
+            self.moved.insert(room.clone());
+        }
+        self.settle(now, links);
+        true
     }
 
     /// Time has passed.
@@ -386,16 +415,24 @@ impl World {
     }
 
     fn room(&mut self, name: &RoomName) -> &mut Room {
+        let (log, removed_max) = (&self.log, self.removed_max);
         let named_max = self.config.members_named;
-        self.rooms.entry(name.clone()).or_insert_with(|| Room {
-            presence: Presence::new(named_max),
-            watchers: BTreeSet::new(),
+        self.rooms.entry(name.clone()).or_insert_with(|| {
+            let mut removals = Removals::new(removed_max);
+            removals.learn(log.removed(name, removed_max));
+            Room {
+                presence: Presence::new(named_max),
+                removals,
+                watchers: BTreeSet::new(),
+            }
         })
     }
 
     fn view(&mut self, room: &RoomName, session: &SessionId) -> RoomView {
         let (epoch, head, trimmed) = self.log.state(room);
-        let presence = &self.room(room).presence;
+        let Room {
+            presence, removals, ..
+        } = self.room(room);
         let (members, count) = presence.members(session);
         RoomView {
             epoch,
@@ -404,7 +441,7 @@ impl World {
             members,
             count,
             drafts: presence.drafts(),
-            removed: Vec::new(),
+            removed: removals.newest().cloned().collect(),
             version: presence.version(),
         }
     }
@@ -425,17 +462,28 @@ impl World {
             return Input::CutOff { room };
         };
         let through = messages.last().map_or(pull.after, |message| message.offset);
+        let Room {
+            presence, removals, ..
+        } = self.room(&room);
+        let mut version = pull.since;
+        let mut news = None;
+        if through >= head {
+            let Some(changes) = presence.changes_since(pull.since) else {
+                // Nothing was written: the reader is where it was.
+                return Input::CutOff { room };
+            };
+            let removed = removals.since(pull.since);
+            let removed = removed.cloned().map(ServerFrame::Message).collect();
+            version = presence.version();
+            news = Some((changes, removed));
+        }
+        let (changes, removed): (Changes, Vec<ServerFrame>) = news.unwrap_or_default();
         for message in messages {
             write(now, link, &ServerFrame::Message(message), links);
         }
-        let mut version = pull.since;
-        if through >= head {
-            let presence = &self.room(&room).presence;
-            let Some(changes) = presence.changes_since(pull.since) else {
-                return Input::CutOff { room };
-            };
-            version = presence.version();
-            write_changes(now, link, &room, changes, links);
+        write_changes(now, link, &room, changes, links);
+        for frame in removed {
+            write(now, link, &frame, links);
         }
         Input::Pulled {
             room,
@@ -476,7 +524,9 @@ impl World {
 
     fn announce(&mut self, now: Timestamp, room: &RoomName) {
         let (_, head, _) = self.log.state(room);
-        let Room { presence, watchers } = self.room(room);
+        let Room {
+            presence, watchers, ..
+        } = self.room(room);
         let (version, watchers) = (presence.version(), watchers.clone());
         for link in watchers {
             let moved = Input::RoomMoved {

@@ -10,13 +10,14 @@ use protocol::frame::{Author, Draft, Member, Message, ServerFrame};
 use protocol::id::{ConnectionId, Name, RoomName, SessionId};
 use protocol::position::{Epoch, Offset};
 use protocol::presence::{Changes, MemberChanges, Presence};
+use protocol::removals::{REMOVED_MAX, Removals};
 use protocol::server::{Pull, RoomView};
 use protocol::time::Timestamp;
 use tokio::sync::OnceCell;
 
 use super::agenda::Agenda;
 use super::mailbox::Mailbox;
-use crate::log::{Log, LogError, REMOVED_MAX};
+use crate::log::{Log, LogError};
 use crate::text_frame::TextFrame;
 
 /// How many of the newest messages are kept encoded. A reader further behind reads the log.
@@ -45,11 +46,7 @@ struct State {
     tail: VecDeque<Entry>,
     tail_bytes: usize,
     presence: Presence,
-    /// The texts that were removed last, and the versions at which readers were told: 0 for before this
-    /// room was opened.
-    removed: VecDeque<(u64, Message)>,
-    /// Removals at or before this version are forgotten.
-    forgotten: u64,
+    removals: Removals,
     /// For when the room is on the agenda.
     due: Option<Timestamp>,
     readers: Readers,
@@ -149,7 +146,7 @@ impl State {
             members: Vec::new(),
             count: None,
             drafts: Vec::new(),
-            removed: self.removed.iter().map(|(_, it)| it.clone()).collect(),
+            removed: self.removals.newest().cloned().collect(),
             version: self.presence.version(),
         }
     }
@@ -184,8 +181,7 @@ impl Room {
             tail: VecDeque::new(),
             tail_bytes: 0,
             presence: Presence::new(members_named),
-            removed: VecDeque::new(),
-            forgotten: 0,
+            removals: Removals::new(REMOVED_MAX),
             due: None,
             readers: Readers::default(),
             changes: None,
@@ -225,15 +221,7 @@ impl Room {
         // A message may have been committed since the log was asked.
         state.head = state.head.max(held.head);
         // So may a removal.
-        let is_known = |message: &Message| {
-            let mut known = state.removed.iter();
-            known.any(|(_, known)| known.offset == message.offset)
-        };
-        let mut earlier = held.removed;
-        earlier.retain(|message| !is_known(message));
-        for message in earlier.into_iter().rev() {
-            state.removed.push_front((0, message));
-        }
+        state.removals.learn(held.removed);
         self.mark(&state);
         Ok(())
     }
@@ -354,12 +342,7 @@ impl Room {
                 *known = entry;
             }
             let version = state.presence.changed_beside();
-            state.removed.push_back((version, message.clone()));
-            while state.removed.len() > REMOVED_MAX
-                && let Some((version, _)) = state.removed.pop_front()
-            {
-                state.forgotten = version;
-            }
+            state.removals.add(version, message.clone());
         });
     }
 
@@ -375,9 +358,7 @@ impl Room {
         {
             state.tail_bytes -= oldest.bytes();
         }
-        state
-            .removed
-            .retain(|(_, message)| message.offset > through);
+        state.removals.trim(through);
     }
 
     pub(super) fn wake(self: &Arc<Self>) {
@@ -448,12 +429,9 @@ impl Room {
         if let Some(known) = state.changes.as_ref().filter(is_same) {
             return Some(Arc::clone(&known.entries));
         }
-        if since < state.forgotten {
-            return None;
-        }
         let Changes { members, drafts } = state.presence.changes_since(since)?;
-        let removed = state.removed.iter().filter(|(at, _)| *at > since);
-        let removed = removed.map(|(_, message)| Entry::message(message.clone()));
+        let removed = state.removals.since(since);
+        let removed = removed.map(|message| Entry::message(message.clone()));
         let members = members.map(|changes| Entry::presence(&self.name, changes));
         let drafts = drafts
             .into_iter()

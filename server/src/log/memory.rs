@@ -8,13 +8,14 @@ use parking_lot::Mutex;
 use protocol::frame::{ErrorCode, Message, Refused};
 use protocol::id::{RoomName, Seq, SessionId};
 use protocol::position::{Epoch, Offset};
+use protocol::removals::REMOVED_MAX;
 
 use super::numbering::{
     Standing, Use, repeated_append, repeated_post, repeated_refusal, standing, standing_of, trim_to,
 };
 use super::{
     Answer, Append, KeyHash, Log, LogError, Observer, OpenSession, OpenedSession, Page, Post,
-    PostKey, Posted, REFUSED_MAX, REMOVED_MAX, Removal, RoomLog,
+    PostKey, Posted, REFUSED_MAX, Removal, RoomLog,
 };
 
 /// A log in memory, with the rules of every log.

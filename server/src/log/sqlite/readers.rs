@@ -7,13 +7,14 @@ use parking_lot::Mutex;
 use protocol::frame::Message;
 use protocol::id::{IdError, Name, RoomName, Seq, SessionId};
 use protocol::position::{Epoch, Offset};
+use protocol::removals::REMOVED_MAX;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use tokio::sync::Semaphore;
 
 use super::open::{Database, open_reader};
 use super::{OpenError, SqliteConfig, closed, integer, overloaded, ready, unavailable};
-use crate::log::{Answer, LogError, Page, REMOVED_MAX, RoomLog};
+use crate::log::{Answer, LogError, Page, RoomLog};
 
 /// A few connections for reading.
 pub(super) struct Readers {

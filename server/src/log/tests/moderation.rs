@@ -2,9 +2,10 @@
 
 use protocol::frame::Message;
 use protocol::position::Offset;
+use protocol::removals::REMOVED_MAX;
 
 use super::support::{Subject, append, append_many, fresh, offset, offsets, room};
-use crate::log::{Page, REMOVED_MAX, Removal};
+use crate::log::{Page, Removal};
 
 conformance!(
     a_removed_text_is_gone_and_its_place_stays,

@@ -1,0 +1,141 @@
+//! Which texts of a room were removed lately (EO-8), for readers who pull, as with
+//! [`presence`](crate::presence): each removal has a version, and a reader asks for those since its own.
+
+use std::collections::VecDeque;
+
+use crate::frame::Message;
+use crate::position::Offset;
+
+/// How many removals readers are told of, the newest (EO-8). Removing is a moderator's work: more than this
+/// while somebody is away, or slow, are rare.
+pub const REMOVED_MAX: usize = 256;
+
+/// The newest removals of one room, in their order.
+#[derive(Debug)]
+pub struct Removals {
+    max: usize,
+    /// With the versions at which readers were told; 0 for before anybody was here to be told.
+    told: VecDeque<(u64, Message)>,
+}
+
+impl Removals {
+    /// Nothing was removed. At most `max` removals are remembered: [`REMOVED_MAX`] by default.
+    pub const fn new(max: usize) -> Self {
+        Self {
+            max,
+            told: VecDeque::new(),
+        }
+    }
+
+    /// What the log knows of removals, oldest first: those that are not known here came before all others.
+    pub fn learn(&mut self, mut from_log: Vec<Message>) {
+        from_log.retain(|message| {
+            let mut known = self.newest();
+            !known.any(|known| known.offset == message.offset)
+        });
+        let places = self.max.saturating_sub(self.told.len());
+        for message in from_log.into_iter().rev().take(places) {
+            self.told.push_front((0, message));
+        }
+    }
+
+    /// The text of this message was removed, which readers are told with this version.
+    pub fn add(&mut self, version: u64, message: Message) {
+        self.told.push_back((version, message));
+        while self.told.len() > self.max {
+            self.told.pop_front();
+        }
+    }
+
+    /// Messages up to this offset are gone from the log, and what was removed of them with them.
+    pub fn trim(&mut self, through: Offset) {
+        self.told.retain(|(_, message)| message.offset > through);
+    }
+
+    /// All that is remembered, oldest first: for whoever joins.
+    pub fn newest(&self) -> impl Iterator<Item = &Message> {
+        self.told.iter().map(|(_, message)| message)
+    }
+
+    /// What was removed after `version`, oldest first, as far as it is remembered: looking at the room anew
+    /// would tell no more.
+    pub fn since(&self, version: u64) -> impl Iterator<Item = &Message> {
+        let newer = self.told.iter().filter(move |(at, _)| *at > version);
+        newer.map(|(_, message)| message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+    use crate::id::{Name, RoomName, Seq, SessionId};
+
+    fn removed(number: u64) -> Message {
+        Message {
+            room: RoomName::lobby(),
+            offset: Offset::new(number).unwrap(),
+            session: SessionId::new("s1").unwrap(),
+            seq: Seq::new(number).unwrap(),
+            name: Name::tidy("Ada"),
+            at_ms: 0,
+            body: String::new(),
+            removed: true,
+        }
+    }
+
+    fn offsets<'a>(messages: impl Iterator<Item = &'a Message>) -> Vec<u64> {
+        messages.map(|message| message.offset.get()).collect()
+    }
+
+    fn since(removals: &Removals, version: u64) -> Vec<u64> {
+        offsets(removals.since(version))
+    }
+
+    /// EO-8: whoever pulls is told each removal once, in order.
+    #[test]
+    fn readers_are_told_what_was_removed_since() {
+        let mut removals = Removals::new(10);
+        for (version, number) in [(3, 7), (5, 2), (6, 9)] {
+            removals.add(version, removed(number));
+        }
+        assert_eq!(since(&removals, 0), [7, 2, 9]);
+        assert_eq!(since(&removals, 3), [2, 9]);
+        assert_eq!(since(&removals, 5), [9]);
+        assert!(since(&removals, 6).is_empty());
+        removals.trim(Offset::new(7).unwrap());
+        assert_eq!(since(&removals, 0), [9]);
+    }
+
+    /// EO-8: the newest are remembered, none where there is room for none.
+    #[test]
+    fn the_oldest_are_forgotten() {
+        let mut removals = Removals::new(2);
+        for version in 1..=4 {
+            removals.add(version, removed(version));
+        }
+        assert_eq!(since(&removals, 1), [3, 4]);
+        assert_eq!(offsets(removals.newest()), [3, 4]);
+        let mut removals = Removals::new(0);
+        removals.add(1, removed(1));
+        assert!(since(&removals, 0).is_empty());
+    }
+
+    /// EO-8: what the log knows from before is for those who join; readers who are here have it.
+    #[test]
+    fn what_the_log_knows_comes_first_and_once() {
+        let mut removals = Removals::new(3);
+        removals.add(4, removed(8));
+        for _ in 0..2 {
+            removals.learn(vec![removed(5), removed(6), removed(8)]);
+            assert_eq!(offsets(removals.newest()), [5, 6, 8]);
+        }
+        assert_eq!(since(&removals, 0), [8]);
+        // Nobody waits to be told of these: they go without a trace.
+        removals.add(5, removed(1));
+        assert_eq!(offsets(removals.newest()), [6, 8, 1]);
+        assert_eq!(since(&removals, 0), [8, 1]);
+    }
+}
