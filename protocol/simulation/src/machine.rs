@@ -63,7 +63,7 @@ impl Shown {
         if gap {
             let is_same = self.epoch.as_ref() == Some(&joined.epoch);
             let is_there = self.through >= Some(log.trimmed(&joined.room))
-                && self.through <= Some(joined.head);
+                && (joined.recovered || self.through <= Some(joined.head));
             assert!(
                 !is_same || !is_there,
                 "a gap where there is none: {joined:?}"

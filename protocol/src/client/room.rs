@@ -87,8 +87,9 @@ impl Room {
         // `recovered` is about the position that was asked with: by now there may be more here, read for a
         // seat that was left meanwhile.
         let follows = self.position.as_ref().is_some_and(|position| {
-            let span = joined.from..=joined.head;
-            position.epoch == joined.epoch && span.contains(&position.offset)
+            position.epoch == joined.epoch
+                && position.offset >= joined.from
+                && (joined.recovered || position.offset <= joined.head)
         });
         let gap = self.position.is_some() && !follows;
         if !follows {

@@ -164,6 +164,8 @@ fn an_answer_to_an_older_position_is_no_gap() {
     for number in 7..=9 {
         solo.frame(message(number));
     }
+    // Whoever joined from a page that knew more than an answer that is late: this one says nothing of that.
+    solo.frame(ServerFrame::Joined(joined(5, 5)));
     // What lies before the answer is missing, and so is what lies behind the log's head.
     solo.frame(not_recovered(10, 12));
     solo.frame(not_recovered(7, 9));
@@ -180,6 +182,7 @@ fn an_answer_to_an_older_position_is_no_gap() {
         (8, false),
         (6, false),
         (9, false),
+        (5, false),
         (10, true),
         (7, true),
     ];
