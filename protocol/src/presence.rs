@@ -344,8 +344,9 @@ impl Presence {
             self.named.insert(session, version);
         }
         let count = self.members.len();
-        let is_stale = std::mem::take(&mut self.told.is_stale) || count != self.told.count;
-        if is_stale && count.max(self.told.count) > self.named_max {
+        let is_crowd = count.max(self.told.count) > self.named_max;
+        let was_stale = std::mem::take(&mut self.told.is_stale);
+        if was_stale || (is_crowd && count != self.told.count) {
             self.version = version;
             self.told.version = version;
         }

@@ -265,11 +265,26 @@ fn who_came_meanwhile_hears_that_the_count_is_as_before() {
     presence.handle_timeout(at(2));
     let changes = presence.changes_since(seen).unwrap();
     assert_eq!(count(&changes), Some(3));
-    // Once.
-    presence.leave(at(2), &id("dan"));
-    presence.enter(at(2), id("dan"), Name::tidy("dan"), FIRST);
+    // Also where it was a crowd for a moment only.
+    let mut presence = Presence::new(2);
+    for name in ["ada", "bob", "cid", "ada"] {
+        presence.enter(at(0), id(name), Name::tidy(name), FIRST);
+    }
+    assert_eq!(known(&presence, "ada").1, Some(3));
     let seen = presence.version();
-    presence.handle_timeout(at(3));
+    presence.leave(at(0), &id("cid"));
+    let changes = presence.changes_since(seen).unwrap();
+    assert_eq!(changes.members, Some(MemberChanges::default()));
+}
+
+/// PR-3: a count that nobody saw another one of is no news.
+#[test]
+fn the_same_count_is_no_news() {
+    let mut presence = crowd(&["ada", "bob", "cid", "dan"]);
+    presence.leave(at(1), &id("dan"));
+    presence.enter(at(1), id("dan"), Name::tidy("dan"), FIRST);
+    let seen = presence.version();
+    presence.handle_timeout(at(2));
     assert_eq!(presence.version(), seen);
 }
 
