@@ -41,6 +41,9 @@ impl Removals {
 
     /// The text of this message was removed, which readers are told with this version.
     pub fn add(&mut self, version: u64, message: Message) {
+        // The log may have told of it a moment before.
+        self.told
+            .retain(|(_, known)| known.offset != message.offset);
         self.told.push_back((version, message));
         while self.told.len() > self.max {
             self.told.pop_front();
@@ -57,8 +60,7 @@ impl Removals {
         self.told.iter().map(|(_, message)| message)
     }
 
-    /// What was removed after `version`, oldest first, as far as it is remembered: looking at the room anew
-    /// would tell no more.
+    /// What was removed after `version`, oldest first, as far as it is remembered.
     pub fn since(&self, version: u64) -> impl Iterator<Item = &Message> {
         let newer = self.told.iter().filter(move |(at, _)| *at > version);
         newer.map(|(_, message)| message)
@@ -133,9 +135,12 @@ mod tests {
             assert_eq!(offsets(removals.newest()), [5, 6, 8]);
         }
         assert_eq!(since(&removals, 0), [8]);
-        // Nobody waits to be told of these: they go without a trace.
-        removals.add(5, removed(1));
-        assert_eq!(offsets(removals.newest()), [6, 8, 1]);
-        assert_eq!(since(&removals, 0), [8, 1]);
+        // What the log told of before its removal is told here is remembered once.
+        removals.add(5, removed(6));
+        assert_eq!(offsets(removals.newest()), [5, 8, 6]);
+        // Nobody waits to be told of what came before all others: it goes without a trace.
+        removals.add(6, removed(1));
+        assert_eq!(offsets(removals.newest()), [8, 6, 1]);
+        assert_eq!(since(&removals, 0), [8, 6, 1]);
     }
 }
