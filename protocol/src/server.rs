@@ -8,6 +8,7 @@ mod access;
 mod config;
 mod drafts;
 mod feed;
+mod input;
 mod output;
 mod publish;
 mod reader;
@@ -22,169 +23,21 @@ use std::time::Duration;
 use self::access::Permit;
 pub use self::config::Config;
 pub use self::feed::{Feed, FeedConfig, FeedInput, FeedTransmit};
+pub use self::input::{AppendError, Input, RoomView, SessionOpened};
 pub use self::output::Transmit;
 use self::publish::Publisher;
 pub use self::reader::{Pull, Reader, Span};
 use self::rooms::Seat;
 use self::seats::Seats;
 pub use self::tutorial::{Tutorial, TutorialInput, TutorialTransmit};
-use crate::access::{Access, Denied};
+use crate::access::Access;
 use crate::close::CloseCode;
 use crate::codec::DecodeError;
-use crate::frame::{
-    Author, Beat, ClientFrame, ErrorCode, Member, Message, Refusal, Refused, ServerFrame, Welcome,
-};
+use crate::frame::{Beat, ClientFrame, ErrorCode, Message, Refusal, ServerFrame, Welcome};
 use crate::heartbeat::{Heartbeat, Verdict};
-use crate::id::{Credentials, MAX_SAFE_INTEGER, Name, RoomName, Seq, SessionId};
-use crate::position::{Epoch, Offset};
+use crate::id::{Credentials, MAX_SAFE_INTEGER, Name, RoomName, SessionId};
 use crate::rate::Bucket;
 use crate::time::Timestamp;
-
-/// What a room is like at the moment of joining.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RoomView {
-    /// The identity of its log.
-    pub epoch: Epoch,
-    /// The offset of its newest message.
-    pub head: Offset,
-    /// Everything up to this offset is no longer in the log.
-    pub trimmed: Offset,
-    /// Who is here, as far as they are named.
-    pub members: Vec<Member>,
-    /// How many are here, where that is more than `members` (PR-3).
-    pub count: Option<u32>,
-    /// What stands in their input boxes.
-    pub drafts: Vec<Author>,
-    /// The newest of its messages whose texts were removed (EO-8).
-    pub removed: Vec<Message>,
-    /// The version of `members`, `drafts` and `removed`.
-    pub version: u64,
-}
-
-impl RoomView {
-    /// What its log holds.
-    pub const fn span(&self) -> Span<'_> {
-        Span {
-            epoch: &self.epoch,
-            head: self.head,
-            trimmed: self.trimmed,
-        }
-    }
-}
-
-/// Why the log did not take a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AppendError {
-    /// The number was used for another message (EO-6).
-    Conflict,
-    /// The number does not follow the last one.
-    OutOfOrder,
-    /// The number was used up by a refusal.
-    Refused(ErrorCode),
-    /// The log forgot the session.
-    UnknownSession,
-    /// Not now.
-    Unavailable,
-    /// Its author publishes too fast, over all of their sessions: again after this time.
-    RateLimited(Duration),
-}
-
-/// A fact that the driver reports.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Input {
-    /// A text frame came, or something that is none.
-    Received(Result<ClientFrame, DecodeError>),
-    /// A control frame came: a sign of life (HB-1).
-    SignOfLife,
-    /// The answer to [`Transmit::Admit`].
-    Admitted(Result<Access, Denied>),
-    /// The answer to [`Transmit::OpenSession`]; `None` when the log cannot answer now.
-    SessionOpened(Option<SessionOpened>),
-    /// The answer to [`Transmit::OpenRoom`]; `None` when the log cannot answer now.
-    RoomOpened {
-        /// Which room.
-        room: RoomName,
-        /// What it is like.
-        view: Option<RoomView>,
-    },
-    /// A room has newer messages, drafts or members.
-    RoomMoved {
-        /// Which room.
-        room: RoomName,
-        /// Its newest message.
-        head: Offset,
-        /// Its newest version of members and drafts.
-        version: u64,
-    },
-    /// The answer to [`Transmit::Pull`]: written to the connection up to here.
-    Pulled {
-        /// Which room.
-        room: RoomName,
-        /// The last offset written.
-        through: Offset,
-        /// The last version written.
-        version: u64,
-    },
-    /// The answer to [`Transmit::Pull`] where the reader fell behind what the room still has.
-    CutOff {
-        /// Which room.
-        room: RoomName,
-    },
-    /// The answer to [`Transmit::Pull`] where the log cannot tell now what comes next.
-    PullFailed {
-        /// Which room.
-        room: RoomName,
-    },
-    /// The answer to [`Transmit::Append`].
-    Appended {
-        /// Its number.
-        seq: Seq,
-        /// Which room.
-        room: RoomName,
-        /// Its place in the log.
-        result: Result<Offset, AppendError>,
-    },
-    /// The answer to [`Transmit::Refuse`]: the number is used up durably.
-    NumberUsed {
-        /// The number.
-        seq: Seq,
-        /// Why it was refused, or why that could not be stored.
-        result: Result<ErrorCode, AppendError>,
-    },
-    /// The answer to [`Transmit::History`]; `None` when the log cannot answer now.
-    HistoryRead {
-        /// Which room.
-        room: RoomName,
-        /// The messages, oldest first, and whether there are older ones.
-        page: Option<(Vec<Message>, bool)>,
-    },
-    /// Another connection resumed this session (RS-4).
-    TakenOver,
-    /// An operator ends this connection.
-    Removed,
-    /// The server will go; this is the client's slot (RC-3).
-    GoAway {
-        /// How long from now.
-        reconnect_after: Duration,
-    },
-    /// The server goes.
-    Shutdown,
-    /// A write made no progress in time: a slow consumer.
-    WriteStuck,
-}
-
-/// A session as the log opened it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionOpened {
-    /// What the client shows next time.
-    pub credentials: Credentials,
-    /// Whether it is the one asked for.
-    pub resumed: bool,
-    /// Its last settled number.
-    pub last_seq: u64,
-    /// Those of its numbers that were refused for good.
-    pub refused: Vec<Refused>,
-}
 
 /// The server's end of one connection.
 #[derive(Debug)]
