@@ -110,10 +110,8 @@ impl Entrance {
 /// Who connects while a server drains that was handed its socket waits for the drain's end and the next
 /// server's start. Clients wait for so long only (RC-5).
 fn warn_of_long(drain: Duration) {
-    let patience = client::Config::default()
-        .connect_timeout
-        .saturating_sub(NEXT_START);
-    if drain >= patience {
+    let patience = client::Config::default().connect_timeout;
+    if drain + NEXT_START >= patience {
         tracing::warn!(
             ?drain,
             ?patience,

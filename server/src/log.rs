@@ -143,7 +143,8 @@ pub struct RoomLog {
     pub head: Offset,
     /// Everything up to this offset is no longer there; 0 if nothing was trimmed.
     pub trimmed: Offset,
-    /// The messages whose texts were removed last, at most [`REMOVED_MAX`](protocol::removals::REMOVED_MAX), in the order of their removal.
+    /// The messages whose texts were removed last, at most
+    /// [`REMOVED_MAX`](protocol::removals::REMOVED_MAX), in the order of their removal.
     pub removed: Vec<Message>,
 }
 
