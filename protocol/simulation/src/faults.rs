@@ -139,7 +139,7 @@ impl Run {
                 return false;
             }
             self.note(format!("Trim {} through {through:?}", room.as_str()));
-            self.pair.world.log.trim(&room, through);
+            self.pair.world.trim(&room, through);
             return true;
         }
         // Only who is not connected is forgotten: the server keeps the sessions of the others (RS-9).

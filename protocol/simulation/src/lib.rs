@@ -16,6 +16,7 @@ pub mod link;
 pub mod log;
 pub mod machine;
 pub mod pair;
+mod people;
 pub mod profile;
 pub mod run;
 pub mod seeds;

@@ -198,7 +198,7 @@ impl Profile {
             },
             token_ttl: rng.bool().then(|| millis(rng.u64(2_000..200_000))),
             removed_max: if rng.bool() {
-                rng.usize(0..6)
+                rng.usize(1..6)
             } else {
                 REMOVED_MAX
             },

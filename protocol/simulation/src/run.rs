@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use protocol::client::{Network, Stored};
-use protocol::id::{Name, RoomName};
-use protocol::outbox::EntryId;
-use protocol::position::{Offset, Position};
+use protocol::id::RoomName;
+use protocol::position::Position;
 use protocol::presence::{AWAY_AFTER, CROWD_EVERY};
 use protocol::time::Timestamp;
 
-use crate::ledger::{Ledger, uncertain};
+use crate::ledger::Ledger;
 use crate::link::Way;
 use crate::machine::Pace;
 use crate::pair::Pair;
@@ -19,16 +18,13 @@ use crate::profile::{Action, Profile};
 use crate::trace::Trace;
 use crate::watch::Watches;
 
-/// At most so many pages at once.
-const PAGES_MAX: usize = 8;
-
 /// A page that is open, as the person in front of it knows it.
 #[derive(Debug)]
 pub(crate) struct Tab {
     /// Its number in the pair.
     pub(crate) client: usize,
     /// Who writes. A page that inherits a storage goes on as the same author.
-    author: usize,
+    pub(crate) author: usize,
     /// The rooms it is in, and what stands in their input boxes.
     pub(crate) rooms: BTreeMap<RoomName, String>,
 }
@@ -65,10 +61,10 @@ pub struct Run {
     pub(crate) tabs: Vec<Tab>,
     pub(crate) watches: Watches,
     trace: Trace,
-    ledger: Ledger,
+    pub(crate) ledger: Ledger,
     later: Vec<(Timestamp, Later)>,
-    authors: usize,
-    written: usize,
+    pub(crate) authors: usize,
+    pub(crate) written: usize,
     /// When a clock last jumped, or timers last fired late.
     pub(crate) jumped: Option<Timestamp>,
     /// How often each action was done.
@@ -259,193 +255,6 @@ impl Run {
     pub(crate) fn any_room(&mut self) -> RoomName {
         let number = self.rng.usize(0..self.profile.rooms);
         RoomName::new(&format!("room-{number}")).unwrap()
-    }
-
-    /// What people do, and what befalls their pages. `false` if it was not possible.
-    pub(crate) fn act_on_page(&mut self, action: Action) -> bool {
-        let Some(index) = self.any_tab() else {
-            return action == Action::OpenPage && self.open_page(Stored::default(), None);
-        };
-        let client = self.tabs[index].client;
-        let room = self.any_room();
-        self.note(format!("{action:?} page {client} {}", room.as_str()));
-        match action {
-            Action::Publish => self.publish(index, &room),
-            Action::Draft => self.draft(index, &room),
-            Action::Rename => {
-                let name = Name::tidy(&format!("name {}", self.rng.u8(..)));
-                self.pair
-                    .command(client, |session, now| session.rename(now, name));
-                true
-            }
-            Action::Join => self.join(index, &room),
-            Action::Leave => {
-                let is_there = self.tabs[index].rooms.remove(&room).is_some();
-                self.pair.leave(client, &room);
-                is_there
-            }
-            Action::History => {
-                let before = Offset::new(self.rng.u64(1..50)).unwrap();
-                self.pair.command(client, |session, now| {
-                    session.history(now, room, before, 10);
-                });
-                true
-            }
-            Action::Remove => self.remove(&room),
-            Action::Decide => self.decide(client),
-            Action::OpenPage => self.open_page(Stored::default(), None),
-            Action::ClosePage => self.close_page(index),
-            Action::TryNow => {
-                self.pair.connect(client);
-                true
-            }
-            Action::Reload => {
-                let storage = self.pair.clients[client].storage.clone();
-                self.reload(index, storage)
-            }
-            Action::ReloadBare => self.reload(index, Stored::default()),
-            // The copy finds the lock taken: it starts with nothing (RS-8).
-            Action::Duplicate => self.open_page(Stored::default(), Some(index)),
-            _ => false,
-        }
-    }
-
-    fn publish(&mut self, index: usize, room: &RoomName) -> bool {
-        let Tab { client, author, .. } = self.tabs[index];
-        self.written += 1;
-        let padding = "x".repeat(self.rng.usize(0..60).pow(2) / 8);
-        let body = format!("{author}.{} {padding}", self.written);
-        let Ok(id) = self.pair.try_publish(client, room, &body) else {
-            return false;
-        };
-        self.ledger.publish((client, id), author, room, &body);
-        if let Some(draft) = self.tabs[index].rooms.get_mut(room) {
-            draft.clear();
-        }
-        true
-    }
-
-    fn draft(&mut self, index: usize, room: &RoomName) -> bool {
-        let tab = &mut self.tabs[index];
-        let Some(draft) = tab.rooms.get_mut(room) else {
-            return false;
-        };
-        *draft = match self.rng.u8(..4) {
-            0 => String::new(),
-            _ => format!("draft {}", self.rng.u16(..)),
-        };
-        let (client, body) = (tab.client, draft.clone());
-        self.pair
-            .command(client, |session, now| session.draft(now, room, body));
-        true
-    }
-
-    /// What is removed is mostly new.
-    fn remove(&mut self, room: &RoomName) -> bool {
-        let (_, head, _) = self.pair.world.log.state(room);
-        let back = self.rng.u64(0..5).pow(2);
-        self.pair.remove(room, head.back(back.min(head.get())))
-    }
-
-    fn join(&mut self, index: usize, room: &RoomName) -> bool {
-        let tab = &self.tabs[index];
-        if tab.rooms.contains_key(room)
-            || tab.rooms.len() >= self.profile.server.limits.rooms as usize
-        {
-            return false;
-        }
-        let client = tab.client;
-        // A page that the server rendered knows where it is (RS-7).
-        let (epoch, offset, _) = self.pair.world.log.state(room);
-        let since = self.rng.bool().then_some(Position { epoch, offset });
-        self.pair.join(client, room, since);
-        self.tabs[index].rooms.insert(room.clone(), String::new());
-        true
-    }
-
-    /// Opens a page; `like` another one, in the same rooms.
-    fn open_page(&mut self, storage: Stored, like: Option<usize>) -> bool {
-        if self.tabs.len() >= PAGES_MAX {
-            return false;
-        }
-        let author = self.authors;
-        self.authors += 1;
-        self.start_page(storage, author, like);
-        true
-    }
-
-    fn start_page(&mut self, storage: Stored, author: usize, like: Option<usize>) -> usize {
-        let rooms = like.map(|like| self.tabs[like].rooms.keys().cloned().collect());
-        let rooms: Vec<RoomName> = rooms.unwrap_or_else(|| vec![self.any_room()]);
-        let client = self.pair.page(storage);
-        self.pair.clients[client].person = author;
-        self.tabs.push(Tab {
-            client,
-            author,
-            rooms: BTreeMap::new(),
-        });
-        for room in rooms {
-            self.join(self.tabs.len() - 1, &room);
-        }
-        self.pair.connect(client);
-        client
-    }
-
-    fn close_page(&mut self, index: usize) -> bool {
-        if self.tabs.len() < 2 {
-            return false;
-        }
-        let tab = self.tabs.remove(index);
-        self.pair.close(tab.client);
-        self.ledger
-            .pass_on(tab.client, &self.pair.clients[tab.client], None);
-        true
-    }
-
-    fn reload(&mut self, index: usize, storage: Stored) -> bool {
-        let is_heir = storage.credentials.is_some() || !storage.outbox.is_empty();
-        let Tab { client, author, .. } = self.tabs[index];
-        let author = if is_heir {
-            author
-        } else {
-            self.authors += 1;
-            self.authors - 1
-        };
-        self.pair.close(client);
-        let heir = self.start_page(storage, author, Some(index));
-        self.tabs.swap_remove(index);
-        let machine = &self.pair.clients[client];
-        self.ledger
-            .pass_on(client, machine, is_heir.then_some(heir));
-        true
-    }
-
-    fn decide(&mut self, client: usize) -> bool {
-        let waiting = uncertain(&self.pair.clients[client]);
-        for id in &waiting {
-            self.decide_about(client, *id);
-        }
-        !waiting.is_empty()
-    }
-
-    fn decide_about(&mut self, client: usize, id: EntryId) {
-        let machine = &self.pair.clients[client];
-        self.ledger.settle(client, machine);
-        if self.rng.bool() {
-            self.ledger.send_again(client, id);
-            self.pair
-                .command(client, |session, now| session.send_again(now, id));
-        } else {
-            self.ledger.discard(client, id);
-            self.pair
-                .command(client, |session, now| session.discard(now, id));
-        }
-    }
-
-    fn decide_all(&mut self) {
-        for index in 0..self.tabs.len() {
-            self.decide(self.tabs[index].client);
-        }
     }
 
     /// Nothing goes wrong any more. Links that died in silence stay dead: they have to be noticed.
