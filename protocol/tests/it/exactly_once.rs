@@ -5,14 +5,15 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use protocol::client::{self, Event, Fate};
 use protocol::close::CloseCode;
-use protocol::frame::{ClientFrame, Message, ServerFrame};
+use protocol::frame::{ClientFrame, ServerFrame};
 use protocol::id::Seq;
 use protocol::outbox::{OutboxLimit, PublishError};
 use protocol::position::{Epoch, Offset, Position};
 use protocol::server::{Config, Input, RoomView};
 
 use crate::solo::{
-    Desk, Solo, appended, appends, joined, lobby, message, millis, offset, opened, publish, secs,
+    Desk, Solo, appended, appends, joined, lobby, message, millis, offset, opened, publish,
+    removed, secs,
 };
 use simulation::pair::Pair;
 
@@ -88,17 +89,6 @@ fn an_append_is_all_that_a_publish_asks_for() {
     desk.frame(publish(1, "a"));
     assert_eq!(desk.transmits.len(), 1);
     assert_eq!(appends(&desk), [1]);
-}
-
-fn removed(number: u64) -> Message {
-    let ServerFrame::Message(message) = message(number) else {
-        unreachable!("it is a message");
-    };
-    Message {
-        body: String::new(),
-        removed: true,
-        ..message
-    }
 }
 
 /// EO-8: a message that was sent before is told to be removed, which moves nothing; one that comes for the

@@ -3,31 +3,16 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use protocol::frame::Message;
-use protocol::id::{Name, Seq, SessionId};
 use protocol::position::{Epoch, Position};
 use protocol::server::{Feed, FeedConfig, FeedInput, FeedTransmit, Pull, RoomView};
 use protocol::time::Timestamp;
 
-use crate::solo::{at, lobby, offset, secs};
+use crate::solo::{at, offset, removed, secs};
 
 fn position(epoch: &str, number: u64) -> Position {
     Position {
         epoch: Epoch::new(epoch),
         offset: offset(number),
-    }
-}
-
-fn removed(number: u64) -> Message {
-    Message {
-        room: lobby(),
-        offset: offset(number),
-        session: SessionId::new("s9").unwrap(),
-        seq: Seq::FIRST,
-        name: Name::tidy("nine"),
-        at_ms: 0,
-        body: String::new(),
-        removed: true,
     }
 }
 

@@ -9,11 +9,7 @@ use protocol::position::Position;
 use protocol::server::Input;
 use simulation::pair::Pair;
 
-use crate::solo::{Solo, joined, lobby, message, offset, secs};
-
-fn seen(pair: &Pair, client: usize) -> Vec<&str> {
-    pair.clients[client].shown(&lobby()).bodies()
-}
+use crate::solo::{Solo, joined, lobby, message, offset, secs, seen};
 
 /// RS-6: the log no longer reaches back: said once, and the newest messages follow.
 #[test]

@@ -11,14 +11,9 @@ use protocol::outbox::Stage;
 use protocol::position::{Epoch, Offset, Position};
 use protocol::server::{Config, Input, RoomView, Transmit};
 
-use crate::solo::{Desk, lobby, millis, offset, secs};
+use crate::solo::{Desk, lobby, millis, offset, secs, seen};
 use simulation::link::Way;
 use simulation::pair::Pair;
-
-fn seen(pair: &Pair, client: usize) -> Vec<String> {
-    let bodies = pair.clients[client].shown(&lobby()).bodies();
-    bodies.into_iter().map(str::to_owned).collect()
-}
 
 /// RS-3: what is durable leaves the outbox at `welcome`, though its acks were lost.
 #[test]

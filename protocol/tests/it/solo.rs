@@ -10,6 +10,7 @@ use protocol::id::{ConnectionId, Credentials, Name, RoomName, Seq, SessionId, Se
 use protocol::position::{Epoch, Offset};
 use protocol::server;
 use protocol::time::Timestamp;
+use simulation::pair::Pair;
 
 /// More calls than this on the way to a moment: the machine keeps itself busy.
 const CALLS_MAX: usize = 100_000;
@@ -328,6 +329,23 @@ pub(crate) fn message(number: u64) -> ServerFrame {
         body: format!("m{number}"),
         removed: false,
     })
+}
+
+/// The same after its text was removed.
+pub(crate) fn removed(number: u64) -> Message {
+    let ServerFrame::Message(message) = message(number) else {
+        unreachable!("it is a message");
+    };
+    Message {
+        body: String::new(),
+        removed: true,
+        ..message
+    }
+}
+
+/// What a page shows of the lobby, as texts.
+pub(crate) fn seen(pair: &Pair, client: usize) -> Vec<&str> {
+    pair.clients[client].shown(&lobby()).bodies()
 }
 
 /// A message for the lobby.

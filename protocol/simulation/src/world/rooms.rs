@@ -159,25 +159,23 @@ impl World {
         let Room {
             presence, removals, ..
         } = self.room(&room);
+        let (mut changes, mut removed) = (Changes::default(), Vec::new());
         let mut version = pull.since;
-        let mut news = None;
         if through >= head {
-            let Some(changes) = presence.changes_since(pull.since) else {
+            let Some(since) = presence.changes_since(pull.since) else {
                 // Nothing was written: the reader is where it was.
                 return Input::CutOff { room };
             };
-            let removed = removals.since(pull.since);
-            let removed = removed.cloned().map(ServerFrame::Message).collect();
+            changes = since;
+            removed.extend(removals.since(pull.since).cloned());
             version = presence.version();
-            news = Some((changes, removed));
         }
-        let (changes, removed): (Changes, Vec<ServerFrame>) = news.unwrap_or_default();
         for message in messages {
             write(now, link, &ServerFrame::Message(message), links);
         }
         write_changes(now, link, &room, changes, links);
-        for frame in removed {
-            write(now, link, &frame, links);
+        for message in removed {
+            write(now, link, &ServerFrame::Message(message), links);
         }
         Input::Pulled {
             room,
