@@ -1,6 +1,7 @@
 //! The program itself: what it says when it cannot start.
 
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -22,13 +23,24 @@ const QUIET: [&str; 4] = ["--listen", "127.0.0.1:0", "--admin", "off"];
 
 /// Runs the program until it ends by itself; returns its exit code and what it said.
 async fn says(options: &[&str]) -> (Option<i32>, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_everbeat"))
+    let mut program = Command::new(env!("CARGO_BIN_EXE_everbeat"));
+    said_by(program.args(options).stdin(Stdio::null())).await
+}
+
+/// The same where this is handed over as systemd does it (sd_listen_fds(3)).
+async fn says_handed(socket: Stdio, options: &[&str]) -> (Option<i32>, String) {
+    let script = r#"LISTEN_FDS=1 LISTEN_PID=$$ exec "$@" 3<&0 0</dev/null"#;
+    let mut program = Command::new("sh");
+    program
+        .args(["-c", script, "sh", env!("CARGO_BIN_EXE_everbeat")])
+        .args(["--admin", "off"])
         .args(options)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .unwrap();
+        .stdin(socket);
+    said_by(&mut program).await
+}
+
+async fn said_by(program: &mut Command) -> (Option<i32>, String) {
+    let output = program.kill_on_drop(true).output().await.unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     (
         output.status.code(),
@@ -141,16 +153,8 @@ async fn a_log_that_cannot_be_written_stops_nothing() {
 #[tokio::test]
 async fn a_handed_over_file_is_no_entrance() {
     let data = tempfile::tempdir().unwrap();
-    let script = r#"LISTEN_FDS=1 LISTEN_PID=$$ exec "$@" 3</dev/null"#;
-    let program = env!("CARGO_BIN_EXE_everbeat");
-    let output = Command::new("sh")
-        .args(["-c", script, "sh", program, "--admin", "off"])
-        .args(["--data", text(data.path())])
-        .output()
-        .await
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{said}");
+    let (code, said) = says_handed(Stdio::null(), &["--data", text(data.path())]).await;
+    assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("LISTEN_FDS"), "{said}");
 }
 
@@ -163,17 +167,10 @@ async fn a_drain_too_long_for_a_handed_over_socket_is_told() {
     holder.lock().unwrap();
     for (drain, is_told) in [("7s", false), ("8s", true)] {
         let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let script = r#"LISTEN_FDS=1 LISTEN_PID=$$ exec "$@" 3<&0 0</dev/null"#;
-        let output = Command::new("sh")
-            .args(["-c", script, "sh", env!("CARGO_BIN_EXE_everbeat")])
-            .args(["--admin", "off", "--await-log", "0s", "--drain", drain])
-            .args(["--data", text(data.path())])
-            .stdin(Stdio::from(std::os::fd::OwnedFd::from(socket)))
-            .output()
-            .await
-            .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{said}");
+        let options = ["--await-log", "0s", "--drain", drain];
+        let options = [&options[..], &["--data", text(data.path())]].concat();
+        let (code, said) = says_handed(OwnedFd::from(socket).into(), &options).await;
+        assert_eq!(code, Some(1), "{said}");
         assert!(said.contains("everbeat.db"), "{said}");
         assert_eq!(said.contains("a shorter --drain"), is_told, "{said}");
     }
