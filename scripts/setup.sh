@@ -61,6 +61,15 @@ setup_browser() {
   has chromedriver || apt_need chromium-driver "chromedriver, which runs the page's own tests" chromium-driver
 }
 
+# The main journey runs in the two other engines, too; WebKit draws on a display in memory.
+setup_engines() {
+  [ -x "${FIREFOX-}" ] || has firefox-esr || has firefox || [ -x /Applications/Firefox.app/Contents/MacOS/firefox ] ||
+    apt_need firefox "Firefox for the tests in a browser" firefox-esr
+  [ "$(uname)" = Linux ] || return 0
+  { has WebKitWebDriver && has Xvfb; } ||
+    apt_need webkit "WebKit for the tests in a browser" webkit2gtk-driver xvfb
+}
+
 # The restart tests run behind them. Not everybody has the system's programs on the PATH.
 setup_gateways() {
   local PATH="$PATH:/usr/sbin:/usr/local/sbin"
@@ -112,6 +121,7 @@ main() {
   setup_lints
   if [ "$goal" = test ]; then
     setup_browser
+    setup_engines
     setup_gateways
     setup_end2end
   fi

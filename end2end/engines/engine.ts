@@ -1,0 +1,27 @@
+/** A tab of a browser: the few verbs that the journey needs, the same in every engine. */
+export interface Tab {
+  /** Loads an address; resolves although nobody answers there. */
+  goto(url: string): Promise<void>;
+  reload(): Promise<void>;
+  close(): Promise<void>;
+  /** Focuses an element and presses the keys of a text. */
+  type(selector: string, text: string): Promise<void>;
+  /** Presses Enter in an element. */
+  enter(selector: string): Promise<void>;
+  /** The value of a JavaScript expression, as JSON holds it. */
+  evaluate<T>(expression: string): Promise<T>;
+}
+
+/** A running browser. Its tabs share cookies and storage, as those of one person do. */
+export interface Browser {
+  newTab(): Promise<Tab>;
+  close(): Promise<void>;
+}
+
+/** A browser that may be installed on this machine. */
+export interface Engine {
+  readonly name: string;
+  /** Why this system cannot have it, where that is so. */
+  readonly unavailable?: string | false;
+  start(): Promise<Browser>;
+}
