@@ -1,8 +1,13 @@
 //! Frames to text and back.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
+
+use crate::frame::ErrorCode;
+use crate::id::Seq;
 
 /// Why a text is not a frame. The position of the fault is told, never the content.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -22,12 +27,21 @@ pub enum DecodeError {
         /// Where reading stopped, in bytes from the start.
         column: u64,
     },
+    /// A frame that is refused, and the connection goes on: a text in it is not what it stands for.
+    #[error("a frame that names what cannot be: {code:?}")]
+    Unfit {
+        /// Why.
+        code: ErrorCode,
+        /// The number of the message, where it is one: the refusal uses it up (EO-7).
+        seq: Option<Seq>,
+    },
 }
 
 /// Writes a frame.
 pub fn encode<F: Serialize>(frame: &F) -> String {
-    // Frames hold only strings, whole numbers, flags and lists of those: nothing that JSON lacks.
-    serde_json::to_string(frame).unwrap_or_default()
+    // Frames hold only strings, whole numbers, flags and lists of those, under names that are strings: there
+    // is nothing in them that JSON lacks, and a `String` takes all that is written to it.
+    serde_json::to_string(frame).expect("a frame is made of what JSON has")
 }
 
 /// What can be read from a text.
@@ -35,14 +49,16 @@ pub trait Decode: Sized {
     /// Reads it.
     ///
     /// # Errors
-    /// [`DecodeError::Malformed`] if the text is something else.
+    /// [`DecodeError::Malformed`] if the text is something else, [`DecodeError::Unfit`] if it names what
+    /// cannot be.
     fn decode(text: &str) -> Result<Self, DecodeError>;
 }
 
-/// Reads a frame of at most `limit` bytes.
+/// Reads a frame of at most `limit` bytes. Half of a surrogate pair in a text is read as U+FFFD.
 ///
 /// # Errors
-/// [`DecodeError::TooLarge`] over the limit, [`DecodeError::Malformed`] for anything that is not a frame.
+/// [`DecodeError::TooLarge`] over the limit, [`DecodeError::Malformed`] for anything that is not a frame,
+/// [`DecodeError::Unfit`] for a frame that names what cannot be.
 pub fn decode<F: Decode>(text: &str, limit: u32) -> Result<F, DecodeError> {
     if text.len() > limit as usize {
         return Err(DecodeError::TooLarge { limit });
@@ -51,7 +67,51 @@ pub fn decode<F: Decode>(text: &str, limit: u32) -> Result<F, DecodeError> {
     if text.trim_start().starts_with('[') {
         return Err(DecodeError::Malformed { column: 1 });
     }
-    F::decode(text)
+    match F::decode(text) {
+        // Seldom: so whoever writes whole characters pays nothing for it.
+        Err(DecodeError::Malformed { .. }) if text.contains("\\u") => {
+            F::decode(&to_well_formed(text))
+        }
+        read => read,
+    }
+}
+
+/// JSON in which each half of a surrogate pair that stands alone is U+FFFD instead.
+///
+/// `JSON.stringify` writes such a half, as in `"\ud83d"`, where a text was cut within a character. The
+/// grammar of JSON allows it (RFC 8259 section 8.2), but it is no Unicode: no string of Rust holds it. What
+/// is not JSON stays what it is.
+pub fn to_well_formed(json: &str) -> Cow<'_, str> {
+    const ESCAPE: usize = r"\ud83d".len();
+    let mut mended = String::new();
+    let mut copied = 0;
+    let mut at = 0;
+    while let Some(found) = json.get(at..).and_then(|rest| rest.find('\\')) {
+        at += found;
+        let is_pair = || matches!(code_unit(json, at + ESCAPE), Some(0xdc00..=0xdfff));
+        match code_unit(json, at) {
+            Some(0xd800..=0xdbff) if is_pair() => at += 2 * ESCAPE,
+            Some(0xd800..=0xdfff) => {
+                mended.push_str(&json[copied..at]);
+                mended.push_str(r"\ufffd");
+                at += ESCAPE;
+                copied = at;
+            }
+            // Of another escape the second character may be a backslash too.
+            _ => at += 2,
+        }
+    }
+    if mended.is_empty() {
+        return Cow::Borrowed(json);
+    }
+    mended.push_str(&json[copied..]);
+    Cow::Owned(mended)
+}
+
+/// The code unit of UTF-16 that is written at a place as `\uXXXX`.
+fn code_unit(json: &str, at: usize) -> Option<u16> {
+    let digits = json.get(at..at + 6)?.strip_prefix("\\u")?;
+    u16::from_str_radix(digits, 16).ok()
 }
 
 /// Reads JSON.

@@ -3,8 +3,11 @@
 //! These are the only types of the core whose shape another program may rely on.
 
 mod read;
+mod refusal;
 
 use serde::{Deserialize, Serialize};
+
+pub use self::refusal::NumberFate;
 
 use crate::codec;
 use crate::id::{Credentials, Name, RoomName, Seq, SessionId, Token};
@@ -14,19 +17,19 @@ use crate::position::{Epoch, Offset, Position};
 pub const SUBPROTOCOL: &str = "everbeat.v1";
 
 /// A frame from the client to the server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ClientFrame {
     /// The first frame of a connection (RS-1).
     Hello {
         /// The session to resume; absent for a fresh one.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         session: Option<Credentials>,
         /// How the person wants to be called.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         name: Option<Name>,
         /// Who the person is (AC-1); absent where a cookie says so, or for guests.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         token: Option<Token>,
     },
     /// A newer token in place of the one that is about to end (AC-2).
@@ -39,10 +42,10 @@ pub enum ClientFrame {
         /// Which room.
         room: RoomName,
         /// What the client already has; absent for the newest messages only.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         since: Option<Position>,
         /// How many of the newest messages to send where `since` is absent or cannot be met.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         limit: Option<u32>,
     },
     /// Leave a room.
@@ -327,9 +330,13 @@ pub struct Refusal {
     pub code: ErrorCode,
     /// Why, for people.
     pub message: String,
-    /// The publish it is about.
+    /// The message that it answers: refused for now with `retry_after_ms`, without it for good (EO-7).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<Seq>,
+    /// The number for which the connection ends. It is not used up, and nothing is said of its message
+    /// (EO-1, EO-6).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsettled: Option<Seq>,
     /// The room it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room: Option<RoomName>,
@@ -349,6 +356,8 @@ pub struct Refusal {
 pub enum ErrorCode {
     /// Not a frame of this protocol; the connection is closed.
     BadFrame,
+    /// No room has such a name; a message's number is used up.
+    BadRoom,
     /// A message without text; its number is used up.
     BodyEmpty,
     /// A text over `limits.body_bytes`; a message's number is used up.
@@ -418,6 +427,7 @@ impl ErrorCode {
     pub const fn text(self) -> &'static str {
         match self {
             Self::BadFrame => "this is not a frame of everbeat.v1",
+            Self::BadRoom => "a room's name is 1 to 64 of a-z 0-9 - _",
             Self::BodyEmpty => Self::EMPTY,
             Self::BodyTooLarge => Self::TOO_LARGE,
             Self::Busy => "many are coming at once: your turn is soon",

@@ -156,6 +156,11 @@ impl Token {
         }
     }
 
+    /// A token that nobody can have signed: what stands for a text that cannot be a token.
+    pub(crate) fn unsigned() -> Self {
+        Self("-".into())
+    }
+
     /// The token itself: to be sent or checked, never logged.
     pub fn expose(&self) -> &str {
         &self.0

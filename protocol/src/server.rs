@@ -231,7 +231,11 @@ impl Session {
             (State::Live(_), Ok(frame)) if !frame.is_hello() => {
                 self.served(now, frame);
             }
-            (_, Ok(_)) => {
+            (State::Live(_), Err(DecodeError::Unfit { code, seq })) => match seq {
+                Some(seq) => self.publish_unfit(now, seq, code),
+                None => self.refuse(code),
+            },
+            (_, Ok(_) | Err(DecodeError::Unfit { .. })) => {
                 self.refuse(ErrorCode::HelloExpected);
                 self.close(CloseCode::BAD_FRAME);
             }
@@ -375,17 +379,6 @@ fn millis(time: Duration) -> u64 {
 }
 
 impl Refusal {
-    fn new(code: ErrorCode) -> Self {
-        let message = code.text().to_owned();
-        Self {
-            code,
-            message,
-            seq: None,
-            room: None,
-            retry_after_ms: None,
-        }
-    }
-
     fn retry_after(self, wait: Duration) -> Self {
         // Rounded up: a client that comes back to the millisecond must not be too early again.
         Self {

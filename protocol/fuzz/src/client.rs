@@ -200,6 +200,7 @@ impl Driver {
                 code,
                 message: String::new(),
                 seq: self.entry(nth).map(|entry| entry.seq),
+                unsettled: None,
                 room: None,
                 retry_after_ms: retry.map(u64::from),
             }),

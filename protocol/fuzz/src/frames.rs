@@ -177,6 +177,7 @@ impl Draw for ErrorCode {
     fn draw(u: &mut Unstructured<'_>) -> Result<Self> {
         u.choose(&[
             Self::BadFrame,
+            Self::BadRoom,
             Self::BodyEmpty,
             Self::BodyTooLarge,
             Self::Busy,
@@ -214,9 +215,13 @@ impl Draw for CloseCode {
 
 impl Draw for DecodeError {
     fn draw(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(match u.int_in_range(0..=2)? {
+        Ok(match u.int_in_range(0..=3)? {
             0 => Self::Binary,
             1 => Self::TooLarge { limit: 65_536 },
+            2 => Self::Unfit {
+                code: ErrorCode::BadRoom,
+                seq: Option::draw(u)?,
+            },
             _ => Self::Malformed { column: 1 },
         })
     }
@@ -301,6 +306,7 @@ impl Draw for Refusal {
             code,
             message: code.text().to_owned(),
             seq: Option::draw(u)?,
+            unsettled: Option::draw(u)?,
             room: Option::draw(u)?,
             retry_after_ms: if u.arbitrary()? {
                 Some(millis(u)?)

@@ -155,7 +155,11 @@ impl Driver {
             return;
         }
         let is_ignored = match (&frame, self.held) {
-            (Ok(ClientFrame::Publish { seq, .. }), Some(held)) => *seq > held,
+            (
+                Ok(ClientFrame::Publish { seq, .. })
+                | Err(DecodeError::Unfit { seq: Some(seq), .. }),
+                Some(held),
+            ) => *seq > held,
             _ => false,
         };
         let count = self.input(Input::Received(frame));

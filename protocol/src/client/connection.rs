@@ -512,8 +512,8 @@ impl Session {
     }
 
     fn refused(&mut self, now: Timestamp, refusal: Refusal) {
-        if let Some(seq) = refusal.seq {
-            return self.publish_refused(now, seq, &refusal);
+        if let Some(fate) = refusal.number_fate() {
+            return self.number_fate(now, fate, refusal.code);
         }
         if self.token_refused(now, &refusal) {
             return;

@@ -1,13 +1,11 @@
 //! What becomes of a message on its way from the outbox to the log: numbered, sent, settled,
 //! refused, or uncertain.
 
-use std::time::Duration;
-
 use super::Session;
 use super::connection::State;
 use super::output::{Event, Fate, Store, Transmit};
 use crate::codec;
-use crate::frame::{ClientFrame, ErrorCode, Refusal, Refused};
+use crate::frame::{ClientFrame, ErrorCode, NumberFate, Refused};
 use crate::id::Seq;
 use crate::outbox::{Entry, Stage};
 use crate::position::Offset;
@@ -74,17 +72,19 @@ impl Session {
         continues
     }
 
-    /// EO-7: for now (with `retry_after_ms`) or for good; EO-6: a number used twice.
-    pub(super) fn publish_refused(&mut self, now: Timestamp, seq: Seq, refusal: &Refusal) {
-        let code = refusal.code;
-        match refusal.retry_after_ms.map(Duration::from_millis) {
-            _ if code == ErrorCode::SeqConflict => {
+    /// What an error says of a message (EO-7).
+    pub(super) fn number_fate(&mut self, now: Timestamp, fate: NumberFate, code: ErrorCode) {
+        match fate {
+            // Under this number the log has another message (EO-6): so this one it has not.
+            NumberFate::Unsettled(seq) if code == ErrorCode::SeqConflict => {
                 if let Some(entry) = self.outbox.mark_unsent(seq).cloned() {
                     self.transmits.push_back(Transmit::Store(Store::Put(entry)));
                 }
             }
-            Some(wait) => self.hold(seq, now + wait),
-            None => {
+            // The close that follows says what to do.
+            NumberFate::Unsettled(_) => {}
+            NumberFate::Later(seq, wait) => self.hold(seq, now + wait),
+            NumberFate::Used(seq) => {
                 if let Some(entry) = self.outbox.settle(seq) {
                     self.settled(&entry, Refused { seq, code }.fate());
                     self.flush_outbox(now);

@@ -1,9 +1,11 @@
 //! Reading frames: first what a text is, then what it holds. In one go serde would keep everything
 //! that it reads until it has met the `type`, which costs time, and the page a good part of its size.
 
+mod client;
+
 use serde::Deserialize;
 
-use super::{ClientFrame, Draft, ErrorCode, Member, Message, ServerFrame};
+use super::{Draft, ErrorCode, Member, Message, ServerFrame};
 use crate::codec::{Decode, DecodeError, parse};
 use crate::id::{Name, RoomName, Seq, SessionId};
 use crate::position::Offset;
@@ -117,12 +119,6 @@ impl Decode for ServerFrame {
             Kind::Pong => Self::Pong,
             other => Fields::read(text, &other)?,
         })
-    }
-}
-
-impl Decode for ClientFrame {
-    fn decode(text: &str) -> Result<Self, DecodeError> {
-        parse(text)
     }
 }
 

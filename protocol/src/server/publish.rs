@@ -50,27 +50,13 @@ impl Publisher {
 
 impl Session {
     pub(super) fn publish(&mut self, now: Timestamp, seq: Seq, room: RoomName, body: String) {
+        let Some(is_new) = self.take_number(now, seq) else {
+            return;
+        };
         let limit = self.config.limits.body_bytes as usize;
         let State::Live(live) = &mut self.state else {
             return;
         };
-        let publisher = &mut live.publisher;
-        if publisher.follows_a_held_one(seq) {
-            return;
-        }
-        if seq.get() > publisher.accepted + 1 {
-            self.refuse_publish(seq, ErrorCode::SeqGap);
-            return self.close(CloseCode::SEQ_GAP);
-        }
-        let is_new = seq.get() == publisher.accepted + 1;
-        if is_new {
-            if let Err(wait) = publisher.rate.take(now) {
-                return self.hold(seq, ErrorCode::RateLimited, wait);
-            }
-            publisher.held_at = None;
-            publisher.accepted = seq.get();
-        }
-        publisher.pending += 1;
         if let Some(seat) = live.seats.get_mut(&room) {
             seat.forget_draft();
         }
@@ -94,6 +80,40 @@ impl Session {
                 is_repeat: !is_new,
             },
         });
+    }
+
+    /// A message that names what cannot be: the refusal uses its number up (EO-7). What a repeated number
+    /// was used for is the log's to say (EO-6).
+    pub(super) fn publish_unfit(&mut self, now: Timestamp, seq: Seq, code: ErrorCode) {
+        if self.take_number(now, seq).is_some() {
+            self.transmits.push_back(Transmit::Refuse { seq, code });
+        }
+    }
+
+    /// Whether the number of a message is passed on to the log, and then whether it is a new one: EO-1, EO-7.
+    fn take_number(&mut self, now: Timestamp, seq: Seq) -> Option<bool> {
+        let State::Live(live) = &mut self.state else {
+            return None;
+        };
+        let publisher = &mut live.publisher;
+        if publisher.follows_a_held_one(seq) {
+            return None;
+        }
+        if seq.get() > publisher.accepted + 1 {
+            self.end_for(seq, ErrorCode::SeqGap, CloseCode::SEQ_GAP);
+            return None;
+        }
+        let is_new = seq.get() == publisher.accepted + 1;
+        if is_new {
+            if let Err(wait) = publisher.rate.take(now) {
+                self.hold(seq, ErrorCode::RateLimited, wait);
+                return None;
+            }
+            publisher.held_at = None;
+            publisher.accepted = seq.get();
+        }
+        publisher.pending += 1;
+        Some(is_new)
     }
 
     pub(super) fn appended(
@@ -140,8 +160,7 @@ impl Session {
         };
         match error {
             AppendError::Conflict => {
-                self.refuse_publish(seq, ErrorCode::SeqConflict);
-                self.close(CloseCode::SEQ_CONFLICT);
+                self.end_for(seq, ErrorCode::SeqConflict, CloseCode::SEQ_CONFLICT);
             }
             AppendError::Refused(code) => {
                 self.used(seq);
@@ -181,5 +200,14 @@ impl Session {
             seq: Some(seq),
             ..Refusal::new(code)
         }));
+    }
+
+    /// A number that cannot be (EO-1, EO-6): the connection ends, and nothing is said of its message.
+    fn end_for(&mut self, seq: Seq, code: ErrorCode, close: CloseCode) {
+        self.send(ServerFrame::Error(Refusal {
+            unsettled: Some(seq),
+            ..Refusal::new(code)
+        }));
+        self.close(close);
     }
 }

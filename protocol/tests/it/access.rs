@@ -46,6 +46,7 @@ pub(crate) fn refusal(code: ErrorCode) -> ServerFrame {
         code,
         message: code.text().to_owned(),
         seq: None,
+        unsettled: None,
         room: None,
         retry_after_ms: None,
     })

@@ -185,6 +185,7 @@ fn every_code_has_its_words() {
 
     let texts: BTreeSet<&str> = [
         ErrorCode::BadFrame,
+        ErrorCode::BadRoom,
         ErrorCode::BodyEmpty,
         ErrorCode::BodyTooLarge,
         ErrorCode::FrameTooLarge,
@@ -198,7 +199,7 @@ fn every_code_has_its_words() {
     ]
     .map(ErrorCode::text)
     .into();
-    assert_eq!(texts.len(), 11);
+    assert_eq!(texts.len(), 12);
 }
 
 /// HB-7: who gives no sign of life, or does not read, is not waited for.
@@ -260,6 +261,7 @@ fn a_join_put_off_comes_again_in_time() {
         code: ErrorCode::Unavailable,
         message: "later".into(),
         seq: None,
+        unsettled: None,
         room: Some(lobby()),
         retry_after_ms: Some(700),
     }));
@@ -300,6 +302,7 @@ fn only_what_is_put_off_waits() {
         code: ErrorCode::RateLimited,
         message: "later".into(),
         seq: Some(Seq::after(1)),
+        unsettled: None,
         room: None,
         retry_after_ms: Some(1_000),
     }));

@@ -39,4 +39,6 @@ mod tokens;
 #[cfg(test)]
 mod tutorial;
 #[cfg(test)]
+mod unfit;
+#[cfg(test)]
 mod wire;

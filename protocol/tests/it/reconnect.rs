@@ -375,6 +375,7 @@ fn a_busy_server_gives_slots() {
         code: ErrorCode::Busy,
         message: String::new(),
         seq: None,
+        unsettled: None,
         room: None,
         retry_after_ms: Some(7_000),
     }));

@@ -22,8 +22,21 @@ fn refusal(code: ErrorCode, seq: u64, retry_after_ms: Option<u64>) -> ServerFram
         code,
         message: code.text().into(),
         seq: Some(Seq::new(seq).unwrap()),
+        unsettled: None,
         room: None,
         retry_after_ms,
+    })
+}
+
+/// The connection ends for this number (EO-1, EO-6).
+fn unsettled(code: ErrorCode, seq: u64) -> ServerFrame {
+    ServerFrame::Error(Refusal {
+        code,
+        message: code.text().into(),
+        seq: None,
+        unsettled: Some(Seq::new(seq).unwrap()),
+        room: None,
+        retry_after_ms: None,
     })
 }
 
@@ -78,13 +91,13 @@ fn a_conflict_leads_to_a_new_number() {
     desk.frame(publish(1, "a"));
     desk.transmits.clear();
     desk.input(appended(1, Err(AppendError::Conflict)));
-    assert_eq!(*desk.frames()[0], refusal(ErrorCode::SeqConflict, 1, None));
+    assert_eq!(*desk.frames()[0], unsettled(ErrorCode::SeqConflict, 1));
     assert_eq!(desk.closes(), [CloseCode::SEQ_CONFLICT]);
 
     let mut solo = Solo::live(client::Config::default());
     solo.act(|session, now| session.publish(now, lobby(), "a".into()))
         .unwrap();
-    solo.frame(refusal(ErrorCode::SeqConflict, 1, None));
+    solo.frame(unsettled(ErrorCode::SeqConflict, 1));
     solo.close(Some(CloseCode::SEQ_CONFLICT));
     assert_eq!(solo.session.id(), None);
     let entry = solo.session.outbox().next().unwrap().clone();
@@ -98,7 +111,7 @@ fn a_conflict_survives_a_lost_close() {
     let id = solo
         .act(|session, now| session.publish(now, lobby(), "a".into()))
         .unwrap();
-    solo.frame(refusal(ErrorCode::SeqConflict, 1, None));
+    solo.frame(unsettled(ErrorCode::SeqConflict, 1));
     solo.close(None);
     solo.run_to(solo.now + solo.wait());
     solo.forget();
@@ -119,6 +132,34 @@ fn a_conflict_survives_a_lost_close() {
     assert!(!solo.events.iter().any(durable), "{:?}", solo.events);
     assert!(solo.frames().contains(&&publish(2, "a")));
     assert_eq!(solo.session.outbox().next().map(|entry| entry.id), Some(id));
+}
+
+/// EO-1, EO-6, EO-7: a frame with `seq` alone says that the message is refused for good, and only such a
+/// frame: one that ends the connection names the number otherwise. A client loses no message by it, nor
+/// by a server of before, which named it as `seq`.
+#[test]
+fn only_a_refusal_for_good_has_a_seq_alone() {
+    let mut desk = Desk::live(Config::default());
+    desk.frame(publish(2, "b"));
+    assert_eq!(*desk.frames()[0], unsettled(ErrorCode::SeqGap, 2));
+    assert_eq!(desk.closes(), [CloseCode::SEQ_GAP]);
+    let text = encode(desk.frames()[0]);
+    assert!(
+        text.contains(r#""unsettled":2"#) && !text.contains("\"seq\""),
+        "{text}"
+    );
+
+    for code in [ErrorCode::SeqGap, ErrorCode::SeqConflict] {
+        for told in [unsettled(code, 1), refusal(code, 1, None)] {
+            let mut solo = Solo::live(client::Config::default());
+            let id = solo
+                .act(|session, now| session.publish(now, lobby(), "a".into()))
+                .unwrap();
+            solo.frame(told);
+            let left: Vec<_> = solo.session.outbox().map(|entry| entry.id).collect();
+            assert_eq!(left, [id], "{code:?}");
+        }
+    }
 }
 
 /// EO-7: refused for now: it and what follows wait as long as told, then go on from that number.

@@ -36,6 +36,7 @@ const TESTS: &[(&str, &str)] = &[
     ("rules", include_str!("rules.rs")),
     ("tokens", include_str!("tokens.rs")),
     ("tutorial", include_str!("tutorial.rs")),
+    ("unfit", include_str!("unfit.rs")),
     ("wire", include_str!("wire.rs")),
 ];
 

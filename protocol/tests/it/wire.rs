@@ -68,6 +68,7 @@ const SERVER: &[&str] = &[
         r#"{"type":"error","code":"rate_limited","message":"why","seq":3,"room":"lobby","#,
         r#""retry_after_ms":20}"#
     ),
+    r#"{"type":"error","code":"seq_gap","message":"why","unsettled":3}"#,
     r#"{"type":"ping"}"#,
     r#"{"type":"pong"}"#,
 ];
@@ -111,7 +112,7 @@ fn unknown_codes_are_still_refusals() {
     let text = r#"{"type":"error","code":"from_the_future","message":"why"}"#;
     let frame = decode::<ServerFrame>(text, LIMIT).unwrap();
     assert!(matches!(frame, ServerFrame::Error(refusal) if refusal.code == ErrorCode::Unknown));
-    let codes = "bad_frame body_empty body_too_large frame_too_large hello_expected not_joined \
+    let codes = "bad_frame bad_room body_empty body_too_large frame_too_large hello_expected not_joined \
                  rate_limited seq_conflict seq_gap too_many_rooms unavailable";
     for code in codes.split(' ') {
         let read: ErrorCode = serde_json::from_value(code.into()).unwrap();
@@ -165,9 +166,6 @@ fn what_is_no_frame_is_refused() {
         r#"{"type":"draft","room":"lobby","body":1}"#,
         r#"{"type":"hello","session":{"id":"s1"}}"#,
         r#"{"type":"hello","session":"s1"}"#,
-        r#"{"type":"hello","session":{"id":"","key":"k"}}"#,
-        r#"{"type":"hello","session":{"id":"a b","key":"k"}}"#,
-        r#"{"type":"hello","session":{"id":"é","key":"k"}}"#,
         r#"{"type":"rename","name":7}"#,
         r#"{"type":"leave","room":"lobby","room":"b"}"#,
     ];
@@ -298,8 +296,8 @@ fn bad_room_names_are_refused() {
     assert!(decode::<ClientFrame>(&text, LIMIT).is_ok());
 }
 
-/// PU-4: deep nesting costs nothing and breaks nothing, known field or not. A server's unknown fields
-/// are passed over.
+/// PU-4: deep nesting costs nothing and breaks nothing, known field or not. Unknown fields are passed
+/// over.
 #[test]
 fn deep_nesting_is_no_danger() {
     for depth in [200, 30_000] {
@@ -310,7 +308,10 @@ fn deep_nesting_is_no_danger() {
             format!(r#"{{"type":"ping","x":{deep}}}"#),
             format!(r#"{{"x":{deep},"type":"ping"}}"#),
         ] {
-            assert!(decode::<ClientFrame>(&ping, LIMIT).is_err());
+            assert_eq!(
+                decode::<ClientFrame>(&ping, LIMIT).unwrap(),
+                ClientFrame::Ping
+            );
             assert_eq!(
                 decode::<ServerFrame>(&ping, LIMIT).unwrap(),
                 ServerFrame::Ping
@@ -321,7 +322,7 @@ fn deep_nesting_is_no_danger() {
     }
 }
 
-/// EO-6: text is kept as it is, NUL, right-to-left marks and all; half a surrogate pair is no text.
+/// EO-6: text is kept as it is, NUL, right-to-left marks and all.
 #[test]
 fn text_is_kept_as_it_is() {
     let texts = [
@@ -341,15 +342,7 @@ fn text_is_kept_as_it_is() {
         };
         assert_eq!(decode(&encode(&frame), LIMIT), Ok(frame));
     }
-    for escape in [
-        r"\ud800",
-        r"\udc00",
-        r"\ud83d x",
-        r"\ud800\ud800",
-        r"\u12",
-        r"\x41",
-        "\u{1}",
-    ] {
+    for escape in [r"\u12", r"\ud83", r"\u+83d", r"\ud83d\", r"\x41", "\u{1}"] {
         refused(&format!(
             r#"{{"type":"draft","room":"lobby","body":"{escape}"}}"#
         ));
@@ -404,7 +397,7 @@ fn the_largest_message_fits_the_frame() {
 /// PU-4: a fault is told by its place, never by its content.
 #[test]
 fn faults_do_not_repeat_the_content() {
-    let text = r#"{"type":"hello","session":{"id":"s1","key":"sword fish"}}"#;
+    let text = r#"{"type":"hello","session":{"id":"s1","key":{"sword":"fish"}}}"#;
     let fault = decode::<ClientFrame>(text, LIMIT).unwrap_err();
     assert!(!format!("{fault} {fault:?}").contains("fish"));
 }

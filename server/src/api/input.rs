@@ -1,10 +1,14 @@
 //! What requests carry, read strictly: what is not as the document says is a problem.
 
+use std::borrow::Cow;
+
 use axum::Json;
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
+use protocol::codec::to_well_formed;
 use protocol::id::RoomName;
 use protocol::position::Offset;
 use serde::de::DeserializeOwned;
@@ -77,7 +81,7 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Given<T> {
             // A small body may be a very large one.
             return Err(Problem::new(Code::UnsupportedMediaType).detail("send it uncompressed"));
         }
-        let coming = Json::from_request(request, state);
+        let coming = json(request, state);
         match timeout(state.config.body_timeout, coming).await {
             Ok(Ok(Json(given))) => Ok(Self(given)),
             Ok(Err(error)) => Err(not_given(&error)),
@@ -87,6 +91,25 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Given<T> {
             }
         }
     }
+}
+
+/// Reads JSON as a frame is read: half of a surrogate pair in a text is U+FFFD.
+async fn json<T: DeserializeOwned>(
+    request: Request,
+    state: &AppState,
+) -> Result<Json<T>, JsonRejection> {
+    let content_type = request.headers().get(header::CONTENT_TYPE).cloned();
+    let body = Bytes::from_request(request, state).await?;
+    let mended = match str::from_utf8(&body).map(to_well_formed) {
+        Ok(Cow::Owned(mended)) => Some(mended),
+        Ok(Cow::Borrowed(_)) | Err(_) => None,
+    };
+    let mut request = Request::new(mended.map_or_else(|| Body::from(body), Body::from));
+    // It has been read, within the limit.
+    DefaultBodyLimit::disable().apply(&mut request);
+    let headers = request.headers_mut();
+    headers.extend(content_type.map(|content_type| (header::CONTENT_TYPE, content_type)));
+    Json::from_request(request, state).await
 }
 
 fn not_given(error: &JsonRejection) -> Problem {

@@ -172,6 +172,23 @@ async fn posts_that_are_none_are_refused() {
     assert_eq!((posted.status, &posted.body["offset"]), (201, &json!(1)));
 }
 
+/// EO-7: half an emoji, as `JSON.stringify` writes it, is read as U+FFFD; a repeat is the same message.
+#[tokio::test]
+async fn half_a_character_is_read_as_the_replacement_character() {
+    let server = TestServer::start(&[]).await;
+    let post = async || {
+        let url = format!("http://{}/api/rooms/lobby/messages", server.address);
+        let request = reqwest::Client::new().post(url);
+        let request = request.header("idempotency-key", "k");
+        let request = request.header("content-type", "application/json");
+        let text = r#"{"body":"half \ud83d","name":"\ude00 Ada","x":"\ud83d"}"#;
+        request.body(text).send().await.unwrap().status()
+    };
+    assert_eq!((post().await.as_u16(), post().await.as_u16()), (201, 200));
+    let read = Caller::of(&server).get("/rooms/lobby/messages").await;
+    assert_eq!(read.bodies(), ["half \u{fffd}"]);
+}
+
 /// EO-7: over the rate of a person or of an address, one is told when to come back.
 #[tokio::test]
 async fn posts_that_come_too_fast_are_refused_for_now() {

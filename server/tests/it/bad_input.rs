@@ -35,20 +35,66 @@ async fn what_is_not_a_frame_closes_its_own_connection_only() {
         r#"{"type":"publish","seq":9007199254740992,"room":"lobby","body":"x"}"#,
         r#"{"type":"publish","seq":-1,"room":"lobby","body":"x"}"#,
         r#"{"type":"publish","seq":1.5,"room":"lobby","body":"x"}"#,
-        r#"{"type":"join","room":""}"#,
-        r#"{"type":"join","room":"Upper Case"}"#,
-        r#"{"type":"join","room":"../../etc/passwd"}"#,
+        r#"{"type":"join"}"#,
+        r#"{"type":"join","room":7}"#,
+        r#"{"type":"publish","seq":1,"room":"lobby","body":"\ud83"}"#,
     ] {
         refuses(Message::text(text), "bad_frame", 4101).await;
     }
-    let long = json!({"type": "join", "room": "x".repeat(65)});
-    refuses(Message::text(long.to_string()), "bad_frame", 4101).await;
     refuses(
         Message::Binary(Bytes::from_static(b"\x00\x01")),
         "bad_frame",
         4101,
     )
     .await;
+}
+
+/// What can be no room is refused by itself: the connection lives, and so does what is in flight.
+#[tokio::test]
+async fn what_can_be_no_room_is_refused_by_itself() {
+    let server = TestServer::start(&[]).await;
+    let mut raw = server.joined().await;
+    let mut seq = 0;
+    for odd in ["", "Upper Case", "../../etc/passwd", &"x".repeat(65)] {
+        for kind in ["join", "leave", "draft", "history"] {
+            let frame = json!({"type": kind, "room": odd, "body": "b", "before": 9, "limit": 9});
+            raw.send(&frame.to_string()).await;
+            let error = raw.next_frame().await;
+            assert_eq!(error["code"], "bad_room", "{frame}");
+            assert_eq!((error.get("seq"), error.get("room")), (None, None));
+        }
+        seq += 2;
+        raw.publish(seq - 1, "in flight").await;
+        let publish = json!({"type": "publish", "seq": seq, "room": odd, "body": "b"});
+        raw.send(&publish.to_string()).await;
+        let (mut acked, mut refused) = (false, false);
+        while !(acked && refused) {
+            let frame = raw.next_frame().await;
+            acked |= frame["type"] == "ack" && frame["seq"] == seq - 1;
+            refused |= frame["type"] == "error" && frame["seq"] == seq;
+        }
+    }
+    raw.publish(seq + 1, "still here").await;
+    assert_eq!(raw.next_of("ack").await["seq"], seq + 1);
+}
+
+/// Half an emoji, as `JSON.stringify` writes it, is read as U+FFFD, and ends nothing.
+#[tokio::test]
+async fn half_a_character_is_read_as_the_replacement_character() {
+    let server = TestServer::start(&[]).await;
+    let mut raw = server.joined().await;
+    let mut other = server.joined().await;
+    raw.publish(1, "in flight").await;
+    raw.send(r#"{"type":"draft","room":"lobby","body":"half \ud83d"}"#)
+        .await;
+    raw.send(r#"{"type":"rename","name":"Ada \ude00"}"#).await;
+    raw.send(r#"{"type":"publish","seq":2,"room":"lobby","body":"\ud83dhalf"}"#)
+        .await;
+    while raw.next_of("ack").await["seq"] != 2 {}
+    other.next_of("message").await;
+    let message = other.next_of("message").await;
+    assert_eq!(message["body"], "\u{fffd}half");
+    assert_eq!(message["name"], "Ada \u{fffd}");
 }
 
 #[tokio::test]

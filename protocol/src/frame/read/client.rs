@@ -1,0 +1,184 @@
+//! Reading what clients send: strict about what is a frame, lenient about texts in it. A text that is not
+//! what it stands for is refused by itself: the connection and what is in flight on it go on.
+
+use serde::{Deserialize, Deserializer};
+
+use super::Tag;
+use crate::codec::{Decode, DecodeError, parse};
+use crate::frame::{ClientFrame, ErrorCode};
+use crate::id::{Credentials, Name, RoomName, Seq, SessionId, SessionKey, Token, safe_integer};
+use crate::position::{Offset, Position};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Hello,
+    Token,
+    Join,
+    Leave,
+    Publish,
+    Draft,
+    History,
+    Rename,
+    Ping,
+    Pong,
+}
+
+#[derive(Deserialize)]
+struct Hello {
+    session: Option<Shown>,
+    name: Option<Name>,
+    token: Option<Given<Token>>,
+}
+
+/// A session's credentials as they were shown.
+#[derive(Deserialize)]
+struct Shown {
+    id: Given<SessionId>,
+    key: Given<SessionKey>,
+}
+
+#[derive(Deserialize)]
+struct NewToken {
+    token: Given<Token>,
+}
+
+#[derive(Deserialize)]
+struct Join {
+    room: Given<RoomName>,
+    since: Option<Position>,
+    limit: Option<Count>,
+}
+
+#[derive(Deserialize)]
+struct Leave {
+    room: Given<RoomName>,
+}
+
+#[derive(Deserialize)]
+struct Publish {
+    seq: Seq,
+    room: Given<RoomName>,
+    body: String,
+}
+
+#[derive(Deserialize)]
+struct Draft {
+    room: Given<RoomName>,
+    body: String,
+}
+
+#[derive(Deserialize)]
+struct History {
+    room: Given<RoomName>,
+    before: Offset,
+    limit: Count,
+}
+
+#[derive(Deserialize)]
+struct Rename {
+    name: Name,
+}
+
+/// A text, as what it stands for, if it can be that.
+struct Given<T>(Option<T>);
+
+impl<'de, T: TryFrom<String>> Deserialize<'de> for Given<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(Self(T::try_from(text).ok()))
+    }
+}
+
+/// How many; of what is more than anything could be, the most.
+struct Count(u32);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let count = safe_integer(deserializer)?;
+        Ok(Self(u32::try_from(count).unwrap_or(u32::MAX)))
+    }
+}
+
+impl Given<RoomName> {
+    /// The room, or the refusal of what was to be done in it.
+    fn or_refuse(self, seq: Option<Seq>) -> Result<RoomName, DecodeError> {
+        let code = ErrorCode::BadRoom;
+        self.0.ok_or(DecodeError::Unfit { code, seq })
+    }
+}
+
+impl Given<Token> {
+    /// What cannot be a token is judged like any other that nobody signed (AC-1).
+    fn or_unsigned(self) -> Token {
+        self.0.unwrap_or_else(Token::unsigned)
+    }
+}
+
+impl Shown {
+    /// None where there can be no such session: that is resumed like any other that is not known (RS-2).
+    fn credentials(self) -> Option<Credentials> {
+        Some(Credentials {
+            id: self.id.0?,
+            key: self.key.0?,
+        })
+    }
+}
+
+impl Decode for ClientFrame {
+    fn decode(text: &str) -> Result<Self, DecodeError> {
+        let Tag { r#type } = parse(text)?;
+        Ok(match r#type {
+            Kind::Hello => {
+                let hello: Hello = parse(text)?;
+                Self::Hello {
+                    session: hello.session.and_then(Shown::credentials),
+                    name: hello.name,
+                    token: hello.token.map(Given::or_unsigned),
+                }
+            }
+            Kind::Token => {
+                let NewToken { token } = parse(text)?;
+                let token = token.or_unsigned();
+                Self::Token { token }
+            }
+            Kind::Join => {
+                let join: Join = parse(text)?;
+                Self::Join {
+                    room: join.room.or_refuse(None)?,
+                    since: join.since,
+                    limit: join.limit.map(|Count(limit)| limit),
+                }
+            }
+            Kind::Leave => {
+                let Leave { room } = parse(text)?;
+                let room = room.or_refuse(None)?;
+                Self::Leave { room }
+            }
+            Kind::Publish => {
+                let Publish { seq, room, body } = parse(text)?;
+                let room = room.or_refuse(Some(seq))?;
+                Self::Publish { seq, room, body }
+            }
+            Kind::Draft => {
+                let Draft { room, body } = parse(text)?;
+                let room = room.or_refuse(None)?;
+                Self::Draft { room, body }
+            }
+            Kind::History => {
+                let history: History = parse(text)?;
+                Self::History {
+                    room: history.room.or_refuse(None)?,
+                    before: history.before,
+                    limit: history.limit.0,
+                }
+            }
+            Kind::Rename => {
+                let Rename { name } = parse(text)?;
+                Self::Rename { name }
+            }
+            Kind::Ping => Self::Ping,
+            Kind::Pong => Self::Pong,
+        })
+    }
+}
