@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::time::Timestamp;
+use crate::time::{Latest, Timestamp};
 
 /// The latest slot: those who come in masses only to be sent away must not push the others' ever on.
 const SLOT_MAX: Duration = Duration::from_secs(60);
@@ -19,6 +19,7 @@ pub struct Admission {
     next: Timestamp,
     /// The last slot that was given to somebody who does not wait.
     slot: Timestamp,
+    latest: Latest,
 }
 
 /// What becomes of somebody who comes.
@@ -38,12 +39,14 @@ impl Admission {
             patience,
             next: Timestamp::ZERO,
             slot: Timestamp::ZERO,
+            latest: Latest::default(),
         }
     }
 
     /// Somebody comes. Slots begin when the line of now will be gone, and follow each other at the
     /// same rate: so who comes back in one finds no line, unless others have come.
     pub fn take(&mut self, now: Timestamp) -> Turn {
+        let now = self.latest.advance(now);
         let turn = self.next.max(now);
         if turn - now <= self.patience {
             self.next = turn + self.every;

@@ -25,11 +25,11 @@ use self::tokens::Tokens;
 use crate::backoff::Backoff;
 use crate::close::CloseCode;
 use crate::codec::DecodeError;
-use crate::frame::{ClientFrame, Limits, ServerFrame};
+use crate::frame::{ClientFrame, ErrorCode, Limits, Refusal, ServerFrame};
 use crate::id::{ConnectionId, Credentials, Name, RoomName, SessionId, Token};
 use crate::outbox::{Entry, EntryId, Outbox, PublishError};
 use crate::position::{Offset, Position};
-use crate::time::Timestamp;
+use crate::time::{Latest, Timestamp};
 
 /// A fact that the driver reports.
 #[derive(Clone, Debug, PartialEq)]
@@ -138,11 +138,12 @@ pub struct Session {
     name: Option<Name>,
     limits: Limits,
     tokens: Tokens,
+    /// At most `limits.rooms` when the last one came. Overflow: [`ErrorCode::TooManyRooms`].
     rooms: BTreeMap<RoomName, Room>,
     outbox: Outbox,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
-    now: Timestamp,
+    latest: Latest,
     stats: Stats,
 }
 
@@ -164,7 +165,7 @@ impl Session {
             outbox: Outbox::restore(config.outbox, stored.outbox),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
-            now: Timestamp::ZERO,
+            latest: Latest::default(),
             stats: Stats::default(),
             config,
         }
@@ -172,7 +173,7 @@ impl Session {
 
     /// A fact. Those of an older connection are dropped and counted (PU-3).
     pub fn handle_input(&mut self, now: Timestamp, input: Input) {
-        let now = self.advance(now);
+        let now = self.latest.advance(now);
         match input {
             Input::Opened { id } if self.is_current(id) => self.opened(now),
             Input::Received { id, frame } if self.is_current(id) => self.received(now, frame),
@@ -187,7 +188,7 @@ impl Session {
 
     /// Time has passed. Early and repeated calls are harmless.
     pub fn handle_timeout(&mut self, now: Timestamp) {
-        let now = self.advance(now);
+        let now = self.latest.advance(now);
         match &self.state {
             State::Waiting { until, .. } if now >= *until => self.open(now),
             State::Connecting { deadline, .. } | State::Handshaking { deadline, .. }
@@ -208,7 +209,7 @@ impl Session {
 
     /// Connects now, whatever the session waits for. Does nothing if it is connected or connecting.
     pub fn connect(&mut self, now: Timestamp) {
-        let now = self.advance(now);
+        let now = self.latest.advance(now);
         match self.state {
             State::Idle | State::Waiting { .. } | State::Stopped { .. } => {
                 self.backoff.reset();
@@ -223,7 +224,7 @@ impl Session {
 
     /// Ends the connection and stays away until [`Session::connect`].
     pub fn disconnect(&mut self, now: Timestamp) {
-        self.advance(now);
+        self.latest.advance(now);
         if let Some(id) = self.connection() {
             self.transmits.push_back(Transmit::Close {
                 id,
@@ -235,15 +236,26 @@ impl Session {
     }
 
     /// Joins a room and stays in it over all connections. `since`: what the page already shows (RS-7).
+    ///
+    /// Over the server's `limits.rooms` it is not joined: [`Event::Refused`] says so, with
+    /// [`ErrorCode::TooManyRooms`], as the server would.
     pub fn join(&mut self, now: Timestamp, room: RoomName, since: Option<Position>) {
-        let now = self.advance(now);
+        let now = self.latest.advance(now);
+        let rooms_max = self.limits.rooms as usize;
+        if self.rooms.len() >= rooms_max && !self.rooms.contains_key(&room) {
+            let refusal = Refusal {
+                room: Some(room),
+                ..Refusal::new(ErrorCode::TooManyRooms)
+            };
+            return self.events.push_back(Event::Refused(refusal));
+        }
         self.rooms.insert(room.clone(), Room::new(since));
         self.send_join(now, &room);
     }
 
     /// Leaves a room.
     pub fn leave(&mut self, now: Timestamp, room: &RoomName) {
-        let now = self.advance(now);
+        let now = self.latest.advance(now);
         if self.rooms.remove(room).is_some() && self.live().is_some() {
             self.send(now, ClientFrame::Leave { room: room.clone() });
         }
@@ -259,7 +271,7 @@ impl Session {
         room: RoomName,
         body: String,
     ) -> Result<EntryId, PublishError> {
-        let now = self.advance(now);
+        let now = self.latest.advance(now);
         if body.is_empty() {
             return Err(PublishError::Empty);
         }
@@ -284,7 +296,7 @@ impl Session {
 
     /// The input box changed. The latest text wins; it is sent again after a reconnect.
     pub fn draft(&mut self, now: Timestamp, room: &RoomName, body: String) {
-        let now = self.advance(now);
+        let now = self.latest.advance(now);
         if body.len() > self.limits.body_bytes as usize {
             return;
         }
@@ -296,7 +308,7 @@ impl Session {
 
     /// Asks for older messages. Without a live connection nothing happens.
     pub fn history(&mut self, now: Timestamp, room: RoomName, before: Offset, limit: u32) {
-        let now = self.advance(now);
+        let now = self.latest.advance(now);
         if self.live().is_some() {
             self.send(
                 now,
@@ -311,7 +323,7 @@ impl Session {
 
     /// Sets the name that others see, now and after each reconnect.
     pub fn rename(&mut self, now: Timestamp, name: Name) {
-        let now = self.advance(now);
+        let now = self.latest.advance(now);
         self.name = Some(name.clone());
         if self.live().is_some() {
             self.send(now, ClientFrame::Rename { name });
@@ -320,7 +332,7 @@ impl Session {
 
     /// A person decided to send an uncertain message again (RS-9).
     pub fn send_again(&mut self, now: Timestamp, id: EntryId) {
-        let now = self.advance(now);
+        let now = self.latest.advance(now);
         if let Some(entry) = self.outbox.send_again(id).cloned() {
             let fate = Event::Fate {
                 id,
@@ -335,7 +347,7 @@ impl Session {
 
     /// A person decided to drop an uncertain message (RS-9).
     pub fn discard(&mut self, now: Timestamp, id: EntryId) {
-        self.advance(now);
+        self.latest.advance(now);
         if self.outbox.discard(id).is_some() {
             self.transmits.push_back(Transmit::Store(Store::Remove(id)));
         }
@@ -399,13 +411,6 @@ impl Session {
     /// Counters.
     pub const fn stats(&self) -> Stats {
         self.stats
-    }
-
-    /// Time never goes back, whatever the driver says.
-    fn advance(&mut self, now: Timestamp) -> Timestamp {
-        debug_assert!(now >= self.now, "the driver's clock went back");
-        self.now = self.now.max(now);
-        self.now
     }
 
     fn live(&self) -> Option<&Live> {

@@ -84,9 +84,7 @@ impl Outbox {
     /// An outbox with what an earlier page of this session left.
     pub fn restore(limit: OutboxLimit, mut stored: Vec<Entry>) -> Self {
         sort(&mut stored, |entry| entry.id.0);
-        let next_id = stored
-            .last()
-            .map_or(0, |entry| entry.id.0.saturating_add(1));
+        let next_id = stored.last().map_or(0, |entry| entry.id.0.wrapping_add(1));
         let bytes = stored.iter().map(|entry| entry.body.len()).sum();
         let (uncertain, mut queued): (Vec<_>, Vec<_>) = stored
             .into_iter()
@@ -114,8 +112,7 @@ impl Outbox {
         if full {
             return Err(PublishError::OutboxFull);
         }
-        let id = EntryId(self.next_id);
-        self.next_id += 1;
+        let id = self.free_id();
         self.bytes += body.len();
         let entry = Entry {
             id,
@@ -127,6 +124,18 @@ impl Outbox {
         self.next_seq = self.next_seq.next();
         self.entries.push_back(entry);
         Ok(&self.entries[self.entries.len() - 1])
+    }
+
+    /// An id that no message has. After the last number of all, which only an odd storage holds, comes 0.
+    fn free_id(&mut self) -> EntryId {
+        // There is one: there are more numbers than messages.
+        loop {
+            let id = EntryId(self.next_id);
+            self.next_id = self.next_id.wrapping_add(1);
+            if self.iter().all(|entry| entry.id != id) {
+                return id;
+            }
+        }
     }
 
     /// The next message to send on this connection, if fewer than `window` are in flight. It counts
@@ -423,6 +432,28 @@ mod tests {
         assert_eq!(again.iter().cloned().collect::<Vec<_>>(), stored);
         let next = again.push(RoomName::lobby(), "c".into()).unwrap();
         assert_eq!((next.seq.get(), next.id), (3, EntryId(2)));
+    }
+
+    /// EO-4: an odd storage may hold the last id of all; no id is given twice for that.
+    #[test]
+    fn ids_are_free_whatever_was_stored() {
+        let stored = |id: u64| Entry {
+            id: EntryId(id),
+            seq: Seq::after(id % 7),
+            room: RoomName::lobby(),
+            body: "a".into(),
+            stage: Stage::Unsent,
+        };
+        let kept = vec![stored(0), stored(u64::MAX)];
+        let limit = OutboxLimit {
+            entries: 9,
+            ..LIMIT
+        };
+        let mut outbox = Outbox::restore(limit, kept);
+        for id in [1, 2] {
+            let pushed = outbox.push(RoomName::lobby(), "b".into()).unwrap();
+            assert_eq!(pushed.id, EntryId(id));
+        }
     }
 
     /// EO-7: after a refusal for now, sending goes on from that number.

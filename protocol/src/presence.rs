@@ -15,7 +15,7 @@ use std::time::Duration;
 use self::drafts::Drafts;
 use crate::frame::{Author, Member};
 use crate::id::{ConnectionId, Name, SessionId};
-use crate::time::Timestamp;
+use crate::time::{Latest, Timestamp};
 
 /// How long a member whose connection is gone still counts as here (PR-1).
 pub const AWAY_AFTER: Duration = Duration::from_secs(30);
@@ -46,6 +46,7 @@ pub struct Presence {
     forgotten: u64,
     drafts: Drafts,
     version: u64,
+    latest: Latest,
 }
 
 /// What readers were last told of who is here.
@@ -107,6 +108,7 @@ impl Presence {
             forgotten: 0,
             drafts: Drafts::default(),
             version: 0,
+            latest: Latest::default(),
         }
     }
 
@@ -118,6 +120,7 @@ impl Presence {
         name: Name,
         connection: ConnectionId,
     ) {
+        let now = self.latest.advance(now);
         let was_named = self.named.contains_key(&session);
         let before = self.members.get(&session);
         let is_called_so = before.is_some_and(|before| before.name == name);
@@ -138,6 +141,7 @@ impl Presence {
 
     /// A session leaves for good.
     pub fn leave(&mut self, now: Timestamp, session: &SessionId) {
+        let now = self.latest.advance(now);
         let Some(here) = self.members.remove(session) else {
             return;
         };
@@ -160,6 +164,7 @@ impl Presence {
     /// A member's connection is gone: it counts as away, and its draft ends (PR-1, PR-2). The end of
     /// a connection that the session no longer uses changes nothing (PU-3).
     pub fn disconnect(&mut self, now: Timestamp, session: &SessionId, connection: ConnectionId) {
+        let now = self.latest.advance(now);
         let Some(here) = self.members.get_mut(session) else {
             return;
         };
@@ -216,6 +221,7 @@ impl Presence {
 
     /// Members that were away too long leave (PR-1), and readers hear of who is here if that is due.
     pub fn handle_timeout(&mut self, now: Timestamp) {
+        let now = self.latest.advance(now);
         while let Some((_, session)) = self.away.first().filter(|(until, _)| *until <= now) {
             let session = session.clone();
             self.leave(now, &session);

@@ -30,6 +30,8 @@ impl Bucket {
     /// # Errors
     /// How long until there is one again.
     pub fn take(&mut self, now: Timestamp) -> Result<(), Duration> {
+        // No span of time refills it twice, whatever clock the owner has.
+        let now = now.max(self.filled_at);
         let refill = (now - self.filled_at).as_secs_f64() * self.per_s;
         self.tokens = (self.tokens + refill).min(self.burst);
         self.filled_at = now;
@@ -61,5 +63,16 @@ mod tests {
         assert_eq!(wait, Duration::from_millis(100));
         assert!(bucket.take(Timestamp::ZERO + wait).is_ok());
         assert!(bucket.take(Timestamp::ZERO + wait).is_err());
+    }
+
+    /// PU-1: a clock that goes back and on again does not refill it twice.
+    #[test]
+    fn a_second_counts_once() {
+        let second = Timestamp::from_millis(1000);
+        let mut bucket = Bucket::new(second, 1, 1);
+        assert!(bucket.take(second).is_ok());
+        assert_eq!(bucket.take(Timestamp::ZERO), Err(Duration::from_secs(1)));
+        assert!(bucket.take(second).is_err());
+        assert!(bucket.take(Timestamp::from_millis(2000)).is_ok());
     }
 }

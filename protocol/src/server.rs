@@ -37,7 +37,7 @@ use crate::frame::{Beat, ClientFrame, ErrorCode, Message, Refusal, ServerFrame, 
 use crate::heartbeat::{Heartbeat, Verdict};
 use crate::id::{Credentials, MAX_SAFE_INTEGER, Name, RoomName, SessionId};
 use crate::rate::Bucket;
-use crate::time::Timestamp;
+use crate::time::{Latest, Timestamp};
 
 /// The server's end of one connection.
 #[derive(Debug)]
@@ -45,6 +45,7 @@ pub struct Session {
     config: Arc<Config>,
     state: State,
     heartbeat: Heartbeat,
+    latest: Latest,
     transmits: VecDeque<Transmit>,
 }
 
@@ -90,6 +91,7 @@ impl Session {
                 slot: None,
             },
             heartbeat: Heartbeat::new(now, config.heartbeat()),
+            latest: Latest::new(now),
             transmits: VecDeque::new(),
             config,
         }
@@ -97,6 +99,7 @@ impl Session {
 
     /// A fact.
     pub fn handle_input(&mut self, now: Timestamp, input: Input) {
+        let now = self.latest.advance(now);
         match input {
             _ if matches!(self.state, State::Closed) => {}
             Input::Received(frame) => self.received(now, frame),
@@ -129,6 +132,7 @@ impl Session {
 
     /// Time has passed. Early and repeated calls are harmless.
     pub fn handle_timeout(&mut self, now: Timestamp) {
+        let now = self.latest.advance(now);
         match &self.state {
             State::AwaitingHello { deadline, .. } if now >= *deadline => {
                 self.refuse(ErrorCode::HelloExpected);

@@ -49,6 +49,28 @@ impl Timestamp {
     }
 }
 
+/// The newest moment that a machine was given: time never goes back for it, whatever its driver says (PU-1).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Latest(Timestamp);
+
+impl Latest {
+    /// A machine begins.
+    pub const fn new(now: Timestamp) -> Self {
+        Self(now)
+    }
+
+    /// That moment.
+    pub const fn get(self) -> Timestamp {
+        self.0
+    }
+
+    /// What time it is for the machine when its driver says `now`.
+    pub fn advance(&mut self, now: Timestamp) -> Timestamp {
+        self.0 = self.0.max(now);
+        self.0
+    }
+}
+
 impl Add<Duration> for Timestamp {
     type Output = Self;
 

@@ -524,6 +524,10 @@ impl Session {
             *slot = Some(now + Duration::from_millis(wait));
             return;
         }
+        if let (ErrorCode::TooManyRooms, Some(room)) = (refusal.code, &refusal.room) {
+            // A server that takes fewer than the one before.
+            self.rooms.remove(room);
+        }
         let room = refusal.room.as_ref();
         if let Some(room) = room.and_then(|room| self.rooms.get_mut(room)) {
             if let Some(wait) = refusal.retry_after_ms {

@@ -18,62 +18,90 @@ pub enum NoToken {
     Denied,
 }
 
-/// The token that is shown, and the next one.
+/// The token that is shown, and how the next one comes.
 #[derive(Debug)]
 pub(super) struct Tokens {
-    shown: Option<Token>,
-    /// The server lets nobody in with the one that is shown: another one comes before the next
-    /// connection.
-    is_wanted: bool,
-    /// The driver fetches one.
-    is_asked: bool,
-    /// Fetching failed on a live connection: again at this time.
-    again: Option<Timestamp>,
+    shown: Shown,
+    fetch: Fetch,
     backoff: Backoff,
+}
+
+/// What the next `hello` shows.
+#[derive(Debug)]
+enum Shown {
+    /// Nothing: a cookie says who it is, or nobody has to.
+    Nothing,
+    /// This token.
+    Token(Token),
+    /// The server let nobody in with what was shown: another token comes before the next connection.
+    TurnedAway,
+}
+
+/// What the driver does for the next token.
+#[derive(Debug)]
+enum Fetch {
+    /// Nothing.
+    Idle,
+    /// It was asked for one.
+    Asked,
+    /// That failed on a live connection: it is asked again at this time.
+    Again(Timestamp),
 }
 
 impl Tokens {
     pub(super) const fn new(backoff: Backoff) -> Self {
         Self {
-            shown: None,
-            is_wanted: false,
-            is_asked: false,
-            again: None,
+            shown: Shown::Nothing,
+            fetch: Fetch::Idle,
             backoff,
         }
     }
 
     pub(super) const fn shown(&self) -> Option<&Token> {
-        self.shown.as_ref()
+        match &self.shown {
+            Shown::Token(token) => Some(token),
+            Shown::Nothing | Shown::TurnedAway => None,
+        }
     }
 
     /// Whether another one has to come before the next connection.
     pub(super) const fn is_wanted(&self) -> bool {
-        self.is_wanted
+        matches!(self.shown, Shown::TurnedAway)
     }
 
     /// When to fetch again on a live connection.
     pub(super) const fn due(&self) -> Option<Timestamp> {
-        self.again
+        match self.fetch {
+            Fetch::Again(at) => Some(at),
+            Fetch::Idle | Fetch::Asked => None,
+        }
     }
 
     /// The connection is gone: on the next one the server says what it wants.
-    pub(super) const fn disconnected(&mut self) {
-        self.again = None;
+    pub(super) fn disconnected(&mut self) {
+        if self.due().is_some() {
+            self.fetch = Fetch::Idle;
+        }
+    }
+
+    /// The driver answered, or its time is over.
+    fn answered(&mut self) {
+        if matches!(self.fetch, Fetch::Asked) {
+            self.fetch = Fetch::Idle;
+        }
     }
 }
 
 impl Session {
     /// The answer to [`Transmit::FetchToken`]; or a token that the person has anyway.
     pub(super) fn token(&mut self, now: Timestamp, answer: Result<Token, NoToken>) {
-        self.tokens.is_asked = false;
+        self.tokens.answered();
         let is_live = matches!(self.state, State::Live(_));
         let is_fetching = matches!(self.state, State::Fetching { .. });
         match answer {
             Ok(token) => {
-                self.tokens.shown = Some(token.clone());
-                self.tokens.is_wanted = false;
-                self.tokens.again = None;
+                self.tokens.shown = Shown::Token(token.clone());
+                self.tokens.fetch = Fetch::Idle;
                 if is_live {
                     self.send(now, ClientFrame::Token { token });
                 } else if is_fetching {
@@ -121,34 +149,35 @@ impl Session {
             Some(CloseCode::UNAUTHORIZED | CloseCode::TOKEN_EXPIRED)
         );
         let wants = is_mended && self.config.fetches_tokens;
-        self.tokens.is_wanted |= wants;
+        if wants {
+            self.tokens.shown = Shown::TurnedAway;
+        }
         wants
     }
 
     /// Nobody answered: it is asked again, after a pause.
     pub(super) fn not_fetched(&mut self, now: Timestamp) {
-        self.tokens.is_asked = false;
+        self.tokens.answered();
         self.lose(now, Cause::NoToken);
     }
 
     pub(super) fn fetch_token_if_due(&mut self, now: Timestamp) {
-        if self.tokens.again.is_some_and(|at| now >= at) {
+        if self.tokens.due().is_some_and(|at| now >= at) {
             self.fetch_token();
         }
     }
 
     pub(super) fn fetch_token(&mut self) {
-        if self.config.fetches_tokens && !self.tokens.is_asked {
-            self.tokens.is_asked = true;
-            self.tokens.again = None;
+        if self.config.fetches_tokens && !matches!(self.tokens.fetch, Fetch::Asked) {
+            self.tokens.fetch = Fetch::Asked;
             self.transmits.push_back(Transmit::FetchToken);
         }
     }
 
     fn fetch_again(&mut self, now: Timestamp) {
-        if self.config.fetches_tokens && !self.tokens.is_asked {
+        if self.config.fetches_tokens && !matches!(self.tokens.fetch, Fetch::Asked) {
             let wait = self.tokens.backoff.next(&mut self.rng);
-            self.tokens.again = Some(now + wait);
+            self.tokens.fetch = Fetch::Again(now + wait);
         }
     }
 }

@@ -8,7 +8,7 @@ use super::rooms::JOIN_LIMIT;
 use super::{Pull, Reader, RoomView};
 use crate::frame::Message;
 use crate::position::{Offset, Position};
-use crate::time::Timestamp;
+use crate::time::{Latest, Timestamp};
 
 /// A fact about a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +83,7 @@ pub struct Feed {
     /// The log could not answer: asked again at this time.
     again_at: Option<Timestamp>,
     is_over: bool,
+    latest: Latest,
     transmits: VecDeque<FeedTransmit>,
 }
 
@@ -94,6 +95,7 @@ impl Feed {
             reader: None,
             again_at: None,
             is_over: false,
+            latest: Latest::default(),
             transmits: VecDeque::from([FeedTransmit::OpenRoom]),
         }
     }
@@ -103,6 +105,7 @@ impl Feed {
         if self.is_over {
             return;
         }
+        let now = self.latest.advance(now);
         match input {
             FeedInput::RoomOpened(Some(view)) => self.opened(view),
             FeedInput::RoomOpened(None) | FeedInput::PullFailed => {
@@ -140,6 +143,7 @@ impl Feed {
         if self.is_over {
             return;
         }
+        let now = self.latest.advance(now);
         if self.config.ends.is_some_and(|ends| now >= ends) {
             return self.end();
         }

@@ -12,7 +12,7 @@ use crate::close::CloseCode;
 use crate::heartbeat::{Heartbeat, Verdict};
 use crate::position::Offset;
 use crate::rate::Bucket;
-use crate::time::Timestamp;
+use crate::time::{Latest, Timestamp};
 
 /// What the tutorial's page sends as its heartbeat.
 const HEARTBEAT: &str = "heartbeat";
@@ -78,6 +78,7 @@ pub struct Tutorial {
     held_draft: HeldDraft,
     reader: Option<Reader>,
     is_closed: bool,
+    latest: Latest,
     transmits: VecDeque<TutorialTransmit>,
 }
 
@@ -92,6 +93,7 @@ impl Tutorial {
             held_draft: HeldDraft::default(),
             reader: None,
             is_closed: false,
+            latest: Latest::new(now),
             transmits: VecDeque::from([TutorialTransmit::OpenRoom]),
         }
     }
@@ -101,6 +103,7 @@ impl Tutorial {
         if self.is_closed {
             return;
         }
+        let now = self.latest.advance(now);
         match input {
             TutorialInput::Text(text) => {
                 self.heartbeat.on_received(now);
@@ -137,6 +140,7 @@ impl Tutorial {
         if self.is_closed {
             return;
         }
+        let now = self.latest.advance(now);
         match self.heartbeat.handle_timeout(now) {
             Verdict::Alive => {}
             Verdict::Ping => self.transmits.push_back(TutorialTransmit::Ping),

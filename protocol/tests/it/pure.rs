@@ -3,16 +3,20 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use protocol::client::{Config, Input, Network, Session, Stored, Transmit};
+use std::time::Duration;
+
+use protocol::admission::{Admission, Turn};
+use protocol::client::{Config, Event, Input, Network, Session, Stored, Transmit};
 use protocol::close::CloseCode;
 use protocol::codec::{self, DecodeError};
-use protocol::frame::{ClientFrame, ErrorCode, Limits, ServerFrame};
-use protocol::id::{ConnectionId, RoomName};
+use protocol::frame::{ClientFrame, ErrorCode, Limits, Refusal, ServerFrame, Welcome};
+use protocol::id::{ConnectionId, Name, RoomName};
 use protocol::position::Offset;
-use protocol::server;
+use protocol::presence::{AWAY_AFTER, Presence};
+use protocol::server::{self, Feed, FeedConfig, FeedInput, Tutorial, TutorialInput};
 use protocol::time::Timestamp;
 
-use crate::solo::{Desk, Solo, at, millis, secs, welcome};
+use crate::solo::{Desk, Solo, appends, at, credentials, millis, publish, secs, welcome};
 use simulation::machine::Step;
 use simulation::pair::Pair;
 
@@ -52,6 +56,117 @@ fn time_is_an_argument() {
     let here = bad_hour(3, at(0));
     assert!(here.len() > 100);
     assert_eq!(here, bad_hour(3, at(86_400_000)));
+}
+
+/// PU-1: time never goes back for a machine, whatever its driver says: what is due is not due sooner, a rate
+/// does not refill twice, and nobody is counted as silent for a time that did not pass.
+#[test]
+fn time_never_goes_back() {
+    let mut solo = Solo::live(Config::default());
+    solo.now = at(100_000);
+    solo.frame(ServerFrame::Ping);
+    let due = solo.session.poll_timeout();
+    solo.now = at(0);
+    solo.frame(ServerFrame::Ping);
+    assert_eq!(solo.session.poll_timeout(), due);
+
+    let mut desk = Desk::live(server::Config {
+        publish_burst: 1,
+        ..server::Config::default()
+    });
+    desk.now = at(100_000);
+    let due = {
+        desk.frame(publish(1, "a"));
+        desk.session.poll_timeout()
+    };
+    desk.now = at(0);
+    desk.frame(publish(2, "b"));
+    desk.now = at(100_000);
+    desk.frame(publish(2, "b"));
+    assert_eq!(appends(&desk), [1], "the rate refilled twice");
+    assert_eq!(desk.session.poll_timeout(), due);
+
+    let mut page = Tutorial::new(at(100_000), &server::Config::default());
+    let due = page.poll_timeout();
+    page.handle_input(at(0), TutorialInput::SignOfLife);
+    assert_eq!(page.poll_timeout(), due);
+
+    let mut feed = Feed::new(FeedConfig {
+        since: None,
+        ends: None,
+        unavailable_retry: secs(2),
+    });
+    feed.handle_input(at(100_000), FeedInput::RoomOpened(None));
+    let due = feed.poll_timeout();
+    feed.handle_input(at(0), FeedInput::PullFailed);
+    assert_eq!(feed.poll_timeout(), due);
+
+    let mut presence = Presence::new(100);
+    let (session, connection) = (credentials("s1").id, ConnectionId(1));
+    presence.handle_timeout(at(100_000));
+    presence.enter(at(0), session.clone(), Name::tidy("Ada"), connection);
+    presence.disconnect(at(0), &session, connection);
+    assert_eq!(presence.poll_timeout(), Some(at(100_000) + AWAY_AFTER));
+
+    let mut line = Admission::new(10, secs(2));
+    assert_eq!(line.take(at(100_000)), Turn::After(Duration::ZERO));
+    assert_eq!(line.take(at(0)), Turn::After(millis(100)));
+}
+
+/// PU-4: a client holds no more rooms than the server takes: a further one is refused at once, as the server
+/// would; what a server of smaller limits refuses is no longer held.
+#[test]
+fn rooms_are_bounded() {
+    let mut solo = Solo::new(Config::default(), Stored::default());
+    let room = |n: u32| RoomName::new(&format!("room-{n}")).unwrap();
+    let refused = |solo: &Solo| -> Vec<RoomName> {
+        let room = |event: &Event| match event {
+            Event::Refused(refusal) if refusal.code == ErrorCode::TooManyRooms => {
+                refusal.room.clone()
+            }
+            _ => None,
+        };
+        solo.events.iter().filter_map(room).collect()
+    };
+    let rooms_max = Limits::default().rooms;
+    for n in 0..=rooms_max {
+        solo.act(|session, now| session.join(now, room(n), None));
+    }
+    assert_eq!(refused(&solo), [room(rooms_max)]);
+    // One that is held may be taken up anew, and one that is left makes room.
+    solo.act(|session, now| session.join(now, room(0), None));
+    solo.act(|session, now| session.leave(now, &room(0)));
+    solo.act(|session, now| session.join(now, room(rooms_max), None));
+    assert_eq!(refused(&solo), [room(rooms_max)]);
+
+    solo.connect();
+    let mut limits = Limits::default();
+    limits.rooms = 2;
+    solo.greet(Welcome {
+        limits,
+        ..welcome()
+    });
+    solo.forget();
+    for n in 3..=rooms_max {
+        solo.frame(ServerFrame::Error(Refusal {
+            code: ErrorCode::TooManyRooms,
+            message: String::new(),
+            seq: None,
+            unsettled: None,
+            room: Some(room(n)),
+            retry_after_ms: None,
+        }));
+    }
+    assert_eq!(refused(&solo).len(), 30);
+    solo.act(|session, now| session.join(now, room(3), None));
+    assert_eq!(refused(&solo).len(), 31);
+    solo.close(None);
+    solo.run_to(solo.now + solo.wait());
+    solo.forget();
+    solo.greet(welcome());
+    let joins = solo.frames().into_iter();
+    let joins = joins.filter(|frame| matches!(frame, ClientFrame::Join { .. }));
+    assert_eq!(joins.count(), 2);
 }
 
 /// PU-2: chance comes from the seed: the same seed goes the same way, another one does not.
