@@ -20,12 +20,13 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 /// The largest frame that this client reads: a page of history may be long.
-const FRAME_BYTES: u32 = 16 << 20;
+pub(crate) const FRAME_BYTES: u32 = 16 << 20;
 
 /// Small buffers: thousands of these clients run in one process.
 const READ_BUFFER: usize = 1024;
 
-type Socket = WebSocketStream<TcpStream>;
+/// A WebSocket over TCP.
+pub(crate) type Socket = WebSocketStream<TcpStream>;
 
 /// A session that connects to one address, and keeps what it must in memory.
 pub struct Client {
@@ -243,7 +244,14 @@ impl Link {
 }
 
 async fn connect(address: SocketAddr) -> Result<Socket, tungstenite::Error> {
-    let stream = TcpStream::connect(address).await?;
+    shake_hands(TcpStream::connect(address).await?, address).await
+}
+
+/// Opens a session's WebSocket on a connection to `address`.
+pub(crate) async fn shake_hands(
+    stream: TcpStream,
+    address: SocketAddr,
+) -> Result<Socket, tungstenite::Error> {
     stream.set_nodelay(true)?;
     let mut request = format!("ws://{address}/ws").into_client_request()?;
     let protocol = HeaderValue::from_static(SUBPROTOCOL);

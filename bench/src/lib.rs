@@ -1,8 +1,9 @@
-//! Native clients: the browser's machine, driven over TCP, crashes to put them through, and
-//! measurements beside other servers.
+//! Native clients: the browser's machine, driven over TCP, crashes to put them through, attacks on the
+//! server beside them, and measurements beside other servers.
 
 #![forbid(unsafe_code)]
 
+pub mod attack;
 pub mod chaos;
 pub mod client;
 pub mod disk;

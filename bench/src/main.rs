@@ -1,10 +1,11 @@
-//! Measures the server with native clients, and crashes it under them.
+//! Measures the server with native clients, crashes it under them, and attacks it beside them.
 
 #![expect(clippy::print_stdout, reason = "a measurement is printed")]
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use bench::attack::{self, Attack};
 use bench::chaos;
 use bench::chaos::scenario::Scenario;
 use bench::measure::results::render;
@@ -62,6 +63,18 @@ enum Task {
         /// How many clients
         #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..))]
         clients: u32,
+        /// Where all randomness comes from
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Short versions, of some seconds each
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Does to the server what one hostile guest can do, and measures what that costs everybody else
+    Attack {
+        /// Which attacks; all of them if none is named
+        #[arg(value_enum)]
+        attacks: Vec<Attack>,
         /// Where all randomness comes from
         #[arg(long, default_value_t = 1)]
         seed: u64,
@@ -135,7 +148,40 @@ async fn main() -> anyhow::Result<ExitCode> {
             };
             crash(&scenarios, &options).await
         }
+        Task::Attack {
+            attacks,
+            seed,
+            quick,
+        } => {
+            let server = options.server;
+            let options = attack::Options {
+                server,
+                seed,
+                quick,
+            };
+            attack(&attacks, &options).await
+        }
     }
+}
+
+/// Plays the attacks one after the other, each on a server of its own. Fails if one of them broke a bound.
+async fn attack(attacks: &[Attack], options: &attack::Options) -> anyhow::Result<ExitCode> {
+    let attacks = match attacks {
+        [] => Attack::value_variants(),
+        some => some,
+    };
+    println!("{}", attack::head());
+    let mut is_good = true;
+    for &attack in attacks {
+        let outcome = attack::play(attack, options).await?;
+        println!("{outcome}");
+        is_good &= outcome.is_good();
+    }
+    Ok(if is_good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// Plays the scenarios one after the other. Fails if one of them did.

@@ -1,0 +1,185 @@
+//! Attacks: what one hostile guest at one address can do to the server at its default options, and what a
+//! bystander notices of it.
+//!
+//! Each attack is a file with a function `play`. It prepares, says [`Stage::begin`], and does its worst for
+//! [`Stage::lasts`]; its connections end when it returns. Meanwhile the server's memory is sampled, and a
+//! bystander at another address publishes and times its acks. Everything is on the loopback, and bounded
+//! in count and time.
+
+mod answers;
+mod bystander;
+mod drafts;
+mod guest;
+mod memory;
+mod pages;
+mod table;
+mod tails;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::ValueEnum;
+use fastrand::Rng;
+use tokio::time::sleep;
+
+use self::bystander::Bystander;
+use self::memory::Watch;
+pub use self::table::{Measured, Outcome, head};
+use crate::disk::Disk;
+use crate::server::Server;
+
+/// The attacker's address is not trusted to speak for others, as it would be by default on this machine.
+const OPTIONS: &[&str] = &["--trusted-proxies", "192.0.2.0/24"];
+
+/// How long the server has to give memory back once the attacker has left.
+const GIVE_BACK: Duration = Duration::from_secs(60);
+
+/// How long the attacker has for its preparations and its attack, over the time that the attack lasts.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the guest does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Attack {
+    /// Asks for `history` in many sessions, and reads none of it
+    History,
+    /// Asks for messages by GET on many connections, and reads none of it
+    Gets,
+    /// Listens to events from the first message on, on many connections, and reads none of it
+    Events,
+    /// Fills the tails of very many rooms
+    Tails,
+    /// Types long drafts in very many rooms
+    Drafts,
+    /// Loads pages with messages that do not compress
+    Pages,
+}
+
+impl Attack {
+    /// What bounds it: for the table.
+    pub const fn bound(self) -> &'static str {
+        match self {
+            Self::History | Self::Gets | Self::Events => "`--page-bytes`, `--answer-bytes`",
+            Self::Tails | Self::Drafts => "`--tail-bytes`",
+            Self::Pages => "64 kB of messages a page, cached; compressed apart",
+        }
+    }
+
+    async fn play(self, stage: &Stage) -> anyhow::Result<Done> {
+        match self {
+            Self::History => answers::history(stage).await,
+            Self::Gets => answers::gets(stage).await,
+            Self::Events => answers::events(stage).await,
+            Self::Tails => tails::play(stage).await,
+            Self::Drafts => drafts::play(stage).await,
+            Self::Pages => pages::play(stage).await,
+        }
+    }
+}
+
+/// How to play them.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The server's binary.
+    pub server: PathBuf,
+    /// Where all randomness comes from.
+    pub seed: u64,
+    /// Short versions, of some seconds each.
+    pub quick: bool,
+}
+
+/// What an attack came to, as the attacker saw it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Done {
+    /// What it did, in a few words.
+    pub(crate) did: String,
+    /// What the server let happen that it should not, beyond what is measured of every attack.
+    pub(crate) complaints: Vec<String>,
+}
+
+impl Done {
+    /// Nothing but what is measured of every attack was to be seen.
+    pub(crate) const fn new(did: String) -> Self {
+        Self {
+            did,
+            complaints: Vec::new(),
+        }
+    }
+}
+
+/// The server under attack, and who is watched beside it.
+pub(crate) struct Stage {
+    /// The server.
+    pub(crate) server: Server,
+    /// Where the seed has its numbers drawn.
+    pub(crate) seed: u64,
+    /// Whether it is the short version.
+    pub(crate) quick: bool,
+    bystander: Bystander,
+}
+
+impl Stage {
+    /// The preparations are over: what the bystander's messages need from now on counts as disturbed.
+    pub(crate) fn begin(&self) {
+        self.bystander.is_disturbed();
+    }
+
+    /// How long an attack goes on.
+    pub(crate) const fn lasts(&self) -> Duration {
+        Duration::from_secs(if self.quick { 4 } else { 20 })
+    }
+
+    /// So many in the long version, so many in the short one.
+    pub(crate) const fn count(&self, long: usize, short: usize) -> usize {
+        if self.quick { short } else { long }
+    }
+}
+
+/// Plays one attack and measures what it did.
+///
+/// # Errors
+/// If it could not be begun: no server, no directory. What goes wrong later is in the outcome.
+pub async fn play(attack: Attack, options: &Options) -> anyhow::Result<Outcome> {
+    let disk = Disk::plain()?;
+    let mut rng = Rng::with_seed(options.seed);
+    let mut server = Server::new(&options.server, &disk, OPTIONS, &mut rng)?;
+    server.start().await?;
+    let bystander = Bystander::enter(server.address)?;
+    let mut stage = Stage {
+        server,
+        seed: rng.u64(..),
+        quick: options.quick,
+        bystander,
+    };
+    // Long enough for a median, and for the server to have done what it does only once.
+    sleep(Duration::from_secs(if options.quick { 2 } else { 5 })).await;
+    let pid = stage.server.pid()?;
+    let before = memory::resident(pid)?;
+    let watch = Watch::start(pid);
+    let limit = stage.lasts() + PATIENCE;
+    let played = tokio::time::timeout(limit, attack.play(&stage)).await;
+    let played = played.context("the attack did not end in time");
+    let (done, trouble) = match played.and_then(|played| played) {
+        Ok(done) => (done, None),
+        Err(error) => (Done::default(), Some(format!("{error:#}"))),
+    };
+    let acks = stage.bystander.end().await;
+    let given_back = memory::falls(pid, before + table::BACK_BYTES, GIVE_BACK).await;
+    let peak = watch.end().await;
+    let mut complaints = done.complaints;
+    complaints.extend(trouble);
+    complaints.extend(stage.server.check().err().map(|error| error.to_string()));
+    complaints.extend(stage.server.panics());
+    if complaints.is_empty() {
+        complaints.extend(stage.server.terminate().await.err().map(|e| e.to_string()));
+    }
+    let measured = Measured {
+        before,
+        peak,
+        after: given_back.bytes,
+        took: given_back.took,
+        undisturbed: acks.undisturbed,
+        disturbed: acks.disturbed,
+    };
+    Ok(Outcome::new(attack, done.did, measured, complaints))
+}
