@@ -44,6 +44,17 @@ pub fn encode<F: Serialize>(frame: &F) -> String {
     serde_json::to_string(frame).expect("a frame is made of what JSON has")
 }
 
+/// How many bytes a text takes in a frame, as a JSON string without its quotes (RFC 8259 section 7): up to six
+/// times as many as by itself.
+pub fn text_bytes(text: &str) -> usize {
+    let escaped = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
+        ..=0x1f => 6,
+        _ => 1,
+    };
+    text.bytes().map(escaped).sum()
+}
+
 /// What can be read from a text.
 pub trait Decode: Sized {
     /// Reads it.

@@ -323,6 +323,17 @@ pub struct Message {
     pub removed: bool,
 }
 
+/// The most bytes that a message takes in a frame beside its text and its author's name: the names of its
+/// fields, three numbers of at most 16 digits, an id and a room of at most 64 characters.
+const MESSAGE_BYTES: usize = 320;
+
+impl Message {
+    /// How many bytes it takes in a frame, or a few more.
+    pub fn wire_bytes(&self) -> usize {
+        MESSAGE_BYTES + codec::text_bytes(self.name.as_str()) + codec::text_bytes(&self.body)
+    }
+}
+
 /// Something that the server does not do, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {

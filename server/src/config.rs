@@ -15,6 +15,8 @@ use protocol::frame::Limits;
 use protocol::id::Token;
 use thiserror::Error;
 
+use crate::log::PAGE_BYTES;
+
 pub use self::access::{AccessOptions, Switch};
 pub use self::admin::{Admin, AdminOptions, LogFormat};
 pub use self::limits::LimitOptions;
@@ -147,6 +149,11 @@ pub struct Config {
     #[arg(long, env = "EVERBEAT_HISTORY_PAGE", default_value_t = Limits::default().history, value_name = "COUNT")]
     pub history_page: u32,
 
+    /// Messages read from the log at once, in bytes as they are sent: of larger ones a page has fewer, but
+    /// always one
+    #[arg(long, env = "EVERBEAT_PAGE_BYTES", default_value_t = PAGE_BYTES, value_name = "BYTES")]
+    pub page_bytes: u32,
+
     /// Messages kept in each room's log; older ones are trimmed, and readers told of the gap
     #[arg(
         long,
@@ -247,6 +254,7 @@ impl Config {
             ("--drafts", self.drafts == 0),
             ("--token-refresh", self.access.token_refresh.is_zero()),
             ("--history-page", self.history_page == 0),
+            ("--page-bytes", self.page_bytes == 0),
             ("--history", self.history == 0),
             ("--tls-look", self.tls.tls_look.is_zero()),
         ] {

@@ -104,6 +104,7 @@ pub fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
     let rooms = Arc::new(Rooms::new(config.members_named));
     let sqlite = SqliteConfig {
         history_per_room: config.history,
+        page_bytes: config.page_bytes,
         ..SqliteConfig::default()
     };
     let log = SqliteLog::open(&config.database(), sqlite, rooms.clone())?;

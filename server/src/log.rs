@@ -6,6 +6,7 @@
 
 pub mod memory;
 mod numbering;
+mod page;
 pub mod sqlite;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,9 @@ use protocol::frame::{ErrorCode, Message, Refused};
 use protocol::id::{Name, RoomName, Seq, SessionId};
 use protocol::position::{Epoch, Offset};
 use thiserror::Error;
+
+use self::page::Gathering;
+pub use self::page::{PAGE_BYTES, Page};
 
 /// The SHA-256 hash of a session's key; the key itself is never stored (RS-2).
 pub type KeyHash = [u8; 32];
@@ -148,15 +152,6 @@ pub struct RoomLog {
     pub removed: Vec<Message>,
 }
 
-/// A page of older messages, oldest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Page {
-    /// The messages, oldest first.
-    pub messages: Vec<Message>,
-    /// Whether the log holds still older ones.
-    pub more: bool,
-}
-
 /// Told of what became durable, in each room in the order of its offsets, and before the append is
 /// answered. A read may show a message a moment before this.
 pub trait Observer: Send + Sync + 'static {
@@ -205,10 +200,11 @@ pub trait Log: Send + Sync + 'static {
     /// What a room's log holds; an unknown room is an empty one.
     fn room(&self, room: RoomName) -> Answer<RoomLog>;
 
-    /// The messages after an offset, oldest first, at most `limit`.
-    fn read(&self, room: RoomName, after: Offset, limit: u32) -> Answer<Vec<Message>>;
+    /// The messages after an offset, oldest first, at most `limit`, and at most as many bytes as the log has
+    /// in a page (`--page-bytes`): nothing larger is ever held. There is always one, if the log has one.
+    fn read(&self, room: RoomName, after: Offset, limit: u32) -> Answer<Page>;
 
-    /// The newest messages before an offset, at most `limit`.
+    /// The newest messages before an offset, oldest first; as many as [`Log::read`] would give.
     fn read_before(&self, room: RoomName, before: Offset, limit: u32) -> Answer<Page>;
 
     /// These sessions are connected now (RS-9).

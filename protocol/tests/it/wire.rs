@@ -5,9 +5,9 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use std::fmt::Debug;
 
-use protocol::codec::{Decode, DecodeError, decode, encode};
-use protocol::frame::{ClientFrame, ErrorCode, Limits, SUBPROTOCOL, ServerFrame};
-use protocol::id::{MAX_SAFE_INTEGER, Name, RoomName};
+use protocol::codec::{Decode, DecodeError, decode, encode, text_bytes};
+use protocol::frame::{ClientFrame, ErrorCode, Limits, Message, SUBPROTOCOL, ServerFrame};
+use protocol::id::{MAX_SAFE_INTEGER, Name, RoomName, SessionId};
 use serde::Serialize;
 
 const LIMIT: u32 = 64 * 1024;
@@ -392,6 +392,32 @@ fn the_largest_message_fits_the_frame() {
         body: "\u{1}".repeat(limits.body_bytes as usize),
     };
     assert!(encode(&frame).len() <= limits.frame_bytes as usize);
+}
+
+/// PU-4: what a message takes in a frame is known without writing it, and never less than that.
+#[test]
+fn the_size_of_a_message_is_known() {
+    for (name, body, removed) in [
+        ("Ada", String::new(), true),
+        ("\"\\\"", "plain".repeat(1000), false),
+        ("é😀", (0..0x80).map(char::from).collect(), false),
+        ("Bob", "\u{1}\u{7f}\u{2028}😀</script>\n".repeat(100), false),
+    ] {
+        let message = Message {
+            room: RoomName::new(&"r".repeat(64)).unwrap(),
+            offset: MAX_SAFE_INTEGER.try_into().unwrap(),
+            session: SessionId::new(&"s".repeat(64)).unwrap(),
+            seq: MAX_SAFE_INTEGER.try_into().unwrap(),
+            name: Name::tidy(name),
+            at_ms: MAX_SAFE_INTEGER,
+            body: body.clone(),
+            removed,
+        };
+        assert_eq!(text_bytes(&body) + 2, encode(&body).len());
+        let known = message.wire_bytes();
+        let taken = encode(&ServerFrame::Message(message)).len();
+        assert!((taken..taken + 64).contains(&known), "{known} {taken}");
+    }
 }
 
 /// PU-4: a fault is told by its place, never by its content.

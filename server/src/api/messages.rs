@@ -114,7 +114,7 @@ impl From<Message> for Entry {
         ),
         (
             "limit" = Option<u32>, Query, minimum = 1, maximum = 4_294_967_295_u32,
-            description = "At most so many, 50 if this is not said; cut to what the server allows (200)"
+            description = "At most so many, 50 if this is not said; cut to what the server allows (200, and 256 KiB as JSON): `more` says so"
         ),
     ),
     security((), ("token" = [])),
@@ -137,7 +137,7 @@ pub(super) async fn list(
     let limit = limit.min(state.protocol.limits.history);
     let (messages, gap, more) = if let Some(after) = which.after {
         let (from, follows) = which.begin(&held, after, limit);
-        let mut messages = log.read(room.clone(), from, limit).await?;
+        let mut messages = log.read(room.clone(), from, limit).await?.messages;
         // Some may have been trimmed since the log was asked what it holds.
         let starts = messages.first().is_none_or(|m| m.offset == from.next());
         let last = messages.last().map_or(from, |last| last.offset);

@@ -58,10 +58,11 @@ impl Replays {
             Ok(page) => return Ok(page),
             Err(place) => place,
         };
-        let messages = log.read(room.clone(), after, limit).await?;
-        let page: Page = messages.into_iter().map(Entry::message).collect();
+        let read = log.read(room.clone(), after, limit).await?;
+        let is_full = read.more || read.messages.len() == limit as usize;
+        let page: Page = read.messages.into_iter().map(Entry::message).collect();
         // An end of the log, or a gap in it, may be another one soon.
-        if page.len() == limit as usize {
+        if is_full {
             // Refused where the page is larger than all that may be kept.
             let _ = place.insert(page.clone());
         }

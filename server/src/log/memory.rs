@@ -14,8 +14,8 @@ use super::numbering::{
     Standing, Use, repeated_append, repeated_post, repeated_refusal, standing, standing_of, trim_to,
 };
 use super::{
-    Answer, Append, KeyHash, Log, LogError, Observer, OpenSession, OpenedSession, Page, Post,
-    PostKey, Posted, REFUSED_MAX, Removal, RoomLog,
+    Answer, Append, Gathering, KeyHash, Log, LogError, Observer, OpenSession, OpenedSession,
+    PAGE_BYTES, Page, Post, PostKey, Posted, REFUSED_MAX, Removal, RoomLog,
 };
 
 /// A log in memory, with the rules of every log.
@@ -109,21 +109,19 @@ impl Log for MemoryLog {
         })
     }
 
-    fn read(&self, room: RoomName, after: Offset, limit: u32) -> Answer<Vec<Message>> {
+    fn read(&self, room: RoomName, after: Offset, limit: u32) -> Answer<Page> {
         self.read_room(&room, |room| {
-            let later = room.messages.iter().skip_while(|m| m.offset <= after);
-            later.take(limit as usize).cloned().collect()
+            let later = room.messages.partition_point(|m| m.offset <= after);
+            gather(room.messages.range(later..), limit)
         })
     }
 
     fn read_before(&self, room: RoomName, before: Offset, limit: u32) -> Answer<Page> {
         self.read_room(&room, |room| {
             let earlier = room.messages.partition_point(|m| m.offset < before);
-            let skipped = earlier.saturating_sub(limit as usize);
-            Page {
-                messages: room.messages.range(skipped..earlier).cloned().collect(),
-                more: skipped > 0,
-            }
+            let mut page = gather(room.messages.range(..earlier).rev(), limit);
+            page.messages.reverse();
+            page
         })
     }
 
@@ -189,6 +187,17 @@ impl Log for MemoryLog {
             None => Ok(()),
         }))
     }
+}
+
+/// As many of these as fit into a page.
+fn gather<'a>(messages: impl Iterator<Item = &'a Message>, limit: u32) -> Page {
+    let mut gathering = Gathering::new(limit, PAGE_BYTES);
+    for message in messages {
+        if !gathering.take(message.clone()) {
+            break;
+        }
+    }
+    gathering.page()
 }
 
 #[derive(Default)]

@@ -21,7 +21,7 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use parking_lot::Mutex;
-use protocol::frame::{ErrorCode, Message};
+use protocol::frame::ErrorCode;
 use protocol::id::{RoomName, Seq, SessionId};
 use protocol::position::{Epoch, Offset};
 use thiserror::Error;
@@ -33,8 +33,8 @@ use self::readers::Readers;
 pub use self::rooms::{RoomSummary, clear, export, summaries};
 use self::writer::Writer;
 use super::{
-    Answer, Append, Log, LogError, Observer, OpenSession, OpenedSession, Page, Post, Posted,
-    Removal, RoomLog,
+    Answer, Append, Log, LogError, Observer, OpenSession, OpenedSession, PAGE_BYTES, Page, Post,
+    Posted, Removal, RoomLog,
 };
 
 /// What an SQLite log takes and keeps.
@@ -49,6 +49,8 @@ pub struct SqliteConfig {
     /// The most operations that wait for the writer, and the most that wait for a reader.
     /// Overflow: [`LogError::Unavailable`].
     pub queue_max: usize,
+    /// The most bytes that a page of messages takes in frames (`--page-bytes`); a single message may be larger.
+    pub page_bytes: u32,
     /// How many reads run at once, each on a connection of its own.
     pub readers: usize,
     /// The most bytes that the database file may grow to, without its write-ahead log; `None`
@@ -67,6 +69,7 @@ impl Default for SqliteConfig {
             batch_max: 4096,
             // A fraction of a second of work for the writer.
             queue_max: 8192,
+            page_bytes: PAGE_BYTES,
             // Most reads are served from memory by the rooms.
             readers: 2,
             bytes_max: None,
@@ -224,6 +227,7 @@ pub struct SqliteLog {
     /// The writer's thread; `None` once somebody waits for its end.
     writer: Mutex<Option<JoinHandle<()>>>,
     readers: Arc<Readers>,
+    page_bytes: u32,
     epoch: Epoch,
 }
 
@@ -259,6 +263,7 @@ impl SqliteLog {
             queue: Arc::new(queue),
             writer: Mutex::new(Some(writer)),
             readers: Arc::new(readers),
+            page_bytes: config.page_bytes,
             epoch,
         })
     }
@@ -333,12 +338,14 @@ impl Log for SqliteLog {
         self.read_with(move |connection| readers::room(connection, &room, epoch))
     }
 
-    fn read(&self, room: RoomName, after: Offset, limit: u32) -> Answer<Vec<Message>> {
-        self.read_with(move |connection| readers::after(connection, &room, after, limit))
+    fn read(&self, room: RoomName, after: Offset, limit: u32) -> Answer<Page> {
+        let most = (limit, self.page_bytes);
+        self.read_with(move |connection| readers::after(connection, &room, after, most))
     }
 
     fn read_before(&self, room: RoomName, before: Offset, limit: u32) -> Answer<Page> {
-        self.read_with(move |connection| readers::before(connection, &room, before, limit))
+        let most = (limit, self.page_bytes);
+        self.read_with(move |connection| readers::before(connection, &room, before, most))
     }
 
     fn touch(&self, sessions: Vec<SessionId>, at_ms: u64) -> Answer<()> {

@@ -5,6 +5,7 @@ pub(super) mod support;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use protocol::codec::encode;
 use protocol::frame::{ErrorCode, Refused};
 use protocol::id::Name;
 use protocol::position::Offset;
@@ -14,7 +15,7 @@ use self::support::{
     offsets, opened, resume, room, seq,
 };
 use super::memory::MemoryLog;
-use super::{Append, Log, LogError, Page, REFUSED_MAX};
+use super::{Append, Log, LogError, PAGE_BYTES, Page, REFUSED_MAX};
 
 /// Runs each of these on each log.
 macro_rules! conformance {
@@ -47,6 +48,7 @@ conformance!(
     calls_take_effect_in_the_order_in_which_they_were_made,
     the_observer_is_told_in_order_and_before_the_answer,
     reads_are_bounded,
+    pages_are_cut_by_bytes,
     old_messages_are_trimmed_and_their_numbers_stay_known,
     sessions_expire_after_their_last_touch,
     many_sessions_expire_at_once,
@@ -113,9 +115,9 @@ async fn messages_are_read_as_they_were_appended(Subject { log, .. }: Subject) {
     }
     let other = expected.remove(2);
     let lobby = log.read(room("lobby"), Offset::ZERO, 10).await;
-    assert_eq!(lobby.unwrap(), expected);
+    assert_eq!(lobby.unwrap().messages, expected);
     let read = log.read(room("other"), Offset::ZERO, 10).await;
-    assert_eq!(read.unwrap(), [other]);
+    assert_eq!(read.unwrap().messages, [other]);
     assert_eq!(log.open_session(resume("ada", 2)).await, opened(true, 3));
 }
 
@@ -307,7 +309,11 @@ async fn the_observer_is_told_in_order_and_before_the_answer(subject: Subject) {
     for name in ["lobby", "other"] {
         let mut seen = observer.seen();
         seen.retain(|m| m.room == room(name));
-        let read = log.read(room(name), Offset::ZERO, 1_000).await.unwrap();
+        let read = log
+            .read(room(name), Offset::ZERO, 1_000)
+            .await
+            .unwrap()
+            .messages;
         assert_eq!(seen, read);
         assert_eq!(offsets(&seen), (1..=seen.len() as u64).collect::<Vec<_>>());
     }
@@ -325,7 +331,11 @@ async fn reads_are_bounded(Subject { log, .. }: Subject) {
         (0, 0, vec![]),
     ] {
         let read = log.read(room("lobby"), offset(after), limit).await;
-        assert_eq!(offsets(&read.unwrap()), expected, "{after} {limit}");
+        assert_eq!(
+            offsets(&read.unwrap().messages),
+            expected,
+            "{after} {limit}"
+        );
     }
     for (before, limit, expected, more) in [
         (10, 4, vec![6, 7, 8, 9], true),
@@ -342,9 +352,47 @@ async fn reads_are_bounded(Subject { log, .. }: Subject) {
         assert_eq!(page.more, more, "{before} {limit}");
     }
     let nowhere = log.read(room("nowhere"), Offset::ZERO, 10).await;
-    assert_eq!(nowhere, Ok(Vec::new()));
+    assert_eq!(nowhere, Ok(Page::default()));
     let nowhere = log.read_before(room("nowhere"), offset(9), 10).await;
-    assert_eq!(nowhere.unwrap(), Page::default());
+    assert_eq!(nowhere, Ok(Page::default()));
+}
+
+/// A page has at most so many bytes as they are sent, in either direction, and always one message.
+async fn pages_are_cut_by_bytes(Subject { log, .. }: Subject) {
+    log.open_session(fresh("ada", 1)).await.unwrap();
+    // Each takes six bytes for a character: five of them are over 240 KiB.
+    let bodies = (1..=12).map(|_| "\u{1}".repeat(8192));
+    // And one that is larger than a page.
+    let bodies = bodies.chain(["x".repeat(PAGE_BYTES as usize + 1), "last".to_owned()]);
+    for (n, body) in (1..).zip(bodies) {
+        log.append(append("ada", n, "lobby", &body)).await.unwrap();
+    }
+    for (after, expected, more) in [
+        (0, vec![1, 2, 3, 4, 5], true),
+        (8, vec![9, 10, 11, 12], true),
+        (12, vec![13], true),
+        (13, vec![14], false),
+    ] {
+        let page = log.read(room("lobby"), offset(after), 200).await.unwrap();
+        assert_eq!((offsets(&page.messages), page.more), (expected, more));
+        let sent: usize = page.messages.iter().map(|m| encode(m).len()).sum();
+        assert!(
+            sent <= PAGE_BYTES as usize || page.messages.len() == 1,
+            "{sent}"
+        );
+    }
+    for (before, expected, more) in [
+        (15, vec![14], true),
+        (14, vec![13], true),
+        (13, vec![8, 9, 10, 11, 12], true),
+        (4, vec![1, 2, 3], false),
+    ] {
+        let page = log
+            .read_before(room("lobby"), offset(before), 200)
+            .await
+            .unwrap();
+        assert_eq!((offsets(&page.messages), page.more), (expected, more));
+    }
 }
 
 /// RS-6: what is gone is told. EO-1, EO-6: its numbers are answered as before.
@@ -361,7 +409,11 @@ async fn old_messages_are_trimmed_and_their_numbers_stay_known(Subject { log, ..
     let left = held.head.get() - held.trimmed.get();
     assert!((HISTORY..=HISTORY + 64).contains(&left), "{left} are left");
 
-    let read = log.read(room("lobby"), Offset::ZERO, 1_000).await.unwrap();
+    let read = log
+        .read(room("lobby"), Offset::ZERO, 1_000)
+        .await
+        .unwrap()
+        .messages;
     let kept: Vec<u64> = (held.trimmed.get() + 1..=450).collect();
     assert_eq!(offsets(&read), kept);
     let oldest = log.read_before(room("lobby"), offset(450), 1_000).await;
@@ -398,7 +450,11 @@ async fn sessions_expire_after_their_last_touch(Subject { log, .. }: Subject) {
         assert!(resumed.resumed, "{person}");
     }
     assert_eq!(log.room(room("lobby")).await.unwrap().head, offset(2));
-    let read = log.read(room("lobby"), Offset::ZERO, 10).await.unwrap();
+    let read = log
+        .read(room("lobby"), Offset::ZERO, 10)
+        .await
+        .unwrap()
+        .messages;
     assert_eq!(read[0].session, id("ada"));
     assert_eq!(log.expire(21).await, Ok(2));
     assert_eq!(log.expire(u64::MAX).await, Ok(1));

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 
 use super::open::{Database, open_reader};
 use super::{OpenError, SqliteConfig, closed, integer, overloaded, ready, unavailable};
-use crate::log::{Answer, LogError, Page, RoomLog};
+use crate::log::{Answer, Gathering, LogError, Page, RoomLog};
 
 /// A few connections for reading.
 pub(super) struct Readers {
@@ -144,38 +144,53 @@ pub(super) fn one(
     Ok(messages(connection, sql, room, key)?.pop())
 }
 
-/// The messages after an offset.
+/// The messages after an offset, oldest first: at most so many, of at most so many bytes.
 pub(super) fn after(
     connection: &Connection,
     room: &RoomName,
     after: Offset,
-    limit: u32,
-) -> rusqlite::Result<Vec<Message>> {
+    most: (u32, u32),
+) -> rusqlite::Result<Page> {
     let sql = "SELECT offset, session, seq, name, at_ms, body, removed_ms FROM messages
                WHERE room = (SELECT id FROM rooms WHERE name = ?1) AND offset > ?2
                ORDER BY offset LIMIT ?3";
-    let bounds = params![room.as_str(), integer(after.get()), limit];
-    messages(connection, sql, room, bounds)
+    page(connection, sql, room, after, most)
 }
 
-/// The newest messages before an offset.
+/// The newest messages before an offset, oldest first: at most so many, of at most so many bytes.
 pub(super) fn before(
     connection: &Connection,
     room: &RoomName,
     before: Offset,
-    limit: u32,
+    most: (u32, u32),
 ) -> rusqlite::Result<Page> {
     let sql = "SELECT offset, session, seq, name, at_ms, body, removed_ms FROM messages
                WHERE room = (SELECT id FROM rooms WHERE name = ?1) AND offset < ?2
                ORDER BY offset DESC LIMIT ?3";
+    let mut page = page(connection, sql, room, before, most)?;
+    page.messages.reverse();
+    Ok(page)
+}
+
+/// Reads from an offset on, row by row, until the page is full: what does not fit is never all in memory.
+fn page(
+    connection: &Connection,
+    sql: &str,
+    room: &RoomName,
+    from: Offset,
+    (limit, bytes): (u32, u32),
+) -> rusqlite::Result<Page> {
+    let mut gathering = Gathering::new(limit, bytes);
+    let mut statement = connection.prepare_cached(sql)?;
     // One more than asked for tells whether there are more.
     let and_one = i64::from(limit) + 1;
-    let bounds = params![room.as_str(), integer(before.get()), and_one];
-    let mut messages = messages(connection, sql, room, bounds)?;
-    let more = messages.len() > limit as usize;
-    messages.truncate(limit as usize);
-    messages.reverse();
-    Ok(Page { messages, more })
+    let bounds = params![room.as_str(), integer(from.get()), and_one];
+    for message in statement.query_map(bounds, |row| message(room, row))? {
+        if !gathering.take(message?) {
+            break;
+        }
+    }
+    Ok(gathering.page())
 }
 
 pub(super) fn sessions(connection: &Connection) -> rusqlite::Result<u64> {
@@ -190,19 +205,21 @@ fn messages(
     bounds: &[&dyn ToSql],
 ) -> rusqlite::Result<Vec<Message>> {
     let mut statement = connection.prepare_cached(sql)?;
-    let rows = statement.query_map(bounds, |row| {
-        Ok(Message {
-            room: room.clone(),
-            offset: offset(row, 0)?,
-            session: checked(1, Type::Text, SessionId::new(row.get_ref(1)?.as_str()?))?,
-            seq: seq(row, 2)?,
-            name: Name::tidy(row.get_ref(3)?.as_str()?),
-            at_ms: number(row, 4)?,
-            body: row.get(5)?,
-            removed: row.get::<_, Option<i64>>(6)?.is_some(),
-        })
-    })?;
+    let rows = statement.query_map(bounds, |row| message(room, row))?;
     rows.collect()
+}
+
+fn message(room: &RoomName, row: &Row<'_>) -> rusqlite::Result<Message> {
+    Ok(Message {
+        room: room.clone(),
+        offset: offset(row, 0)?,
+        session: checked(1, Type::Text, SessionId::new(row.get_ref(1)?.as_str()?))?,
+        seq: seq(row, 2)?,
+        name: Name::tidy(row.get_ref(3)?.as_str()?),
+        at_ms: number(row, 4)?,
+        body: row.get(5)?,
+        removed: row.get::<_, Option<i64>>(6)?.is_some(),
+    })
 }
 
 /// A number that was not negative when it was stored.

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::open::{FORMAT, explain, open, open_beside};
 use super::{OpenError, SqliteConfig, integer, readers};
+use crate::log::PAGE_BYTES;
 
 /// How many messages are read at once.
 const PAGE: u32 = 1_000;
@@ -82,12 +83,12 @@ pub fn export<E: From<OpenError>>(
     let mut count = 0;
     let mut last = Offset::ZERO;
     loop {
-        let page = readers::after(&connection, room, last, PAGE).map_err(failed)?;
-        let Some(newest) = page.last() else {
+        let page = readers::after(&connection, room, last, (PAGE, PAGE_BYTES)).map_err(failed)?;
+        let Some(newest) = page.messages.last() else {
             return Ok(count);
         };
         last = newest.offset;
-        for message in page {
+        for message in page.messages {
             each(message)?;
             count += 1;
         }

@@ -110,14 +110,18 @@ async fn a_reopened_log_has_kept_everything() {
     let refusal = log.refuse(id("ada"), seq(301), ErrorCode::BodyTooLarge);
     refusal.await.unwrap();
     let held = log.room(room("lobby")).await.unwrap();
-    let messages = log.read(room("lobby"), Offset::ZERO, 1_000).await.unwrap();
+    let messages = log
+        .read(room("lobby"), Offset::ZERO, 1_000)
+        .await
+        .unwrap()
+        .messages;
     assert!(held.trimmed > Offset::ZERO);
     drop(log);
 
     let log = place.open("log.db");
     assert_eq!(log.room(room("lobby")).await.unwrap(), held);
     let read = log.read(room("lobby"), Offset::ZERO, 1_000).await;
-    assert_eq!(read.unwrap(), messages);
+    assert_eq!(read.unwrap().messages, messages);
     let resumed = log.open_session(resume("ada", 2)).await.unwrap();
     assert_eq!((resumed.resumed, resumed.last_seq), (true, 301));
     assert_eq!(resumed.refused[0].code, ErrorCode::BodyTooLarge);
@@ -187,7 +191,11 @@ async fn a_killed_server_loses_nothing_that_was_answered() {
         fs::copy(beside(&here, "-wal"), beside(&there, "-wal")).unwrap();
 
         let copy = place.open(&format!("copy{n}.db"));
-        let found = copy.read(room("lobby"), Offset::ZERO, 100).await.unwrap();
+        let found = copy
+            .read(room("lobby"), Offset::ZERO, 100)
+            .await
+            .unwrap()
+            .messages;
         assert_eq!(offsets(&found), (1..=n).collect::<Vec<_>>());
         assert_eq!(head(&copy, "lobby").await, n);
         assert_eq!(copy.append(append).await, Ok(offset(n)));
@@ -224,7 +232,11 @@ async fn a_full_database_refuses_reads_on_and_recovers() {
     assert!(stored > 0);
 
     assert_eq!(head(&log, "lobby").await, stored);
-    let read = log.read(room("lobby"), Offset::ZERO, 1_000).await.unwrap();
+    let read = log
+        .read(room("lobby"), Offset::ZERO, 1_000)
+        .await
+        .unwrap()
+        .messages;
     assert_eq!(read, observer.seen());
     assert_eq!(
         append(1).await,

@@ -29,7 +29,11 @@ fn without_text(message: &Message) -> Message {
 async fn a_removed_text_is_gone_and_its_place_stays(Subject { log, observer, .. }: Subject) {
     log.open_session(fresh("ada", 1)).await.unwrap();
     append_many(&*log, "ada", "lobby", 3).await;
-    let before = log.read(room("lobby"), Offset::ZERO, 10).await.unwrap();
+    let before = log
+        .read(room("lobby"), Offset::ZERO, 10)
+        .await
+        .unwrap()
+        .messages;
     let removal = log.remove(room("lobby"), offset(2), 7).await;
     assert_eq!(removal, Ok(Removal::Removed));
     assert_eq!(
@@ -39,7 +43,11 @@ async fn a_removed_text_is_gone_and_its_place_stays(Subject { log, observer, .. 
 
     let gone = without_text(&before[1]);
     let expected = [before[0].clone(), gone.clone(), before[2].clone()];
-    let read = log.read(room("lobby"), Offset::ZERO, 10).await.unwrap();
+    let read = log
+        .read(room("lobby"), Offset::ZERO, 10)
+        .await
+        .unwrap()
+        .messages;
     assert_eq!(read, expected);
     let page = log.read_before(room("lobby"), offset(4), 10).await;
     let (messages, more) = (expected.to_vec(), false);
@@ -129,7 +137,11 @@ async fn old_messages_are_trimmed_from_the_oldest_on(Subject { log, observer, ..
     let held = log.room(room("lobby")).await.unwrap();
     assert_eq!((held.head, held.trimmed), (offset(5), offset(2)));
     assert_eq!(held.removed, []);
-    let read = log.read(room("lobby"), Offset::ZERO, 10).await.unwrap();
+    let read = log
+        .read(room("lobby"), Offset::ZERO, 10)
+        .await
+        .unwrap()
+        .messages;
     assert_eq!(offsets(&read), [3, 4, 5]);
     assert_eq!(log.trim(1_000).await, Ok(3));
     let held = log.room(room("lobby")).await.unwrap();
@@ -147,7 +159,11 @@ async fn old_messages_are_trimmed_from_the_oldest_on(Subject { log, observer, ..
         log.append(append("ada", 1, "lobby", "x")).await,
         Ok(offset(1))
     );
-    let read = log.read(room("lobby"), offset(5), 10).await.unwrap();
+    let read = log
+        .read(room("lobby"), offset(5), 10)
+        .await
+        .unwrap()
+        .messages;
     assert_eq!(offsets(&read), [6]);
 }
 

@@ -44,7 +44,11 @@ async fn a_post_is_a_message_like_any_other(Subject { log, observer, .. }: Subje
     );
     let last = append("ada", 3, "lobby", "after");
     assert_eq!(log.append(last).await, Ok(offset(4)));
-    let read = log.read(room("lobby"), Offset::ZERO, 10).await.unwrap();
+    let read = log
+        .read(room("lobby"), Offset::ZERO, 10)
+        .await
+        .unwrap()
+        .messages;
     assert_eq!(observer.seen(), read);
     assert_eq!(offsets(&read), [1, 2, 3, 4]);
     let message = &read[2];

@@ -34,7 +34,11 @@ async fn an_older_format_is_brought_up_to_now() {
         let log = place.open("log.db");
         let held = log.room(room("lobby")).await.unwrap();
         assert_eq!((held.epoch.as_str(), held.head), ("e1", offset(2)));
-        let read = log.read(room("lobby"), Offset::ZERO, 10).await.unwrap();
+        let read = log
+            .read(room("lobby"), Offset::ZERO, 10)
+            .await
+            .unwrap()
+            .messages;
         assert_eq!(read[1].body, "body 2");
     }
     let log = place.open("log.db");
