@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use self::drafts::Drafts;
+use crate::codec::text_bytes;
 use crate::frame::{Author, Member};
 use crate::id::{ConnectionId, Name, SessionId};
 use crate::time::{Latest, Timestamp};
@@ -25,6 +26,10 @@ pub const DEPARTURES_MAX: usize = 256;
 
 /// How many drafts whoever joins is told of, the newest; of others it hears when they change.
 pub const DRAFTS_MAX: usize = 100;
+
+/// How many bytes these drafts may have in a frame, and what a reader is told of drafts at once: as much as
+/// anybody reads of a room at a glance. One draft may be larger.
+pub const DRAFTS_BYTES: usize = 64 * 1024;
 
 /// How often readers in a crowd hear of who is here (PR-3).
 pub const CROWD_EVERY: Duration = Duration::from_secs(1);
@@ -81,6 +86,9 @@ pub struct Changes {
     pub members: Option<MemberChanges>,
     /// The latest drafts; an empty body clears one.
     pub drafts: Vec<Author>,
+    /// Up to which version they reach, where that is not the newest: there are more drafts than are told at
+    /// once ([`DRAFTS_BYTES`]).
+    pub until: Option<u64>,
 }
 
 /// How those who are here changed between two versions.
@@ -276,9 +284,16 @@ impl Presence {
         (members, is_crowd.then(|| count_of(count)))
     }
 
-    /// What stands in input boxes, empty ones left out: the newest [`DRAFTS_MAX`] of them, oldest first.
+    /// What stands in input boxes, empty ones left out: the newest [`DRAFTS_MAX`] of them, and of at most
+    /// [`DRAFTS_BYTES`], oldest first.
     pub fn drafts(&self) -> Vec<Author> {
+        let mut bytes = 0;
         let newest = self.drafts.newest().take(DRAFTS_MAX);
+        let newest = newest.take_while(|(_, body)| {
+            let is_first = bytes == 0;
+            bytes += text_bytes(body);
+            is_first || bytes <= DRAFTS_BYTES
+        });
         let mut drafts: Vec<Author> = newest.filter_map(|draft| self.author(draft)).collect();
         drafts.reverse();
         drafts
@@ -302,11 +317,35 @@ impl Presence {
         };
         let is_news =
             !members.joined.is_empty() || !members.left.is_empty() || self.told.version > version;
-        let drafts = self.drafts.since(version);
+        let (mut drafts, mut bytes, mut until) = (Vec::new(), 0, None);
+        let mut told = version;
+        for (at, draft) in self.drafts.since(version) {
+            bytes += text_bytes(draft.1);
+            if bytes > DRAFTS_BYTES && told > version {
+                until = Some(told);
+                break;
+            }
+            told = at;
+            drafts.extend(self.author(draft));
+        }
         Some(Changes {
             members: is_news.then_some(members),
-            drafts: drafts.filter_map(|draft| self.author(draft)).collect(),
+            drafts,
+            until,
         })
+    }
+
+    /// The bytes of what stands in input boxes.
+    pub const fn draft_bytes(&self) -> usize {
+        self.drafts.bytes()
+    }
+
+    /// Ends all drafts: there is no room to keep them. What is typed next is shown again.
+    pub fn clear_drafts(&mut self) {
+        let typing = self.drafts.newest().map(|(session, _)| session.clone());
+        for session in typing.collect::<Vec<_>>() {
+            self.draft(&session, String::new());
+        }
     }
 
     /// Somebody came or left. Readers hear of it at once; in a crowd now and then.

@@ -15,6 +15,8 @@ use protocol::frame::Limits;
 use protocol::id::Token;
 use thiserror::Error;
 
+use crate::hub::answers::ANSWER_BYTES;
+use crate::hub::tails::TAILS_BYTES;
 use crate::log::PAGE_BYTES;
 
 pub use self::access::{AccessOptions, Switch};
@@ -178,6 +180,17 @@ pub struct Config {
     )]
     pub replay_bytes: u64,
 
+    /// Memory for what was read for somebody and is not written to their connection yet, of all connections
+    /// together; one address may have a quarter of it. What does not fit waits some seconds for its turn, and
+    /// is then to be asked for again
+    #[arg(long, env = "EVERBEAT_ANSWER_BYTES", default_value_t = ANSWER_BYTES, value_name = "BYTES")]
+    pub answer_bytes: usize,
+
+    /// Memory for the newest messages of rooms that somebody is in, and for what is typed there, of all rooms
+    /// together. Where it is full, the rooms in which nothing was said for longest are read from the log again
+    #[arg(long, env = "EVERBEAT_TAIL_BYTES", default_value_t = TAILS_BYTES, value_name = "BYTES")]
+    pub tail_bytes: usize,
+
     /// Who may enter.
     #[command(flatten)]
     pub access: AccessOptions,
@@ -255,6 +268,8 @@ impl Config {
             ("--token-refresh", self.access.token_refresh.is_zero()),
             ("--history-page", self.history_page == 0),
             ("--page-bytes", self.page_bytes == 0),
+            ("--answer-bytes", self.answer_bytes == 0),
+            ("--tail-bytes", self.tail_bytes == 0),
             ("--history", self.history == 0),
             ("--tls-look", self.tls.tls_look.is_zero()),
         ] {

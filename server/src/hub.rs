@@ -1,11 +1,15 @@
 //! What connections share: the rooms, the log, and who is connected.
 
 mod agenda;
+pub mod answers;
+mod entry;
 pub mod mailbox;
 pub(crate) mod pull;
 mod replay;
 pub mod report;
 pub mod room;
+mod tail;
+pub mod tails;
 #[cfg(test)]
 mod tests;
 
@@ -22,12 +26,15 @@ use protocol::server::RoomView;
 use protocol::time::Timestamp;
 
 use self::agenda::Agenda;
+use self::answers::{ANSWER_BYTES, Answers, NoRoom, Owed};
 use self::mailbox::Mailbox;
 use self::replay::Replays;
 use self::room::{Entry, Room};
+use self::tails::{TAILS_BYTES, Tails};
+use crate::address::Network;
 use crate::clock::Clock;
-use crate::log::{Log, LogError, Observer};
-use crate::metrics::{Metrics, Now};
+use crate::log::{Log, LogError, Observer, PAGE_BYTES};
+use crate::metrics::{Met, Metrics, Now};
 
 /// The rooms that somebody uses. Told by the log of every message.
 #[derive(Debug)]
@@ -35,6 +42,7 @@ pub struct Rooms {
     open: Mutex<HashMap<RoomName, Arc<Room>>>,
     members_named: usize,
     agenda: Arc<Agenda>,
+    tails: Arc<Tails>,
     metrics: Arc<Metrics>,
     /// How many texts were removed.
     removals: AtomicU64,
@@ -47,9 +55,17 @@ impl Rooms {
             open: Mutex::default(),
             members_named,
             agenda: Arc::default(),
+            tails: Arc::new(Tails::new(TAILS_BYTES)),
             metrics: Arc::default(),
             removals: AtomicU64::new(0),
         }
+    }
+
+    /// The same, where all rooms together keep at most so many bytes. Before any room is opened.
+    #[must_use]
+    pub fn with_tails(self, bytes: usize) -> Self {
+        let tails = Arc::new(Tails::new(bytes));
+        Self { tails, ..self }
     }
 
     /// The room of this name, opened if need be.
@@ -57,7 +73,8 @@ impl Rooms {
         let mut open = self.open.lock();
         let room = open.entry(name.clone()).or_insert_with(|| {
             let agenda = Arc::clone(&self.agenda);
-            Arc::new(Room::new(name.clone(), self.members_named, agenda))
+            let tails = Arc::clone(&self.tails);
+            Arc::new(Room::new(name.clone(), self.members_named, agenda, tails))
         });
         Arc::clone(room)
     }
@@ -65,6 +82,30 @@ impl Rooms {
     /// The room of this name, if it is open.
     pub fn open_one(&self, name: &RoomName) -> Option<Arc<Room>> {
         self.open.lock().get(name).cloned()
+    }
+
+    /// Where rooms keep too much, lets go of it where nothing was said or typed for longest: first of what can be
+    /// read again, then of drafts.
+    fn cool(&self) {
+        if !self.tails.is_full() {
+            return;
+        }
+        let open: Vec<Arc<Room>> = self.open.lock().values().cloned().collect();
+        let used = open.into_iter();
+        let mut used: Vec<_> = used
+            .filter_map(|room| Some((room.last_used()?, room)))
+            .collect();
+        used.sort_unstable_by_key(|(last, _)| *last);
+        let forgetting: [fn(&Arc<Room>); 2] = [|room| room.forget_tail(), Room::forget_drafts];
+        for forget in forgetting {
+            for (_, room) in &used {
+                if self.tails.has_spare() {
+                    return;
+                }
+                forget(room);
+                self.metrics.limited(Met::TailBytes);
+            }
+        }
     }
 
     /// Lets go of rooms that nobody uses. One that somebody is about to use is held by them: handles
@@ -116,6 +157,7 @@ pub struct Hub {
     rooms: Arc<Rooms>,
     log: Arc<dyn Log>,
     replays: Replays,
+    answers: Answers,
     clock: Clock,
     connections: Mutex<Connections>,
     next_connection: AtomicU64,
@@ -135,10 +177,43 @@ impl Hub {
             rooms,
             log,
             replays: Replays::new(replay_bytes),
+            answers: Answers::new(ANSWER_BYTES, PAGE_BYTES),
             clock,
             connections: Mutex::default(),
             next_connection: AtomicU64::new(1),
         }
+    }
+
+    /// The same with this room for answers.
+    #[must_use]
+    pub fn with_answers(self, answers: Answers) -> Self {
+        Self { answers, ..self }
+    }
+
+    /// Takes room for an answer to somebody there. Before it is read, and when everything is written that their
+    /// connection has to write.
+    ///
+    /// # Errors
+    /// [`NoRoom`] if there was none for some seconds, which is counted.
+    pub async fn owe(&self, network: Option<Network>) -> Result<Owed, NoRoom> {
+        let owed = self.answers.room(network).await;
+        owed.inspect_err(|NoRoom| self.metrics().limited(Met::AnswerBytes))
+    }
+
+    /// Keeps the room for a page that the connection's machine is given, until it is sent: what a connection keeps
+    /// itself is what a quiet one costs.
+    pub fn owes(&self, id: ConnectionId, owed: Owed) {
+        self.answers.keep(id, owed);
+    }
+
+    /// The room for the page that the connection's machine sends now: that for the first that it was given.
+    pub fn owed(&self, id: ConnectionId) -> Option<Owed> {
+        self.answers.kept(id)
+    }
+
+    /// How many bytes of answers could be taken now.
+    pub fn answers_left(&self) -> usize {
+        self.answers.left()
     }
 
     /// The log.
@@ -219,6 +294,7 @@ impl Hub {
 
     /// The connection is gone.
     pub fn disconnect(&self, id: ConnectionId, session: Option<&SessionId>) {
+        self.answers.forget(id);
         let mut connections = self.connections.lock();
         connections.mailboxes.remove(&id);
         if let Some(session) = session
@@ -278,6 +354,14 @@ impl Hub {
     pub fn members(&self, name: &RoomName) -> (Vec<Member>, u32) {
         let room = self.rooms.open_one(name);
         room.map_or_else(Default::default, |room| room.members())
+    }
+
+    /// Sees to it that rooms keep no more than they may; forever.
+    pub async fn keep_tails(&self) {
+        loop {
+            self.rooms.tails.full().await;
+            self.rooms.cool();
+        }
     }
 
     /// Looks at the rooms in which something is due.

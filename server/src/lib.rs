@@ -63,6 +63,7 @@ use crate::clock::{Clock, unix_ms};
 use crate::config::Config;
 use crate::entrance::Entrance;
 use crate::health::Readiness;
+use crate::hub::answers::Answers;
 use crate::hub::{Hub, Rooms};
 use crate::limits::Limits;
 use crate::log::sqlite::{OpenError, SqliteConfig, SqliteLog};
@@ -101,7 +102,7 @@ pub fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
         .recursive(true)
         .mode(0o700)
         .create(&config.data);
-    let rooms = Arc::new(Rooms::new(config.members_named));
+    let rooms = Arc::new(Rooms::new(config.members_named).with_tails(config.tail_bytes));
     let sqlite = SqliteConfig {
         history_per_room: config.history,
         page_bytes: config.page_bytes,
@@ -109,7 +110,9 @@ pub fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
     };
     let log = SqliteLog::open(&config.database(), sqlite, rooms.clone())?;
     let (log, clock) = (Arc::new(log), Clock::start());
-    Ok(Arc::new(Hub::new(rooms, log, config.replay_bytes, clock)))
+    let answers = Answers::new(config.answer_bytes, config.page_bytes);
+    let hub = Hub::new(rooms, log, config.replay_bytes, clock).with_answers(answers);
+    Ok(Arc::new(hub))
 }
 
 /// The same where the server before may still be going: waits until it has ended, or for as long as
@@ -197,6 +200,10 @@ impl Server {
             config,
         };
         let keeping = tokio::spawn(house.keep());
+        let cooling = {
+            let hub = Arc::clone(&hub);
+            tokio::spawn(async move { hub.keep_tails().await })
+        };
         let guarding = tokio::spawn(async move { gate.keep().await });
 
         shutdown.await;
@@ -216,6 +223,7 @@ impl Server {
             renewing.abort();
         }
         keeping.abort();
+        cooling.abort();
         guarding.abort();
         match hub.log().close().await {
             Ok(()) => tracing::info!("stopped"),

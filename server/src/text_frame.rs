@@ -4,6 +4,8 @@ use tungstenite::Bytes;
 use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 
+use crate::hub::answers::Owed;
+
 /// A whole, unmasked text frame (RFC 6455 section 5.2), as a server sends it. Cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TextFrame(Bytes);
@@ -35,6 +37,12 @@ impl TextFrame {
         let text = self.0.get(length..).unwrap_or_default();
         // It was made of one.
         std::str::from_utf8(text).unwrap_or_default()
+    }
+
+    /// The same frame, which holds its room among the answers until it is written.
+    #[must_use]
+    pub fn held(self, owed: Owed) -> Self {
+        Self(owed.hold(self.0))
     }
 
     /// The bytes that cross the wire.

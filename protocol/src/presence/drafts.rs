@@ -10,6 +10,8 @@ pub(super) struct Drafts {
     of: BTreeMap<SessionId, Draft>,
     /// Whose draft changed at which version: what is new is found without a look at all.
     order: BTreeMap<u64, SessionId>,
+    /// The bytes of all texts.
+    bytes: usize,
 }
 
 /// One member's input box. Cleared, it is kept, for readers who have yet to hear of it.
@@ -33,6 +35,7 @@ impl Drafts {
     /// A draft changed, at a version of its own.
     pub(super) fn set(&mut self, version: u64, session: &SessionId, body: String) {
         self.remove(session);
+        self.bytes += body.len();
         let draft = Draft {
             version,
             body,
@@ -46,13 +49,19 @@ impl Drafts {
     pub(super) fn remove(&mut self, session: &SessionId) -> Option<Draft> {
         let draft = self.of.remove(session)?;
         self.order.remove(&draft.version);
+        self.bytes -= draft.body.len();
         Some(draft)
     }
 
-    /// What changed after `version`, oldest first.
-    pub(super) fn since(&self, version: u64) -> impl Iterator<Item = (&SessionId, &str)> {
+    /// The bytes of all texts.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// What changed after `version`, oldest first, each with its version.
+    pub(super) fn since(&self, version: u64) -> impl Iterator<Item = (u64, (&SessionId, &str))> {
         let changed = self.order.range(version.saturating_add(1)..);
-        changed.filter_map(|(_, session)| self.entry(session))
+        changed.filter_map(|(at, session)| Some((*at, self.entry(session)?)))
     }
 
     /// What stands in input boxes that are not empty, newest first.

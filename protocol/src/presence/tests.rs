@@ -344,6 +344,45 @@ fn a_draft_goes_with_its_author() {
     assert_eq!(presence.version(), seen);
 }
 
+/// PU-4: what is told of drafts at once is bounded in bytes, as it is sent; a reader goes on from there.
+#[test]
+fn drafts_are_told_in_pieces() {
+    let names: Vec<String> = (0..20).map(|n| format!("s{n:02}")).collect();
+    let mut presence = room_with(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let seen = presence.version();
+    for name in &names {
+        presence.draft(&id(name), "\u{1}".repeat(4096));
+    }
+    let each = 6 * 4096;
+    let drafts = presence.drafts();
+    assert_eq!(drafts.len(), DRAFTS_BYTES / each);
+    assert_eq!(drafts.last().unwrap().session, id("s19"));
+
+    let (mut since, mut told) = (seen, Vec::new());
+    loop {
+        let changes = presence.changes_since(since).unwrap();
+        assert!(changes.drafts.len() <= DRAFTS_BYTES / each);
+        told.extend(changes.drafts.into_iter().map(|draft| draft.session));
+        let Some(until) = changes.until else { break };
+        assert!(until > since);
+        since = until;
+    }
+    assert_eq!(told, names.iter().map(|name| id(name)).collect::<Vec<_>>());
+
+    // One is always told, however large.
+    presence.draft(&id("s00"), "\u{1}".repeat(DRAFTS_BYTES));
+    assert_eq!(presence.drafts().len(), 1);
+    let changes = presence.changes_since(presence.version() - 1).unwrap();
+    assert_eq!((changes.drafts.len(), changes.until), (1, None));
+
+    // And all of them end where there is no room.
+    let seen = presence.version();
+    assert_eq!(presence.draft_bytes(), 19 * 4096 + DRAFTS_BYTES);
+    presence.clear_drafts();
+    assert_eq!((presence.draft_bytes(), presence.drafts()), (0, Vec::new()));
+    assert_eq!(presence.changes_since(seen).unwrap().drafts.len(), 20);
+}
+
 /// Whoever joins is told of the newest drafts, in the order in which they were typed.
 #[test]
 fn the_newest_drafts_are_told() {

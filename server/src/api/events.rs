@@ -24,12 +24,16 @@ use tokio::time::sleep_until;
 use super::caller::Caller;
 use super::input::{Asked, InRoom};
 use super::problem::{Code, Problem, ProblemBody};
+use crate::hub::answers::Owed;
 use crate::hub::pull::{self, Nothing};
 use crate::hub::report::{Kind, Question, Vitals};
 use crate::hub::room::{Entry, Room};
 use crate::serve::HalfOpen;
 use crate::state::{AppState, Full, Place};
 use crate::text_frame::TextFrame;
+
+/// As much as is handed over without a look at what others hold: a WebSocket gathers as much before it writes.
+const FEW_BYTES: usize = 16 * 1024;
 
 /// From where.
 #[derive(Deserialize)]
@@ -137,6 +141,8 @@ struct Listener {
     feed: Feed,
     /// What was pulled and is not handed over; of one pull at most.
     events: VecDeque<Event>,
+    /// The room that it takes among the answers, where it is much.
+    owed: Option<Owed>,
 }
 
 impl Listener {
@@ -162,6 +168,7 @@ impl Listener {
             room,
             feed,
             events: VecDeque::new(),
+            owed: None,
         };
         // Its first wish is the room, which is there.
         listener.feed.poll_transmit();
@@ -175,6 +182,7 @@ impl Listener {
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
             }
+            self.owed = None;
             match self.feed.poll_transmit() {
                 Some(FeedTransmit::End) => return None,
                 Some(transmit) => self.perform(transmit).await,
@@ -219,12 +227,20 @@ impl Listener {
     async fn pull(&mut self, pull: Pull) {
         // Who listens hears nothing of drafts and members.
         let pick = |entry: &Entry| (entry.offset > Offset::ZERO).then(|| entry.clone());
-        let mut taken = pull::take(&self.room, pull, pick);
-        if let Err(Nothing::InLog) = taken {
-            taken = pull::read_log(&self.place.state.hub, &self.room, pull, pick).await;
-        }
+        let taken = match pull::take(&self.room, pull, pick) {
+            Ok(batch) if batch.bytes < FEW_BYTES => Ok((batch, None)),
+            Err(Nothing::CutOff) => Err(Nothing::CutOff),
+            _ => {
+                let (hub, network) = (&self.place.state.hub, self.place.network());
+                let taken = pull::take_much(hub, &self.room, pull, network, pick).await;
+                taken.map(|(batch, owed)| (batch, Some(owed)))
+            }
+        };
         let batch = match taken {
-            Ok(batch) => batch,
+            Ok((batch, owed)) => {
+                self.owed = owed;
+                batch
+            }
             Err(Nothing::CutOff) => return self.input(FeedInput::CutOff),
             Err(Nothing::InLog | Nothing::Unavailable) => return self.input(FeedInput::PullFailed),
         };

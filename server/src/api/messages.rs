@@ -2,9 +2,10 @@
 
 use std::num::NonZeroU32;
 
-use axum::Json;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
 use protocol::access::Right;
 use protocol::frame::Message;
 use protocol::position::{Epoch, Offset, Position};
@@ -20,6 +21,9 @@ use crate::state::AppState;
 
 /// How many messages are sent to who does not say how many.
 const LIMIT: NonZeroU32 = NonZeroU32::new(50).unwrap();
+
+/// The media type of what is answered.
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// What is read changes with every message.
 pub(super) const FRESH: [(HeaderName, HeaderValue); 1] =
@@ -129,8 +133,9 @@ pub(super) async fn list(
     caller: Caller,
     InRoom(room): InRoom,
     Asked(which): Asked<Which>,
-) -> Result<([(HeaderName, HeaderValue); 1], Json<Messages>), Problem> {
+) -> Result<Response, Problem> {
     caller.may(&room, Right::Read)?;
+    let owed = state.hub.owe(caller.network).await?;
     let log = state.hub.log();
     let held = log.room(room.clone()).await?;
     let limit = which.limit.unwrap_or(LIMIT).get();
@@ -157,7 +162,11 @@ pub(super) async fn list(
         more,
         messages: messages.into_iter().map(Entry::from).collect(),
     };
-    Ok((FRESH, Json(messages)))
+    // Strings, numbers and flags: nothing that JSON lacks.
+    let content = serde_json::to_vec(&messages).unwrap_or_default();
+    let json = [(header::CONTENT_TYPE, JSON)];
+    let body = Body::from(owed.hold(content.into()));
+    Ok((FRESH, json, body).into_response())
 }
 
 impl Which {

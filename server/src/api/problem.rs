@@ -12,6 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::PREFIX;
+use crate::hub::answers::NoRoom;
 use crate::log::LogError;
 use crate::router::retry_after;
 
@@ -221,6 +222,12 @@ impl From<Denied> for Problem {
             Denied::Unavailable => Self::later(Code::Unavailable, AGAIN),
             Denied::Busy(slot) => Self::later(Code::Unavailable, slot),
         }
+    }
+}
+
+impl From<NoRoom> for Problem {
+    fn from(_: NoRoom) -> Self {
+        Self::later(Code::Unavailable, AGAIN)
     }
 }
 

@@ -5,7 +5,9 @@ use protocol::position::Offset;
 use protocol::server::Pull;
 
 use super::Hub;
+use super::answers::{NoRoom, Owed};
 use super::room::{Entry, Room, Taken};
+use crate::address::Network;
 use crate::metrics::Metrics;
 use crate::text_frame::TextFrame;
 
@@ -17,6 +19,8 @@ pub(crate) struct Batch<T> {
     pub(crate) through: Offset,
     /// The last version of drafts and members.
     pub(crate) version: u64,
+    /// How many bytes its entries have.
+    pub(crate) bytes: usize,
 }
 
 /// Why there is no batch.
@@ -48,12 +52,15 @@ pub(crate) fn take<T>(
             changes,
             through,
             version,
+            bytes,
         } => {
+            let bytes = bytes + changes.iter().map(Entry::bytes).sum::<usize>();
             frames.extend(changes.iter().filter_map(pick));
             Ok(Batch {
                 frames,
                 through,
                 version,
+                bytes,
             })
         }
         Taken::InLog => Err(Nothing::InLog),
@@ -61,8 +68,27 @@ pub(crate) fn take<T>(
     }
 }
 
+/// The same where there is much, or it is in the log: with room for it among the answers, which may take some
+/// seconds. Whoever asks has written before what they have to write.
+pub(crate) async fn take_much<T>(
+    hub: &Hub,
+    room: &Room,
+    pull: Pull,
+    network: Option<Network>,
+    pick: impl Fn(&Entry) -> Option<T>,
+) -> Result<(Batch<T>, Owed), Nothing> {
+    let owed = hub.owe(network).await;
+    let mut owed = owed.map_err(|NoRoom| Nothing::Unavailable)?;
+    let batch = match take(room, pull, &pick) {
+        Err(Nothing::InLog) => read_log(hub, room, pull, pick).await?,
+        taken => taken?,
+    };
+    owed.shrink(batch.bytes);
+    Ok((batch, owed))
+}
+
 /// Reads what is no longer in the tail.
-pub(crate) async fn read_log<T>(
+async fn read_log<T>(
     hub: &Hub,
     room: &Room,
     pull: Pull,
@@ -75,6 +101,7 @@ pub(crate) async fn read_log<T>(
         return Err(refreshed.map_or(Nothing::Unavailable, |()| Nothing::CutOff));
     }
     Ok(Batch {
+        bytes: page.iter().map(Entry::bytes).sum(),
         frames: page.iter().filter_map(pick).collect(),
         through: page.last().map_or(pull.after, |last| last.offset),
         version: pull.since,

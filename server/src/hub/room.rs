@@ -1,30 +1,28 @@
 //! One room on this server: its newest messages encoded once, its members, and who reads it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use protocol::codec;
-use protocol::frame::{Author, Draft, Member, Message, ServerFrame};
+use protocol::frame::{Member, Message};
 use protocol::id::{ConnectionId, Name, RoomName, SessionId};
 use protocol::position::{Epoch, Offset};
-use protocol::presence::{Changes, MemberChanges, Presence};
+use protocol::presence::{Changes, Presence};
 use protocol::removals::{REMOVED_MAX, Removals};
 use protocol::server::{Pull, RoomView};
 use protocol::time::Timestamp;
 use tokio::sync::OnceCell;
 
 use super::agenda::Agenda;
+pub use super::entry::Entry;
 use super::mailbox::Mailbox;
-use crate::log::{Log, LogError};
-use crate::text_frame::TextFrame;
+use super::tail::Tail;
+use super::tails::{Kept, Tails};
+use crate::log::{Log, LogError, PAGE_BYTES};
 
-/// How many of the newest messages are kept encoded. A reader further behind reads the log.
-pub(super) const TAIL_MESSAGES: usize = 256;
-
-/// How many bytes they may have in all.
-pub(super) const TAIL_BYTES: usize = 512 * 1024;
+/// How many bytes a reader takes at once from the tail: as a page of the log has.
+const TAKE_BYTES: usize = PAGE_BYTES as usize;
 
 /// A room that somebody uses. Readers pull: a message costs each of them a mark, not a queue entry.
 #[derive(Debug)]
@@ -43,8 +41,9 @@ struct State {
     epoch: Epoch,
     head: Offset,
     trimmed: Offset,
-    tail: VecDeque<Entry>,
-    tail_bytes: usize,
+    tail: Tail,
+    /// What all rooms keep counts the tail, the drafts and the changes below.
+    kept: Kept,
     presence: Presence,
     removals: Removals,
     /// For when the room is on the agenda.
@@ -61,82 +60,22 @@ type Readers = Arc<HashMap<ConnectionId, Arc<Mailbox>>>;
 #[derive(Debug)]
 struct Changed {
     since: u64,
+    /// What the room had then.
     version: u64,
     entries: Arc<[Entry]>,
-}
-
-/// Something to write, in both dialects.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// The offset of a message, also where it is its removal that is told; zero for anything else.
-    pub offset: Offset,
-    /// The frame.
-    pub frame: TextFrame,
-    /// The bare text for a tutorial page; none where it has no use for it.
-    pub text: Option<TextFrame>,
-    /// Whose draft it is; they do not need to be told.
-    pub author: Option<SessionId>,
-}
-
-impl Entry {
-    /// A message of the log.
-    pub fn message(message: Message) -> Self {
-        let text = (!message.removed).then(|| TextFrame::new(message.body.as_str()));
-        let offset = message.offset;
-        let frame = TextFrame::new(codec::encode(&ServerFrame::Message(message)));
-        Self {
-            offset,
-            frame,
-            text,
-            author: None,
-        }
-    }
-
-    fn draft(room: &RoomName, author: Author) -> Self {
-        let Author {
-            session,
-            name,
-            body,
-        } = author;
-        let text = Some(TextFrame::new(body.as_str()));
-        let draft = Draft {
-            room: room.clone(),
-            session: session.clone(),
-            name,
-            body,
-        };
-        let frame = TextFrame::new(codec::encode(&ServerFrame::Draft(draft)));
-        Self {
-            offset: Offset::ZERO,
-            frame,
-            text,
-            author: Some(session),
-        }
-    }
-
-    fn presence(room: &RoomName, changes: MemberChanges) -> Self {
-        let frame = ServerFrame::Presence {
-            room: room.clone(),
-            joined: changes.joined,
-            left: changes.left,
-            count: changes.count,
-        };
-        let frame = TextFrame::new(codec::encode(&frame));
-        Self {
-            offset: Offset::ZERO,
-            frame,
-            text: None,
-            author: None,
-        }
-    }
-
-    /// What it costs to keep.
-    pub(super) fn bytes(&self) -> usize {
-        self.frame.len() + self.text.as_ref().map_or(0, TextFrame::len)
-    }
+    /// Up to where they reach.
+    through: u64,
+    bytes: usize,
 }
 
 impl State {
+    /// Counts what is kept, after it changed.
+    fn count_kept(&mut self) {
+        let changes = self.changes.as_ref().map_or(0, |changes| changes.bytes);
+        let bytes = self.tail.bytes() + changes + self.presence.draft_bytes();
+        self.kept.set(bytes);
+    }
+
     /// What everybody sees who may read.
     fn view(&self) -> RoomView {
         RoomView {
@@ -165,6 +104,8 @@ pub enum Taken<T> {
         through: Offset,
         /// The last version.
         version: u64,
+        /// The bytes of the messages.
+        bytes: usize,
     },
     /// The messages are no longer in the tail: read the log.
     InLog,
@@ -173,13 +114,18 @@ pub enum Taken<T> {
 }
 
 impl Room {
-    pub(super) fn new(name: RoomName, members_named: usize, agenda: Arc<Agenda>) -> Self {
+    pub(super) fn new(
+        name: RoomName,
+        members_named: usize,
+        agenda: Arc<Agenda>,
+        tails: Arc<Tails>,
+    ) -> Self {
         let state = State {
             epoch: Epoch::new(""),
             head: Offset::ZERO,
             trimmed: Offset::ZERO,
-            tail: VecDeque::new(),
-            tail_bytes: 0,
+            tail: Tail::default(),
+            kept: Kept::new(tails),
             presence: Presence::new(members_named),
             removals: Removals::new(REMOVED_MAX),
             due: None,
@@ -310,37 +256,17 @@ impl Room {
     pub(super) fn committed(&self, message: &Message) {
         let mut state = self.state.lock();
         state.presence.message_shown(&message.session);
-        if state
-            .tail
-            .back()
-            .is_some_and(|last| last.offset.next() != message.offset)
-        {
-            state.tail.clear();
-            state.tail_bytes = 0;
-        }
         let entry = Entry::message(message.clone());
         state.head = state.head.max(entry.offset);
-        state.tail_bytes += entry.bytes();
-        state.tail.push_back(entry);
-        while state.tail.len() > TAIL_MESSAGES || state.tail_bytes > TAIL_BYTES {
-            let Some(oldest) = state.tail.pop_front() else {
-                break;
-            };
-            state.tail_bytes -= oldest.bytes();
-        }
+        state.tail.push(entry);
+        state.count_kept();
         self.mark(&state);
     }
 
     /// A text is gone: readers are told, and nobody reads it here any more (EO-8).
     pub(super) fn removed(self: &Arc<Self>, message: &Message) {
         self.change(|state| {
-            let entry = Entry::message(message.clone());
-            let known = state.tail.iter_mut();
-            if let Some(known) = known.rev().find(|known| known.offset == message.offset) {
-                state.tail_bytes -= known.bytes();
-                state.tail_bytes += entry.bytes();
-                *known = entry;
-            }
+            state.tail.replace(&Entry::message(message.clone()));
             let version = state.presence.changed_beside();
             state.removals.add(version, message.clone());
         });
@@ -350,15 +276,27 @@ impl Room {
     pub(super) fn trimmed(&self, through: Offset) {
         let mut state = self.state.lock();
         state.trimmed = state.trimmed.max(through);
-        while state
-            .tail
-            .front()
-            .is_some_and(|first| first.offset <= through)
-            && let Some(oldest) = state.tail.pop_front()
-        {
-            state.tail_bytes -= oldest.bytes();
-        }
+        state.tail.trim(through);
         state.removals.trim(through);
+        state.count_kept();
+    }
+
+    /// When something was last said or typed here, among all rooms; none where nothing is kept of it.
+    pub(super) fn last_used(&self) -> Option<u64> {
+        self.state.lock().kept.turn()
+    }
+
+    /// Lets go of what is kept of the newest messages and changes: whoever is behind reads the log.
+    pub(super) fn forget_tail(&self) {
+        let mut state = self.state.lock();
+        state.tail.clear();
+        state.changes = None;
+        state.count_kept();
+    }
+
+    /// Ends all drafts.
+    pub(super) fn forget_drafts(self: &Arc<Self>) {
+        self.change(|state| state.presence.clear_drafts());
     }
 
     pub(super) fn wake(self: &Arc<Self>) {
@@ -384,15 +322,18 @@ impl Room {
     /// What the room has for a reader, who picks what is to be written of each message.
     pub fn take<T>(&self, pull: Pull, pick: impl Fn(&Entry) -> Option<T>) -> Taken<T> {
         let mut state = self.state.lock();
-        let mut messages = Vec::new();
+        let (mut messages, mut bytes) = (Vec::new(), 0);
         let mut through = pull.after;
         if pull.after < state.head {
-            let next = pull.after.next();
-            let Some(first) = state.tail.front().filter(|first| first.offset <= next) else {
+            let Some(tail) = state.tail.after(pull.after) else {
                 return Taken::InLog;
             };
-            let skip = usize::try_from(next.get() - first.offset.get()).unwrap_or(usize::MAX);
-            for entry in state.tail.iter().skip(skip).take(pull.limit as usize) {
+            for entry in tail.take(pull.limit as usize) {
+                let next = bytes + entry.frame.len();
+                if next > TAKE_BYTES && through > pull.after {
+                    break;
+                }
+                bytes = next;
                 messages.extend(pick(entry));
                 through = entry.offset;
             }
@@ -404,15 +345,16 @@ impl Room {
                 changes,
                 through,
                 version: pull.since,
+                bytes,
             };
         }
-        let version = state.presence.version();
         match self.changes_since(&mut state, pull.since) {
-            Some(changes) => Taken::Entries {
+            Some((changes, version)) => Taken::Entries {
                 messages,
                 changes,
                 through,
                 version,
+                bytes,
             },
             None => Taken::CutOff,
         }
@@ -423,13 +365,19 @@ impl Room {
         state.readers.is_empty() && state.presence.is_empty()
     }
 
-    fn changes_since(&self, state: &mut State, since: u64) -> Option<Arc<[Entry]>> {
+    /// What changed, and up to which version.
+    fn changes_since(&self, state: &mut State, since: u64) -> Option<(Arc<[Entry]>, u64)> {
         let version = state.presence.version();
         let is_same = |known: &&Changed| known.since == since && known.version == version;
         if let Some(known) = state.changes.as_ref().filter(is_same) {
-            return Some(Arc::clone(&known.entries));
+            return Some((Arc::clone(&known.entries), known.through));
         }
-        let Changes { members, drafts } = state.presence.changes_since(since)?;
+        let Changes {
+            members,
+            drafts,
+            until,
+        } = state.presence.changes_since(since)?;
+        let through = until.unwrap_or(version);
         let removed = state.removals.since(since);
         let removed = removed.map(|message| Entry::message(message.clone()));
         let members = members.map(|changes| Entry::presence(&self.name, changes));
@@ -440,9 +388,12 @@ impl Room {
         state.changes = Some(Changed {
             since,
             version,
+            bytes: entries.iter().map(Entry::bytes).sum(),
             entries: Arc::clone(&entries),
+            through,
         });
-        Some(entries)
+        state.count_kept();
+        Some((entries, through))
     }
 
     /// Changes the state, puts the room on the agenda if it has to be looked at, and wakes the readers
@@ -451,6 +402,7 @@ impl Room {
         let mut state = self.state.lock();
         let before = state.presence.version();
         let result = change(&mut state);
+        state.count_kept();
         self.mark(&state);
         if let Some(due) = state.presence.poll_timeout()
             && state.due.is_none_or(|earlier| due < earlier)

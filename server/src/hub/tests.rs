@@ -4,6 +4,7 @@ mod connections;
 mod removals;
 mod replays;
 mod rooms;
+mod tails;
 
 use std::io::Cursor;
 use std::sync::Arc;
@@ -48,7 +49,12 @@ impl Place {
 
     /// Rooms name so many members, and keep so many messages.
     fn naming(members: usize, history_per_room: u64) -> Self {
-        let rooms = Arc::new(Rooms::new(members));
+        Self::over(Rooms::new(members), history_per_room)
+    }
+
+    /// These rooms keep so many messages.
+    fn over(rooms: Rooms, history_per_room: u64) -> Self {
+        let rooms = Arc::new(rooms);
         let log = Arc::new(MemoryLog::new(history_per_room, rooms.clone()));
         Self {
             hub: Hub::new(rooms.clone(), log.clone(), 1 << 20, Clock::start()),

@@ -25,6 +25,10 @@ pub enum Met {
     BodyTimeout,
     /// `--write-timeout`, where what is written is no WebSocket.
     WriteTimeout,
+    /// `--answer-bytes`, for longer than an answer waits.
+    AnswerBytes,
+    /// `--tail-bytes`: the newest messages of a room were forgotten.
+    TailBytes,
     /// The head of a request: 16 KiB, 100 lines.
     HeadBytes,
     /// `--allowed-origins`.
@@ -32,7 +36,7 @@ pub enum Met {
 }
 
 impl Met {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::Connections,
         Self::ConnectionsPerAddress,
         Self::Handshakes,
@@ -44,6 +48,8 @@ impl Met {
         Self::HeaderTimeout,
         Self::BodyTimeout,
         Self::WriteTimeout,
+        Self::AnswerBytes,
+        Self::TailBytes,
         Self::HeadBytes,
         Self::Origins,
     ];
@@ -61,6 +67,8 @@ impl Met {
             Self::HeaderTimeout => "header_timeout",
             Self::BodyTimeout => "body_timeout",
             Self::WriteTimeout => "write_timeout",
+            Self::AnswerBytes => "answer_bytes",
+            Self::TailBytes => "tail_bytes",
             Self::HeadBytes => "head_bytes",
             Self::Origins => "origins",
         }

@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use protocol::access::Subject;
 use protocol::close::CloseCode;
 use protocol::codec::{self, DecodeError};
-use protocol::frame::ClientFrame;
+use protocol::frame::{ClientFrame, ServerFrame};
 use protocol::id::{RoomName, SessionId};
 use protocol::server::{Input, Session, Transmit};
 use protocol::time::Timestamp;
@@ -276,7 +276,12 @@ impl<S: Stream> Driver<S> {
     fn perform(&mut self, transmit: Transmit) -> Result<Option<Rest<'_>>, End> {
         match transmit {
             Transmit::Frame(frame) => {
-                let text = TextFrame::new(codec::encode(&frame));
+                let mut text = TextFrame::new(codec::encode(&frame));
+                if matches!(frame, ServerFrame::History { .. })
+                    && let Some(owed) = self.place.state.hub.owed(self.place.id)
+                {
+                    text = text.held(owed);
+                }
                 let metrics = self.metrics();
                 metrics.sent_frame(&frame);
                 metrics.sent(text.len());

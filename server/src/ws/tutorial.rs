@@ -190,13 +190,18 @@ impl<S: Stream> Driver<S> {
             let is_own = entry.author.as_ref() == Some(&self.session);
             entry.text.clone().filter(|_| !is_own)
         };
-        let batch = match pull::take(&room, pull, pick) {
-            Err(Nothing::InLog) => {
-                Box::pin(pull::read_log(&self.place.state.hub, &room, pull, pick)).await
+        let taken = match pull::take(&room, pull, pick) {
+            Ok(batch) if self.wire.has_room_for(&batch.frames) => Ok((batch, None)),
+            Err(Nothing::CutOff) => Err(Nothing::CutOff),
+            _ => {
+                // Before it waits for room: others may wait for what is held here.
+                self.wire.flush().await?;
+                let (hub, network) = (&self.place.state.hub, self.place.network());
+                let taken = Box::pin(pull::take_much(hub, &room, pull, network, pick)).await;
+                taken.map(|(batch, owed)| (batch, Some(owed)))
             }
-            taken => taken,
         };
-        let Ok(batch) = batch else {
+        let Ok((batch, owed)) = taken else {
             // Whatever the reason: this page knows no history, and reads from now on.
             self.feed(TutorialInput::CutOff);
             return Ok(());
@@ -205,6 +210,7 @@ impl<S: Stream> Driver<S> {
         for text in batch.frames {
             self.wire.write(text).await?;
         }
+        drop(owed);
         let (through, version) = (batch.through, batch.version);
         self.feed(TutorialInput::Pulled { through, version });
         Ok(())

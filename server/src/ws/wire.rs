@@ -144,15 +144,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.queue.bytes >= WRITE_BYTES
     }
 
-    /// Hands frames over that may wait for others until [`Wire::flush`], unless they are too many for
-    /// that: then nothing is done.
-    pub(super) fn gather(&mut self, frames: &mut Vec<TextFrame>) {
+    /// Whether these may wait with others until [`Wire::flush`].
+    pub(super) fn has_room_for(&self, frames: &[TextFrame]) -> bool {
         let bytes: usize = frames.iter().map(TextFrame::len).sum();
-        if self.queue.bytes + bytes < WRITE_BYTES {
-            for frame in frames.drain(..) {
-                self.queue.push(frame.into_bytes());
-            }
-        }
+        self.queue.bytes + bytes < WRITE_BYTES
     }
 
     /// Hands a WebSocket Ping over.

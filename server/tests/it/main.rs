@@ -21,6 +21,7 @@ mod floods;
 mod full_disk;
 mod guarded;
 mod handshake;
+mod heavy;
 mod http;
 mod kill;
 mod limits;

@@ -166,9 +166,9 @@ impl World {
                 // Nothing was written: the reader is where it was.
                 return Input::CutOff { room };
             };
+            version = since.until.unwrap_or_else(|| presence.version());
             changes = since;
             removed.extend(removals.since(pull.since).cloned());
-            version = presence.version();
         }
         for message in messages {
             write(now, link, &ServerFrame::Message(message), links);

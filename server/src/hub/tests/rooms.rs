@@ -7,7 +7,8 @@ use protocol::presence::DEPARTURES_MAX;
 
 use super::{Place, at, message, name, offset, taken, text};
 use crate::hub::Rooms;
-use crate::hub::room::{Entry, TAIL_BYTES, TAIL_MESSAGES, Taken};
+use crate::hub::room::{Entry, Taken};
+use crate::hub::tail::{TAIL_BYTES, TAIL_MESSAGES};
 use crate::log::Observer;
 
 /// What `numbers` look like when they are taken.

@@ -17,6 +17,7 @@ use tracing::{Instrument, Span};
 use super::{Access, Driver, Rest};
 use crate::access::Presented;
 use crate::clock::unix_ms;
+use crate::hub::answers::NoRoom;
 use crate::hub::pull::{self, Batch, Nothing};
 use crate::hub::room::Entry;
 use crate::log::{Append, LogError, OpenSession};
@@ -155,10 +156,18 @@ impl<S: Stream> Driver<S> {
         before: Offset,
         limit: u32,
     ) -> Result<(), WriteError> {
-        let log = self.place.state.hub.log();
-        let page = log.read_before(room.clone(), before, limit);
-        let page = page.instrument(self.span("history")).await;
-        let page = page.ok().map(|page| (page.messages, page.more));
+        // Before it waits for room: others may wait for what is held here.
+        self.wire.flush().await?;
+        let hub = Arc::clone(&self.place.state.hub);
+        let page = match hub.owe(self.place.network()).await {
+            Ok(owed) => {
+                let page = hub.log().read_before(room.clone(), before, limit);
+                let page = page.instrument(self.span("history")).await;
+                hub.owes(self.place.id, owed);
+                page.ok().map(|page| (page.messages, page.more))
+            }
+            Err(NoRoom) => None,
+        };
         self.feed(Input::HistoryRead { room, page });
         Ok(())
     }
@@ -167,36 +176,31 @@ impl<S: Stream> Driver<S> {
     /// that cannot be done at once, as it can for who keeps up.
     pub(super) fn pull(&mut self, name: RoomName, pull: Pull) -> Option<Rest<'_>> {
         let mut taken = pull::take(self.room(&name)?, pull, self.pick());
-        if let Ok(batch) = &mut taken {
-            self.delivers(&batch.frames);
-            self.wire.gather(&mut batch.frames);
-            if batch.frames.is_empty() {
-                self.pulled(name, batch);
-                return None;
-            }
+        if let Ok(batch) = &mut taken
+            && self.wire.has_room_for(&batch.frames)
+        {
+            self.gather(name, batch);
+            return None;
         }
-        Some(Box::pin(self.pull_slowly(name, pull, taken)))
+        Some(Box::pin(self.pull_slowly(name, pull)))
     }
 
-    /// The rest of a pull, where there is much to write or it is in the log.
-    async fn pull_slowly(
-        &mut self,
-        name: RoomName,
-        pull: Pull,
-        mut taken: Result<Batch<TextFrame>, Nothing>,
-    ) -> Result<(), WriteError> {
-        if let (Err(Nothing::InLog), Some(room)) = (&taken, self.room(&name)) {
-            let read = pull::read_log(&self.place.state.hub, room, pull, self.pick());
-            taken = read.instrument(self.span("replay")).await;
-            if let Ok(batch) = &taken {
-                self.delivers(&batch.frames);
-            }
-        }
-        match taken {
-            Ok(mut batch) => {
+    /// The rest of a pull, where there is much to write or it is in the log: with room for it among the answers.
+    async fn pull_slowly(&mut self, name: RoomName, pull: Pull) -> Result<(), WriteError> {
+        let Some(room) = self.room(&name).cloned() else {
+            return Ok(());
+        };
+        // Before it waits for room: others may wait for what is held here.
+        self.wire.flush().await?;
+        let (hub, network) = (Arc::clone(&self.place.state.hub), self.place.network());
+        let taken = pull::take_much(&hub, &room, pull, network, self.pick());
+        match taken.instrument(self.span("replay")).await {
+            Ok((mut batch, owed)) => {
+                pull::count(&batch.frames, self.metrics());
                 for frame in std::mem::take(&mut batch.frames) {
                     self.wire.write(frame).await?;
                 }
+                drop(owed);
                 self.pulled(name, &batch);
             }
             Err(Nothing::CutOff) => self.feed(Input::CutOff { room: name }),
@@ -207,8 +211,13 @@ impl<S: Stream> Driver<S> {
         Ok(())
     }
 
-    fn delivers(&self, frames: &[TextFrame]) {
-        pull::count(frames, self.metrics());
+    /// Gathers what was pulled for the next write.
+    fn gather(&mut self, name: RoomName, batch: &mut Batch<TextFrame>) {
+        pull::count(&batch.frames, self.metrics());
+        for frame in batch.frames.drain(..) {
+            self.wire.push(frame);
+        }
+        self.pulled(name, batch);
     }
 
     fn pulled(&mut self, room: RoomName, batch: &Batch<TextFrame>) {
