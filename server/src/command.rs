@@ -118,9 +118,16 @@ impl Command {
             }
             Self::Rooms(Rooms::Export { room }) => export(&database, room, told)?,
             Self::Rooms(Rooms::Clear { room }) => {
-                let gone = sqlite::clear(&database, room)?;
-                let gone = gone.ok_or_else(|| CommandError::NoRoom(room.clone()))?;
-                writeln!(told, "{gone} messages of {room} are gone")?;
+                let cleared = sqlite::clear(&database, room)?;
+                let cleared = cleared.ok_or_else(|| CommandError::NoRoom(room.clone()))?;
+                writeln!(told, "{} messages of {room} are gone", cleared.messages)?;
+                if !cleared.is_scrubbed {
+                    writeln!(
+                        told,
+                        "their texts still stand in the database's files, as another program, a backup say, \
+                         reads it: the next server that starts sees to it"
+                    )?;
+                }
             }
         }
         Ok(())

@@ -197,6 +197,12 @@ pub trait Log: Send + Sync + 'static {
     /// Removes the text of a message for good (EO-8). Its offset stays.
     fn remove(&self, room: RoomName, offset: Offset, at_ms: u64) -> Answer<Removal>;
 
+    /// Answered once no removed text stands in the log's files any more. That may take as long as another
+    /// program reads them: until then [`Log::remove`] has taken it from every answer, but not from there.
+    fn scrubbed(&self) -> Answer<()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// What a room's log holds; an unknown room is an empty one.
     fn room(&self, room: RoomName) -> Answer<RoomLog>;
 

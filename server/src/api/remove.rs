@@ -1,8 +1,11 @@
 //! Texts that go.
 
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use protocol::position::Offset;
+use tokio::time::timeout;
 
 use super::caller::Caller;
 use super::input::{AtOffset, InRoom};
@@ -11,11 +14,16 @@ use crate::clock::unix_ms;
 use crate::log::Removal;
 use crate::state::AppState;
 
+/// How long the answer waits for the text to leave the database's files, too. Without another program that reads
+/// them it takes milliseconds.
+const SCRUB_WAIT: Duration = Duration::from_secs(2);
+
 /// Remove the text of a message
 ///
 /// For good: from the log, from every page that shows it and from every later answer. Its offset, its
 /// author and its time stay. Needs the right to `moderate` the room, which only a token gives. To remove it
-/// again changes nothing.
+/// again changes nothing, and tells whether it has left the database's files by now: another program that
+/// reads these, a backup say, keeps it there until it ends.
 #[utoipa::path(
     delete,
     path = "/api/rooms/{room}/messages/{offset}",
@@ -26,7 +34,8 @@ use crate::state::AppState;
     ),
     security(("token" = [])),
     responses(
-        (status = 204, description = "It is gone"),
+        (status = 204, description = "It is gone, also from the database's files"),
+        (status = 202, description = "It is gone from every answer, and will leave the database's files as soon as no other program reads them"),
         (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused: `code` says why"),
         (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Not now: `Retry-After` says when"),
     )
@@ -43,11 +52,16 @@ pub(super) async fn remove(
         Removal::Removed => {
             let by = caller.access.subject.as_ref().map(|by| by.as_str());
             tracing::info!(%room, %offset, by, "a text was removed");
-            Ok(StatusCode::NO_CONTENT)
         }
-        Removal::Before => Ok(StatusCode::NO_CONTENT),
-        Removal::Missing => Err(missing(offset)),
+        Removal::Before => {}
+        Removal::Missing => return Err(missing(offset)),
     }
+    let scrubbed = timeout(SCRUB_WAIT, state.hub.log().scrubbed()).await;
+    Ok(match scrubbed {
+        Ok(Ok(())) => StatusCode::NO_CONTENT,
+        // Too early, or the server ends: the duty is as durable as the removal.
+        Ok(Err(_)) | Err(_) => StatusCode::ACCEPTED,
+    })
 }
 
 fn missing(offset: Offset) -> Problem {

@@ -6,12 +6,17 @@
 
 mod batch;
 mod copy;
+mod examine;
+mod files;
 mod open;
 mod queue;
 mod readers;
 mod rooms;
+mod scrub;
+mod state;
 #[cfg(test)]
 mod tests;
+mod witness;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -25,12 +30,13 @@ use protocol::frame::ErrorCode;
 use protocol::id::{RoomName, Seq, SessionId};
 use protocol::position::{Epoch, Offset};
 use thiserror::Error;
+use tokio::sync::watch;
 
 use self::batch::{Batch, Fault};
 pub use self::copy::{CopyError, backup, restore};
 use self::queue::Queue;
 use self::readers::Readers;
-pub use self::rooms::{RoomSummary, clear, export, summaries};
+pub use self::rooms::{Cleared, RoomSummary, clear, export, summaries};
 use self::writer::Writer;
 use super::{
     Answer, Append, Log, LogError, Observer, OpenSession, OpenedSession, PAGE_BYTES, Page, Post,
@@ -196,6 +202,18 @@ pub enum OpenError {
         /// Its format.
         found: i32,
     },
+    /// Its pages contradict each other.
+    #[error(
+        "the database {} is damaged: {told}; restore the last copy (everbeat restore), or save what can \
+         be read (sqlite3 {} .recover)",
+        path.display(), path.display()
+    )]
+    Damaged {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite found.
+        told: String,
+    },
     /// There is none.
     #[error("there is no database {}; see --data", path.display())]
     Missing {
@@ -229,6 +247,8 @@ pub struct SqliteLog {
     readers: Arc<Readers>,
     page_bytes: u32,
     epoch: Epoch,
+    /// Whether removed texts may still stand in the files.
+    scrubbing: watch::Receiver<bool>,
 }
 
 impl fmt::Debug for SqliteLog {
@@ -240,8 +260,9 @@ impl fmt::Debug for SqliteLog {
 impl SqliteLog {
     /// Opens the database in this file, or makes a new one there, and starts the writer.
     ///
-    /// A file with `.lock` added to the name keeps a second server away. It stays when this one
-    /// has gone; only the lock on it counts.
+    /// A file with `.lock` added to the name keeps a second server away, and so does a lock on the
+    /// database itself. The file stays when this one has gone; only the locks count. One with `.witness`
+    /// added tells the next server how far this one had come.
     ///
     /// # Errors
     /// [`OpenError`], each with the file, what was found there and what to do.
@@ -255,6 +276,7 @@ impl SqliteLog {
         let epoch = database.epoch.clone();
         let (queue, operations) = Queue::new(config.queue_max);
         let writer = Writer::new(database, operations, &config, observer);
+        let scrubbing = writer.scrubbing();
         let thread = thread::Builder::new().name("log-writer".to_owned());
         let writer = thread
             .spawn(move || writer.run())
@@ -265,6 +287,7 @@ impl SqliteLog {
             readers: Arc::new(readers),
             page_bytes: config.page_bytes,
             epoch,
+            scrubbing,
         })
     }
 
@@ -331,6 +354,14 @@ impl Log for SqliteLog {
     fn remove(&self, room: RoomName, offset: Offset, at_ms: u64) -> Answer<Removal> {
         self.queue
             .push(None, move |batch| batch.remove(&room, offset, at_ms))
+    }
+
+    fn scrubbed(&self) -> Answer<()> {
+        let mut scrubbing = self.scrubbing.clone();
+        Box::pin(async move {
+            let done = scrubbing.wait_for(|is_due| !is_due).await;
+            done.map(drop).map_err(|_| closed())
+        })
     }
 
     fn room(&self, room: RoomName) -> Answer<RoomLog> {

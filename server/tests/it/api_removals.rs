@@ -1,6 +1,9 @@
 //! What is taken back over HTTP.
 
+use std::fs;
+
 use reqwest::Method;
+use rusqlite::Connection;
 use serde_json::json;
 
 use crate::caller::{Caller, moderator, publish, said};
@@ -68,6 +71,30 @@ async fn a_removed_text_is_gone_everywhere() {
     assert_eq!(told[1]["offset"], 4);
     author.publish(2, "body 2").await;
     assert_eq!(author.next_of("ack").await["offset"], 2);
+}
+
+/// EO-8: as long as another program keeps the text in the files, nobody is told that it has left them.
+#[tokio::test]
+async fn a_text_that_stays_in_the_files_for_now_is_said_to() {
+    let Guarded { server, .. } = &Guarded::start(&[]).await;
+    publish(server, 1).await;
+    let reader = Connection::open(server.database()).unwrap();
+    reader.execute_batch("BEGIN").unwrap();
+    let read = "SELECT count(*) FROM messages";
+    reader.query_row(read, [], |_| Ok(())).unwrap();
+    let api = Caller::of(server).showing(&moderator());
+    for _ in 0..2 {
+        assert_eq!(api.remove("lobby", 1).await.status, 202);
+        assert_eq!(api.get("/rooms/lobby/messages").await.bodies(), [""]);
+    }
+    drop(reader);
+    assert_eq!(api.remove("lobby", 1).await.status, 204);
+    let files = fs::read_dir(server.database().parent().unwrap()).unwrap();
+    for file in files.map(|file| file.unwrap().path()) {
+        let bytes = fs::read(&file).unwrap_or_default();
+        let is_there = bytes.windows(6).any(|bytes| bytes == b"body 1");
+        assert!(!is_there, "{}", file.display());
+    }
 }
 
 /// AC-5, EO-8: who may remove was told so by a token; nobody else, whatever else they may.

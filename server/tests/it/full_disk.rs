@@ -39,6 +39,34 @@ async fn a_full_database_refuses_and_goes_on_reading() {
     server.ended().await;
 }
 
+/// EO-2: what is stored in a file without a name is gone with the server. So it is not acknowledged, and the server
+/// says that it is not ready.
+#[tokio::test]
+async fn a_database_that_is_unlinked_takes_nothing() {
+    let server = TestServer::start(&[]).await;
+    let mut raw = server.joined().await;
+    raw.publish(1, "hello").await;
+    raw.next_of("ack").await;
+    let ready = async || {
+        let ready = reqwest::get(format!("http://{}/readyz", server.address));
+        ready.await.unwrap().status().as_u16()
+    };
+    assert_eq!(ready().await, 200);
+    std::fs::remove_file(server.database()).unwrap();
+    let noticed = async {
+        while ready().await != 503 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), noticed).await.unwrap();
+    raw.publish(2, "into nothing").await;
+    let refused = raw.next_of("error").await;
+    assert_eq!(
+        (&refused["code"], &refused["seq"]),
+        (&json!("unavailable"), &json!(2))
+    );
+}
+
 /// The message waits, and becomes durable once when there is room again.
 #[tokio::test]
 async fn a_refused_message_waits_and_arrives_once() {

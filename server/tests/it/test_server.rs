@@ -1,6 +1,7 @@
 //! A server within the test's process: real sockets, real database, a directory of its own.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Parser;
@@ -28,10 +29,15 @@ pub(crate) struct TestServer {
     shutdown: Option<oneshot::Sender<()>>,
     running: JoinHandle<()>,
     /// Removed when the server is.
-    _data: TempDir,
+    data: TempDir,
 }
 
 impl TestServer {
+    /// The file of its log.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.data.path().join("everbeat.db")
+    }
+
     /// Starts a server with these command-line options.
     pub(crate) async fn start(options: &[&str]) -> Self {
         Self::start_over(options, |config| server::open_hub(config).unwrap()).await
@@ -93,7 +99,7 @@ impl TestServer {
             hub,
             shutdown: Some(shutdown),
             running,
-            _data: data,
+            data,
         }
     }
 

@@ -12,6 +12,7 @@ use protocol::position::Offset;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, params};
 use sha2::{Digest, Sha256};
 
+use super::state::{self, Chain, State};
 use super::{integer, readers, unavailable};
 use crate::log::numbering::{
     Standing, Use, repeated_append, repeated_refusal, standing, standing_of, trim_to,
@@ -56,6 +57,9 @@ pub(super) struct Batch<'c> {
     trimmed: Vec<(RoomName, Offset)>,
     /// With the session that asked, where one did.
     answers: Vec<(Option<SessionId>, LateAnswer)>,
+    /// As it was before, and how many rows had been changed on this connection by then.
+    state: State,
+    changes: u64,
     failure: Option<LogError>,
 }
 
@@ -67,6 +71,8 @@ pub(super) struct Committed {
     pub(super) removed: Vec<Message>,
     /// Up to where rooms were trimmed for age.
     pub(super) trimmed: Vec<(RoomName, Offset)>,
+    /// What stands for all commits now.
+    pub(super) chain: Chain,
     /// To be called with the failure, in this order.
     pub(super) answers: Vec<LateAnswer>,
     /// Why nothing of it is.
@@ -91,7 +97,7 @@ struct Room {
 
 impl<'c> Batch<'c> {
     /// Begins a transaction. Where that fails, so does everything in the batch.
-    pub(super) fn begin(connection: &'c Connection, history_per_room: u64) -> Self {
+    pub(super) fn begin(connection: &'c Connection, history_per_room: u64, state: State) -> Self {
         let mut batch = Self {
             connection,
             history_per_room,
@@ -101,12 +107,19 @@ impl<'c> Batch<'c> {
             removed: Vec::new(),
             trimmed: Vec::new(),
             answers: Vec::new(),
+            state,
+            changes: connection.total_changes(),
             failure: None,
         };
         // The write lock at once: a transaction that takes it later may find that it must not.
         let begun = batch.run("BEGIN IMMEDIATE", []);
         batch.note(begun);
         batch
+    }
+
+    /// Has everything in the batch fail.
+    pub(super) fn fail(&mut self, failure: LogError) {
+        self.failure.get_or_insert(failure);
     }
 
     /// Tries an operation, unless the batch has failed already.
@@ -134,8 +147,9 @@ impl<'c> Batch<'c> {
 
     /// Ends the transaction.
     pub(super) fn commit(mut self) -> Committed {
+        let before = self.state.chain;
         if self.failure.is_none() {
-            let stored = self.store();
+            let stored = self.store().and_then(|()| self.count());
             self.note(stored);
         }
         let begun = Instant::now();
@@ -145,6 +159,7 @@ impl<'c> Batch<'c> {
         }
         let took = begun.elapsed();
         if self.failure.is_some() {
+            self.state.chain = before;
             self.messages.clear();
             self.removed.clear();
             self.trimmed.clear();
@@ -161,6 +176,7 @@ impl<'c> Batch<'c> {
             messages: self.messages,
             removed: self.removed,
             trimmed: self.trimmed,
+            chain: self.state.chain,
             answers: self.answers.into_iter().map(|(_, answer)| answer).collect(),
             failure: self.failure,
             took,
@@ -453,6 +469,19 @@ impl<'c> Batch<'c> {
             ])?;
         }
         Ok(())
+    }
+
+    /// Counts the commit, where it is one: what changes nothing needs no sync.
+    fn count(&mut self) -> rusqlite::Result<()> {
+        if self.connection.total_changes() == self.changes {
+            return Ok(());
+        }
+        let State { chain, must_scrub } = self.state;
+        self.state = State {
+            chain: chain.after(&self.messages, &self.removed),
+            must_scrub: must_scrub || !self.removed.is_empty(),
+        };
+        state::store(self.connection, &self.state)
     }
 
     fn store_sessions(&self) -> rusqlite::Result<()> {

@@ -13,7 +13,9 @@ use rusqlite::backup::{Backup, StepResult};
 use thiserror::Error;
 
 use super::OpenError;
-use super::open::{OWN, check_header, explain, lock, open_beside, random_epoch};
+use super::files::{Lock, sync_directory};
+use super::open::{OWN, check_header, explain, open_beside, random_epoch};
+use super::witness;
 
 /// How long to wait for somebody who holds the database locked, and how often to look.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -75,13 +77,15 @@ pub fn restore(from: &Path, database: &Path) -> Result<(), CopyError> {
     }
     check_header(database)?;
     // Nobody may start a server here meanwhile.
-    let _lock = lock(database)?;
+    let _lock = Lock::take(database)?;
     let beside = |suffix: &str| with_suffix(database, suffix);
     for path in [database.to_owned(), beside("-wal"), beside("-journal")] {
         if path.exists() {
             return Err(CopyError::Exists { path });
         }
     }
+    // It speaks of a database that is no longer here.
+    let _ = fs::remove_file(witness::path_of(database));
     let epoch = random_epoch()?;
     let source = open_beside(from, 1)?;
     copy(&source, from, database, |copy| {
@@ -129,13 +133,7 @@ fn copy(
             .map_err(failed)?;
         fs::rename(&part, to).map_err(failed)?;
         // The name is stable when its directory is.
-        let directory = to
-            .parent()
-            .filter(|directory| !directory.as_os_str().is_empty());
-        let directory = File::open(directory.unwrap_or_else(|| Path::new(".")));
-        directory
-            .and_then(|directory| directory.sync_all())
-            .map_err(failed)
+        sync_directory(to).map_err(failed)
     })();
     if copied.is_err() {
         // It says more than what could be said about this.

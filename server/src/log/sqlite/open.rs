@@ -1,9 +1,7 @@
 //! Opening a database: is it ours, is it free, and making a new one.
 
-use std::ffi::OsString;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,6 +9,10 @@ use protocol::position::Epoch;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
 
+use super::examine::examine;
+use super::files::{Files, Lock};
+use super::state::State;
+use super::witness::Witness;
 use super::{OpenError, SqliteConfig};
 
 /// The rights of a file that is ours alone: whatever is said in rooms is for those who may read them.
@@ -20,11 +22,11 @@ pub(super) const OWN: u32 = 0o600;
 pub(super) const APPLICATION_ID: i32 = 0x4576_4274;
 
 /// How many steps a database of now has behind it.
-pub(super) const FORMAT: i32 = 2;
+pub(super) const FORMAT: i32 = 3;
 
 /// What makes a database of one format one of the next: a new one takes them all, one of an older server
 /// those that it lacks. A step stays as it is for good.
-const STEPS: [&str; FORMAT as usize] = [FORMAT_1, FORMAT_2];
+const STEPS: [&str; FORMAT as usize] = [FORMAT_1, FORMAT_2, FORMAT_3];
 
 /// The sessions of `messages` may be forgotten; `receipts` and `refusals` go with theirs.
 /// Rooms have numbers of their own, as their names may be long and stand in every message.
@@ -96,13 +98,30 @@ CREATE TABLE posts (
 CREATE INDEX posts_by_time ON posts (at_ms);
 ";
 
+/// What is about the log as a whole, in one row: how many commits there were, the hash that stands for them,
+/// and whether a removed text may still stand in the files. An older server may have left one there.
+const FORMAT_3: &str = "
+CREATE TABLE state (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    commits INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    must_scrub INTEGER NOT NULL
+) STRICT;
+INSERT INTO state (only, commits, hash, must_scrub)
+    SELECT 1, 0, zeroblob(16), EXISTS (SELECT 1 FROM messages WHERE removed_ms IS NOT NULL);
+";
+
 /// A database that is ours alone.
 pub(super) struct Database {
     pub(super) path: PathBuf,
     pub(super) connection: Connection,
     pub(super) epoch: Epoch,
+    pub(super) state: State,
+    /// `None` where it cannot be written.
+    pub(super) witness: Option<Witness>,
+    pub(super) files: Files,
     /// Held for as long as anything of the database is open.
-    pub(super) lock: Arc<File>,
+    pub(super) lock: Arc<Lock>,
 }
 
 /// Opens the database or makes a new one.
@@ -113,10 +132,9 @@ pub(super) fn open(path: &Path, config: &SqliteConfig) -> Result<Database, OpenE
         source,
     })?;
     check_header(&path)?;
-    let lock = Arc::new(lock(&path)?);
-    // SQLite gives a file of its own the rights that the umask leaves. Where this fails, it says why.
-    let mut options = OpenOptions::new();
-    let _ = options.append(true).create(true).mode(OWN).open(&path);
+    let mut lock = Lock::take(&path)?;
+    lock.extend(&path)?;
+    let lock = Arc::new(lock);
     let connection = connect(&path, config).map_err(|error| explain(&path, error))?;
     // Until it is known to be ours, not even the closing of the connection may change it.
     let identify = |connection: &Connection| {
@@ -136,11 +154,21 @@ pub(super) fn open(path: &Path, config: &SqliteConfig) -> Result<Database, OpenE
         migrate(&connection, behind).map_err(|error| explain(&path, error))?;
     }
     configure(&connection, &path, config)?;
-    let epoch = stored_epoch(&connection).map_err(|error| explain(&path, error))?;
+    if !lock.is_of(&path) {
+        return Err(OpenError::Locked { path });
+    }
+    let (epoch, state) = examine(&connection, &path)?;
+    let witness = Witness::create(&path, epoch.clone(), state.chain);
+    let witness = witness.inspect_err(
+        |error| tracing::warn!(path = %path.display(), %error, "the witness cannot be written"),
+    );
     Ok(Database {
+        files: Files::of(&path),
         path,
         connection,
         epoch,
+        state,
+        witness: witness.ok(),
         lock,
     })
 }
@@ -153,6 +181,8 @@ pub(super) fn open_reader(
     let open = || {
         let connection = connect(&database.path, config)?;
         connection.pragma_update(None, "query_only", true)?;
+        // SQLite opens the write-ahead log at the first read: not some other file that has its name by then.
+        connection.query_row("SELECT count(*) FROM meta", [], |_| Ok(()))?;
         Ok(connection)
     };
     open().map_err(|error| explain(&database.path, error))
@@ -265,33 +295,6 @@ pub(super) fn check_header(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Locks the file beside the database. Not the database itself: SQLite's own locks live there.
-pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
-    let mut name = OsString::from(path);
-    name.push(".lock");
-    let lock = PathBuf::from(name);
-    let mut options = OpenOptions::new();
-    let options = options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(OWN);
-    let file = options.open(&lock).map_err(|source| OpenError::Directory {
-        path: path.to_owned(),
-        directory: path.parent().unwrap_or(path).to_owned(),
-        source,
-    })?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
-            path: path.to_owned(),
-            lock,
-        }),
-        Err(TryLockError::Error(source)) => Err(OpenError::Unlockable { lock, source }),
-    }
-}
-
 fn identity(connection: &Connection) -> rusqlite::Result<Identity> {
     Ok(Identity {
         application: connection.pragma_query_value(None, "application_id", |row| row.get(0))?,
@@ -365,7 +368,7 @@ fn configure(connection: &Connection, path: &Path, config: &SqliteConfig) -> Res
     }
 }
 
-fn stored_epoch(connection: &Connection) -> rusqlite::Result<Epoch> {
+pub(super) fn stored_epoch(connection: &Connection) -> rusqlite::Result<Epoch> {
     let sql = "SELECT value FROM meta WHERE key = 'epoch'";
     let text: String = connection.query_row(sql, [], |row| row.get(0))?;
     Ok(Epoch::new(&text))
@@ -384,6 +387,10 @@ pub(super) fn explain(path: &Path, error: rusqlite::Error) -> OpenError {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::Locked { path },
         Some(ErrorCode::ReadOnly) => OpenError::ReadOnly { path },
         Some(ErrorCode::NotADatabase) => OpenError::NotADatabase { path },
+        Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged {
+            path,
+            told: error.to_string(),
+        },
         _ => OpenError::Sqlite {
             path,
             source: error,

@@ -1,6 +1,5 @@
 //! Reading, beside the writer: connections of their own, and what they are asked.
 
-use std::fs::File;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -12,6 +11,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use tokio::sync::Semaphore;
 
+use super::files::Lock;
 use super::open::{Database, open_reader};
 use super::{OpenError, SqliteConfig, closed, integer, overloaded, ready, unavailable};
 use crate::log::{Answer, Gathering, LogError, Page, RoomLog};
@@ -29,7 +29,7 @@ pub(super) struct Readers {
 struct Reader {
     connection: Connection,
     /// Dropped after the connection: nobody else may come in before it is closed.
-    _lock: Arc<File>,
+    _lock: Arc<Lock>,
 }
 
 impl Readers {

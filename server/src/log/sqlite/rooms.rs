@@ -9,7 +9,8 @@ use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 
 use super::open::{FORMAT, explain, open, open_beside};
-use super::{OpenError, SqliteConfig, integer, readers};
+use super::state::{self, State};
+use super::{OpenError, SqliteConfig, integer, readers, scrub};
 use crate::log::PAGE_BYTES;
 
 /// How many messages are read at once.
@@ -95,19 +96,30 @@ pub fn export<E: From<OpenError>>(
     }
 }
 
+/// What came of emptying a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cleared {
+    /// How many messages went.
+    pub messages: u64,
+    /// Whether their texts stand in the database's files no longer. Another program that reads the database
+    /// keeps them there: the next server sees to it, as soon as it can.
+    pub is_scrubbed: bool,
+}
+
 /// Empties a room, while no server uses the log. Its next message has the next offset: whoever has not seen
-/// everything is told a gap (RS-6). Returns how many messages went; none where there is no such room.
+/// everything is told a gap (RS-6). `None` where there is no such room.
 ///
 /// # Errors
 /// [`OpenError`], with the file and what to do.
-pub fn clear(database: &Path, room: &RoomName) -> Result<Option<u64>, OpenError> {
+pub fn clear(database: &Path, room: &RoomName) -> Result<Option<Cleared>, OpenError> {
     if !database.exists() {
         let path = database.to_owned();
         return Err(OpenError::Missing { path });
     }
-    let database = open(database, &SqliteConfig::default())?;
+    let mut database = open(database, &SqliteConfig::default())?;
     let connection = &database.connection;
-    let clear = || -> rusqlite::Result<Option<u64>> {
+    let chain = database.state.chain.after(&[], &[]);
+    let clear = || -> rusqlite::Result<Option<Cleared>> {
         connection.pragma_update_and_check(None, "secure_delete", "ON", |_| Ok(()))?;
         let transaction = connection.unchecked_transaction()?;
         let head = transaction
@@ -123,9 +135,20 @@ pub fn clear(database: &Path, room: &RoomName) -> Result<Option<u64>, OpenError>
         let gone = transaction.execute("DELETE FROM messages WHERE room = ?1", [id])?;
         let trimmed = "UPDATE rooms SET trimmed = ?2 WHERE id = ?1";
         transaction.execute(trimmed, params![id, integer(head)])?;
+        let must_scrub = true;
+        state::store(&transaction, &State { chain, must_scrub })?;
         transaction.commit()?;
-        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-        Ok(Some(gone as u64))
+        // Waits for readers as long as the connection does.
+        let is_scrubbed = scrub::empty_write_ahead_log(connection)?;
+        Ok(Some(Cleared {
+            messages: gone as u64,
+            is_scrubbed,
+        }))
     };
-    clear().map_err(|error| explain(&database.path, error))
+    let cleared = clear().map_err(|error| explain(&database.path, error))?;
+    if let Some(witness) = &mut database.witness {
+        let reached = cleared.map_or(database.state.chain, |_| chain);
+        witness.note(reached, true);
+    }
+    Ok(cleared)
 }

@@ -1,7 +1,10 @@
 //! What only a log on disk can do: outlive its process, run full, be locked out.
 
+mod files;
 mod opening;
+mod scrub;
 mod steps;
+mod witness;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,18 +1,26 @@
 //! The thread that writes.
 
-use std::fs::File;
 use std::iter;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
+use tokio::sync::watch;
 
 use super::batch::Batch;
+use super::files::{Files, Lock};
 use super::open::Database;
 use super::queue::Operation;
+use super::scrub::{self, Scrub};
+use super::state::{Chain, State};
+use super::witness::Witness;
 use super::{LogError, SqliteConfig};
 use crate::log::Observer;
+
+/// How often it is looked whether the files are where they were: three calls of stat(2).
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Takes operations from the queue and commits them in batches.
 pub(super) struct Writer {
@@ -22,12 +30,18 @@ pub(super) struct Writer {
     history_per_room: u64,
     busy_timeout: Duration,
     observer: Arc<dyn Observer>,
-    /// The write-ahead log may still hold a text that was removed.
-    must_scrub: bool,
+    path: PathBuf,
+    chain: Chain,
+    witness: Option<Witness>,
+    files: Files,
+    looked: Instant,
+    /// Why nothing that is stored now would last.
+    moved: Option<LogError>,
+    scrub: Scrub,
     /// Whether the last batch could not be committed: one line in the log file per trouble.
     failing: bool,
     /// Declared last, so dropped last: nobody else may come in before the connection is closed.
-    _lock: Arc<File>,
+    _lock: Arc<Lock>,
 }
 
 impl Writer {
@@ -44,35 +58,77 @@ impl Writer {
             history_per_room: config.history_per_room,
             busy_timeout: config.busy_timeout,
             observer,
-            must_scrub: false,
+            path: database.path,
+            chain: database.state.chain,
+            witness: database.witness,
+            files: database.files,
+            looked: Instant::now(),
+            moved: None,
+            scrub: Scrub::new(database.state.must_scrub),
             failing: false,
             _lock: database.lock,
         }
     }
 
+    /// Whether removed texts may still stand in the files.
+    pub(super) fn scrubbing(&self) -> watch::Receiver<bool> {
+        self.scrub.watch()
+    }
+
     /// Works until the queue has ended and is empty.
     pub(super) fn run(mut self) {
-        while let Ok(first) = self.operations.recv() {
+        self.scrub.attempt(&self.connection, self.busy_timeout);
+        while let Some(first) = self.next() {
             let failure = self.commit(first);
             self.report(failure);
         }
-        let emptied = self
-            .connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        if let Err(error) = emptied {
+        if let Err(error) = scrub::empty_write_ahead_log(&self.connection) {
             // Nothing is lost: whoever opens the database next takes the rest from there.
             tracing::warn!(%error, "the write-ahead log was not emptied at the end");
+        }
+        if let Some(witness) = &mut self.witness {
+            witness.note(self.chain, true);
+        }
+    }
+
+    /// The next operation. Texts that are to leave the files are tried to be got rid of meanwhile.
+    fn next(&mut self) -> Option<Operation> {
+        loop {
+            if !self.scrub.is_due() {
+                return self.operations.recv().ok();
+            }
+            match self.operations.recv_timeout(scrub::RETRY_EVERY) {
+                Ok(operation) => return Some(operation),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.scrub.retry(&self.connection, self.busy_timeout);
+                }
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
         }
     }
 
     /// Commits one batch: this operation, and those that come meanwhile.
     fn commit(&mut self, first: Operation) -> Option<LogError> {
-        let mut batch = Batch::begin(&self.connection, self.history_per_room);
+        self.look();
+        let state = State {
+            chain: self.chain,
+            must_scrub: self.scrub.is_due(),
+        };
+        let mut batch = Batch::begin(&self.connection, self.history_per_room, state);
+        if let Some(moved) = &self.moved {
+            batch.fail(moved.clone());
+        }
         let further = self.operations.try_iter();
         for operation in iter::once(first).chain(further).take(self.batch_max) {
             operation(&mut batch);
         }
         let committed = batch.commit();
+        if committed.chain != self.chain {
+            self.chain = committed.chain;
+            if let Some(witness) = &mut self.witness {
+                witness.note(self.chain, false);
+            }
+        }
         if !committed.messages.is_empty() {
             self.observer.committed(&committed.messages);
         }
@@ -82,8 +138,11 @@ impl Writer {
         for (room, through) in &committed.trimmed {
             self.observer.trimmed(room, *through);
         }
-        self.must_scrub |= !committed.removed.is_empty();
-        self.scrub();
+        if committed.removed.is_empty() {
+            self.scrub.retry(&self.connection, self.busy_timeout);
+        } else {
+            self.scrub.demand(&self.connection, self.busy_timeout);
+        }
         if committed.failure.is_none() {
             self.observer
                 .synced(committed.answers.len(), committed.took);
@@ -94,19 +153,27 @@ impl Writer {
         committed.failure
     }
 
-    /// Empties the write-ahead log of texts that were removed (EO-8). A reader may be using it: nobody
-    /// waits for that, and it is tried again after the next commit.
-    fn scrub(&mut self) {
-        if !self.must_scrub {
+    /// Looks now and then whether the files are still where they were. What is stored in one that was
+    /// removed is gone with this process: that must not be acknowledged.
+    fn look(&mut self) {
+        if self.looked.elapsed() < LOOK_EVERY {
             return;
         }
-        let emptied = self.connection.busy_timeout(Duration::ZERO).and_then(|()| {
-            let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
-            self.connection
-                .query_row(checkpoint, [], |row| row.get::<_, bool>(0))
+        self.looked = Instant::now();
+        let moved = self.files.moved();
+        if let Some(path) = moved
+            && self.moved.is_none()
+        {
+            tracing::error!(path = %path.display(), "a file of the database was removed or replaced under the running server: put it back, or restart the server");
+        }
+        self.moved = moved.map(|_| {
+            LogError::Unavailable(
+                "the database was removed or replaced under the running server".into(),
+            )
         });
-        let restored = self.connection.busy_timeout(self.busy_timeout);
-        self.must_scrub = !matches!((emptied, restored), (Ok(false), Ok(())));
+        if let Some(witness) = self.witness.as_mut().filter(|_| moved.is_none()) {
+            witness.look(&self.path, self.chain);
+        }
     }
 
     fn report(&mut self, failure: Option<LogError>) {

@@ -1,0 +1,136 @@
+//! Removed texts leave all files, also where another program reads them, and where the server is killed meanwhile.
+
+use rusqlite::Connection;
+use tokio::time::timeout;
+
+use super::*;
+use crate::log::Removal;
+
+/// How long nothing happens before a test believes that nothing will.
+const A_WHILE: Duration = Duration::from_millis(300);
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const SECRET: &str = "treacherous";
+
+/// In how many places of the directory's files the secret stands.
+fn traces(directory: &Path) -> usize {
+    let files = fs::read_dir(directory).unwrap();
+    let count = |file: fs::DirEntry| {
+        let bytes = fs::read(file.path()).unwrap();
+        let secret = SECRET.as_bytes();
+        bytes.windows(secret.len()).filter(|w| *w == secret).count()
+    };
+    files.map(|file| count(file.unwrap())).sum()
+}
+
+/// A log with the secret in it, removed while another program holds the write-ahead log.
+async fn removed_under_a_reader(place: &Place) -> (SqliteLog, Connection) {
+    let log = place.open("log.db");
+    log.open_session(fresh("ada", 1)).await.unwrap();
+    let said = log.append(append("ada", 1, "lobby", SECRET)).await;
+    assert_eq!(said, Ok(offset(1)));
+    let reader = Connection::open(place.path("log.db")).unwrap();
+    reader.execute_batch("BEGIN").unwrap();
+    let read = "SELECT count(*) FROM messages";
+    reader.query_row(read, [], |_| Ok(())).unwrap();
+    let removed = log.remove(room("lobby"), offset(1), 1).await;
+    assert_eq!(removed, Ok(Removal::Removed));
+    (log, reader)
+}
+
+/// EO-8: nothing but the reader's end is needed; no later commit.
+#[tokio::test]
+async fn a_text_removed_under_a_reader_goes_when_that_ends() {
+    let place = Place::new();
+    let (log, reader) = removed_under_a_reader(&place).await;
+    assert!(timeout(A_WHILE, log.scrubbed()).await.is_err());
+    assert!(traces(place.directory.path()) > 0);
+    // Who asks again hears the same.
+    let again = log.remove(room("lobby"), offset(1), 2).await;
+    assert_eq!(again, Ok(Removal::Before));
+    assert!(timeout(A_WHILE, log.scrubbed()).await.is_err());
+    drop(reader);
+    timeout(PATIENCE, log.scrubbed()).await.unwrap().unwrap();
+    assert_eq!(traces(place.directory.path()), 0);
+}
+
+/// EO-8: the duty is part of the commit that removed. Whoever starts next has it.
+#[tokio::test]
+async fn a_text_removed_under_a_reader_goes_after_a_kill() {
+    let place = Place::new();
+    let (log, reader) = removed_under_a_reader(&place).await;
+    // The state of the disk at this moment is what the next server would find.
+    let killed = Place::new();
+    for name in ["log.db", "log.db-wal", "log.db.witness"] {
+        fs::copy(place.path(name), killed.path(name)).unwrap();
+    }
+    drop((log, reader));
+    assert!(traces(killed.directory.path()) > 0);
+    let reader = Connection::open(killed.path("log.db")).unwrap();
+    reader.execute_batch("BEGIN").unwrap();
+    let read = "SELECT count(*) FROM messages";
+    reader.query_row(read, [], |_| Ok(())).unwrap();
+
+    let log = killed.open("log.db");
+    assert!(timeout(A_WHILE, log.scrubbed()).await.is_err());
+    drop(log);
+    // An orderly end changes nothing about it.
+    let log = killed.open("log.db");
+    assert!(timeout(A_WHILE, log.scrubbed()).await.is_err());
+    drop(reader);
+    timeout(PATIENCE, log.scrubbed()).await.unwrap().unwrap();
+    assert_eq!(traces(killed.directory.path()), 0);
+    assert_eq!(head(&log, "lobby").await, 1);
+}
+
+/// A database of an older server may hold removed texts in its write-ahead log.
+#[tokio::test]
+async fn what_an_older_server_left_is_seen_to() {
+    let place = Place::new();
+    let (log, reader) = removed_under_a_reader(&place).await;
+    let killed = Place::new();
+    for name in ["log.db", "log.db-wal"] {
+        fs::copy(place.path(name), killed.path(name)).unwrap();
+    }
+    drop((log, reader));
+    let older = Connection::open(killed.path("log.db")).unwrap();
+    older
+        .execute_batch("DROP TABLE state; PRAGMA user_version = 2")
+        .unwrap();
+    // As the older server was killed, too: else SQLite tidies up.
+    let left = Place::new();
+    for name in ["log.db", "log.db-wal"] {
+        fs::copy(killed.path(name), left.path(name)).unwrap();
+    }
+    drop(older);
+    assert!(traces(left.directory.path()) > 0);
+    let log = left.open("log.db");
+    timeout(PATIENCE, log.scrubbed()).await.unwrap().unwrap();
+    assert_eq!(traces(left.directory.path()), 0);
+}
+
+/// `everbeat rooms clear` tells that a reader keeps the texts, and the next server sees to it.
+#[tokio::test]
+async fn a_room_cleared_under_a_reader_leaves_the_files_later() {
+    let place = Place::new();
+    let log = place.open("log.db");
+    log.open_session(fresh("ada", 1)).await.unwrap();
+    let said = log.append(append("ada", 1, "lobby", SECRET)).await;
+    assert_eq!(said, Ok(offset(1)));
+    drop(log);
+    let reader = Connection::open(place.path("log.db")).unwrap();
+    reader.execute_batch("BEGIN").unwrap();
+    let read = "SELECT count(*) FROM messages";
+    reader.query_row(read, [], |_| Ok(())).unwrap();
+
+    let cleared = clear(&place.path("log.db"), &room("lobby"))
+        .unwrap()
+        .unwrap();
+    assert_eq!((cleared.messages, cleared.is_scrubbed), (1, false));
+    let log = place.open("log.db");
+    assert!(timeout(A_WHILE, log.scrubbed()).await.is_err());
+    drop(reader);
+    timeout(PATIENCE, log.scrubbed()).await.unwrap().unwrap();
+    assert_eq!(traces(place.directory.path()), 0);
+}

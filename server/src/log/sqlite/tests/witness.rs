@@ -1,0 +1,253 @@
+//! A log that is not what its witness saw: damaged, cut, or another one.
+
+use std::os::unix::fs::FileExt;
+
+use rusqlite::Connection;
+
+use super::*;
+
+/// Copies the files of a log as they are at this moment: what the next server finds after a kill.
+fn killed(place: &Place) -> Place {
+    let killed = Place::new();
+    for name in ["log.db", "log.db-wal", "log.db.witness"] {
+        fs::copy(place.path(name), killed.path(name)).unwrap();
+    }
+    killed
+}
+
+/// Twenty messages, each a commit of its own.
+async fn twenty(place: &Place) -> SqliteLog {
+    let log = place.open("log.db");
+    log.open_session(fresh("ada", 1)).await.unwrap();
+    for n in 1..=20 {
+        let append = append("ada", n, "lobby", &format!("body {n}"));
+        assert_eq!(log.append(append).await, Ok(offset(n)));
+    }
+    log
+}
+
+fn flip(path: &Path, at: u64) {
+    let file = fs::File::options().read(true).write(true).open(path);
+    let (file, mut byte) = (file.unwrap(), [0]);
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[byte[0] ^ 0x20], at).unwrap();
+}
+
+fn cut(path: &Path, bytes: u64) {
+    let file = fs::File::options().write(true).open(path).unwrap();
+    file.set_len(bytes).unwrap();
+}
+
+/// RS-6, RS-3, RS-9: whatever was cut off or can no longer be read was acknowledged. Nobody takes the next
+/// messages for those that they have seen.
+#[tokio::test]
+async fn a_log_that_lost_its_tail_is_another_log() {
+    let place = Place::new();
+    let log = twenty(&place).await;
+    let before = log.room(room("lobby")).await.unwrap();
+    let length = fs::metadata(place.path("log.db-wal")).unwrap().len();
+    for (what, harm) in [
+        (
+            "a byte in the middle",
+            Box::new(|wal: &Path| flip(wal, length / 2)) as Box<dyn Fn(&Path)>,
+        ),
+        (
+            "the last byte",
+            Box::new(|wal: &Path| flip(wal, length - 1)),
+        ),
+        ("its header", Box::new(|wal: &Path| flip(wal, 9))),
+        ("half of it", Box::new(|wal: &Path| cut(wal, length / 2))),
+        ("the last page", Box::new(|wal: &Path| cut(wal, length - 1))),
+        ("all of it", Box::new(|wal: &Path| cut(wal, 0))),
+        (
+            "the file",
+            Box::new(|wal: &Path| fs::remove_file(wal).unwrap()),
+        ),
+    ] {
+        let killed = killed(&place);
+        harm(&killed.path("log.db-wal"));
+        let log = killed.open("log.db");
+        let held = log.room(room("lobby")).await.unwrap();
+        assert!(held.head < before.head, "{what}");
+        assert_ne!(held.epoch, before.epoch, "{what}");
+        let resumed = log.open_session(resume("ada", 2)).await.unwrap();
+        assert!(!resumed.resumed, "{what}");
+        let next = held.head.next();
+        let append = append("instead", 1, "lobby", "another");
+        assert_eq!(log.append(append).await, Ok(next), "{what}");
+        drop(log);
+        // Once: it is a log as any other now.
+        let again = killed.open("log.db").room(room("lobby")).await.unwrap();
+        assert_ne!(again.epoch, before.epoch, "{what}");
+        let log = killed.open("log.db");
+        let third = log.room(room("lobby")).await.unwrap();
+        assert_eq!((third.epoch, third.head), (again.epoch, next), "{what}");
+    }
+}
+
+/// An older copy of the database, put in the place of the newer one.
+#[tokio::test]
+async fn an_older_database_in_its_place_is_another_log() {
+    let place = Place::new();
+    let log = place.open("log.db");
+    log.open_session(fresh("ada", 1)).await.unwrap();
+    append_many(&log, "ada", "lobby", 5).await;
+    drop(log);
+    fs::copy(place.path("log.db"), place.path("older.db")).unwrap();
+    let log = place.open("log.db");
+    let epoch = log.room(room("lobby")).await.unwrap().epoch;
+    log.append(append("ada", 6, "lobby", "x")).await.unwrap();
+    drop(log);
+    fs::copy(place.path("older.db"), place.path("log.db")).unwrap();
+    let held = place.open("log.db").room(room("lobby")).await.unwrap();
+    assert_eq!(held.head, offset(5));
+    assert_ne!(held.epoch, epoch);
+}
+
+/// As many commits, but others: the older copy went on by itself.
+#[tokio::test]
+async fn another_history_of_one_length_is_another_log() {
+    let place = Place::new();
+    drop(twenty(&place).await);
+    let fork = Place::new();
+    fs::copy(place.path("log.db"), fork.path("log.db")).unwrap();
+    for (place, body) in [(&place, "here"), (&fork, "there there")] {
+        let log = place.open("log.db");
+        let mut append = append("ada", 21, "lobby", body);
+        append.at_ms += body.len() as u64;
+        assert_eq!(log.append(append).await, Ok(offset(21)));
+    }
+    let epoch = place
+        .open("log.db")
+        .room(room("lobby"))
+        .await
+        .unwrap()
+        .epoch;
+    fs::copy(fork.path("log.db"), place.path("log.db")).unwrap();
+    let held = place.open("log.db").room(room("lobby")).await.unwrap();
+    assert_eq!(held.head, offset(21));
+    assert_ne!(held.epoch, epoch);
+}
+
+/// It is written after the commit, and not synced: a cut of the power may leave any older one, or none.
+#[tokio::test]
+async fn an_older_witness_or_none_raises_no_alarm() {
+    let place = Place::new();
+    let log = place.open("log.db");
+    log.open_session(fresh("ada", 1)).await.unwrap();
+    let first = fs::read(place.path("log.db.witness")).unwrap();
+    append_many(&log, "ada", "lobby", 20).await;
+    let before = log.room(room("lobby")).await.unwrap();
+    let mut torn = fs::read(place.path("log.db.witness")).unwrap();
+    assert_ne!(first, torn);
+    assert_eq!(first.len(), torn.len());
+    torn[..40].copy_from_slice(&first[..40]);
+    for witness in [&first[..], &torn, b"", b"something else"] {
+        let killed = killed(&place);
+        fs::write(killed.path("log.db.witness"), witness).unwrap();
+        let held = killed.open("log.db").room(room("lobby")).await.unwrap();
+        assert_eq!(held, before);
+    }
+    let killed = killed(&place);
+    fs::remove_file(killed.path("log.db.witness")).unwrap();
+    let log = killed.open("log.db");
+    assert_eq!(log.room(room("lobby")).await.unwrap(), before);
+    assert_eq!(
+        log.open_session(resume("ada", 2)).await.unwrap().last_seq,
+        20
+    );
+}
+
+/// A database that came from elsewhere, beside the witness of the one before it.
+#[tokio::test]
+async fn the_witness_of_another_database_is_not_looked_at() {
+    let (place, other) = (Place::new(), Place::new());
+    drop(twenty(&place).await);
+    let log = other.open("log.db");
+    log.open_session(fresh("bob", 1)).await.unwrap();
+    append_many(&log, "bob", "lobby", 3).await;
+    let before = log.room(room("lobby")).await.unwrap();
+    drop(log);
+    fs::copy(other.path("log.db"), place.path("log.db")).unwrap();
+    let held = place.open("log.db").room(room("lobby")).await.unwrap();
+    assert_eq!(held, before);
+}
+
+/// SQLite may put pages of different commits together. What is left is dense, and takes new messages.
+#[tokio::test]
+async fn a_log_that_contradicts_itself_is_mended() {
+    let place = Place::new();
+    let log = twenty(&place).await;
+    let posted = Post {
+        key: [1; 32],
+        session: id("post"),
+        room: room("lobby"),
+        name: protocol::id::Name::tidy("Ada"),
+        body: "posted".to_owned(),
+        at_ms: 1,
+    };
+    log.post(posted.clone()).await.unwrap();
+    append_many(&log, "ada", "other", 0).await;
+    drop(log);
+    let connection = Connection::open(place.path("log.db")).unwrap();
+    connection
+        .execute_batch(
+            "DELETE FROM messages WHERE offset IN (3, 12, 21);
+             INSERT INTO rooms (id, name, head, trimmed) VALUES (7, 'empty', 9, 2);
+             INSERT INTO messages SELECT 99, offset, session, seq, name, at_ms, body, NULL
+                 FROM messages WHERE offset = 1;
+             UPDATE rooms SET head = 15 WHERE name = 'lobby';
+             UPDATE state SET commits = commits - 1;",
+        )
+        .unwrap();
+    drop(connection);
+    let log = place.open("log.db");
+    let held = log.room(room("lobby")).await.unwrap();
+    assert_eq!((held.head, held.trimmed), (offset(20), offset(12)));
+    let read = log.read(room("lobby"), Offset::ZERO, 100).await.unwrap();
+    assert_eq!(offsets(&read), (13..=20).collect::<Vec<_>>());
+    let empty = log.room(room("empty")).await.unwrap();
+    assert_eq!((empty.head, empty.trimmed), (offset(9), offset(9)));
+    log.open_session(fresh("ada", 1)).await.unwrap();
+    for (name, at) in [("lobby", 21), ("empty", 10), ("new", 1)] {
+        let seq = [21, 10, 1].iter().position(|n| *n == at).unwrap() as u64 + 1;
+        let append = append("ada", seq, name, "x");
+        assert_eq!(log.append(append).await, Ok(offset(at)), "{name}");
+    }
+    // Its message is gone: so it is said anew.
+    let again = log.post(posted).await.unwrap();
+    assert_eq!((again.offset, again.is_repeat), (offset(22), false));
+}
+
+/// A database whose pages contradict each other is not served after a kill, and stays as it is.
+#[tokio::test]
+async fn a_damaged_database_is_refused() {
+    let place = Place::new();
+    let log = place.open("log.db");
+    log.open_session(fresh("ada", 1)).await.unwrap();
+    append_many(&log, "ada", "lobby", 90).await;
+    drop(log);
+    let log = place.open("log.db");
+    let killed = Place::new();
+    for name in ["log.db", "log.db-wal", "log.db.witness"] {
+        fs::copy(place.path(name), killed.path(name)).unwrap();
+    }
+    drop(log);
+    let connection = Connection::open(place.path("log.db")).unwrap();
+    let page: i64 = connection
+        .query_row(
+            "SELECT pageno FROM dbstat WHERE name = 'messages' AND pagetype = 'leaf' LIMIT 1",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    drop(connection);
+    // Where the page says how many cells it has.
+    flip(
+        &killed.path("log.db"),
+        (u64::try_from(page).unwrap() - 1) * 4096 + 4,
+    );
+    let error = killed.try_open("log.db").unwrap_err();
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+    assert!(error.to_string().contains("everbeat restore"), "{error}");
+}
