@@ -1,7 +1,7 @@
 //! Guests: people without a token, known again by a signed cookie.
 
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -37,7 +37,7 @@ pub enum GuestError {
         /// Which file.
         path: PathBuf,
         /// What is wrong with it.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// Somebody wrote something else there.
     #[error(
@@ -168,13 +168,23 @@ fn read_key(path: &Path) -> Result<Vec<u8>, GuestError> {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             key.resize(KEY_BYTES, 0);
             getrandom::fill(&mut key).map_err(|_| GuestError::Random)?;
-            let mut options = OpenOptions::new();
-            let options = options.write(true).create_new(true).mode(0o600);
-            let mut file = options.open(path).map_err(failed)?;
-            file.write_all(&key).map_err(failed)?;
-            file.sync_all().map_err(failed)?;
+            write_key(path, &key).map_err(failed)?;
             Ok(key)
         }
         Err(error) => Err(failed(error)),
     }
+}
+
+/// The file is there whole or not at all, whenever the power is cut: under another name first.
+fn write_key(path: &Path, key: &[u8]) -> io::Result<()> {
+    let part = path.with_extension("key.part");
+    let mut options = OpenOptions::new();
+    let options = options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(&part)?;
+    file.write_all(key)?;
+    file.sync_all()?;
+    fs::rename(&part, path)?;
+    // The name is stable when its directory is.
+    let directory = path.parent().unwrap_or(path);
+    File::open(directory)?.sync_all()
 }
