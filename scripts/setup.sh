@@ -77,6 +77,12 @@ setup_gateways() {
   apt_need gateways "nginx and HAProxy, behind which restarts are tested" nginx-light haproxy
 }
 
+# The disk whose power is cut in the tests is mounted by FUSE: root can do that by itself.
+setup_fuse() {
+  [ "$(uname -s)" = Linux ] || return 0
+  is_root || has fusermount3 || apt_need fuse "FUSE, for the disk whose power is cut in the tests" fuse3
+}
+
 setup_end2end() {
   local lock=end2end/package-lock.json done_lock=end2end/node_modules/.everbeat-lock.json
   cmp -s "$lock" "$done_lock" && return
@@ -123,6 +129,7 @@ main() {
     setup_browser
     setup_engines
     setup_gateways
+    setup_fuse
     setup_end2end
   fi
   setup_wasm_bindgen

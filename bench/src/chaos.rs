@@ -41,6 +41,8 @@ pub struct Options {
     pub seed: u64,
     /// A short version, for tests.
     pub quick: bool,
+    /// Whose power is cut has a disk that acknowledges syncs and does nothing: the verdict must complain.
+    pub lying_disk: bool,
 }
 
 /// Plays one scenario and judges it.
@@ -50,8 +52,12 @@ pub struct Options {
 pub async fn play(scenario: Scenario, options: &Options) -> anyhow::Result<Outcome> {
     let begun = Instant::now();
     let mut rng = Rng::with_seed(options.seed);
-    let disk = scenario.disk().await?;
-    let note = matches!(scenario, Scenario::FullDisk | Scenario::ReadOnly).then(|| disk.kind());
+    let disk = scenario.disk(options.lying_disk).await?;
+    let note = matches!(
+        scenario,
+        Scenario::FullDisk | Scenario::ReadOnly | Scenario::Power
+    )
+    .then(|| disk.kind());
     let server_options = scenario.server_options(options.quick);
     let mut server = Server::new(&options.server, &disk, server_options, &mut rng)?;
     if scenario == Scenario::HandOver {

@@ -9,7 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, bail};
+use fastrand::Rng;
 use tokio::process::Command;
+
+#[cfg(target_os = "linux")]
+use crate::power::PowerDisk;
 
 /// Room on the small disk: for the log of a run, and SQLite's own log of 64 MiB.
 const TMPFS_SIZE: &str = "size=192m";
@@ -26,12 +30,17 @@ enum Kind {
     Tmpfs,
     /// A real one, in a file.
     Ext4,
+    /// One of our own, whose power can be cut.
+    Power,
 }
 
 /// A data directory of its own.
 #[derive(Debug)]
 pub struct Disk {
     kind: Kind,
+    /// Unmounted before its directory goes.
+    #[cfg(target_os = "linux")]
+    power: Option<Box<PowerDisk>>,
     /// The data and the server's own log; gone when it is dropped.
     scratch: tempfile::TempDir,
 }
@@ -44,6 +53,8 @@ impl Disk {
     pub fn plain() -> anyhow::Result<Self> {
         let disk = Self {
             kind: Kind::Plain,
+            #[cfg(target_os = "linux")]
+            power: None,
             scratch: tempfile::Builder::new()
                 .prefix("everbeat-bench-")
                 .tempdir()?,
@@ -81,6 +92,22 @@ impl Disk {
         Ok(disk)
     }
 
+    /// A disk whose power can be cut. One that `lies` acknowledges syncs and does nothing.
+    ///
+    /// # Errors
+    /// If no file system can be mounted by FUSE, which Linux alone has.
+    pub fn power(lies: bool) -> anyhow::Result<Self> {
+        let mut disk = Self::plain()?;
+        disk.kind = Kind::Power;
+        #[cfg(target_os = "linux")]
+        {
+            disk.power = Some(Box::new(PowerDisk::mount(&disk.data(), lies)?));
+            Ok(disk)
+        }
+        #[cfg(not(target_os = "linux"))]
+        bail!("a disk whose power can be cut is had on Linux only (lies: {lies})")
+    }
+
     /// The data directory.
     pub fn data(&self) -> PathBuf {
         self.scratch.path().join("data")
@@ -89,7 +116,11 @@ impl Disk {
     /// Where the server's own log goes: to the same disk, as it often is. It cannot be written either
     /// when the disk is full, and that must not matter.
     pub fn server_log(&self) -> PathBuf {
-        self.data().join("server.log")
+        match self.kind {
+            // What it said before the cut is to be read afterwards.
+            Kind::Power => self.scratch.path().join("server.log"),
+            Kind::Plain | Kind::Tmpfs | Kind::Ext4 => self.data().join("server.log"),
+        }
     }
 
     /// What starts a server here. Where its files are limited it must get an error at the limit, and not
@@ -97,7 +128,7 @@ impl Disk {
     pub(super) const fn launcher(&self) -> &'static [&'static str] {
         match self.kind {
             Kind::Plain => &["sh", "-c", "trap '' XFSZ; exec \"$0\" \"$@\""],
-            Kind::Tmpfs | Kind::Ext4 => &[],
+            Kind::Tmpfs | Kind::Ext4 | Kind::Power => &[],
         }
     }
 
@@ -109,6 +140,7 @@ impl Disk {
             }
             Kind::Tmpfs => "tmpfs of 192 MiB, filled by a ballast file",
             Kind::Ext4 => "ext4 in a file, aborted: read-only until it is mounted again",
+            Kind::Power => "a file system of our own, which forgets what was not synced",
         }
     }
 
@@ -161,6 +193,30 @@ impl Disk {
         Ok(())
     }
 
+    /// Cuts the power: from now on the server gets errors, until it is killed, which is to be at once.
+    pub fn cut_power(&self) {
+        #[cfg(target_os = "linux")]
+        if let Some(power) = &self.power {
+            power.switch_off();
+        }
+    }
+
+    /// Gives power again, when the server has ended: of what it wrote and did not sync the disk has forgotten
+    /// what the seed says.
+    ///
+    /// # Errors
+    /// If the disk cannot be mounted anew.
+    pub fn give_power(&mut self, rng: &mut Rng) -> anyhow::Result<()> {
+        #[cfg(target_os = "linux")]
+        if let Some(power) = &mut self.power {
+            return power.switch_on(rng);
+        }
+        bail!(
+            "this disk has no power that could be cut (seed {})",
+            rng.get_seed()
+        )
+    }
+
     /// Whether the server must have ended before the disk is well again.
     pub fn needs_restart(&self) -> bool {
         self.kind == Kind::Ext4
@@ -195,7 +251,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        if self.kind != Kind::Plain {
+        if matches!(self.kind, Kind::Tmpfs | Kind::Ext4) {
             // By its path, and lazily: the directory must not stay full of a file system because a
             // scenario failed.
             let umount = std::process::Command::new("umount")

@@ -10,5 +10,7 @@ pub mod disk;
 pub mod line;
 pub mod measure;
 pub mod peer;
+#[cfg(target_os = "linux")]
+pub mod power;
 pub mod server;
 pub mod usage;

@@ -69,6 +69,9 @@ enum Task {
         /// Short versions, of some seconds each
         #[arg(long)]
         quick: bool,
+        /// In `power`: the disk acknowledges syncs and does nothing, which the verdict has to find out
+        #[arg(long)]
+        lying_disk: bool,
     },
     /// Does to the server what one hostile guest can do, and measures what that costs everybody else
     Attack {
@@ -138,6 +141,7 @@ async fn main() -> anyhow::Result<ExitCode> {
             clients,
             seed,
             quick,
+            lying_disk,
         } => {
             let server = options.server;
             let options = chaos::Options {
@@ -145,6 +149,7 @@ async fn main() -> anyhow::Result<ExitCode> {
                 clients,
                 seed,
                 quick,
+                lying_disk,
             };
             crash(&scenarios, &options).await
         }

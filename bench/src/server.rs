@@ -192,6 +192,17 @@ impl Server {
         Ok(())
     }
 
+    /// `kill -9` in a moment in which it may have ended by itself, as its disk has gone.
+    ///
+    /// # Errors
+    /// If it is not running, or does not end.
+    pub async fn kill_anyhow(&mut self) -> anyhow::Result<()> {
+        let mut child = self.child.take().context("the server is not running")?;
+        child.start_kill()?;
+        child.wait().await?;
+        Ok(())
+    }
+
     /// SIGTERM, and waits for the end of the drain.
     ///
     /// # Errors

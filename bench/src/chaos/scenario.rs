@@ -34,6 +34,8 @@ pub enum Scenario {
     Stalls,
     /// The server is killed at random moments, and pages are reloaded
     Kill,
+    /// The power is cut at random moments: the server is killed, and the disk forgets what was not synced
+    Power,
     /// The disk is full for a while
     FullDisk,
     /// The disk turns read-only
@@ -104,7 +106,7 @@ impl Scenario {
     /// How the clients behave. Where connections seldom live long, the backoff would soon keep most
     /// clients away most of the time; a low ceiling keeps them coming.
     pub const fn habits(self, quick: bool) -> Habits {
-        let come_often = matches!(self, Self::Drops | Self::Stalls | Self::Kill);
+        let come_often = matches!(self, Self::Drops | Self::Stalls | Self::Kill | Self::Power);
         Habits {
             pace: Duration::from_millis(if quick { 250 } else { 1000 }),
             backoff_cap: Duration::from_millis(if come_often { 500 } else { 10_000 }),
@@ -116,12 +118,13 @@ impl Scenario {
         }
     }
 
-    /// A disk as the scenario needs it.
+    /// A disk as the scenario needs it. One that `lies`, where power is cut, forgets what it acknowledged.
     ///
     /// # Errors
     /// If there is not even a directory.
-    pub async fn disk(self) -> anyhow::Result<Disk> {
+    pub async fn disk(self, lies: bool) -> anyhow::Result<Disk> {
         match self {
+            Self::Power => Disk::power(lies),
             Self::FullDisk => Disk::small().await,
             Self::ReadOnly => Disk::failing().await,
             _ => Disk::plain(),
@@ -146,6 +149,7 @@ impl Scenario {
             Self::Drops => Ok(stage.harm(false).await),
             Self::Stalls => Ok(stage.harm(true).await),
             Self::Kill => stage.kill().await,
+            Self::Power => stage.cut_power().await,
             Self::FullDisk => stage.full_disk().await,
             Self::ReadOnly => stage.read_only().await,
             Self::Frozen => stage.freeze().await,
@@ -180,6 +184,18 @@ impl Stage {
         for _ in 0..self.pick(100, 5) {
             sleep(Duration::from_millis(self.rng.u64(20..1500))).await;
             self.server.kill().await?;
+            sleep(Duration::from_millis(self.rng.u64(0..200))).await;
+            self.server.start().await?;
+        }
+        Ok(Expected::default())
+    }
+
+    async fn cut_power(&mut self) -> anyhow::Result<Expected> {
+        for _ in 0..self.pick(100, 5) {
+            sleep(Duration::from_millis(self.rng.u64(20..1500))).await;
+            self.disk.cut_power();
+            self.server.kill_anyhow().await?;
+            self.disk.give_power(&mut self.rng)?;
             sleep(Duration::from_millis(self.rng.u64(0..200))).await;
             self.server.start().await?;
         }

@@ -9,6 +9,7 @@ async fn nothing_is_lost(scenario: Scenario) {
         clients: 12,
         seed: 2026,
         quick: true,
+        lying_disk: false,
     };
     let outcome = chaos::play(scenario, &options).await.unwrap();
     assert!(outcome.verdict.is_good(), "\n{outcome}");
@@ -25,6 +26,28 @@ async fn dropped_connections_lose_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kills_and_reloads_lose_nothing() {
     nothing_is_lost(Scenario::Kill).await;
+}
+
+/// EO-2: what was acknowledged was on stable storage.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cuts_of_the_power_lose_nothing() {
+    nothing_is_lost(Scenario::Power).await;
+}
+
+/// The scenario can fail: a disk that forgets what it acknowledged loses messages, and that is seen.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_lies_is_found_out() {
+    let options = Options {
+        server: env!("CARGO_BIN_EXE_everbeat").into(),
+        clients: 12,
+        seed: 2026,
+        quick: true,
+        lying_disk: true,
+    };
+    let outcome = chaos::play(Scenario::Power, &options).await.unwrap();
+    assert!(!outcome.verdict.is_good(), "\n{outcome}");
 }
 
 /// EO-7: a real file system without room where one can be mounted, a limit on file sizes elsewhere.
