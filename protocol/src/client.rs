@@ -11,6 +11,7 @@ mod output;
 mod publish;
 mod room;
 mod tokens;
+mod uplink;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -52,6 +53,15 @@ pub enum Input {
         id: ConnectionId,
         /// The code, where one came.
         code: Option<CloseCode>,
+    },
+    /// The socket still holds so much of what was sent on a connection (`WebSocket.bufferedAmount`), where
+    /// that changed: told before another fact or a command is, and before [`Session::handle_timeout`]. A
+    /// driver that cannot know need not tell.
+    Buffered {
+        /// On which connection.
+        id: ConnectionId,
+        /// In bytes.
+        bytes: u64,
     },
     /// The surroundings changed.
     Network(Network),
@@ -178,9 +188,13 @@ impl Session {
             Input::Opened { id } if self.is_current(id) => self.opened(now),
             Input::Received { id, frame } if self.is_current(id) => self.received(now, frame),
             Input::Closed { id, code } if self.is_current(id) => self.closed(now, code),
+            Input::Buffered { id, bytes } if self.is_current(id) => self.buffered(now, bytes),
             Input::Token(answer) => self.token(now, answer),
             Input::Network(network) => self.network(now, network),
-            Input::Opened { .. } | Input::Received { .. } | Input::Closed { .. } => {
+            Input::Opened { .. }
+            | Input::Received { .. }
+            | Input::Closed { .. }
+            | Input::Buffered { .. } => {
                 self.stats.stale_inputs += 1;
             }
         }

@@ -53,6 +53,8 @@ pub struct Heartbeat {
     pinged_at: Option<Timestamp>,
     waiting: Option<Waiting>,
     smoothed_rtt: Option<Duration>,
+    /// How much longer the answer to a ping of now may take.
+    behind: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +75,7 @@ impl Heartbeat {
             pinged_at: None,
             waiting: None,
             smoothed_rtt: None,
+            behind: Duration::ZERO,
         }
     }
 
@@ -105,9 +108,24 @@ impl Heartbeat {
         self.unanswered_since.get_or_insert(now);
     }
 
+    /// What a ping of now has before it takes a slow line so long: its deadline is put off by that, as our
+    /// own backlog tells nothing about the other end (HB-6).
+    pub const fn set_behind(&mut self, behind: Duration) {
+        self.behind = behind;
+    }
+
+    /// Some of what was sent has left the socket: the line moves, and a ping that may still be in there is
+    /// given its time anew (HB-6).
+    pub fn on_left(&mut self, now: Timestamp) {
+        let deadline = now + self.probe_timeout() + self.behind;
+        if let Some(waiting) = &mut self.waiting {
+            waiting.deadline = waiting.deadline.max(deadline);
+        }
+    }
+
     /// Something happened that makes the link doubtful: ask, with a short deadline (HB-6).
     pub fn probe(&mut self, now: Timestamp) -> Verdict {
-        let deadline = now + self.probe_timeout();
+        let deadline = now + self.probe_timeout() + self.behind;
         match &mut self.waiting {
             Some(waiting) => {
                 waiting.deadline = waiting.deadline.min(deadline);
@@ -165,7 +183,7 @@ impl Heartbeat {
         self.idle = self.config.idle;
         self.pinged_at = Some(now);
         self.waiting = Some(Waiting {
-            deadline: now + timeout,
+            deadline: now + timeout + self.behind,
             reprieved,
         });
         Verdict::Ping
@@ -173,7 +191,8 @@ impl Heartbeat {
 
     /// Never longer than the wait in quiet: using a link does not keep a dead one alive (HB-3).
     fn probe_timeout(&self) -> Duration {
-        self.config.probe_timeout.min(self.config.timeout)
+        let slow = self.smoothed_rtt.unwrap_or_default() * 4;
+        self.config.probe_timeout.max(slow).min(self.config.timeout)
     }
 
     fn idle_due(&self) -> Timestamp {
@@ -260,6 +279,36 @@ mod tests {
         beat.sample_rtt(Duration::from_secs(1));
         beat.on_sent(at(1));
         assert_eq!(beat.poll_timeout(), at(5));
+    }
+
+    /// HB-6: what stands before a ping puts its deadline off, and what leaves the socket does.
+    #[test]
+    fn our_own_backlog_is_no_verdict() {
+        let mut beat = beat();
+        let ms = Duration::from_millis;
+        beat.on_sent(at(1));
+        beat.set_behind(ms(3_000));
+        assert_eq!(beat.handle_timeout(at(2)), Verdict::Ping);
+        assert_eq!(beat.poll_timeout(), at(2 + 2 + 3));
+        // Never sooner than it was.
+        beat.set_behind(Duration::ZERO);
+        beat.on_left(at(3));
+        assert_eq!(beat.poll_timeout(), at(7));
+        beat.on_left(at(6));
+        assert_eq!(beat.poll_timeout(), at(8));
+        // Nothing leaves any more: the bound holds.
+        assert_eq!(beat.handle_timeout(at(8)), Verdict::Dead);
+    }
+
+    /// HB-6: with slow links a probe waits for four smoothed round trips, and never for more than the timeout.
+    #[test]
+    fn a_probe_knows_the_round_trip() {
+        for (rtt, wait) in [(400, 2_000), (1_000, 4_000), (3_000, 5_000)] {
+            let mut beat = beat();
+            beat.sample_rtt(Duration::from_millis(rtt));
+            assert_eq!(beat.probe(at(1)), Verdict::Ping);
+            assert_eq!(beat.poll_timeout(), at(1) + Duration::from_millis(wait));
+        }
     }
 
     /// HB-9: a deadline that passed during a jump of the clock leads to one probe, then to a verdict.

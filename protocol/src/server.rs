@@ -104,6 +104,7 @@ impl Session {
             _ if matches!(self.state, State::Closed) => {}
             Input::Received(frame) => self.received(now, frame),
             Input::SignOfLife => self.heartbeat.on_received(now),
+            Input::Drained => self.heartbeat.on_left(now),
             Input::Admitted(answer) => self.admitted(now, answer),
             Input::SessionOpened(opened) => self.session_opened(now, opened),
             Input::RoomOpened { room, view } => self.room_opened(room, view),

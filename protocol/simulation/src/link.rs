@@ -47,6 +47,10 @@ struct Lane {
     is_stalled: bool,
     /// What is sent is lost, and nobody is told.
     is_dead: bool,
+    /// What it carries in a second, if that is little.
+    bytes_per_s: Option<u32>,
+    /// When the line has carried what was sent so far.
+    free_at: Timestamp,
 }
 
 impl Lane {
@@ -55,6 +59,22 @@ impl Lane {
             self.latest = self.latest.max(arrival);
             self.queue.push_back((self.latest, packet));
         }
+    }
+
+    /// When a packet has left, that is sent now.
+    fn leave(&mut self, now: Timestamp, packet: &Packet) -> Timestamp {
+        let Some(bytes_per_s) = self.bytes_per_s else {
+            return now;
+        };
+        let takes = Duration::from_secs(1).mul_f64(packet.bytes() as f64 / f64::from(bytes_per_s));
+        self.free_at = self.free_at.max(now) + takes;
+        self.free_at
+    }
+
+    /// How many bytes have not left.
+    fn backlog(&self, now: Timestamp) -> u64 {
+        let bytes_per_s = self.bytes_per_s.map_or(0.0, f64::from);
+        ((self.free_at - now).as_secs_f64() * bytes_per_s) as u64
     }
 
     fn bytes(&self) -> usize {
@@ -89,6 +109,8 @@ pub struct Link {
     latency: Duration,
     /// When something last passed.
     busy: Timestamp,
+    /// Something befell it: it was silenced for a while, or it died.
+    pub was_disturbed: bool,
     up: Lane,
     down: Lane,
 }
@@ -120,6 +142,10 @@ pub struct Links {
     pub jitter: Duration,
     /// How many bytes a link holds towards the client before the server's writes wait.
     pub buffer_bytes: usize,
+    /// What a link opened from now on carries to the server in a second, if that is little.
+    pub up_bytes_per_s: Option<u32>,
+    /// How much of that lies where no client sees it: in buffers of the system and of proxies.
+    pub hidden_bytes: u64,
     /// A proxy on the way cuts what was silent for so long.
     pub idle_cut: Option<Duration>,
     /// What becomes of new connections.
@@ -136,6 +162,8 @@ impl Links {
             latency,
             jitter: Duration::ZERO,
             buffer_bytes: usize::MAX,
+            up_bytes_per_s: None,
+            hidden_bytes: 0,
             idle_cut: None,
             reach: Reach::Open,
             rng: Rng::with_seed(seed),
@@ -157,7 +185,11 @@ impl Links {
             id,
             latency: self.latency,
             busy: now,
-            up: lane(),
+            was_disturbed: is_dead,
+            up: Lane {
+                bytes_per_s: self.up_bytes_per_s,
+                ..lane()
+            },
             down: lane(),
         };
         self.links.insert(self.opened, link);
@@ -167,13 +199,34 @@ impl Links {
     /// Sends a packet; it is lost if the lane is dead.
     pub fn send(&mut self, now: Timestamp, link: u64, way: Way, packet: Packet) {
         if let Some(link) = self.links.get_mut(&link) {
-            let mut arrival = now + link.latency;
+            let latency = link.latency;
+            let mut arrival = link.lane(way).leave(now, &packet) + latency;
             if !self.jitter.is_zero() {
                 arrival = arrival + self.jitter.mul_f64(self.rng.f64());
             }
             link.busy = now;
             link.lane(way).send(arrival, packet);
         }
+    }
+
+    /// What a client's socket still holds, as far as the client can see.
+    pub fn held(&self, now: Timestamp, number: u64) -> u64 {
+        let link = self.links.get(&number);
+        let backlog = link.map_or(0, |link| link.up.backlog(now));
+        backlog.saturating_sub(self.hidden_bytes)
+    }
+
+    /// The bytes of drafts that have not left a client, and the size of the largest.
+    pub fn drafts_under_way(&self, now: Timestamp, number: u64) -> (usize, usize) {
+        let Some(link) = self.links.get(&number) else {
+            return (0, 0);
+        };
+        let drafts = link.up.queue.iter().filter_map(|(arrival, packet)| {
+            let is_draft =
+                matches!(packet, Packet::Text(text) if text.starts_with(r#"{"type":"draft""#));
+            (is_draft && *arrival > now + link.latency).then(|| packet.bytes())
+        });
+        drafts.fold((0, 0), |(sum, most), bytes| (sum + bytes, most.max(bytes)))
     }
 
     /// Whether the server's writes on a link have to wait for the client to read.
@@ -258,6 +311,7 @@ impl Links {
     /// What is sent that way waits, or goes on.
     pub fn stall(&mut self, number: u64, way: Way, is_stalled: bool) {
         if let Some(link) = self.links.get_mut(&number) {
+            link.was_disturbed = true;
             link.lane(way).is_stalled = is_stalled;
         }
     }
@@ -265,6 +319,7 @@ impl Links {
     /// From now on nothing arrives that way, and nobody is told: half-open.
     pub fn deaden(&mut self, number: u64, way: Way) {
         if let Some(link) = self.links.get_mut(&number) {
+            link.was_disturbed = true;
             link.lane(way).die();
         }
     }
@@ -273,6 +328,7 @@ impl Links {
     pub fn cut(&mut self, now: Timestamp, number: u64) {
         if let Some(link) = self.links.get_mut(&number) {
             link.busy = now;
+            link.was_disturbed = true;
         }
         for way in [Way::Up, Way::Down] {
             if let Some(link) = self.links.get_mut(&number) {

@@ -196,6 +196,10 @@ pub struct Machine {
     current: Option<ConnectionId>,
     /// Up to where the server has sent each room on that connection.
     sent_through: BTreeMap<RoomName, Offset>,
+    /// Its timers fired late on that connection, or its clock jumped.
+    is_late: bool,
+    /// What it was told last that its socket holds.
+    pub(crate) held: u64,
     /// When it opened connections lately.
     opens: VecDeque<Timestamp>,
     /// No backoff is exactly as long as its longest (RC-1).
@@ -222,6 +226,8 @@ impl Machine {
             ahead: Duration::ZERO,
             current: None,
             sent_through: BTreeMap::new(),
+            is_late: false,
+            held: 0,
             opens: VecDeque::new(),
             backoff_cap: config.backoff_cap,
             is_closed: false,
@@ -255,6 +261,12 @@ impl Machine {
     /// Its clock jumps forward.
     pub fn jump(&mut self, by: Duration) {
         self.ahead += by;
+        self.is_late = true;
+    }
+
+    /// Whether this connection was timed well from its beginning.
+    pub fn is_timely(&self) -> bool {
+        !self.is_late && self.pace == Pace::Awake
     }
 
     /// Whether the driver still holds this connection.
@@ -268,6 +280,7 @@ impl Machine {
             Step::Open => {
                 self.current = Some(id);
                 self.sent_through.clear();
+                (self.is_late, self.held) = (self.pace != Pace::Awake, 0);
                 self.opens(now);
             }
             Step::Dropped(_) | Step::Closed(_) => self.current = None,

@@ -23,6 +23,9 @@ use crate::world::World;
 /// More steps than this at one moment: the machines keep each other busy.
 const STEPS_AT_ONCE_MAX: usize = 10_000;
 
+/// The shortest timeout of heartbeats from which a verdict on a healthy link counts as a fault.
+const TIMEOUT_FAIR: Duration = Duration::from_secs(2);
+
 /// How long a test waits for something before it fails.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -171,6 +174,7 @@ impl Pair {
         client: usize,
         command: impl FnOnce(&mut client::Session, Timestamp) -> T,
     ) -> T {
+        self.look(client);
         let machine = &mut self.clients[client];
         let now = machine.clock(self.now);
         let answer = command(&mut machine.session, now);
@@ -219,6 +223,7 @@ impl Pair {
 
     /// It wakes up: timers that are overdue fire first, then what waited is read.
     pub fn wake(&mut self, client: usize) {
+        self.clients[client].jump(Duration::ZERO);
         self.clients[client].pace = Pace::Awake;
         self.timeout(client);
     }
@@ -373,8 +378,12 @@ impl Pair {
 
     /// The page's timer fires, if it is due.
     fn timeout(&mut self, client: usize) {
-        let machine = &mut self.clients[client];
-        if machine.due().is_some_and(|due| due <= self.now) {
+        if self.clients[client]
+            .due()
+            .is_some_and(|due| due <= self.now)
+        {
+            self.look(client);
+            let machine = &mut self.clients[client];
             machine.session.handle_timeout(machine.clock(self.now));
             self.drain(client);
         }
@@ -424,19 +433,77 @@ impl Pair {
                 Input::Received { id, frame }
             }
             Packet::End(code) => {
+                if code == Some(CloseCode::DEAD) {
+                    self.check_verdict(client, id);
+                }
+                let machine = &mut self.clients[client];
                 machine.note(self.now, id, Step::Closed(code));
                 Input::Closed { id, code }
             }
         };
+        self.look(client);
+        let machine = &mut self.clients[client];
         machine.session.handle_input(machine.clock(self.now), input);
         self.drain(client);
     }
 
+    /// The driver looks at its socket, and tells the machine if that holds more or less than before.
+    fn look(&mut self, client: usize) -> bool {
+        let machine = &mut self.clients[client];
+        let Some(link) = self.links.newest(client) else {
+            return false;
+        };
+        let id = self.links.link(link).map(|link| link.id);
+        let Some(id) = id.filter(|id| machine.holds(*id)) else {
+            return false;
+        };
+        let bytes = self.links.held(self.now, link);
+        let has_changed = std::mem::replace(&mut machine.held, bytes) != bytes;
+        if has_changed {
+            let now = machine.clock(self.now);
+            let held = Input::Buffered { id, bytes };
+            machine.session.handle_input(now, held);
+        }
+        has_changed
+    }
+
+    /// HB-6: a link to which nothing happened, however slow, is not taken for a dead one.
+    fn check_verdict(&self, client: usize, id: ConnectionId) {
+        let link = self.links.find(client, id);
+        let link = link.and_then(|link| self.links.link(link));
+        let is_healthy = link.is_some_and(|link| !link.was_disturbed);
+        let is_reached = self.world.is_up && self.clients[client].is_timely();
+        // A timeout that is hardly longer than a round trip is a verdict on distance.
+        let is_fair = self.world.config.heartbeat_timeout >= TIMEOUT_FAIR;
+        assert!(
+            !is_healthy || !is_reached || !is_fair,
+            "a healthy line counted as dead: {:?}",
+            self.clients[client]
+        );
+    }
+
+    /// PR-2: of what is typed, the line has no more before it than the newest and a little.
+    fn check_drafts(&self, client: usize, link: u64) {
+        let (bytes, most) = self.links.drafts_under_way(self.now, link);
+        let little = usize::try_from(self.client_config.draft_flight).unwrap_or(usize::MAX);
+        assert!(
+            bytes <= little.saturating_add(most),
+            "{bytes} bytes of drafts of client {client} wait for the line"
+        );
+    }
+
     /// What a driver does after each call: everything that is asked for, in order.
     fn drain(&mut self, client: usize) {
+        self.drain_once(client);
+        while self.look(client) {
+            self.drain_once(client);
+        }
+    }
+
+    fn drain_once(&mut self, client: usize) {
         let now = self.now;
-        let machine = &mut self.clients[client];
-        while let Some(transmit) = machine.session.poll_transmit() {
+        while let Some(transmit) = self.clients[client].session.poll_transmit() {
+            let machine = &mut self.clients[client];
             match transmit {
                 Transmit::Open { id } => {
                     machine.note(now, id, Step::Open);
@@ -447,9 +514,14 @@ impl Pair {
                     machine.note(now, id, Step::Sent(frame));
                     if let Some(link) = self.links.find(client, id) {
                         self.links.send(now, link, Way::Up, Packet::Text(text));
+                        self.check_drafts(client, link);
                     }
                 }
                 Transmit::Close { id, code } => {
+                    if code == CloseCode::DEAD {
+                        self.check_verdict(client, id);
+                    }
+                    let machine = &mut self.clients[client];
                     machine.note(now, id, Step::Dropped(code));
                     if let Some(link) = self.links.find(client, id) {
                         self.links.send(now, link, Way::Up, Packet::End(Some(code)));
@@ -459,7 +531,7 @@ impl Pair {
                 Transmit::Store(store) => machine.storage.apply(store),
             }
         }
-        machine.drain_events(now, &self.world.log);
+        self.clients[client].drain_events(now, &self.world.log);
     }
 
     /// The invariants that hold after every step.

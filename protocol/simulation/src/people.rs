@@ -86,7 +86,11 @@ impl Run {
         };
         *draft = match self.rng.u8(..4) {
             0 => String::new(),
-            _ => format!("draft {}", self.rng.u16(..)),
+            _ => format!(
+                "draft {} {}",
+                self.rng.u16(..),
+                "x".repeat(self.profile.draft_bytes)
+            ),
         };
         let (client, body) = (tab.client, draft.clone());
         self.pair

@@ -141,6 +141,12 @@ pub struct Profile {
     pub commit_latency: Duration,
     /// How many bytes a link holds towards a client.
     pub buffer_bytes: usize,
+    /// How many bytes a second a link carries to the server, where that is little.
+    pub up_bytes_per_s: Option<u32>,
+    /// How many bytes on their way to the server lie where no page sees them.
+    pub hidden_bytes: u64,
+    /// How long the texts in input boxes are at least.
+    pub draft_bytes: usize,
     /// A proxy cuts what is silent for so long.
     pub idle_cut: Option<Duration>,
     /// How long tokens are good, where they are needed.
@@ -182,7 +188,13 @@ impl Profile {
             fetches_tokens: true,
             ..client::Config::default()
         };
+        let mut line = Rng::with_seed(client.seed);
+        let is_slow = line.u8(..4) == 0;
         Self {
+            // 32 and 96 kbit/s, and long texts: what was typed is soon more than the line carries.
+            up_bytes_per_s: is_slow.then(|| if line.bool() { 4_000 } else { 12_000 }),
+            hidden_bytes: if line.bool() { 0 } else { 64 * 1024 },
+            draft_bytes: if is_slow { line.usize(0..2_000) } else { 0 },
             pages: rng.usize(1..=4),
             rooms: rng.usize(1..=3),
             duration: Duration::from_secs(rng.u64(60..600)),

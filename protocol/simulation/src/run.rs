@@ -118,6 +118,8 @@ impl Run {
         pair.links.jitter = profile.jitter;
         pair.links.buffer_bytes = profile.buffer_bytes;
         pair.links.idle_cut = profile.idle_cut;
+        pair.links.up_bytes_per_s = profile.up_bytes_per_s;
+        pair.links.hidden_bytes = profile.hidden_bytes;
         pair.world.log.commit_latency = profile.commit_latency;
         pair.world.issuer.ttl = profile.token_ttl;
         pair.world.removed_max = profile.removed_max;
@@ -285,7 +287,13 @@ impl Run {
         let back = client.backoff_cap + client.connect_timeout + client.welcome_timeout;
         // Somebody comes with an old token, waits, fetches a new one, and comes again (AC-6).
         let tokens = client.backoff_cap * 2;
-        noticed + self.pair.world.write_timeout + back * 2 + tokens + AWAY_AFTER + CROWD_EVERY
+        // A slow line carries a full outbox, perhaps twice.
+        let bytes = client.outbox.bytes * 2;
+        let line = self.profile.up_bytes_per_s;
+        let carried = line.map_or(0, |bytes_per_s| bytes as u64 / u64::from(bytes_per_s));
+        let carried = Duration::from_secs(carried);
+        let back = back * 2 + tokens + carried;
+        noticed + self.pair.world.write_timeout + back + AWAY_AFTER + CROWD_EVERY
     }
 
     /// Everybody is live, with an empty outbox, and sees the same.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use protocol::client;
 use protocol::time::Timestamp;
 
 use crate::link::Way;
@@ -38,7 +39,9 @@ impl Watches {
         let (interval, timeout) = (server.heartbeat_interval, server.heartbeat_timeout);
         let bound = match way {
             // HB-3. Until it is live it has deadlines of its own (RC-5).
-            Way::Down if pair.clients[client].is_live() => interval + timeout,
+            Way::Down if pair.clients[client].is_live() => {
+                interval + timeout + behind_max(&pair.client_config)
+            }
             Way::Down => {
                 let config = &pair.client_config;
                 config.connect_timeout + config.welcome_timeout
@@ -87,4 +90,12 @@ impl Watches {
         });
         self.noticed += before - self.open.len();
     }
+}
+
+/// HB-6: how long a ping's deadline may be put off for what is before it: a window, one frame more, and what
+/// only a pong tells to have arrived.
+fn behind_max(config: &client::Config) -> Duration {
+    const FRAME_MAX: u64 = 4 * 1024;
+    let bytes = config.publish_flight + config.draft_flight + 2 * FRAME_MAX;
+    Duration::from_secs(1) * u32::try_from(bytes).unwrap_or(u32::MAX) / config.slowest_line
 }

@@ -275,8 +275,8 @@ impl World {
         };
         if links.is_full(link) {
             desk.blocked.get_or_insert(now);
-        } else {
-            desk.blocked = None;
+        } else if desk.blocked.take().is_some() {
+            desk.session.handle_input(now, Input::Drained);
         }
         desk.blocked.is_some()
     }

@@ -31,6 +31,17 @@ pub struct Config {
     /// How many messages are on the way at once. More fill the pipe of a slow link; fewer wait for
     /// acks. 32 at 100 ms are 320 messages a second.
     pub window: usize,
+    /// Bytes that may be under way, and do not count as arrived, when a further message is sent. More fill the
+    /// pipe of a quick line; on a slow one they stand before every heartbeat. 8 KiB are two seconds of
+    /// 32 kbit/s.
+    pub publish_flight: u64,
+    /// The same for a draft (PR-2). From half of it on the client asks what has arrived. 2 KiB are half a
+    /// second of 32 kbit/s, and some twenty drafts of short texts.
+    pub draft_flight: u64,
+    /// The slowest line that counts as healthy, in bytes a second: the deadline of a ping leaves it the time
+    /// for what was sent before (HB-6). Less takes longer to notice a dead link on which much was sent. 32
+    /// kbit/s, and a quarter of it for others.
+    pub slowest_line: u32,
     /// How much may wait in the outbox (EO-4).
     pub outbox: OutboxLimit,
     /// Whether the driver can fetch tokens (AC-6). Where it cannot, a server that wants another token
@@ -54,6 +65,9 @@ impl Default for Config {
             probe_timeout: Duration::from_secs(2),
             answer_within: Duration::from_secs(1),
             window: 32,
+            publish_flight: 8 * 1024,
+            draft_flight: 2 * 1024,
+            slowest_line: 3_000,
             outbox: OutboxLimit {
                 entries: 1000,
                 bytes: 1 << 20,

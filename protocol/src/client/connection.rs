@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::output::{Cause, Event, Fate, Store, Transmit};
 use super::room::Place;
+use super::uplink::Uplink;
 use super::{Network, Session};
 use crate::backoff::uniform;
 use crate::close::{CloseCode, Comeback};
@@ -47,13 +48,15 @@ pub(super) enum State {
 pub(super) struct Live {
     id: ConnectionId,
     since: Timestamp,
-    heartbeat: Heartbeat,
+    pub(super) heartbeat: Heartbeat,
     /// The server will go: this client's slot (RC-3).
     slot: Option<Timestamp>,
     /// A publish was refused for now: nothing is sent before this time (EO-7).
     pub(super) publish_from: Timestamp,
     /// Drafts are paced: none is sent before this time.
-    draft_from: Timestamp,
+    pub(super) draft_from: Timestamp,
+    /// What is under way to the server.
+    pub(super) uplink: Uplink,
 }
 
 impl Session {
@@ -215,6 +218,8 @@ impl Session {
         if live.slot.is_some_and(|slot| now >= slot) {
             return self.drop_connection(now, CloseCode::GOING_AWAY, Cause::GoAway);
         }
+        live.uplink.looked(now);
+        live.heartbeat.set_behind(live.uplink.behind(now));
         let verdict = live.heartbeat.handle_timeout(now);
         self.obey(now, verdict);
         let due = |at: Option<Timestamp>| at.is_some_and(|at| now >= at);
@@ -236,14 +241,17 @@ impl Session {
         let publish = self
             .outbox
             .has_unsent(self.config.window)
-            .then_some(live.publish_from);
+            .then_some(live.publish_from)
+            .filter(|_| self.may_publish(live));
         let draft = self
             .rooms
             .values()
             .any(|room| room.is_draft_due())
-            .then_some(live.draft_from);
+            .then(|| self.draft_due(live))
+            .flatten();
         let join = self.rooms.values().filter_map(|room| room.join_due()).min();
-        [publish, draft, join, live.slot, self.tokens.due()]
+        let look = live.uplink.look_due();
+        [publish, draft, join, look, live.slot, self.tokens.due()]
             .into_iter()
             .flatten()
             .fold(live.heartbeat.poll_timeout(), Timestamp::min)
@@ -265,34 +273,6 @@ impl Session {
         self.send(now, frame);
     }
 
-    /// Sends the latest drafts, at most as often as the server takes them.
-    pub(super) fn flush_drafts(&mut self, now: Timestamp) {
-        if self.live().is_none_or(|live| now < live.draft_from) {
-            return;
-        }
-        let due: Vec<ClientFrame> = self
-            .rooms
-            .iter_mut()
-            .filter_map(|(name, room)| {
-                Some(ClientFrame::Draft {
-                    room: name.clone(),
-                    body: room.draft_to_send()?,
-                })
-            })
-            .collect();
-        let pace = Duration::from_secs(1) / self.limits.drafts_per_s.max(1);
-        if !due.is_empty()
-            && let State::Live(live) = &mut self.state
-        {
-            live.draft_from = now + pace;
-        }
-        for frame in due {
-            if self.fits(&frame) {
-                self.send(now, frame);
-            }
-        }
-    }
-
     pub(super) fn send(&mut self, now: Timestamp, frame: ClientFrame) {
         let Some(id) = self.connection() else { return };
         // A pong or a farewell gets no answer, and a ping has a deadline of its own.
@@ -303,8 +283,11 @@ impl Session {
                 | ClientFrame::Join { .. }
                 | ClientFrame::History { .. }
         );
-        if is_answered && let State::Live(live) = &mut self.state {
-            live.heartbeat.on_sent(now);
+        if let State::Live(live) = &mut self.state {
+            if is_answered {
+                live.heartbeat.on_sent(now);
+            }
+            live.uplink.sent(now, &frame);
         }
         self.transmits.push_back(Transmit::Frame { id, frame });
     }
@@ -355,6 +338,7 @@ impl Session {
 
     fn probe(&mut self, now: Timestamp) {
         if let State::Live(live) = &mut self.state {
+            live.heartbeat.set_behind(live.uplink.behind(now));
             let verdict = live.heartbeat.probe(now);
             self.obey(now, verdict);
         }
@@ -363,10 +347,7 @@ impl Session {
     fn obey(&mut self, now: Timestamp, verdict: Verdict) {
         match verdict {
             Verdict::Alive => {}
-            Verdict::Ping => {
-                self.stats.pings += 1;
-                self.send(now, ClientFrame::Ping);
-            }
+            Verdict::Ping => self.ping(now),
             Verdict::Dead => self.drop_connection(now, CloseCode::DEAD, Cause::NoAnswer),
         }
     }
@@ -404,6 +385,7 @@ impl Session {
             slot: None,
             publish_from: now,
             draft_from: now,
+            uplink: Uplink::new(now, now - since, &self.config),
         };
         self.enter(State::Live(Box::new(live)));
         let limits = self.limits;
@@ -448,15 +430,7 @@ impl Session {
                 }
             }
             ServerFrame::Renew { .. } => self.renew(),
-            ServerFrame::Pong => {
-                if let State::Live(live) = &mut self.state
-                    && let Some(rtt) = live.heartbeat.on_pong(now)
-                {
-                    self.stats.pongs += 1;
-                    let rtt = Some(rtt);
-                    self.events.push_back(Event::Beat { rtt });
-                }
-            }
+            ServerFrame::Pong => self.pong(now),
             ServerFrame::History {
                 room,
                 messages,

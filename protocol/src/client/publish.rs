@@ -2,7 +2,7 @@
 //! refused, or uncertain.
 
 use super::Session;
-use super::connection::State;
+use super::connection::{Live, State};
 use super::output::{Event, Fate, Store, Transmit};
 use crate::codec;
 use crate::frame::{ClientFrame, ErrorCode, NumberFate, Refused};
@@ -22,6 +22,7 @@ impl Session {
     pub(super) fn flush_outbox(&mut self, now: Timestamp) {
         while let State::Live(live) = &self.state
             && now >= live.publish_from
+            && live.uplink.takes_message(now, &self.config)
         {
             let Some((was, entry)) = self.outbox.send_next(self.config.window) else {
                 break;
@@ -38,11 +39,26 @@ impl Session {
             let frame = self.publish_frame(entry);
             self.send(now, frame);
         }
+        // No answer may be due for what is under way, as where the server ignores what follows a held one.
+        if self.outbox.has_unsent(self.config.window)
+            && let State::Live(live) = &self.state
+            && now >= live.publish_from
+            && live.uplink.asks(now, self.config.publish_flight)
+        {
+            self.ping(now);
+        }
         self.flush_drafts(now);
+    }
+
+    /// Whether a message is sent or the line asked about, rather than an answer waited for.
+    pub(super) fn may_publish(&self, live: &Live) -> bool {
+        let (now, uplink) = (self.latest.get(), &live.uplink);
+        uplink.takes_message(now, &self.config) || uplink.asks(now, self.config.publish_flight)
     }
 
     /// The server's word that a message is durable.
     pub(super) fn acked(&mut self, now: Timestamp, seq: Seq, offset: Offset) {
+        self.arrived(now, seq);
         if let Some(entry) = self.outbox.settle(seq) {
             let offset = Some(offset);
             self.settled(&entry, Fate::Durable { offset });
@@ -83,13 +99,24 @@ impl Session {
             }
             // The close that follows says what to do.
             NumberFate::Unsettled(_) => {}
-            NumberFate::Later(seq, wait) => self.hold(seq, now + wait),
+            NumberFate::Later(seq, wait) => {
+                self.arrived(now, seq);
+                self.hold(seq, now + wait);
+            }
             NumberFate::Used(seq) => {
+                self.arrived(now, seq);
                 if let Some(entry) = self.outbox.settle(seq) {
                     self.settled(&entry, Refused { seq, code }.fate());
                     self.flush_outbox(now);
                 }
             }
+        }
+    }
+
+    /// The server has read this message, and what was sent before it.
+    fn arrived(&mut self, now: Timestamp, seq: Seq) {
+        if let State::Live(live) = &mut self.state {
+            live.uplink.settled(now, seq);
         }
     }
 

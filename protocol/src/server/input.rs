@@ -65,6 +65,9 @@ pub enum Input {
     Received(Result<ClientFrame, DecodeError>),
     /// A control frame came: a sign of life (HB-1).
     SignOfLife,
+    /// The client took some of what had been waiting to be written to it: our own backlog is no silence of
+    /// the other end (HB-4).
+    Drained,
     /// The answer to [`Transmit::Admit`](super::Transmit::Admit).
     Admitted(Result<Access, Denied>),
     /// The answer to [`Transmit::OpenSession`](super::Transmit::OpenSession); `None` when the log cannot

@@ -26,6 +26,8 @@ pub enum TutorialInput {
     Binary,
     /// A control frame came: a sign of life (HB-1).
     SignOfLife,
+    /// The client took some of what had been waiting to be written to it (HB-4).
+    Drained,
     /// The room was opened; `None` when the log cannot answer now.
     RoomOpened(Option<RoomView>),
     /// The room has newer messages or drafts.
@@ -111,6 +113,7 @@ impl Tutorial {
             }
             TutorialInput::Binary => self.close(CloseCode::UNSUPPORTED_DATA),
             TutorialInput::SignOfLife => self.heartbeat.on_received(now),
+            TutorialInput::Drained => self.heartbeat.on_left(now),
             TutorialInput::RoomOpened(Some(view)) => {
                 // This page knows no history: it reads from now on.
                 self.reader = Some(Reader::new(view.head, view.head, view.version));

@@ -91,6 +91,11 @@ fn the_limit_of_a_body_is_exact() {
         solo.act(|session, now| session.publish(now, lobby(), body))
     };
     assert!(publish(&mut solo, limit).is_ok());
+    solo.frame(ServerFrame::Ack {
+        seq: Seq::FIRST,
+        room: lobby(),
+        offset: offset(1),
+    });
     let bytes = limit as usize + 1;
     let refused = publish(&mut solo, limit + 1);
     assert_eq!(refused, Err(PublishError::TooLarge { bytes, limit }));

@@ -41,4 +41,6 @@ mod tutorial;
 #[cfg(test)]
 mod unfit;
 #[cfg(test)]
+mod uplink;
+#[cfg(test)]
 mod wire;

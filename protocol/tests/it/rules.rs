@@ -37,6 +37,7 @@ const TESTS: &[(&str, &str)] = &[
     ("tokens", include_str!("tokens.rs")),
     ("tutorial", include_str!("tutorial.rs")),
     ("unfit", include_str!("unfit.rs")),
+    ("uplink", include_str!("uplink.rs")),
     ("wire", include_str!("wire.rs")),
 ];
 

@@ -1,0 +1,286 @@
+//! The way up: what was sent and is not known to have arrived.
+//!
+//! A frame that was handed over lies in buffers of the browser, of the system and of proxies before it is on
+//! the line, and most of them tell nobody what they hold. An answer tells: a `pong`, that all has arrived up
+//! to its `ping`; an `ack` or a refusal, that all has up to its `publish`. Where no answer is due, what the
+//! slowest healthy line has had the time for counts as arrived: who types short texts is asked nothing. So
+//! the client sends only as much ahead as a slow line carries in a moment, and its own backlog is never
+//! taken for a dead link (HB-6).
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::connection::{Live, State};
+use super::output::Event;
+use super::room::Room;
+use super::{Config, Session};
+use crate::codec;
+use crate::frame::ClientFrame;
+use crate::id::{RoomName, Seq};
+use crate::time::Timestamp;
+
+/// The deadline of a ping has room for so many bytes before it. Only what is more puts it off.
+const SMALL: u64 = 1024;
+
+/// A ping with no more than this before it measures the line's round trip, not its speed.
+const NEXT_TO_NOTHING: u64 = 256;
+
+/// What a frame has around its text, about.
+const ENVELOPE: usize = 64;
+
+/// Answers that may be due at once. Of more nothing is known; the next ones tell it.
+const MARKS_MAX: usize = 64;
+
+/// Of the time on a slow line drafts take one part in this many, so that messages and heartbeats find room.
+const SHARE: u32 = 4;
+
+/// The longest that drafts wait for their share to come up.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// How often a socket is looked at that holds much: no event tells when it holds less.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// What one connection has under way to the server.
+#[derive(Debug)]
+pub(super) struct Uplink {
+    /// Bytes sent.
+    sent: u64,
+    /// Of those, how many count as arrived.
+    arrived: u64,
+    /// When that was counted.
+    counted_at: Timestamp,
+    /// What the slowest healthy line carries in a second.
+    bytes_per_s: u64,
+    /// The frames whose answers tell more, in order.
+    marks: VecDeque<Mark>,
+    /// The shortest round trip of a frame that had next to nothing before it.
+    base: Duration,
+    /// Drafts leave the line to others until then.
+    drafts_from: Timestamp,
+    /// What the driver's own socket still holds.
+    held: u64,
+    /// When to look at the socket again, as long as it holds much.
+    look_at: Timestamp,
+}
+
+#[derive(Debug)]
+struct Mark {
+    answer: Answer,
+    at: Timestamp,
+    /// Bytes sent up to its end.
+    through: u64,
+    /// Of those, how many did not count as arrived.
+    flight: u64,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Answer {
+    Pong,
+    Settled(Seq),
+}
+
+impl Uplink {
+    /// A connection whose `hello` was answered after this time.
+    pub(super) fn new(now: Timestamp, round_trip: Duration, config: &Config) -> Self {
+        Self {
+            sent: 0,
+            arrived: 0,
+            counted_at: now,
+            bytes_per_s: config.slowest_line.max(1).into(),
+            marks: VecDeque::new(),
+            base: round_trip,
+            drafts_from: now,
+            held: 0,
+            look_at: now,
+        }
+    }
+
+    /// A frame was handed to the driver.
+    pub(super) fn sent(&mut self, now: Timestamp, frame: &ClientFrame) {
+        self.arrived = self.sent - self.flight(now);
+        self.counted_at = now;
+        self.sent += size(frame);
+        let answer = match frame {
+            ClientFrame::Ping => Answer::Pong,
+            ClientFrame::Publish { seq, .. } => Answer::Settled(*seq),
+            _ => return,
+        };
+        if self.marks.len() < MARKS_MAX {
+            self.marks.push_back(Mark {
+                answer,
+                at: now,
+                through: self.sent,
+                flight: self.sent - self.arrived,
+            });
+        }
+    }
+
+    /// A pong came. Returns the round trip if a ping was under way.
+    pub(super) fn pong(&mut self, now: Timestamp) -> Option<Duration> {
+        let mark = self.answered(now, &Answer::Pong)?;
+        let took = now - mark.at;
+        if mark.flight <= NEXT_TO_NOTHING {
+            self.base = self.base.min(took);
+        } else {
+            let on_the_line = took.saturating_sub(self.base);
+            self.drafts_from = now + (on_the_line * (SHARE - 1)).min(PAUSE_MAX);
+        }
+        Some(took)
+    }
+
+    /// A message was answered: acked or refused.
+    pub(super) fn settled(&mut self, now: Timestamp, seq: Seq) {
+        self.answered(now, &Answer::Settled(seq));
+    }
+
+    /// The socket holds so much. Returns whether something has left it.
+    pub(super) fn buffered(&mut self, now: Timestamp, bytes: u64) -> bool {
+        let has_left = bytes < self.held;
+        self.held = bytes;
+        self.look_at = now + LOOK_EVERY;
+        has_left
+    }
+
+    /// When to look at the socket again, if it holds much.
+    pub(super) fn look_due(&self) -> Option<Timestamp> {
+        (self.held > SMALL).then_some(self.look_at)
+    }
+
+    /// The socket was looked at.
+    pub(super) fn looked(&mut self, now: Timestamp) {
+        if now >= self.look_at {
+            self.look_at = now + LOOK_EVERY;
+        }
+    }
+
+    /// Bytes that do not count as arrived.
+    fn flight(&self, now: Timestamp) -> u64 {
+        let flight = self.sent - self.arrived;
+        if !self.marks.is_empty() {
+            return flight;
+        }
+        let millis = u64::try_from((now - self.counted_at).as_millis()).unwrap_or(u64::MAX);
+        flight.saturating_sub(millis.saturating_mul(self.bytes_per_s) / 1000)
+    }
+
+    /// HB-6: how much later than on a quick line a ping of now may be answered: the time of the slowest
+    /// line that counts for what is before it.
+    pub(super) fn behind(&self, now: Timestamp) -> Duration {
+        let bytes = self.flight(now).max(self.held).saturating_sub(SMALL);
+        Duration::from_millis(bytes.saturating_mul(1000) / self.bytes_per_s)
+    }
+
+    /// Whether a message may be sent.
+    pub(super) fn takes_message(&self, now: Timestamp, config: &Config) -> bool {
+        self.flight(now) <= config.publish_flight
+    }
+
+    /// From when on a draft may be sent (PR-2); none while too much is under way.
+    pub(super) fn takes_drafts_from(&self, now: Timestamp, config: &Config) -> Option<Timestamp> {
+        let is_all_but_empty = self.flight(now) <= config.draft_flight && self.held <= SMALL;
+        is_all_but_empty.then_some(self.drafts_from)
+    }
+
+    /// Whether to ask what has arrived, where so much is under way.
+    pub(super) fn asks(&self, now: Timestamp, bytes: u64) -> bool {
+        let is_asked = || self.marks.iter().any(|mark| mark.answer == Answer::Pong);
+        self.flight(now) > bytes && !is_asked()
+    }
+
+    fn answered(&mut self, now: Timestamp, answer: &Answer) -> Option<Mark> {
+        let index = self.marks.iter().position(|mark| mark.answer == *answer)?;
+        let mark = self.marks.drain(..=index).next_back()?;
+        self.arrived = self.arrived.max(mark.through);
+        self.counted_at = now;
+        Some(mark)
+    }
+}
+
+impl Session {
+    /// When to look at drafts that are due; none where an answer comes first.
+    pub(super) fn draft_due(&self, live: &Live) -> Option<Timestamp> {
+        let now = self.latest.get();
+        match live.uplink.takes_drafts_from(now, &self.config) {
+            Some(from) => Some(from.max(live.draft_from)),
+            None if live.uplink.asks(now, self.config.draft_flight) => Some(live.draft_from),
+            None => None,
+        }
+    }
+
+    /// Sends the latest drafts, at most as often as the server takes them, and only as the line takes
+    /// them: meanwhile the latest wins (PR-2).
+    pub(super) fn flush_drafts(&mut self, now: Timestamp) {
+        if self.live().is_none_or(|live| now < live.draft_from) {
+            return;
+        }
+        let due = self.rooms.iter().filter(|(_, room)| room.is_draft_due());
+        let due: Vec<RoomName> = due.map(|(name, _)| name.clone()).collect();
+        for name in &due {
+            let live = self.live();
+            let from = live.and_then(|live| live.uplink.takes_drafts_from(now, &self.config));
+            if from.is_none_or(|from| now < from) {
+                break;
+            }
+            let room = self.rooms.get_mut(name);
+            let Some(body) = room.and_then(Room::draft_to_send) else {
+                continue;
+            };
+            let room = name.clone();
+            let frame = ClientFrame::Draft { room, body };
+            if self.fits(&frame) {
+                self.send(now, frame);
+            }
+            let pace = Duration::from_secs(1) / self.limits.drafts_per_s.max(1);
+            if let State::Live(live) = &mut self.state {
+                live.draft_from = now + pace;
+            }
+        }
+        let live = self.live().filter(|_| !due.is_empty());
+        if live.is_some_and(|live| live.uplink.asks(now, self.config.draft_flight / 2)) {
+            self.ping(now);
+        }
+    }
+
+    /// The socket holds so much of what was sent.
+    pub(super) fn buffered(&mut self, now: Timestamp, bytes: u64) {
+        let State::Live(live) = &mut self.state else {
+            return;
+        };
+        if live.uplink.buffered(now, bytes) {
+            live.heartbeat.set_behind(live.uplink.behind(now));
+            live.heartbeat.on_left(now);
+        }
+        self.flush_outbox(now);
+    }
+
+    pub(super) fn ping(&mut self, now: Timestamp) {
+        self.stats.pings += 1;
+        self.send(now, ClientFrame::Ping);
+    }
+
+    pub(super) fn pong(&mut self, now: Timestamp) {
+        let State::Live(live) = &mut self.state else {
+            return;
+        };
+        if let Some(rtt) = live.uplink.pong(now) {
+            live.heartbeat.sample_rtt(rtt);
+            self.stats.pongs += 1;
+            let rtt = Some(rtt);
+            self.events.push_back(Event::Beat { rtt });
+        }
+        self.flush_outbox(now);
+    }
+}
+
+/// How many bytes a frame has on the wire, about.
+fn size(frame: &ClientFrame) -> u64 {
+    let text = match frame {
+        ClientFrame::Publish { room, body, .. } | ClientFrame::Draft { room, body } => {
+            room.as_str().len() + codec::text_bytes(body)
+        }
+        ClientFrame::Token { token } => token.expose().len(),
+        ClientFrame::Join { .. } => ENVELOPE,
+        _ => 0,
+    };
+    (ENVELOPE + text) as u64
+}
