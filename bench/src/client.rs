@@ -1,13 +1,16 @@
 //! The driver of a native client: [`protocol::client::Session`] over a TCP WebSocket.
 
+use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use protocol::client::{Config, Event, Input, NoToken, Session, Stats, Stored, Transmit};
 use protocol::close::CloseCode;
 use protocol::codec;
-use protocol::frame::{ClientFrame, SUBPROTOCOL, ServerFrame};
+use protocol::frame::{SUBPROTOCOL, ServerFrame};
 use protocol::id::{ConnectionId, RoomName, Token};
 use protocol::time::Timestamp;
 use tokio::net::TcpStream;
@@ -36,6 +39,8 @@ pub struct Client {
     storage: Stored,
     tokens: Option<Box<dyn Fn() -> Result<Token, NoToken> + Send>>,
     connection: Option<(ConnectionId, Link)>,
+    /// What the machine was told last that the connection holds.
+    buffered: u64,
     counts: Counts,
 }
 
@@ -50,12 +55,24 @@ pub struct Counts {
 
 enum Link {
     Opening(JoinHandle<Result<Socket, tungstenite::Error>>),
-    Open(Box<Socket>),
+    Open(Box<Line>),
+}
+
+/// An open connection, and what waits to be written to it.
+struct Line {
+    socket: Socket,
+    /// Frames that the socket has not taken yet. The machine bounds them: it sends only as much ahead of the
+    /// answers as its window says.
+    waiting: VecDeque<String>,
+    /// How many bytes wait here, and in the socket.
+    buffered: usize,
+    /// The bytes of the frame that the socket took last, as long as it may hold some of them.
+    in_socket: usize,
 }
 
 /// Something happened on the connection.
 enum Heard {
-    Opened(Box<Socket>),
+    Opened(Box<Line>),
     Message(Message),
     Gone(Option<CloseCode>),
 }
@@ -71,6 +88,7 @@ impl Client {
             storage,
             tokens: None,
             connection: None,
+            buffered: 0,
             counts: Counts::default(),
         }
     }
@@ -108,25 +126,31 @@ impl Client {
         &mut self,
         command: impl FnOnce(&mut Session, Timestamp) -> T,
     ) -> (T, Vec<Event>) {
+        self.look();
         let now = self.now();
         let result = command(&mut self.machine, now);
-        (result, self.drain().await)
+        (result, self.settle().await)
     }
 
-    /// Waits for the next fact, feeds it, and returns what the machine has to tell. Safe to cancel.
+    /// Waits for the next fact, feeds it, and returns what the machine has to tell. Safe to cancel: what was
+    /// heard is fed, and what is to be sent is queued, without another wait.
     pub async fn step(&mut self) -> Vec<Event> {
         let deadline = self
             .machine
             .poll_timeout()
             .map(|at| self.origin + at.since_origin());
         tokio::select! {
-            heard = hear(&mut self.connection) => self.heard(heard),
+            heard = hear(&mut self.connection) => {
+                self.look();
+                self.heard(heard);
+            }
             () = wait_until(deadline) => {
+                self.look();
                 let now = self.now();
                 self.machine.handle_timeout(now);
             }
         }
-        self.drain().await
+        self.settle().await
     }
 
     /// Lets the connection go as if the cable were cut. The machine learns of it as of any other loss.
@@ -137,7 +161,7 @@ impl Client {
             self.machine
                 .handle_input(now, Input::Closed { id, code: None });
         }
-        self.drain().await
+        self.settle().await
     }
 
     /// What a reload would find.
@@ -169,8 +193,8 @@ impl Client {
             return;
         };
         let input = match heard {
-            Heard::Opened(socket) => {
-                self.connection = Some((id, Link::Open(socket)));
+            Heard::Opened(line) => {
+                self.connection = Some((id, Link::Open(line)));
                 Input::Opened { id }
             }
             Heard::Message(Message::Text(text)) => {
@@ -192,7 +216,42 @@ impl Client {
         self.machine.handle_input(now, input);
     }
 
-    async fn drain(&mut self) -> Vec<Event> {
+    /// Does what the machine wants, and sends what the socket takes at once. It does not wait: what is left
+    /// is sent while [`Client::step`] waits.
+    async fn settle(&mut self) -> Vec<Event> {
+        loop {
+            self.drain();
+            poll_fn(|cx| {
+                if let Some((_, Link::Open(line))) = &mut self.connection {
+                    line.write(cx);
+                }
+                Poll::Ready(())
+            })
+            .await;
+            if !self.look() {
+                return std::iter::from_fn(|| self.machine.poll_event()).collect();
+            }
+        }
+    }
+
+    /// Tells the machine what the connection holds, where that has changed.
+    fn look(&mut self) -> bool {
+        let Some((id, Link::Open(line))) = &self.connection else {
+            self.buffered = 0;
+            return false;
+        };
+        let (id, bytes) = (*id, line.buffered as u64);
+        let has_changed = bytes != self.buffered;
+        if has_changed {
+            self.buffered = bytes;
+            let now = self.now();
+            self.machine
+                .handle_input(now, Input::Buffered { id, bytes });
+        }
+        has_changed
+    }
+
+    fn drain(&mut self) {
         while let Some(transmit) = self.machine.poll_transmit() {
             match transmit {
                 Transmit::Open { id } => {
@@ -200,7 +259,13 @@ impl Client {
                     let opening = tokio::spawn(connect(self.address));
                     self.connection = Some((id, Link::Opening(opening)));
                 }
-                Transmit::Frame { id, frame } => self.send(id, &frame).await,
+                Transmit::Frame { id, frame } => {
+                    if let Some((open, Link::Open(line))) = &mut self.connection
+                        && *open == id
+                    {
+                        line.push(codec::encode(&frame));
+                    }
+                }
                 Transmit::Close { id, .. } => {
                     if let Some((_, link)) = self.connection.take_if(|(open, _)| *open == id) {
                         link.abandon();
@@ -217,28 +282,69 @@ impl Client {
                 Transmit::Store(store) => self.storage.apply(store),
             }
         }
-        std::iter::from_fn(|| self.machine.poll_event()).collect()
+    }
+}
+
+impl Line {
+    fn new(socket: Socket) -> Self {
+        Self {
+            socket,
+            waiting: VecDeque::new(),
+            buffered: 0,
+            in_socket: 0,
+        }
     }
 
-    async fn send(&mut self, id: ConnectionId, frame: &ClientFrame) {
-        let Some((open, Link::Open(socket))) = &mut self.connection else {
-            return;
-        };
-        if *open == id
-            && socket
-                .send(Message::text(codec::encode(frame)))
-                .await
-                .is_err()
-        {
-            // The read side tells the machine.
+    fn push(&mut self, text: String) {
+        self.buffered += text.len();
+        self.waiting.push_back(text);
+    }
+
+    /// Writes as much as the socket takes. That it takes nothing any more is heard by reading.
+    fn write(&mut self, cx: &mut Context<'_>) {
+        if matches!(self.poll_write(cx), Poll::Ready(Err(_))) {
+            self.waiting.clear();
+            (self.buffered, self.in_socket) = (0, 0);
         }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), tungstenite::Error>> {
+        while !self.waiting.is_empty() {
+            ready!(self.socket.poll_ready_unpin(cx))?;
+            self.buffered -= std::mem::take(&mut self.in_socket);
+            if let Some(text) = self.waiting.pop_front() {
+                self.in_socket = text.len();
+                self.socket.start_send_unpin(Message::text(text))?;
+            }
+        }
+        ready!(self.socket.poll_flush_unpin(cx))?;
+        (self.buffered, self.in_socket) = (0, 0);
+        Poll::Ready(Ok(()))
+    }
+
+    /// The next thing that is heard; meanwhile what waits is written.
+    fn poll_heard(&mut self, cx: &mut Context<'_>) -> Poll<Heard> {
+        if self.buffered > 0 {
+            self.write(cx);
+        }
+        Poll::Ready(match ready!(self.socket.poll_next_unpin(cx)) {
+            Some(Ok(Message::Close(frame))) => {
+                // The answer to the server's close frame, if it can leave at once.
+                let _ = self.socket.flush().now_or_never();
+                Heard::Gone(frame.map(|frame| CloseCode(frame.code.into())))
+            }
+            Some(Ok(message)) => Heard::Message(message),
+            Some(Err(_)) | None => Heard::Gone(None),
+        })
     }
 }
 
 impl Link {
+    /// Lets go. What can leave at once does.
     fn abandon(self) {
-        if let Self::Opening(task) = self {
-            task.abort();
+        match self {
+            Self::Opening(task) => task.abort(),
+            Self::Open(mut line) => line.write(&mut Context::from_waker(Waker::noop())),
         }
     }
 }
@@ -270,18 +376,10 @@ async fn hear(connection: &mut Option<(ConnectionId, Link)>) -> Heard {
     match connection {
         None => std::future::pending().await,
         Some((_, Link::Opening(task))) => match task.await {
-            Ok(Ok(socket)) => Heard::Opened(Box::new(socket)),
+            Ok(Ok(socket)) => Heard::Opened(Box::new(Line::new(socket))),
             Ok(Err(_)) | Err(_) => Heard::Gone(None),
         },
-        Some((_, Link::Open(socket))) => match socket.next().await {
-            Some(Ok(Message::Close(frame))) => {
-                // The answer to the server's close frame, if it can leave at once.
-                let _ = socket.flush().now_or_never();
-                Heard::Gone(frame.map(|frame| CloseCode(frame.code.into())))
-            }
-            Some(Ok(message)) => Heard::Message(message),
-            Some(Err(_)) | None => Heard::Gone(None),
-        },
+        Some((_, Link::Open(line))) => poll_fn(|cx| line.poll_heard(cx)).await,
     }
 }
 
@@ -290,5 +388,117 @@ async fn wait_until(deadline: Option<Instant>) {
         Some(deadline) => sleep_until(deadline.into()).await,
         // Nothing is due: only the connection can wake us, or the caller.
         None => tokio::time::sleep(Duration::from_secs(60 * 60)).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::client::Status;
+    use protocol::frame::{Beat, ClientFrame, Limits, Welcome};
+    use protocol::id::{Credentials, SessionId, SessionKey};
+    use protocol::outbox::OutboxLimit;
+    use tokio::net::TcpListener;
+    use tokio::sync::oneshot;
+    use tokio::time::timeout;
+    use tokio_tungstenite::accept_hdr_async;
+    use tungstenite::handshake::server::{Request, Response};
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// More than the buffers of both sockets hold.
+    const MESSAGES: u64 = 3_000;
+
+    fn welcome() -> String {
+        codec::encode(&ServerFrame::Welcome(Welcome {
+            session: Credentials {
+                id: SessionId::new("s1").unwrap(),
+                key: SessionKey::new("k1").unwrap(),
+            },
+            resumed: false,
+            last_seq: 0,
+            refused: Vec::new(),
+            vouched: None,
+            heartbeat: Beat {
+                interval_ms: 25_000,
+                timeout_ms: 5_000,
+            },
+            limits: Limits::default(),
+        }))
+    }
+
+    /// Welcomes one client, reads nothing more before `go`, then the numbers of all its messages.
+    async fn serve(listener: TcpListener, go: oneshot::Receiver<()>) -> Vec<u64> {
+        let (stream, _) = listener.accept().await.unwrap();
+        #[expect(clippy::result_large_err, reason = "as tungstenite calls it")]
+        let speaks_it = |_: &Request, mut response: Response| {
+            let protocol = HeaderValue::from_static(SUBPROTOCOL);
+            let headers = response.headers_mut();
+            headers.insert("sec-websocket-protocol", protocol);
+            Ok(response)
+        };
+        let mut socket = accept_hdr_async(stream, speaks_it).await.unwrap();
+        socket.next().await.unwrap().unwrap();
+        socket.send(Message::text(welcome())).await.unwrap();
+        go.await.unwrap();
+        let mut numbers = Vec::new();
+        while numbers.len() < MESSAGES as usize {
+            let Message::Text(text) = socket.next().await.unwrap().unwrap() else {
+                continue;
+            };
+            if let ClientFrame::Publish { seq, .. } = codec::decode(&text, FRAME_BYTES).unwrap() {
+                numbers.push(seq.get());
+            }
+        }
+        numbers
+    }
+
+    /// A step that is given up while the socket takes nothing loses no frame, and a command does not wait
+    /// for the socket.
+    #[tokio::test]
+    async fn a_step_may_be_cancelled() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (go, going) = oneshot::channel();
+        let server = tokio::spawn(serve(listener, going));
+        let config = Config {
+            window: MESSAGES as usize,
+            publish_flight: u64::MAX,
+            outbox: OutboxLimit {
+                entries: MESSAGES as usize,
+                bytes: usize::MAX,
+            },
+            ..Config::default()
+        };
+        let mut client = Client::new(address, config, Stored::default());
+        let work = async {
+            client.command(Session::connect).await;
+            while client.session().status() != Status::Live {
+                client.step().await;
+            }
+            let body = "x".repeat(8 * 1024);
+            for _ in 0..MESSAGES {
+                let (id, _) = client
+                    .command(|session, now| session.publish(now, RoomName::lobby(), body.clone()))
+                    .await;
+                id.unwrap();
+                let _ = client.step().now_or_never();
+            }
+            assert!(client.buffered > 0, "the sockets took everything");
+            go.send(()).unwrap();
+            let mut server = server;
+            loop {
+                // Each frame is written by a step that is given up.
+                let _ = client.step().now_or_never();
+                tokio::select! {
+                    biased;
+                    numbers = &mut server => return numbers.unwrap(),
+                    () = tokio::task::yield_now() => {}
+                }
+            }
+        };
+        let numbers = timeout(PATIENCE, work).await.expect("all frames arrive");
+        assert_eq!(numbers, Vec::from_iter(1..=MESSAGES));
     }
 }
