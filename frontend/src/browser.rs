@@ -137,6 +137,11 @@ impl Outside for Browser {
         }
     }
 
+    fn buffered(&self) -> Option<(ConnectionId, u64)> {
+        let socket = self.socket.as_ref()?;
+        Some((socket.id(), socket.buffered()))
+    }
+
     fn release(&mut self, id: ConnectionId) {
         drop(self.connection(id));
     }

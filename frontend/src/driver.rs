@@ -72,6 +72,8 @@ pub trait Outside {
     fn send(&mut self, id: ConnectionId, text: &str);
     /// Lets go of a connection, with a code if that can be done without waiting.
     fn close(&mut self, id: ConnectionId, code: CloseCode);
+    /// How many bytes of what was sent the connection that is there still holds.
+    fn buffered(&self) -> Option<(ConnectionId, u64)>;
     /// Frees what belonged to a connection that is gone already.
     fn release(&mut self, id: ConnectionId);
     /// Keeps something where it survives a reload.
@@ -92,6 +94,8 @@ pub struct Driver<O> {
     report: Reporter,
     /// When the timer rings, if one is set.
     armed: Option<Timestamp>,
+    /// What the machine was told last that the socket holds.
+    buffered: Option<(ConnectionId, u64)>,
 }
 
 impl<O: Outside> Driver<O> {
@@ -102,6 +106,7 @@ impl<O: Outside> Driver<O> {
             outside,
             report,
             armed: None,
+            buffered: None,
         }
     }
 
@@ -117,6 +122,7 @@ impl<O: Outside> Driver<O> {
     /// Feeds a fact.
     pub fn happening(&mut self, happening: Happening) {
         let now = self.outside.now();
+        self.look(now);
         match happening {
             Happening::Opened { id } => self.session.handle_input(now, Input::Opened { id }),
             Happening::Text { id, text } => {
@@ -140,6 +146,7 @@ impl<O: Outside> Driver<O> {
     /// Feeds a wish of the page.
     pub fn command(&mut self, command: Command) {
         let now = self.outside.now();
+        self.look(now);
         match command {
             Command::Join { room, since } => self.session.join(now, room, since),
             Command::Leave { room } => self.session.leave(now, &room),
@@ -175,10 +182,26 @@ impl<O: Outside> Driver<O> {
             .handle_input(now, Input::Received { id, frame });
     }
 
+    /// Tells the machine what the socket holds, where that has changed. No event of the browser does.
+    fn look(&mut self, now: Timestamp) {
+        let buffered = self.outside.buffered();
+        if buffered != self.buffered {
+            self.buffered = buffered;
+            if let Some((id, bytes)) = buffered {
+                self.session
+                    .handle_input(now, Input::Buffered { id, bytes });
+            }
+        }
+    }
+
     /// Does what the machine wishes, in its order, and tells what it tells.
     fn drain(&mut self) {
         while let Some(transmit) = self.session.poll_transmit() {
+            let is_frame = matches!(transmit, Transmit::Frame { .. });
             self.perform(transmit);
+            if is_frame {
+                self.look(self.outside.now());
+            }
         }
         while let Some(event) = self.session.poll_event() {
             self.tell(event);

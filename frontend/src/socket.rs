@@ -70,6 +70,11 @@ impl Socket {
         self.socket.send_with_str(text)
     }
 
+    /// How many bytes the browser has not sent yet.
+    pub fn buffered(&self) -> u64 {
+        self.socket.buffered_amount().into()
+    }
+
     /// Closes with a code, without waiting.
     pub fn close(self, code: CloseCode) {
         // A page may send only 1000 and 3000 to 4999. For others, 1001 above all, the browser

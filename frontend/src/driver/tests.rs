@@ -25,6 +25,8 @@ struct World {
     now: Timestamp,
     done: Vec<Done>,
     is_full: bool,
+    /// What the socket holds.
+    buffered: u64,
 }
 
 struct Fake(Rc<RefCell<World>>);
@@ -51,6 +53,10 @@ impl Outside for Fake {
 
     fn close(&mut self, _: ConnectionId, code: CloseCode) {
         self.note(Done::Closed(code));
+    }
+
+    fn buffered(&self) -> Option<(ConnectionId, u64)> {
+        Some((FIRST, self.0.borrow().buffered))
     }
 
     fn release(&mut self, _: ConnectionId) {
@@ -209,6 +215,33 @@ fn an_earlier_deadline_moves_the_timer() {
         rig.done(),
         [sent("ping"), Done::Armed(Duration::from_secs(2))]
     );
+}
+
+/// PR-2: what the socket holds is the machine's to judge: drafts wait until it is all but empty, and the
+/// latest goes on when the timer finds it so.
+#[test]
+fn drafts_wait_for_the_socket() {
+    let mut rig = Rig::live();
+    let room = RoomName::lobby();
+    rig.driver.command(Command::Join { room, since: None });
+    let text = r#"{"type":"joined","room":"lobby","epoch":"e","head":0,"from":0,"recovered":true,
+        "members":[],"drafts":[]}"#;
+    let text = text.to_owned();
+    rig.driver.happening(Happening::Text { id: FIRST, text });
+    rig.world.borrow_mut().buffered = 50_000;
+    rig.done();
+    for body in ["h", "he", "hel"] {
+        let (room, body) = (RoomName::lobby(), body.to_owned());
+        rig.driver.command(Command::Draft { room, body });
+        rig.wait(300);
+    }
+    assert!(!rig.done().contains(&sent("draft")));
+    rig.driver.happening(Happening::Timer);
+    assert!(!rig.done().contains(&sent("draft")));
+    rig.world.borrow_mut().buffered = 0;
+    rig.wait(300);
+    rig.driver.happening(Happening::Timer);
+    assert_eq!(rig.done()[0], sent("draft"));
 }
 
 #[test]
