@@ -24,8 +24,8 @@ use crate::clock::Timer;
 use crate::queue::{Happening, Queue};
 use crate::storage::StorageFailed;
 
-/// The largest frame that we read. The largest honest one is a `history` of 200 messages of 8 KiB,
-/// each byte escaped to six: just under 10 MiB. Overflow: [`DecodeError::TooLarge`].
+/// The largest frame that we read. With its default options a server sends none over 256 KiB; an operator may
+/// allow larger pages, and larger texts. Overflow: [`DecodeError::TooLarge`].
 pub const RECEIVED_BYTES_MAX: u32 = 16 << 20;
 
 /// Drives a session for the page until stopped. What [`app::Connector`] is made of.
