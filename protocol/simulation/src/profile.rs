@@ -190,7 +190,7 @@ impl Profile {
         };
         let mut line = Rng::with_seed(client.seed);
         let is_slow = line.u8(..4) == 0;
-        Self {
+        let mut profile = Self {
             // 32 and 96 kbit/s, and long texts: what was typed is soon more than the line carries.
             up_bytes_per_s: is_slow.then(|| if line.bool() { 4_000 } else { 12_000 }),
             hidden_bytes: if line.bool() { 0 } else { 64 * 1024 },
@@ -217,7 +217,13 @@ impl Profile {
             idle_cut: (rng.u8(..4) == 0).then_some(Duration::from_secs(60)),
             client,
             server,
+        };
+        if is_slow {
+            // A long draft over a lower limit is dropped, and shown by nobody.
+            let weights = &mut profile.weights;
+            weights.retain(|(action, _)| *action != Action::LowerLimits);
         }
+        profile
     }
 }
 
