@@ -1,14 +1,14 @@
 //! From the context to signals and callbacks. Hooks touch no element; components touch no context.
 
-use codee::string::FromToStringCodec;
+use std::time::Duration;
+
 use leptos::prelude::*;
-use leptos_use::storage::use_local_storage;
-use leptos_use::{Pausable, UseIntervalFnOptions, use_interval_fn_with_options};
 use protocol::client::Network;
 use protocol::id::{Name, RoomName};
 use protocol::outbox::EntryId;
 
 use crate::effect::effect;
+use crate::keeper::{Keeper, Shelf};
 use crate::place::{AddressBar, Place, Visit, path, title};
 use crate::realtime::{Command, use_realtime};
 use crate::state::{Composer, Link, People, Received, Timeline};
@@ -124,13 +124,14 @@ pub fn use_room() -> RoomHandle {
 pub fn use_link() -> LinkHandle {
     let realtime = use_realtime();
     let link = realtime.link.read;
-    let tick = move || realtime.tick();
-    let options = UseIntervalFnOptions::default().immediate(false);
-    let Pausable { pause, resume, .. } = use_interval_fn_with_options(tick, 1000_u64, options);
     let wait = Memo::new(move |_| link.with(|link| (link.is_waiting(), link.changes())));
     effect(Box::new(move || {
         let (is_waiting, _) = wait.get();
-        if is_waiting { resume() } else { pause() }
+        let tick = move || realtime.tick();
+        if is_waiting && let Ok(ticking) = set_interval_with_handle(tick, Duration::from_secs(1)) {
+            // Also when this effect runs again: each wait counts its own seconds.
+            on_cleanup(move || ticking.clear());
+        }
     }));
     LinkHandle {
         link,
@@ -141,10 +142,23 @@ pub fn use_link() -> LinkHandle {
     }
 }
 
-/// Keeps the person's name in the browser and tells the session about it.
+/// Keeps the person's name in the browser, the same in all of its pages, and tells the session.
 pub fn provide_name() {
     let realtime = use_realtime();
-    let (name, set_name, _) = use_local_storage::<String, FromToStringCodec>(NAME_KEY);
+    let keeper = use_context::<Keeper>();
+    let name = RwSignal::new(String::new());
+    if let Some(keeper) = keeper.clone() {
+        let read = move || {
+            let kept = keeper.get(Shelf::Browser, NAME_KEY);
+            if name.with_untracked(|name| *name != kept) {
+                name.set(kept);
+            }
+        };
+        let again = read.clone();
+        effect(Box::new(read));
+        // Another page of this browser has changed something.
+        on_window("storage", again);
+    }
     let tidy = Memo::new(move |_| name.with(|name| Name::tidy(name)));
     effect(Box::new(move || {
         let name = tidy.get();
@@ -152,7 +166,13 @@ pub fn provide_name() {
             realtime.send(Command::Rename { name });
         }
     }));
-    let rename = Callback::new(move |text: String| set_name.set(text));
+    let rename = Callback::new(move |text: String| {
+        if let Some(keeper) = &keeper {
+            // Where it is not kept it holds for as long as the page does.
+            keeper.set(Shelf::Browser, NAME_KEY, &text);
+        }
+        name.set(text);
+    });
     let people = realtime.people.read;
     let vouched = Memo::new(move |_| people.with(|people| people.vouched().cloned()));
     let is_vouched = Memo::new(move |_| vouched.with(Option::is_some));

@@ -1,15 +1,12 @@
 //! The Everbeat page: rendered by the server, hydrated by the browser, the same code in both.
 //!
 //! What only one of them can do comes through the context: the server's [`Visit`] while rendering,
-//! the browser's [`Connector`] and [`AddressBar`] after hydration. Neither is named here otherwise.
+//! the browser's [`Connector`], [`AddressBar`] and [`Keeper`] after hydration. Neither is named here otherwise.
 
 pub mod components;
 mod effect;
-#[expect(
-    deprecated,
-    reason = "leptos-use 0.20 would have one crate for each function; it still re-exports them"
-)]
 pub mod hooks;
+mod keeper;
 pub mod pages;
 mod place;
 pub mod realtime;
@@ -20,6 +17,7 @@ use leptos::either::Either;
 use leptos::prelude::*;
 use leptos_meta::HashedStylesheet;
 
+pub use self::keeper::{Keep, Keeper, Shelf};
 pub use self::place::{AddressBar, Closed, Place, Snapshot, TokenUrl, Visit};
 pub use self::realtime::{Command, Connector, Realtime, Report, Reporter, Stop};
 

@@ -15,3 +15,35 @@ test('a name is shown to the others and kept', async ({ openPage }) => {
   await expect(bob.people.getByText('Ada')).toBeVisible();
   await expect(ada.people.getByRole('listitem').filter({ hasText: 'Ada' })).toContainText('(you)');
 });
+
+test('a field in which somebody is typing is theirs', async ({ browser, openPage }) => {
+  const context = await browser.newContext();
+  const [ada, other] = [
+    await openPage('lobby', { context }),
+    await openPage('lobby', { context }),
+  ];
+  /** Both tabs are called so. */
+  const expectName = (name: string) =>
+    expect(other.people.locator('.author')).toHaveText([name, name]);
+  await ada.name.focus();
+  await ada.name.pressSequentially('Bob');
+  await expectName('Bob');
+  await other.name.fill('Zoe');
+  await other.name.press('Enter');
+  await expectName('Zoe');
+  await expect(ada.name).toHaveValue('Bob');
+  await ada.name.pressSequentially(' The Builder');
+  await expect(ada.name).toHaveValue('Bob The Builder');
+  await ada.name.press('Tab');
+  await expectName('Bob The Builder');
+  for (const page of [ada, other]) await expect(page.name).toHaveValue('Bob The Builder');
+  // Who is in the field and has not typed yet begins with what is there.
+  await ada.name.focus();
+  await other.name.fill('Eve');
+  await other.name.press('Enter');
+  await expectName('Eve');
+  await expect(ada.name).toHaveValue('Bob The Builder');
+  await ada.name.blur();
+  await expect(ada.name).toHaveValue('Eve');
+  await context.close();
+});

@@ -9,6 +9,7 @@ pub mod address;
 pub mod browser;
 pub mod clock;
 pub mod driver;
+pub mod keeper;
 pub mod lock;
 pub mod page;
 pub mod queue;
@@ -16,7 +17,7 @@ pub mod socket;
 pub mod storage;
 pub mod token;
 
-use app::{AddressBar, App, Connector};
+use app::{AddressBar, App, Connector, Keeper};
 use leptos::prelude::*;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -27,6 +28,7 @@ pub fn hydrate() {
     hydrate_body(|| {
         provide_context(Connector::new(driver::start));
         provide_context(AddressBar::new(address::show));
+        provide_context(Keeper::new(keeper::WindowStorage));
         view! { <App/> }
     });
     mark_as_hydrated();

@@ -1,15 +1,19 @@
 //! How the person wants to be called.
 
+use std::time::Duration;
+
 use leptos::prelude::*;
-use leptos_use::use_debounce_fn_with_arg;
 use protocol::id::Name;
 
 use crate::hooks::NameHandle;
 
-/// How long the person must pause before a half-typed name goes out, in milliseconds.
-const PAUSE_MS: f64 = 600.0;
+/// How long the person must pause before a half-typed name goes out.
+const PAUSE: Duration = Duration::from_millis(600);
 
 /// The person's name: taken after a pause in typing, or at once when the field is left.
+///
+/// From focus to blur the field belongs to the person: a name that comes from elsewhere, such as another
+/// tab, is not written into it. The name that was given last counts.
 #[component]
 pub fn NameField(
     /// The name.
@@ -22,8 +26,21 @@ pub fn NameField(
         is_vouched,
         rename,
     } = handle;
-    let rename_soon = use_debounce_fn_with_arg(move |text: String| rename.run(text), PAUSE_MS);
+    let is_held = RwSignal::new(false);
+    let mut rename_soon = debounce(PAUSE, move |text: String| {
+        // A field that was left has given its name already.
+        if is_held.get_untracked() {
+            rename.run(text);
+        }
+    });
     let is_shut = Signal::derive(move || !ready.get() || is_vouched.get());
+    let shown = Memo::new(move |shown: Option<&String>| {
+        let is_theirs = is_held.get() && !is_vouched.get();
+        match shown {
+            Some(shown) if is_theirs => shown.clone(),
+            _ => name.get(),
+        }
+    });
     view! {
         <div class="field">
             <label for="name">"Your name"</label>
@@ -35,11 +52,17 @@ pub fn NameField(
                 maxlength=Name::CHARS_MAX.to_string()
                 placeholder="guest"
                 disabled=is_shut
-                prop:value=name
+                prop:value=shown
+                on:focus=move |_| is_held.set(true)
                 on:input=move |event| {
+                    is_held.set(true);
                     rename_soon(event_target_value(&event));
                 }
-                on:change=move |event| rename.run(event_target_value(&event))
+                on:change=move |event| {
+                    rename.run(event_target_value(&event));
+                    is_held.set(false);
+                }
+                on:blur=move |_| is_held.set(false)
             />
         </div>
     }
