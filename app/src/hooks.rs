@@ -56,12 +56,12 @@ pub struct ListActions {
 /// What can be done with one's own message.
 #[derive(Clone, Copy)]
 pub struct RowActions {
-    /// Send an uncertain one again.
+    /// Send one again that a person has to decide about.
     pub send_again: Callback<EntryId>,
-    /// Drop an uncertain one.
+    /// Drop one that a person has to decide about.
     pub discard: Callback<EntryId>,
-    /// Take a refused one off the page.
-    pub dismiss: Callback<EntryId>,
+    /// Put the text of a refused one back into the input box.
+    pub edit_again: Callback<EntryId>,
 }
 
 /// The person's name, as the browser keeps it.
@@ -112,7 +112,7 @@ pub fn use_room() -> RoomHandle {
             row: RowActions {
                 send_again: Callback::new(move |id| realtime.send_again(id)),
                 discard: Callback::new(move |id| realtime.discard(id)),
-                dismiss: Callback::new(move |id| realtime.dismiss(id)),
+                edit_again: Callback::new(move |id| realtime.edit_again(id)),
             },
         },
         write: Callback::new(move |text| realtime.write(text)),
@@ -205,6 +205,22 @@ pub fn use_network() {
     });
     on_window("online", move || tell(Network::Online));
     on_window("offline", move || tell(Network::Offline));
+}
+
+/// While messages of this page are not durable, has the browser ask before the page is left (EO-5).
+pub fn warn_before_leaving() {
+    let realtime = use_realtime();
+    let is_owing = Memo::new(move |_| realtime.timeline.read.with(|list| list.waiting() > 0));
+    effect(Box::new(move || {
+        if is_owing.get() {
+            let listener = window_event_listener(leptos::ev::beforeunload, |event| {
+                event.prevent_default();
+                // Older browsers ask for this only. What it says is not shown.
+                event.set_return_value("unsent");
+            });
+            on_cleanup(move || listener.remove());
+        }
+    }));
 }
 
 /// Acts at each such event of the window, or of something in it, as long as the owner lives.

@@ -21,7 +21,9 @@ pub use self::keeper::{Keep, Keeper, Shelf};
 pub use self::place::{AddressBar, Closed, Place, Snapshot, TokenUrl, Visit};
 pub use self::realtime::{Command, Connector, Realtime, Report, Reporter, Stop};
 
-use self::hooks::{provide_hydrated, provide_name, use_address, use_network, use_visit};
+use self::hooks::{
+    provide_hydrated, provide_name, use_address, use_network, use_visit, warn_before_leaving,
+};
 use self::pages::header::Header;
 use self::pages::nowhere::NowherePage;
 use self::pages::room::RoomPage;
@@ -95,6 +97,7 @@ pub fn App() -> impl IntoView {
     provide_hydrated();
     provide_name();
     use_network();
+    warn_before_leaving();
     use_address(&place);
     let page = if place.room().is_some() {
         Either::Left(view! { <RoomPage /> })

@@ -63,12 +63,12 @@ pub enum Command {
         /// The new name.
         name: Name,
     },
-    /// Send an uncertain message again (RS-9).
+    /// Send a message that waits for a person (RS-8, RS-9).
     SendAgain {
         /// Which one.
         id: EntryId,
     },
-    /// Drop an uncertain message (RS-9).
+    /// Drop a message that waits for a person (EO-7, RS-8, RS-9).
     Discard {
         /// Which one.
         id: EntryId,
@@ -88,6 +88,20 @@ pub enum Report {
         session: Option<SessionId>,
         /// Its messages that are not yet durable.
         outbox: Vec<Entry>,
+    },
+    /// What a page that is gone left in its outbox is taken up (RS-8). What becomes of it is told as
+    /// [`Event::Fate`], as of the page's own.
+    TakenUp {
+        /// The session that it belongs to.
+        session: Option<SessionId>,
+        /// The messages, under ids that the page's own never have.
+        outbox: Vec<Entry>,
+    },
+    /// A message that was taken up waits for a person now, and is the page's own, queued under another id:
+    /// what is shown under this one goes.
+    HandedOver {
+        /// The id that it had.
+        id: EntryId,
     },
     /// Everything the core says, except [`Event::Status`], which comes as [`Report::Status`].
     Event(Event),

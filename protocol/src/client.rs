@@ -161,6 +161,11 @@ impl Session {
     /// A session that goes on where `stored` left off. It does nothing before [`Session::connect`].
     pub fn new(config: Config, stored: Stored) -> Self {
         let backoff = || Backoff::new(config.backoff_base, config.backoff_cap);
+        let mut outbox = Outbox::restore(config.outbox, stored.outbox);
+        if config.inherits && stored.credentials.is_none() {
+            // Without a session nothing tells whose texts these are.
+            outbox.orphan();
+        }
         Self {
             rng: Rng::with_seed(config.seed),
             backoff: backoff(),
@@ -172,7 +177,7 @@ impl Session {
             name: None,
             limits: Limits::default(),
             rooms: BTreeMap::new(),
-            outbox: Outbox::restore(config.outbox, stored.outbox),
+            outbox,
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             latest: Latest::default(),
@@ -221,10 +226,12 @@ impl Session {
         }
     }
 
-    /// Connects now, whatever the session waits for. Does nothing if it is connected or connecting.
+    /// Connects now, whatever the session waits for. Does nothing if it is connected or connecting, nor
+    /// for a page that is gone and has nothing to send (RS-8).
     pub fn connect(&mut self, now: Timestamp) {
         let now = self.latest.advance(now);
         match self.state {
+            _ if self.config.inherits && !self.is_owing() => {}
             State::Idle | State::Waiting { .. } | State::Stopped { .. } => {
                 self.backoff.reset();
                 self.open(now);
@@ -344,7 +351,21 @@ impl Session {
         }
     }
 
-    /// A person decided to send an uncertain message again (RS-9).
+    /// Takes a message that another page left, for a person to decide about (RS-8).
+    ///
+    /// # Errors
+    /// [`PublishError::OutboxFull`]: there is no room for it now.
+    pub fn inherit(&mut self, now: Timestamp, entry: Entry) -> Result<EntryId, PublishError> {
+        self.latest.advance(now);
+        let entry = self.outbox.inherit(entry)?.clone();
+        let id = entry.id;
+        self.transmits
+            .push_back(Transmit::Store(Store::Put(entry.clone())));
+        self.events.push_back(Event::Queued(entry));
+        Ok(id)
+    }
+
+    /// A person decided to send a message that waited for them (RS-8, RS-9).
     pub fn send_again(&mut self, now: Timestamp, id: EntryId) {
         let now = self.latest.advance(now);
         if let Some(entry) = self.outbox.send_again(id).cloned() {
@@ -359,7 +380,7 @@ impl Session {
         }
     }
 
-    /// A person decided to drop an uncertain message (RS-9).
+    /// A person decided to drop a message that waited for them (EO-7, RS-8, RS-9).
     pub fn discard(&mut self, now: Timestamp, id: EntryId) {
         self.latest.advance(now);
         if self.outbox.discard(id).is_some() {
@@ -412,9 +433,19 @@ impl Session {
         }
     }
 
-    /// The messages not yet durable, uncertain ones last.
+    /// The messages not yet durable, those that wait for a person last.
     pub fn outbox(&self) -> impl Iterator<Item = &Entry> {
         self.outbox.iter()
+    }
+
+    /// Whether there is anything that it will send by itself, now or after a reconnect.
+    pub fn is_owing(&self) -> bool {
+        self.outbox.waiting() > 0
+    }
+
+    /// The name that it asked to be called by.
+    pub const fn name(&self) -> Option<&Name> {
+        self.name.as_ref()
     }
 
     /// Where this client stands in a room.

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::frame::ErrorCode;
 use crate::id::{RoomName, Seq};
 
 /// The page's own name of a message, for as long as the outbox knows it. Unlike [`Seq`] it never
@@ -37,13 +38,38 @@ pub enum Stage {
     Sent,
     /// It was sent in a session that is lost: only a person can tell what to do (RS-9).
     Uncertain,
+    /// It never left the page that took it, and neither that page nor its session goes on: a person
+    /// decides, who may be another one (RS-8).
+    Held,
+    /// Refused for good: a person has it back, to edit or to drop (EO-7).
+    Refused(ErrorCode),
+}
+
+impl Stage {
+    /// Whether it waits for a person. Such a message is sent no more by itself.
+    pub const fn is_aside(self) -> bool {
+        match self {
+            Self::Unsent | Self::Sent => false,
+            Self::Uncertain | Self::Held | Self::Refused(_) => true,
+        }
+    }
+
+    /// What becomes of it when nobody goes on with the session in which it has its number.
+    #[must_use]
+    pub const fn orphaned(self) -> Self {
+        match self {
+            Self::Unsent => Self::Held,
+            Self::Sent => Self::Uncertain,
+            aside => aside,
+        }
+    }
 }
 
 /// Why a message was not taken. The text stays where it was typed (EO-4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum PublishError {
     /// The outbox holds as much as it may.
-    #[error("too many messages are waiting to be sent: try again when some have gone")]
+    #[error("too many messages are waiting: try again when some have gone")]
     OutboxFull,
     /// Nothing to send.
     #[error("there is nothing to send")]
@@ -58,25 +84,28 @@ pub enum PublishError {
     },
 }
 
-/// A bounded queue of messages in the order of their numbers, and the uncertain ones beside it.
+/// A bounded queue of messages in the order of their numbers, and beside it those for a person.
 #[derive(Clone, Debug)]
 pub struct Outbox {
     entries: VecDeque<Entry>,
-    uncertain: Vec<Entry>,
+    /// Those that wait for a person ([`Stage::is_aside`]).
+    aside: Vec<Entry>,
     /// How many of `entries`, from the front, were sent on this connection.
     in_flight: usize,
     next_seq: Seq,
     next_id: u64,
+    /// Ids from here on are of messages that this page took; those before were found in its storage.
+    first_own: u64,
     bytes: usize,
     limit: OutboxLimit,
 }
 
-/// How much may wait at once, uncertain messages included.
+/// How much may wait at once, what waits for a person included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutboxLimit {
     /// Messages. Overflow: [`PublishError::OutboxFull`].
     pub entries: usize,
-    /// Bytes of text in all; browsers give an origin about 5 MB of session storage.
+    /// Bytes of text in all; browsers give an origin about 5 MB of storage.
     pub bytes: usize,
 }
 
@@ -86,17 +115,17 @@ impl Outbox {
         sort(&mut stored, |entry| entry.id.0);
         let next_id = stored.last().map_or(0, |entry| entry.id.0.wrapping_add(1));
         let bytes = stored.iter().map(|entry| entry.body.len()).sum();
-        let (uncertain, mut queued): (Vec<_>, Vec<_>) = stored
-            .into_iter()
-            .partition(|entry| entry.stage == Stage::Uncertain);
+        let (aside, mut queued): (Vec<_>, Vec<_>) =
+            stored.into_iter().partition(|entry| entry.stage.is_aside());
         sort(&mut queued, |entry| entry.seq.get());
         let next_seq = queued.last().map_or(Seq::FIRST, |entry| entry.seq.next());
         Self {
             entries: queued.into(),
-            uncertain,
+            aside,
             in_flight: 0,
             next_seq,
             next_id,
+            first_own: next_id,
             bytes,
             limit,
         }
@@ -107,13 +136,7 @@ impl Outbox {
     /// # Errors
     /// [`PublishError::OutboxFull`] at the limit.
     pub fn push(&mut self, room: RoomName, body: String) -> Result<&Entry, PublishError> {
-        let full = self.entries.len() + self.uncertain.len() >= self.limit.entries
-            || self.bytes + body.len() > self.limit.bytes;
-        if full {
-            return Err(PublishError::OutboxFull);
-        }
-        let id = self.free_id();
-        self.bytes += body.len();
+        let id = self.admit(&body)?;
         let entry = Entry {
             id,
             seq: self.next_seq,
@@ -124,6 +147,28 @@ impl Outbox {
         self.next_seq = self.next_seq.next();
         self.entries.push_back(entry);
         Ok(&self.entries[self.entries.len() - 1])
+    }
+
+    /// Takes a message that another page left, for a person to decide about. It gets a name of this page.
+    ///
+    /// # Errors
+    /// [`PublishError::OutboxFull`] at the limit.
+    pub fn inherit(&mut self, mut entry: Entry) -> Result<&Entry, PublishError> {
+        entry.id = self.admit(&entry.body)?;
+        entry.stage = entry.stage.orphaned();
+        self.aside.push(entry);
+        Ok(&self.aside[self.aside.len() - 1])
+    }
+
+    /// Finds room for a text, and a name for its message.
+    fn admit(&mut self, body: &str) -> Result<EntryId, PublishError> {
+        let full = self.entries.len() + self.aside.len() >= self.limit.entries
+            || self.bytes + body.len() > self.limit.bytes;
+        if full {
+            return Err(PublishError::OutboxFull);
+        }
+        self.bytes += body.len();
+        Ok(self.free_id())
     }
 
     /// An id that no message has. After the last number of all, which only an odd storage holds, comes 0.
@@ -164,25 +209,34 @@ impl Outbox {
 
     /// Removes the message with this number: it is settled.
     pub fn settle(&mut self, seq: Seq) -> Option<Entry> {
-        let index = self.entries.iter().position(|entry| entry.seq == seq)?;
-        let entry = self.entries.remove(index)?;
-        if index < self.in_flight {
-            self.in_flight -= 1;
-        }
+        let entry = self.take(seq)?;
         self.bytes -= entry.body.len();
         Some(entry)
     }
 
-    /// Removes the first message if it was sent and its number is at most `last_seq` (RS-3). Call
-    /// until `None`. One that never left the page cannot be settled, whatever its number.
-    pub fn settle_through(&mut self, last_seq: u64) -> Option<Entry> {
+    /// The message with this number is refused for good: its text waits for a person (EO-7).
+    pub fn refuse(&mut self, seq: Seq, code: ErrorCode) -> Option<&Entry> {
+        let mut entry = self.take(seq)?;
+        entry.stage = Stage::Refused(code);
+        self.aside.push(entry);
+        self.aside.last()
+    }
+
+    fn take(&mut self, seq: Seq) -> Option<Entry> {
+        let index = self.entries.iter().position(|entry| entry.seq == seq)?;
+        if index < self.in_flight {
+            self.in_flight -= 1;
+        }
+        self.entries.remove(index)
+    }
+
+    /// The number of the first message if it was sent and is at most `last_seq`: it is to be settled or
+    /// refused, and the next one looked at (RS-3). One that never left the page cannot be settled,
+    /// whatever its number.
+    pub fn first_through(&self, last_seq: u64) -> Option<Seq> {
         let first = self.entries.front()?;
         let is_settled = first.stage == Stage::Sent && first.seq.get() <= last_seq;
-        if is_settled {
-            self.settle(first.seq)
-        } else {
-            None
-        }
+        is_settled.then_some(first.seq)
     }
 
     /// Goes back so that `seq` is the next to be sent (EO-7).
@@ -197,7 +251,7 @@ impl Outbox {
         self.in_flight = 0;
     }
 
-    /// Continues a session whose last settled number is `last_seq`, after [`Outbox::settle_through`].
+    /// Continues a session whose last settled number is `last_seq`, after [`Outbox::first_through`].
     /// What never left the page is numbered to follow: a page that was reloaded with an empty outbox
     /// does not know how far its session had counted. False if what was sent does not follow.
     pub fn continue_after(&mut self, last_seq: u64) -> bool {
@@ -205,8 +259,8 @@ impl Outbox {
         for entry in &mut self.entries {
             match entry.stage {
                 Stage::Unsent => entry.seq = next,
-                Stage::Sent | Stage::Uncertain if entry.seq == next => {}
-                Stage::Sent | Stage::Uncertain => return false,
+                _ if entry.seq == next => {}
+                _ => return false,
             }
             next = next.next();
         }
@@ -222,14 +276,14 @@ impl Outbox {
     }
 
     /// The session is lost (RS-9): what never left the page is numbered anew from 1, what was sent
-    /// becomes uncertain.
+    /// becomes uncertain. What was found in storage may be another person's by now, and is held (RS-8).
     pub fn abandon_session(&mut self) {
         self.in_flight = 0;
         self.next_seq = Seq::FIRST;
         for mut entry in std::mem::take(&mut self.entries) {
-            if entry.stage == Stage::Sent {
-                entry.stage = Stage::Uncertain;
-                self.uncertain.push(entry);
+            if entry.stage == Stage::Sent || entry.id.0 < self.first_own {
+                entry.stage = entry.stage.orphaned();
+                self.aside.push(entry);
             } else {
                 entry.seq = self.next_seq;
                 self.next_seq = self.next_seq.next();
@@ -238,10 +292,23 @@ impl Outbox {
         }
     }
 
-    /// A person decided to send an uncertain message again: it gets a new number at the end.
+    /// The session is lost, and whoever is in front of the page may be another person (RS-8): everything
+    /// waits for them.
+    pub fn orphan(&mut self) {
+        self.in_flight = 0;
+        self.next_seq = Seq::FIRST;
+        for mut entry in std::mem::take(&mut self.entries) {
+            entry.stage = entry.stage.orphaned();
+            self.aside.push(entry);
+        }
+    }
+
+    /// A person decided to send a message: it gets a new number at the end. One that was refused as it
+    /// is would be refused again.
     pub fn send_again(&mut self, id: EntryId) -> Option<&Entry> {
-        let index = self.uncertain.iter().position(|entry| entry.id == id)?;
-        let mut entry = self.uncertain.remove(index);
+        let is_it = |entry: &Entry| entry.id == id && !matches!(entry.stage, Stage::Refused(_));
+        let index = self.aside.iter().position(is_it)?;
+        let mut entry = self.aside.remove(index);
         entry.seq = self.next_seq;
         entry.stage = Stage::Unsent;
         self.next_seq = self.next_seq.next();
@@ -249,20 +316,20 @@ impl Outbox {
         self.entries.back()
     }
 
-    /// A person decided to drop an uncertain message.
+    /// A person decided to drop a message that waited for them.
     pub fn discard(&mut self, id: EntryId) -> Option<Entry> {
-        let index = self.uncertain.iter().position(|entry| entry.id == id)?;
-        let entry = self.uncertain.remove(index);
+        let index = self.aside.iter().position(|entry| entry.id == id)?;
+        let entry = self.aside.remove(index);
         self.bytes -= entry.body.len();
         Some(entry)
     }
 
-    /// All messages, those in order first, the uncertain ones last.
+    /// All messages, those in order first, those for a person last.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().chain(&self.uncertain)
+        self.entries.iter().chain(&self.aside)
     }
 
-    /// How many messages wait to become durable, without the uncertain ones.
+    /// How many messages wait to become durable, without those that wait for a person.
     pub fn waiting(&self) -> usize {
         self.entries.len()
     }
@@ -346,11 +413,12 @@ mod tests {
         let mut outbox = filled(&["a", "b", "c"]);
         while outbox.send_next(8).is_some() {}
         outbox.disconnected();
+        let first = outbox.first_through(1).unwrap();
         assert_eq!(
-            outbox.settle_through(1).map(|entry| entry.body),
+            outbox.settle(first).map(|entry| entry.body),
             Some("a".into())
         );
-        assert_eq!(outbox.settle_through(1), None);
+        assert_eq!(outbox.first_through(1), None);
         assert!(outbox.continue_after(1));
         assert_eq!(
             outbox.send_next(8).map(|(_, entry)| entry.seq.get()),
@@ -368,7 +436,7 @@ mod tests {
     #[test]
     fn what_never_left_the_page_is_never_settled() {
         let mut outbox = filled(&["a"]);
-        assert_eq!(outbox.settle_through(10), None);
+        assert_eq!(outbox.first_through(10), None);
         assert!(outbox.continue_after(10));
         assert_eq!(
             outbox.send_next(8).map(|(_, entry)| entry.seq.get()),
@@ -419,6 +487,62 @@ mod tests {
             Some(3)
         );
         assert_eq!(outbox.waiting(), 3);
+    }
+
+    /// RS-8: whoever loaded the page anew may be somebody else, and only a resumed session tells.
+    #[test]
+    fn a_lost_session_holds_what_was_found_in_storage() {
+        let mut outbox = Outbox::restore(LIMIT, filled(&["a"]).iter().cloned().collect());
+        outbox.push(RoomName::lobby(), "b".into()).unwrap();
+        outbox.abandon_session();
+        let found: Vec<_> = outbox
+            .iter()
+            .map(|entry| (entry.id.0, entry.stage))
+            .collect();
+        assert_eq!(found, [(1, Stage::Unsent), (0, Stage::Held)]);
+        assert_eq!(outbox.waiting(), 1);
+    }
+
+    /// EO-7: a text that was refused for good stays, blocks no number, and goes when a person says so.
+    #[test]
+    fn a_refused_text_waits_for_a_person() {
+        let mut outbox = filled(&["a", "b"]);
+        while outbox.send_next(8).is_some() {}
+        let refused = outbox.refuse(Seq::FIRST, ErrorCode::BodyTooLarge).unwrap();
+        assert_eq!(refused.stage, Stage::Refused(ErrorCode::BodyTooLarge));
+        assert_eq!((outbox.waiting(), outbox.in_flight().count()), (1, 1));
+        let text = serde_json::to_string(&outbox.iter().collect::<Vec<_>>()).unwrap();
+        let mut outbox = Outbox::restore(LIMIT, serde_json::from_str(&text).unwrap());
+        assert_eq!(outbox.waiting(), 1);
+        assert_eq!(outbox.send_again(EntryId(0)), None);
+        assert_eq!(
+            outbox.discard(EntryId(0)).map(|entry| entry.body),
+            Some("a".into())
+        );
+        assert_eq!(outbox.iter().count(), 1);
+    }
+
+    /// RS-8: where nobody knows whose turn it is, nothing is sent and nothing lost.
+    #[test]
+    fn orphans_wait_for_a_person() {
+        let mut outbox = filled(&["a", "b"]);
+        outbox.send_next(1);
+        outbox.orphan();
+        let stages: Vec<_> = outbox.iter().map(|entry| entry.stage).collect();
+        assert_eq!(stages, [Stage::Uncertain, Stage::Held]);
+        assert_eq!((outbox.waiting(), outbox.send_next(8)), (0, None));
+        let mut heir = filled(&["mine"]);
+        for entry in outbox.iter() {
+            heir.inherit(entry.clone()).unwrap();
+        }
+        let found: Vec<_> = heir.iter().map(|entry| (entry.id.0, entry.stage)).collect();
+        let expected = [(0, Stage::Unsent), (1, Stage::Uncertain), (2, Stage::Held)];
+        assert_eq!(found, expected);
+        let sent = heir.send_again(EntryId(2)).unwrap();
+        assert_eq!((sent.seq.get(), sent.body.as_str()), (2, "b"));
+        // As many as there may be.
+        let entry = outbox.iter().next().unwrap().clone();
+        assert_eq!(heir.inherit(entry), Err(PublishError::OutboxFull));
     }
 
     /// EO-4: a reload finds the same numbers and goes on after them.

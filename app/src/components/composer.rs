@@ -4,6 +4,7 @@ use leptos::ev::{KeyboardEvent, SubmitEvent};
 use leptos::html::Textarea;
 use leptos::prelude::*;
 
+use crate::effect::effect;
 use crate::state::Composer;
 
 /// What browsers report for keys that an input method swallows.
@@ -41,13 +42,22 @@ pub fn ComposerForm(
     });
     let text = Signal::derive(move || composer.with(|composer| composer.text().to_owned()));
     let alert = Memo::new(move |_| composer.with(|composer| composer.alert().map(str::to_owned)));
-    let publish = move || {
-        on_publish.run(());
-        if let Some(field) = field.get_untracked() {
+    let go_on = move || {
+        if let Some(field) = field.try_get_untracked().flatten() {
             // Without focus there is nothing to go on with.
             let _ = field.focus();
         }
     };
+    let publish = move || {
+        on_publish.run(());
+        go_on();
+    };
+    let returns = Memo::new(move |_| composer.with(Composer::returns));
+    effect(Box::new(move || {
+        if returns.get() > 0 {
+            go_on();
+        }
+    }));
     view! {
         <form
             class="composer"

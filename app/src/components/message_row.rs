@@ -165,7 +165,11 @@ fn choice(id: EntryId, fate: Fate, actions: RowActions) -> Option<impl IntoView>
             ("Send again", actions.send_again),
             ("Drop", actions.discard),
         ],
-        Fate::Refused { .. } => vec![("Dismiss", actions.dismiss)],
+        Fate::Held => vec![("Send", actions.send_again), ("Drop", actions.discard)],
+        Fate::Refused { .. } => vec![
+            ("Edit again", actions.edit_again),
+            ("Dismiss", actions.discard),
+        ],
         Fate::Waiting | Fate::Sent | Fate::Durable { .. } => return None,
     };
     let button = |(text, act): (&'static str, Callback<EntryId>)| {
@@ -185,6 +189,7 @@ const fn name(fate: Fate) -> &'static str {
         Fate::Sent => "sent",
         Fate::Durable { .. } => "durable",
         Fate::Refused { .. } => "refused",
+        Fate::Held => "held",
         Fate::Uncertain => "uncertain",
     }
 }
@@ -193,6 +198,7 @@ fn words(fate: Fate) -> String {
     match fate {
         Fate::Refused { code } => format!("refused: {}", code.text_for_good()),
         Fate::Uncertain => "uncertain: it may have arrived or not".to_owned(),
+        Fate::Held => "not sent: left in a page that was closed".to_owned(),
         Fate::Waiting | Fate::Sent | Fate::Durable { .. } => name(fate).to_owned(),
     }
 }

@@ -7,13 +7,18 @@ use protocol::outbox::EntryId;
 
 use super::{COMMANDS_MAX, Command, Connector, Report, Stop};
 use crate::effect::effect;
+use crate::keeper::{Keeper, Shelf};
 use crate::place::{Place, Snapshot};
 use crate::state::{Composer, Link, People, Received, Timeline};
+
+/// Under which key the browser keeps what stands in a room's input box: this, and the room's name.
+const TEXT_KEY: &str = "everbeat.text.";
 
 /// The page's state and its way to the driver. Created once, at the root: rooms change in it.
 #[derive(Clone, Copy)]
 pub struct Realtime {
     commands: StoredValue<Sender<Command>>,
+    keeper: StoredValue<Option<Keeper>>,
     pub(crate) link: State<Link>,
     pub(crate) timeline: State<Timeline>,
     pub(crate) people: State<People>,
@@ -36,6 +41,7 @@ pub fn provide_realtime(place: &Place, snapshot: Option<&Snapshot>) -> Realtime 
     let link = State::new(Link::default());
     let realtime = Realtime {
         commands: StoredValue::new(sender),
+        keeper: StoredValue::new(use_context()),
         link,
         timeline: State::new(Timeline::new(room.clone(), snapshot)),
         people: State::new(People::new(room.clone())),
@@ -44,6 +50,7 @@ pub fn provide_realtime(place: &Place, snapshot: Option<&Snapshot>) -> Realtime 
         is_live: Memo::new(move |_| link.read.with(Link::is_live)),
     };
     provide_context(realtime);
+    effect(Box::new(move || realtime.restore_text()));
     if let Some(connector) = use_context::<Connector>() {
         let receiver = StoredValue::new(Some(receiver));
         let stop = StoredValue::new(None::<Stop>);
@@ -76,6 +83,9 @@ impl Realtime {
         self.people.maybe_update(|people| people.fold(report));
         self.received.maybe_update(|received| received.fold(report));
         self.composer.maybe_update(|composer| composer.fold(report));
+        if let Some(room) = Composer::concerns(report) {
+            self.keep_text(room);
+        }
         let proven = self.timeline.write.try_maybe_update(|timeline| {
             let changed = timeline.fold(report);
             (changed, timeline.take_proven())
@@ -127,6 +137,7 @@ impl Realtime {
         self.people.update(|people| people.enter(room));
         self.received.update(|received| received.enter(room));
         self.composer.update(|composer| composer.enter(room));
+        self.restore_text();
         self.join();
     }
 
@@ -140,20 +151,53 @@ impl Realtime {
         if body.is_empty() {
             return;
         }
-        let taken = self.send(Command::Publish { room, body });
+        let publish = Command::Publish {
+            room: room.clone(),
+            body: body.clone(),
+        };
+        let taken = self.send(publish);
         self.composer.update(|composer| {
             if taken {
-                composer.sent();
+                composer.sent(body);
             } else {
                 composer.busy();
             }
         });
+        self.keep_text(&room);
     }
 
     /// The input box changed.
     pub fn write(&self, text: String) {
         self.composer.update(|composer| composer.write(text));
+        if let Some(room) = self.composer.with(|composer| composer.room().clone()) {
+            self.keep_text(&room);
+        }
         self.tell_draft();
+    }
+
+    /// Takes up what the browser kept of the room that is shown.
+    fn restore_text(&self) {
+        if let Some(room) = self.composer.with(|composer| composer.room().clone())
+            && let Some(keeper) = self.keeper()
+        {
+            let text = keeper.get(Shelf::Tab, &text_key(&room));
+            self.composer.update(|composer| composer.restore(text));
+        }
+    }
+
+    /// Has the browser keep what is to be in a room's box after a reload.
+    fn keep_text(&self, room: &RoomName) {
+        if let Some(text) = self.composer.with(|composer| composer.kept(room))
+            && let Some(keeper) = self.keeper()
+        {
+            let is_kept = keeper.set(Shelf::Tab, &text_key(room), &text);
+            self.composer
+                .maybe_update(|composer| composer.keeps(is_kept));
+        }
+    }
+
+    fn keeper(&self) -> Option<Keeper> {
+        self.keeper.try_get_value().flatten()
     }
 
     /// Tells the others what stands in the input box. A draft that the driver has no room for is
@@ -187,22 +231,34 @@ impl Realtime {
             .maybe_update(|timeline| timeline.follow(follows));
     }
 
-    /// Sends an uncertain message again.
+    /// Puts the text of a refused message back into its room's input box. The browser keeps it there
+    /// before the outbox forgets it.
+    pub fn edit_again(&self, id: EntryId) {
+        let text = self.timeline.with(|timeline| timeline.text(id)).flatten();
+        if let Some((room, body)) = text {
+            self.composer
+                .update(|composer| composer.edit_again(room.clone(), &body));
+            self.keep_text(&room);
+            self.tell_draft();
+            self.discard(id);
+        }
+    }
+
+    /// Sends a message again that a person decided about.
     pub fn send_again(&self, id: EntryId) {
         self.send(Command::SendAgain { id });
     }
 
-    /// Drops an uncertain message.
+    /// Drops a message that a person decided about.
     pub fn discard(&self, id: EntryId) {
         if self.send(Command::Discard { id }) {
-            self.dismiss(id);
+            self.timeline.maybe_update(|timeline| timeline.dismiss(id));
         }
     }
+}
 
-    /// Takes a settled message off the page.
-    pub fn dismiss(&self, id: EntryId) {
-        self.timeline.maybe_update(|timeline| timeline.dismiss(id));
-    }
+fn text_key(room: &RoomName) -> String {
+    format!("{TEXT_KEY}{room}")
 }
 
 /// Without its owner a state can neither be read nor written: the page is gone.

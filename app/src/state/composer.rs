@@ -1,23 +1,33 @@
 //! What stands in the input box of each room, and why the last thing was refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use protocol::client::Event;
 use protocol::id::RoomName;
 
 use crate::realtime::Report;
 
-/// How many rooms' unsent texts are kept; entering one more forgets another's. Nobody leaves that
-/// many sentences unfinished.
+/// How many rooms' unsent texts are in memory; entering one more forgets another's, which is then read
+/// from where the browser keeps it. Nobody leaves that many sentences unfinished.
 const ROOMS_MAX: usize = 64;
 
 /// The input box. No text leaves it but by being sent, and it comes back if it was not taken (EO-4).
+///
+/// What the browser is to keep of a room is [`Composer::kept`]: the text in its box, and what was sent
+/// from there and is not yet in the outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Composer {
     room: RoomName,
     texts: BTreeMap<RoomName, String>,
+    /// What the driver has been given and has not stored yet, oldest first: at most as many as there
+    /// may be commands.
+    handed: VecDeque<(RoomName, String)>,
+    /// How many texts went back into a box by a person's wish.
+    returns: u32,
     alert: Option<String>,
     storage_failed: bool,
+    /// The browser does not keep what stands in the box.
+    is_unkept: bool,
     /// The person may read the room that is shown, and not write (AC-5).
     read_only: bool,
 }
@@ -28,8 +38,11 @@ impl Composer {
         Self {
             room,
             texts: BTreeMap::new(),
+            handed: VecDeque::new(),
+            returns: 0,
             alert: None,
             storage_failed: false,
+            is_unkept: false,
             read_only: false,
         }
     }
@@ -45,10 +58,33 @@ impl Composer {
         self.read_only = false;
     }
 
+    /// What the browser kept of the room that is shown, from before a reload or a visit elsewhere. What
+    /// is in memory is newer.
+    pub fn restore(&mut self, kept: String) {
+        if !kept.is_empty() && !self.texts.contains_key(&self.room) {
+            self.texts.insert(self.room.clone(), kept);
+        }
+    }
+
+    /// Of which room a report may change what is to be kept.
+    pub const fn concerns(report: &Report) -> Option<&RoomName> {
+        match report {
+            Report::NotTaken { room, .. } => Some(room),
+            Report::Event(Event::Queued(entry)) => Some(&entry.room),
+            _ => None,
+        }
+    }
+
     /// Folds a report. Returns whether anything changed.
     pub fn fold(&mut self, report: &Report) -> bool {
         match report {
+            // Nothing of it is shown.
+            Report::Event(Event::Queued(entry)) => {
+                self.arrived(&entry.room, &entry.body);
+                false
+            }
             Report::NotTaken { room, body, error } => {
+                self.arrived(room, body);
                 self.put_back(room.clone(), body);
                 self.alert = Some(format!("Not sent: {error}."));
                 true
@@ -73,8 +109,20 @@ impl Composer {
     }
 
     /// The text is with the driver.
-    pub fn sent(&mut self) {
+    pub fn sent(&mut self, body: String) {
+        self.handed.push_back((self.room.clone(), body));
         self.write(String::new());
+    }
+
+    /// A person wants to go on with a text that was refused.
+    pub fn edit_again(&mut self, room: RoomName, body: &str) {
+        self.put_back(room, body);
+        self.returns = self.returns.wrapping_add(1);
+    }
+
+    /// Whether the browser keeps the text.
+    pub const fn keeps(&mut self, is_kept: bool) -> bool {
+        std::mem::replace(&mut self.is_unkept, !is_kept) == is_kept
     }
 
     /// The driver did not take the text.
@@ -102,12 +150,34 @@ impl Composer {
         (self.room.clone(), self.text().to_owned())
     }
 
+    /// What is to be in a room's box after a reload.
+    pub fn kept(&self, room: &RoomName) -> String {
+        let handed = self.handed.iter().filter(|(to, _)| to == room);
+        let mut kept: Vec<&str> = handed.map(|(_, body)| body.as_str()).collect();
+        kept.extend(self.texts.get(room).map(String::as_str));
+        kept.retain(|text| !text.is_empty());
+        kept.join("\n")
+    }
+
+    /// How many texts went back into a box by a person's wish.
+    pub const fn returns(&self) -> u32 {
+        self.returns
+    }
+
     /// What the person should know about what they did last.
     pub fn alert(&self) -> Option<&str> {
-        let storage = "This browser keeps nothing: reloading the page would lose what waits.";
-        self.alert
-            .as_deref()
-            .or_else(|| self.storage_failed.then_some(storage))
+        let storage =
+            "This browser keeps nothing more: reloading the page would lose what is not sent.";
+        let fails = self.storage_failed || self.is_unkept;
+        self.alert.as_deref().or_else(|| fails.then_some(storage))
+    }
+
+    /// The driver has dealt with a text: it is in the outbox, or comes back.
+    fn arrived(&mut self, room: &RoomName, body: &str) {
+        let is_it = |(to, text): &(RoomName, String)| to == room && text == body;
+        if let Some(index) = self.handed.iter().position(is_it) {
+            self.handed.remove(index);
+        }
     }
 
     /// In front of what was typed since: neither is lost.
@@ -123,10 +193,10 @@ impl Composer {
 
 #[cfg(test)]
 mod tests {
-    use protocol::outbox::PublishError;
+    use protocol::outbox::{PublishError, Stage};
 
     use super::*;
-    use crate::state::fixtures::joined;
+    use crate::state::fixtures::{entry, joined};
 
     fn not_taken(room: &RoomName, body: &str) -> Report {
         Report::NotTaken {
@@ -142,12 +212,12 @@ mod tests {
         let lobby = RoomName::lobby();
         let mut composer = Composer::new(lobby.clone());
         composer.write("one".into());
-        composer.sent();
+        composer.sent("one".into());
         assert_eq!(composer.text(), "");
         assert!(composer.fold(&not_taken(&lobby, "one")));
         assert_eq!(composer.text(), "one");
         assert!(composer.alert().is_some());
-        composer.sent();
+        composer.sent("one".into());
         composer.write("two".into());
         assert_eq!(composer.alert(), None);
         composer.fold(&not_taken(&lobby, "one"));
@@ -164,6 +234,58 @@ mod tests {
         composer.fold(&not_taken(&lobby, "late"));
         composer.enter(&lobby);
         assert_eq!(composer.text(), "late\nhere");
+    }
+
+    /// EO-4: between Enter and the outbox a reload finds the text in the box.
+    #[test]
+    fn a_text_is_kept_until_it_is_in_the_outbox() {
+        let (lobby, tea) = (RoomName::lobby(), RoomName::new("tea").unwrap());
+        let mut composer = Composer::new(lobby.clone());
+        composer.write("one".into());
+        assert_eq!(composer.kept(&lobby), "one");
+        composer.sent("one".into());
+        composer.write("tw".into());
+        assert_eq!(composer.kept(&lobby), "one\ntw");
+        assert_eq!(composer.kept(&tea), "");
+        let queued = Report::Event(Event::Queued(entry(0, "one", Stage::Unsent)));
+        assert_eq!(Composer::concerns(&queued), Some(&lobby));
+        assert!(!composer.fold(&queued));
+        assert_eq!(composer.kept(&lobby), "tw");
+    }
+
+    #[test]
+    fn what_was_kept_comes_back_and_replaces_nothing() {
+        let (lobby, tea) = (RoomName::lobby(), RoomName::new("tea").unwrap());
+        let mut composer = Composer::new(lobby.clone());
+        composer.restore("half a sen".into());
+        assert_eq!(composer.text(), "half a sen");
+        composer.write("half a sentence".into());
+        composer.enter(&tea);
+        composer.restore("tea".into());
+        composer.enter(&lobby);
+        composer.restore("half a sen".into());
+        assert_eq!(composer.text(), "half a sentence");
+        assert_eq!(composer.kept(&tea), "tea");
+    }
+
+    #[test]
+    fn a_refused_text_goes_back_without_losing_what_stands_there() {
+        let lobby = RoomName::lobby();
+        let mut composer = Composer::new(lobby.clone());
+        composer.write("typed since".into());
+        composer.edit_again(lobby, "refused");
+        assert_eq!(composer.text(), "refused\ntyped since");
+        assert_eq!(composer.returns(), 1);
+    }
+
+    #[test]
+    fn what_the_browser_does_not_keep_is_said() {
+        let mut composer = Composer::new(RoomName::lobby());
+        assert!(!composer.keeps(true));
+        assert!(composer.keeps(false));
+        assert!(composer.alert().is_some());
+        assert!(composer.keeps(true));
+        assert_eq!(composer.alert(), None);
     }
 
     /// AC-5: a room says whether one may write there; another one starts anew.

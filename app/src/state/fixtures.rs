@@ -3,6 +3,7 @@
 use protocol::client::Event;
 use protocol::frame::{Draft, Joined, Limits, Member, Message};
 use protocol::id::{Name, RoomName, Seq, SessionId};
+use protocol::outbox::{Entry, EntryId, Stage};
 use protocol::position::{Epoch, Offset, Position};
 
 use crate::place::Snapshot;
@@ -33,6 +34,17 @@ pub(crate) fn message(author: &str, number: u64, seq: u64, body: &str) -> Messag
         at_ms: number * 1000,
         body: body.to_owned(),
         removed: false,
+    }
+}
+
+/// An entry of the outbox: the ids are from 0, and the seqs follow them.
+pub(crate) fn entry(id: u64, body: &str, stage: Stage) -> Entry {
+    Entry {
+        id: EntryId(id),
+        seq: Seq::after(id),
+        room: RoomName::lobby(),
+        body: body.into(),
+        stage,
     }
 }
 

@@ -16,6 +16,13 @@ pub struct Own(Vec<SessionId>);
 impl Own {
     /// Folds a report. Returns whether the set or the current session changed.
     pub fn fold(&mut self, report: &Report) -> bool {
+        if let Report::TakenUp {
+            session: Some(session),
+            ..
+        } = report
+        {
+            return self.inherit(session);
+        }
         let (Report::Restored {
             session: Some(session),
             ..
@@ -28,11 +35,25 @@ impl Own {
             return false;
         }
         self.0.retain(|own| own != session);
+        self.make_room();
+        self.0.push(session.clone());
+        true
+    }
+
+    /// Another page's session is this one's, too, but not the current one.
+    fn inherit(&mut self, session: &SessionId) -> bool {
+        let is_new = !self.contains(session);
+        if is_new {
+            self.make_room();
+            self.0.insert(0, session.clone());
+        }
+        is_new
+    }
+
+    fn make_room(&mut self) {
         if self.0.len() == SESSIONS_MAX {
             self.0.remove(0);
         }
-        self.0.push(session.clone());
-        true
     }
 
     /// Whether the session is or was this page's.
@@ -62,6 +83,13 @@ mod tests {
         assert!(own.fold(&welcomed("b")));
         assert_eq!(own.current(), Some(&session("b")));
         assert!(own.contains(&session("a")) && !own.contains(&session("c")));
+        let taken_up = Report::TakenUp {
+            session: Some(session("d")),
+            outbox: Vec::new(),
+        };
+        assert!(own.fold(&taken_up) && !own.fold(&taken_up));
+        assert_eq!(own.current(), Some(&session("b")));
+        assert!(own.contains(&session("d")));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use protocol::client::{Event, Fate};
 use protocol::frame::{Joined, Message};
-use protocol::id::{RoomName, Seq, SessionId};
+use protocol::id::{RoomName, Seq};
 use protocol::outbox::{Entry, EntryId, Stage};
 use protocol::position::{Epoch, Offset, Position};
 
@@ -25,9 +25,6 @@ const ROWS_MAX: usize = 500;
 
 /// How many rows stay while a reader looks at older ones. Back at the bottom, [`ROWS_MAX`] holds again.
 const HISTORY_MAX: usize = 5_000;
-
-/// How many refused messages wait to be dismissed; the oldest goes first.
-const REFUSED_MAX: usize = 50;
 
 /// The rows of one room, and the outbox of all rooms (its entries come back when their room does).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,11 +97,19 @@ impl Timeline {
         }
         let changed = match report {
             Report::Restored { session, outbox } => {
-                outbox
-                    .iter()
-                    .for_each(|entry| self.restore(session.as_ref(), entry));
+                for entry in outbox {
+                    self.restore(Pending::new(entry, session.as_ref()));
+                }
                 !outbox.is_empty()
             }
+            Report::TakenUp { session, outbox } => {
+                for entry in outbox {
+                    let pending = Pending::new(entry, session.as_ref());
+                    self.restore(pending.at_home_in(session.as_ref()));
+                }
+                !outbox.is_empty()
+            }
+            Report::HandedOver { id } => self.dismiss(*id),
             Report::Event(event) => self.event(event),
             // An answer of a connection that is gone does not come.
             Report::Status { .. } => std::mem::take(&mut self.loading),
@@ -135,6 +140,12 @@ impl Timeline {
         let before = self.pending.len();
         self.pending.retain(|pending| pending.id != id);
         self.pending.len() != before
+    }
+
+    /// The room and the text of a message of this page that is not in the log.
+    pub fn text(&self, id: EntryId) -> Option<(RoomName, Arc<str>)> {
+        let pending = self.pending.iter().find(|pending| pending.id == id)?;
+        Some((pending.room.clone(), pending.body.clone()))
     }
 
     /// Which room is shown.
@@ -427,26 +438,22 @@ impl Timeline {
 
 /// The page's own messages on their way.
 impl Timeline {
-    fn restore(&mut self, session: Option<&SessionId>, entry: &Entry) {
-        let (fate, sent_in) = match entry.stage {
-            Stage::Unsent => (Fate::Waiting, None),
-            Stage::Sent => (Fate::Sent, session.cloned()),
-            Stage::Uncertain => (Fate::Uncertain, None),
-        };
-        let pending = Pending::new(entry, fate, sent_in);
+    fn restore(&mut self, pending: Pending) {
         let in_log = self.rows.iter_mut().find_map(|row| match row {
             Row::Logged(logged) if pending.is(&logged.message) => Some(logged),
             _ => None,
         });
         match in_log {
-            Some(logged) => logged.entry = Some(entry.id),
+            Some(logged) => logged.entry = Some(pending.id),
             None => self.pending.push(pending),
         }
     }
 
     fn queue(&mut self, entry: &Entry) -> bool {
-        self.pending.push(Pending::new(entry, Fate::Waiting, None));
-        self.queued = self.queued.wrapping_add(1);
+        self.pending.push(Pending::new(entry, None));
+        if entry.stage == Stage::Unsent {
+            self.queued = self.queued.wrapping_add(1);
+        }
         true
     }
 
@@ -462,17 +469,15 @@ impl Timeline {
             Fate::Durable { offset } if offset.is_none() || !is_here => {
                 self.pending.remove(index);
             }
-            Fate::Waiting if self.pending[index].fate == Fate::Uncertain => {
+            Fate::Waiting if self.pending[index].is_aside() => {
                 let mut pending = self.pending.remove(index);
                 pending.become_waiting(seq);
                 self.pending.push(pending);
             }
             Fate::Waiting => self.pending[index].become_waiting(seq),
-            Fate::Sent => self.pending[index].become_sent(seq, self.own.current().cloned()),
-            Fate::Durable { .. } | Fate::Uncertain => self.pending[index].fate = fate,
-            Fate::Refused { .. } => {
+            Fate::Sent => self.pending[index].become_sent(seq, self.own.current()),
+            Fate::Durable { .. } | Fate::Uncertain | Fate::Held | Fate::Refused { .. } => {
                 self.pending[index].fate = fate;
-                self.limit_refused();
             }
         }
         true
@@ -489,19 +494,5 @@ impl Timeline {
             self.proven.push(pending.id);
         }
         Some(pending.id)
-    }
-
-    fn limit_refused(&mut self) {
-        let refused = |pending: &Pending| matches!(pending.fate, Fate::Refused { .. });
-        if self
-            .pending
-            .iter()
-            .filter(|pending| refused(pending))
-            .count()
-            > REFUSED_MAX
-            && let Some(oldest) = self.pending.iter().position(refused)
-        {
-            self.pending.remove(oldest);
-        }
     }
 }

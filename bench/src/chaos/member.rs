@@ -8,7 +8,7 @@ use fastrand::Rng;
 use protocol::client::{Config, Event, Fate, Session, Status, Stored};
 use protocol::frame::Message;
 use protocol::id::RoomName;
-use protocol::outbox::EntryId;
+use protocol::outbox::{Entry, EntryId, Stage};
 use protocol::position::{Offset, Position};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant as Moment, sleep_until};
@@ -313,7 +313,7 @@ impl Member {
             Fate::Waiting | Fate::Sent => return,
             Fate::Durable { offset } => Told::Durable(offset),
             Fate::Refused { .. } => Told::Refused,
-            Fate::Uncertain => Told::Uncertain,
+            Fate::Uncertain | Fate::Held => Told::Uncertain,
         };
         let index = self.names.get(&id);
         if let Some(published) = index.and_then(|&index| self.account.published.get_mut(index)) {
@@ -332,7 +332,9 @@ impl Member {
 
     fn trouble(&self) -> Option<String> {
         let session = self.client.session();
-        let waiting = session.outbox().count();
+        // A refused text stays for a person; it is on its way nowhere.
+        let is_open = |entry: &&Entry| !matches!(entry.stage, Stage::Refused(_));
+        let waiting = session.outbox().filter(is_open).count();
         if session.status() != Status::Live {
             Some(format!("not live but {:?}", session.status()))
         } else if waiting > 0 {

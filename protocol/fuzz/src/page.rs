@@ -98,6 +98,8 @@ impl Page {
         let fate = |entry: &Entry| {
             let fate = match entry.stage {
                 Stage::Uncertain => Fate::Uncertain,
+                Stage::Held => Fate::Held,
+                Stage::Refused(code) => Fate::Refused { code },
                 Stage::Unsent | Stage::Sent => Fate::Waiting,
             };
             (entry.id, (entry.seq, fate))
@@ -201,7 +203,8 @@ impl Page {
             let &(seq, fate) = shown.unwrap_or_else(|| panic!("not shown: {entry:?}"));
             assert_eq!(seq, entry.seq, "shown and real number of {entry:?}");
             let is_right = match (entry.stage, fate) {
-                (Stage::Uncertain, Fate::Uncertain) => true,
+                (Stage::Uncertain, Fate::Uncertain) | (Stage::Held, Fate::Held) => true,
+                (Stage::Refused(why), Fate::Refused { code }) => why == code,
                 (Stage::Unsent | Stage::Sent, Fate::Waiting) => true,
                 // A conflict is followed by the close that makes it wait again.
                 (Stage::Unsent | Stage::Sent, Fate::Sent) => is_live,
@@ -210,10 +213,12 @@ impl Page {
             assert!(is_right, "{fate:?} is shown of {entry:?}");
         }
         let open = self.fates.values().filter(|(_, fate)| !is_settled(*fate));
+        let refused = |entry: &&Entry| matches!(entry.stage, Stage::Refused(_));
+        let waiting = session.outbox().filter(|entry| !refused(entry));
         for (room, position) in &self.rooms {
             assert_eq!(position.as_ref(), session.position(room), "place in {room}");
         }
-        assert!(open.count() >= session.outbox().count(), "a fate too few");
+        assert!(open.count() >= waiting.count(), "a fate too few");
     }
 }
 

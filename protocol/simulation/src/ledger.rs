@@ -169,11 +169,11 @@ impl Ledger {
     }
 }
 
-/// The messages of a page that wait for a person.
-pub fn uncertain(machine: &Machine) -> Vec<EntryId> {
+/// The messages of a page that wait for a person, each with how far it came.
+pub fn aside(machine: &Machine) -> Vec<(EntryId, Stage)> {
     let outbox = machine.session.outbox();
     outbox
-        .filter(|entry| entry.stage == Stage::Uncertain)
-        .map(|entry| entry.id)
+        .filter(|entry| entry.stage.is_aside())
+        .map(|entry| (entry.id, entry.stage))
         .collect()
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use protocol::client::Stored;
 use protocol::id::{Name, RoomName};
-use protocol::outbox::EntryId;
+use protocol::outbox::{EntryId, Stage};
 use protocol::position::{Offset, Position};
 
-use crate::ledger::uncertain;
+use crate::ledger::aside;
 use crate::profile::Action;
 use crate::run::{Run, Tab};
 
@@ -179,17 +179,18 @@ impl Run {
     }
 
     fn decide(&mut self, client: usize) -> bool {
-        let waiting = uncertain(&self.pair.clients[client]);
-        for id in &waiting {
-            self.decide_about(client, *id);
+        let waiting = aside(&self.pair.clients[client]);
+        for (id, stage) in &waiting {
+            self.decide_about(client, *id, *stage);
         }
         !waiting.is_empty()
     }
 
-    fn decide_about(&mut self, client: usize, id: EntryId) {
+    fn decide_about(&mut self, client: usize, id: EntryId, stage: Stage) {
         let machine = &self.pair.clients[client];
         self.ledger.settle(client, machine);
-        if self.rng.bool() {
+        // What was refused as it is can only be dropped.
+        if !matches!(stage, Stage::Refused(_)) && self.rng.bool() {
             self.ledger.send_again(client, id);
             self.pair
                 .command(client, |session, now| session.send_again(now, id));

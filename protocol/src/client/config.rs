@@ -44,6 +44,9 @@ pub struct Config {
     pub slowest_line: u32,
     /// How much may wait in the outbox (EO-4).
     pub outbox: OutboxLimit,
+    /// Whether the outbox is that of a page which is gone, and whose person may be gone, too (RS-8): it is
+    /// emptied in its own session or, where that cannot be resumed, given to a person.
+    pub inherits: bool,
     /// Whether the driver can fetch tokens (AC-6). Where it cannot, a server that wants another token
     /// than the one shown waits for a person.
     pub fetches_tokens: bool,
@@ -72,6 +75,7 @@ impl Default for Config {
                 entries: 1000,
                 bytes: 1 << 20,
             },
+            inherits: false,
             fetches_tokens: false,
             join_limit: 50,
         }

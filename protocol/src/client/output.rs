@@ -98,7 +98,7 @@ pub enum Event {
         /// How many are here now, where that is more than are named (PR-3).
         count: Option<u32>,
     },
-    /// A message entered the outbox: it waits.
+    /// A message entered the outbox: it waits to be sent or, left by another page, for a person.
     Queued(Entry),
     /// A message's fate changed (EO-5).
     Fate {
@@ -130,11 +130,13 @@ pub enum Fate {
         /// Its place, where the server named it.
         offset: Option<Offset>,
     },
-    /// Refused for good.
+    /// Refused for good. The text is in the outbox until a person drops it (EO-7).
     Refused {
         /// Why.
         code: ErrorCode,
     },
+    /// Not sent, and not to be sent before a person decides (RS-8).
+    Held,
     /// Perhaps in the log, perhaps not; a person decides (RS-9).
     Uncertain,
 }

@@ -68,12 +68,15 @@ impl Session {
 
     /// RS-3: what `welcome` tells of messages whose answer was lost.
     pub(super) fn settle_through(&mut self, last_seq: u64, refused: &[Refused]) {
-        while let Some(entry) = self.outbox.settle_through(last_seq) {
-            let fate = refused
-                .iter()
-                .find(|refused| refused.seq == entry.seq)
-                .map_or(Fate::Durable { offset: None }, Refused::fate);
-            self.settled(&entry, fate);
+        while let Some(seq) = self.outbox.first_through(last_seq) {
+            match refused.iter().find(|refused| refused.seq == seq) {
+                Some(refused) => self.refused_for_good(seq, refused.code),
+                None => {
+                    if let Some(entry) = self.outbox.settle(seq) {
+                        self.settled(&entry, Fate::Durable { offset: None });
+                    }
+                }
+            }
         }
     }
 
@@ -105,10 +108,8 @@ impl Session {
             }
             NumberFate::Used(seq) => {
                 self.arrived(now, seq);
-                if let Some(entry) = self.outbox.settle(seq) {
-                    self.settled(&entry, Refused { seq, code }.fate());
-                    self.flush_outbox(now);
-                }
+                self.refused_for_good(seq, code);
+                self.flush_outbox(now);
             }
         }
     }
@@ -117,6 +118,14 @@ impl Session {
     fn arrived(&mut self, now: Timestamp, seq: Seq) {
         if let State::Live(live) = &mut self.state {
             live.uplink.settled(now, seq);
+        }
+    }
+
+    /// The number is used up; the text stays until a person has seen it (EO-7).
+    fn refused_for_good(&mut self, seq: Seq, code: ErrorCode) {
+        if let Some(entry) = self.outbox.refuse(seq, code).cloned() {
+            self.tell_fate(&entry, Fate::Refused { code });
+            self.transmits.push_back(Transmit::Store(Store::Put(entry)));
         }
     }
 
@@ -168,13 +177,16 @@ impl Session {
         self.credentials = None;
         self.transmits
             .push_back(Transmit::Store(Store::Session(None)));
-        self.outbox.abandon_session();
+        if self.config.inherits {
+            self.outbox.orphan();
+        } else {
+            self.outbox.abandon_session();
+        }
         let entries: Vec<Entry> = self.outbox.iter().cloned().collect();
         for entry in entries {
-            let fate = if entry.stage == Stage::Uncertain {
-                Fate::Uncertain
-            } else {
-                Fate::Waiting
+            // Refused it was before, and has been told.
+            let Some(fate) = Fate::after(entry.stage) else {
+                continue;
             };
             self.tell_fate(&entry, fate);
             self.transmits.push_back(Transmit::Store(Store::Put(entry)));
@@ -206,8 +218,15 @@ impl Session {
     }
 }
 
-impl Refused {
-    const fn fate(&self) -> Fate {
-        Fate::Refused { code: self.code }
+impl Fate {
+    /// The fate of a message at this stage that is not on the wire; none of one that was refused, which
+    /// was told when it was.
+    const fn after(stage: Stage) -> Option<Self> {
+        match stage {
+            Stage::Unsent | Stage::Sent => Some(Self::Waiting),
+            Stage::Uncertain => Some(Self::Uncertain),
+            Stage::Held => Some(Self::Held),
+            Stage::Refused(_) => None,
+        }
     }
 }

@@ -21,6 +21,8 @@ mod handshake;
 #[cfg(test)]
 mod heartbeat;
 #[cfg(test)]
+mod heirs;
+#[cfg(test)]
 mod presence;
 #[cfg(test)]
 mod pure;

@@ -3,7 +3,7 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use protocol::client::{self, Event, Fate, Stored};
+use protocol::client::{self, Event, Fate, Session, Stored};
 use protocol::close::CloseCode;
 use protocol::codec::encode;
 use protocol::frame::{ErrorCode, Limits, Refusal, Refused, ServerFrame, Welcome};
@@ -235,7 +235,14 @@ fn refused_for_good_blocks_nothing() {
     assert_eq!(pair.clients[ada].fate(ids[1]), Some(refused));
     let session = pair.clients[ada].session.id().unwrap();
     assert_eq!(pair.world.log.last_seq(session), Some(3));
-    assert!(pair.clients[ada].storage.outbox.is_empty());
+    // The text waits for its person, over a reload too.
+    let kept = pair.clients[ada].storage.clone();
+    let stages: Vec<_> = kept.outbox.iter().map(|entry| entry.stage).collect();
+    assert_eq!(stages, [Stage::Refused(ErrorCode::BodyTooLarge)]);
+    let mut again = Session::new(client::Config::default(), kept);
+    assert!(!again.is_owing());
+    again.discard(pair.now, ids[1]);
+    assert_eq!(again.outbox().count(), 0);
 }
 
 /// EO-7: where the error was lost, `welcome.refused` tells the same.

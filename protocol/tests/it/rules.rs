@@ -28,6 +28,7 @@ const TESTS: &[(&str, &str)] = &[
     ("gaps", include_str!("gaps.rs")),
     ("handshake", include_str!("handshake.rs")),
     ("heartbeat", include_str!("heartbeat.rs")),
+    ("heirs", include_str!("heirs.rs")),
     ("presence", include_str!("presence.rs")),
     ("pure", include_str!("pure.rs")),
     ("reconnect", include_str!("reconnect.rs")),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use protocol::client::Fate;
 use protocol::frame::Message;
 use protocol::id::{RoomName, Seq, SessionId};
-use protocol::outbox::{Entry, EntryId};
+use protocol::outbox::{Entry, EntryId, Stage};
 use protocol::position::Offset;
 
 /// One row of the list.
@@ -46,6 +46,8 @@ pub struct Pending {
     /// How far it came.
     pub fate: Fate,
     seq: Seq,
+    /// The session of a page that is gone, in which it is sent (RS-8). None: the page's own.
+    home: Option<SessionId>,
     /// The session in which it was sent with `seq`; only then can the log hold it.
     sent_in: Option<SessionId>,
 }
@@ -142,15 +144,30 @@ impl Logged {
 }
 
 impl Pending {
-    pub(super) fn new(entry: &Entry, fate: Fate, sent_in: Option<SessionId>) -> Self {
+    /// `session`: that of the page that left it, if it is not new.
+    pub(super) fn new(entry: &Entry, session: Option<&SessionId>) -> Self {
+        let (fate, sent_in) = match entry.stage {
+            Stage::Unsent => (Fate::Waiting, None),
+            Stage::Sent => (Fate::Sent, session),
+            Stage::Uncertain => (Fate::Uncertain, None),
+            Stage::Held => (Fate::Held, None),
+            Stage::Refused(code) => (Fate::Refused { code }, None),
+        };
         Self {
             id: entry.id,
             room: entry.room.clone(),
             body: entry.body.as_str().into(),
             fate,
             seq: entry.seq,
-            sent_in,
+            home: None,
+            sent_in: sent_in.cloned(),
         }
+    }
+
+    /// It is sent in a session that is not the page's own.
+    pub(super) fn at_home_in(mut self, session: Option<&SessionId>) -> Self {
+        self.home = session.cloned();
+        self
     }
 
     /// How far it came; `session` is the page's own.
@@ -160,7 +177,8 @@ impl Pending {
         } else {
             None
         };
-        let session = self.sent_in.as_ref().or(session).cloned();
+        let session = self.sent_in.as_ref().or(self.home.as_ref()).or(session);
+        let session = session.cloned();
         Progress {
             session,
             fate: self.fate,
@@ -174,18 +192,27 @@ impl Pending {
         matches!(self.fate, Fate::Waiting | Fate::Sent)
     }
 
+    /// Whether it waits for a person.
+    pub(super) const fn is_aside(&self) -> bool {
+        matches!(
+            self.fate,
+            Fate::Uncertain | Fate::Held | Fate::Refused { .. }
+        )
+    }
+
     /// Under another number it was not sent yet.
     pub(super) fn become_waiting(&mut self, seq: Seq) {
-        if self.seq != seq || self.fate == Fate::Uncertain {
+        if self.seq != seq || self.is_aside() {
             self.sent_in = None;
         }
         self.seq = seq;
         self.fate = Fate::Waiting;
     }
 
-    pub(super) fn become_sent(&mut self, seq: Seq, session: Option<SessionId>) {
+    /// `session` is the page's own.
+    pub(super) fn become_sent(&mut self, seq: Seq, session: Option<&SessionId>) {
         self.seq = seq;
-        self.sent_in = session;
+        self.sent_in = self.home.as_ref().or(session).cloned();
         self.fate = Fate::Sent;
     }
 

@@ -1,9 +1,9 @@
 use protocol::frame::ErrorCode;
 
 use super::*;
-use crate::state::fixtures::{joined, message, offset, session, snapshot, welcomed};
+use crate::state::fixtures::{entry, joined, message, offset, session, snapshot, welcomed};
 
-/// `*` marks what is on its way, `!` what is refused, `?` what is uncertain, `|` a gap.
+/// `*` marks what is on its way, `!` what is refused, `?` what is uncertain, `=` what is held, `|` a gap.
 fn shown(timeline: &Timeline) -> String {
     let rows = timeline.rows();
     check_pages(&timeline.pages(), &rows);
@@ -18,6 +18,7 @@ fn shown(timeline: &Timeline) -> String {
                     Fate::Durable { .. } => "",
                     Fate::Refused { .. } => "!",
                     Fate::Uncertain => "?",
+                    Fate::Held => "=",
                 };
                 format!("{}{mark}", pending.body)
             }
@@ -45,17 +46,6 @@ fn removed(author: &str, number: u64, seq: u64) -> Report {
         removed: true,
         ..message(author, number, seq, "")
     }))
-}
-
-fn entry(id: u64, body: &str, stage: Stage) -> Entry {
-    let seq = Seq::after(id);
-    Entry {
-        id: EntryId(id),
-        seq,
-        room: RoomName::lobby(),
-        body: body.into(),
-        stage,
-    }
 }
 
 fn queued(id: u64, body: &str) -> Report {
@@ -244,21 +234,80 @@ fn uncertain_ones_are_resolved_by_the_log_or_by_the_person() {
     assert_eq!(shown(&timeline), "a b");
 }
 
+/// EO-7: a refused text stays until a person drops it, also over a reload.
 #[test]
-fn refused_ones_stay_until_dismissed_and_are_bounded() {
+fn refused_ones_stay_until_dismissed() {
     let mut timeline = fed(lobby(), &[welcomed("me")]);
-    let refused = Fate::Refused {
-        code: ErrorCode::BodyTooLarge,
+    let code = ErrorCode::BodyTooLarge;
+    timeline.fold(&queued(0, "no"));
+    timeline.fold(&fate(0, 1, Fate::Refused { code }));
+    assert_eq!((shown(&timeline).as_str(), timeline.waiting()), ("no!", 0));
+    let reloaded = Report::Restored {
+        session: Some(session("me")),
+        outbox: vec![entry(0, "no", Stage::Refused(code))],
     };
-    for id in 0..REFUSED_MAX as u64 + 5 {
-        timeline.fold(&queued(id, "no"));
-        timeline.fold(&fate(id, id + 1, refused));
-    }
+    let mut timeline = fed(lobby(), &[reloaded]);
+    assert_eq!((shown(&timeline).as_str(), timeline.waiting()), ("no!", 0));
+    let (room, text) = timeline.text(EntryId(0)).unwrap();
+    assert_eq!((room, &*text), (RoomName::lobby(), "no"));
+    assert!(timeline.dismiss(EntryId(0)));
+    assert_eq!(shown(&timeline), "");
+}
+
+/// RS-8: what a page that is gone left is on its way in its own session, and is one's own; what waits
+/// for a person then is queued under another id.
+#[test]
+fn what_another_page_left_is_taken_up() {
+    let mut timeline = fed(lobby(), &[welcomed("me")]);
+    timeline.fold(&queued(0, "mine"));
+    timeline.fold(&fate(0, 1, Fate::Sent));
+    const FAR: u64 = 1 << 40;
+    let taken_up = Report::TakenUp {
+        session: Some(session("dead")),
+        outbox: vec![
+            Entry {
+                id: EntryId(FAR),
+                ..entry(0, "a", Stage::Sent)
+            },
+            Entry {
+                id: EntryId(FAR + 1),
+                ..entry(1, "b", Stage::Unsent)
+            },
+        ],
+    };
+    assert!(timeline.fold(&taken_up));
+    assert_eq!(timeline.waiting(), 3);
+    timeline.fold(&fate(FAR + 1, 2, Fate::Sent));
+    timeline.fold(&said("dead", 1, 1, "a"));
+    timeline.fold(&said("me", 2, 1, "mine"));
+    timeline.fold(&said("dead", 3, 2, "b"));
     assert_eq!(
-        (timeline.rows().len(), timeline.waiting()),
-        (REFUSED_MAX, 0)
+        (shown(&timeline).as_str(), timeline.waiting()),
+        ("a mine b", 0)
     );
-    assert!(timeline.dismiss(EntryId(20)));
+    assert!(
+        timeline
+            .rows()
+            .iter()
+            .filter_map(Row::logged)
+            .all(|row| row.own)
+    );
+
+    let mut timeline = fed(lobby(), &[welcomed("me"), taken_up]);
+    timeline.fold(&fate(FAR, 1, Fate::Uncertain));
+    timeline.fold(&fate(FAR + 1, 2, Fate::Held));
+    assert_eq!(shown(&timeline), "a? b=");
+    for (index, (body, stage)) in [("a", Stage::Uncertain), ("b", Stage::Held)]
+        .iter()
+        .enumerate()
+    {
+        let index = index as u64;
+        timeline.fold(&Report::Event(Event::Queued(entry(index, body, *stage))));
+        timeline.fold(&Report::HandedOver {
+            id: EntryId(FAR + index),
+        });
+    }
+    assert_eq!((shown(&timeline).as_str(), timeline.queued()), ("a? b=", 0));
 }
 
 /// RS-6: a new log, or one that does not reach back, is shown as a gap.

@@ -98,7 +98,13 @@ pub(super) struct Greeting {
 
 impl Left {
     pub(super) fn entry(self, id: EntryId) -> Entry {
-        let stages = [Stage::Unsent, Stage::Sent, Stage::Uncertain];
+        let stages = [
+            Stage::Unsent,
+            Stage::Sent,
+            Stage::Uncertain,
+            Stage::Held,
+            Stage::Refused(ErrorCode::BodyTooLarge),
+        ];
         let Any(body) = self.body;
         Entry {
             id,
