@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use app::Shelf;
 use protocol::client::{NoToken, Store, Stored};
 use protocol::close::CloseCode;
 use protocol::id::ConnectionId;
@@ -10,8 +11,10 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::Window;
 
-use crate::clock::{Clock, Timer};
+use crate::clock::{Clock, Timer, unix_ms};
 use crate::driver::Outside;
+use crate::keeper::area;
+use crate::leftovers;
 use crate::lock::{Claim, Lock, LockManager};
 use crate::page::Lifecycle;
 use crate::queue::{Happening, Queue};
@@ -34,27 +37,49 @@ pub struct Browser {
     locks: Option<LockManager>,
     socket: Option<Socket>,
     timer: Option<Timer>,
-    /// Held as long as the page lives.
+    /// Held as long as the page lives, or goes on for another one.
     lock: Option<Lock>,
+    /// The page's id, where it can own anything.
+    page: Option<PageId>,
     _lifecycle: Lifecycle,
+    leaving: Option<Lifecycle>,
 }
 
 impl Browser {
     /// The browser around us; `None` outside of a window.
     pub fn find(queue: Queue) -> Option<Self> {
+        Self::with(queue, Storage::new(area(Shelf::Tab)))
+    }
+
+    /// The browser around us, for what a page left that is gone, and whose lock we have: with ids from
+    /// `first` on. `None` if it left nothing.
+    pub fn left_by(queue: Queue, page: &PageId, lock: Lock, first: u64) -> Option<(Self, Stored)> {
+        let shared = area(Shelf::Browser)?;
+        let mut storage = Storage::left_by(page, shared.clone(), first);
+        let stored = storage.load();
+        if stored.outbox.is_empty() {
+            leftovers::forget(&shared, &leftovers::prefix(page));
+            return None;
+        }
+        let mut browser = Self::with(queue, storage)?;
+        browser.lock = Some(lock);
+        Some((browser, stored))
+    }
+
+    fn with(queue: Queue, storage: Storage<web_sys::Storage>) -> Option<Self> {
         let window = web_sys::window()?;
         let clock = Clock::of(&window)?;
-        // Throws where the person has forbidden storage.
-        let area = window.session_storage().ok().flatten();
         Some(Self {
             clock,
-            storage: Storage::new(area),
+            storage,
             tokens: TokenSource::of(&window),
             locks: LockManager::of(&window),
             socket: None,
             timer: None,
             lock: None,
+            page: None,
             _lifecycle: Lifecycle::of(&window, &queue),
+            leaving: None,
             queue,
             window,
         })
@@ -67,7 +92,7 @@ impl Browser {
             match self.storage.page() {
                 None => self.own(),
                 Some(page) => match Lock::claim(locks, &self.window, &page, PATIENCE).await {
-                    Claim::Ours(lock) => self.lock = Some(lock),
+                    Claim::Ours(lock) => self.hold(page, lock),
                     Claim::Elsewhere => {
                         self.storage.clear();
                         self.own();
@@ -77,6 +102,26 @@ impl Browser {
             }
         }
         self.storage.load()
+    }
+
+    /// The window.
+    pub const fn window(&self) -> &Window {
+        &self.window
+    }
+
+    /// Its locks, where there are any.
+    pub const fn locks(&self) -> Option<&LockManager> {
+        self.locks.as_ref()
+    }
+
+    /// Where its callbacks leave what happens.
+    pub const fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// The page's id, once [`Browser::restore`] has found one that it owns.
+    pub const fn page(&self) -> Option<&PageId> {
+        self.page.as_ref()
     }
 
     /// Whether there is an address that gives tokens.
@@ -98,8 +143,19 @@ impl Browser {
         };
         let page = PageId(crypto.random_uuid());
         // Before it is written: whoever copies what is written must find the lock taken.
-        self.lock = Lock::request(locks, &page);
+        let lock = Lock::request(locks, &page);
         self.storage.adopt(&page);
+        if let Some(lock) = lock {
+            self.hold(page, lock);
+        }
+    }
+
+    /// The page owns what lies under its id.
+    fn hold(&mut self, page: PageId, lock: Lock) {
+        self.lock = Some(lock);
+        self.storage.share(&page, area(Shelf::Browser));
+        self.leaving = Some(Lifecycle::of_leftovers(&self.window, &page));
+        self.page = Some(page);
     }
 
     fn connection(&mut self, id: ConnectionId) -> Option<Socket> {
@@ -147,7 +203,7 @@ impl Outside for Browser {
     }
 
     fn store(&mut self, change: &Store) -> Result<(), StorageFailed> {
-        self.storage.apply(change)
+        self.storage.apply(change, unix_ms())
     }
 
     fn fetch_token(&mut self) {

@@ -25,6 +25,12 @@ impl Clock {
     }
 }
 
+/// Unix time in milliseconds, as far as the browser knows: only for what is measured in days, or between
+/// pages.
+pub fn unix_ms() -> u64 {
+    js_sys::Date::now() as u64
+}
+
 /// An alarm that rings once, unless it is dropped before.
 #[derive(Debug)]
 pub struct Timer {

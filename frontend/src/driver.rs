@@ -1,66 +1,27 @@
-//! The page's driver: carries facts into the machine and its wishes out, and decides nothing.
+//! A session's driver: carries facts into the machine and its wishes out, and decides nothing.
 //!
-//! One task, one loop: drain the machine, wait for the next fact or command, feed it in with the
-//! clock's time of that moment. Everything that acts on the world is behind [`Outside`], so that the
-//! loop's body runs in a test without a browser.
+//! It is the body of the loop in [`crate::run`]: a fact or a command is fed in with the clock's time of
+//! that moment, then the machine is drained. Everything that acts on the world is behind [`Outside`], so
+//! that it runs in a test without a browser.
 
-use std::pin::pin;
 use std::time::Duration;
 
-use app::{Command, Report, Reporter, Stop};
-use futures_channel::mpsc::Receiver;
-use futures_util::StreamExt;
-use futures_util::future::{AbortHandle, Abortable, Either, select};
-use protocol::client::{Config, Event, Input, Session, Status, Store, Transmit};
+use app::{Command, Report, Reporter};
+use protocol::client::{Event, Input, Session, Status, Store, Transmit};
 use protocol::close::CloseCode;
 use protocol::codec::{self, DecodeError};
 use protocol::frame::ServerFrame;
-use protocol::id::ConnectionId;
+use protocol::id::{ConnectionId, Name};
+use protocol::outbox::Entry;
 use protocol::time::Timestamp;
-use wasm_bindgen_futures::spawn_local;
 
-use crate::browser::Browser;
 use crate::clock::Timer;
-use crate::queue::{Happening, Queue};
+use crate::queue::Happening;
 use crate::storage::StorageFailed;
 
 /// The largest frame that we read. With its default options a server sends none over 256 KiB; an operator may
 /// allow larger pages, and larger texts. Overflow: [`DecodeError::TooLarge`].
 pub const RECEIVED_BYTES_MAX: u32 = 16 << 20;
-
-/// Drives a session for the page until stopped. What [`app::Connector`] is made of.
-pub fn start(commands: Receiver<Command>, report: Reporter) -> Stop {
-    let (handle, registration) = AbortHandle::new_pair();
-    let driving = Abortable::new(run(commands, report), registration);
-    spawn_local(async {
-        // Stopped or at its end: either way everything that it owned is dropped here.
-        let _ = driving.await;
-    });
-    Box::new(move || handle.abort())
-}
-
-async fn run(mut commands: Receiver<Command>, report: Reporter) {
-    let queue = Queue::default();
-    let Some(mut browser) = Browser::find(queue.clone()) else {
-        return;
-    };
-    let stored = browser.restore().await;
-    let config = Config {
-        seed: Browser::seed(),
-        fetches_tokens: browser.fetches_tokens(),
-        ..Config::default()
-    };
-    let mut driver = Driver::new(Session::new(config, stored), browser, report);
-    driver.start();
-    loop {
-        match select(commands.next(), pin!(queue.next())).await {
-            Either::Left((Some(command), _)) => driver.command(command),
-            // The app is gone.
-            Either::Left((None, _)) => return,
-            Either::Right((happening, _)) => driver.happening(happening),
-        }
-    }
-}
 
 /// What the driver can do to the world. Nothing here waits; what comes of it is a [`Happening`].
 pub trait Outside {
@@ -135,6 +96,8 @@ impl<O: Outside> Driver<O> {
             }
             Happening::Page(network) => self.session.handle_input(now, Input::Network(network)),
             Happening::Token(answer) => self.session.handle_input(now, Input::Token(answer)),
+            // Of no session in particular.
+            Happening::Shared => {}
             Happening::Timer => {
                 self.armed = None;
                 self.session.handle_timeout(now);
@@ -170,6 +133,36 @@ impl<O: Outside> Driver<O> {
             Command::Network(network) => self.session.handle_input(now, Input::Network(network)),
         }
         self.drain();
+    }
+
+    /// The name that the person asked to be called by.
+    pub const fn name(&self) -> Option<&Name> {
+        self.session.name()
+    }
+
+    /// Whether there is anything that the session will send by itself.
+    pub fn is_owing(&self) -> bool {
+        self.session.is_owing()
+    }
+
+    /// Takes over what an heir has left for a person (RS-8): each message is kept here before it is
+    /// forgotten there. Returns whether that was all.
+    pub fn inherit_from(&mut self, heir: &mut Self) -> bool {
+        let left: Vec<Entry> = heir.session.outbox().cloned().collect();
+        let mut is_all = true;
+        for entry in left {
+            let id = entry.id;
+            let now = self.outside.now();
+            if self.session.inherit(now, entry).is_ok() {
+                self.drain();
+                heir.session.discard(heir.outside.now(), id);
+                heir.drain();
+                (self.report)(Report::HandedOver { id });
+            } else {
+                is_all = false;
+            }
+        }
+        is_all
     }
 
     fn received(

@@ -1,7 +1,7 @@
 //! Everbeat in the browser: brings the server-rendered page alive and drives its session.
 //!
-//! [`protocol::client::Session`] decides, [`driver::Driver`] carries facts in and wishes out, and
-//! [`browser::Browser`] does what only a browser can. No other crate of the workspace names
+//! [`protocol::client::Session`] decides, [`driver::Driver`] carries facts in and wishes out,
+//! [`browser::Browser`] does what only a browser can, and [`run`] is the loop around them. No other crate of the workspace names
 //! `web_sys`. Everything that the browser may call back is owned by a field of somebody, and gone
 //! with it.
 
@@ -9,10 +9,13 @@ pub mod address;
 pub mod browser;
 pub mod clock;
 pub mod driver;
+pub mod heirs;
 pub mod keeper;
+pub mod leftovers;
 pub mod lock;
 pub mod page;
 pub mod queue;
+pub mod run;
 pub mod socket;
 pub mod storage;
 pub mod token;
@@ -26,7 +29,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 pub fn hydrate() {
     console_error_panic_hook::set_once();
     hydrate_body(|| {
-        provide_context(Connector::new(driver::start));
+        provide_context(Connector::new(run::start));
         provide_context(AddressBar::new(address::show));
         provide_context(Keeper::new(keeper::WindowStorage));
         view! { <App/> }

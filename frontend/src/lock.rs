@@ -110,6 +110,13 @@ impl Lock {
         }
     }
 
+    /// Gets the lock of a page that is gone; `None` if it is not, or nobody can tell.
+    pub async fn claim_free(locks: &LockManager, window: &Window, page: &PageId) -> Option<Self> {
+        let (lock, answer) = Self::ask(locks, page, Line::Skip)?;
+        let answer = within(window, ANSWER_TIMEOUT, answer).await;
+        matches!(answer, Some(Ok(Answer::Granted))).then_some(lock)
+    }
+
     /// Asks. The answer is cancelled if the browser refuses to consider the question.
     fn ask(
         locks: &LockManager,

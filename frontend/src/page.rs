@@ -2,12 +2,17 @@
 //!
 //! Whether the page can be seen and whether there is a network is the app's to tell.
 
+use app::Shelf;
 use protocol::client::Network;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use web_sys::{Event, EventTarget, PageTransitionEvent, Window};
 
+use crate::clock::unix_ms;
+use crate::keeper;
+use crate::leftovers;
 use crate::queue::{Happening, Queue};
+use crate::storage::PageId;
 
 /// Listens as long as it lives.
 #[derive(Debug)]
@@ -18,18 +23,53 @@ pub struct Lifecycle {
 impl Lifecycle {
     /// Tells `queue` when the page falls asleep and when it wakes up.
     pub fn of(window: &Window, queue: &Queue) -> Self {
+        let tell = |target: &EventTarget, kind, means, counts: fn(&Event) -> bool| {
+            let queue = queue.clone();
+            Listener::new(target, kind, move |event| {
+                if counts(&event) {
+                    queue.push(Happening::Page(means));
+                }
+            })
+        };
         let mut listeners = vec![
             // A page that is not kept is gone for good, and needs no telling.
-            Listener::new(window, "pagehide", queue, Network::Frozen, is_kept),
-            Listener::new(window, "pageshow", queue, Network::Visible, is_kept),
+            tell(window, "pagehide", Network::Frozen, is_kept),
+            tell(window, "pageshow", Network::Visible, is_kept),
         ];
         if let Some(document) = window.document() {
             let always = |_: &Event| true;
             listeners.extend([
-                Listener::new(&document, "freeze", queue, Network::Frozen, always),
-                Listener::new(&document, "resume", queue, Network::Visible, always),
+                tell(&document, "freeze", Network::Frozen, always),
+                tell(&document, "resume", Network::Visible, always),
             ]);
         }
+        Self {
+            _listeners: listeners.into_iter().flatten().collect(),
+        }
+    }
+
+    /// Looks after what the page would leave in the area that pages share (RS-8). A page on its way out
+    /// says so; one that comes back out of the browser's cache may have lost its lock, and its messages to
+    /// another page, so that it starts anew from what is stored.
+    pub fn of_leftovers(window: &Window, page: &PageId) -> Self {
+        let area = || keeper::area(Shelf::Browser);
+        let gone = page.clone();
+        let say_gone = move |_| {
+            if let Some(area) = area() {
+                leftovers::say_gone(&area, &gone, unix_ms());
+            }
+        };
+        let (back, location) = (page.clone(), window.location());
+        let start_anew = move |event: Event| {
+            if is_kept(&event) && area().is_some_and(|area| leftovers::has_any(&area, &back)) {
+                // Where the browser refuses, the server's takeover rule remains (RS-4).
+                let _ = location.reload();
+            }
+        };
+        let listeners = [
+            Listener::new(window, "pagehide", say_gone),
+            Listener::new(window, "pageshow", start_anew),
+        ];
         Self {
             _listeners: listeners.into_iter().flatten().collect(),
         }
@@ -38,26 +78,20 @@ impl Lifecycle {
 
 /// One event listener, removed on drop.
 #[derive(Debug)]
-struct Listener {
+pub struct Listener {
     target: EventTarget,
     kind: &'static str,
     heard: Closure<dyn FnMut(Event)>,
 }
 
 impl Listener {
-    fn new(
+    /// Calls `heard` at each such event; `None` where the target takes no listeners.
+    pub fn new(
         target: &EventTarget,
         kind: &'static str,
-        queue: &Queue,
-        means: Network,
-        counts: fn(&Event) -> bool,
+        heard: impl FnMut(Event) + 'static,
     ) -> Option<Self> {
-        let queue = queue.clone();
-        let heard = Closure::<dyn FnMut(Event)>::new(move |event: Event| {
-            if counts(&event) {
-                queue.push(Happening::Page(means));
-            }
-        });
+        let heard = Closure::<dyn FnMut(Event)>::new(heard);
         target
             .add_event_listener_with_callback(kind, heard.as_ref().unchecked_ref())
             .ok()?;

@@ -48,6 +48,8 @@ pub enum Happening {
     Page(Network),
     /// The timer fired, perhaps long after its time.
     Timer,
+    /// Another page of this browser changed the storage that they share.
+    Shared,
     /// A token came, or none.
     Token(Result<Token, NoToken>),
 }
@@ -60,7 +62,7 @@ impl Happening {
             | Self::Text { id, .. }
             | Self::Binary { id }
             | Self::Closed { id, .. } => Some(*id),
-            Self::Page(_) | Self::Timer | Self::Token(_) => None,
+            Self::Page(_) | Self::Timer | Self::Shared | Self::Token(_) => None,
         }
     }
 }

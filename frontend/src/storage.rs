@@ -1,19 +1,31 @@
-//! What survives a reload: the session's credentials and its outbox (EO-4), in `sessionStorage`, and
-//! the id of the page that they belong to (RS-8).
+//! What survives a reload and a closed tab: the session's credentials and its outbox (EO-4), and the id
+//! of the page that they belong to (RS-8).
+//!
+//! The credentials lie in the tab's own area (`sessionStorage`). The outbox lies in the area that all
+//! pages of the browser share (`localStorage`), under the page's id, so that another page can take it up
+//! ([`crate::leftovers`]); and with it, for as long as there is something in it, a copy of the
+//! credentials. A page with an empty outbox leaves nothing behind. What the shared area does not take, or
+//! a page without locks has, lies in the tab's area.
 //!
 //! Storage may be absent, full, or hold whatever somebody else wrote there. None of it may keep the
 //! page from working.
 
+use std::collections::BTreeSet;
+
 use protocol::client::{Store, Stored};
 use protocol::id::Credentials;
-use protocol::outbox::{Entry, EntryId};
+use protocol::outbox::{Entry, EntryId, Stage};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
+use crate::leftovers::{self, Mark};
+
 const PAGE: &str = "everbeat.page";
-const SESSION: &str = "everbeat.session";
-const OUTBOX: &str = "everbeat.outbox.";
+/// What keys of a page's things begin with in the tab's area.
+const TAB: &str = "everbeat.";
+const SESSION: &str = "session";
+const OUTBOX: &str = "outbox.";
 
 /// The browser does not keep what it was given: no storage, or no room in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -39,10 +51,17 @@ pub trait Area {
     fn remove(&self, key: &str);
 }
 
-/// The session and the outbox in an area, which may be absent.
+/// The session and the outbox of a page in the browser's areas, which may be absent.
 #[derive(Debug)]
 pub struct Storage<A> {
-    area: Option<A>,
+    tab: Option<A>,
+    /// The area that pages share, and under what the page's keys begin there.
+    shared: Option<(A, String)>,
+    credentials: Option<Credentials>,
+    /// Which entries lie in the shared area.
+    left: BTreeSet<EntryId>,
+    /// The entry with the number 0 has this id.
+    first: u64,
     health: Health,
 }
 
@@ -55,121 +74,261 @@ enum Health {
 }
 
 impl<A: Area> Storage<A> {
-    /// What is kept in `area`.
-    pub const fn new(area: Option<A>) -> Self {
+    /// What is kept in the area of a tab.
+    pub const fn new(tab: Option<A>) -> Self {
         Self {
-            area,
+            tab,
+            shared: None,
+            credentials: None,
+            left: BTreeSet::new(),
+            first: 0,
             health: Health::Good,
+        }
+    }
+
+    /// What a page that is gone left in the area that pages share. Its entries get ids from `first` on:
+    /// those of this page are others.
+    pub fn left_by(page: &PageId, shared: A, first: u64) -> Self {
+        Self {
+            shared: Some((shared, leftovers::prefix(page))),
+            first,
+            ..Self::new(None)
         }
     }
 
     /// The page that this one is a reload of, or a copy.
     pub fn page(&self) -> Option<PageId> {
-        self.area.as_ref()?.get(PAGE).map(PageId)
+        self.tab.as_ref()?.get(PAGE).map(PageId)
     }
 
-    /// Makes it a page's own. Where that cannot be written nothing else is kept either: it might be
-    /// taken for another page's.
+    /// Makes it a page's own. Where that cannot be written nothing else is kept in the tab's area: it
+    /// might be taken for another page's.
     pub fn adopt(&mut self, page: &PageId) {
-        self.area.take_if(|area| area.set(PAGE, &page.0).is_err());
+        self.tab.take_if(|tab| tab.set(PAGE, &page.0).is_err());
+    }
+
+    /// From now on the outbox lies in the area that pages share. Only for the page that holds the lock.
+    pub fn share(&mut self, page: &PageId, shared: Option<A>) {
+        self.shared = shared.map(|area| (area, leftovers::prefix(page)));
     }
 
     /// Everything that an earlier page left. What cannot be read is forgotten.
-    pub fn load(&self) -> Stored {
+    pub fn load(&mut self) -> Stored {
+        let shared = self.shared.as_ref().map(|(area, prefix)| (area, &**prefix));
+        let tab = self.tab.as_ref().map(|area| (area, TAB));
+        let mut outbox = Vec::new();
+        let mut left = BTreeSet::new();
+        for (area, prefix) in shared.into_iter().chain(tab) {
+            let is_shared = prefix != TAB;
+            for mut entry in entries(area, prefix) {
+                entry.id.0 = entry.id.0.saturating_add(self.first);
+                if is_shared {
+                    left.insert(entry.id);
+                } else if left.contains(&entry.id) {
+                    continue;
+                }
+                outbox.push(entry);
+            }
+        }
+        // The copy is newer, where a browser that crashed brings back the tab as it was some time before.
+        let mut areas = shared.into_iter().chain(tab);
+        let credentials =
+            areas.find_map(|(area, prefix)| read(area, &format!("{prefix}{SESSION}")));
+        if credentials.is_none() {
+            // What was sent in a session that is not known any more may have arrived or not.
+            for entry in outbox.iter_mut().filter(|entry| entry.stage == Stage::Sent) {
+                entry.stage = entry.stage.orphaned();
+            }
+        }
+        self.left = left;
+        self.credentials.clone_from(&credentials);
         Stored {
-            credentials: self.credentials(),
-            outbox: self.outbox(),
+            credentials,
+            outbox,
         }
     }
 
-    /// Forgets everything.
+    /// Forgets everything in the tab's area.
     pub fn clear(&self) {
-        self.remove(PAGE);
-        self.remove(SESSION);
-        for (key, _) in self.outbox_keys() {
-            self.remove(&key);
+        if let Some(tab) = &self.tab {
+            tab.remove(PAGE);
+            tab.remove(&format!("{TAB}{SESSION}"));
+            for key in keys(tab, &format!("{TAB}{OUTBOX}")) {
+                tab.remove(&key);
+            }
         }
     }
 
-    /// Makes a change that is to survive a reload.
+    /// Makes a change that is to survive a reload. `now_ms`: Unix time.
     ///
     /// # Errors
     /// [`StorageFailed`] the first time that it will not survive; after that nothing is kept any
     /// more, and nothing said.
-    pub fn apply(&mut self, change: &Store) -> Result<(), StorageFailed> {
+    pub fn apply(&mut self, change: &Store, now_ms: u64) -> Result<(), StorageFailed> {
         match change {
-            Store::Session(Some(credentials)) => self.write(SESSION, credentials),
-            Store::Session(None) => {
-                self.remove(SESSION);
-                Ok(())
+            Store::Session(credentials) => {
+                self.credentials.clone_from(credentials);
+                self.copy_credentials();
+                let Some(tab) = &self.tab else {
+                    return Ok(());
+                };
+                let key = format!("{TAB}{SESSION}");
+                let is_kept = match credentials {
+                    Some(credentials) => self.is_good() && write(tab, &key, credentials).is_ok(),
+                    None => false,
+                };
+                if !is_kept {
+                    tab.remove(&key);
+                }
+                self.judge(is_kept || credentials.is_none())
             }
-            Store::Put(entry) => self.write(&outbox_key(entry.id), entry),
+            Store::Put(entry) => {
+                let is_kept = self.is_good() && self.put(entry, now_ms);
+                if !is_kept {
+                    // Better forgotten than out of date: an entry kept as unsent that was sent since then
+                    // would be doubled by a fresh session (RS-9).
+                    self.remove(entry.id);
+                }
+                self.judge(is_kept)
+            }
             Store::Remove(id) => {
-                self.remove(&outbox_key(*id));
+                self.remove(*id);
                 Ok(())
             }
         }
     }
 
-    fn write(&mut self, key: &str, value: &impl Serialize) -> Result<(), StorageFailed> {
-        let text = serde_json::to_string(value).unwrap_or_default();
-        let health = match &self.area {
-            Some(area) if self.health == Health::Good && area.set(key, &text).is_ok() => {
-                return Ok(());
-            }
-            _ => std::mem::replace(&mut self.health, Health::Failed),
+    fn is_good(&self) -> bool {
+        self.health == Health::Good
+    }
+
+    fn judge(&mut self, is_kept: bool) -> Result<(), StorageFailed> {
+        if is_kept {
+            return Ok(());
+        }
+        match std::mem::replace(&mut self.health, Health::Failed) {
+            Health::Good => Err(StorageFailed),
+            Health::Failed => Ok(()),
+        }
+    }
+
+    /// Keeps an entry where there is room. First that by which it can be taken up, then the entry itself:
+    /// whatever of it there is can be relied on.
+    fn put(&mut self, entry: &Entry, now_ms: u64) -> bool {
+        let number = self.number(entry.id);
+        let kept = &Entry {
+            id: EntryId(number),
+            ..entry.clone()
         };
-        // Better forgotten than out of date: an entry kept as unsent that was sent since then would
-        // be doubled by a fresh session (RS-9).
-        self.remove(key);
-        if health == Health::Good {
-            Err(StorageFailed)
-        } else {
-            Ok(())
+        if self.share_entry(kept, now_ms) {
+            self.left.insert(entry.id);
+            if let Some(tab) = &self.tab {
+                tab.remove(&format!("{TAB}{OUTBOX}{number}"));
+            }
+            return true;
         }
+        self.unshare(entry.id);
+        self.tab
+            .as_ref()
+            .is_some_and(|tab| write(tab, &format!("{TAB}{OUTBOX}{number}"), kept).is_ok())
     }
 
-    fn remove(&self, key: &str) {
-        if let Some(area) = &self.area {
-            area.remove(key);
-        }
-    }
-
-    fn credentials(&self) -> Option<Credentials> {
-        self.read(SESSION)
-    }
-
-    fn outbox(&self) -> Vec<Entry> {
-        let mut entries = Vec::new();
-        for (key, id) in self.outbox_keys() {
-            match self.read::<Entry>(&key) {
-                Some(entry) if Some(entry.id) == id => entries.push(entry),
-                _ => self.remove(&key),
+    fn share_entry(&self, entry: &Entry, now_ms: u64) -> bool {
+        let Some((area, prefix)) = &self.shared else {
+            return false;
+        };
+        if self.left.is_empty() {
+            let mark = Mark {
+                at_ms: now_ms,
+                is_gone: false,
+            };
+            let session = format!("{prefix}{SESSION}");
+            let is_ready = write(area, &leftovers::mark_key(prefix), &mark).is_ok()
+                && match &self.credentials {
+                    Some(credentials) => write(area, &session, credentials).is_ok(),
+                    None => true,
+                };
+            if !is_ready {
+                leftovers::forget(area, prefix);
+                return false;
             }
         }
-        entries
+        write(area, &format!("{prefix}{OUTBOX}{}", entry.id.0), entry).is_ok()
     }
 
-    /// A value, or nothing: garbage is removed.
-    fn read<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
-        let text = self.area.as_ref()?.get(key)?;
-        let value = serde_json::from_str(&text).ok();
-        if value.is_none() {
-            self.remove(key);
+    fn remove(&mut self, id: EntryId) {
+        self.unshare(id);
+        let number = self.number(id);
+        if let Some(tab) = &self.tab {
+            tab.remove(&format!("{TAB}{OUTBOX}{number}"));
         }
-        value
     }
 
-    /// The keys of outbox entries, each with the entry that it should hold.
-    fn outbox_keys(&self) -> Vec<(String, Option<EntryId>)> {
-        let keys = self.area.as_ref().map_or_else(Vec::new, Area::keys);
-        keys.into_iter()
-            .filter_map(|key| {
-                let id = key.strip_prefix(OUTBOX)?.parse().ok().map(EntryId);
-                Some((key, id))
-            })
-            .collect()
+    /// With the last entry everything else goes that would help to take it up.
+    fn unshare(&mut self, id: EntryId) {
+        let number = self.number(id);
+        if let Some((area, prefix)) = &self.shared {
+            area.remove(&format!("{prefix}{OUTBOX}{number}"));
+            if self.left.remove(&id) && self.left.is_empty() {
+                leftovers::forget(area, prefix);
+            }
+        }
     }
+
+    fn copy_credentials(&self) {
+        let Some((area, prefix)) = &self.shared else {
+            return;
+        };
+        let key = format!("{prefix}{SESSION}");
+        let is_kept = match &self.credentials {
+            Some(credentials) if !self.left.is_empty() => write(area, &key, credentials).is_ok(),
+            _ => false,
+        };
+        if !is_kept {
+            // Without them what was sent is uncertain.
+            area.remove(&key);
+        }
+    }
+
+    const fn number(&self, id: EntryId) -> u64 {
+        id.0.saturating_sub(self.first)
+    }
+}
+
+fn write<A: Area>(area: &A, key: &str, value: &impl Serialize) -> Result<(), StorageFailed> {
+    let text = serde_json::to_string(value).map_err(|_| StorageFailed)?;
+    area.set(key, &text)
+}
+
+/// A value, or nothing: garbage is removed.
+pub(crate) fn read<T: DeserializeOwned>(area: &impl Area, key: &str) -> Option<T> {
+    let text = area.get(key)?;
+    let value = serde_json::from_str(&text).ok();
+    if value.is_none() {
+        area.remove(key);
+    }
+    value
+}
+
+/// The outbox under a prefix. What is not an entry of the key's number is removed.
+fn entries<A: Area>(area: &A, prefix: &str) -> Vec<Entry> {
+    let outbox = format!("{prefix}{OUTBOX}");
+    let mut entries = Vec::new();
+    for key in keys(area, &outbox) {
+        let number = key[outbox.len()..].parse().ok().map(EntryId);
+        match read::<Entry>(area, &key) {
+            Some(entry) if Some(entry.id) == number => entries.push(entry),
+            _ => area.remove(&key),
+        }
+    }
+    entries
+}
+
+/// The keys that begin so.
+pub(crate) fn keys<A: Area>(area: &A, prefix: &str) -> Vec<String> {
+    let mut keys = area.keys();
+    keys.retain(|key| key.starts_with(prefix));
+    keys
 }
 
 /// The browser's own storage. Where it throws, it is as good as empty.
@@ -195,9 +354,5 @@ impl Area for web_sys::Storage {
     }
 }
 
-fn outbox_key(id: EntryId) -> String {
-    format!("{OUTBOX}{}", id.0)
-}
-
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

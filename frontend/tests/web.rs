@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use app::{Command, Report, Stop};
 use frontend::clock::{Clock, Timer};
-use frontend::driver;
 use frontend::lock::{Claim, Lock, LockManager};
 use frontend::page::Lifecycle;
 use frontend::queue::{Happening, Queue};
+use frontend::run;
 use frontend::socket::{self, Socket};
 use frontend::storage::{Area, PageId, Storage, StorageFailed};
 use futures_channel::mpsc;
@@ -33,6 +33,16 @@ fn area() -> web_sys::Storage {
     window().session_storage().unwrap().unwrap()
 }
 
+/// Nothing is stored anywhere.
+fn clear() {
+    area().clear().unwrap();
+    shared().clear().unwrap();
+}
+
+fn shared() -> web_sys::Storage {
+    window().local_storage().unwrap().unwrap()
+}
+
 fn credentials(id: &str) -> Credentials {
     let key = SessionKey::new("secret").unwrap();
     Credentials {
@@ -46,7 +56,7 @@ fn start() -> (Stop, mpsc::Sender<Command>, mpsc::UnboundedReceiver<Report>) {
     let (commands, wished) = mpsc::channel(8);
     let (tell, told) = mpsc::unbounded();
     let report = Box::new(move |report| tell.unbounded_send(report).unwrap());
-    (driver::start(wished, report), commands, told)
+    (run::start(wished, report), commands, told)
 }
 
 /// HB-9.
@@ -96,9 +106,9 @@ fn storage_keeps_and_tolerates() {
     };
     let mut storage = Storage::new(Some(area.clone()));
     storage
-        .apply(&Store::Session(Some(credentials.clone())))
+        .apply(&Store::Session(Some(credentials.clone())), 1)
         .unwrap();
-    storage.apply(&Store::Put(entry.clone())).unwrap();
+    storage.apply(&Store::Put(entry.clone()), 1).unwrap();
     area.set("everbeat.outbox.1", "garbage").unwrap();
 
     let stored = Storage::new(Some(area.clone())).load();
@@ -199,7 +209,7 @@ async fn a_storage_has_one_owner() {
 /// The server of these tests refuses the connection; stopping frees everything, the reporter too.
 #[wasm_bindgen_test]
 async fn a_driver_tries_again_until_it_is_stopped() {
-    area().clear().unwrap();
+    clear();
     let (stop, _commands, mut told) = start();
     assert!(matches!(
         told.next().await,
@@ -230,7 +240,7 @@ async fn a_driver_tries_again_until_it_is_stopped() {
 /// The app is gone when nobody can send a command any more.
 #[wasm_bindgen_test]
 async fn a_driver_ends_with_its_page() {
-    area().clear().unwrap();
+    clear();
     let (_stop, commands, mut told) = start();
     assert!(told.next().await.is_some());
     drop(commands);
@@ -248,11 +258,11 @@ async fn restored(told: &mut mpsc::UnboundedReceiver<Report>) -> (Option<Session
 /// RS-8: a reload finds its session, even if the page before is slow to let go; a copy starts afresh.
 #[wasm_bindgen_test]
 async fn a_copied_tab_starts_a_session_of_its_own() {
-    area().clear().unwrap();
+    clear();
     let credentials = credentials("copied");
     let session = Some(credentials.id.clone());
     let store = Store::Session(Some(credentials));
-    Storage::new(Some(area())).apply(&store).unwrap();
+    Storage::new(Some(area())).apply(&store, 1).unwrap();
 
     let (stop_original, _commands, mut original) = start();
     assert_eq!(restored(&mut original).await, (session.clone(), vec![]));
@@ -270,7 +280,7 @@ async fn a_copied_tab_starts_a_session_of_its_own() {
 /// RS-8: what is written before the first `welcome` has no session yet, and is not copied either.
 #[wasm_bindgen_test]
 async fn a_copied_tab_leaves_the_first_messages_alone() {
-    area().clear().unwrap();
+    clear();
     let (stop_original, mut commands, mut original) = start();
     assert_eq!(restored(&mut original).await, (None, vec![]));
     let publish = Command::Publish {
@@ -282,10 +292,60 @@ async fn a_copied_tab_leaves_the_first_messages_alone() {
         original.next().await,
         Some(Report::Event(SessionEvent::Queued(_)))
     ) {}
-    assert_eq!(Storage::new(Some(area())).load().outbox.len(), 1);
+    let mut storage = Storage::new(Some(area()));
+    let page = storage.page().unwrap();
+    storage.share(&page, Some(shared()));
+    assert_eq!(storage.load().outbox.len(), 1);
 
     let (stop_copy, _commands_too, mut copy) = start();
     assert_eq!(restored(&mut copy).await, (None, vec![]));
     stop_copy();
     stop_original();
+}
+
+/// RS-8: a closed page's messages are shown by another page, which waits for as long as a reload takes.
+#[wasm_bindgen_test]
+async fn what_a_closed_page_left_is_taken_up() {
+    clear();
+    let (stop_closed, mut commands, mut closed) = start();
+    assert_eq!(restored(&mut closed).await, (None, vec![]));
+    let publish = Command::Publish {
+        room: RoomName::lobby(),
+        body: "left".into(),
+    };
+    commands.try_send(publish).unwrap();
+    while !matches!(
+        closed.next().await,
+        Some(Report::Event(SessionEvent::Queued(_)))
+    ) {}
+    area().clear().unwrap();
+    let (_stop, _commands, mut other) = start();
+    stop_closed();
+    let taken_up = loop {
+        match other.next().await {
+            Some(Report::TakenUp { outbox, .. }) => break outbox,
+            Some(_) => {}
+            None => panic!("nothing was taken up"),
+        }
+    };
+    assert_eq!(taken_up[0].body, "left");
+    // It has no session: a person decides, in the page's own outbox.
+    let held = loop {
+        match other.next().await {
+            Some(Report::Event(SessionEvent::Queued(entry))) => break entry,
+            Some(_) => {}
+            None => panic!("nothing was handed over"),
+        }
+    };
+    assert_eq!((held.body.as_str(), held.stage), ("left", Stage::Held));
+    let taken_up = taken_up[0].id;
+    let handed_over = Report::HandedOver { id: taken_up };
+    while other
+        .next()
+        .await
+        .is_some_and(|report| report != handed_over)
+    {}
+    let keys = shared().keys();
+    let own = Storage::new(Some(area())).page().unwrap();
+    assert!(keys.iter().all(|key| key.contains(&own.0)), "{keys:?}");
 }

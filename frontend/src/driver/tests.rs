@@ -1,10 +1,10 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use protocol::client::{Network, Stored};
+use protocol::client::{Config, Network, Stored};
 use protocol::frame::{Beat, Limits, Welcome};
-use protocol::id::{Credentials, RoomName, SessionId, SessionKey};
-use protocol::outbox::PublishError;
+use protocol::id::{Credentials, RoomName, Seq, SessionId, SessionKey};
+use protocol::outbox::{EntryId, PublishError, Stage};
 
 use super::*;
 
@@ -90,9 +90,13 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
+        Self::of(Config::default(), Stored::default())
+    }
+
+    fn of(config: Config, stored: Stored) -> Self {
         let world = Rc::new(RefCell::new(World::default()));
         let told = Rc::new(RefCell::new(Vec::new()));
-        let session = Session::new(Config::default(), Stored::default());
+        let session = Session::new(config, stored);
         let heard = told.clone();
         let report: Reporter = Box::new(move |report| heard.borrow_mut().push(report));
         let driver = Driver::new(session, Fake(world.clone()), report);
@@ -308,4 +312,60 @@ fn failing_storage_is_told() {
     rig.world.borrow_mut().is_full = true;
     rig.publish("hello");
     assert!(matches!(rig.told()[0], Report::StorageFailed));
+}
+
+/// RS-8: what waits for a person is stored by their page before it is forgotten where it was.
+#[test]
+fn what_an_heir_cannot_decide_is_handed_over() {
+    let config = Config {
+        inherits: true,
+        ..Config::default()
+    };
+    let entry = Entry {
+        id: EntryId(1 << 40),
+        seq: Seq::FIRST,
+        room: RoomName::lobby(),
+        body: "left".into(),
+        stage: Stage::Unsent,
+    };
+    let left = Stored {
+        credentials: None,
+        outbox: vec![entry.clone()],
+    };
+    let mut heir = Rig::of(config, left.clone());
+    heir.driver.start();
+    assert!(!heir.driver.is_owing());
+    assert_eq!(heir.done(), []);
+
+    let mut rig = Rig::live();
+    assert!(rig.driver.inherit_from(&mut heir.driver));
+    assert_eq!(
+        (rig.done(), heir.done()),
+        (vec![Done::Stored], vec![Done::Stored])
+    );
+    let id = entry.id;
+    let held = Entry {
+        id: EntryId(0),
+        stage: Stage::Held,
+        ..entry
+    };
+    let expected = [
+        Report::Event(Event::Queued(held)),
+        Report::HandedOver { id },
+    ];
+    assert_eq!(rig.told(), expected);
+
+    // Without room it stays where it is.
+    let mut config = Config::default();
+    config.outbox.entries = 0;
+    let mut full = Rig::of(config, Stored::default());
+    let mut heir = Rig::of(
+        Config {
+            inherits: true,
+            ..Config::default()
+        },
+        left,
+    );
+    assert!(!full.driver.inherit_from(&mut heir.driver));
+    assert_eq!((full.done(), heir.done()), (vec![], vec![]));
 }

@@ -8,7 +8,7 @@ use protocol::outbox::Stage;
 use super::*;
 
 #[derive(Clone, Debug, Default)]
-struct Shelf {
+pub(crate) struct Shelf {
     texts: Rc<RefCell<BTreeMap<String, String>>>,
     is_full: Rc<Cell<bool>>,
 }
@@ -71,7 +71,7 @@ fn it_survives_a_reload() {
         Store::Put(entry(4)),
         Store::Remove(EntryId(4)),
     ] {
-        assert_eq!(storage.apply(&change), Ok(()));
+        assert_eq!(storage.apply(&change, 1), Ok(()));
     }
     let mut stored = Storage::new(Some(shelf)).load();
     stored.outbox.sort_by_key(|entry| entry.id);
@@ -93,7 +93,7 @@ fn garbage_is_ignored_and_removed() {
     let shelf = Shelf::default();
     let misplaced = serde_json::to_string(&entry(1)).unwrap();
     for (key, text) in [
-        (SESSION, "{\"id\":\"\"}"),
+        ("everbeat.session", "{\"id\":\"\"}"),
         ("everbeat.outbox.0", "[object Object]"),
         ("everbeat.outbox.x", misplaced.as_str()),
         ("everbeat.outbox.2", misplaced.as_str()),
@@ -101,7 +101,8 @@ fn garbage_is_ignored_and_removed() {
     ] {
         shelf.set(key, text).unwrap();
     }
-    let stored = Storage::new(Some(shelf.clone())).load();
+    let mut storage = Storage::new(Some(shelf.clone()));
+    let stored = storage.load();
     assert_eq!(stored.credentials, None);
     assert_eq!(stored.outbox, []);
     assert_eq!(shelf.keys(), ["somebody.else"]);
@@ -113,8 +114,10 @@ fn clearing_leaves_what_is_not_ours() {
     let shelf = Shelf::default();
     shelf.set("everbeat.name", "Ada").unwrap();
     let mut storage = Storage::new(Some(shelf.clone()));
-    storage.apply(&Store::Session(Some(credentials()))).unwrap();
-    storage.apply(&Store::Put(entry(0))).unwrap();
+    storage
+        .apply(&Store::Session(Some(credentials())), 1)
+        .unwrap();
+    storage.apply(&Store::Put(entry(0)), 1).unwrap();
     storage.clear();
     assert_eq!(storage.load().credentials, None);
     assert_eq!(shelf.keys(), ["everbeat.name"]);
@@ -124,19 +127,19 @@ fn clearing_leaves_what_is_not_ours() {
 fn failure_is_told_once_and_leaves_nothing_out_of_date() {
     let shelf = Shelf::default();
     let mut storage = Storage::new(Some(shelf.clone()));
-    storage.apply(&Store::Put(entry(0))).unwrap();
-    storage.apply(&Store::Put(entry(1))).unwrap();
+    storage.apply(&Store::Put(entry(0)), 1).unwrap();
+    storage.apply(&Store::Put(entry(1)), 1).unwrap();
     shelf.is_full.set(true);
     let sent = Entry {
         stage: Stage::Sent,
         ..entry(0)
     };
-    assert_eq!(storage.apply(&Store::Put(sent)), Err(StorageFailed));
-    assert_eq!(storage.apply(&Store::Put(entry(2))), Ok(()));
+    assert_eq!(storage.apply(&Store::Put(sent), 1), Err(StorageFailed));
+    assert_eq!(storage.apply(&Store::Put(entry(2)), 1), Ok(()));
     assert_eq!(shelf.keys(), ["everbeat.outbox.1"]);
     shelf.is_full.set(false);
-    storage.apply(&Store::Put(entry(3))).unwrap();
-    storage.apply(&Store::Remove(EntryId(1))).unwrap();
+    storage.apply(&Store::Put(entry(3)), 1).unwrap();
+    storage.apply(&Store::Remove(EntryId(1)), 1).unwrap();
     assert_eq!(shelf.keys(), [""; 0]);
 }
 
@@ -145,8 +148,8 @@ fn absent_storage_is_an_empty_one_that_fails() {
     let mut storage = Storage::<Shelf>::new(None);
     assert_eq!(storage.load().credentials, None);
     assert_eq!(storage.load().outbox, []);
-    assert_eq!(storage.apply(&Store::Remove(EntryId(0))), Ok(()));
-    assert_eq!(storage.apply(&Store::Put(entry(0))), Err(StorageFailed));
+    assert_eq!(storage.apply(&Store::Remove(EntryId(0)), 1), Ok(()));
+    assert_eq!(storage.apply(&Store::Put(entry(0)), 1), Err(StorageFailed));
     storage.clear();
 }
 
@@ -171,6 +174,106 @@ fn without_an_owner_nothing_is_kept() {
     shelf.is_full.set(true);
     storage.adopt(&PageId("p1".into()));
     shelf.is_full.set(false);
-    assert_eq!(storage.apply(&Store::Put(entry(0))), Err(StorageFailed));
+    assert_eq!(storage.apply(&Store::Put(entry(0)), 1), Err(StorageFailed));
     assert!(shelf.keys().is_empty());
+}
+
+fn page() -> PageId {
+    PageId("p1".into())
+}
+
+/// A page with both areas.
+fn owned(tab: &Shelf, shared: &Shelf) -> Storage<Shelf> {
+    let mut storage = Storage::new(Some(tab.clone()));
+    storage.adopt(&page());
+    storage.share(&page(), Some(shared.clone()));
+    storage
+}
+
+/// RS-8, EO-4: what a closed tab leaves can be taken up, credentials and all; and a page whose messages
+/// are all durable leaves nothing.
+#[test]
+fn the_outbox_outlives_the_tab_and_nothing_else_does() {
+    let (tab, shared) = (Shelf::default(), Shelf::default());
+    let mut storage = owned(&tab, &shared);
+    storage
+        .apply(&Store::Session(Some(credentials())), 1)
+        .unwrap();
+    assert!(shared.keys().is_empty());
+    for id in [0, 1] {
+        storage.apply(&Store::Put(entry(id)), 1).unwrap();
+    }
+    assert_eq!(tab.keys(), ["everbeat.page", "everbeat.session"]);
+
+    const FIRST: u64 = 1 << 40;
+    let mut left = Storage::left_by(&page(), shared.clone(), FIRST);
+    let stored = left.load();
+    assert_eq!(stored.credentials, Some(credentials()));
+    let ids: Vec<u64> = stored.outbox.iter().map(|entry| entry.id.0).collect();
+    assert_eq!(ids, [FIRST, FIRST + 1]);
+    let sent = Entry {
+        stage: Stage::Sent,
+        ..stored.outbox[1].clone()
+    };
+    left.apply(&Store::Put(sent), 2).unwrap();
+    left.apply(&Store::Remove(EntryId(FIRST)), 2).unwrap();
+    // The page itself would find the same.
+    let stored = owned(&tab, &shared).load();
+    let expected = Entry {
+        stage: Stage::Sent,
+        ..entry(1)
+    };
+    assert_eq!(stored.outbox, [expected]);
+    left.apply(&Store::Remove(EntryId(FIRST + 1)), 2).unwrap();
+    assert!(shared.keys().is_empty());
+}
+
+/// EO-4: what the shared area does not take lies in the tab's, once.
+#[test]
+fn a_full_shared_area_is_no_loss() {
+    let (tab, shared) = (Shelf::default(), Shelf::default());
+    let mut storage = owned(&tab, &shared);
+    storage.apply(&Store::Put(entry(0)), 1).unwrap();
+    shared.is_full.set(true);
+    let sent = Entry {
+        stage: Stage::Sent,
+        ..entry(0)
+    };
+    storage.apply(&Store::Put(sent.clone()), 1).unwrap();
+    storage.apply(&Store::Put(entry(1)), 1).unwrap();
+    assert!(shared.keys().is_empty());
+    shared.is_full.set(false);
+    let mut again = owned(&tab, &shared);
+    let mut outbox = again.load().outbox;
+    // Without a session nobody knows what became of what was sent.
+    let uncertain = Entry {
+        stage: Stage::Uncertain,
+        ..sent
+    };
+    outbox.sort_by_key(|entry| entry.id);
+    assert_eq!(outbox, [uncertain, entry(1)]);
+    again.apply(&Store::Put(entry(1)), 1).unwrap();
+    assert_eq!(tab.keys(), ["everbeat.outbox.0", "everbeat.page"]);
+    again.apply(&Store::Remove(EntryId(0)), 1).unwrap();
+    again.apply(&Store::Remove(EntryId(1)), 1).unwrap();
+    assert_eq!((tab.keys().len(), shared.keys().len()), (1, 0));
+}
+
+/// RS-9: a session that is given up is not resumed by anybody else, either.
+#[test]
+fn the_copy_of_the_credentials_follows() {
+    let (tab, shared) = (Shelf::default(), Shelf::default());
+    let mut storage = owned(&tab, &shared);
+    storage.apply(&Store::Put(entry(0)), 1).unwrap();
+    let found = |shared: &Shelf| {
+        let mut left = Storage::left_by(&page(), shared.clone(), 0);
+        left.load().credentials
+    };
+    assert_eq!(found(&shared), None);
+    storage
+        .apply(&Store::Session(Some(credentials())), 1)
+        .unwrap();
+    assert_eq!(found(&shared), Some(credentials()));
+    storage.apply(&Store::Session(None), 1).unwrap();
+    assert_eq!(found(&shared), None);
 }

@@ -1,0 +1,199 @@
+//! Takes up what pages that are gone left in their outboxes, one page after the other (RS-8).
+//!
+//! Each gets a session machine of its own, which resumes the session that the page had, sends what it
+//! sent or would have sent, and ends. What only a person can decide goes to the page's own session.
+
+use std::future::{Future, pending};
+use std::pin::Pin;
+
+use app::{Command, Report, Shelf};
+use protocol::client::{Config, Event, Session};
+use protocol::id::Name;
+use web_sys::Window;
+
+use crate::browser::Browser;
+use crate::clock::{Timer, unix_ms};
+use crate::driver::Driver;
+use crate::keeper;
+use crate::leftovers::{self, Verdict};
+use crate::lock::{Lock, LockManager};
+use crate::page::Listener;
+use crate::queue::{Happening, Queue};
+use crate::run::Page;
+use crate::storage::PageId;
+
+/// The ids of the first message of two pages are at least so far apart: the page's own stay below it, as
+/// no outbox holds so many.
+const PAGE_IDS: u64 = 1 << 40;
+
+/// What another page left, and its lock.
+#[derive(Debug)]
+pub struct Found {
+    page: PageId,
+    lock: Lock,
+}
+
+type Looking = Pin<Box<dyn Future<Output = Option<Found>>>>;
+
+/// What happened.
+#[derive(Debug)]
+pub enum Step {
+    /// A page was found that is gone, or none.
+    Looked(Option<Found>),
+    /// To the session of such a page.
+    Happening(Happening),
+}
+
+enum State {
+    Idle,
+    Looking(Looking),
+    /// Going on for a page that is gone.
+    Heir {
+        driver: Box<Driver<Browser>>,
+        queue: Queue,
+    },
+}
+
+/// The one who looks for pages that are gone, and goes on for them.
+pub struct Heirs {
+    /// None where there are no locks: without them it cannot be told who is gone.
+    locks: Option<LockManager>,
+    window: Window,
+    own: Option<PageId>,
+    page: Page,
+    state: State,
+    /// How many pages were taken up.
+    count: u64,
+    _heard: Option<Listener>,
+}
+
+impl Heirs {
+    /// Looks for others than the browser's own page, and tells what becomes of their messages to `page`.
+    pub fn new(browser: &Browser, page: Page) -> Self {
+        let queue = browser.queue().clone();
+        let window = browser.window().clone();
+        let heard = move |_| queue.push(Happening::Shared);
+        Self {
+            locks: browser.locks().cloned(),
+            _heard: Listener::new(&window, "storage", heard),
+            own: browser.page().cloned(),
+            window,
+            page,
+            state: State::Idle,
+            count: 0,
+        }
+    }
+
+    /// Begins to look, unless there is something under way.
+    pub fn look(&mut self) {
+        if let Some(locks) = &self.locks
+            && matches!(self.state, State::Idle)
+        {
+            let looking = find(self.window.clone(), locks.clone(), self.own.clone());
+            self.state = State::Looking(Box::pin(looking));
+        }
+    }
+
+    /// The next thing that happens; nothing ever where nothing is under way.
+    pub async fn next(&mut self) -> Step {
+        match &mut self.state {
+            State::Idle => pending().await,
+            State::Looking(looking) => Step::Looked(looking.await),
+            State::Heir { queue, .. } => Step::Happening(queue.next().await),
+        }
+    }
+
+    /// Goes on. `name`: what the person is called.
+    pub fn step(&mut self, step: Step, name: Option<&Name>) {
+        match (step, &mut self.state) {
+            (Step::Looked(found), _) => {
+                let heir = found.and_then(|found| self.take_up(found, name));
+                self.state = heir.unwrap_or(State::Idle);
+            }
+            (Step::Happening(happening), State::Heir { driver, .. }) => {
+                driver.happening(happening);
+            }
+            (Step::Happening(_), State::Idle | State::Looking(_)) => {}
+        }
+    }
+
+    /// What concerns every session of the page.
+    pub fn command(&mut self, command: &Command) {
+        let concerns = matches!(
+            command,
+            Command::Rename { .. }
+                | Command::Discard { .. }
+                | Command::ConnectNow
+                | Command::Network(_)
+        );
+        if let State::Heir { driver, .. } = &mut self.state
+            && concerns
+        {
+            driver.command(command.clone());
+        }
+    }
+
+    /// Where nothing is to be sent any more, gives the rest to the page's own session, and looks for the
+    /// next one. What it has no room for now is offered again.
+    pub fn hand_over(&mut self, own: &mut Driver<Browser>) {
+        if let State::Heir { driver, .. } = &mut self.state
+            && !driver.is_owing()
+            && own.inherit_from(driver)
+        {
+            self.state = State::Idle;
+            self.look();
+        }
+    }
+
+    fn take_up(&mut self, found: Found, name: Option<&Name>) -> Option<State> {
+        self.count += 1;
+        let first = self.count.saturating_mul(PAGE_IDS);
+        let queue = Queue::default();
+        let Found { page, lock } = found;
+        let (browser, stored) = Browser::left_by(queue.clone(), &page, lock, first)?;
+        let config = Config {
+            seed: Browser::seed(),
+            fetches_tokens: browser.fetches_tokens(),
+            inherits: true,
+            ..Config::default()
+        };
+        let told = self.page.clone();
+        let report = Box::new(move |report| {
+            let report = match report {
+                Report::Restored { session, outbox } => Report::TakenUp { session, outbox },
+                Report::Event(Event::Fate { .. }) | Report::StorageFailed => report,
+                // The connection that is shown is the page's own.
+                _ => return,
+            };
+            (told.borrow_mut())(report);
+        });
+        let mut driver = Box::new(Driver::new(Session::new(config, stored), browser, report));
+        if let Some(name) = name {
+            let name = name.clone();
+            driver.command(Command::Rename { name });
+        }
+        driver.start();
+        Some(State::Heir { driver, queue })
+    }
+}
+
+/// Finds a page that is gone and left something, with patience for those that are only loaded anew.
+async fn find(window: Window, locks: LockManager, own: Option<PageId>) -> Option<Found> {
+    let area = keeper::area(Shelf::Browser)?;
+    let mut is_first = true;
+    loop {
+        let mut again = None;
+        for (page, verdict) in leftovers::look(&area, own.as_ref(), unix_ms(), is_first) {
+            if let Verdict::Wait(rest) = verdict {
+                again = again.into_iter().chain([rest]).min();
+            } else if let Some(lock) = Lock::claim_free(&locks, &window, &page).await {
+                if verdict == Verdict::Take {
+                    return Some(Found { page, lock });
+                }
+                leftovers::forget(&area, &leftovers::prefix(&page));
+            }
+        }
+        Timer::sleep(&window, again?).await;
+        is_first = false;
+    }
+}
