@@ -146,6 +146,8 @@ pub struct Session {
     connections: u64,
     credentials: Option<Credentials>,
     name: Option<Name>,
+    /// For which name, if any, a token vouched when the page was welcomed last.
+    vouched: Option<Option<Name>>,
     limits: Limits,
     tokens: Tokens,
     /// At most `limits.rooms` when the last one came. Overflow: [`ErrorCode::TooManyRooms`].
@@ -175,6 +177,7 @@ impl Session {
             connections: 0,
             credentials: stored.credentials,
             name: None,
+            vouched: None,
             limits: Limits::default(),
             rooms: BTreeMap::new(),
             outbox,

@@ -356,9 +356,18 @@ impl Session {
         let State::Handshaking { id, since, .. } = self.state else {
             return;
         };
-        if self.credentials.is_some() && !welcome.resumed {
+        let is_another = self
+            .vouched
+            .as_ref()
+            .is_some_and(|before| *before != welcome.vouched);
+        if !welcome.resumed && is_another {
+            // What was written before may be of the person before (RS-8).
+            self.outbox.orphan();
+        }
+        if !welcome.resumed && (is_another || self.credentials.is_some()) {
             self.abandon_session();
         }
+        self.vouched = Some(welcome.vouched.clone());
         self.limits = welcome.limits;
         self.settle_through(welcome.last_seq, &welcome.refused);
         if !self.continue_after(welcome.last_seq) {

@@ -4,10 +4,11 @@
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use protocol::client::{Config, Event, Stored};
-use protocol::id::Seq;
+use protocol::frame::{ClientFrame, Welcome};
+use protocol::id::{Name, Seq};
 use protocol::outbox::{Entry, EntryId, PublishError, Stage};
 
-use crate::solo::{Solo, lobby, millis, secs};
+use crate::solo::{Solo, credentials, lobby, millis, secs, welcome};
 use simulation::link::Way;
 use simulation::pair::Pair;
 
@@ -126,4 +127,33 @@ fn without_any_session_nothing_is_sent() {
     let mut page = Solo::live(config);
     let full = page.act(|session, now| session.inherit(now, entry));
     assert_eq!(full, Err(PublishError::OutboxFull));
+}
+
+/// RS-8, AC-3: somebody else signs in while a page is open and has no connection: what was written
+/// before is not sent in their session.
+#[test]
+fn another_person_in_front_of_the_page_decides() {
+    let signed_in = |session: &str, name: &str| Welcome {
+        session: credentials(session),
+        vouched: Some(Name::tidy(name)),
+        ..welcome()
+    };
+    let mut solo = Solo::new(Config::default(), Stored::default());
+    solo.connect();
+    solo.greet(signed_in("s1", "Ada"));
+    solo.close(None);
+    solo.act(|session, now| session.publish(now, lobby(), "of Ada".into()))
+        .unwrap();
+    solo.run_to(solo.now + solo.wait());
+    solo.forget();
+    solo.greet(signed_in("s2", "Bob"));
+    let stages: Vec<Stage> = solo.session.outbox().map(|entry| entry.stage).collect();
+    assert_eq!(stages, [Stage::Held]);
+    let is_publish = |frame: &&ClientFrame| matches!(frame, ClientFrame::Publish { .. });
+    assert!(!solo.frames().into_iter().any(|frame| is_publish(&frame)));
+    // Bob's own text goes its way.
+    solo.act(|session, now| session.publish(now, lobby(), "of Bob".into()))
+        .unwrap();
+    let sent: Vec<_> = solo.frames().into_iter().filter(is_publish).collect();
+    assert_eq!(sent.len(), 1, "{sent:?}");
 }
