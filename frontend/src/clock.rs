@@ -83,8 +83,9 @@ impl Drop for Timer {
 
 /// Rounded up: an alarm that rings just before its time would have to be set twice.
 fn whole_millis(delay: Duration) -> i32 {
-    let millis = delay.min(Timer::LONGEST).as_nanos().div_ceil(1_000_000);
-    i32::try_from(millis).unwrap_or(i32::MAX)
+    let delay = delay.min(Timer::LONGEST);
+    let begun = u64::from(delay.subsec_nanos().div_ceil(1_000_000));
+    i32::try_from(delay.as_secs() * 1000 + begun).unwrap_or(i32::MAX)
 }
 
 #[cfg(test)]

@@ -119,18 +119,16 @@ impl Heirs {
 
     /// What concerns every session of the page.
     pub fn command(&mut self, command: &Command) {
-        let concerns = matches!(
-            command,
-            Command::Rename { .. }
-                | Command::Discard { .. }
-                | Command::ConnectNow
-                | Command::Network(_)
-        );
-        if let State::Heir { driver, .. } = &mut self.state
-            && concerns
-        {
-            driver.command(command.clone());
-        }
+        let State::Heir { driver, .. } = &mut self.state else {
+            return;
+        };
+        driver.command(match *command {
+            Command::Rename { ref name } => Command::Rename { name: name.clone() },
+            Command::Discard { id } => Command::Discard { id },
+            Command::ConnectNow => Command::ConnectNow,
+            Command::Network(network) => Command::Network(network),
+            _ => return,
+        });
     }
 
     /// Where nothing is to be sent any more, gives the rest to the page's own session, and looks for the

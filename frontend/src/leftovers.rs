@@ -3,9 +3,7 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use crate::storage::{Area, PageId, keys, read};
+use crate::storage::{Area, PageId, StorageFailed, keys};
 
 /// What the keys of all pages begin with; the page's id and a full stop follow.
 const LEFT: &str = "everbeat.left.";
@@ -19,13 +17,38 @@ pub const GRACE: Duration = Duration::from_secs(3);
 /// (RS-9). A browser that is shared keeps nobody's unsent texts for longer.
 pub const KEPT_FOR: Duration = Duration::from_hours(7 * 24);
 
+/// What follows the time in the mark of a page that is on its way out.
+const GONE: char = '.';
+
 /// What a page says about itself as long as its outbox is not empty.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// When it said so: Unix time in milliseconds.
     pub at_ms: u64,
     /// Whether the page was on its way out: closed, or loaded anew.
     pub is_gone: bool,
+}
+
+impl Mark {
+    /// Reads a page's mark, by where its keys begin.
+    pub fn read(area: &impl Area, prefix: &str) -> Option<Self> {
+        let text = area.get(&mark_key(prefix))?;
+        let digits = text.trim_end_matches(GONE);
+        Some(Self {
+            at_ms: digits.parse().ok()?,
+            is_gone: digits.len() < text.len(),
+        })
+    }
+
+    /// Writes a page's mark, by where its keys begin.
+    ///
+    /// # Errors
+    /// [`StorageFailed`] if there is no room; the mark before is then still there.
+    pub fn write(self, area: &impl Area, prefix: &str) -> Result<(), StorageFailed> {
+        let mut text = self.at_ms.to_string();
+        text.extend(self.is_gone.then_some(GONE));
+        area.set(&mark_key(prefix), &text)
+    }
 }
 
 /// What is to be done about what a page left.
@@ -44,23 +67,19 @@ pub fn prefix(page: &PageId) -> String {
     format!("{LEFT}{}.", page.0)
 }
 
-/// The key of a page's mark, by where its keys begin.
-pub fn mark_key(prefix: &str) -> String {
+fn mark_key(prefix: &str) -> String {
     format!("{prefix}{MARK}")
 }
 
 /// Notes that a page is on its way out, if it leaves anything.
 pub fn say_gone(area: &impl Area, page: &PageId, now_ms: u64) {
-    let key = mark_key(&prefix(page));
     let mark = Mark {
         at_ms: now_ms,
         is_gone: true,
     };
-    if area.get(&key).is_some()
-        && let Ok(text) = serde_json::to_string(&mark)
-    {
+    if has_any(area, page) {
         // Without room the mark before stays: the page is then taken for one that crashed.
-        let _ = area.set(&key, &text);
+        let _ = mark.write(area, &prefix(page));
     }
 }
 
@@ -76,30 +95,26 @@ pub fn forget<A: Area>(area: &A, prefix: &str) {
     }
 }
 
-/// The pages that left something, but for one's own, each with what is to be done: those that are gone
-/// for longest first. `is_first`: nobody looked for [`GRACE`] before.
+/// The pages that left something, but for one's own, each with what is to be done. `is_first`: nobody
+/// looked for [`GRACE`] before.
 pub fn look<A: Area>(
     area: &A,
     own: Option<&PageId>,
     now_ms: u64,
     is_first: bool,
 ) -> Vec<(PageId, Verdict)> {
-    let mut pages: Vec<(u64, PageId, Verdict)> = Vec::new();
+    let mut pages: Vec<(PageId, Verdict)> = Vec::new();
     for key in keys(area, LEFT) {
         let Some((page, _)) = key[LEFT.len()..].split_once('.') else {
             continue;
         };
         let page = PageId(page.to_owned());
-        if Some(&page) == own || pages.iter().any(|(_, known, _)| *known == page) {
-            continue;
+        if Some(&page) != own && pages.iter().all(|(known, _)| *known != page) {
+            let mark = Mark::read(area, &prefix(&page));
+            pages.push((page, verdict(mark, now_ms, is_first)));
         }
-        let mark = read::<Mark>(area, &mark_key(&prefix(&page)));
-        let at = mark.map_or(0, |mark| mark.at_ms);
-        pages.push((at, page, verdict(mark, now_ms, is_first)));
     }
-    pages.sort_by_key(|(at, ..)| *at);
-    let pages = pages.into_iter();
-    pages.map(|(_, page, verdict)| (page, verdict)).collect()
+    pages
 }
 
 fn verdict(mark: Option<Mark>, now_ms: u64, is_first: bool) -> Verdict {

@@ -10,8 +10,6 @@
 //! Storage may be absent, full, or hold whatever somebody else wrote there. None of it may keep the
 //! page from working.
 
-use std::collections::BTreeSet;
-
 use protocol::client::{Store, Stored};
 use protocol::id::Credentials;
 use protocol::outbox::{Entry, EntryId, Stage};
@@ -59,7 +57,7 @@ pub struct Storage<A> {
     shared: Option<(A, String)>,
     credentials: Option<Credentials>,
     /// Which entries lie in the shared area.
-    left: BTreeSet<EntryId>,
+    left: Vec<EntryId>,
     /// The entry with the number 0 has this id.
     first: u64,
     health: Health,
@@ -80,7 +78,7 @@ impl<A: Area> Storage<A> {
             tab,
             shared: None,
             credentials: None,
-            left: BTreeSet::new(),
+            left: Vec::new(),
             first: 0,
             health: Health::Good,
         }
@@ -117,13 +115,13 @@ impl<A: Area> Storage<A> {
         let shared = self.shared.as_ref().map(|(area, prefix)| (area, &**prefix));
         let tab = self.tab.as_ref().map(|area| (area, TAB));
         let mut outbox = Vec::new();
-        let mut left = BTreeSet::new();
+        let mut left = Vec::new();
         for (area, prefix) in shared.into_iter().chain(tab) {
             let is_shared = prefix != TAB;
             for mut entry in entries(area, prefix) {
                 entry.id.0 = entry.id.0.saturating_add(self.first);
                 if is_shared {
-                    left.insert(entry.id);
+                    left.push(entry.id);
                 } else if left.contains(&entry.id) {
                     continue;
                 }
@@ -221,7 +219,9 @@ impl<A: Area> Storage<A> {
             ..entry.clone()
         };
         if self.share_entry(kept, now_ms) {
-            self.left.insert(entry.id);
+            if !self.left.contains(&entry.id) {
+                self.left.push(entry.id);
+            }
             if let Some(tab) = &self.tab {
                 tab.remove(&format!("{TAB}{OUTBOX}{number}"));
             }
@@ -243,7 +243,7 @@ impl<A: Area> Storage<A> {
                 is_gone: false,
             };
             let session = format!("{prefix}{SESSION}");
-            let is_ready = write(area, &leftovers::mark_key(prefix), &mark).is_ok()
+            let is_ready = mark.write(area, prefix).is_ok()
                 && match &self.credentials {
                     Some(credentials) => write(area, &session, credentials).is_ok(),
                     None => true,
@@ -269,7 +269,9 @@ impl<A: Area> Storage<A> {
         let number = self.number(id);
         if let Some((area, prefix)) = &self.shared {
             area.remove(&format!("{prefix}{OUTBOX}{number}"));
-            if self.left.remove(&id) && self.left.is_empty() {
+            let before = self.left.len();
+            self.left.retain(|left| *left != id);
+            if before > 0 && self.left.is_empty() {
                 leftovers::forget(area, prefix);
             }
         }
@@ -301,7 +303,7 @@ fn write<A: Area>(area: &A, key: &str, value: &impl Serialize) -> Result<(), Sto
 }
 
 /// A value, or nothing: garbage is removed.
-pub(crate) fn read<T: DeserializeOwned>(area: &impl Area, key: &str) -> Option<T> {
+fn read<T: DeserializeOwned>(area: &impl Area, key: &str) -> Option<T> {
     let text = area.get(key)?;
     let value = serde_json::from_str(&text).ok();
     if value.is_none() {

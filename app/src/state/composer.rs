@@ -1,6 +1,6 @@
 //! What stands in the input box of each room, and why the last thing was refused.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use protocol::client::Event;
 use protocol::id::RoomName;
@@ -21,7 +21,7 @@ pub struct Composer {
     texts: BTreeMap<RoomName, String>,
     /// What the driver has been given and has not stored yet, oldest first: at most as many as there
     /// may be commands.
-    handed: VecDeque<(RoomName, String)>,
+    handed: Vec<(RoomName, String)>,
     /// How many texts went back into a box by a person's wish.
     returns: u32,
     alert: Option<String>,
@@ -38,7 +38,7 @@ impl Composer {
         Self {
             room,
             texts: BTreeMap::new(),
-            handed: VecDeque::new(),
+            handed: Vec::new(),
             returns: 0,
             alert: None,
             storage_failed: false,
@@ -110,7 +110,7 @@ impl Composer {
 
     /// The text is with the driver.
     pub fn sent(&mut self, body: String) {
-        self.handed.push_back((self.room.clone(), body));
+        self.handed.push((self.room.clone(), body));
         self.write(String::new());
     }
 

@@ -106,9 +106,11 @@ impl Link {
         matches!(self.status, Status::Waiting { .. } | Status::Stopped { .. })
     }
 
-    /// The last round trip in whole milliseconds.
-    pub fn rtt_ms(&self) -> Option<u128> {
-        self.rtt.map(|rtt| rtt.as_millis())
+    /// The last round trip in whole milliseconds. (Not by `as_millis`: the page would carry how numbers of
+    /// 128 bits are divided and written.)
+    pub fn rtt_ms(&self) -> Option<u64> {
+        self.rtt
+            .map(|rtt| rtt.as_secs() * 1000 + u64::from(rtt.subsec_millis()))
     }
 
     /// How many heartbeats were answered.
@@ -124,13 +126,8 @@ impl Link {
     /// Begun seconds count: nobody is told "in 0 s".
     fn seconds_left(&self) -> Option<u64> {
         let left = self.retry_in?;
-        Some(
-            left.as_millis()
-                .div_ceil(1000)
-                .try_into()
-                .unwrap_or(u64::MAX)
-                .max(1),
-        )
+        let begun = u64::from(left.subsec_millis() > 0);
+        Some((left.as_secs() + begun).max(1))
     }
 }
 

@@ -24,8 +24,8 @@ fn look_at(shelf: &Shelf, now_ms: u64, is_first: bool) -> Vec<(String, Verdict)>
 #[test]
 fn a_page_must_be_gone_for_a_while() {
     let shelf = Shelf::default();
-    left(&shelf, "me", r#"{"at_ms":0,"is_gone":true}"#);
-    left(&shelf, "closed", r#"{"at_ms":10000,"is_gone":true}"#);
+    left(&shelf, "me", "0.");
+    left(&shelf, "closed", "10000.");
     let rest = Verdict::Wait(Duration::from_secs(2));
     assert_eq!(look_at(&shelf, 11_000, true), [("closed".into(), rest)]);
     assert_eq!(
@@ -38,14 +38,14 @@ fn a_page_must_be_gone_for_a_while() {
         [("closed".into(), Verdict::Take)]
     );
 
-    left(&shelf, "crashed", r#"{"at_ms":9000,"is_gone":false}"#);
+    left(&shelf, "crashed", "9000");
     left(&shelf, "odd", "garbage");
     let first = look_at(&shelf, 14_000, true);
     let grace = Verdict::Wait(GRACE);
     let expected = [
-        ("odd".into(), grace),
-        ("crashed".into(), grace),
         ("closed".into(), Verdict::Take),
+        ("crashed".into(), grace),
+        ("odd".into(), grace),
     ];
     assert_eq!(first, expected);
     let second = look_at(&shelf, 14_000, false);
@@ -56,7 +56,7 @@ fn a_page_must_be_gone_for_a_while() {
 #[test]
 fn what_is_too_old_is_forgotten() {
     let shelf = Shelf::default();
-    left(&shelf, "closed", r#"{"at_ms":0,"is_gone":true}"#);
+    left(&shelf, "closed", "0.");
     let at = |now_ms| look_at(&shelf, now_ms, true)[0].1;
     assert_eq!(at(7 * DAY_MS), Verdict::Take);
     assert_eq!(at(7 * DAY_MS + 1), Verdict::Forget);
@@ -69,9 +69,9 @@ fn only_who_leaves_something_says_goodbye() {
     let (shelf, page) = (Shelf::default(), PageId("p".into()));
     say_gone(&shelf, &page, 1);
     assert!(!has_any(&shelf, &page) && shelf.keys().is_empty());
-    left(&shelf, "p", r#"{"at_ms":0,"is_gone":false}"#);
+    left(&shelf, "p", "0");
     say_gone(&shelf, &page, 1);
-    let mark = read::<Mark>(&shelf, &mark_key(&prefix(&page)));
+    let mark = Mark::read(&shelf, &prefix(&page));
     let gone = Mark {
         at_ms: 1,
         is_gone: true,
