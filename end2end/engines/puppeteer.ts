@@ -43,7 +43,11 @@ class PuppetBrowser implements Browser {
   constructor(private readonly browser: Puppet) {}
 
   async newTab(): Promise<Tab> {
-    return new PuppetTab(await this.browser.newPage());
+    const page = await this.browser.newPage();
+    // A page with messages on their way has the browser ask before it is left; a driver of WebDriver's
+    // kind answers by itself, so that whoever answered first counts.
+    page.on('dialog', (dialog) => void dialog.accept().catch(() => undefined));
+    return new PuppetTab(page);
   }
 
   async close(): Promise<void> {

@@ -51,7 +51,9 @@ class WebKitBrowser implements Browser {
   ) {}
 
   async newTab(): Promise<Tab> {
-    // A session begins with one window.
+    // A session begins with one window. A new one is opened from one that is still there.
+    const [first] = await this.session.getAllWindowHandles();
+    await this.session.switchTo().window(first!);
     if (!this.#isFresh) await this.session.switchTo().newWindow('tab');
     this.#isFresh = false;
     return new WebKitTab(this.session, await this.session.getWindowHandle());

@@ -5,7 +5,7 @@ import { Visitor } from '../pages/visitor';
 
 // What Everbeat promises, in each of the three engines that browsers are made of.
 for (const engine of [chromium, firefox, webkit]) {
-  test(`the journey in ${engine.name}: typed, sent, killed, restarted, reloaded`, async ({ server }) => {
+  test(`the journey in ${engine.name}: typed, sent, killed, restarted, reloaded, closed`, async ({ server }) => {
     test.skip(Boolean(engine.unavailable), engine.unavailable || '');
     const browser = await engine.start();
     try {
@@ -40,6 +40,18 @@ for (const engine of [chromium, firefox, webkit]) {
       await ada.expectLog(['Hello, Bob', 'nobody hears me', 'reloaded meanwhile']);
       await bob.expectState('live');
       await bob.expectLog(['Hello, Bob', 'nobody hears me', 'reloaded meanwhile']);
+
+      await server.kill();
+      await ada.expectState('waiting');
+      await ada.send('left in a tab');
+      await ada.expectFate('left in a tab', 'waiting');
+      await ada.tab.close();
+      await server.start();
+      const again = await open();
+      const all = ['Hello, Bob', 'nobody hears me', 'reloaded meanwhile', 'left in a tab'];
+      await again.expectLog(all);
+      await bob.expectState('live');
+      await bob.expectLog(all);
     } finally {
       await browser.close();
     }
