@@ -9,7 +9,7 @@ use protocol::outbox::EntryId;
 
 use crate::effect::effect;
 use crate::keeper::{Keeper, Shelf};
-use crate::place::{AddressBar, Place, Visit, path, title};
+use crate::place::{AddressBar, FormKey, Place, Visit, path, title};
 use crate::realtime::{Command, use_realtime};
 use crate::state::{Composer, Link, People, Received, Timeline};
 
@@ -73,6 +73,20 @@ pub struct NameHandle {
     pub is_vouched: Memo<bool>,
     /// Keep another one.
     pub rename: Callback<String>,
+}
+
+/// The input box as a plain form.
+#[derive(Clone)]
+pub struct FormHandle {
+    /// The address of the room that is shown.
+    pub action: Signal<String>,
+    /// The message's key; `None` in the browser, where the session numbers messages.
+    pub key: Option<String>,
+}
+
+impl FormHandle {
+    /// The form's id, by which fields outside of it belong to it.
+    pub const ID: &str = "composer";
 }
 
 /// The ways to rooms.
@@ -229,16 +243,19 @@ fn on_window(event: &'static str, act: impl Fn() + 'static) {
     on_cleanup(move || listener.remove());
 }
 
-/// What the page is rendered of: as the server says, or in the browser as the address and the
-/// rendered page say.
+/// What the page is rendered of.
 pub fn use_visit() -> Visit {
-    let visit = use_context::<Visit>();
-    let (place, found) = match visit {
-        Some(Visit { place, snapshot }) => (place, snapshot),
-        None => (here(), None),
-    };
-    let snapshot = SharedValue::new(|| found).into_inner();
-    Visit { place, snapshot }
+    expect_context::<Visit>()
+}
+
+/// Where the browser sends what stands in the input box by itself: without a script, before the page is
+/// alive, and where it cannot be.
+pub fn use_form() -> FormHandle {
+    let timeline = use_realtime().timeline.read;
+    FormHandle {
+        action: Signal::derive(move || timeline.with(|list| path(list.room()))),
+        key: use_context::<FormKey>().map(|FormKey(key)| key.to_string()),
+    }
 }
 
 /// The ways to rooms, as [`use_address`] provides them.
@@ -279,20 +296,4 @@ pub fn use_address(place: &Place) {
 /// What the browser's address leads to.
 fn here() -> Place {
     Place::at(&location_pathname().unwrap_or_default())
-}
-
-/// Whether the page is alive.
-#[derive(Clone, Copy)]
-struct Hydrated(ReadSignal<bool>);
-
-/// Tells everything below when the page has come alive.
-pub fn provide_hydrated() {
-    let (hydrated, set_hydrated) = signal(false);
-    effect(Box::new(move || set_hydrated.set(true)));
-    provide_context(Hydrated(hydrated));
-}
-
-/// False on the server and while hydrating, true once the page is alive.
-pub fn use_hydrated() -> ReadSignal<bool> {
-    expect_context::<Hydrated>().0
 }

@@ -1,12 +1,19 @@
-//! The Everbeat page: rendered by the server, hydrated by the browser, the same code in both.
+//! The Everbeat page: the same code renders it on the server, for everybody, and in the browser, where it
+//! comes alive.
 //!
-//! What only one of them can do comes through the context: the server's [`Visit`] while rendering,
-//! the browser's [`Connector`], [`AddressBar`] and [`Keeper`] after hydration. Neither is named here otherwise.
+//! The browser does not hydrate: it renders the page anew from the same data, and puts it in place of the
+//! server's in one step. So nothing depends on how an HTML parser, an extension or a translator left the
+//! server's elements. What a person typed meanwhile is kept, and where the page cannot come alive, it is
+//! still there, with a form that any browser sends (`boot.js`).
+//!
+//! What only one of the two can do comes through the context: the server's [`FormKey`], the browser's
+//! [`Connector`], [`AddressBar`] and [`Keeper`]. Neither is named here otherwise.
 
 pub mod components;
 mod effect;
 pub mod hooks;
 mod keeper;
+mod markup;
 pub mod pages;
 mod place;
 pub mod realtime;
@@ -14,57 +21,144 @@ mod stamp;
 pub mod state;
 
 use leptos::either::Either;
+use leptos::nonce::use_nonce;
 use leptos::prelude::*;
-use leptos_meta::HashedStylesheet;
 
 pub use self::keeper::{Keep, Keeper, Shelf};
-pub use self::place::{AddressBar, Closed, Place, Snapshot, TokenUrl, Visit};
+pub use self::markup::{html, shown, textarea_html};
+pub use self::place::{
+    AddressBar, Closed, FormKey, Letter, PAGE_ID, Place, Refusal, Snapshot, TokenUrl, Visit, path,
+};
 pub use self::realtime::{Command, Connector, Realtime, Report, Reporter, Stop};
 
 use self::hooks::{
-    provide_hydrated, provide_name, use_address, use_network, use_visit, warn_before_leaving,
+    FormHandle, provide_name, use_address, use_network, use_visit, warn_before_leaving,
 };
 use self::pages::header::Header;
 use self::pages::nowhere::NowherePage;
 use self::pages::room::RoomPage;
 use self::realtime::provide_realtime;
 
+/// Brings the page alive, or says why it cannot: the script within the page.
+const BOOT: &str = include_str!("boot.js");
+
+/// Where the compiled files are: paths of addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Files {
+    /// The style sheet.
+    pub css: String,
+    /// The script that loads the program.
+    pub js: String,
+    /// The program.
+    pub wasm: String,
+}
+
 /// The whole document, as the server sends it.
-pub fn shell(options: LeptosOptions) -> impl IntoView {
-    let title = place::title(expect_context::<Visit>().place.heading());
+pub fn shell(options: LeptosOptions, files: &Files) -> impl IntoView + use<> {
+    let Visit { place, snapshot } = expect_context::<Visit>();
+    let title = place::title(place.heading());
     let token_url = use_context::<TokenUrl>().map(|TokenUrl(url)| {
         view! { <meta name="everbeat-token-url" content=url.to_string() /> }
     });
+    let nonce = use_nonce();
     let scripts = view! {
         {token_url}
-        <AutoReload options=options.clone() />
-        <HydrationScripts options=options.clone() />
+        <link rel="modulepreload" href=files.js.clone() />
+        <link
+            rel="preload"
+            href=files.wasm.clone()
+            r#as="fetch"
+            r#type="application/wasm"
+            crossorigin="anonymous"
+        />
+        // Before the style sheet, for which scripts wait.
+        <script
+            nonce=nonce.clone()
+            data-js=files.js.clone()
+            data-wasm=files.wasm.clone()
+            inner_html=BOOT
+        ></script>
+        <AutoReload options />
     };
-    document(options, title, scripts, view! { <App /> })
+    let data = snapshot.map(|snapshot| {
+        view! {
+            <script
+                id=place::SNAPSHOT_ID
+                r#type="application/json"
+                nonce=nonce
+                inner_html=snapshot.data()
+            ></script>
+        }
+    });
+    let body = view! {
+        <div id=PAGE_ID>
+            <App />
+        </div>
+        {data}
+    };
+    document(files, title, scripts, body)
 }
 
 /// The document for somebody who may not see a room: nothing in it comes to life.
-pub fn closed_shell(options: LeptosOptions, why: Closed) -> impl IntoView {
+pub fn closed_shell(files: &Files, why: Closed) -> impl IntoView + use<> {
     let body = view! {
-        <header class="top">
-            <a class="brand" href="/">
-                "Everbeat"
-            </a>
-        </header>
+        <BrandHeader />
         <main class="nowhere">
             <h1>{why.heading()}</h1>
             <p>{why.text()}</p>
         </main>
     };
-    document(options, place::title(why.heading()), (), body)
+    document(files, place::title(why.heading()), (), body)
 }
 
-fn document(
-    options: LeptosOptions,
+/// The document for somebody whose plain form was refused: it keeps what they wrote. Nothing in it comes
+/// to life.
+pub fn refused_shell(files: &Files, refusal: Refusal) -> impl IntoView + use<> {
+    let Refusal { room, why, letter } = refusal;
+    let Letter { key, name, body } = letter;
+    let body = view! {
+        <BrandHeader />
+        <main class="nowhere">
+            <h1>"Not sent"</h1>
+            <p class="alert" role="alert" inner_html=html(&why)></p>
+            <form id=FormHandle::ID method="post" action=path(&room) autocomplete="off">
+                <input type="hidden" name="key" value=key />
+                <input type="hidden" name="name" value=name />
+                <label for="message">"Your message"</label>
+                <textarea
+                    id="message"
+                    name="body"
+                    rows="6"
+                    dir="auto"
+                    inner_html=textarea_html(&body)
+                ></textarea>
+                <button type="submit">"Send"</button>
+            </form>
+            <p>
+                <a href=path(&room)>"Back to the room"</a>
+            </p>
+        </main>
+    };
+    document(files, place::title("Not sent"), (), body)
+}
+
+#[component]
+fn BrandHeader() -> impl IntoView {
+    view! {
+        <header class="top">
+            <a class="brand" href="/">
+                "Everbeat"
+            </a>
+        </header>
+    }
+}
+
+fn document<S: IntoView, B: IntoView>(
+    files: &Files,
     title: String,
-    scripts: impl IntoView,
-    body: impl IntoView,
-) -> impl IntoView {
+    scripts: S,
+    body: B,
+) -> impl IntoView + use<S, B> {
     view! {
         <!DOCTYPE html>
         <html lang="en">
@@ -78,10 +172,10 @@ fn document(
                     name="description"
                     content="Rooms where what one person types appears at once for the others."
                 />
-                <title>{title}</title>
+                <title inner_html=html(&title)></title>
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
-                <HashedStylesheet options id="leptos" />
                 {scripts}
+                <link rel="stylesheet" href=files.css.clone() />
             </head>
             <body>{body}</body>
         </html>
@@ -94,7 +188,6 @@ fn document(
 pub fn App() -> impl IntoView {
     let Visit { place, snapshot } = use_visit();
     provide_realtime(&place, snapshot.as_ref());
-    provide_hydrated();
     provide_name();
     use_network();
     warn_before_leaving();

@@ -19,6 +19,16 @@ pub enum Place {
 }
 
 impl Place {
+    /// Where a room is asked for by what a person typed: `?room=` and that.
+    pub const ROOMS: &str = "/r";
+
+    /// The room that a person most likely means: rooms have no capitals and no spaces.
+    pub fn meant(text: &str) -> Self {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let name = words.join("-").to_ascii_lowercase();
+        RoomName::new(&name).map_or(Self::InvalidRoom, Self::Room)
+    }
+
     /// What the path of an address leads to.
     pub fn at(path: &str) -> Self {
         match path.strip_prefix("/r/") {
@@ -55,13 +65,19 @@ pub(crate) fn title(heading: &str) -> String {
 }
 
 /// The path of a room's address.
-pub(crate) fn path(room: &RoomName) -> String {
+pub fn path(room: &RoomName) -> String {
     if *room == RoomName::lobby() {
         "/".to_owned()
     } else {
         format!("/r/{room}")
     }
 }
+
+/// The id of the element that holds the whole page.
+pub const PAGE_ID: &str = "page";
+
+/// The id of the element that holds the [`Snapshot`] as JSON.
+pub(crate) const SNAPSHOT_ID: &str = "snapshot";
 
 /// A room as it was when the page was rendered (RS-7).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,8 +90,23 @@ pub struct Snapshot {
     pub more: bool,
 }
 
-/// What a page is rendered of. The server gives it through the context; in the browser the address
-/// and the page tell it.
+impl Snapshot {
+    /// As the content of a `script` element: JSON in which nothing ends that element, and nothing is
+    /// changed by an HTML parser.
+    pub(crate) fn data(&self) -> String {
+        // Strings, numbers and lists: nothing that JSON lacks.
+        let json = serde_json::to_string(self).unwrap_or_default();
+        // In JSON it only occurs within strings.
+        json.replace('<', "\\u003c")
+    }
+
+    /// What [`Snapshot::data`] wrote; `None` if somebody changed it since.
+    pub fn of_data(data: &str) -> Option<Self> {
+        serde_json::from_str(data).ok()
+    }
+}
+
+/// What a page is rendered of. The server and the browser's entry give it through the context.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Visit {
     /// What was asked for.
@@ -119,6 +150,42 @@ impl Closed {
     }
 }
 
+/// What the plain form of a room's page sends.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Letter {
+    /// The message's key: see [`FormKey`].
+    pub key: String,
+    /// How the author wants to be called; empty where they do not say.
+    pub name: String,
+    /// The text.
+    pub body: String,
+}
+
+impl Letter {
+    /// The text as it is sent, by a form as by a page that is alive. Forms end lines with CR LF
+    /// (HTML section 4.10.22.4), people do not.
+    pub fn text(&self) -> String {
+        self.body.replace("\r\n", "\n").trim().to_owned()
+    }
+}
+
+/// Why a message of the plain form was not sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Of which room.
+    pub room: RoomName,
+    /// Why, in a sentence.
+    pub why: String,
+    /// What is to be sent again; its key another one, where this one can never do.
+    pub letter: Letter,
+}
+
+/// The key by which a message of the page's plain form is known when it is repeated (`Idempotency-Key` of
+/// the HTTP API). The server gives it through the context.
+#[derive(Clone, Debug)]
+pub struct FormKey(pub Arc<str>);
+
 /// Where the browser fetches newer tokens (AC-6). The server gives it through the context, where there
 /// is such an address.
 #[derive(Clone, Debug)]
@@ -143,6 +210,13 @@ impl AddressBar {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_people_type_becomes_a_room() {
+        let tea = RoomName::new("tea-room").unwrap();
+        assert_eq!(Place::meant("  Tea Room "), Place::Room(tea));
+        assert_eq!(Place::meant("<b>"), Place::InvalidRoom);
+    }
 
     #[test]
     fn addresses_lead_to_rooms_or_nowhere() {

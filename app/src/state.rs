@@ -9,7 +9,7 @@ mod received;
 mod timeline;
 
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 
 pub use self::composer::Composer;
 pub use self::link::Link;

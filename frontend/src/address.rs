@@ -10,3 +10,11 @@ pub fn show(path: &str) {
         let _ = history.push_state_with_url(&JsValue::NULL, "", Some(path));
     }
 }
+
+/// The path that it shows.
+pub fn path() -> String {
+    let location = web_sys::window().map(|window| window.location());
+    location
+        .and_then(|location| location.pathname().ok())
+        .unwrap_or_default()
+}

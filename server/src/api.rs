@@ -23,8 +23,11 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub(crate) use self::caller::Caller;
+pub(crate) use self::input::Key;
 pub use self::problem::everywhere;
-use self::problem::{Code, Problem};
+pub(crate) use self::problem::{Code, Problem};
+pub(crate) use self::publish::publish_once;
 use crate::state::AppState;
 
 /// Under which path the API is.

@@ -1,19 +1,25 @@
 //! The page: rendered here with the room's newest messages, then brought to life by the browser.
 
+mod form;
+
+use std::sync::Arc;
+
 use any_spawner::Executor;
-use app::{Closed, Place, Snapshot, TokenUrl, Visit, closed_shell, shell};
-use axum::Router;
-use axum::extract::{Request, State};
+use app::{Closed, Files, FormKey, Place, Snapshot, TokenUrl, Visit, closed_shell, path, shell};
+use axum::extract::{DefaultBodyLimit, Query, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn};
-use axum::response::Response;
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
+use leptos::config::LeptosOptions;
 use leptos::nonce::use_nonce;
 use leptos::prelude::{provide_context, use_context};
 use leptos_axum::{ResponseOptions, render_app_async_with_context};
 use protocol::access::{Denied, Right};
 use protocol::id::RoomName;
 use protocol::position::Position;
+use serde::Deserialize;
 use tower_http::compression::CompressionLayer;
 use tower_http::services::{ServeDir, ServeFile};
 
@@ -21,6 +27,7 @@ use crate::access::Presented;
 use crate::address::{self, Peer};
 use crate::headers::page_policy;
 use crate::log::Log;
+use crate::secret;
 use crate::state::AppState;
 
 /// Files whose names carry a hash of their content never change.
@@ -43,9 +50,12 @@ pub fn routes(state: &AppState) -> Router<AppState> {
         .append_index_html_on_directories(false)
         .fallback(get(page).with_state(state.clone()));
     let pages = Router::new()
-        .route("/", get(page))
-        .route("/r/{room}", get(page))
+        .route("/", get(page).post(form::say))
+        .route("/r/{room}", get(page).post(form::say))
+        .route(Place::ROOMS, get(wanted))
         .fallback_service(files)
+        .layer(DefaultBodyLimit::max(state.config.frame_bytes as usize))
+        .layer(Extension(Arc::new(files_of(&state.leptos))))
         .layer(CompressionLayer::new())
         .layer(from_fn(|request, next| cached(NEVER, request, next)));
     // What `cargo leptos build --precompress` laid beside a file is sent as it is.
@@ -69,14 +79,33 @@ pub fn routes(state: &AppState) -> Router<AppState> {
         .merge(pages)
 }
 
+/// What the form that leads to other rooms sends.
+#[derive(Deserialize)]
+struct Wanted {
+    #[serde(default)]
+    room: String,
+}
+
+/// Leads to the room that a person typed, where no script does.
+async fn wanted(Query(Wanted { room }): Query<Wanted>) -> Response {
+    let place = Place::meant(&room);
+    // What is no room is said by the page of a room without a name.
+    let to = place.room().map_or_else(|| "/r/".to_owned(), path);
+    Redirect::to(&to).into_response()
+}
+
 /// Renders whatever an address leads to.
-async fn page(State(state): State<AppState>, request: Request) -> Response {
+async fn page(
+    State(state): State<AppState>,
+    Extension(files): Extension<Arc<Files>>,
+    request: Request,
+) -> Response {
     let place = Place::at(request.uri().path());
     let presented = state.gate.presented(request.headers());
     if let Some(room) = place.room()
         && let Err(why) = may_read(&state, &presented, room).await
     {
-        return closed(state, request, why).await;
+        return closed(&files, request, why).await;
     }
     let (snapshot, status) = match place.room() {
         Some(room) => {
@@ -94,12 +123,15 @@ async fn page(State(state): State<AppState>, request: Request) -> Response {
     let render = render_app_async_with_context(
         move || {
             provide_context(visit.clone());
+            if let Some(key) = secret::random_hex::<16>() {
+                provide_context(FormKey(key.into()));
+            }
             guard_page(token_url.as_ref());
             if let Some(url) = &token_url {
                 provide_context(url.clone());
             }
         },
-        move || shell(state.leptos.clone()),
+        move || shell(state.leptos.clone(), &files),
     );
     let mut response = render(request).await;
     *response.status_mut() = status;
@@ -142,8 +174,9 @@ pub fn came_by_tls(state: &AppState, request: &Request) -> bool {
 }
 
 /// Renders the page of a room that somebody may not see.
-async fn closed(state: AppState, request: Request, why: Closed) -> Response {
-    let shell = move || closed_shell(state.leptos.clone(), why);
+async fn closed(files: &Arc<Files>, request: Request, why: Closed) -> Response {
+    let files = Arc::clone(files);
+    let shell = move || closed_shell(&files, why);
     let mut response = render_app_async_with_context(|| guard_page(None), shell)(request).await;
     *response.status_mut() = match why {
         Closed::SignIn => StatusCode::UNAUTHORIZED,
@@ -153,6 +186,28 @@ async fn closed(state: AppState, request: Request, why: Closed) -> Response {
     let never = HeaderValue::from_static("no-store");
     response.headers_mut().insert(header::CACHE_CONTROL, never);
     response
+}
+
+/// Where cargo-leptos put the page's files: with `hash_files`, under names that it left in a file beside
+/// the program.
+fn files_of(options: &LeptosOptions) -> Files {
+    let hashes = std::env::current_exe().ok().and_then(|program| {
+        let file = program.parent()?.join(options.hash_file.as_ref());
+        std::fs::read_to_string(file).ok()
+    });
+    let hashes = hashes.filter(|_| options.hash_files).unwrap_or_default();
+    let hash = |kind| {
+        let mut lines = hashes.lines().filter_map(|line| line.split_once(':'));
+        let found = lines.find(|(of, _)| of.trim() == kind);
+        found.map(|(_, hash)| format!(".{}", hash.trim()))
+    };
+    let (folder, name) = (&options.site_pkg_dir, &options.output_name);
+    let at = |kind| format!("/{folder}/{name}{}.{kind}", hash(kind).unwrap_or_default());
+    Files {
+        css: at("css"),
+        js: at("js"),
+        wasm: at("wasm"),
+    }
 }
 
 /// Says how long a good answer may be kept.

@@ -5,32 +5,32 @@ use leptos::html::Textarea;
 use leptos::prelude::*;
 
 use crate::effect::effect;
+use crate::hooks::FormHandle;
+use crate::markup::html;
 use crate::state::Composer;
 
 /// What browsers report for keys that an input method swallows.
 const KEY_CODE_COMPOSING: u32 = 229;
 
-const NO_SCRIPT: &str = "<p class=\"no-script\">Without JavaScript this page can be read, \
-    but not written to, and it does not update by itself.</p>";
+const NO_SCRIPT: &str = "<p class=\"no-script\">Without JavaScript this page does not update by itself: \
+    load it again to see what is new. What you write is sent with the button.</p>";
 
-/// The input box, bound both ways: each input is a draft, Enter sends, Shift+Enter breaks the line.
+/// The input box, bound both ways: each input is a draft, Enter sends, Shift+Enter breaks the line. Before
+/// the page is alive, and where it cannot be, it is a form that any browser sends.
 #[component]
 pub fn ComposerForm(
     /// What stands in the box.
     composer: ReadSignal<Composer>,
-    /// Whether the page is alive.
-    ready: ReadSignal<bool>,
+    /// Where the browser sends it by itself.
+    form: FormHandle,
     /// The text changed.
     on_write: Callback<String>,
     /// The text is to be sent.
     on_publish: Callback<()>,
 ) -> impl IntoView {
     let field = NodeRef::<Textarea>::new();
-    let is_shut = Signal::derive(move || !ready.get() || composer.with(Composer::is_read_only));
+    let is_shut = Signal::derive(move || composer.with(Composer::is_read_only));
     let placeholder = Signal::derive(move || {
-        if !ready.get() {
-            return "One moment: the page is starting".to_owned();
-        }
         composer.with(|composer| {
             let (wish, room) = if composer.is_read_only() {
                 ("You may read, not write, in", composer.room())
@@ -41,7 +41,7 @@ pub fn ComposerForm(
         })
     });
     let text = Signal::derive(move || composer.with(|composer| composer.text().to_owned()));
-    let alert = Memo::new(move |_| composer.with(|composer| composer.alert().map(str::to_owned)));
+    let alert = Memo::new(move |_| composer.with(|composer| composer.alert().map(html)));
     let go_on = move || {
         if let Some(field) = field.try_get_untracked().flatten() {
             // Without focus there is nothing to go on with.
@@ -60,7 +60,10 @@ pub fn ComposerForm(
     }));
     view! {
         <form
+            id=FormHandle::ID
             class="composer"
+            method="post"
+            action=form.action
             autocomplete="off"
             on:submit=move |event: SubmitEvent| {
                 event.prevent_default();
@@ -68,12 +71,18 @@ pub fn ComposerForm(
             }
         >
             <noscript inner_html=NO_SCRIPT></noscript>
-            {move || alert.get().map(|text| view! { <p class="alert" role="alert">{text}</p> })}
+            {form.key.map(|key| view! { <input type="hidden" name="key" value=key /> })}
+            {move || {
+                alert
+                    .get()
+                    .map(|alert| view! { <p class="alert" role="alert" inner_html=alert></p> })
+            }}
             <label class="visually-hidden" for="message">
                 "Message"
             </label>
             <textarea
                 id="message"
+                name="body"
                 node_ref=field
                 rows="1"
                 dir="auto"

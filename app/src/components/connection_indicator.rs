@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use crate::hooks::LinkHandle;
+use crate::markup::html;
 use crate::state::Link;
 
 /// Says in words and colour how the connection is. Only the words are announced: the countdown is for
@@ -18,19 +19,18 @@ pub fn ConnectionIndicator(
         try_now,
     } = handle;
     let state = Signal::derive(move || link.with(Link::state).to_owned());
-    let words = Signal::derive(move || link.with(Link::words));
-    let countdown = Signal::derive(move || link.with(Link::countdown).unwrap_or_default());
+    let words = Signal::derive(move || html(&link.with(Link::words)));
+    let countdown = Signal::derive(move || html(&link.with(Link::countdown).unwrap_or_default()));
     let beats = Memo::new(move |_| link.with(Link::beats));
     let is_even = Signal::derive(move || beats.get() > 0 && beats.get() % 2 == 0);
     let is_odd = Signal::derive(move || beats.get() % 2 == 1);
     let beats = Signal::derive(move || beats.get().to_string());
     let rtt = Signal::derive(move || {
-        link.with(Link::rtt_ms)
-            .map(|ms| format!("{ms} ms"))
-            .unwrap_or_default()
+        let rtt = link.with(Link::rtt_ms);
+        html(&rtt.map(|ms| format!("{ms} ms")).unwrap_or_default())
     });
     let is_idle = Signal::derive(move || waiting.get() == 0);
-    let waits = Signal::derive(move || format!("{} waiting", waiting.get()));
+    let waits = Signal::derive(move || html(&format!("{} waiting", waiting.get())));
     let waiting = Signal::derive(move || waiting.get().to_string());
     let is_well = Signal::derive(move || !link.with(Link::can_try_now));
     view! {
@@ -49,18 +49,22 @@ pub fn ConnectionIndicator(
                 aria-hidden="true"
             ></span>
             <span class="words">
-                <span>{words}</span>
-                <span class="countdown" aria-hidden="true">
-                    {countdown}
-                </span>
+                <span inner_html=words></span>
+                <span
+                    class="countdown"
+                    aria-hidden="true"
+                    translate="no"
+                    inner_html=countdown
+                ></span>
             </span>
             <span class="figures" aria-live="off">
-                <span class="rtt" title="The last round trip">
-                    {rtt}
-                </span>
-                <span class="outbox" data-waiting=waiting hidden=is_idle>
-                    {waits}
-                </span>
+                <span
+                    class="rtt"
+                    title="The last round trip"
+                    translate="no"
+                    inner_html=rtt
+                ></span>
+                <span class="outbox" data-waiting=waiting hidden=is_idle inner_html=waits></span>
             </span>
             <button
                 type="button"

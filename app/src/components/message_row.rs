@@ -7,6 +7,7 @@ use protocol::outbox::EntryId;
 
 use super::message_list::OlderButton;
 use crate::hooks::{ListActions, RowActions};
+use crate::markup::html;
 use crate::stamp;
 use crate::state::{Logged, Progress, Row, Timeline};
 
@@ -76,17 +77,12 @@ fn SettledMessage(
     logged: Logged,
 ) -> impl IntoView {
     let Logged { message, own, .. } = logged;
-    let author = if own {
-        "You".to_owned()
-    } else {
-        message.name.to_string()
-    };
+    let author = if own { "You" } else { message.name.as_str() };
     let (fate, body) = if message.removed {
         ("removed", "removed")
     } else {
         ("durable", &*message.body)
     };
-    let body = body.to_owned();
     view! {
         <li
             class="message"
@@ -96,16 +92,11 @@ fn SettledMessage(
             data-offset=message.offset.to_string()
         >
             <p class="about">
-                <bdi class="author">{author}</bdi>
-                <time datetime=stamp::iso(message.at_ms) title=stamp::iso(message.at_ms)>
-                    {stamp::clock(message.at_ms)}
-                    " UTC"
-                </time>
-                {own.then(|| view! { <span class="fate">{fate}</span> })}
+                <bdi class="author" translate="no" inner_html=html(author)></bdi>
+                {time(message.at_ms)}
+                {own.then(|| view! { <span class="fate" inner_html=html(fate)></span> })}
             </p>
-            <p class="body" dir="auto">
-                {body}
-            </p>
+            <p class="body" dir="auto" inner_html=html(body)></p>
         </li>
     }
 }
@@ -128,7 +119,7 @@ fn OwnMessage(
     let offset = Signal::derive(move || progress.get()?.offset.map(|offset| offset.to_string()));
     let fate = Memo::new(move |_| progress.get().map(|progress| progress.fate));
     let fate_name = Signal::derive(move || fate.get().map(|fate| name(fate).to_owned()));
-    let fate_words = Signal::derive(move || fate.get().map(words));
+    let fate_words = Signal::derive(move || html(&fate.get().map(words).unwrap_or_default()));
     view! {
         <li
             class="message own"
@@ -137,24 +128,25 @@ fn OwnMessage(
             data-offset=offset
         >
             <p class="about">
-                <bdi class="author">"You"</bdi>
+                <bdi class="author" translate="no" inner_html=html("You")></bdi>
                 {move || progress.get().and_then(|Progress { at_ms, .. }| at_ms).map(time)}
-                <span class="fate">{fate_words}</span>
+                <span class="fate" inner_html=fate_words></span>
             </p>
-            <p class="body" dir="auto">
-                {body}
-            </p>
+            <p class="body" dir="auto" inner_html=html(&body)></p>
             {move || fate.get().and_then(|fate| choice(id, fate, actions))}
         </li>
     }
 }
 
 fn time(at_ms: u64) -> impl IntoView {
+    let text = html(&format!("{} UTC", stamp::clock(at_ms)));
     view! {
-        <time datetime=stamp::iso(at_ms) title=stamp::iso(at_ms)>
-            {stamp::clock(at_ms)}
-            " UTC"
-        </time>
+        <time
+            datetime=stamp::iso(at_ms)
+            title=stamp::iso(at_ms)
+            translate="no"
+            inner_html=text
+        ></time>
     }
 }
 
@@ -174,9 +166,12 @@ fn choice(id: EntryId, fate: Fate, actions: RowActions) -> Option<impl IntoView>
     };
     let button = |(text, act): (&'static str, Callback<EntryId>)| {
         view! {
-            <button type="button" class="quiet" on:click=move |_| act.run(id)>
-                {text}
-            </button>
+            <button
+                type="button"
+                class="quiet"
+                inner_html=html(text)
+                on:click=move |_| act.run(id)
+            ></button>
         }
     };
     let buttons = ways.into_iter().map(button).collect_view();

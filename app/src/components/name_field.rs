@@ -5,7 +5,7 @@ use std::time::Duration;
 use leptos::prelude::*;
 use protocol::id::Name;
 
-use crate::hooks::NameHandle;
+use crate::hooks::{FormHandle, NameHandle};
 
 /// How long the person must pause before a half-typed name goes out.
 const PAUSE: Duration = Duration::from_millis(600);
@@ -18,8 +18,6 @@ const PAUSE: Duration = Duration::from_millis(600);
 pub fn NameField(
     /// The name.
     handle: NameHandle,
-    /// Whether the page is alive.
-    ready: ReadSignal<bool>,
 ) -> impl IntoView {
     let NameHandle {
         name,
@@ -33,7 +31,6 @@ pub fn NameField(
             rename.run(text);
         }
     });
-    let is_shut = Signal::derive(move || !ready.get() || is_vouched.get());
     let shown = Memo::new(move |shown: Option<&String>| {
         let is_theirs = is_held.get() && !is_vouched.get();
         match shown {
@@ -46,12 +43,14 @@ pub fn NameField(
             <label for="name">"Your name"</label>
             <input
                 id="name"
+                name="name"
+                form=FormHandle::ID
                 type="text"
                 dir="auto"
                 autocomplete="nickname"
                 maxlength=Name::CHARS_MAX.to_string()
                 placeholder="guest"
-                disabled=is_shut
+                disabled=is_vouched
                 prop:value=shown
                 on:focus=move |_| is_held.set(true)
                 on:input=move |event| {

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use crate::markup::html;
 use crate::state::{People, Person};
 
 /// How many people are listed; the others are counted.
@@ -19,16 +20,14 @@ pub fn PeopleList(
     let count = Memo::new(move |_| people.with(People::count));
     let hidden = move || count.get() - here.with(Vec::len).min(SHOWN_MAX);
     let is_all = Signal::derive(move || hidden() == 0);
-    let more = Signal::derive(move || format!("and {} more", hidden()));
+    let more = Signal::derive(move || html(&format!("and {} more", hidden())));
     view! {
         <section class="people" aria-labelledby="people-label">
             <h2 id="people-label">"People here"</h2>
             <ul role="list" aria-labelledby="people-label">
                 {shown}
             </ul>
-            <p class="more" hidden=is_all>
-                {more}
-            </p>
+            <p class="more" hidden=is_all inner_html=more></p>
         </section>
     }
 }
@@ -36,7 +35,7 @@ pub fn PeopleList(
 fn person(person: &Person) -> impl IntoView + use<> {
     view! {
         <li class:own=person.own>
-            <bdi class="author">{person.name.to_string()}</bdi>
+            <bdi class="author" translate="no" inner_html=html(person.name.as_str())></bdi>
             {person.own.then(|| view! { <span class="you">" (you)"</span> })}
         </li>
     }

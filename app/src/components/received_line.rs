@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 use protocol::id::Name;
 
+use crate::markup::html;
 use crate::state::Received;
 
 /// Shows what came last from somebody else, draft or message, as it is typed. It is not announced:
@@ -12,19 +13,22 @@ pub fn ReceivedLine(
     /// What came last.
     received: ReadSignal<Received>,
 ) -> impl IntoView {
-    let author = Signal::derive(move || received.with(|line| line.author().map(Name::to_string)));
-    let body =
-        Signal::derive(move || received.with(|line| line.body().unwrap_or_default().to_owned()));
+    let author =
+        Signal::derive(move || received.with(|line| html(line.author().map_or("", Name::as_str))));
+    let body = Signal::derive(move || received.with(|line| html(line.body().unwrap_or_default())));
     let is_empty = Signal::derive(move || received.with(|line| line.body().is_none()));
     view! {
         <div class="received" class:empty=is_empty>
             <p class="label">
                 <span id="received-label">"Received message"</span>
-                <bdi class="author">{author}</bdi>
+                <bdi class="author" translate="no" inner_html=author></bdi>
             </p>
-            <output aria-labelledby="received-label" aria-live="off" dir="auto">
-                {body}
-            </output>
+            <output
+                aria-labelledby="received-label"
+                aria-live="off"
+                dir="auto"
+                inner_html=body
+            ></output>
         </div>
     }
 }

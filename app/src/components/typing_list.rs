@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 use protocol::frame::Author;
 
+use crate::markup::html;
 use crate::state::People;
 
 /// The others' drafts, live.
@@ -23,10 +24,8 @@ pub fn TypingList(
 fn typist(draft: &Author) -> impl IntoView + use<> {
     view! {
         <li>
-            <bdi class="author">{draft.name.to_string()}</bdi>
-            <span class="body" dir="auto">
-                {draft.body.clone()}
-            </span>
+            <bdi class="author" translate="no" inner_html=html(draft.name.as_str())></bdi>
+            <span class="body" dir="auto" inner_html=html(&draft.body)></span>
         </li>
     }
 }

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 
 use crate::components::room_switcher::RoomSwitcher;
-use crate::hooks::{use_hydrated, use_rooms};
+use crate::hooks::use_rooms;
 use crate::place::Place;
 
 /// Says what is wrong with an address, and shows the ways on.
@@ -22,7 +22,7 @@ pub fn NowherePage(
         <main class="nowhere">
             <h1>{place.heading().to_owned()}</h1>
             <p>{text}</p>
-            <RoomSwitcher rooms=use_rooms() ready=use_hydrated() />
+            <RoomSwitcher rooms=use_rooms() />
         </main>
     }
 }

@@ -9,19 +9,19 @@ use crate::components::people_list::PeopleList;
 use crate::components::received_line::ReceivedLine;
 use crate::components::room_switcher::RoomSwitcher;
 use crate::components::typing_list::TypingList;
-use crate::hooks::{use_hydrated, use_name, use_room, use_rooms};
+use crate::hooks::{use_form, use_name, use_room, use_rooms};
+use crate::markup::html;
 
 /// The room that is shown.
 #[component]
 pub fn RoomPage() -> impl IntoView {
     let handle = use_room();
-    let ready = use_hydrated();
     let room = handle.room;
-    let name = Signal::derive(move || room.get().to_string());
+    let name = Signal::derive(move || room.with(|room| html(room.as_str())));
     view! {
         <main class="room">
             <section class="conversation" aria-labelledby="room-name">
-                <h1 id="room-name">{name}</h1>
+                <h1 id="room-name" translate="no" inner_html=name></h1>
                 <ReceivedLine received=handle.received />
                 <MessageList
                     timeline=handle.timeline
@@ -31,15 +31,15 @@ pub fn RoomPage() -> impl IntoView {
                 <TypingList people=handle.people />
                 <ComposerForm
                     composer=handle.composer
-                    ready
+                    form=use_form()
                     on_write=handle.write
                     on_publish=handle.publish
                 />
             </section>
             <aside aria-label="This room and others">
-                <NameField handle=use_name() ready />
+                <NameField handle=use_name() />
                 <PeopleList people=handle.people />
-                <RoomSwitcher rooms=use_rooms() ready />
+                <RoomSwitcher rooms=use_rooms() />
             </aside>
         </main>
     }

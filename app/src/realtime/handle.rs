@@ -50,7 +50,7 @@ pub fn provide_realtime(place: &Place, snapshot: Option<&Snapshot>) -> Realtime 
         is_live: Memo::new(move |_| link.read.with(Link::is_live)),
     };
     provide_context(realtime);
-    effect(Box::new(move || realtime.restore_text()));
+    realtime.restore_text();
     if let Some(connector) = use_context::<Connector>() {
         let receiver = StoredValue::new(Some(receiver));
         let stop = StoredValue::new(None::<Stop>);

@@ -12,7 +12,7 @@ use crate::state::AppState;
 
 /// Whoever sent a request, let in by the gate (AC-1): known by the token in `Authorization: Bearer`
 /// (RFC 6750 section 2.1), else by cookies as for pages, else a guest.
-pub(super) struct Caller {
+pub(crate) struct Caller {
     pub(super) access: Access,
     /// Where they are, if that is known.
     pub(super) network: Option<Network>,

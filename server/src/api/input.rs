@@ -130,33 +130,42 @@ pub(super) const KEY_HEADER: &str = "idempotency-key";
 
 /// By which a message is known when it is repeated: any visible ASCII, or a string of structured fields
 /// (RFC 8941 section 3.3.3), which is the same with quotes around it.
-pub(super) struct Key(pub(super) String);
+pub(crate) struct Key(String);
+
+impl Key {
+    /// A key, where such a text can be one.
+    pub(crate) fn new(text: &str) -> Option<Self> {
+        let is_visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+        let is_key = (1..=KEY_BYTES_MAX).contains(&text.len()) && is_visible;
+        is_key.then(|| Self(text.to_owned()))
+    }
+
+    /// The key as text.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for Key {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        key(&parts.headers).map(Self)
+        key(&parts.headers)
     }
 }
 
-fn key(headers: &HeaderMap) -> Result<String, Problem> {
+fn key(headers: &HeaderMap) -> Result<Key, Problem> {
     let mut shown = headers.get_all(KEY_HEADER).iter();
     let Some(key) = shown.next() else {
         return Err(Problem::new(Code::IdempotencyKeyRequired));
     };
-    let is_visible = |key: &&str| {
-        (1..=KEY_BYTES_MAX).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
-    };
-    let key = key.to_str().ok().filter(is_visible);
-    let Some(key) = key.filter(|_| shown.next().is_none()) else {
+    let key = key.to_str().ok().and_then(Key::new);
+    let Some(Key(key)) = key.filter(|_| shown.next().is_none()) else {
         let detail =
             format!("Idempotency-Key: one, of 1 to {KEY_BYTES_MAX} visible ASCII characters");
         return Err(Problem::new(Code::BadRequest).detail(detail));
     };
     let bare = key.strip_prefix('"').and_then(|key| key.strip_suffix('"'));
-    Ok(bare
-        .filter(|bare| !bare.is_empty())
-        .unwrap_or(key)
-        .to_owned())
+    let bare = bare.and_then(Key::new);
+    Ok(bare.unwrap_or(Key(key)))
 }

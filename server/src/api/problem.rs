@@ -25,7 +25,7 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// Why a request was refused, for programs. What is refused on a socket, too, is called the same there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Code {
+pub(crate) enum Code {
     /// A request that is not as the document says.
     BadRequest,
     /// A message without the key by which it is known when it is repeated.
@@ -140,7 +140,7 @@ impl Code {
 
 /// A refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     code: Code,
     detail: Option<String>,
     again: Option<Duration>,
@@ -165,7 +165,7 @@ pub(super) struct ProblemBody {
 
 impl Problem {
     /// A refusal, in the usual words.
-    pub(super) fn new(code: Code) -> Self {
+    pub(crate) fn new(code: Code) -> Self {
         Self {
             code,
             detail: None,
@@ -175,7 +175,7 @@ impl Problem {
 
     /// The same, in words about what was asked.
     #[must_use]
-    pub(super) fn detail(self, detail: impl Into<String>) -> Self {
+    pub(crate) fn detail(self, detail: impl Into<String>) -> Self {
         Self {
             detail: Some(detail.into()),
             ..self
@@ -199,14 +199,34 @@ impl Problem {
         })
     }
 
+    /// Why, for programs.
+    pub(crate) const fn code(&self) -> Code {
+        self.code
+    }
+
+    /// Why, for people: a sentence without its full stop.
+    pub(crate) fn words(&self) -> &str {
+        self.detail.as_deref().unwrap_or_else(|| self.code.text())
+    }
+
+    /// The same refusal, told by a page.
+    pub(crate) fn told_by(&self, mut page: Response) -> Response {
+        *page.status_mut() = self.code.status();
+        let headers = page.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(again) = self.again {
+            headers.extend(retry_after(again));
+        }
+        page
+    }
+
     fn body(&self, status: StatusCode) -> String {
-        let detail = self.detail.clone();
         let body = ProblemBody {
             r#type: "about:blank",
             title: status.canonical_reason().unwrap_or_default(),
             status: status.as_u16(),
             code: self.code,
-            detail: detail.unwrap_or_else(|| self.code.text().to_owned()),
+            detail: self.words().to_owned(),
         };
         // Strings and a number: nothing that JSON lacks.
         serde_json::to_string(&body).unwrap_or_default()

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use protocol::access::Right;
-use protocol::id::{Name, SessionId};
+use protocol::id::{Name, RoomName, SessionId};
 use protocol::server::AppendError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -14,7 +14,7 @@ use super::input::{Given, InRoom, Key};
 use super::messages::FRESH;
 use super::problem::{Code, Problem, ProblemBody};
 use crate::clock::unix_ms;
-use crate::log::Post;
+use crate::log::{Post, Posted};
 use crate::secret;
 use crate::state::AppState;
 
@@ -71,10 +71,39 @@ pub(super) async fn publish(
     State(state): State<AppState>,
     caller: Caller,
     InRoom(room): InRoom,
-    Key(key): Key,
+    key: Key,
     Given(NewMessage { body, name }): Given<NewMessage>,
 ) -> Result<(StatusCode, [(HeaderName, HeaderValue); 1], Json<Published>), Problem> {
-    caller.may(&room, Right::Write)?;
+    let posted = publish_once(&state, &caller, &room, &key, body, name.as_ref()).await?;
+    let epoch = state.hub.log().room(room.clone()).await?.epoch;
+    let status = if posted.is_repeat {
+        StatusCode::OK
+    } else {
+        StatusCode::CREATED
+    };
+    let published = Published {
+        room: room.into(),
+        epoch: epoch.into(),
+        offset: posted.offset.get(),
+        repeated: posted.is_repeat,
+    };
+    Ok((status, FRESH, Json(published)))
+}
+
+/// Publishes a message under its author's own key, at most once: what the API and the page's plain form
+/// do, after the same checks.
+///
+/// # Errors
+/// Why it was not published; or that it cannot be told whether it was, and then the same key tells.
+pub(crate) async fn publish_once(
+    state: &AppState,
+    caller: &Caller,
+    room: &RoomName,
+    key: &Key,
+    body: String,
+    name: Option<&Name>,
+) -> Result<Posted, Problem> {
+    caller.may(room, Right::Write)?;
     if body.is_empty() {
         return Err(Problem::new(Code::BodyEmpty));
     }
@@ -92,27 +121,14 @@ pub(super) async fn publish(
     let session = secret::random_hex::<16>().and_then(|id| SessionId::new(&id).ok());
     let session = session.ok_or_else(|| Problem::new(Code::Internal))?;
     let post = Post {
-        key: secret::post_key(author, caller.network, &key),
-        name: caller.access.naming.name(name.as_ref(), &session),
+        key: secret::post_key(author, caller.network, key.as_str()),
+        name: caller.access.naming.name(name, &session),
         session,
         room: room.clone(),
         body,
         at_ms: unix_ms(),
     };
-    let log = state.hub.log();
-    let posted = log.post(post).await?;
+    let posted = state.hub.log().post(post).await?;
     state.hub.metrics().published(Ok(()));
-    let epoch = log.room(room.clone()).await?.epoch;
-    let status = if posted.is_repeat {
-        StatusCode::OK
-    } else {
-        StatusCode::CREATED
-    };
-    let published = Published {
-        room: room.into(),
-        epoch: epoch.into(),
-        offset: posted.offset.get(),
-        repeated: posted.is_repeat,
-    };
-    Ok((status, FRESH, Json(published)))
+    Ok(posted)
 }

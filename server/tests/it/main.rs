@@ -18,6 +18,7 @@ mod command_line;
 mod commands;
 mod events;
 mod floods;
+mod form;
 mod full_disk;
 mod guarded;
 mod handshake;

@@ -1,0 +1,206 @@
+//! The plain form of a room's page: messages of people whose browser runs no script, or no WebAssembly.
+
+use reqwest::redirect::Policy;
+use serde_json::json;
+
+use crate::caller::{Caller, said};
+use crate::guarded::{Guarded, token_for};
+use crate::test_server::TestServer;
+
+/// An answer to a form.
+struct Told {
+    status: u16,
+    location: String,
+    again: bool,
+    page: String,
+}
+
+/// Sends a form, written as browsers encode it, with these headers.
+async fn send(server: &TestServer, path: &str, form: &str, headers: &[(&str, &str)]) -> Told {
+    let client = reqwest::Client::builder().redirect(Policy::none());
+    let url = format!("http://{}{path}", server.address);
+    let mut request = client.build().unwrap().post(url);
+    request = request.header("content-type", "application/x-www-form-urlencoded");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let answer = request.body(form.to_owned()).send().await.unwrap();
+    let header = |name: &str| {
+        let value = answer.headers().get(name);
+        value.map_or("", |value| value.to_str().unwrap()).to_owned()
+    };
+    let is_room = answer.status().as_u16() != 404;
+    assert_eq!(header("cache-control") == "no-store", is_room, "{path}");
+    Told {
+        status: answer.status().as_u16(),
+        location: header("location"),
+        again: !header("retry-after").is_empty(),
+        page: answer.text().await.unwrap(),
+    }
+}
+
+/// The value of a hidden field of a page.
+fn hidden<'p>(page: &'p str, name: &str) -> &'p str {
+    let mark = format!("name=\"{name}\" value=\"");
+    let (_, rest) = page
+        .split_once(&mark)
+        .unwrap_or_else(|| panic!("{name}: {page}"));
+    rest.split('"').next().unwrap()
+}
+
+async fn page(server: &TestServer, path: &str) -> String {
+    let url = format!("http://{}{path}", server.address);
+    reqwest::get(url).await.unwrap().text().await.unwrap()
+}
+
+/// EO-1: a form that is sent twice, as after a reload, is one message; what comes next has another key.
+#[tokio::test]
+async fn a_form_is_one_message() {
+    let server = TestServer::start(&[]).await;
+    let keys = [page(&server, "/r/tea").await, page(&server, "/r/tea").await];
+    let keys = keys.each_ref().map(|page| hidden(page, "key"));
+    assert_ne!(keys[0], keys[1]);
+    let form = |key: &str, text: &str| format!("key={key}&name=Ada&body={text}");
+    for _ in 0..2 {
+        let told = send(&server, "/r/tea", &form(keys[0], "+one%0D%0Atwo%21+"), &[]).await;
+        assert_eq!((told.status, &*told.location), (303, "/r/tea"));
+    }
+    send(&server, "/r/tea", &form(keys[1], "three"), &[]).await;
+    let read = Caller::of(&server).get("/rooms/tea/messages").await;
+    assert_eq!(read.bodies(), ["one\ntwo!", "three"]);
+    assert_eq!(read.body["messages"][0]["name"], "Ada");
+    let told = send(&server, "/", &form("k", "here"), &[]).await;
+    assert_eq!((told.status, &*told.location), (303, "/"));
+    assert!(page(&server, "/").await.contains(">here</p>"));
+}
+
+/// What is refused is said in words, on a page that keeps the text and sends it again.
+#[tokio::test]
+async fn a_refused_form_keeps_its_text() {
+    let server = TestServer::start(&["--publishes-per-address", "1"]).await;
+    let long = "x".repeat(9_000);
+    let long = format!("key=k0&name=Ada&body={long}");
+    for (form, status, words, kept) in [
+        ("key=k0&body=+%0D%0A", 422, "Your message was not sent", ""),
+        (&*long, 413, "Your message was not sent", "xxxx"),
+        (
+            "body=%3Cb%3E%00%0Akeep",
+            400,
+            "send it now",
+            "&lt;b&gt;\u{fffd}\nkeep</textarea>",
+        ),
+    ] {
+        let told = send(&server, "/r/tea", form, &[]).await;
+        assert_eq!(told.status, status, "{form:.60}");
+        assert!(
+            told.page.contains(words) && told.page.contains(kept),
+            "{}",
+            told.page
+        );
+        assert!(!told.page.contains("<script"), "{}", told.page);
+    }
+    let first = send(&server, "/r/tea", "key=k1&body=first", &[]).await;
+    assert_eq!(first.status, 303);
+    // As after Back: another text under the same key.
+    let told = send(&server, "/r/tea", "key=k1&name=%22Ada&body=other", &[]).await;
+    assert_eq!(told.status, 409);
+    let key = hidden(&told.page, "key").to_owned();
+    assert_ne!(key, "k1");
+    assert_eq!(hidden(&told.page, "name"), "&quot;Ada");
+    let told = send(&server, "/r/tea", &format!("key={key}&body=other"), &[]).await;
+    assert_eq!(told.status, 303);
+
+    let mut told = told;
+    for n in 0..20 {
+        told = send(&server, "/r/tea", &format!("key=n{n}&body=many"), &[]).await;
+        if told.status != 303 {
+            break;
+        }
+    }
+    assert_eq!((told.status, told.again), (429, true));
+    assert!(
+        hidden(&told.page, "key").starts_with('n'),
+        "the same message is sent again"
+    );
+    // More than the server reads.
+    let endless = format!("key=k&body={}", "x".repeat(100_000));
+    let told = send(&server, "/r/tea", &endless, &[]).await;
+    assert_eq!(told.status, 413);
+    assert!(told.page.contains("go back"), "{}", told.page);
+    assert_eq!(
+        send(&server, "/r/No", "key=k&body=x", &[]).await.status,
+        404
+    );
+}
+
+/// AC-5, and no page of another site: a form may do what its sender may, and nothing more.
+#[tokio::test]
+async fn a_form_may_do_what_its_sender_may() {
+    let guarded = Guarded::start(&["--guest-rooms", "lobby=rw,news=r"]).await;
+    let server = &guarded.server;
+    let form = "key=k&body=x";
+    for (name, value) in [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+        ("origin", "https://evil.example"),
+        ("origin", "null"),
+    ] {
+        let client = reqwest::Client::new();
+        let url = format!("http://{}/", server.address);
+        let request = client.post(url).header(name, value).body(form);
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        assert_eq!(
+            request.send().await.unwrap().status().as_u16(),
+            403,
+            "{name}: {value}"
+        );
+    }
+    let told = send(server, "/r/news", form, &[]).await;
+    assert_eq!(told.status, 403);
+    assert!(told.page.contains("you may not write"), "{}", told.page);
+    let cookie = format!(
+        "everbeat-token={}",
+        token_for("ada", &json!({"news": ["write"]}))
+    );
+    let told = send(server, "/r/news", form, &[("cookie", &cookie)]).await;
+    assert_eq!(told.status, 303);
+    let told = send(
+        server,
+        "/r/news",
+        form,
+        &[("cookie", "everbeat-token=nonsense")],
+    )
+    .await;
+    assert_eq!(told.status, 401);
+    let own = format!("http://{}", server.address);
+    let told = send(server, "/", form, &[("origin", &own)]).await;
+    assert_eq!(told.status, 303);
+    // The same key over the API is the same message.
+    let again = Caller::of(server).post("lobby", "k", &said("x")).await;
+    assert_eq!((again.status, &again.body["repeated"]), (200, &json!(true)));
+    let read = Caller::of(server).get("/rooms/lobby/messages").await;
+    assert_eq!(read.bodies(), ["x"]);
+}
+
+/// The way to other rooms works without a script, too.
+#[tokio::test]
+async fn a_typed_room_is_led_to() {
+    let server = TestServer::start(&[]).await;
+    let client = reqwest::Client::builder()
+        .redirect(Policy::none())
+        .build()
+        .unwrap();
+    for (typed, to) in [
+        ("Tea+Room", "/r/tea-room"),
+        ("lobby", "/"),
+        ("%3Cb%3E", "/r/"),
+        ("", "/r/"),
+    ] {
+        let url = format!("http://{}/r?room={typed}", server.address);
+        let answer = client.get(url).send().await.unwrap();
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["location"]),
+            (303, &to.parse().unwrap())
+        );
+    }
+}
