@@ -10,6 +10,7 @@ mod drafts;
 mod feed;
 mod input;
 mod output;
+mod owed;
 mod publish;
 mod reader;
 mod rooms;
@@ -25,6 +26,8 @@ pub use self::config::Config;
 pub use self::feed::{Feed, FeedConfig, FeedInput, FeedTransmit};
 pub use self::input::{AppendError, Input, RoomView, SessionOpened};
 pub use self::output::Transmit;
+use self::owed::Owed;
+pub use self::owed::RequestId;
 use self::publish::Publisher;
 pub use self::reader::{Pull, Reader, Span};
 use self::rooms::Seat;
@@ -44,6 +47,10 @@ use crate::time::{Latest, Timestamp};
 pub struct Session {
     config: Arc<Config>,
     state: State,
+    /// A frame that waits: for the welcome, or because too many answers are owed. Nothing follows it.
+    held: Option<Box<Result<ClientFrame, DecodeError>>>,
+    /// What was written waits for the other end: it cannot answer what it has not got.
+    is_stalled: bool,
     heartbeat: Heartbeat,
     latest: Latest,
     transmits: VecDeque<Transmit>,
@@ -58,14 +65,18 @@ enum State {
     },
     /// It is asked who that is.
     Admitting {
+        /// Until when there has to be a session.
+        deadline: Timestamp,
         name: Option<Name>,
         slot: Option<Timestamp>,
         resume: Option<Credentials>,
     },
     Opening {
+        deadline: Timestamp,
         name: Option<Name>,
         slot: Option<Timestamp>,
-        access: Access,
+        /// Since when, and to what: a token that ends does not wait for the log (AC-2).
+        admitted: (Timestamp, Access),
     },
     Live(Live),
     Closed,
@@ -77,6 +88,7 @@ struct Live {
     name: Name,
     permit: Permit,
     publisher: Publisher,
+    owed: Owed,
     drafts: Bucket,
     seats: Seats,
 }
@@ -90,6 +102,8 @@ impl Session {
                 deadline: now + config.hello_timeout,
                 slot: None,
             },
+            held: None,
+            is_stalled: false,
             heartbeat: Heartbeat::new(now, config.heartbeat()),
             latest: Latest::new(now),
             transmits: VecDeque::new(),
@@ -104,22 +118,22 @@ impl Session {
             _ if matches!(self.state, State::Closed) => {}
             Input::Received(frame) => self.received(now, frame),
             Input::SignOfLife => self.heartbeat.on_received(now),
-            Input::Drained => self.heartbeat.on_left(now),
             Input::Admitted(answer) => self.admitted(now, answer),
             Input::SessionOpened(opened) => self.session_opened(now, opened),
-            Input::RoomOpened { room, view } => self.room_opened(room, view),
+            Input::RoomOpened { id, room, view } => self.room_opened(now, id, room, view),
             Input::RoomMoved {
                 room,
                 head,
                 version,
             } => self.room_moved(room, head, version),
             Input::Pulled {
+                id,
                 room,
                 through,
                 version,
-            } => self.pulled(room, through, version),
-            Input::CutOff { room } => self.cut_off(room),
-            Input::PullFailed { room } => self.pull_failed(now, &room),
+            } => self.pulled(id, room, through, version),
+            Input::CutOff { id, room } => self.cut_off(id, room),
+            Input::PullFailed { id, room } => self.pull_failed(now, id, &room),
             Input::Appended { seq, room, result } => self.appended(seq, room, result),
             Input::NumberUsed { seq, result } => self.number_used(seq, result),
             Input::HistoryRead { room, page } => self.history_read(room, page),
@@ -127,8 +141,13 @@ impl Session {
             Input::Removed => self.close(CloseCode::REMOVED),
             Input::GoAway { reconnect_after } => self.go_away(now, reconnect_after),
             Input::Shutdown => self.close(CloseCode::SERVICE_RESTART),
+            Input::Stalled(is_stalled) => {
+                self.is_stalled = is_stalled;
+                self.heartbeat.on_received(now);
+            }
             Input::WriteStuck => self.close(CloseCode::SLOW),
         }
+        self.serve_held(now);
     }
 
     /// Time has passed. Early and repeated calls are harmless.
@@ -139,6 +158,12 @@ impl Session {
                 self.refuse(ErrorCode::HelloExpected);
                 self.close(CloseCode::HELLO_TIMEOUT);
             }
+            State::Admitting { deadline, .. } | State::Opening { deadline, .. }
+                if now >= *deadline =>
+            {
+                self.refuse(ErrorCode::Unavailable);
+                self.close(CloseCode::TRY_AGAIN_LATER);
+            }
             State::AwaitingHello { .. }
             | State::Admitting { .. }
             | State::Opening { .. }
@@ -146,6 +171,12 @@ impl Session {
             State::Live(_) => {
                 match self.heartbeat.handle_timeout(now) {
                     Verdict::Alive => {}
+                    // HB-1: who has not got our ping, or is not listened to, proves nothing by silence. How
+                    // long writes may make no progress has a deadline of its own.
+                    Verdict::Ping | Verdict::Dead if self.is_stalled => {
+                        self.heartbeat.on_received(now);
+                    }
+                    Verdict::Dead if self.held.is_some() => self.heartbeat.on_received(now),
                     Verdict::Ping => self.send(ServerFrame::Ping),
                     Verdict::Dead => return self.close(CloseCode::DEAD),
                 }
@@ -169,8 +200,10 @@ impl Session {
     /// When to call [`Session::handle_timeout`] next. A driver may keep a timer that fires earlier.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         match &self.state {
-            State::AwaitingHello { deadline, .. } => Some(*deadline),
-            State::Admitting { .. } | State::Opening { .. } | State::Closed => None,
+            State::AwaitingHello { deadline, .. }
+            | State::Admitting { deadline, .. }
+            | State::Opening { deadline, .. } => Some(*deadline),
+            State::Closed => None,
             State::Live(live) => {
                 let beat = self.heartbeat.poll_timeout();
                 let due = live.seats.iter().filter_map(Seat::due);
@@ -180,13 +213,19 @@ impl Session {
         }
     }
 
-    /// Whether the driver should read on. Not while too many answers are outstanding: a client that
-    /// sends faster than the log stores feels it as back-pressure.
-    pub fn wants_input(&self) -> bool {
+    /// Whether the driver should read on. Not while a frame waits, as too many answers are outstanding: a
+    /// client that sends faster than the log stores feels it as back-pressure. Until then it is read, so that
+    /// pings are answered, and an end is noticed.
+    pub const fn wants_input(&self) -> bool {
+        self.held.is_none() && !matches!(self.state, State::Closed)
+    }
+
+    /// Whether the answer to this question is of use: the room was not left meanwhile, nor entered anew.
+    /// An answer that is of none has no consequence but to be told.
+    pub fn awaits(&self, id: RequestId) -> bool {
         match &self.state {
-            State::AwaitingHello { .. } => true,
-            State::Admitting { .. } | State::Opening { .. } | State::Closed => false,
-            State::Live(live) => live.publisher.pending() < self.config.pending_max,
+            State::Live(live) => live.seats.iter().any(|seat| seat.awaits(id)),
+            _ => false,
         }
     }
 
@@ -231,15 +270,13 @@ impl Session {
             }
             (State::AwaitingHello { slot, .. }, Ok(hello)) if hello.is_hello() => {
                 let slot = *slot;
-                self.hello(slot, hello);
+                self.hello(now, slot, hello);
             }
-            (State::Live(_), Ok(frame)) if !frame.is_hello() => {
-                self.served(now, frame);
+            (State::Live(_) | State::Admitting { .. } | State::Opening { .. }, frame)
+                if !frame.as_ref().is_ok_and(ClientFrame::is_hello) =>
+            {
+                self.take_up(now, frame);
             }
-            (State::Live(_), Err(DecodeError::Unfit { code, seq })) => match seq {
-                Some(seq) => self.publish_unfit(now, seq, code),
-                None => self.refuse(code),
-            },
             (_, Ok(_) | Err(DecodeError::Unfit { .. })) => {
                 self.refuse(ErrorCode::HelloExpected);
                 self.close(CloseCode::BAD_FRAME);
@@ -247,8 +284,44 @@ impl Session {
         }
     }
 
+    /// Serves a frame if that can be done now, else keeps it.
+    fn take_up(&mut self, now: Timestamp, frame: Result<ClientFrame, DecodeError>) {
+        if self.held.is_some() {
+            // The driver reads on though it should not: what it reads has no place.
+            self.close(CloseCode::TRY_AGAIN_LATER);
+        } else if self.can_serve(&frame) {
+            self.served(now, frame);
+        } else {
+            self.held = Some(Box::new(frame));
+        }
+    }
+
+    /// Serves the frame that was kept, once that can be done.
+    fn serve_held(&mut self, now: Timestamp) {
+        if let Some(frame) = &self.held
+            && self.can_serve(frame)
+            && let Some(frame) = self.held.take()
+        {
+            self.served(now, *frame);
+        }
+    }
+
+    fn can_serve(&self, frame: &Result<ClientFrame, DecodeError>) -> bool {
+        let State::Live(live) = &self.state else {
+            return false;
+        };
+        let is_question = matches!(
+            frame,
+            Ok(ClientFrame::Join { .. }
+                | ClientFrame::Publish { .. }
+                | ClientFrame::History { .. })
+                | Err(DecodeError::Unfit { seq: Some(_), .. })
+        );
+        !is_question || live.owed.count() < self.config.pending_max
+    }
+
     /// RS-1, AC-1: who is that?
-    fn hello(&mut self, slot: Option<Timestamp>, frame: ClientFrame) {
+    fn hello(&mut self, now: Timestamp, slot: Option<Timestamp>, frame: ClientFrame) {
         let ClientFrame::Hello {
             session: resume,
             name,
@@ -257,11 +330,27 @@ impl Session {
         else {
             return;
         };
-        self.state = State::Admitting { name, slot, resume };
+        self.state = State::Admitting {
+            deadline: now + self.config.welcome_timeout,
+            name,
+            slot,
+            resume,
+        };
         self.transmits.push_back(Transmit::Admit { token });
     }
 
-    fn served(&mut self, now: Timestamp, frame: ClientFrame) {
+    fn served(&mut self, now: Timestamp, frame: Result<ClientFrame, DecodeError>) {
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(DecodeError::Unfit { code, seq }) => {
+                return match seq {
+                    Some(seq) => self.publish_unfit(now, seq, code),
+                    None => self.refuse(code),
+                };
+            }
+            // These end the connection; `received` saw to it.
+            Err(_) => return,
+        };
         match frame {
             ClientFrame::Join { room, since, limit } => self.join(room, since, limit),
             ClientFrame::Leave { room } => self.leave(room),
@@ -285,7 +374,13 @@ impl Session {
     }
 
     fn session_opened(&mut self, now: Timestamp, opened: Option<SessionOpened>) {
-        let State::Opening { name, slot, access } = &mut self.state else {
+        let State::Opening {
+            name,
+            slot,
+            admitted: (since, access),
+            ..
+        } = &mut self.state
+        else {
             return;
         };
         let Some(opened) = opened else {
@@ -295,7 +390,7 @@ impl Session {
         let slot = *slot;
         let session = opened.credentials.id.clone();
         let permit = Permit::new(
-            now,
+            *since,
             std::mem::replace(access, Access::ANYBODY),
             &self.config,
         );
@@ -306,6 +401,7 @@ impl Session {
             session,
             permit,
             publisher: Publisher::new(now, opened.last_seq, &self.config),
+            owed: Owed::default(),
             drafts: Bucket::new(now, limits.drafts_per_s, limits.drafts_per_s),
             seats: Seats::default(),
         });
@@ -343,6 +439,7 @@ impl Session {
     }
 
     fn history_read(&mut self, room: RoomName, page: Option<(Vec<Message>, bool)>) {
+        self.answered();
         match page {
             Some((messages, more)) => self.send(ServerFrame::History {
                 room,
@@ -350,6 +447,13 @@ impl Session {
                 more,
             }),
             None => self.refuse_room(ErrorCode::Unavailable, room),
+        }
+    }
+
+    /// One of the answers that are owed came.
+    const fn answered(&mut self) {
+        if let State::Live(live) = &mut self.state {
+            live.owed.answered();
         }
     }
 
@@ -374,6 +478,7 @@ impl Session {
 
     fn close(&mut self, code: CloseCode) {
         self.state = State::Closed;
+        self.held = None;
         self.transmits.push_back(Transmit::Close(code));
     }
 }

@@ -1,8 +1,9 @@
 //! The server's clocks: a monotonic one for the machines, Unix time for the log.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use protocol::time::Timestamp;
+use tokio::time::Instant;
 
 /// One origin for all machines of this process, so that their timestamps compare.
 #[derive(Clone, Copy, Debug)]

@@ -20,10 +20,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use protocol::frame::{Member, Message};
-use protocol::id::{ConnectionId, Name, RoomName, SessionId};
+use protocol::id::{ConnectionId, RoomName, SessionId};
 use protocol::position::Offset;
-use protocol::server::RoomView;
 use protocol::time::Timestamp;
+use tokio::time::timeout;
 
 use self::agenda::Agenda;
 use self::answers::{ANSWER_BYTES, Answers, NoRoom, Owed};
@@ -35,6 +35,9 @@ use crate::address::Network;
 use crate::clock::Clock;
 use crate::log::{Log, LogError, Observer, PAGE_BYTES};
 use crate::metrics::{Met, Metrics, Now};
+
+/// How long the operator's figures wait for those of the log: scrapers wait for 10 s.
+const LOG_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The rooms that somebody uses. Told by the log of every message.
 #[derive(Debug)]
@@ -245,9 +248,10 @@ impl Hub {
         &self.rooms.metrics
     }
 
-    /// What is so now.
+    /// What is so now. A log that does not answer holds up nobody who asks for the rest.
     pub async fn now(&self) -> Now {
-        let resumable = self.log.sessions().await.ok();
+        let resumable = timeout(LOG_PATIENCE, self.log.sessions()).await;
+        let resumable = resumable.ok().and_then(Result::ok);
         let connections = self.connections.lock();
         let live = connections.sessions.len();
         Now {
@@ -319,35 +323,14 @@ impl Hub {
         self.connections.lock().is_draining
     }
 
-    /// Enters a room and looks at it.
+    /// Opens a room: finds out what its log holds, where that is not known. Nobody is in it for that.
     ///
     /// # Errors
     /// [`LogError::Unavailable`] if the log cannot tell what the room holds.
-    pub async fn open_room(
-        &self,
-        name: &RoomName,
-        member: (SessionId, Name),
-        connection: (ConnectionId, &Arc<Mailbox>),
-    ) -> Result<(Arc<Room>, RoomView), LogError> {
+    pub async fn load_room(&self, name: &RoomName) -> Result<Arc<Room>, LogError> {
         let room = self.rooms.room(name);
         room.load(self.log.as_ref()).await?;
-        let view = room.enter(self.clock.now(), member, connection);
-        Ok((room, view))
-    }
-
-    /// Listens to a room without being in it, and looks at it.
-    ///
-    /// # Errors
-    /// [`LogError::Unavailable`] if the log cannot tell what the room holds.
-    pub async fn watch_room(
-        &self,
-        name: &RoomName,
-        (id, mailbox): (ConnectionId, &Arc<Mailbox>),
-    ) -> Result<(Arc<Room>, RoomView), LogError> {
-        let room = self.rooms.room(name);
-        room.load(self.log.as_ref()).await?;
-        let view = room.watch(id, mailbox);
-        Ok((room, view))
+        Ok(room)
     }
 
     /// Who is in a room, as far as they are named, and how many they are.

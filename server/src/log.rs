@@ -4,6 +4,7 @@
 //! log's own, an append is idempotent by (session, seq), and the head of a room may move by itself
 //! (the [`Observer`] is told of every message, whoever appended it).
 
+pub mod late;
 pub mod memory;
 mod numbering;
 mod page;

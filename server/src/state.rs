@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leptos::config::LeptosOptions;
-use protocol::id::ConnectionId;
+use protocol::id::{ConnectionId, Name, RoomName, SessionId};
+use protocol::server::RoomView;
 use tokio_util::task::TaskTracker;
 
 use crate::access::Gate;
@@ -15,6 +16,7 @@ use crate::config::Config;
 use crate::health::Readiness;
 use crate::hub::Hub;
 use crate::hub::mailbox::Mailbox;
+use crate::hub::room::Room;
 use crate::limits::{Held, Limits};
 use crate::metrics::Met;
 
@@ -44,7 +46,8 @@ pub struct Parts {
     pub leptos: LeptosOptions,
 }
 
-/// A place among the connections, which counts for its address if that is known. It is given up with it.
+/// A connection's place: among the connections, which counts for its address if that is known, with a
+/// session, and in rooms. All of it is given up with it, however its task ends.
 pub struct Place {
     /// Which connection.
     pub id: ConnectionId,
@@ -53,6 +56,19 @@ pub struct Place {
     /// What all requests share.
     pub state: AppState,
     held: Option<Held>,
+    who: Who,
+    /// Few, and known by their names.
+    rooms: Vec<Arc<Room>>,
+}
+
+/// Who is on a connection.
+enum Who {
+    /// Nobody, or not known yet: rooms are only listened to.
+    Nobody,
+    /// A session that may come back: without its connection it is away (PR-1).
+    Session(SessionId),
+    /// One that cannot: it leaves with its connection.
+    Passing(SessionId),
 }
 
 impl Place {
@@ -60,11 +76,87 @@ impl Place {
     pub fn network(&self) -> Option<Network> {
         self.held.as_ref().map(Held::network)
     }
+
+    /// The session on this connection, once there is one.
+    pub const fn session(&self) -> Option<&SessionId> {
+        match &self.who {
+            Who::Nobody => None,
+            Who::Session(session) | Who::Passing(session) => Some(session),
+        }
+    }
+
+    /// This connection speaks for a session from now on (RS-4).
+    pub fn attach(&mut self, session: SessionId) {
+        self.state.hub.attach(&session, self.id);
+        self.who = Who::Session(session);
+    }
+
+    /// This connection has a session of its own, which ends with it.
+    pub fn pass_as(&mut self, session: SessionId) {
+        self.who = Who::Passing(session);
+    }
+
+    /// The rooms that it is in.
+    pub fn rooms(&self) -> &[Arc<Room>] {
+        &self.rooms
+    }
+
+    /// The room of this name, if it is in there.
+    pub fn room(&self, name: &RoomName) -> Option<&Arc<Room>> {
+        self.rooms.iter().find(|room| room.name() == name)
+    }
+
+    /// Enters a room under this name, and looks at it; `None` where there is no session yet.
+    pub fn enter(&mut self, room: Arc<Room>, name: Name) -> Option<RoomView> {
+        let now = self.state.hub.clock().now();
+        let member = (self.session()?.clone(), name);
+        let view = room.enter(now, member, (self.id, &self.mailbox));
+        self.keep(room);
+        Some(view)
+    }
+
+    /// Listens to a room without being in it, and looks at it.
+    pub fn watch(&mut self, room: Arc<Room>) -> RoomView {
+        let view = room.watch(self.id, &self.mailbox);
+        self.keep(room);
+        view
+    }
+
+    fn keep(&mut self, room: Arc<Room>) {
+        if self.room(room.name()).is_none() {
+            self.rooms.reserve_exact(1);
+            self.rooms.push(room);
+        }
+    }
+
+    /// Leaves a room for good, if it is in there.
+    pub fn leave(&mut self, name: &RoomName) {
+        let now = self.state.hub.clock().now();
+        if let (Some(room), Some(session)) = (self.room(name), self.session()) {
+            room.leave(now, session, self.id);
+        }
+        self.rooms.retain(|room| room.name() != name);
+    }
+
+    /// The connection is gone, also where its task still says farewell: it speaks for nobody, and is in no
+    /// room.
+    pub fn vacate(&mut self) {
+        let hub = &self.state.hub;
+        hub.disconnect(self.id, self.session());
+        let now = hub.clock().now();
+        for room in std::mem::take(&mut self.rooms) {
+            match &self.who {
+                Who::Nobody => room.unwatch(self.id),
+                Who::Session(session) => room.disconnect(now, session, self.id),
+                Who::Passing(session) => room.leave(now, session, self.id),
+            }
+        }
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.state.hub.disconnect(self.id, None);
+        self.vacate();
     }
 }
 
@@ -105,6 +197,8 @@ impl AppState {
             mailbox,
             state: self.clone(),
             held: held.flatten(),
+            who: Who::Nobody,
+            rooms: Vec::new(),
         })
     }
 }

@@ -11,7 +11,9 @@ use protocol::codec::DecodeError;
 use protocol::frame::{ClientFrame, ErrorCode, ServerFrame};
 use protocol::id::{Credentials, RoomName, Seq, SessionId, SessionKey};
 use protocol::position::Offset;
-use protocol::server::{AppendError, Config, Input, Pull, Session, SessionOpened, Transmit};
+use protocol::server::{
+    AppendError, Config, Input, Pull, RequestId, Session, SessionOpened, Transmit,
+};
 
 pub use self::plan::Plan;
 use self::plan::{Answer, Odd, Step};
@@ -27,8 +29,8 @@ const PENDING_MAX: usize = 4;
 enum Request {
     Admit,
     Session { wants_to_resume: bool },
-    Room(RoomName),
-    Pull(RoomName, Pull),
+    Room(RequestId, RoomName),
+    Pull(RequestId, RoomName, Pull),
     Append(Seq, RoomName),
     Refuse(Seq, ErrorCode),
     History(RoomName),
@@ -85,8 +87,8 @@ struct Driver {
     /// What the log said to have.
     acks_allowed: BTreeSet<(Seq, RoomName, Offset)>,
     seats: BTreeSet<RoomName>,
-    /// Pulls under way, and up to where each room was read.
-    pulling: BTreeMap<RoomName, Pull>,
+    /// Pulls under way.
+    pulling: BTreeMap<RoomName, RequestId>,
 }
 
 impl Driver {
@@ -109,6 +111,9 @@ impl Driver {
             Step::Answer(nth, answer) => self.answer(nth, answer),
             Step::TakenOver => self.end(Input::TakenOver, CloseCode::TAKEN_OVER),
             Step::Shutdown => self.end(Input::Shutdown, CloseCode::SERVICE_RESTART),
+            Step::Stalled(is_stalled) => {
+                self.input(Input::Stalled(is_stalled));
+            }
             Step::WriteStuck => self.end(Input::WriteStuck, CloseCode::SLOW),
             Step::Removed => self.end(Input::Removed, CloseCode::REMOVED),
             Step::Odd(odd) => self.odd(odd),
@@ -191,16 +196,22 @@ impl Driver {
                     ..opened
                 }))
             }
-            Request::Room(room) => {
-                let view = answer.room_view();
-                Input::RoomOpened { room, view }
+            Request::Room(id, room) => {
+                // Nobody enters a room that nobody waits for.
+                let view = answer.room_view().filter(|_| self.session.awaits(id));
+                Input::RoomOpened { id, room, view }
             }
-            Request::Pull(room, pull) if answer.is_granted => Input::Pulled {
+            Request::Pull(id, room, _) if !self.session.awaits(id) => {
+                Input::PullFailed { id, room }
+            }
+            Request::Pull(id, room, pull) if answer.is_granted => Input::Pulled {
+                id,
                 through: advanced(pull.after, u64::from(answer.failure).min(pull.limit.into())),
                 version: pull.since.saturating_add(answer.version.into()),
                 room,
             },
-            Request::Pull(room, _) => Input::CutOff { room },
+            Request::Pull(id, room, _) if answer.failure > 99 => Input::PullFailed { id, room },
+            Request::Pull(id, room, _) => Input::CutOff { id, room },
             Request::Append(seq, room) => {
                 let result = answer.appended();
                 Input::Appended { seq, room, result }
@@ -222,16 +233,20 @@ impl Driver {
         self.input(match odd {
             Odd::Admitted(answer) => Input::Admitted(answer.admitted()),
             Odd::SessionOpened(answer) => Input::SessionOpened(answer.session_opened()),
-            Odd::RoomOpened(Any(room), answer) => {
-                let view = answer.room_view();
-                Input::RoomOpened { room, view }
+            Odd::RoomOpened(id, Any(room), answer) => {
+                let (id, view) = (RequestId(id.into()), answer.room_view());
+                Input::RoomOpened { id, room, view }
             }
-            Odd::Pulled(Any(room), Any(through), version) => Input::Pulled {
+            Odd::Pulled(id, Any(room), Any(through), version) => Input::Pulled {
+                id: RequestId(id.into()),
                 room,
                 through,
                 version,
             },
-            Odd::CutOff(Any(room)) => Input::CutOff { room },
+            Odd::CutOff(id, Any(room)) => {
+                let id = RequestId(id.into());
+                Input::CutOff { id, room }
+            }
             Odd::Appended(Any(seq), Any(room), answer) => Input::Appended {
                 seq,
                 room,
@@ -286,14 +301,13 @@ impl Driver {
                     self.settled(*seq);
                 }
             }
-            Input::Pulled { room, .. } | Input::CutOff { room } => {
+            // What a room is asked for next it is asked for under another number.
+            Input::Pulled { id, room, .. }
+            | Input::CutOff { id, room }
+            | Input::PullFailed { id, room }
+                if self.pulling.get(room) == Some(id) =>
+            {
                 self.pulling.remove(room);
-            }
-            Input::RoomOpened { room, view } => {
-                self.pulling.remove(room);
-                if view.is_none() {
-                    self.seats.remove(room);
-                }
             }
             _ => {}
         }
@@ -319,11 +333,16 @@ impl Driver {
             count <= 3 + 3 * before,
             "one input leads to {count} transmits"
         );
-        let is_publish =
-            |request: &&Request| matches!(request, Request::Append(..) | Request::Refuse(..));
-        let pending = self.requests.iter().filter(is_publish).count();
+        // The readers of rooms ask by themselves, each one thing at a time.
+        let is_owed = |request: &&Request| {
+            !matches!(
+                request,
+                Request::Admit | Request::Session { .. } | Request::Pull(..)
+            )
+        };
+        let pending = self.requests.iter().filter(is_owed).count();
         assert!(
-            !self.is_plausible || pending <= PENDING_MAX,
+            !self.is_plausible || pending <= PENDING_MAX + self.seats.len(),
             "PU-4: {pending} answers owed"
         );
         assert!(
@@ -346,10 +365,10 @@ impl Driver {
             Transmit::OpenSession { resume, .. } => self.requests.push_back(Request::Session {
                 wants_to_resume: resume.is_some(),
             }),
-            Transmit::OpenRoom { room, .. } => {
+            Transmit::OpenRoom { id, room } => {
                 self.pulling.remove(&room);
                 self.seats.insert(room.clone());
-                self.requests.push_back(Request::Room(room));
+                self.requests.push_back(Request::Room(id, room));
             }
             Transmit::LeaveRoom { room } => {
                 self.pulling.remove(&room);
@@ -358,10 +377,10 @@ impl Driver {
             Transmit::Rename { room, .. } | Transmit::Draft { room, .. } => {
                 assert!(self.seats.contains(&room), "not in {room}");
             }
-            Transmit::Pull { room, pull } => {
-                let before = self.pulling.insert(room.clone(), pull);
+            Transmit::Pull { id, room, pull } => {
+                let before = self.pulling.insert(room.clone(), id);
                 assert_eq!(before, None, "two pulls at once in {room}");
-                self.requests.push_back(Request::Pull(room, pull));
+                self.requests.push_back(Request::Pull(id, room, pull));
             }
             Transmit::Append {
                 seq, room, body, ..

@@ -33,6 +33,8 @@ enum Step {
     CutOff,
     Shutdown,
     WriteStuck,
+    PullFailed,
+    Stalled(bool),
 }
 
 #[derive(Debug, Arbitrary)]
@@ -123,6 +125,11 @@ impl Driver {
                 });
             }
             Step::CutOff => self.cut_off(),
+            Step::Stalled(is_stalled) => self.input(TutorialInput::Stalled(is_stalled)),
+            Step::PullFailed => {
+                self.pulling = None;
+                self.input(TutorialInput::PullFailed);
+            }
             Step::Shutdown => self.end(TutorialInput::Shutdown, CloseCode::SERVICE_RESTART),
             Step::WriteStuck => self.end(TutorialInput::WriteStuck, CloseCode::SLOW),
         }

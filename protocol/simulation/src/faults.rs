@@ -42,6 +42,12 @@ impl Run {
                 self.later(pause, Later::LogAvailable);
                 true
             }
+            Action::LogFrozen => {
+                self.pair.world.log.is_frozen = true;
+                let pause = self.millis(100, 60_000);
+                self.later(pause, Later::LogThaws);
+                true
+            }
             Action::Trim | Action::Forget => self.disturb_log(action),
             Action::Crash
             | Action::CrashAfterCommit

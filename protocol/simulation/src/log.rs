@@ -7,7 +7,7 @@ use protocol::access::Subject;
 use protocol::frame::{ErrorCode, Message, Refused};
 use protocol::id::{Credentials, Name, RoomName, Seq, SessionId, SessionKey};
 use protocol::position::{Epoch, Offset};
-use protocol::server::{AppendError, Input, SessionOpened};
+use protocol::server::{AppendError, Input, SessionOpened, Transmit};
 use protocol::time::Timestamp;
 
 /// Something to be done in the order in which it was asked for.
@@ -89,11 +89,16 @@ struct RoomLog {
 pub struct Log {
     /// How long a commit takes.
     pub commit_latency: Duration,
+    /// How long a read takes; what takes no time is answered at once.
+    pub read_latency: Duration,
+    /// Nothing is answered, and nothing committed.
+    pub is_frozen: bool,
     /// Whether anything can be stored or read.
     pub is_available: bool,
     sessions: BTreeMap<SessionId, Kept>,
     rooms: BTreeMap<RoomName, RoomLog>,
     queue: VecDeque<(Timestamp, u64, Op)>,
+    reads: VecDeque<(Timestamp, u64, Transmit)>,
     database: u64,
     opened: u64,
     /// Every message that ever was durable, in this or an earlier database.
@@ -107,10 +112,13 @@ impl Log {
     pub fn new() -> Self {
         Self {
             commit_latency: Duration::ZERO,
+            read_latency: Duration::ZERO,
+            is_frozen: false,
             is_available: true,
             sessions: BTreeMap::new(),
             rooms: BTreeMap::new(),
             queue: VecDeque::new(),
+            reads: VecDeque::new(),
             database: 1,
             opened: 0,
             ever: BTreeMap::new(),
@@ -125,14 +133,40 @@ impl Log {
         self.queue.push_back((due, link, op));
     }
 
-    /// When the next commit is through.
+    /// Asks for something to be read, which is done after what was asked for before. `false` if that takes no
+    /// time: then it can be read at once.
+    pub fn read_later(&mut self, now: Timestamp, link: u64, what: &Transmit) -> bool {
+        let takes_time = self.is_frozen || !self.read_latency.is_zero() || !self.reads.is_empty();
+        if takes_time {
+            let due = now + self.read_latency;
+            let due = self.reads.back().map_or(due, |(last, _, _)| due.max(*last));
+            self.reads.push_back((due, link, what.clone()));
+        }
+        takes_time
+    }
+
+    /// The next read whose time has come: on which link it was asked for, and what.
+    pub fn next_read(&mut self, now: Timestamp) -> Option<(u64, Transmit)> {
+        let first = self.reads.front().filter(|_| !self.is_frozen);
+        first.filter(|(due, _, _)| *due <= now)?;
+        self.reads.pop_front().map(|(_, link, what)| (link, what))
+    }
+
+    /// When the next commit or read is through.
     pub fn due(&self) -> Option<Timestamp> {
-        self.queue.front().map(|(due, _, _)| *due)
+        let read = self.reads.front().map(|(due, _, _)| *due);
+        let due = self.commit_due().into_iter().chain(read).min();
+        due.filter(|_| !self.is_frozen)
+    }
+
+    fn commit_due(&self) -> Option<Timestamp> {
+        let first = self.queue.front().filter(|_| !self.is_frozen);
+        first.map(|(due, _, _)| *due)
     }
 
     /// Commits the next operation whose time has come.
     pub fn commit(&mut self, now: Timestamp) -> Option<Done> {
-        self.due().filter(|due| *due <= now)?;
+        self.commit_due().filter(|due| *due <= now)?;
         let (_, link, op) = self.queue.pop_front()?;
         let mut message = None;
         let answer = match op {
@@ -398,11 +432,12 @@ impl Log {
     /// The server is gone: what was not committed is lost.
     pub fn crash(&mut self) {
         self.queue.clear();
+        self.reads.clear();
     }
 
     /// The server is gone after this commit, before it could tell anybody.
     pub fn commit_and_crash(&mut self) {
-        while let Some(due) = self.due() {
+        while let Some(due) = self.commit_due() {
             self.commit(due);
         }
     }
@@ -411,6 +446,7 @@ impl Log {
     pub fn replace(&mut self) {
         self.database += 1;
         self.queue.clear();
+        self.reads.clear();
         self.sessions.clear();
         self.rooms.clear();
     }

@@ -68,6 +68,8 @@ pub enum Action {
     Replace,
     /// The log refuses everything for a while: a full disk.
     Unavailable,
+    /// The log answers nothing for a while: a disk that hangs.
+    LogFrozen,
     /// Nobody gives tokens for a while (AC-6).
     NoTokens,
     /// Old messages go.
@@ -120,6 +122,9 @@ const FAULTS: &[Action] = &[
     Action::LowerLimits,
 ];
 
+/// What joined the others later: drawn apart, so that the seeds from before stay what they were.
+const LATER_FAULTS: &[Action] = &[Action::LogFrozen];
+
 /// The numbers of one run.
 #[derive(Clone, Debug)]
 pub struct Profile {
@@ -139,6 +144,10 @@ pub struct Profile {
     pub jitter: Duration,
     /// How long a commit takes.
     pub commit_latency: Duration,
+    /// How long a read of the log takes.
+    pub read_latency: Duration,
+    /// How many of a room's newest messages are at hand without reading the log.
+    pub tail: u64,
     /// How many bytes a link holds towards a client.
     pub buffer_bytes: usize,
     /// How many bytes a second a link carries to the server, where that is little.
@@ -163,6 +172,7 @@ impl Profile {
     /// Draws the numbers of a run.
     pub fn draw(rng: &mut Rng) -> Self {
         let millis = Duration::from_millis;
+        let mut later = Rng::with_seed(rng.clone().u64(..));
         let mut server = server::Config {
             heartbeat_interval: millis(rng.u64(1_000..25_000)),
             heartbeat_timeout: millis(rng.u64(1_000..5_000)),
@@ -200,6 +210,8 @@ impl Profile {
             duration: Duration::from_secs(rng.u64(60..600)),
             pause: millis(rng.u64(100..5_000)),
             weights: weights(rng),
+            read_latency: Duration::ZERO,
+            tail: u64::MAX,
             latency: millis(rng.u64(1..150)),
             jitter: millis(if rng.bool() { rng.u64(0..400) } else { 0 }),
             commit_latency: millis(rng.u64(0..60)),
@@ -218,6 +230,11 @@ impl Profile {
             client,
             server,
         };
+        if later.bool() {
+            profile.read_latency = millis(later.u64(0..2_000));
+            profile.tail = later.u64(0..20);
+        }
+        draw_faults(&mut later, LATER_FAULTS, &mut profile.weights);
         if is_slow {
             // A long draft over a lower limit is dropped, and shown by nobody.
             let weights = &mut profile.weights;
@@ -229,10 +246,14 @@ impl Profile {
 
 fn weights(rng: &mut Rng) -> Vec<(Action, u32)> {
     let mut weights = EVERYDAY.to_vec();
-    for fault in FAULTS {
+    draw_faults(rng, FAULTS, &mut weights);
+    weights
+}
+
+fn draw_faults(rng: &mut Rng, faults: &[Action], weights: &mut Vec<(Action, u32)>) {
+    for fault in faults {
         if rng.u8(..3) == 0 {
             weights.push((*fault, rng.u32(1..6)));
         }
     }
-    weights
 }

@@ -39,6 +39,8 @@ pub(crate) enum Later {
     ShutDown,
     /// The log takes messages again.
     LogAvailable,
+    /// The log answers again.
+    LogThaws,
     /// New connections arrive again.
     Reach,
     /// Tokens are given again.
@@ -122,6 +124,8 @@ impl Run {
         pair.links.up_bytes_per_s = profile.up_bytes_per_s;
         pair.links.hidden_bytes = profile.hidden_bytes;
         pair.world.log.commit_latency = profile.commit_latency;
+        pair.world.log.read_latency = profile.read_latency;
+        pair.world.tail = profile.tail;
         pair.world.issuer.ttl = profile.token_ttl;
         pair.world.removed_max = profile.removed_max;
         Self {
@@ -209,6 +213,7 @@ impl Run {
                 self.later(pause, Later::Start);
             }
             Later::LogAvailable => self.pair.world.log.is_available = true,
+            Later::LogThaws => self.pair.world.log.is_frozen = false,
             Later::Issuer => self.pair.world.issuer.is_down = false,
             Later::Reach => self.pair.reach(crate::link::Reach::Open),
             Later::Unstall(link, way) => self.pair.links.stall(link, way, false),

@@ -33,10 +33,22 @@ struct Desk {
     inbox: VecDeque<Result<ClientFrame, DecodeError>>,
     /// Where its session is a member through it.
     rooms: BTreeSet<RoomName>,
-    /// Since when its writes make no progress. Meanwhile its driver does nothing else.
+    /// Since when its writes make no progress. Meanwhile nothing is read from it, nothing is taken from its
+    /// rooms, and what the log answers waits.
     blocked: Option<Timestamp>,
+    /// What is to be written to it next.
+    waiting: VecDeque<Waiting>,
     /// When its newest token has ended, and the grace with it.
     until: Option<Timestamp>,
+}
+
+/// What waits for a connection to take what was written before.
+#[derive(Debug)]
+enum Waiting {
+    /// What the log did.
+    Done(Done),
+    /// What can be read now.
+    Read(Transmit),
 }
 
 /// The server, its rooms and its log.
@@ -54,6 +66,10 @@ pub struct World {
     pub write_timeout: Duration,
     /// How many removals readers are told of.
     pub removed_max: usize,
+    /// How many of a room's newest messages are at hand; the others are in the log.
+    pub tail: u64,
+    /// The next pull on this link does not find what it looks for.
+    pub cuts_off: Option<u64>,
     rooms: BTreeMap<RoomName, Room>,
     desks: BTreeMap<u64, Desk>,
     moved: BTreeSet<RoomName>,
@@ -69,6 +85,8 @@ impl World {
             is_up: true,
             write_timeout: Duration::from_secs(30),
             removed_max: REMOVED_MAX,
+            tail: u64::MAX,
+            cuts_off: None,
             rooms: BTreeMap::new(),
             desks: BTreeMap::new(),
             moved: BTreeSet::new(),
@@ -85,6 +103,7 @@ impl World {
                     inbox: VecDeque::new(),
                     rooms: BTreeSet::new(),
                     blocked: None,
+                    waiting: VecDeque::new(),
                     until: None,
                 };
                 self.desks.insert(link, desk);
@@ -116,7 +135,7 @@ impl World {
             self.answer(now, link, Input::WriteStuck);
             self.close(now, link, CloseCode::SLOW, links);
         }
-        for desk in self.desks.values_mut().filter(|d| d.blocked.is_none()) {
+        for desk in self.desks.values_mut() {
             if desk.session.poll_timeout().is_some_and(|at| at <= now) {
                 desk.session.handle_timeout(now);
             }
@@ -135,9 +154,9 @@ impl World {
         let desks = self.desks.values();
         let rooms = self.rooms.values();
         desks
-            .filter_map(|desk| match desk.blocked {
-                Some(since) => Some(since + self.write_timeout),
-                None => desk.session.poll_timeout(),
+            .flat_map(|desk| {
+                let stuck = desk.blocked.map(|since| since + self.write_timeout);
+                stuck.into_iter().chain(desk.session.poll_timeout())
             })
             .chain(rooms.filter_map(|room| room.presence.poll_timeout()))
             .chain(self.log.due())
@@ -224,8 +243,8 @@ impl World {
         loop {
             rounds += 1;
             assert!(rounds < ROUNDS_MAX, "the server does not come to rest");
-            // A driver whose write is stuck does nothing else for so long.
-            let late = self.write_timeout + Duration::from_secs(1);
+            // Until there is a session nothing is served, and that has a deadline of its own.
+            let late = self.config.welcome_timeout + Duration::from_secs(1);
             let mut desks = self.desks.values();
             assert!(
                 desks.all(|desk| desk.until.is_none_or(|until| now <= until + late)),
@@ -235,7 +254,11 @@ impl World {
                 self.drain(now, link, links);
             }
             if let Some(done) = self.log.commit(now) {
-                self.committed(now, done);
+                self.committed(done);
+            } else if let Some((link, read)) = self.log.next_read(now) {
+                if let Some(desk) = self.desks.get_mut(&link) {
+                    desk.waiting.push_back(Waiting::Read(read));
+                }
             } else if let Some(room) = self.moved.pop_first() {
                 self.announce(now, &room);
             } else {
@@ -247,18 +270,31 @@ impl World {
     fn drain(&mut self, now: Timestamp, link: u64, links: &mut Links) {
         let mut transmits = 0;
         loop {
-            while !self.is_blocked(now, link, links)
-                && let Some(desk) = self.desks.get_mut(&link)
+            while let Some(desk) = self.desks.get_mut(&link)
                 && let Some(transmit) = desk.session.poll_transmit()
             {
                 transmits += 1;
                 assert!(transmits < ROUNDS_MAX, "no rest: {transmit:?}");
                 self.perform(now, link, transmit, links);
             }
+            if self.is_blocked(now, link, links) {
+                return;
+            }
             let Some(desk) = self.desks.get_mut(&link) else {
                 return;
             };
-            if desk.blocked.is_some() || !desk.session.wants_input() {
+            match desk.waiting.pop_front() {
+                Some(Waiting::Done(done)) => {
+                    self.answer_done(now, done);
+                    continue;
+                }
+                Some(Waiting::Read(read)) => {
+                    self.read(now, link, read, links);
+                    continue;
+                }
+                None => {}
+            }
+            if !desk.session.wants_input() {
                 return;
             }
             let Some(frame) = desk.inbox.pop_front() else {
@@ -273,12 +309,12 @@ impl World {
         let Some(desk) = self.desks.get_mut(&link) else {
             return false;
         };
-        if links.is_full(link) {
-            desk.blocked.get_or_insert(now);
-        } else if desk.blocked.take().is_some() {
-            desk.session.handle_input(now, Input::Drained);
+        let is_full = links.is_full(link);
+        if is_full != desk.blocked.is_some() {
+            desk.blocked = is_full.then_some(now);
+            desk.session.handle_input(now, Input::Stalled(is_full));
         }
-        desk.blocked.is_some()
+        is_full
     }
 
     fn perform(&mut self, now: Timestamp, link: u64, transmit: Transmit, links: &mut Links) {
@@ -330,8 +366,8 @@ impl World {
         }
     }
 
-    fn committed(&mut self, now: Timestamp, done: Done) {
-        if let Some(message) = done.message {
+    fn committed(&mut self, mut done: Done) {
+        if let Some(message) = done.message.take() {
             let presence = &mut self.room(&message.room).presence;
             presence.message_shown(&message.session);
             self.moved.insert(message.room);
@@ -346,6 +382,13 @@ impl World {
         {
             room.presence.publish_failed(&session);
         }
+        if let Some(desk) = self.desks.get_mut(&done.link) {
+            desk.waiting.push_back(Waiting::Done(done));
+        }
+    }
+
+    /// A connection learns what the log did.
+    fn answer_done(&mut self, now: Timestamp, done: Done) {
         // The older connection of a session is told before the newer one goes on.
         if let Input::SessionOpened(Some(opened)) = &done.answer {
             let owner = Some(opened.credentials.id.clone());

@@ -66,7 +66,7 @@ impl Session {
     /// The answer to [`Transmit::Admit`]: for `hello`, or for a newer token.
     pub(super) fn admitted(&mut self, now: Timestamp, answer: Result<Access, Denied>) {
         match (&mut self.state, answer) {
-            (State::Admitting { .. }, Ok(access)) => self.let_in(access),
+            (State::Admitting { .. }, Ok(access)) => self.let_in(now, access),
             (State::Admitting { .. }, Err(denied)) => {
                 let refusal = Refusal::new(denied.code());
                 self.send(ServerFrame::Error(match denied {
@@ -150,13 +150,24 @@ impl Session {
         )
     }
 
-    fn let_in(&mut self, access: Access) {
-        let State::Admitting { name, slot, resume } = &mut self.state else {
+    fn let_in(&mut self, now: Timestamp, access: Access) {
+        let State::Admitting {
+            deadline,
+            name,
+            slot,
+            resume,
+        } = &mut self.state
+        else {
             return;
         };
-        let (name, slot, resume) = (name.take(), *slot, resume.take());
+        let (deadline, name, slot, resume) = (*deadline, name.take(), *slot, resume.take());
         let owner = access.subject.clone();
-        self.state = State::Opening { name, slot, access };
+        self.state = State::Opening {
+            deadline,
+            name,
+            slot,
+            admitted: (now, access),
+        };
         self.transmits
             .push_back(Transmit::OpenSession { resume, owner });
     }

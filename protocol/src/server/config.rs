@@ -15,11 +15,15 @@ pub struct Config {
     pub heartbeat_timeout: Duration,
     /// How long `hello` may take (RS-1).
     pub hello_timeout: Duration,
+    /// How long it may take to find out who said `hello` and to open their session, or to open the room of
+    /// who only listens. Shorter than clients wait for `welcome` (RC-5), so that they hear why there is none.
+    pub welcome_timeout: Duration,
     /// How long a client waits when the log cannot take its message (EO-7).
     pub unavailable_retry: Duration,
     /// How many publishes may come at once before the rate counts.
     pub publish_burst: u32,
-    /// How many answers of the log may be outstanding before no more is read from the connection.
+    /// How many answers of the log, of all kinds, may be outstanding before a frame that calls for another
+    /// one waits, and with it what follows it.
     pub pending_max: usize,
     /// How many members of a room are known to the others by name; further ones are counted (PR-3).
     pub members_named: usize,
@@ -38,6 +42,7 @@ impl Default for Config {
             heartbeat_interval: Duration::from_secs(25),
             heartbeat_timeout: Duration::from_secs(5),
             hello_timeout: Duration::from_secs(10),
+            welcome_timeout: Duration::from_secs(9),
             unavailable_retry: Duration::from_secs(2),
             publish_burst: 200,
             pending_max: 64,

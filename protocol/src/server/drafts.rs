@@ -1,11 +1,19 @@
-//! Drafts of one author in one room: of those that come too fast the latest is shown.
+//! Drafts of one author in one room: of those that come too fast, or too early, the latest is shown.
 
 use crate::rate::Bucket;
 use crate::time::Timestamp;
 
-/// A draft over the rate, to be shown at its time unless a newer one replaces it.
+/// A draft that is not shown yet. A newer one replaces it.
 #[derive(Debug, Default)]
-pub(super) struct HeldDraft(Option<(Timestamp, String)>);
+pub(super) enum HeldDraft {
+    /// There is none.
+    #[default]
+    None,
+    /// It is over the rate, and shown at this time.
+    Until(Timestamp, String),
+    /// Its author is not in the room yet.
+    UntilEntered(String),
+}
 
 impl HeldDraft {
     /// Takes a draft; returns it if it may be shown at once.
@@ -15,36 +23,58 @@ impl HeldDraft {
         rate: &mut Bucket,
         body: String,
     ) -> Option<String> {
-        match (&self.0, rate.take(now)) {
-            (Some((due, _)), _) if now < *due => self.0 = Some((*due, body)),
-            (_, Err(wait)) => self.0 = Some((now + wait, body)),
+        match (&*self, rate.take(now)) {
+            (Self::Until(due, _), _) if now < *due => *self = Self::Until(*due, body),
+            (_, Err(wait)) => *self = Self::Until(now + wait, body),
             (_, Ok(())) => {
-                self.0 = None;
+                *self = Self::None;
                 return Some(body);
             }
         }
         None
     }
 
+    /// Keeps a draft until its author is in the room.
+    pub(super) fn keep(&mut self, body: String) {
+        *self = Self::UntilEntered(body);
+    }
+
+    /// The author is in the room: returns what was kept for that, if it may be shown at once.
+    pub(super) fn entered(&mut self, now: Timestamp, rate: &mut Bucket) -> Option<String> {
+        match std::mem::take(self) {
+            Self::UntilEntered(body) => self.take(now, rate, body),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+
     /// Returns what was held back and is due.
     pub(super) fn flush(&mut self, now: Timestamp, rate: &mut Bucket) -> Option<String> {
-        let (due, body) = self.0.take_if(|(due, _)| now >= *due)?;
+        self.due().filter(|due| now >= *due)?;
+        let Self::Until(due, body) = std::mem::take(self) else {
+            return None;
+        };
         match rate.take(now) {
             Ok(()) => Some(body),
             Err(wait) => {
-                self.0 = Some((due.max(now + wait), body));
+                *self = Self::Until(due.max(now + wait), body);
                 None
             }
         }
     }
 
     /// When to flush.
-    pub(super) fn due(&self) -> Option<Timestamp> {
-        self.0.as_ref().map(|(due, _)| *due)
+    pub(super) const fn due(&self) -> Option<Timestamp> {
+        match self {
+            Self::Until(due, _) => Some(*due),
+            Self::None | Self::UntilEntered(_) => None,
+        }
     }
 
     /// Shows it never.
     pub(super) fn forget(&mut self) {
-        self.0 = None;
+        *self = Self::None;
     }
 }

@@ -42,11 +42,13 @@ pub enum FeedInput {
     },
 }
 
-/// What the driver of a listener must do.
+/// What the driver of a listener must do. It does not wait for answers, of which one at most is owed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FeedTransmit {
     /// Open the room; answer with [`FeedInput::RoomOpened`].
     OpenRoom,
+    /// Say that the log cannot answer now, and when to come back. Nothing was said yet, and nothing follows.
+    Refuse(Duration),
     /// Say where what follows begins.
     Begin {
         /// Just after this.
@@ -56,7 +58,8 @@ pub enum FeedTransmit {
     },
     /// Say that this message, which the listener may have, has no text any more (EO-8).
     Removed(Message),
-    /// Hand over what the room has of messages, and removals.
+    /// Hand over what the room has of messages, and removals; answer with [`FeedInput::Pulled`],
+    /// [`FeedInput::CutOff`] or [`FeedInput::PullFailed`].
     Pull(Pull),
     /// Say when to come back.
     Retry(Duration),
@@ -71,6 +74,8 @@ pub struct FeedConfig {
     pub since: Option<Position>,
     /// When its right to listen ends (AC-2).
     pub ends: Option<Timestamp>,
+    /// By when the room has to be open.
+    pub open_by: Timestamp,
     /// How long to wait where the log cannot answer.
     pub unavailable_retry: Duration,
 }
@@ -79,12 +84,21 @@ pub struct FeedConfig {
 #[derive(Debug)]
 pub struct Feed {
     config: FeedConfig,
-    reader: Option<Reader>,
-    /// The log could not answer: asked again at this time.
-    again_at: Option<Timestamp>,
-    is_over: bool,
+    stage: Stage,
     latest: Latest,
     transmits: VecDeque<FeedTransmit>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// The room is opened for the first time: nothing was said yet.
+    Opening,
+    /// It is opened anew; where the log could not answer, it is asked again at this time.
+    Reopening(Option<Timestamp>),
+    /// It is read; where the log could not tell what comes next, it is asked again at this time.
+    Reading(Reader, Option<Timestamp>),
+    /// Nothing follows.
+    Over,
 }
 
 impl Feed {
@@ -92,9 +106,7 @@ impl Feed {
     pub fn new(config: FeedConfig) -> Self {
         Self {
             config,
-            reader: None,
-            again_at: None,
-            is_over: false,
+            stage: Stage::Opening,
             latest: Latest::default(),
             transmits: VecDeque::from([FeedTransmit::OpenRoom]),
         }
@@ -102,35 +114,42 @@ impl Feed {
 
     /// A fact.
     pub fn handle_input(&mut self, now: Timestamp, input: FeedInput) {
-        if self.is_over {
-            return;
-        }
         let now = self.latest.advance(now);
-        match input {
-            FeedInput::RoomOpened(Some(view)) => self.opened(view),
-            FeedInput::RoomOpened(None) | FeedInput::PullFailed => {
-                self.again_at = Some(now + self.config.unavailable_retry);
+        let again = Some(now + self.config.unavailable_retry);
+        match (input, &mut self.stage) {
+            (_, Stage::Over) => {}
+            (FeedInput::RoomOpened(Some(view)), Stage::Opening | Stage::Reopening(_)) => {
+                self.opened(view);
             }
-            FeedInput::RoomMoved { head, version } => {
-                if let Some(reader) = &mut self.reader {
-                    reader.moved(head, version);
-                }
+            (FeedInput::RoomOpened(None), Stage::Opening) => self.refuse(),
+            (FeedInput::RoomOpened(None), Stage::Reopening(again_at))
+            | (FeedInput::PullFailed, Stage::Reading(_, again_at)) => *again_at = again,
+            (FeedInput::RoomMoved { head, version }, Stage::Reading(reader, _)) => {
+                reader.moved(head, version);
                 self.pull();
             }
-            FeedInput::Pulled { through, version } => {
-                if let Some(reader) = &mut self.reader {
-                    reader.pulled(through, version);
-                }
+            (FeedInput::Pulled { through, version }, Stage::Reading(reader, _)) => {
+                reader.pulled(through, version);
                 self.pull();
             }
-            FeedInput::CutOff => {
-                if let (Some(reader), Some(since)) = (self.reader.take(), &mut self.config.since) {
+            (FeedInput::CutOff, Stage::Reading(reader, _)) => {
+                if let Some(since) = &mut self.config.since {
                     since.offset = reader.sent();
                 }
+                self.stage = Stage::Reopening(None);
                 self.transmits.push_back(FeedTransmit::OpenRoom);
             }
-            FeedInput::Removed => self.end(),
-            FeedInput::GoAway { reconnect_after } => {
+            // What nobody asked for.
+            (
+                FeedInput::RoomOpened(_)
+                | FeedInput::RoomMoved { .. }
+                | FeedInput::Pulled { .. }
+                | FeedInput::CutOff
+                | FeedInput::PullFailed,
+                _,
+            ) => {}
+            (FeedInput::Removed, _) => self.end(),
+            (FeedInput::GoAway { reconnect_after }, _) => {
                 self.transmits
                     .push_back(FeedTransmit::Retry(reconnect_after));
                 self.end();
@@ -140,21 +159,29 @@ impl Feed {
 
     /// Time has passed. Early and repeated calls are harmless.
     pub fn handle_timeout(&mut self, now: Timestamp) {
-        if self.is_over {
-            return;
-        }
         let now = self.latest.advance(now);
-        if self.config.ends.is_some_and(|ends| now >= ends) {
+        let is_over = matches!(self.stage, Stage::Over);
+        if !is_over && self.config.ends.is_some_and(|ends| now >= ends) {
             return self.end();
         }
-        if self.again_at.take_if(|at| now >= *at).is_some() {
-            match &mut self.reader {
-                Some(reader) => {
+        match &mut self.stage {
+            Stage::Opening => {
+                if now >= self.config.open_by {
+                    self.refuse();
+                }
+            }
+            Stage::Reopening(again_at) => {
+                let again = again_at.take_if(|at| now >= *at);
+                let again = again.map(|_| FeedTransmit::OpenRoom);
+                self.transmits.extend(again);
+            }
+            Stage::Reading(reader, again_at) => {
+                if again_at.take_if(|at| now >= *at).is_some() {
                     reader.pull_failed();
                     self.pull();
                 }
-                None => self.transmits.push_back(FeedTransmit::OpenRoom),
             }
+            Stage::Over => {}
         }
     }
 
@@ -165,8 +192,12 @@ impl Feed {
 
     /// When to call [`Feed::handle_timeout`] next.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let due = [self.again_at, self.config.ends];
-        due.into_iter().flatten().min().filter(|_| !self.is_over)
+        let due = match self.stage {
+            Stage::Opening => Some(self.config.open_by),
+            Stage::Reopening(again_at) | Stage::Reading(_, again_at) => again_at,
+            Stage::Over => return None,
+        };
+        due.into_iter().chain(self.config.ends).min()
     }
 
     /// RS-5, RS-6.
@@ -176,7 +207,7 @@ impl Feed {
             None => 0,
         };
         let (from, follows) = view.span().begin(self.config.since.as_ref(), limit);
-        self.reader = Some(Reader::new(from, view.head, view.version));
+        self.stage = Stage::Reading(Reader::new(from, view.head, view.version), None);
         let position = Position {
             epoch: view.epoch,
             offset: from,
@@ -193,13 +224,21 @@ impl Feed {
     }
 
     fn pull(&mut self) {
-        if let Some(pull) = self.reader.as_mut().and_then(Reader::next_pull) {
+        if let Stage::Reading(reader, _) = &mut self.stage
+            && let Some(pull) = reader.next_pull()
+        {
             self.transmits.push_back(FeedTransmit::Pull(pull));
         }
     }
 
+    fn refuse(&mut self) {
+        self.stage = Stage::Over;
+        let wait = self.config.unavailable_retry;
+        self.transmits.push_back(FeedTransmit::Refuse(wait));
+    }
+
     fn end(&mut self) {
-        self.is_over = true;
+        self.stage = Stage::Over;
         self.transmits.push_back(FeedTransmit::End);
     }
 }

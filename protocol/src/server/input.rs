@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Span;
+use super::{RequestId, Span};
 use crate::access::{Access, Denied};
 use crate::codec::DecodeError;
 use crate::frame::{Author, ClientFrame, ErrorCode, Member, Message, Refused};
@@ -65,17 +65,17 @@ pub enum Input {
     Received(Result<ClientFrame, DecodeError>),
     /// A control frame came: a sign of life (HB-1).
     SignOfLife,
-    /// The client took some of what had been waiting to be written to it: our own backlog is no silence of
-    /// the other end (HB-4).
-    Drained,
     /// The answer to [`Transmit::Admit`](super::Transmit::Admit).
     Admitted(Result<Access, Denied>),
     /// The answer to [`Transmit::OpenSession`](super::Transmit::OpenSession); `None` when the log cannot
     /// answer now.
     SessionOpened(Option<SessionOpened>),
     /// The answer to [`Transmit::OpenRoom`](super::Transmit::OpenRoom); `None` when the log cannot
-    /// answer now.
+    /// answer now, or when the room was not entered as nobody waits for that any more
+    /// ([`Session::awaits`](super::Session::awaits)).
     RoomOpened {
+        /// To which question.
+        id: RequestId,
         /// Which room.
         room: RoomName,
         /// What it is like.
@@ -92,6 +92,8 @@ pub enum Input {
     },
     /// The answer to [`Transmit::Pull`](super::Transmit::Pull): written to the connection up to here.
     Pulled {
+        /// To which question.
+        id: RequestId,
         /// Which room.
         room: RoomName,
         /// The last offset written.
@@ -102,12 +104,17 @@ pub enum Input {
     /// The answer to [`Transmit::Pull`](super::Transmit::Pull) where the reader fell behind what the
     /// room still has.
     CutOff {
+        /// To which question.
+        id: RequestId,
         /// Which room.
         room: RoomName,
     },
     /// The answer to [`Transmit::Pull`](super::Transmit::Pull) where the log cannot tell now what comes
-    /// next.
+    /// next, or where nothing was written as nobody waits for that any more
+    /// ([`Session::awaits`](super::Session::awaits)).
     PullFailed {
+        /// To which question.
+        id: RequestId,
         /// Which room.
         room: RoomName,
     },
@@ -127,8 +134,8 @@ pub enum Input {
         /// Why it was refused, or why that could not be stored.
         result: Result<ErrorCode, AppendError>,
     },
-    /// The answer to [`Transmit::History`](super::Transmit::History); `None` when the log cannot answer
-    /// now.
+    /// The answer to [`Transmit::History`](super::Transmit::History), in the order in which they were asked
+    /// for; `None` when the log cannot answer now.
     HistoryRead {
         /// Which room.
         room: RoomName,
@@ -146,6 +153,8 @@ pub enum Input {
     },
     /// The server goes.
     Shutdown,
+    /// Whether what was written waits for the other end to take it, from now on.
+    Stalled(bool),
     /// A write made no progress in time: a slow consumer.
     WriteStuck,
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Pull;
+use super::{Pull, RequestId};
 use crate::access::Subject;
 use crate::close::CloseCode;
 use crate::frame::{ErrorCode, ServerFrame};
@@ -10,6 +10,10 @@ use crate::id::{Credentials, Name, RoomName, Seq, Token};
 use crate::position::Offset;
 
 /// Something that the driver must do, in order.
+///
+/// What calls for an answer may take time. The driver does not wait for it: it goes on with what follows, and
+/// answers when it can. Answers to [`Append`](Self::Append) and [`Refuse`](Self::Refuse) come in the order in
+/// which they were asked for, and so do those to [`History`](Self::History).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Transmit {
     /// Send a frame.
@@ -28,14 +32,16 @@ pub enum Transmit {
         /// Whose sessions the client may resume, and whose a fresh one is.
         owner: Option<Subject>,
     },
-    /// Enter the room, be told when it moves, look at it;
+    /// Find out what the room's log holds; then, unless nobody waits for it any more
+    /// ([`Session::awaits`](super::Session::awaits)), enter the room under the name that the session has by
+    /// then ([`Session::name`](super::Session::name)), be told when it moves, and look at it;
     /// answer with [`Input::RoomOpened`](super::Input::RoomOpened), and with the room's own copy of the
     /// name where there is one.
     OpenRoom {
+        /// To be answered with this.
+        id: RequestId,
         /// Which room.
         room: RoomName,
-        /// How the session is called.
-        name: Name,
     },
     /// Leave the room for good.
     LeaveRoom {
@@ -49,10 +55,13 @@ pub enum Transmit {
         /// The new name.
         name: Name,
     },
-    /// Write what a room has for this reader;
+    /// Write what a room has for this reader, unless that takes time and nobody waits for it any more then
+    /// ([`Session::awaits`](super::Session::awaits));
     /// answer with [`Input::Pulled`](super::Input::Pulled), [`Input::CutOff`](super::Input::CutOff) or
     /// [`Input::PullFailed`](super::Input::PullFailed).
     Pull {
+        /// To be answered with this.
+        id: RequestId,
         /// Which room.
         room: RoomName,
         /// From where.

@@ -19,8 +19,6 @@ pub(super) struct Publisher {
     /// This number was refused for now: what follows it is ignored until it comes again (EO-7).
     held_at: Option<Seq>,
     rate: Bucket,
-    /// Answers that the log owes.
-    pending: usize,
 }
 
 impl Publisher {
@@ -30,12 +28,7 @@ impl Publisher {
             accepted: last_seq,
             held_at: None,
             rate,
-            pending: 0,
         }
-    }
-
-    pub(super) const fn pending(&self) -> usize {
-        self.pending
     }
 
     fn follows_a_held_one(&self, seq: Seq) -> bool {
@@ -112,7 +105,7 @@ impl Session {
             publisher.held_at = None;
             publisher.accepted = seq.get();
         }
-        publisher.pending += 1;
+        live.owed.ask();
         Some(is_new)
     }
 
@@ -187,12 +180,6 @@ impl Session {
             ..Refusal::new(code)
         };
         self.send(ServerFrame::Error(refusal.retry_after(wait)));
-    }
-
-    fn answered(&mut self) {
-        if let State::Live(live) = &mut self.state {
-            live.publisher.pending = live.publisher.pending.saturating_sub(1);
-        }
     }
 
     fn refuse_publish(&mut self, seq: Seq, code: ErrorCode) {

@@ -1,7 +1,7 @@
 //! Rooms as one connection uses them: joining, reading, drafts.
 
 use super::drafts::HeldDraft;
-use super::{Live, Reader, RoomView, Session, State, Transmit};
+use super::{Live, Reader, RequestId, RoomView, Session, State, Transmit};
 use crate::access::Right;
 use crate::frame::{ErrorCode, Joined, ServerFrame};
 use crate::id::{Name, RoomName};
@@ -17,30 +17,57 @@ pub(super) struct Seat {
     /// What the client said it has.
     since: Option<Position>,
     limit: u32,
-    /// None until the room is open.
-    reader: Option<Reader>,
+    stage: Stage,
     held_draft: HeldDraft,
-    /// The log could not tell what comes next: asked again at this time.
-    pull_at: Option<Timestamp>,
+}
+
+/// How far it is with a seat.
+#[derive(Debug)]
+enum Stage {
+    /// The room is being entered.
+    Entering(RequestId),
+    /// It was entered, and is looked at anew.
+    Looking(RequestId),
+    /// It is read.
+    Reading(Reader, Pulling),
+}
+
+/// What a reader waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pulling {
+    /// News of the room.
+    No,
+    /// The answer to a pull.
+    Asked(RequestId),
+    /// The log could not tell what comes next: it is asked again at this time.
+    Again(Timestamp),
 }
 
 impl Seat {
-    pub(super) fn new(since: Option<Position>, limit: u32) -> Self {
+    pub(super) fn new(since: Option<Position>, limit: u32, entering: RequestId) -> Self {
         Self {
             since,
             limit,
-            reader: None,
+            stage: Stage::Entering(entering),
             held_draft: HeldDraft::default(),
-            pull_at: None,
         }
     }
 
     /// When something is to be done here.
     pub(super) fn due(&self) -> Option<Timestamp> {
-        [self.held_draft.due(), self.pull_at]
-            .into_iter()
-            .flatten()
-            .min()
+        let again = match self.stage {
+            Stage::Reading(_, Pulling::Again(at)) => Some(at),
+            _ => None,
+        };
+        [self.held_draft.due(), again].into_iter().flatten().min()
+    }
+
+    /// Whether this is what the seat waits for.
+    pub(super) fn awaits(&self, id: RequestId) -> bool {
+        match self.stage {
+            Stage::Entering(asked) | Stage::Looking(asked) => asked == id,
+            Stage::Reading(_, pulling) => pulling == Pulling::Asked(id),
+        }
     }
 
     pub(super) fn forget_draft(&mut self) {
@@ -61,9 +88,9 @@ impl Session {
             return self.refuse_room(ErrorCode::TooManyRooms, room);
         }
         let limit = limit.unwrap_or(JOIN_LIMIT).min(limits.history);
-        live.seats.insert(room.clone(), Seat::new(since, limit));
-        let name = live.name.clone();
-        self.transmits.push_back(Transmit::OpenRoom { room, name });
+        let id = live.owed.ask();
+        live.seats.insert(room.clone(), Seat::new(since, limit, id));
+        self.transmits.push_back(Transmit::OpenRoom { id, room });
     }
 
     /// Older messages are for those who may read the room, whether they have joined it or not.
@@ -75,6 +102,7 @@ impl Session {
             return self.refuse_room(ErrorCode::ReadDenied, room);
         }
         let limit = limit.min(self.config.limits.history).max(1);
+        live.owed.ask();
         self.transmits.push_back(Transmit::History {
             room,
             before,
@@ -116,7 +144,9 @@ impl Session {
         if body.len() > limit as usize {
             return self.refuse_room(ErrorCode::BodyTooLarge, room);
         }
-        if let Some(body) = seat.held_draft.take(now, &mut live.drafts, body) {
+        if matches!(seat.stage, Stage::Entering(_)) {
+            seat.held_draft.keep(body);
+        } else if let Some(body) = seat.held_draft.take(now, &mut live.drafts, body) {
             self.transmits.push_back(Transmit::Draft { room, body });
         }
     }
@@ -134,21 +164,32 @@ impl Session {
         }
     }
 
-    pub(super) fn room_opened(&mut self, room: RoomName, view: Option<RoomView>) {
+    pub(super) fn room_opened(
+        &mut self,
+        now: Timestamp,
+        id: RequestId,
+        room: RoomName,
+        view: Option<RoomView>,
+    ) {
+        self.answered();
         let State::Live(live) = &mut self.state else {
             return;
         };
-        live.seats.share_name(&room);
-        // The client left again meanwhile.
-        let Some(seat) = live.seats.get_mut(&room) else {
+        // The client may have left again meanwhile.
+        let Some(seat) = live.seats.get_mut(&room).filter(|seat| seat.awaits(id)) else {
             return;
         };
         let Some(view) = view else {
             live.seats.remove(&room);
+            // It may have been in the room before.
+            let left = room.clone();
+            self.transmits.push_back(Transmit::LeaveRoom { room: left });
             return self.refuse_room(ErrorCode::Unavailable, room);
         };
         let (from, recovered) = view.span().begin(seat.since.as_ref(), seat.limit);
-        seat.reader = Some(Reader::new(from, view.head, view.version));
+        let reader = Reader::new(from, view.head, view.version);
+        seat.stage = Stage::Reading(reader, Pulling::No);
+        let draft = seat.held_draft.entered(now, &mut live.drafts);
         // From now on this is what the client has, should the reader ever be cut off.
         let had = seat.since.replace(Position {
             epoch: view.epoch.clone(),
@@ -166,6 +207,7 @@ impl Session {
             ..
         } = view;
         let read_only = !live.permit.allows(&room, Right::Write);
+        live.seats.share_name(&room);
         let joined = Joined {
             room: room.clone(),
             epoch,
@@ -183,50 +225,57 @@ impl Session {
                 self.send(ServerFrame::Message(message));
             }
         }
+        if let Some(body) = draft {
+            let room = room.clone();
+            self.transmits.push_back(Transmit::Draft { room, body });
+        }
         self.pull(room);
     }
 
     pub(super) fn room_moved(&mut self, room: RoomName, head: Offset, version: u64) {
-        if let Some(reader) = self.reader(&room) {
+        let State::Live(live) = &mut self.state else {
+            return;
+        };
+        if let Some(seat) = live.seats.get_mut(&room)
+            && let Stage::Reading(reader, _) = &mut seat.stage
+        {
             reader.moved(head, version);
             self.pull(room);
         }
     }
 
-    pub(super) fn pulled(&mut self, room: RoomName, through: Offset, version: u64) {
-        if let Some(reader) = self.reader(&room) {
+    pub(super) fn pulled(&mut self, id: RequestId, room: RoomName, through: Offset, version: u64) {
+        if let Some((reader, pulling, _)) = self.pull_answered(id, &room) {
             reader.pulled(through, version);
+            *pulling = Pulling::No;
             self.pull(room);
         }
     }
 
     /// The room no longer has what comes next for this reader: look at it anew (RS-6, PR-1).
-    pub(super) fn cut_off(&mut self, room: RoomName) {
+    pub(super) fn cut_off(&mut self, id: RequestId, room: RoomName) {
+        let Some((reader, _, since)) = self.pull_answered(id, &room) else {
+            return;
+        };
+        if let Some(since) = since {
+            since.offset = reader.sent();
+        }
         let State::Live(live) = &mut self.state else {
             return;
         };
-        let Some(seat) = live.seats.get_mut(&room) else {
-            return;
-        };
-        let Some(reader) = seat.reader.take() else {
-            return;
-        };
-        if let Some(since) = &mut seat.since {
-            since.offset = reader.sent();
+        let id = live.owed.ask();
+        if let Some(seat) = live.seats.get_mut(&room) {
+            seat.stage = Stage::Looking(id);
         }
-        let name = live.name.clone();
-        self.transmits.push_back(Transmit::OpenRoom { room, name });
+        self.transmits.push_back(Transmit::OpenRoom { id, room });
     }
 
     /// The log cannot be read now. The reader stays where it is: it must neither be told of a gap that
     /// there may not be, nor ask again and again what cannot be answered.
-    pub(super) fn pull_failed(&mut self, now: Timestamp, room: &RoomName) {
+    pub(super) fn pull_failed(&mut self, now: Timestamp, id: RequestId, room: &RoomName) {
         let again = now + self.config.unavailable_retry;
-        let State::Live(live) = &mut self.state else {
-            return;
-        };
-        if let Some(seat) = live.seats.get_mut(room) {
-            seat.pull_at = Some(again);
+        if let Some((_, pulling, _)) = self.pull_answered(id, room) {
+            *pulling = Pulling::Again(again);
         }
     }
 
@@ -237,10 +286,12 @@ impl Session {
         };
         let mut due = Vec::new();
         for (name, seat) in live.seats.iter_mut() {
-            if seat.pull_at.take_if(|at| now >= *at).is_some()
-                && let Some(reader) = &mut seat.reader
+            if let Stage::Reading(reader, pulling) = &mut seat.stage
+                && let Pulling::Again(at) = *pulling
+                && now >= at
             {
                 reader.pull_failed();
+                *pulling = Pulling::No;
                 due.push(name.clone());
             }
         }
@@ -249,16 +300,37 @@ impl Session {
         }
     }
 
+    /// Takes what there is for the reader in this room, if there is something and no pull is under way.
     fn pull(&mut self, room: RoomName) {
-        if let Some(pull) = self.reader(&room).and_then(Reader::next_pull) {
-            self.transmits.push_back(Transmit::Pull { room, pull });
+        let State::Live(live) = &mut self.state else {
+            return;
+        };
+        if let Some(seat) = live.seats.get_mut(&room)
+            && let Stage::Reading(reader, pulling) = &mut seat.stage
+            && let Some(pull) = reader.next_pull()
+        {
+            let id = live.owed.ask();
+            *pulling = Pulling::Asked(id);
+            self.transmits.push_back(Transmit::Pull { id, room, pull });
         }
     }
 
-    fn reader(&mut self, room: &RoomName) -> Option<&mut Reader> {
+    /// A pull was answered: its reader, if that still waits for it, and what the client had.
+    fn pull_answered(
+        &mut self,
+        id: RequestId,
+        room: &RoomName,
+    ) -> Option<(&mut Reader, &mut Pulling, &mut Option<Position>)> {
+        self.answered();
         let State::Live(live) = &mut self.state else {
             return None;
         };
-        live.seats.get_mut(room)?.reader.as_mut()
+        let seat = live.seats.get_mut(room)?;
+        match &mut seat.stage {
+            Stage::Reading(reader, pulling) if *pulling == Pulling::Asked(id) => {
+                Some((reader, pulling, &mut seat.since))
+            }
+            _ => None,
+        }
     }
 }

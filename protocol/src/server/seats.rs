@@ -78,6 +78,7 @@ mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
+    use super::super::RequestId;
     use super::*;
 
     #[test]
@@ -85,7 +86,7 @@ mod tests {
         let room = |name| RoomName::new(name).unwrap();
         let mut seats = Seats::default();
         for name in ["garden", "attic", "lobby", "cellar", "garden"] {
-            seats.insert(room(name), Seat::new(None, 1));
+            seats.insert(room(name), Seat::new(None, 1, RequestId(1)));
         }
         let names =
             |seats: &Seats| -> Vec<String> { seats.rooms().map(RoomName::to_string).collect() };

@@ -5,6 +5,7 @@
 //! own liveness check is a WebSocket Ping, which browsers answer without telling the page.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::drafts::HeldDraft;
 use super::{Config, Pull, Reader, RoomView};
@@ -26,8 +27,6 @@ pub enum TutorialInput {
     Binary,
     /// A control frame came: a sign of life (HB-1).
     SignOfLife,
-    /// The client took some of what had been waiting to be written to it (HB-4).
-    Drained,
     /// The room was opened; `None` when the log cannot answer now.
     RoomOpened(Option<RoomView>),
     /// The room has newer messages or drafts.
@@ -46,24 +45,30 @@ pub enum TutorialInput {
     },
     /// The reader fell behind what the room still has.
     CutOff,
+    /// The log cannot tell now what comes next.
+    PullFailed,
     /// An operator ends this connection.
     Removed,
     /// The server goes.
     Shutdown,
+    /// Whether what was written waits for the other end to take it, from now on.
+    Stalled(bool),
     /// A write made no progress in time.
     WriteStuck,
 }
 
-/// What the driver of a tutorial page's connection must do.
+/// What the driver of a tutorial page's connection must do. It does not wait for answers, of which one at
+/// most is owed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TutorialTransmit {
-    /// Enter the room; answer with [`TutorialInput::RoomOpened`].
+    /// Find out what the room's log holds, and enter the room; answer with [`TutorialInput::RoomOpened`].
     OpenRoom,
     /// Send a text.
     Text(String),
     /// Show a draft to the others.
     Draft(String),
-    /// Write what the room has, as bare texts, without the page's own drafts.
+    /// Write what the room has, as bare texts, without the page's own drafts; answer with
+    /// [`TutorialInput::Pulled`], [`TutorialInput::CutOff`] or [`TutorialInput::PullFailed`].
     Pull(Pull),
     /// Send a WebSocket Ping.
     Ping,
@@ -78,10 +83,27 @@ pub struct Tutorial {
     heartbeat: Heartbeat,
     drafts: Bucket,
     held_draft: HeldDraft,
-    reader: Option<Reader>,
-    is_closed: bool,
+    stage: Stage,
     latest: Latest,
+    /// What was written waits for the other end: it cannot answer what it has not got.
+    is_stalled: bool,
+    unavailable_retry: Duration,
+    welcome_timeout: Duration,
     transmits: VecDeque<TutorialTransmit>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// The room is being opened, which has to be done by then.
+    Opening { deadline: Timestamp },
+    /// The room is read.
+    Reading {
+        reader: Reader,
+        /// The log could not tell what comes next: asked again at this time.
+        again_at: Option<Timestamp>,
+    },
+    /// Nothing follows.
+    Closed,
 }
 
 impl Tutorial {
@@ -93,16 +115,20 @@ impl Tutorial {
             heartbeat: Heartbeat::new(now, config.heartbeat()),
             drafts: Bucket::new(now, limits.drafts_per_s, limits.drafts_per_s),
             held_draft: HeldDraft::default(),
-            reader: None,
-            is_closed: false,
+            stage: Stage::Opening {
+                deadline: now + config.welcome_timeout,
+            },
             latest: Latest::new(now),
+            is_stalled: false,
+            unavailable_retry: config.unavailable_retry,
+            welcome_timeout: config.welcome_timeout,
             transmits: VecDeque::from([TutorialTransmit::OpenRoom]),
         }
     }
 
     /// A fact.
     pub fn handle_input(&mut self, now: Timestamp, input: TutorialInput) {
-        if self.is_closed {
+        if matches!(self.stage, Stage::Closed) {
             return;
         }
         let now = self.latest.advance(now);
@@ -113,39 +139,67 @@ impl Tutorial {
             }
             TutorialInput::Binary => self.close(CloseCode::UNSUPPORTED_DATA),
             TutorialInput::SignOfLife => self.heartbeat.on_received(now),
-            TutorialInput::Drained => self.heartbeat.on_left(now),
             TutorialInput::RoomOpened(Some(view)) => {
                 // This page knows no history: it reads from now on.
-                self.reader = Some(Reader::new(view.head, view.head, view.version));
+                self.stage = Stage::Reading {
+                    reader: Reader::new(view.head, view.head, view.version),
+                    again_at: None,
+                };
+                let draft = self.held_draft.entered(now, &mut self.drafts);
+                self.transmits.extend(draft.map(TutorialTransmit::Draft));
             }
             TutorialInput::RoomOpened(None) => self.close(CloseCode::TRY_AGAIN_LATER),
             TutorialInput::RoomMoved { head, version } => {
-                if let Some(reader) = &mut self.reader {
+                if let Stage::Reading { reader, .. } = &mut self.stage {
                     reader.moved(head, version);
                 }
                 self.pull();
             }
             TutorialInput::Pulled { through, version } => {
-                if let Some(reader) = &mut self.reader {
+                if let Stage::Reading { reader, .. } = &mut self.stage {
                     reader.pulled(through, version);
                 }
                 self.pull();
             }
-            TutorialInput::CutOff => self.transmits.push_back(TutorialTransmit::OpenRoom),
+            TutorialInput::CutOff => {
+                let deadline = now + self.welcome_timeout;
+                self.stage = Stage::Opening { deadline };
+                self.transmits.push_back(TutorialTransmit::OpenRoom);
+            }
+            TutorialInput::PullFailed => {
+                if let Stage::Reading { again_at, .. } = &mut self.stage {
+                    *again_at = Some(now + self.unavailable_retry);
+                }
+            }
             TutorialInput::Removed => self.close(CloseCode::REMOVED),
             TutorialInput::Shutdown => self.close(CloseCode::SERVICE_RESTART),
+            TutorialInput::Stalled(is_stalled) => {
+                self.is_stalled = is_stalled;
+                self.heartbeat.on_received(now);
+            }
             TutorialInput::WriteStuck => self.close(CloseCode::SLOW),
         }
     }
 
     /// Time has passed. Early and repeated calls are harmless.
     pub fn handle_timeout(&mut self, now: Timestamp) {
-        if self.is_closed {
-            return;
-        }
         let now = self.latest.advance(now);
+        match &mut self.stage {
+            Stage::Closed => return,
+            Stage::Opening { deadline } if now >= *deadline => {
+                return self.close(CloseCode::TRY_AGAIN_LATER);
+            }
+            Stage::Opening { .. } => {}
+            Stage::Reading { reader, again_at } => {
+                if again_at.take_if(|at| now >= *at).is_some() {
+                    reader.pull_failed();
+                    self.pull();
+                }
+            }
+        }
         match self.heartbeat.handle_timeout(now) {
             Verdict::Alive => {}
+            Verdict::Ping | Verdict::Dead if self.is_stalled => self.heartbeat.on_received(now),
             Verdict::Ping => self.transmits.push_back(TutorialTransmit::Ping),
             Verdict::Dead => return self.close(CloseCode::DEAD),
         }
@@ -165,11 +219,14 @@ impl Tutorial {
 
     /// When to call [`Tutorial::handle_timeout`] next.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        if self.is_closed {
-            return None;
-        }
+        let due = match self.stage {
+            Stage::Closed => return None,
+            Stage::Opening { deadline } => Some(deadline),
+            Stage::Reading { again_at, .. } => again_at,
+        };
         let beat = self.heartbeat.poll_timeout();
-        Some(self.held_draft.due().map_or(beat, |due| due.min(beat)))
+        let due = [due, self.held_draft.due()].into_iter().flatten();
+        Some(due.fold(beat, Timestamp::min))
     }
 
     fn text(&mut self, now: Timestamp, text: String) {
@@ -183,18 +240,23 @@ impl Tutorial {
         // each of them wants to see each of them.
         self.transmits
             .push_back(TutorialTransmit::Text(text.clone()));
+        if matches!(self.stage, Stage::Opening { .. }) {
+            return self.held_draft.keep(text);
+        }
         let draft = self.held_draft.take(now, &mut self.drafts, text);
         self.transmits.extend(draft.map(TutorialTransmit::Draft));
     }
 
     fn pull(&mut self) {
-        if let Some(pull) = self.reader.as_mut().and_then(Reader::next_pull) {
+        if let Stage::Reading { reader, .. } = &mut self.stage
+            && let Some(pull) = reader.next_pull()
+        {
             self.transmits.push_back(TutorialTransmit::Pull(pull));
         }
     }
 
     fn close(&mut self, code: CloseCode) {
-        self.is_closed = true;
+        self.stage = Stage::Closed;
         self.transmits.push_back(TutorialTransmit::Close(code));
     }
 }

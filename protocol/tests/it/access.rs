@@ -11,13 +11,13 @@ use protocol::close::{CloseCode, Comeback};
 use protocol::frame::{ClientFrame, ErrorCode, Refusal, ServerFrame};
 use protocol::id::{Name, RoomName, Seq, Token};
 use protocol::position::Position;
-use protocol::server::{AppendError, Config, Input, RoomView, Transmit};
+use protocol::server::{AppendError, Config, Input, Transmit};
 use protocol::time::Timestamp;
 use simulation::pair::Pair;
 
 use crate::solo::{
     Desk, Solo, appended, at, credentials, fetching, joined, lobby, offset, opened, publish, secs,
-    welcome,
+    view, welcome,
 };
 
 pub(crate) fn token(text: &str) -> Token {
@@ -66,24 +66,8 @@ pub(crate) fn errors(desk: &Desk) -> Vec<(ErrorCode, Option<u64>)> {
 pub(crate) fn in_lobby(access: Access) -> Desk {
     let mut desk = Desk::new(Config::default());
     desk.open_for(access, opened());
-    desk.frame(ClientFrame::Join {
-        room: lobby(),
-        since: None,
-        limit: None,
-    });
-    desk.input(Input::RoomOpened {
-        room: lobby(),
-        view: Some(RoomView {
-            epoch: joined(0, 0).epoch,
-            head: offset(0),
-            trimmed: offset(0),
-            members: Vec::new(),
-            count: None,
-            drafts: Vec::new(),
-            removed: Vec::new(),
-            version: 0,
-        }),
-    });
+    desk.join(None);
+    desk.enter(view(0));
     desk.transmits.clear();
     desk
 }
@@ -132,7 +116,6 @@ fn nobody_gets_in_unasked() {
             token: shown.clone(),
         });
         assert_eq!(desk.transmits, [Transmit::Admit { token: shown }]);
-        assert!(!desk.session.wants_input());
         desk.input(Input::Admitted(Err(denied)));
         assert_eq!(errors(&desk), [(code, None)]);
         assert_eq!(desk.closes(), [close]);
@@ -332,21 +315,17 @@ fn a_number_under_way_is_no_way_into_another_room() {
 fn a_room_says_whether_one_may_write() {
     for (grants, read_only) in [("*=r", true), ("*=rw", false)] {
         let mut desk = in_lobby(with_grants(grants));
-        desk.input(Input::CutOff { room: lobby() });
-        let view = RoomView {
-            epoch: joined(0, 0).epoch,
-            head: offset(0),
-            trimmed: offset(0),
-            members: Vec::new(),
-            count: None,
-            drafts: Vec::new(),
-            removed: Vec::new(),
-            version: 1,
-        };
-        desk.input(Input::RoomOpened {
+        desk.input(Input::RoomMoved {
             room: lobby(),
-            view: Some(view),
+            head: offset(1),
+            version: 1,
         });
+        desk.input(Input::CutOff {
+            id: desk.asked,
+            room: lobby(),
+        });
+        desk.transmits.clear();
+        desk.enter(view(1));
         let told = desk.frames().iter().any(
             |frame| matches!(frame, ServerFrame::Joined(joined) if joined.read_only == read_only),
         );

@@ -7,7 +7,7 @@ use protocol::frame::{ClientFrame, ErrorCode, ServerFrame};
 use protocol::id::Seq;
 use protocol::server::{AppendError, Config, Transmit};
 
-use crate::solo::{Desk, appended, appends, at, lobby, publish};
+use crate::solo::{Desk, appended, appends, at, lobby, publish, view};
 
 fn limit() -> usize {
     Config::default().limits.body_bytes as usize
@@ -25,11 +25,8 @@ fn slow_drafts() -> Desk {
     let mut config = Config::default();
     config.limits.drafts_per_s = 1;
     let mut desk = Desk::live(config);
-    desk.frame(ClientFrame::Join {
-        room: lobby(),
-        since: None,
-        limit: None,
-    });
+    desk.join(None);
+    desk.enter(view(0));
     desk.transmits.clear();
     desk
 }

@@ -34,6 +34,7 @@ fn feed(since: Option<Position>, ends: Option<Timestamp>) -> Feed {
     let mut feed = Feed::new(FeedConfig {
         since,
         ends,
+        open_by: at(9_000),
         unavailable_retry: secs(2),
     });
     assert_eq!(feed.poll_transmit(), Some(FeedTransmit::OpenRoom));
@@ -123,20 +124,43 @@ fn a_listener_goes_on_after_what_it_has() {
 /// RS-5: a log that cannot answer is asked again after a wait, not at once, and is no gap.
 #[test]
 fn a_listener_waits_for_the_log() {
-    let mut feed = feed(Some(position("e", 90)), None);
-    feed.handle_input(at(0), FeedInput::RoomOpened(None));
+    let (mut feed, transmits) = opened(Some(position("e", 90)));
+    assert_eq!(transmits.last(), Some(&pull(90)));
+    feed.handle_input(at(0), FeedInput::PullFailed);
     assert_eq!(feed.poll_timeout(), Some(at(2_000)));
     feed.handle_timeout(at(1_999));
     assert_eq!(drain(&mut feed), []);
     feed.handle_timeout(at(2_000));
+    assert_eq!(drain(&mut feed), [pull(90)]);
+    feed.handle_input(at(2_000), FeedInput::CutOff);
     assert_eq!(drain(&mut feed), [FeedTransmit::OpenRoom]);
-    feed.handle_input(at(2_000), FeedInput::RoomOpened(Some(view(100))));
-    assert_eq!(drain(&mut feed).last(), Some(&pull(90)));
-    feed.handle_input(at(2_000), FeedInput::PullFailed);
+    assert_eq!(feed.poll_timeout(), None);
+    feed.handle_input(at(2_000), FeedInput::RoomOpened(None));
     assert_eq!(feed.poll_timeout(), Some(at(4_000)));
     feed.handle_timeout(at(4_000));
-    assert_eq!(drain(&mut feed), [pull(90)]);
-    assert_eq!(feed.poll_timeout(), None);
+    assert_eq!(drain(&mut feed), [FeedTransmit::OpenRoom]);
+    feed.handle_input(at(4_000), FeedInput::RoomOpened(Some(view(100))));
+    assert_eq!(drain(&mut feed)[0], begin(90, false));
+}
+
+/// RS-5: a log that cannot answer at first, or does not: nothing was said yet, and so the request is refused.
+#[test]
+fn a_listener_is_refused_where_the_log_does_not_answer() {
+    let mut unavailable = feed(None, None);
+    unavailable.handle_input(at(0), FeedInput::RoomOpened(None));
+    let mut frozen = feed(None, None);
+    assert_eq!(frozen.poll_timeout(), Some(at(9_000)));
+    frozen.handle_timeout(at(8_999));
+    assert_eq!(drain(&mut frozen), []);
+    frozen.handle_timeout(at(9_000));
+    for feed in [&mut unavailable, &mut frozen] {
+        assert_eq!(drain(feed), [FeedTransmit::Refuse(secs(2))]);
+        // The answer that comes after all is of no use.
+        feed.handle_input(at(9_001), FeedInput::RoomOpened(Some(view(100))));
+        feed.handle_timeout(at(99_000));
+        assert_eq!(drain(feed), []);
+        assert_eq!(feed.poll_timeout(), None);
+    }
 }
 
 /// AC-2, RC-3: it ends with the right to listen, and when the server goes, with a slot; nothing follows.

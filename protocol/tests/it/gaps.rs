@@ -6,7 +6,6 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use protocol::client::{self, Event, Stored};
 use protocol::frame::{Joined, ServerFrame};
 use protocol::position::Position;
-use protocol::server::Input;
 use simulation::pair::Pair;
 
 use crate::solo::{Solo, joined, lobby, message, offset, secs, seen};
@@ -128,7 +127,7 @@ fn a_reader_that_is_cut_off_joins_anew() {
         pair.publish(ada, body);
     }
     pair.run_for(secs(1));
-    pair.tell_server(bob, Input::CutOff { room: lobby() });
+    pair.world.cuts_off = pair.links.newest(bob);
     pair.publish(ada, "4");
     pair.run_for(secs(1));
     assert_eq!(seen(&pair, bob), ["1", "2", "3", "4"]);

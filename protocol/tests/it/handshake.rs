@@ -92,7 +92,7 @@ fn hello_has_ten_seconds() {
     desk.run_to(at(9_999));
     desk.frame(hello());
     assert_eq!(desk.transmits, [Transmit::Admit { token: None }]);
-    desk.run_to(at(20_000));
+    desk.run_to(at(10_001));
     assert_eq!(desk.closes(), []);
 }
 

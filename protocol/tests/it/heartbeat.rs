@@ -172,27 +172,6 @@ fn in_quiet_the_server_asks() {
     assert_eq!(desk.closes(), [CloseCode::DEAD]);
 }
 
-/// HB-4: a ping that waits behind what a slow reader has not taken is not overdue; once the reader takes
-/// nothing any more, it is, after the timeout.
-#[test]
-fn a_slow_reader_is_not_silent() {
-    let mut desk = Desk::live(server::Config::default());
-    desk.run_to(at(23_750));
-    for second in [27, 31, 35] {
-        desk.run_to(at(second * 1000));
-        desk.input(server::Input::Drained);
-    }
-    desk.run_to(at(39_999));
-    assert_eq!(desk.closes(), []);
-    desk.run_to(at(40_000));
-    assert_eq!(desk.closes(), [CloseCode::DEAD]);
-
-    let mut page = server::Tutorial::new(at(0), &server::Config::default());
-    page.handle_timeout(at(23_750));
-    page.handle_input(at(28_000), server::TutorialInput::Drained);
-    assert_eq!(page.poll_timeout(), Some(at(33_000)));
-}
-
 /// HB-4: those that are due within a hundredth of an interval are asked together, none of them early.
 #[test]
 fn the_server_asks_many_at_once() {

@@ -45,4 +45,6 @@ mod unfit;
 #[cfg(test)]
 mod uplink;
 #[cfg(test)]
+mod waiting;
+#[cfg(test)]
 mod wire;

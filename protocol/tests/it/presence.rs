@@ -208,11 +208,8 @@ fn a_flood_of_drafts_is_coalesced() {
 #[test]
 fn the_server_holds_drafts_to_the_rate() {
     let mut desk = Desk::live(Config::default());
-    desk.frame(protocol::frame::ClientFrame::Join {
-        room: lobby(),
-        since: None,
-        limit: None,
-    });
+    desk.join(None);
+    desk.enter(crate::solo::view(0));
     desk.transmits.clear();
     for n in 0..3_000_u64 {
         desk.run_to(crate::solo::at(n));

@@ -9,9 +9,9 @@ use protocol::frame::ClientFrame;
 use protocol::id::SessionId;
 use protocol::outbox::Stage;
 use protocol::position::{Epoch, Offset, Position};
-use protocol::server::{Config, Input, RoomView, Transmit};
+use protocol::server::{Config, Input, Transmit};
 
-use crate::solo::{Desk, lobby, millis, offset, secs, seen};
+use crate::solo::{Desk, lobby, millis, offset, secs, seen, view};
 use simulation::link::Way;
 use simulation::pair::Pair;
 
@@ -209,27 +209,17 @@ fn a_replay_waits_for_a_log_that_cannot_be_read() {
         }),
         limit: None,
     });
-    let view = RoomView {
-        epoch: Epoch::new("e"),
-        head: offset(3),
-        trimmed: Offset::ZERO,
-        members: Vec::new(),
-        count: None,
-        drafts: Vec::new(),
-        removed: Vec::new(),
-        version: 1,
-    };
-    desk.input(Input::RoomOpened {
-        room: lobby(),
-        view: Some(view),
-    });
+    desk.enter(view(3));
     let pulls = |desk: &Desk| {
         let is_pull = |transmit: &&Transmit| matches!(transmit, Transmit::Pull { .. });
         desk.transmits.iter().filter(is_pull).count()
     };
     assert_eq!(pulls(&desk), 1);
     let asked = desk.now;
-    desk.input(Input::PullFailed { room: lobby() });
+    desk.input(Input::PullFailed {
+        id: desk.asked,
+        room: lobby(),
+    });
     // News of the room is no reason to ask sooner.
     desk.input(Input::RoomMoved {
         room: lobby(),
@@ -241,6 +231,7 @@ fn a_replay_waits_for_a_log_that_cannot_be_read() {
     desk.run_to(asked + retry);
     assert_eq!(pulls(&desk), 2);
     desk.input(Input::Pulled {
+        id: desk.asked,
         room: lobby(),
         through: offset(4),
         version: 1,

@@ -39,6 +39,7 @@ const TESTS: &[(&str, &str)] = &[
     ("tutorial", include_str!("tutorial.rs")),
     ("unfit", include_str!("unfit.rs")),
     ("uplink", include_str!("uplink.rs")),
+    ("waiting", include_str!("waiting.rs")),
     ("wire", include_str!("wire.rs")),
 ];
 

@@ -7,7 +7,7 @@ use protocol::client::{Config, Event, Input, Session, Stored, Transmit};
 use protocol::close::CloseCode;
 use protocol::frame::{Beat, ClientFrame, Joined, Limits, Message, ServerFrame, Welcome};
 use protocol::id::{ConnectionId, Credentials, Name, RoomName, Seq, SessionId, SessionKey};
-use protocol::position::{Epoch, Offset};
+use protocol::position::{Epoch, Offset, Position};
 use protocol::server;
 use protocol::time::Timestamp;
 use simulation::pair::Pair;
@@ -191,6 +191,8 @@ pub(crate) struct Desk {
     pub(crate) session: server::Session,
     pub(crate) now: Timestamp,
     pub(crate) transmits: Vec<server::Transmit>,
+    /// What it asked of the log or of a room last.
+    pub(crate) asked: server::RequestId,
 }
 
 impl Desk {
@@ -199,6 +201,7 @@ impl Desk {
             session: server::Session::new(at(0), config),
             now: at(0),
             transmits: Vec::new(),
+            asked: server::RequestId(0),
         }
     }
 
@@ -250,8 +253,31 @@ impl Desk {
 
     fn drain(&mut self) {
         while let Some(transmit) = self.session.poll_transmit() {
+            if let server::Transmit::OpenRoom { id, .. } | server::Transmit::Pull { id, .. } =
+                &transmit
+            {
+                self.asked = *id;
+            }
             self.transmits.push(transmit);
         }
+    }
+
+    /// The client asks to be in the lobby.
+    pub(crate) fn join(&mut self, since: Option<Position>) {
+        self.frame(ClientFrame::Join {
+            room: lobby(),
+            since,
+            limit: None,
+        });
+    }
+
+    /// The lobby is open, and what was asked for last.
+    pub(crate) fn enter(&mut self, view: server::RoomView) {
+        self.input(server::Input::RoomOpened {
+            id: self.asked,
+            room: lobby(),
+            view: Some(view),
+        });
     }
 
     pub(crate) fn frames(&self) -> Vec<&ServerFrame> {
@@ -304,6 +330,20 @@ pub(crate) fn joined(from: u64, head: u64) -> Joined {
         count: None,
         drafts: Vec::new(),
         read_only: false,
+    }
+}
+
+/// A lobby in which nobody is, with messages up to this one.
+pub(crate) fn view(head: u64) -> server::RoomView {
+    server::RoomView {
+        epoch: Epoch::new("e"),
+        head: offset(head),
+        trimmed: Offset::ZERO,
+        members: Vec::new(),
+        count: None,
+        drafts: Vec::new(),
+        removed: Vec::new(),
+        version: 1,
     }
 }
 

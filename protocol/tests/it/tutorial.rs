@@ -19,6 +19,13 @@ struct Page {
 impl Page {
     /// In a room whose head is 7, at version 3.
     fn open() -> Self {
+        let mut page = Self::arriving();
+        page.input(TutorialInput::RoomOpened(Some(view(7, 3))));
+        page
+    }
+
+    /// Its room is being opened.
+    fn arriving() -> Self {
         let end = Tutorial::new(at(0), &Config::default());
         let mut page = Self {
             end,
@@ -28,7 +35,6 @@ impl Page {
         page.drain();
         assert_eq!(page.transmits, [TutorialTransmit::OpenRoom]);
         page.transmits.clear();
-        page.input(TutorialInput::RoomOpened(Some(view(7, 3))));
         page
     }
 
@@ -241,4 +247,44 @@ fn drafts_over_the_rate_are_held_back() {
         TutorialTransmit::Draft("slow".into()),
     ];
     assert_eq!(page.transmits, slow);
+}
+
+/// RS-5: a log that cannot be read now is no gap: it is asked again after a wait, from the same place.
+#[test]
+fn a_log_that_cannot_be_read_is_asked_again() {
+    let retry = Config::default().unavailable_retry;
+    let mut page = Page::open();
+    page.input(TutorialInput::RoomMoved {
+        head: offset(8),
+        version: 4,
+    });
+    let pull = page.transmits.clone();
+    page.transmits.clear();
+    page.input(TutorialInput::PullFailed);
+    page.run_to(at(0) + retry / 2);
+    assert_eq!(page.transmits, []);
+    page.run_to(at(0) + retry);
+    assert_eq!(page.transmits, pull);
+}
+
+/// While the room is not open the page is served: its texts come back, and the others see the latest once
+/// it is. If it never is, that has an end.
+#[test]
+fn a_room_that_is_slow_to_open_holds_nothing_up() {
+    let mut page = Page::arriving();
+    for text in ["a", "ab", "heartbeat"] {
+        page.text(text);
+    }
+    let echo = |text: &str| TutorialTransmit::Text(text.to_owned());
+    assert_eq!(page.transmits, [echo("a"), echo("ab")]);
+    page.transmits.clear();
+    page.input(TutorialInput::RoomOpened(Some(view(7, 3))));
+    assert_eq!(page.transmits, [TutorialTransmit::Draft("ab".into())]);
+
+    let mut page = Page::arriving();
+    page.run_to(at(8_999));
+    assert_eq!(page.transmits, []);
+    page.run_to(at(60_000));
+    let late = TutorialTransmit::Close(CloseCode::TRY_AGAIN_LATER);
+    assert_eq!(page.transmits, [late]);
 }

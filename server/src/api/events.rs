@@ -7,12 +7,14 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use futures_util::future::BoxFuture;
 use futures_util::stream;
 use protocol::access::{Right, Subject};
 use protocol::id::RoomName;
@@ -25,7 +27,7 @@ use super::caller::Caller;
 use super::input::{Asked, InRoom};
 use super::problem::{Code, Problem, ProblemBody};
 use crate::hub::answers::Owed;
-use crate::hub::pull::{self, Nothing};
+use crate::hub::pull::{self, Batch, Nothing};
 use crate::hub::report::{Kind, Question, Vitals};
 use crate::hub::room::{Entry, Room};
 use crate::serve::HalfOpen;
@@ -96,10 +98,25 @@ pub(super) async fn events(
     let feed = Feed::new(FeedConfig {
         since,
         ends,
+        open_by: now + state.protocol.welcome_timeout,
         unavailable_retry: state.protocol.unavailable_retry,
     });
     let heartbeat = KeepAlive::new().interval(state.protocol.heartbeat_interval);
-    let listener = Listener::begin(&state, &caller, room, feed, &half_open).await?;
+    let place = state.connect(caller.network);
+    let place = place.map_err(|_| Problem::later(Code::Unavailable, Full::LATER))?;
+    // A place is no longer something that is half open.
+    half_open.close();
+    let mut listener = Listener {
+        place,
+        subject: caller.access.subject.clone(),
+        room,
+        epoch: Epoch::new(""),
+        feed,
+        answer: None,
+        events: VecDeque::new(),
+        owed: None,
+    };
+    listener.begin().await?;
     let events = stream::unfold(listener, |mut listener| async {
         let event = listener.next().await?;
         Some((Ok::<_, Infallible>(event), listener))
@@ -132,13 +149,23 @@ fn id(epoch: &Epoch, offset: Offset) -> String {
     format!("{}:{offset}", epoch.as_str())
 }
 
-/// Somebody who listens, and counts as a connection.
+/// What the machine asked for, once it is there.
+enum Answer {
+    /// The room; none where the log cannot tell what it holds.
+    Room(Option<Arc<Room>>),
+    /// What the room has, with its room among the answers.
+    Page(Pull, Result<(Batch<Entry>, Owed), Nothing>),
+}
+
+/// A listener, which counts as a connection.
 struct Listener {
     place: Place,
     subject: Option<Subject>,
-    room: Arc<Room>,
+    room: RoomName,
     epoch: Epoch,
     feed: Feed,
+    /// What is owed: one thing at most.
+    answer: Option<BoxFuture<'static, Answer>>,
     /// What was pulled and is not handed over; of one pull at most.
     events: VecDeque<Event>,
     /// The room that it takes among the answers, where it is much.
@@ -146,34 +173,29 @@ struct Listener {
 }
 
 impl Listener {
-    async fn begin(
-        state: &AppState,
-        caller: &Caller,
-        name: RoomName,
-        feed: Feed,
-        half_open: &HalfOpen,
-    ) -> Result<Self, Problem> {
-        let place = state.connect(caller.network);
-        let place = place.map_err(|_| Problem::later(Code::Unavailable, Full::LATER))?;
-        // A place is no longer something that is half open.
-        half_open.close();
-        let (room, view) = state
-            .hub
-            .watch_room(&name, (place.id, &place.mailbox))
-            .await?;
-        let mut listener = Self {
-            epoch: view.epoch.clone(),
-            place,
-            subject: caller.access.subject.clone(),
-            room,
-            feed,
-            events: VecDeque::new(),
-            owed: None,
-        };
-        // Its first wish is the room, which is there.
-        listener.feed.poll_transmit();
-        listener.input(FeedInput::RoomOpened(Some(view)));
-        Ok(listener)
+    /// Waits until the first thing is to be said.
+    ///
+    /// # Errors
+    /// That there is nothing to say, and when to come back.
+    async fn begin(&mut self) -> Result<(), Problem> {
+        loop {
+            match self.feed.poll_transmit() {
+                Some(FeedTransmit::Refuse(wait) | FeedTransmit::Retry(wait)) => {
+                    return Err(Problem::later(Code::Unavailable, wait));
+                }
+                Some(FeedTransmit::End) => {
+                    return Err(Problem::later(Code::Unavailable, Full::LATER));
+                }
+                Some(transmit) => {
+                    let is_begun = matches!(transmit, FeedTransmit::Begin { .. });
+                    self.perform(transmit);
+                    if is_begun {
+                        return Ok(());
+                    }
+                }
+                None => self.wait().await,
+            }
+        }
     }
 
     /// The next event; asked for when the connection has room for it.
@@ -184,21 +206,20 @@ impl Listener {
             }
             self.owed = None;
             match self.feed.poll_transmit() {
-                Some(FeedTransmit::End) => return None,
-                Some(transmit) => self.perform(transmit).await,
+                Some(FeedTransmit::End | FeedTransmit::Refuse(_)) => return None,
+                Some(transmit) => self.perform(transmit),
                 None => self.wait().await,
             }
         }
     }
 
-    async fn perform(&mut self, transmit: FeedTransmit) {
+    /// Does what the machine wants, or begins it: what takes time is answered later.
+    fn perform(&mut self, transmit: FeedTransmit) {
         match transmit {
             FeedTransmit::OpenRoom => {
-                let name = self.room.name().clone();
-                let connection = (self.place.id, &self.place.mailbox);
-                let opened = self.place.state.hub.watch_room(&name, connection).await;
-                let view = opened.ok().map(|(_, view)| view);
-                self.input(FeedInput::RoomOpened(view));
+                let (hub, name) = (Arc::clone(&self.place.state.hub), self.room.clone());
+                let opening = async move { Answer::Room(hub.load_room(&name).await.ok()) };
+                self.answer = Some(Box::pin(opening));
             }
             FeedTransmit::Begin { position, gap } => {
                 let at = id(&position.epoch, position.offset);
@@ -217,25 +238,50 @@ impl Listener {
                 let entry = Entry::message(message);
                 self.events.push_back(removed(&entry));
             }
-            FeedTransmit::Pull(pull) => self.pull(pull).await,
+            FeedTransmit::Pull(pull) => self.pull(pull),
             FeedTransmit::Retry(wait) => self.events.push_back(Event::default().retry(wait)),
-            // Not given here.
-            FeedTransmit::End => {}
+            // The callers return on them.
+            FeedTransmit::End | FeedTransmit::Refuse(_) => {}
         }
     }
 
-    async fn pull(&mut self, pull: Pull) {
-        // Who listens hears nothing of drafts and members.
-        let pick = |entry: &Entry| (entry.offset > Offset::ZERO).then(|| entry.clone());
-        let taken = match pull::take(&self.room, pull, pick) {
-            Ok(batch) if batch.bytes < FEW_BYTES => Ok((batch, None)),
-            Err(Nothing::CutOff) => Err(Nothing::CutOff),
-            _ => {
-                let (hub, network) = (&self.place.state.hub, self.place.network());
-                let taken = pull::take_much(hub, &self.room, pull, network, pick).await;
-                taken.map(|(batch, owed)| (batch, Some(owed)))
-            }
+    /// Takes what the room has: at once, or, where it is much or in the log, with room for it among the answers.
+    fn pull(&mut self, pull: Pull) {
+        let Some(room) = self.place.room(&self.room) else {
+            return self.input(FeedInput::PullFailed);
         };
+        match pull::take(room, pull, pick) {
+            Ok(batch) if batch.bytes < FEW_BYTES => return self.pulled(pull, Ok(batch)),
+            Err(Nothing::CutOff) => return self.pulled(pull, Err(Nothing::CutOff)),
+            Ok(_) | Err(_) => {}
+        }
+        let (hub, room) = (Arc::clone(&self.place.state.hub), Arc::clone(room));
+        let network = self.place.network();
+        self.answer = Some(Box::pin(async move {
+            Answer::Page(
+                pull,
+                pull::take_much(&hub, &room, pull, network, pick).await,
+            )
+        }));
+    }
+
+    fn answered(&mut self, answer: Answer) {
+        match answer {
+            Answer::Room(room) => {
+                let view = room.map(|room| self.place.watch(room));
+                self.input(FeedInput::RoomOpened(view));
+            }
+            Answer::Page(pull, page) => {
+                let page = page.map(|(batch, owed)| {
+                    self.owed = Some(owed);
+                    batch
+                });
+                self.pulled(pull, page);
+            }
+        }
+    }
+
+    fn pulled(&mut self, pull: Pull, taken: Result<Batch<Entry>, Nothing>) {
         let batch = match taken {
             Ok((batch, owed)) => {
                 self.owed = owed;
@@ -263,20 +309,25 @@ impl Listener {
         self.input(FeedInput::Pulled { through, version });
     }
 
-    /// Waits until the room has moved, or something is due.
+    /// Waits until the room has moved, what is owed is there, or something is due.
     async fn wait(&mut self) {
         let clock = self.place.state.hub.clock();
-        let due = self
-            .feed
-            .poll_timeout()
-            .map(|due| clock.instant(due).into());
+        let due = self.feed.poll_timeout().map(|due| clock.instant(due));
         let due = async {
             match due {
                 Some(due) => sleep_until(due).await,
                 None => std::future::pending().await,
             }
         };
+        let answer = poll_fn(|cx| match &mut self.answer {
+            Some(answer) => answer.as_mut().poll(cx),
+            None => Poll::Pending,
+        });
         tokio::select! {
+            answer = answer => {
+                self.answer = None;
+                self.answered(answer);
+            }
             () = poll_fn(|cx| self.place.mailbox.poll_marked(cx)) => self.look_into_mailbox(),
             () = due => self.feed.handle_timeout(clock.now()),
         }
@@ -284,8 +335,8 @@ impl Listener {
 
     fn look_into_mailbox(&mut self) {
         let marks = self.place.mailbox.take();
-        if !marks.moved.is_empty() {
-            let (head, version) = self.room.marks();
+        for room in marks.moved {
+            let (head, version) = room.marks();
             self.input(FeedInput::RoomMoved { head, version });
         }
         if marks.removed {
@@ -308,7 +359,7 @@ impl Listener {
             session: None,
             name: None,
             subject: self.subject.as_ref().map(|who| who.as_str().to_owned()),
-            rooms: vec![self.room.name().clone()],
+            rooms: vec![self.room.clone()],
             round_trip: None,
             quiet: None,
             kind: Kind::Events,
@@ -322,10 +373,9 @@ impl Listener {
     }
 }
 
-impl Drop for Listener {
-    fn drop(&mut self) {
-        self.room.unwatch(self.place.id);
-    }
+/// What is handed over of an entry: nothing of drafts and members.
+fn pick(entry: &Entry) -> Option<Entry> {
+    (entry.offset > Offset::ZERO).then(|| entry.clone())
 }
 
 fn removed(entry: &Entry) -> Event {

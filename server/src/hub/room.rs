@@ -172,19 +172,20 @@ impl Room {
         Ok(())
     }
 
-    /// Somebody listens who is nobody here: they are told when the room moves.
-    pub(super) fn watch(&self, id: ConnectionId, mailbox: &Arc<Mailbox>) -> RoomView {
+    /// Registers a listener that is not a member; it is woken when the room changes.
+    pub(crate) fn watch(&self, id: ConnectionId, mailbox: &Arc<Mailbox>) -> RoomView {
         let mut state = self.state.lock();
         Arc::make_mut(&mut state.readers).insert(id, Arc::clone(mailbox));
         state.view()
     }
 
-    /// They listen no more.
-    pub fn unwatch(&self, id: ConnectionId) {
+    /// The listener is gone.
+    pub(crate) fn unwatch(&self, id: ConnectionId) {
         Arc::make_mut(&mut self.state.lock().readers).remove(&id);
     }
 
-    pub(super) fn enter(
+    /// A session is in the room from now on, and its connection woken when the room changes.
+    pub(crate) fn enter(
         self: &Arc<Self>,
         now: Timestamp,
         (session, name): (SessionId, Name),

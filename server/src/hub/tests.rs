@@ -79,9 +79,8 @@ impl Place {
         room: &str,
     ) -> Reader {
         let member = (session.clone(), Name::tidy(session.as_str()));
-        let room = name(room);
-        let opened = self.hub.open_room(&room, member, (id, &mailbox));
-        let (room, view) = opened.await.unwrap();
+        let room = self.hub.load_room(&name(room)).await.unwrap();
+        let view = room.enter(self.hub.clock().now(), member, (id, &mailbox));
         Reader {
             id,
             session,

@@ -1,6 +1,11 @@
 //! The driver of a session's connection: translates between the machine, the socket and the hub.
+//!
+//! It never waits for one thing while others may come: what the log owes is polled beside the socket, the
+//! mailbox and the timer, and so is a write that the other end does not take.
 
 mod requests;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -17,10 +22,11 @@ use protocol::server::{Input, Session, Transmit};
 use protocol::time::Timestamp;
 use tungstenite::{Error as WebSocketError, Message};
 
+use self::requests::Answer;
 use super::wire::{self, Alarm, Wire, WriteError};
 use crate::access::Presented;
+use crate::hub::answers::Owed;
 use crate::hub::report::{Kind, Question, Vitals};
-use crate::hub::room::Room;
 use crate::metrics::Metrics;
 use crate::serve::Stream;
 use crate::state::Place;
@@ -41,15 +47,18 @@ pub(super) fn drive<S: Stream>(
         machine: Session::new(clock.now(), Arc::clone(&place.state.protocol)),
         wire,
         alarm: Alarm::new(clock),
-        rooms: Vec::new(),
-        answers: VecDeque::new(),
-        session: None,
+        writes: VecDeque::new(),
+        reads: VecDeque::new(),
+        owed: Vec::new(),
+        postponed: VecDeque::new(),
         owner: None,
         access: Some(Box::new(Access::Unknown(presented))),
+        is_stalled: false,
+        is_over: false,
         place,
     });
     async move {
-        let end = driver.run().await;
+        let end = poll_fn(|cx| driver.poll_end(cx)).await;
         Box::pin(driver.end(end)).await;
     }
 }
@@ -75,16 +84,8 @@ impl End {
 /// What the socket has: a message, an error, or its end.
 type Heard = Option<Result<Message, WebSocketError>>;
 
-/// What a driver waits for.
-enum Fact {
-    Rang,
-    Answered,
-    Marked,
-    Heard(Heard),
-}
-
-/// What is left of a step.
-type Rest<'a> = BoxFuture<'a, Result<(), WriteError>>;
+/// What is owed, in the order in which it was asked for: so does it come.
+type Answers = VecDeque<BoxFuture<'static, Answer>>;
 
 /// Who that is: only as long as it is not known.
 enum Access {
@@ -99,51 +100,85 @@ struct Driver<S> {
     machine: Session,
     wire: Wire<S>,
     alarm: Alarm,
-    /// Few, and known by their names.
-    rooms: Vec<Arc<Room>>,
-    /// What the log owes, in the order in which it was asked: so does it answer.
-    answers: VecDeque<BoxFuture<'static, Input>>,
-    session: Option<SessionId>,
-    /// Whose it is.
+    /// What is to be stored.
+    writes: Answers,
+    /// What is to be read: the next begins when the one before is there.
+    reads: Answers,
+    /// The room among the answers of what is being written.
+    owed: Vec<Owed>,
+    /// Pulls that wait until the other end has taken what was written.
+    postponed: VecDeque<Transmit>,
+    /// Whose the session is.
     owner: Option<Subject>,
     access: Option<Box<Access>>,
+    /// What was written waits for the other end to take it.
+    is_stalled: bool,
+    /// The end was told.
+    is_over: bool,
 }
 
 impl<S: Stream> Driver<S> {
-    async fn run(&mut self) -> End {
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         loop {
-            if let Err(end) = self.drain().await {
-                return end;
-            }
-            if let Err(error) = self.wire.flush().await {
-                return self.write_failed(error);
-            }
-            self.alarm.arm(self.machine.poll_timeout());
-            match self.wait().await {
-                Fact::Rang => {
-                    let now = self.now();
-                    self.machine.handle_timeout(now);
-                }
-                Fact::Answered => {}
-                Fact::Marked => self.look_into_mailbox(),
-                Fact::Heard(heard) => {
-                    if let Err(end) = self.heard_all(heard).await {
-                        return end;
-                    }
-                }
+            if let Err(end) = ready!(self.poll_turn(cx)) {
+                return Poll::Ready(end);
             }
         }
     }
 
+    /// Does what the machine wants, and takes what there is for it; pending where there is nothing.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
+        self.drain()?;
+        let written = self.wire.poll_write(cx);
+        if let Poll::Ready(Err(error)) = written {
+            return Poll::Ready(Err(self.write_failed(error)));
+        }
+        if written.is_ready() && !self.owed.is_empty() {
+            self.owed = Vec::new();
+        }
+        if written.is_pending() != self.is_stalled {
+            self.is_stalled = written.is_pending();
+            self.feed(Input::Stalled(self.is_stalled));
+        }
+        self.alarm.arm(self.machine.poll_timeout());
+        let mut is_news = false;
+        if self.alarm.poll_ring(cx).is_ready() {
+            let now = self.now();
+            self.machine.handle_timeout(now);
+            is_news = true;
+        }
+        is_news |= self.take_answers(cx);
+        if self.place.mailbox.poll_marked(cx).is_ready() {
+            self.look_into_mailbox();
+            is_news = true;
+        }
+        // What would be written has to wait, and so has what leads to it.
+        if is_news || self.wire.is_full() {
+            return if is_news {
+                Poll::Ready(Ok(()))
+            } else {
+                Poll::Pending
+            };
+        }
+        if let Some(pull) = self.postponed.pop_front() {
+            return Poll::Ready(self.perform(pull));
+        }
+        if self.machine.wants_input() {
+            let heard = ready!(self.wire.poll_read(cx));
+            return Poll::Ready(self.heard_all(cx, heard));
+        }
+        Poll::Pending
+    }
+
     /// Takes what came, and what came with it, before the answers are written.
-    async fn heard_all(&mut self, first: Heard) -> Result<(), End> {
+    fn heard_all(&mut self, cx: &mut Context<'_>, first: Heard) -> Result<(), End> {
         self.heard(first)?;
         for _ in 1..READ_BATCH {
-            self.drain().await?;
-            if !self.machine.wants_input() {
+            self.drain()?;
+            if !self.machine.wants_input() || self.wire.is_full() {
                 break;
             }
-            match poll_fn(|cx| Poll::Ready(self.wire.poll_read(cx))).await {
+            match self.wire.poll_read(cx) {
                 Poll::Ready(heard) => self.heard(heard)?,
                 Poll::Pending => break,
             }
@@ -155,8 +190,17 @@ impl<S: Stream> Driver<S> {
     /// one write.
     fn take_answers(&mut self, cx: &mut Context<'_>) -> bool {
         let mut is_answered = false;
-        while let Poll::Ready(input) = self.poll_answer(cx) {
-            self.feed(input);
+        while !self.wire.is_full()
+            && let Poll::Ready(answer) = poll_first(&mut self.writes, cx)
+        {
+            self.answered(answer);
+            is_answered = true;
+        }
+        // Only when everything is written: others may wait for the room that is held for that.
+        while self.wire.is_idle()
+            && let Poll::Ready(answer) = poll_first(&mut self.reads, cx)
+        {
+            self.answered(answer);
             is_answered = true;
         }
         if let Some(Access::Sought(admission)) = self.access.as_deref_mut()
@@ -167,35 +211,6 @@ impl<S: Stream> Driver<S> {
             is_answered = true;
         }
         is_answered
-    }
-
-    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Input> {
-        let Some(first) = self.answers.front_mut() else {
-            return Poll::Pending;
-        };
-        let input = ready!(first.as_mut().poll(cx));
-        self.answers.pop_front();
-        Poll::Ready(input)
-    }
-
-    /// Waits for one fact.
-    async fn wait(&mut self) -> Fact {
-        poll_fn(|cx| {
-            if self.alarm.poll_ring(cx).is_ready() {
-                return Poll::Ready(Fact::Rang);
-            }
-            if self.take_answers(cx) {
-                return Poll::Ready(Fact::Answered);
-            }
-            if self.place.mailbox.poll_marked(cx).is_ready() {
-                return Poll::Ready(Fact::Marked);
-            }
-            if self.machine.wants_input() {
-                return self.wire.poll_read(cx).map(Fact::Heard);
-            }
-            Poll::Pending
-        })
-        .await
     }
 
     fn feed(&mut self, input: Input) {
@@ -255,25 +270,15 @@ impl<S: Stream> Driver<S> {
         }
     }
 
-    async fn drain(&mut self) -> Result<(), End> {
+    fn drain(&mut self) -> Result<(), End> {
         while let Some(transmit) = self.machine.poll_transmit() {
-            let done = if let Some(rest) = self.perform(transmit)? {
-                rest.await
-            } else if self.wire.is_full() {
-                self.wire.flush().await
-            } else {
-                continue;
-            };
-            if let Err(error) = done {
-                return Err(self.write_failed(error));
-            }
+            self.perform(transmit)?;
         }
         Ok(())
     }
 
-    /// Does what the machine wants, or as much of it as can be done at once: the rest, rare and large, is
-    /// not part of what every connection's task holds.
-    fn perform(&mut self, transmit: Transmit) -> Result<Option<Rest<'_>>, End> {
+    /// Does what the machine wants, or begins it: what takes time is answered later.
+    fn perform(&mut self, transmit: Transmit) -> Result<(), End> {
         match transmit {
             Transmit::Frame(frame) => {
                 let mut text = TextFrame::new(codec::encode(&frame));
@@ -289,30 +294,26 @@ impl<S: Stream> Driver<S> {
             }
             Transmit::RoundTrip(took) => self.metrics().round_trip(took),
             Transmit::Close(code) => return Err(End::Closed(code)),
-            Transmit::Pull { room, pull } => return Ok(self.pull(room, pull)),
+            Transmit::Pull { .. } if self.wire.is_full() => self.postponed.push_back(transmit),
+            Transmit::Pull { id, room, pull } => self.pull(id, room, pull),
             Transmit::Admit { token } => {
                 self.access = Some(Box::new(Access::Sought(self.admit(token))));
             }
-            Transmit::OpenSession { resume, owner } => {
-                return Ok(Some(Box::pin(self.open_session(resume, owner))));
-            }
-            Transmit::OpenRoom { room, name } => {
-                return Ok(Some(Box::pin(self.open_room(room, name))));
-            }
+            Transmit::OpenSession { resume, owner } => self.open_session(resume, owner),
+            Transmit::OpenRoom { id, room } => self.open_room(id, room),
             Transmit::LeaveRoom { room } => {
-                if let (Some(room), Some(session)) = (self.room(&room), &self.session) {
-                    room.leave(self.now(), session, self.place.id);
-                }
-                self.rooms.retain(|known| *known.name() != room);
+                self.place.leave(&room);
                 self.trace("room left", &room);
             }
             Transmit::Rename { room, name } => {
-                if let (Some(room), Some(session)) = (self.room(&room), &self.session) {
+                if let (Some(room), Some(session)) = (self.place.room(&room), self.place.session())
+                {
                     room.rename(self.now(), session, name, self.place.id);
                 }
             }
             Transmit::Draft { room, body } => {
-                if let (Some(room), Some(session)) = (self.room(&room), &self.session) {
+                if let (Some(room), Some(session)) = (self.place.room(&room), self.place.session())
+                {
                     room.draft(session, body);
                 }
             }
@@ -328,29 +329,30 @@ impl<S: Stream> Driver<S> {
                 room,
                 before,
                 limit,
-            } => return Ok(Some(Box::pin(self.history(room, before, limit)))),
+            } => self.history(room, before, limit),
         }
-        Ok(None)
+        Ok(())
     }
 
     /// For whoever follows one session.
     fn trace(&self, what: &'static str, room: &RoomName) {
-        let session = self.session.as_ref().map_or("none", SessionId::as_str);
+        let session = self.place.session().map_or("none", SessionId::as_str);
         tracing::debug!(session.id = session, connection.id = %self.place.id, %room, "{what}");
-    }
-
-    fn room(&self, name: &RoomName) -> Option<&Arc<Room>> {
-        self.rooms.iter().find(|room| room.name() == name)
     }
 
     /// Tells the operator how this connection is.
     fn report(&self, asked: &Question) {
         let now = self.now();
         let vitals = Vitals {
-            session: self.session.clone(),
+            session: self.place.session().cloned(),
             name: self.machine.name().cloned(),
             subject: self.owner.as_ref().map(|owner| owner.as_str().to_owned()),
-            rooms: self.rooms.iter().map(|room| room.name().clone()).collect(),
+            rooms: self
+                .place
+                .rooms()
+                .iter()
+                .map(|room| room.name().clone())
+                .collect(),
             round_trip: self.machine.round_trip(),
             quiet: Some(now - self.machine.heard_at()),
             kind: Kind::Session,
@@ -376,19 +378,8 @@ impl<S: Stream> Driver<S> {
         }
     }
 
-    async fn end(self, end: End) {
-        let Place { id, state, .. } = &self.place;
-        let hub = &state.hub;
-        hub.disconnect(*id, self.session.as_ref());
-        if let Some(session) = &self.session {
-            for room in &self.rooms {
-                room.disconnect(hub.clock().now(), session, *id);
-            }
-        }
-        let session = self.session.as_ref().map_or("none", SessionId::as_str);
-        let reason = end.code();
-        self.metrics().closed(reason);
-        tracing::info!(session.id = session, connection.id = %id, %reason, "session end");
+    async fn end(&mut self, end: End) {
+        self.tell_end(end);
         match end {
             End::Closed(code) => self.wire.close(code).await,
             End::Gone(_) => self.wire.answer_close().await,
@@ -397,22 +388,43 @@ impl<S: Stream> Driver<S> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use tokio::net::TcpStream;
-
-    use super::*;
-    use crate::tls::TlsStream;
-
-    /// What every session costs while it is quiet: nothing large may slip in unnoticed. What TLS needs
-    /// stands aside.
-    #[test]
-    fn a_task_is_small() {
-        fn size<S, F>(_: fn(Wire<S>, Place, Presented) -> F) -> usize {
-            size_of::<F>()
-        }
-        let sizes = (size_of::<Driver<TcpStream>>(), size(drive::<TcpStream>));
-        assert!(sizes.0 <= 1024 && sizes.1 <= 400, "{sizes:?}");
-        assert!(size_of::<Driver<TlsStream>>() <= sizes.0);
+impl<S> Driver<S> {
+    /// The connection is gone, for everybody else.
+    fn tell_end(&mut self, end: End) {
+        self.is_over = true;
+        let session = self.place.session().cloned();
+        self.place.vacate();
+        let session = session.as_ref().map_or("none", SessionId::as_str);
+        let (reason, id) = (end.code(), self.place.id);
+        self.place.state.hub.metrics().closed(reason);
+        tracing::info!(session.id = session, connection.id = %id, %reason, "session end");
     }
+}
+
+/// Also where the task panics, or is aborted.
+impl<S> Drop for Driver<S> {
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        if std::thread::panicking() {
+            let id = self.place.id;
+            tracing::error!(connection.id = %id, "a session's task panicked: this is a bug");
+        }
+        self.tell_end(End::Gone(None));
+    }
+}
+
+/// What is owed first, once it is there.
+fn poll_first(answers: &mut Answers, cx: &mut Context<'_>) -> Poll<Answer> {
+    let Some(first) = answers.front_mut() else {
+        return Poll::Pending;
+    };
+    let answer = ready!(first.as_mut().poll(cx));
+    answers.pop_front();
+    if answers.is_empty() {
+        // A quiet session keeps no queue.
+        *answers = Answers::new();
+    }
+    Poll::Ready(answer)
 }

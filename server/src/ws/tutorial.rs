@@ -2,15 +2,17 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 
+use futures_util::future::BoxFuture;
 use protocol::close::CloseCode;
 use protocol::id::{Name, RoomName, SessionId};
 use protocol::server::{Pull, Tutorial, TutorialInput, TutorialTransmit};
 use tungstenite::{Error as WebSocketError, Message};
 
 use super::wire::{self, Alarm, Wire, WriteError};
-use crate::hub::pull::{self, Nothing};
+use crate::hub::answers::Owed;
+use crate::hub::pull::{self, Batch, Nothing};
 use crate::hub::report::{Kind, Question, Vitals};
 use crate::hub::room::{Entry, Room};
 use crate::metrics::Metrics;
@@ -20,43 +22,39 @@ use crate::state::Place;
 use crate::text_frame::TextFrame;
 
 /// Serves one connection to its end.
-pub(super) async fn drive<S: Stream>(wire: Wire<S>, place: Place, room: RoomName) {
-    let hub = Arc::clone(&place.state.hub);
-    let id = place.id;
+pub(super) async fn drive<S: Stream>(wire: Wire<S>, mut place: Place, room: RoomName) {
     let Some(session) = secret::random_hex::<16>().and_then(|id| SessionId::new(&id).ok()) else {
         return;
     };
-    let clock = hub.clock();
+    let clock = place.state.hub.clock();
+    tracing::info!(session.id = %session, connection.id = %place.id, "tutorial session start");
+    place.pass_as(session);
     let mut driver = Box::new(Driver {
         machine: Tutorial::new(clock.now(), &place.state.protocol),
         wire,
         alarm: Alarm::new(clock),
         place,
-        session: session.clone(),
-        name: room,
-        room: None,
+        room,
+        answer: None,
+        owed: None,
+        postponed: None,
+        is_stalled: false,
+        is_over: false,
     });
-    tracing::info!(session.id = %session, connection.id = %id, "tutorial session start");
-    let code = driver.run().await;
-    hub.disconnect(id, None);
-    if let Some(room) = &driver.room {
-        // Nobody can come back as this session: it leaves at once.
-        room.leave(clock.now(), &session, id);
-    }
-    let reason = code.unwrap_or(CloseCode::ABNORMAL);
-    hub.metrics().closed(reason);
-    tracing::info!(session.id = %session, connection.id = %id, %reason, "tutorial session end");
+    let code = poll_fn(|cx| driver.poll_end(cx)).await;
+    driver.tell_end(code);
     match code {
         Some(code) => Box::pin(driver.wire.close(code)).await,
         None => Box::pin(driver.wire.answer_close()).await,
     }
 }
 
-/// What a driver waits for.
-enum Fact {
-    Rang,
-    Marked,
-    Heard(Option<Result<Message, WebSocketError>>),
+/// What the machine asked for, once it is there.
+enum Answer {
+    /// The room; none where the log cannot tell what it holds.
+    Room(Option<Arc<Room>>),
+    /// What the room has, with its room among the answers.
+    Page(Result<(Batch<TextFrame>, Owed), Nothing>),
 }
 
 struct Driver<S> {
@@ -64,60 +62,95 @@ struct Driver<S> {
     machine: Tutorial,
     wire: Wire<S>,
     alarm: Alarm,
-    session: SessionId,
-    name: RoomName,
-    room: Option<Arc<Room>>,
+    room: RoomName,
+    /// What is owed: one thing at most.
+    answer: Option<BoxFuture<'static, Answer>>,
+    /// The room among the answers of what is being written.
+    owed: Option<Owed>,
+    /// A pull that waits until the other end has taken what was written.
+    postponed: Option<Pull>,
+    /// What was written waits for the other end to take it.
+    is_stalled: bool,
+    /// The end was told.
+    is_over: bool,
 }
 
 impl<S: Stream> Driver<S> {
     /// Returns the code to close with, if the client is still there.
-    async fn run(&mut self) -> Option<CloseCode> {
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Option<CloseCode>> {
         loop {
-            while let Some(transmit) = self.machine.poll_transmit() {
-                if let TutorialTransmit::Close(code) = transmit {
-                    return Some(code);
-                }
-                if let Err(error) = self.perform(transmit).await {
-                    return self.write_failed(error);
-                }
-            }
-            if let Err(error) = self.wire.flush().await {
-                return self.write_failed(error);
-            }
-            self.alarm.arm(self.machine.poll_timeout());
-            match self.wait().await {
-                Fact::Rang => {
-                    let now = self.place.state.hub.clock().now();
-                    self.machine.handle_timeout(now);
-                }
-                Fact::Marked => self.look_into_mailbox(),
-                Fact::Heard(heard) => self.feed(match heard {
-                    Some(Ok(Message::Text(text))) => {
-                        self.metrics().received(text.len());
-                        TutorialInput::Text(text.as_str().to_owned())
-                    }
-                    Some(Ok(Message::Binary(_))) => TutorialInput::Binary,
-                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => TutorialInput::SignOfLife,
-                    Some(Err(error)) => return wire::code_for(&error),
-                    // Reading gives whole messages, never a bare frame.
-                    Some(Ok(Message::Close(_) | Message::Frame(_))) | None => return None,
-                }),
+            if let Err(code) = ready!(self.poll_turn(cx)) {
+                return Poll::Ready(code);
             }
         }
     }
 
-    /// Waits for one fact.
-    async fn wait(&mut self) -> Fact {
-        poll_fn(|cx| {
-            if self.alarm.poll_ring(cx).is_ready() {
-                return Poll::Ready(Fact::Rang);
+    /// Does what the machine wants, and takes what there is for it; pending where there is nothing.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Option<CloseCode>>> {
+        while let Some(transmit) = self.machine.poll_transmit() {
+            if let TutorialTransmit::Close(code) = transmit {
+                return Poll::Ready(Err(Some(code)));
             }
-            if self.place.mailbox.poll_marked(cx).is_ready() {
-                return Poll::Ready(Fact::Marked);
+            self.perform(transmit);
+        }
+        let written = self.wire.poll_write(cx);
+        if let Poll::Ready(Err(error)) = written {
+            return Poll::Ready(Err(self.write_failed(error)));
+        }
+        if written.is_ready() {
+            self.owed = None;
+        }
+        if written.is_pending() != self.is_stalled {
+            self.is_stalled = written.is_pending();
+            self.feed(TutorialInput::Stalled(self.is_stalled));
+        }
+        self.alarm.arm(self.machine.poll_timeout());
+        if self.alarm.poll_ring(cx).is_ready() {
+            let now = self.place.state.hub.clock().now();
+            self.machine.handle_timeout(now);
+            return Poll::Ready(Ok(()));
+        }
+        if self.place.mailbox.poll_marked(cx).is_ready() {
+            self.look_into_mailbox();
+            return Poll::Ready(Ok(()));
+        }
+        // What would be written has to wait, and so has what leads to it.
+        if self.wire.is_full() {
+            return Poll::Pending;
+        }
+        if let Some(pull) = self.postponed.take() {
+            self.pull(pull);
+            return Poll::Ready(Ok(()));
+        }
+        // Only when everything is written: others may wait for the room that is held for that.
+        if self.wire.is_idle()
+            && let Some(answer) = &mut self.answer
+            && let Poll::Ready(answer) = answer.as_mut().poll(cx)
+        {
+            self.answer = None;
+            self.answered(answer);
+            return Poll::Ready(Ok(()));
+        }
+        let heard = ready!(self.wire.poll_read(cx));
+        Poll::Ready(self.heard(heard))
+    }
+
+    fn heard(
+        &mut self,
+        heard: Option<Result<Message, WebSocketError>>,
+    ) -> Result<(), Option<CloseCode>> {
+        self.feed(match heard {
+            Some(Ok(Message::Text(text))) => {
+                self.metrics().received(text.len());
+                TutorialInput::Text(text.as_str().to_owned())
             }
-            self.wire.poll_read(cx).map(Fact::Heard)
-        })
-        .await
+            Some(Ok(Message::Binary(_))) => TutorialInput::Binary,
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => TutorialInput::SignOfLife,
+            Some(Err(error)) => return Err(wire::code_for(&error)),
+            // Reading gives whole messages, never a bare frame.
+            Some(Ok(Message::Close(_) | Message::Frame(_))) | None => return Err(None),
+        });
+        Ok(())
     }
 
     fn feed(&mut self, input: TutorialInput) {
@@ -143,87 +176,98 @@ impl<S: Stream> Driver<S> {
         }
     }
 
-    async fn perform(&mut self, transmit: TutorialTransmit) -> Result<(), WriteError> {
+    /// Does what the machine wants, or begins it: what takes time is answered later.
+    fn perform(&mut self, transmit: TutorialTransmit) {
         match transmit {
             TutorialTransmit::OpenRoom => {
-                let member = (self.session.clone(), Name::guest(&self.session));
-                let connection = (self.place.id, &self.place.mailbox);
-                let opened = self
-                    .place
-                    .state
-                    .hub
-                    .open_room(&self.name, member, connection)
-                    .await;
-                let view = opened.ok().map(|(room, view)| {
-                    self.room = Some(room);
-                    view
-                });
-                self.feed(TutorialInput::RoomOpened(view));
-                Ok(())
+                let (hub, name) = (Arc::clone(&self.place.state.hub), self.room.clone());
+                let opening = async move { Answer::Room(hub.load_room(&name).await.ok()) };
+                self.answer = Some(Box::pin(opening));
             }
             TutorialTransmit::Text(text) => {
                 let text = TextFrame::new(text);
                 self.metrics().sent(text.len());
-                self.wire.write(text).await
+                self.wire.push(text);
             }
             TutorialTransmit::Draft(body) => {
-                if let Some(room) = &self.room {
-                    room.draft(&self.session, body);
+                if let (Some(room), Some(session)) =
+                    (self.place.room(&self.room), self.place.session())
+                {
+                    room.draft(session, body);
                 }
-                Ok(())
             }
-            TutorialTransmit::Pull(pull) => self.pull(pull).await,
+            TutorialTransmit::Pull(pull) if self.wire.is_full() => self.postponed = Some(pull),
+            TutorialTransmit::Pull(pull) => self.pull(pull),
             TutorialTransmit::Ping => {
                 self.metrics().pinged();
-                self.wire.ping().await
+                self.wire.ping();
             }
             // The caller returns on it.
-            TutorialTransmit::Close(_) => Ok(()),
+            TutorialTransmit::Close(_) => {}
         }
     }
 
-    async fn pull(&mut self, pull: Pull) -> Result<(), WriteError> {
-        let Some(room) = self.room.clone() else {
-            return Ok(());
+    /// Takes what the room has: at once, or, where it is much or in the log, with room for it among the answers.
+    fn pull(&mut self, pull: Pull) {
+        let Some(room) = self.place.room(&self.room) else {
+            return self.feed(TutorialInput::PullFailed);
         };
-        let pick = |entry: &Entry| {
-            let is_own = entry.author.as_ref() == Some(&self.session);
-            entry.text.clone().filter(|_| !is_own)
-        };
-        let taken = match pull::take(&room, pull, pick) {
-            Ok(batch) if self.wire.has_room_for(&batch.frames) => Ok((batch, None)),
-            Err(Nothing::CutOff) => Err(Nothing::CutOff),
-            _ => {
-                // Before it waits for room: others may wait for what is held here.
-                self.wire.flush().await?;
-                let (hub, network) = (&self.place.state.hub, self.place.network());
-                let taken = Box::pin(pull::take_much(hub, &room, pull, network, pick)).await;
-                taken.map(|(batch, owed)| (batch, Some(owed)))
-            }
-        };
-        let Ok((batch, owed)) = taken else {
-            // Whatever the reason: this page knows no history, and reads from now on.
-            self.feed(TutorialInput::CutOff);
-            return Ok(());
-        };
-        pull::count(&batch.frames, self.metrics());
-        for text in batch.frames {
-            self.wire.write(text).await?;
+        match pull::take(room, pull, pick(self.place.session())) {
+            Ok(batch) if self.wire.has_room_for(&batch.frames) => return self.pulled(Ok(batch)),
+            Err(Nothing::CutOff) => return self.pulled(Err(Nothing::CutOff)),
+            Ok(_) | Err(_) => {}
         }
-        drop(owed);
-        let (through, version) = (batch.through, batch.version);
-        self.feed(TutorialInput::Pulled { through, version });
-        Ok(())
+        let (hub, room) = (Arc::clone(&self.place.state.hub), Arc::clone(room));
+        let (own, network) = (self.place.session().cloned(), self.place.network());
+        self.answer = Some(Box::pin(async move {
+            let pick = pick(own.as_ref());
+            Answer::Page(pull::take_much(&hub, &room, pull, network, pick).await)
+        }));
+    }
+
+    fn answered(&mut self, answer: Answer) {
+        match answer {
+            Answer::Room(room) => {
+                let view = room.and_then(|room| {
+                    let name = Name::guest(self.place.session()?);
+                    self.place.enter(room, name)
+                });
+                self.feed(TutorialInput::RoomOpened(view));
+            }
+            Answer::Page(page) => {
+                let page = page.map(|(batch, owed)| {
+                    self.owed = Some(owed);
+                    batch
+                });
+                self.pulled(page);
+            }
+        }
+    }
+
+    fn pulled(&mut self, taken: Result<Batch<TextFrame>, Nothing>) {
+        let input = match taken {
+            Ok(batch) => {
+                pull::count(&batch.frames, self.metrics());
+                for text in batch.frames {
+                    self.wire.push(text);
+                }
+                let (through, version) = (batch.through, batch.version);
+                TutorialInput::Pulled { through, version }
+            }
+            Err(Nothing::CutOff) => TutorialInput::CutOff,
+            Err(Nothing::InLog | Nothing::Unavailable) => TutorialInput::PullFailed,
+        };
+        self.feed(input);
     }
 
     /// Tells the operator how this connection is.
     fn report(&self, asked: &Question) {
         let now = self.place.state.hub.clock().now();
         let vitals = Vitals {
-            session: Some(self.session.clone()),
+            session: self.place.session().cloned(),
             name: None,
             subject: None,
-            rooms: vec![self.name.clone()],
+            rooms: vec![self.room.clone()],
             // Browsers answer its pings without telling when.
             round_trip: None,
             quiet: Some(now - self.machine.heard_at()),
@@ -244,5 +288,40 @@ impl<S: Stream> Driver<S> {
                 Some(CloseCode::SLOW)
             }
         }
+    }
+}
+
+impl<S> Driver<S> {
+    /// The connection is gone, for everybody else. Its session leaves at once: nobody can come back as it.
+    fn tell_end(&mut self, code: Option<CloseCode>) {
+        self.is_over = true;
+        let session = self.place.session().cloned();
+        self.place.vacate();
+        let session = session.as_ref().map_or("none", SessionId::as_str);
+        let (reason, id) = (code.unwrap_or(CloseCode::ABNORMAL), self.place.id);
+        self.place.state.hub.metrics().closed(reason);
+        tracing::info!(session.id = session, connection.id = %id, %reason, "tutorial session end");
+    }
+}
+
+/// Also where the task panics, or is aborted.
+impl<S> Drop for Driver<S> {
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        if std::thread::panicking() {
+            let id = self.place.id;
+            tracing::error!(connection.id = %id, "a tutorial session's task panicked: this is a bug");
+        }
+        self.tell_end(None);
+    }
+}
+
+/// What is written of an entry: nothing of the page's own draft.
+fn pick(own: Option<&SessionId>) -> impl Fn(&Entry) -> Option<TextFrame> {
+    move |entry| {
+        let is_own = entry.author.is_some() && entry.author.as_ref() == own;
+        entry.text.clone().filter(|_| !is_own)
     }
 }

@@ -19,7 +19,7 @@ use std::time::Duration;
 use protocol::close::CloseCode;
 use protocol::time::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 use tungstenite::error::ProtocolError;
 use tungstenite::protocol::frame::{CloseFrame, Frame};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
@@ -83,6 +83,15 @@ pub(super) struct Wire<S> {
     is_garbled: bool,
     queue: Queue,
     write_timeout: Duration,
+    /// Since the other end takes nothing: rings when that is too long.
+    stall: Option<Stall>,
+}
+
+/// A write that makes no progress.
+struct Stall {
+    patience: Pin<Box<Sleep>>,
+    /// What had been written when it began.
+    written: u64,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
@@ -102,6 +111,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             is_garbled: false,
             queue: Queue::default(),
             write_timeout,
+            stall: None,
         }
     }
 
@@ -125,52 +135,67 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// Hands a frame over; it may wait for others until [`Wire::flush`].
-    pub(super) async fn write(&mut self, frame: TextFrame) -> Result<(), WriteError> {
-        self.push(frame);
-        if self.is_full() {
-            return self.flush().await;
-        }
-        Ok(())
-    }
-
-    /// The same without waiting: whoever pushes has to see that it does not get too full.
+    /// Hands a frame over for the next [`Wire::poll_write`]. While the wire is full, only what is small and
+    /// seldom should be handed over.
     pub(super) fn push(&mut self, frame: TextFrame) {
         self.queue.push(frame.into_bytes());
     }
 
-    /// Whether it is time to flush.
+    /// Whether the other end has to take something before more is gathered for it.
     pub(super) fn is_full(&self) -> bool {
         self.queue.bytes >= WRITE_BYTES
     }
 
-    /// Whether these may wait with others until [`Wire::flush`].
+    /// Whether these may wait with others until the next [`Wire::poll_write`].
     pub(super) fn has_room_for(&self, frames: &[TextFrame]) -> bool {
         let bytes: usize = frames.iter().map(TextFrame::len).sum();
         self.queue.bytes + bytes < WRITE_BYTES
     }
 
+    /// Whether everything is written.
+    pub(super) const fn is_idle(&self) -> bool {
+        self.queue.bytes == 0
+    }
+
     /// Hands a WebSocket Ping over.
-    pub(super) async fn ping(&mut self) -> Result<(), WriteError> {
+    pub(super) fn ping(&mut self) {
         let mut bytes = Vec::new();
         // Writing to a vector does not fail.
         let _ = Frame::ping(Bytes::new()).format(&mut bytes);
         self.queue.push(bytes.into());
-        self.flush().await
     }
 
-    /// Writes what was handed over.
-    pub(super) async fn flush(&mut self) -> Result<(), WriteError> {
-        match poll_fn(|cx| Poll::Ready(self.poll_flush(cx))).await {
-            Poll::Ready(Ok(())) => Ok(()),
-            Poll::Ready(Err(_)) => Err(WriteError::Gone),
-            // Seldom, and large: most connections never need the room for it.
-            Poll::Pending => Box::pin(self.flush_slowly()).await,
+    /// Writes what was handed over, as much of it as the other end takes. It may take its time as long as it
+    /// takes something.
+    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
+        match self.poll_flush(cx) {
+            Poll::Ready(flushed) => {
+                self.stall = None;
+                Poll::Ready(flushed.map_err(|_| WriteError::Gone))
+            }
+            Poll::Pending => {
+                let (timeout, written) = (self.write_timeout, self.queue.written);
+                let stall = self.stall.get_or_insert_with(|| Stall {
+                    patience: Box::pin(sleep(timeout)),
+                    written,
+                });
+                if stall.written < written {
+                    stall.written = written;
+                    stall.patience.as_mut().reset(Instant::now() + timeout);
+                }
+                ready!(stall.patience.as_mut().poll(cx));
+                Poll::Ready(Err(WriteError::Stuck))
+            }
         }
     }
 
+    /// Waits until everything is written that was handed over.
+    async fn flush(&mut self) -> Result<(), WriteError> {
+        poll_fn(|cx| self.poll_write(cx)).await
+    }
+
     /// Sends a close frame and lets go, if that can be done without waiting long (HB-7).
-    pub(super) async fn close(mut self, code: CloseCode) {
+    pub(super) async fn close(&mut self, code: CloseCode) {
         let frame = CloseFrame {
             code: code.0.into(),
             reason: code.reason().into(),
@@ -200,7 +225,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             }
             Some(())
         };
-        // Whoever does not answer is not waited for; the drop below ends the connection.
+        // Who does not answer is not waited for; the connection ends with the wire.
         let _: Result<Option<()>, _> = timeout(FAREWELL, farewell).await;
     }
 
@@ -219,7 +244,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// The other end closed: sends the answer that this calls for (RFC 6455 section 5.5.1), so that
     /// the other end knows its close for a clean one.
-    pub(super) async fn answer_close(mut self) {
+    pub(super) async fn answer_close(&mut self) {
         let answer = async {
             // Says that the connection is closed once the answer is queued.
             let _ = poll_fn(|cx| {
@@ -252,25 +277,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         })
     }
 
-    /// Waits for the other end to take what is queued. It may take its time as long as it takes
-    /// something.
-    async fn flush_slowly(&mut self) -> Result<(), WriteError> {
-        let patience = self.write_timeout;
-        loop {
-            let before = self.queue.bytes;
-            let progress = poll_fn(|cx| match self.poll_flush(cx) {
-                Poll::Pending if self.queue.bytes < before => Poll::Ready(Ok(false)),
-                flushed => flushed.map_ok(|()| true),
-            });
-            match timeout(patience, progress).await {
-                Ok(Ok(true)) => return Ok(()),
-                Ok(Ok(false)) => {}
-                Ok(Err(_)) => return Err(WriteError::Gone),
-                Err(_) => return Err(WriteError::Stuck),
-            }
-        }
-    }
-
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(first) = self.queue.frames.front() {
             let stream = Pin::new(&mut self.stream);
@@ -301,6 +307,8 @@ struct Queue {
     frames: VecDeque<Bytes>,
     /// The bytes in all of them.
     bytes: usize,
+    /// The bytes that ever left.
+    written: u64,
 }
 
 impl Queue {
@@ -311,6 +319,7 @@ impl Queue {
 
     fn written(&mut self, mut count: usize) {
         self.bytes -= count;
+        self.written += count as u64;
         while let Some(first) = self.frames.front_mut() {
             if count < first.len() {
                 let _ = first.split_to(count);
@@ -415,9 +424,7 @@ impl Alarm {
         if !self.armed.is_some_and(is_right) {
             self.armed = Some(deadline);
             self.is_watched = false;
-            self.sleep
-                .as_mut()
-                .reset(self.clock.instant(deadline).into());
+            self.sleep.as_mut().reset(self.clock.instant(deadline));
         }
     }
 

@@ -43,6 +43,7 @@ pub(super) enum Step {
     Shutdown,
     WriteStuck,
     Removed,
+    Stalled(bool),
     /// Something that nobody asked for.
     Odd(Odd),
 }
@@ -76,9 +77,9 @@ pub(super) struct View {
 pub(super) enum Odd {
     Admitted(Answer),
     SessionOpened(Answer),
-    RoomOpened(Any<RoomName>, Answer),
-    Pulled(Any<RoomName>, Any<Offset>, u64),
-    CutOff(Any<RoomName>),
+    RoomOpened(u8, Any<RoomName>, Answer),
+    Pulled(u8, Any<RoomName>, Any<Offset>, u64),
+    CutOff(u8, Any<RoomName>),
     Appended(Any<Seq>, Any<RoomName>, Answer),
     NumberUsed(Any<Seq>, Answer),
     HistoryRead(Any<RoomName>, Answer),

@@ -7,10 +7,10 @@ use protocol::id::{ConnectionId, RoomName, SessionId};
 use protocol::position::Offset;
 use protocol::presence::{Changes, Presence};
 use protocol::removals::Removals;
-use protocol::server::{Input, Pull, RoomView, Transmit};
+use protocol::server::{Input, Pull, RequestId, RoomView, Transmit};
 use protocol::time::Timestamp;
 
-use super::World;
+use super::{Waiting, World};
 use crate::link::Links;
 use crate::writing::{write, write_changes};
 
@@ -62,50 +62,96 @@ impl World {
         links: &mut Links,
     ) {
         match transmit {
-            Transmit::OpenRoom { room, name } => {
-                let view = self.log.is_available.then(|| {
-                    let entry = self.room(&room);
-                    entry.watchers.insert(link);
-                    let connection = ConnectionId(link);
-                    entry.presence.enter(now, session.clone(), name, connection);
-                    self.view(&room, &session)
-                });
-                if view.is_some() {
-                    self.desk(link).rooms.insert(room.clone());
-                    self.moved.insert(room.clone());
-                }
-                self.answer(now, link, Input::RoomOpened { room, view });
-            }
             Transmit::LeaveRoom { room } => {
-                self.desk(link).rooms.remove(&room);
-                let entry = self.room(&room);
-                entry.watchers.remove(&link);
-                entry.presence.leave(now, &session);
-                self.moved.insert(room);
+                if self.desk(link).rooms.remove(&room) {
+                    let entry = self.room(&room);
+                    entry.watchers.remove(&link);
+                    entry.presence.leave(now, &session);
+                    self.moved.insert(room);
+                }
             }
             Transmit::Rename { room, name } => {
-                let presence = &mut self.room(&room).presence;
-                presence.enter(now, session, name, ConnectionId(link));
-                self.moved.insert(room);
+                if self.desk(link).rooms.contains(&room) {
+                    let presence = &mut self.room(&room).presence;
+                    presence.enter(now, session, name, ConnectionId(link));
+                    self.moved.insert(room);
+                }
             }
             Transmit::Draft { room, body } => {
+                assert!(
+                    self.desk(link).rooms.contains(&room),
+                    "a draft from outside"
+                );
                 self.room(&room).presence.draft(&session, body);
                 self.moved.insert(room);
             }
-            Transmit::Pull { room, pull } => {
-                let answer = self.pull(now, link, room, pull, links);
-                self.answer(now, link, answer);
+            Transmit::OpenRoom { .. } | Transmit::History { .. } => {
+                if !self.log.read_later(now, link, &transmit) {
+                    self.read(now, link, transmit, links);
+                }
             }
+            Transmit::Pull { ref room, pull, .. } => {
+                let (_, head, _) = self.log.state(room);
+                let is_at_hand = pull.after >= head.back(self.tail);
+                if !is_at_hand && self.log.read_later(now, link, &transmit) {
+                    return;
+                }
+                if self.is_blocked(now, link, links) {
+                    let waiting = &mut self.desk(link).waiting;
+                    waiting.push_back(Waiting::Read(transmit));
+                } else {
+                    self.read(now, link, transmit, links);
+                }
+            }
+            transmit => unreachable!("{transmit:?} is not about a room"),
+        }
+    }
+
+    /// Does what there was to be read for.
+    pub(super) fn read(&mut self, now: Timestamp, link: u64, what: Transmit, links: &mut Links) {
+        let answer = match what {
+            Transmit::OpenRoom { id, room } => {
+                let view = self.enter(now, link, id, &room);
+                Input::RoomOpened { id, room, view }
+            }
+            Transmit::Pull { id, room, .. } if !self.desk(link).session.awaits(id) => {
+                Input::PullFailed { id, room }
+            }
+            Transmit::Pull { id, room, pull } => self.pull(now, link, (id, room), pull, links),
             Transmit::History {
                 room,
                 before,
                 limit,
             } => {
                 let page = self.log.read_before(&room, before, limit);
-                self.answer(now, link, Input::HistoryRead { room, page });
+                Input::HistoryRead { room, page }
             }
-            transmit => unreachable!("{transmit:?} is not about a room"),
+            what => unreachable!("{what:?} is not read"),
+        };
+        self.answer(now, link, answer);
+    }
+
+    /// Enters a room, if its log can be read and the connection still waits for it.
+    fn enter(
+        &mut self,
+        now: Timestamp,
+        link: u64,
+        id: RequestId,
+        room: &RoomName,
+    ) -> Option<RoomView> {
+        let desk = self.desk(link);
+        let awaits = desk.session.awaits(id);
+        let (name, session) = (desk.session.name().cloned()?, desk.owner.clone()?);
+        if !awaits || !self.log.is_available {
+            return None;
         }
+        self.desk(link).rooms.insert(room.clone());
+        let entry = self.room(room);
+        entry.watchers.insert(link);
+        let connection = ConnectionId(link);
+        entry.presence.enter(now, session.clone(), name, connection);
+        self.moved.insert(room.clone());
+        Some(self.view(room, &session))
     }
 
     pub(super) fn room(&mut self, name: &RoomName) -> &mut Room {
@@ -144,16 +190,19 @@ impl World {
         &mut self,
         now: Timestamp,
         link: u64,
-        room: RoomName,
+        (id, room): (RequestId, RoomName),
         pull: Pull,
         links: &mut Links,
     ) -> Input {
         let (_, head, _) = self.log.state(&room);
         if !self.log.is_available && pull.after < head {
-            return Input::PullFailed { room };
+            return Input::PullFailed { id, room };
+        }
+        if self.cuts_off.take_if(|cut| *cut == link).is_some() {
+            return Input::CutOff { id, room };
         }
         let Some(messages) = self.log.read(&room, pull.after, pull.limit) else {
-            return Input::CutOff { room };
+            return Input::CutOff { id, room };
         };
         let through = messages.last().map_or(pull.after, |message| message.offset);
         let Room {
@@ -164,7 +213,7 @@ impl World {
         if through >= head {
             let Some(since) = presence.changes_since(pull.since) else {
                 // Nothing was written: the reader is where it was.
-                return Input::CutOff { room };
+                return Input::CutOff { id, room };
             };
             version = since.until.unwrap_or_else(|| presence.version());
             changes = since;
@@ -178,6 +227,7 @@ impl World {
             write(now, link, &ServerFrame::Message(message), links);
         }
         Input::Pulled {
+            id,
             room,
             through,
             version,

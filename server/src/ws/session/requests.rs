@@ -1,4 +1,5 @@
-//! What a machine asks for, of the gate, the hub and the log: each is one span in a trace.
+//! What a machine asks for, of the gate, the hub and the log: each is one span in a trace. What takes time
+//! goes among the answers that are owed.
 
 use std::future::ready as now_ready;
 use std::sync::Arc;
@@ -10,22 +11,48 @@ use protocol::admission::Turn;
 use protocol::frame::ErrorCode;
 use protocol::id::{Credentials, Name, RoomName, Seq, SessionId, SessionKey, Token};
 use protocol::position::Offset;
-use protocol::server::{AppendError, Input, Pull, SessionOpened};
+use protocol::server::{AppendError, Input, Pull, RequestId, SessionOpened};
 use tokio::time::sleep;
 use tracing::{Instrument, Span};
 
-use super::{Access, Driver, Rest};
+use super::{Access, Driver};
 use crate::access::Presented;
 use crate::clock::unix_ms;
-use crate::hub::answers::NoRoom;
+use crate::hub::answers::{NoRoom, Owed};
 use crate::hub::pull::{self, Batch, Nothing};
-use crate::hub::room::Entry;
-use crate::log::{Append, LogError, OpenSession};
+use crate::hub::room::{Entry, Room};
+use crate::log::{Append, LogError, OpenSession, Page};
 use crate::secret;
 use crate::serve::Stream;
 use crate::telemetry::SPANS;
 use crate::text_frame::TextFrame;
-use crate::ws::wire::WriteError;
+
+/// What was asked for, once it is there.
+pub(super) enum Answer {
+    /// To be told as it is.
+    Told(Input),
+    Session {
+        opened: Option<SessionOpened>,
+        /// Whether the client asked for one that there was.
+        is_wanted: bool,
+        /// Whose it is.
+        owner: Option<Subject>,
+    },
+    /// A room of which it is known what its log holds; none where the log cannot tell.
+    Room {
+        id: RequestId,
+        name: RoomName,
+        room: Option<Arc<Room>>,
+    },
+    /// A page for the client, with its room among the answers.
+    History(RoomName, Option<(Page, Owed)>),
+    /// What a room has for a reader, with its room among the answers.
+    Page {
+        id: RequestId,
+        room: RoomName,
+        page: Result<(Batch<TextFrame>, Owed), Nothing>,
+    },
+}
 
 impl<S: Stream> Driver<S> {
     /// Finds out who that is. It may take some time, in which the connection goes on.
@@ -58,24 +85,9 @@ impl<S: Stream> Driver<S> {
         Box::pin(admission.instrument(span))
     }
 
-    pub(super) async fn open_session(
-        &mut self,
-        resume: Option<Credentials>,
-        owner: Option<Subject>,
-    ) -> Result<(), WriteError> {
-        let opened = self.opened_session(resume, owner).await;
-        self.feed(Input::SessionOpened(opened));
-        Ok(())
-    }
-
-    async fn opened_session(
-        &mut self,
-        resume: Option<Credentials>,
-        owner: Option<Subject>,
-    ) -> Option<SessionOpened> {
-        let fresh = Credentials {
-            id: SessionId::new(&secret::random_hex::<16>()?).ok()?,
-            key: SessionKey::new(&secret::random_hex::<32>()?).ok()?,
+    pub(super) fn open_session(&mut self, resume: Option<Credentials>, owner: Option<Subject>) {
+        let Some(fresh) = fresh() else {
+            return self.feed(Input::SessionOpened(None));
         };
         let hashed = |credentials: &Credentials| {
             (
@@ -83,158 +95,164 @@ impl<S: Stream> Driver<S> {
                 secret::hash(&credentials.key, owner.as_ref()),
             )
         };
-        let wanted = resume.is_some();
         let open = OpenSession {
             resume: resume.as_ref().map(hashed),
             fresh: hashed(&fresh),
             at_ms: unix_ms(),
         };
-        let opened = self
-            .place
-            .state
-            .hub
-            .log()
-            .open_session(open)
-            .instrument(self.span("open session"))
-            .await
-            .ok()?;
-        let credentials = if opened.resumed { resume? } else { fresh };
-        self.place.state.hub.attach(&credentials.id, self.place.id);
-        self.session = Some(credentials.id.clone());
-        self.owner = owner;
-        self.metrics().session_opened(wanted, opened.resumed);
-        tracing::info!(
-            session.id = %credentials.id,
-            connection.id = %self.place.id,
-            resumed = opened.resumed,
-            last_seq = opened.last_seq,
-            "session start"
-        );
-        Some(SessionOpened {
-            credentials,
-            resumed: opened.resumed,
-            last_seq: opened.last_seq,
-            refused: opened.refused,
-        })
-    }
-
-    pub(super) async fn open_room(
-        &mut self,
-        name: RoomName,
-        member: Name,
-    ) -> Result<(), WriteError> {
-        let Some(session) = self.session.clone() else {
-            return Ok(());
-        };
-        let connection = (self.place.id, &self.place.mailbox);
-        let opened = self
-            .place
-            .state
-            .hub
-            .open_room(&name, (session, member), connection)
-            .instrument(self.span("join"))
-            .await;
-        let Ok((room, view)) = opened else {
-            let room = name;
-            self.feed(Input::RoomOpened { room, view: None });
-            return Ok(());
-        };
-        let name = room.name().clone();
-        if self.room(&name).is_none() {
-            self.rooms.reserve_exact(1);
-            self.rooms.push(room);
-        }
-        self.trace("room joined", &name);
-        let view = Some(view);
-        self.feed(Input::RoomOpened { room: name, view });
-        Ok(())
-    }
-
-    pub(super) async fn history(
-        &mut self,
-        room: RoomName,
-        before: Offset,
-        limit: u32,
-    ) -> Result<(), WriteError> {
-        // Before it waits for room: others may wait for what is held here.
-        self.wire.flush().await?;
-        let hub = Arc::clone(&self.place.state.hub);
-        let page = match hub.owe(self.place.network()).await {
-            Ok(owed) => {
-                let page = hub.log().read_before(room.clone(), before, limit);
-                let page = page.instrument(self.span("history")).await;
-                hub.owes(self.place.id, owed);
-                page.ok().map(|page| (page.messages, page.more))
+        let answer = self.place.state.hub.log().open_session(open);
+        let answer = answer.instrument(self.span("open session"));
+        self.writes.push_back(Box::pin(async move {
+            let is_wanted = resume.is_some();
+            let opened = answer.await.ok().map(|opened| SessionOpened {
+                credentials: resume.filter(|_| opened.resumed).unwrap_or(fresh),
+                resumed: opened.resumed,
+                last_seq: opened.last_seq,
+                refused: opened.refused,
+            });
+            Answer::Session {
+                opened,
+                is_wanted,
+                owner,
             }
-            Err(NoRoom) => None,
-        };
-        self.feed(Input::HistoryRead { room, page });
-        Ok(())
+        }));
     }
 
-    /// Takes what a room has for this reader, and gathers it for the next write. Returns the rest where
-    /// that cannot be done at once, as it can for who keeps up.
-    pub(super) fn pull(&mut self, name: RoomName, pull: Pull) -> Option<Rest<'_>> {
-        let mut taken = pull::take(self.room(&name)?, pull, self.pick());
-        if let Ok(batch) = &mut taken
-            && self.wire.has_room_for(&batch.frames)
-        {
-            self.gather(name, batch);
-            return None;
-        }
-        Some(Box::pin(self.pull_slowly(name, pull)))
+    pub(super) fn open_room(&mut self, id: RequestId, name: RoomName) {
+        let (hub, span) = (Arc::clone(&self.place.state.hub), self.span("join"));
+        let opening = async move {
+            let room = hub.load_room(&name).await.ok();
+            Answer::Room { id, name, room }
+        };
+        self.reads.push_back(Box::pin(opening.instrument(span)));
     }
 
-    /// The rest of a pull, where there is much to write or it is in the log: with room for it among the answers.
-    async fn pull_slowly(&mut self, name: RoomName, pull: Pull) -> Result<(), WriteError> {
-        let Some(room) = self.room(&name).cloned() else {
-            return Ok(());
-        };
-        // Before it waits for room: others may wait for what is held here.
-        self.wire.flush().await?;
-        let (hub, network) = (Arc::clone(&self.place.state.hub), self.place.network());
-        let taken = pull::take_much(&hub, &room, pull, network, self.pick());
-        match taken.instrument(self.span("replay")).await {
-            Ok((mut batch, owed)) => {
-                pull::count(&batch.frames, self.metrics());
-                for frame in std::mem::take(&mut batch.frames) {
-                    self.wire.write(frame).await?;
+    pub(super) fn history(&mut self, room: RoomName, before: Offset, limit: u32) {
+        let (hub, span) = (Arc::clone(&self.place.state.hub), self.span("history"));
+        let network = self.place.network();
+        let reading = async move {
+            let page = match hub.owe(network).await {
+                Ok(owed) => {
+                    let page = hub.log().read_before(room.clone(), before, limit).await;
+                    page.ok().map(|page| (page, owed))
                 }
-                drop(owed);
-                self.pulled(name, &batch);
+                Err(NoRoom) => None,
+            };
+            Answer::History(room, page)
+        };
+        self.reads.push_back(Box::pin(reading.instrument(span)));
+    }
+
+    /// Takes what a room has for this reader: at once, as for all who keep up; or, where it is much or in the
+    /// log, with room for it among the answers.
+    pub(super) fn pull(&mut self, id: RequestId, name: RoomName, pull: Pull) {
+        let Some(room) = self.place.room(&name) else {
+            return self.feed(Input::PullFailed { id, room: name });
+        };
+        match pull::take(room, pull, pick(self.place.session())) {
+            Ok(batch) if self.wire.has_room_for(&batch.frames) => {
+                return self.pulled(id, name, Ok(batch));
             }
-            Err(Nothing::CutOff) => self.feed(Input::CutOff { room: name }),
-            Err(Nothing::InLog | Nothing::Unavailable) => {
-                self.feed(Input::PullFailed { room: name });
+            Err(Nothing::CutOff) => return self.pulled(id, name, Err(Nothing::CutOff)),
+            Ok(_) | Err(_) => {}
+        }
+        let (hub, room) = (Arc::clone(&self.place.state.hub), Arc::clone(room));
+        let (own, network) = (self.place.session().cloned(), self.place.network());
+        let span = self.span("replay");
+        let reading = async move {
+            let pick = pick(own.as_ref());
+            let page = pull::take_much(&hub, &room, pull, network, pick).await;
+            let room = name;
+            Answer::Page { id, room, page }
+        };
+        self.reads.push_back(Box::pin(reading.instrument(span)));
+    }
+
+    /// What was owed is there.
+    pub(super) fn answered(&mut self, answer: Answer) {
+        match answer {
+            Answer::Told(input) => self.feed(input),
+            Answer::Session {
+                opened,
+                is_wanted,
+                owner,
+            } => self.session_opened(opened, is_wanted, owner),
+            Answer::Room { id, name, room } => {
+                let member = self.machine.name().filter(|_| self.machine.awaits(id));
+                let (Some(member), Some(entered)) = (member.cloned(), room) else {
+                    let view = None;
+                    return self.feed(Input::RoomOpened {
+                        id,
+                        room: name,
+                        view,
+                    });
+                };
+                let room = entered.name().clone();
+                let view = self.place.enter(entered, member);
+                self.trace("room joined", &room);
+                self.feed(Input::RoomOpened { id, room, view });
+            }
+            Answer::History(room, page) => {
+                let page = page.map(|(page, owed)| {
+                    self.place.state.hub.owes(self.place.id, owed);
+                    (page.messages, page.more)
+                });
+                self.feed(Input::HistoryRead { room, page });
+            }
+            Answer::Page { id, room, page } => {
+                let page = match page {
+                    Ok(_) if !self.machine.awaits(id) => Err(Nothing::Unavailable),
+                    Ok((batch, owed)) => {
+                        self.owed.push(owed);
+                        Ok(batch)
+                    }
+                    Err(nothing) => Err(nothing),
+                };
+                self.pulled(id, room, page);
             }
         }
-        Ok(())
     }
 
-    /// Gathers what was pulled for the next write.
-    fn gather(&mut self, name: RoomName, batch: &mut Batch<TextFrame>) {
-        pull::count(&batch.frames, self.metrics());
-        for frame in batch.frames.drain(..) {
-            self.wire.push(frame);
+    fn session_opened(
+        &mut self,
+        opened: Option<SessionOpened>,
+        is_wanted: bool,
+        owner: Option<Subject>,
+    ) {
+        if let Some(opened) = &opened {
+            self.place.attach(opened.credentials.id.clone());
+            self.owner = owner;
+            self.metrics().session_opened(is_wanted, opened.resumed);
+            tracing::info!(
+                session.id = %opened.credentials.id,
+                connection.id = %self.place.id,
+                resumed = opened.resumed,
+                last_seq = opened.last_seq,
+                "session start"
+            );
         }
-        self.pulled(name, batch);
+        self.feed(Input::SessionOpened(opened));
     }
 
-    fn pulled(&mut self, room: RoomName, batch: &Batch<TextFrame>) {
-        self.feed(Input::Pulled {
-            room,
-            through: batch.through,
-            version: batch.version,
-        });
-    }
-
-    /// What is written of an entry: nothing of this session's own draft.
-    fn pick(&self) -> impl Fn(&Entry) -> Option<TextFrame> {
-        let own = self.session.as_ref();
-        move |entry| {
-            let is_own = entry.author.is_some() && entry.author.as_ref() == own;
-            (!is_own).then(|| entry.frame.clone())
-        }
+    /// Hands over what was pulled, and tells the machine.
+    fn pulled(&mut self, id: RequestId, room: RoomName, taken: Result<Batch<TextFrame>, Nothing>) {
+        let input = match taken {
+            Ok(batch) => {
+                pull::count(&batch.frames, self.metrics());
+                for frame in batch.frames {
+                    self.wire.push(frame);
+                }
+                Input::Pulled {
+                    id,
+                    room,
+                    through: batch.through,
+                    version: batch.version,
+                }
+            }
+            Err(Nothing::CutOff) => Input::CutOff { id, room },
+            Err(Nothing::InLog | Nothing::Unavailable) => Input::PullFailed { id, room },
+        };
+        self.feed(input);
     }
 
     pub(super) fn append(
@@ -244,7 +262,7 @@ impl<S: Stream> Driver<S> {
         (name, body): (Name, String),
         is_repeat: bool,
     ) {
-        let Some(session) = self.session.clone() else {
+        let Some(session) = self.place.session().cloned() else {
             return;
         };
         let (state, network) = (&self.place.state, self.place.network());
@@ -253,9 +271,10 @@ impl<S: Stream> Driver<S> {
             let result = Err(AppendError::RateLimited(wait));
             self.metrics().published(result.map(drop));
             let refused = Input::Appended { seq, room, result };
-            return self.answers.push_back(Box::pin(now_ready(refused)));
+            let refused = now_ready(Answer::Told(refused));
+            return self.writes.push_back(Box::pin(refused));
         }
-        let here = self.room(&room).cloned();
+        let here = self.place.room(&room).cloned();
         if let Some(here) = &here {
             here.published(&session);
         }
@@ -270,29 +289,29 @@ impl<S: Stream> Driver<S> {
         };
         let hub = Arc::clone(&self.place.state.hub);
         let answer = hub.log().append(append).instrument(self.span("append"));
-        self.answers.push_back(Box::pin(async move {
+        self.writes.push_back(Box::pin(async move {
             let result = answer.await.map_err(|error| append_error(&error));
             hub.metrics().published(result.map(drop));
             if let (Err(_), Some(here)) = (&result, here) {
                 here.publish_failed(&session);
             }
-            Input::Appended { seq, room, result }
+            Answer::Told(Input::Appended { seq, room, result })
         }));
     }
 
     pub(super) fn refuse(&mut self, seq: Seq, code: ErrorCode) {
-        let Some(session) = self.session.clone() else {
+        let Some(session) = self.place.session().cloned() else {
             return;
         };
         let hub = &self.place.state.hub;
         let answer = hub.log().refuse(session, seq, code);
         let answer = answer.instrument(self.span("refuse"));
-        self.answers.push_back(Box::pin(async move {
+        self.writes.push_back(Box::pin(async move {
             let result = answer
                 .await
                 .map(|()| code)
                 .map_err(|error| append_error(&error));
-            Input::NumberUsed { seq, result }
+            Answer::Told(Input::NumberUsed { seq, result })
         }));
     }
 
@@ -302,9 +321,25 @@ impl<S: Stream> Driver<S> {
             target: SPANS,
             "step",
             otel.name = step,
-            session.id = self.session.as_ref().map(SessionId::as_str),
+            session.id = self.place.session().map(SessionId::as_str),
             connection.id = %self.place.id,
         )
+    }
+}
+
+/// A session that nobody has.
+fn fresh() -> Option<Credentials> {
+    Some(Credentials {
+        id: SessionId::new(&secret::random_hex::<16>()?).ok()?,
+        key: SessionKey::new(&secret::random_hex::<32>()?).ok()?,
+    })
+}
+
+/// What is written of an entry: nothing of this session's own draft.
+fn pick(own: Option<&SessionId>) -> impl Fn(&Entry) -> Option<TextFrame> {
+    move |entry| {
+        let is_own = entry.author.is_some() && entry.author.as_ref() == own;
+        (!is_own).then(|| entry.frame.clone())
     }
 }
 

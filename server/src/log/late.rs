@@ -1,0 +1,144 @@
+//! A log that answers when it is let: another one behind a gate. For tests of what goes on while a log hangs.
+
+use std::sync::Arc;
+
+use protocol::frame::ErrorCode;
+use protocol::id::{RoomName, Seq, SessionId};
+use protocol::position::Offset;
+use tokio::sync::watch;
+
+use super::{
+    Answer, Append, Log, LogError, OpenSession, OpenedSession, Page, Post, Posted, Removal, RoomLog,
+};
+
+/// A log that can be frozen: what is asked of it then is done and answered once it thaws.
+pub struct LateLog {
+    log: Arc<dyn Log>,
+    writes: watch::Sender<bool>,
+    reads: watch::Sender<bool>,
+}
+
+impl LateLog {
+    /// This log, not frozen.
+    pub fn new(log: Arc<dyn Log>) -> Self {
+        Self {
+            log,
+            writes: watch::Sender::new(false),
+            reads: watch::Sender::new(false),
+        }
+    }
+
+    /// Whether what is to be stored waits from now on.
+    pub fn freeze_writes(&self, is_frozen: bool) {
+        self.writes.send_replace(is_frozen);
+    }
+
+    /// Whether what is to be read waits from now on.
+    pub fn freeze_reads(&self, is_frozen: bool) {
+        self.reads.send_replace(is_frozen);
+    }
+
+    /// Whether both do.
+    pub fn freeze(&self, is_frozen: bool) {
+        self.freeze_writes(is_frozen);
+        self.freeze_reads(is_frozen);
+    }
+
+    fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn Log) -> Answer<T> + Send + 'static,
+    ) -> Answer<T> {
+        self.after(&self.writes, work)
+    }
+
+    fn read_with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn Log) -> Answer<T> + Send + 'static,
+    ) -> Answer<T> {
+        self.after(&self.reads, work)
+    }
+
+    fn after<T: Send + 'static>(
+        &self,
+        gate: &watch::Sender<bool>,
+        work: impl FnOnce(&dyn Log) -> Answer<T> + Send + 'static,
+    ) -> Answer<T> {
+        if !*gate.borrow() {
+            return work(self.log.as_ref());
+        }
+        let (mut gate, log) = (gate.subscribe(), Arc::clone(&self.log));
+        Box::pin(async move {
+            let thawed = gate.wait_for(|is_frozen| !is_frozen).await.is_ok();
+            if !thawed {
+                return Err(LogError::Unavailable("the log is gone".into()));
+            }
+            work(log.as_ref()).await
+        })
+    }
+}
+
+impl Log for LateLog {
+    fn open_session(&self, open: OpenSession) -> Answer<OpenedSession> {
+        self.write(|log| log.open_session(open))
+    }
+
+    fn append(&self, append: Append) -> Answer<Offset> {
+        self.write(|log| log.append(append))
+    }
+
+    fn refuse(&self, session: SessionId, seq: Seq, code: ErrorCode) -> Answer<()> {
+        self.write(move |log| log.refuse(session, seq, code))
+    }
+
+    fn post(&self, post: Post) -> Answer<Posted> {
+        self.write(|log| log.post(post))
+    }
+
+    fn remove(&self, room: RoomName, offset: Offset, at_ms: u64) -> Answer<Removal> {
+        self.write(move |log| log.remove(room, offset, at_ms))
+    }
+
+    fn scrubbed(&self) -> Answer<()> {
+        self.log.scrubbed()
+    }
+
+    fn room(&self, room: RoomName) -> Answer<RoomLog> {
+        self.read_with(|log| log.room(room))
+    }
+
+    fn read(&self, room: RoomName, after: Offset, limit: u32) -> Answer<Page> {
+        self.read_with(move |log| log.read(room, after, limit))
+    }
+
+    fn read_before(&self, room: RoomName, before: Offset, limit: u32) -> Answer<Page> {
+        self.read_with(move |log| log.read_before(room, before, limit))
+    }
+
+    fn touch(&self, sessions: Vec<SessionId>, at_ms: u64) -> Answer<()> {
+        self.write(move |log| log.touch(sessions, at_ms))
+    }
+
+    fn expire(&self, before_ms: u64) -> Answer<usize> {
+        self.write(move |log| log.expire(before_ms))
+    }
+
+    fn sessions(&self) -> Answer<u64> {
+        self.read_with(|log| log.sessions())
+    }
+
+    fn probe(&self) -> Answer<()> {
+        self.write(|log| log.probe())
+    }
+
+    fn forget_posts(&self, before_ms: u64) -> Answer<usize> {
+        self.write(move |log| log.forget_posts(before_ms))
+    }
+
+    fn trim(&self, before_ms: u64) -> Answer<u64> {
+        self.write(move |log| log.trim(before_ms))
+    }
+
+    fn close(&self) -> Answer<()> {
+        self.log.close()
+    }
+}

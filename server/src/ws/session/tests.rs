@@ -1,0 +1,438 @@
+//! A session's task while the log hangs, while the other end does not read, and where it ends before its
+//! time. The clock is paused: what takes no time takes none.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use clap::Parser;
+use futures_util::{SinkExt, StreamExt};
+use leptos::config::LeptosOptions;
+use protocol::close::CloseCode;
+use protocol::id::SessionId;
+use protocol::presence::AWAY_AFTER;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tungstenite::protocol::Role;
+use tungstenite::{Bytes, Message};
+
+use super::*;
+use crate::access::Gate;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::hub::{Hub, Rooms};
+use crate::limits::Limits;
+use crate::log::late::LateLog;
+use crate::log::memory::MemoryLog;
+use crate::state::{AppState, Parts};
+use crate::tls::TlsStream;
+
+/// Longer than anything takes.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// What every session costs while it is quiet: nothing large may slip in unnoticed. What TLS needs
+/// stands aside.
+#[test]
+fn a_task_is_small() {
+    fn size<S, F>(_: fn(Wire<S>, Place, Presented) -> F) -> usize {
+        size_of::<F>()
+    }
+    let sizes = (size_of::<Driver<TcpStream>>(), size(drive::<TcpStream>));
+    assert!(sizes.0 <= 1024 && sizes.1 <= 400, "{sizes:?}");
+    assert!(size_of::<Driver<TlsStream>>() <= sizes.0);
+}
+
+/// A server without sockets.
+struct Server {
+    state: AppState,
+    hub: Arc<Hub>,
+    log: Arc<LateLog>,
+    _data: TempDir,
+}
+
+impl Server {
+    async fn new() -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let config = Config::parse_from(["everbeat", "--data", data.path().to_str().unwrap()]);
+        let rooms = Arc::new(Rooms::new(100));
+        let memory = Arc::new(MemoryLog::new(1000, rooms.clone()));
+        let log = Arc::new(LateLog::new(memory));
+        let hub = Arc::new(Hub::new(rooms, log.clone(), 1 << 20, Clock::start()));
+        let state = AppState::from(Parts {
+            hub: Arc::clone(&hub),
+            gate: Arc::new(Gate::new(&config).await.unwrap()),
+            limits: Arc::new(Limits::new(&config.limits)),
+            protocol: Arc::new(config.protocol()),
+            tracker: Default::default(),
+            readiness: Default::default(),
+            samples: Default::default(),
+            leptos: LeptosOptions::builder().output_name("everbeat").build(),
+            config: Arc::new(config),
+        });
+        Self {
+            state,
+            hub,
+            log,
+            _data: data,
+        }
+    }
+
+    /// A connection; so many bytes fit into it each way.
+    async fn connect(&self, capacity: usize) -> Client {
+        let (here, there) = tokio::io::duplex(capacity);
+        let panics = Arc::<AtomicBool>::default();
+        let stream = Frail {
+            stream: here,
+            panics: Arc::clone(&panics),
+        };
+        let place = self.state.connect(None).unwrap();
+        let write_timeout = self.state.config.write_timeout;
+        let wire = Wire::new(stream, Bytes::new(), 64 * 1024, write_timeout);
+        let task = tokio::spawn(drive(wire, place, Presented::default()));
+        Client {
+            socket: WebSocketStream::from_raw_socket(there, Role::Client, None).await,
+            task,
+            panics,
+        }
+    }
+
+    /// A connection with a fresh session, in the lobby.
+    async fn joined(&self) -> (Client, Value) {
+        let mut client = self.connect(64 * 1024).await;
+        client.send(json!({"type": "hello"})).await;
+        let welcome = client.next_of("welcome").await;
+        client.join("lobby").await;
+        client.next_of("joined").await;
+        (client, welcome["session"].clone())
+    }
+
+    fn members(&self) -> usize {
+        let lobby = RoomName::lobby();
+        self.hub.members(&lobby).1 as usize
+    }
+
+    /// Connections, sessions that have one, and members of the lobby.
+    fn counts(&self) -> (usize, usize, usize) {
+        (self.hub.connections(), self.hub.live(), self.members())
+    }
+}
+
+/// A client without any sense.
+struct Client {
+    socket: WebSocketStream<DuplexStream>,
+    task: JoinHandle<()>,
+    panics: Arc<AtomicBool>,
+}
+
+impl Client {
+    async fn send(&mut self, frame: Value) {
+        self.socket
+            .send(Message::text(frame.to_string()))
+            .await
+            .unwrap();
+    }
+
+    async fn join(&mut self, room: &str) {
+        self.send(json!({"type": "join", "room": room})).await;
+    }
+
+    async fn history(&mut self, before: u64) {
+        let history = json!({"type": "history", "room": "lobby", "before": before, "limit": 5});
+        self.send(history).await;
+    }
+
+    async fn publish(&mut self, seq: u64, body: &str) {
+        let frame = json!({"type": "publish", "seq": seq, "room": "lobby", "body": body});
+        self.send(frame).await;
+    }
+
+    /// The next frame, or the code of the end.
+    async fn next(&mut self) -> Result<Value, Option<u16>> {
+        loop {
+            match timeout(PATIENCE, self.socket.next()).await.unwrap() {
+                Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).unwrap()),
+                Some(Ok(Message::Close(frame))) => return Err(frame.map(|frame| frame.code.into())),
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Err(None),
+            }
+        }
+    }
+
+    /// The next frame of this type; pings are answered, others are passed over.
+    async fn next_of(&mut self, kind: &str) -> Value {
+        loop {
+            let frame = self.next().await.unwrap();
+            if frame["type"] == kind {
+                return frame;
+            }
+            if frame["type"] == "ping" {
+                self.send(json!({"type": "pong"})).await;
+            }
+        }
+    }
+
+    /// The code with which the server ends the connection.
+    async fn end(&mut self) -> Option<u16> {
+        loop {
+            if let Err(code) = self.next().await {
+                return code;
+            }
+        }
+    }
+
+    /// A ping is answered at once.
+    async fn is_answered(&mut self) {
+        let asked = Instant::now();
+        self.send(json!({"type": "ping"})).await;
+        self.next_of("pong").await;
+        assert!(asked.elapsed() < Duration::from_millis(10));
+    }
+}
+
+/// A stream on which a task can be made to panic.
+struct Frail {
+    stream: DuplexStream,
+    panics: Arc<AtomicBool>,
+}
+
+impl AsyncRead for Frail {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        assert!(!self.panics.load(Ordering::Relaxed), "a panic for a test");
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Frail {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// HB-1, PR-1: for a minute the log does nothing. Pings are answered both ways, what is asked is owed, who
+/// hangs up leaves when they are due, and all that is owed comes at the end.
+#[tokio::test(start_paused = true)]
+async fn a_log_that_hangs_for_a_minute_holds_nothing_up() {
+    let server = Server::new().await;
+    let (mut ada, _) = server.joined().await;
+    let (bob, _) = server.joined().await;
+    server.log.freeze(true);
+    ada.publish(1, "into the ice").await;
+    ada.history(9).await;
+    ada.join("garden").await;
+    let frozen = Instant::now();
+    drop(bob);
+    let mut is_gone = false;
+    while frozen.elapsed() < Duration::from_secs(60) {
+        ada.is_answered().await;
+        server.hub.handle_timeout(server.hub.clock().now());
+        is_gone |= server.hub.connections() == 1;
+        let (elapsed, second) = (frozen.elapsed(), Duration::from_secs(1));
+        assert!(elapsed > AWAY_AFTER - second || server.members() == 2);
+        assert!(elapsed < AWAY_AFTER + second || server.members() == 1);
+        sleep(Duration::from_secs(5)).await;
+    }
+    assert!(is_gone);
+    server.log.freeze(false);
+    let mut owed = vec!["ack", "message", "history", "joined"];
+    while !owed.is_empty() {
+        let frame = ada.next().await.unwrap();
+        owed.retain(|kind| frame["type"] != *kind);
+    }
+    assert!(frozen.elapsed() < Duration::from_secs(66));
+}
+
+/// RS-4, AC-1: whatever the log owes a connection, it is taken over, removed and shut down at once.
+#[tokio::test(start_paused = true)]
+async fn what_is_owed_keeps_nobody() {
+    let server = Server::new().await;
+    let begun = Instant::now();
+    for code in [
+        CloseCode::TAKEN_OVER,
+        CloseCode::REMOVED,
+        CloseCode::SERVICE_RESTART,
+    ] {
+        let (mut ada, session) = server.joined().await;
+        server.log.freeze_reads(true);
+        ada.history(9).await;
+        ada.history(8).await;
+        ada.is_answered().await;
+        match code {
+            CloseCode::TAKEN_OVER => {
+                let mut newer = server.connect(1024).await;
+                newer
+                    .send(json!({"type": "hello", "session": session}))
+                    .await;
+                assert_eq!(newer.next_of("welcome").await["resumed"], true);
+            }
+            CloseCode::REMOVED => {
+                let id = SessionId::new(session["id"].as_str().unwrap()).unwrap();
+                let report = server.hub.reports(1, Some(&id)).await.remove(0);
+                assert!(report.vitals.is_some(), "it says how it is");
+                assert!(server.hub.remove(report.connection));
+            }
+            _ => server.hub.shut_down(),
+        }
+        assert_eq!(ada.end().await, Some(code.0));
+        server.log.freeze_reads(false);
+    }
+    assert!(begun.elapsed() < Duration::from_secs(5));
+}
+
+/// RC-5, RS-1: a session that does not open is given up, on both ends.
+#[tokio::test(start_paused = true)]
+async fn a_session_that_does_not_open_is_given_up() {
+    let server = Server::new().await;
+    server.log.freeze_writes(true);
+    let mut patient = server.connect(1024).await;
+    patient.send(json!({"type": "hello"})).await;
+    let begun = Instant::now();
+    let refusal = patient.next().await.unwrap();
+    assert_eq!(refusal["code"], "unavailable");
+    assert_eq!(patient.end().await, Some(CloseCode::TRY_AGAIN_LATER.0));
+    let waited = begun.elapsed();
+    assert!(waited > Duration::from_secs(8) && waited < Duration::from_secs(10));
+
+    // Who hangs up is noticed at once, and is given no session.
+    let mut hasty = server.connect(1024).await;
+    hasty.send(json!({"type": "hello"})).await;
+    let Client { socket, task, .. } = hasty;
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(server.hub.connections(), 1);
+    let begun = Instant::now();
+    drop(socket);
+    task.await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(2));
+    assert_eq!(server.counts(), (0, 0, 0));
+    server.log.freeze_writes(false);
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(server.counts(), (0, 0, 0));
+}
+
+/// Two pages that were asked for come in that order, and so does what was asked for after them.
+#[tokio::test(start_paused = true)]
+async fn answers_come_in_order() {
+    let server = Server::new().await;
+    let (mut ada, _) = server.joined().await;
+    for seq in 1..=9 {
+        ada.publish(seq, &format!("text {seq}")).await;
+    }
+    while ada.next_of("ack").await["seq"] != 9 {}
+    server.log.freeze_reads(true);
+    for before in [9, 3, 7] {
+        ada.history(before).await;
+    }
+    ada.join("garden").await;
+    ada.is_answered().await;
+    server.log.freeze_reads(false);
+    for before in [9, 3, 7] {
+        let page = ada.next_of("history").await["messages"].take();
+        let last = page.as_array().unwrap().last().unwrap();
+        assert_eq!(last["offset"], before - 1);
+    }
+    ada.next_of("joined").await;
+}
+
+/// RS-4: who does not read what is written to them is still taken over, and leaves.
+#[tokio::test(start_paused = true)]
+async fn a_slow_reader_keeps_nobody() {
+    let server = Server::new().await;
+    let (mut writer, _) = server.joined().await;
+    let mut slow = server.connect(1024).await;
+    slow.send(json!({"type": "hello"})).await;
+    let session = slow.next_of("welcome").await["session"].clone();
+    slow.join("lobby").await;
+    slow.next_of("joined").await;
+    let body = "x".repeat(8 * 1024);
+    for seq in 1..=40 {
+        writer.publish(seq, &body).await;
+    }
+    while writer.next_of("ack").await["seq"] != 40 {}
+    assert_eq!(server.counts(), (2, 2, 2));
+    // Its own session comes back elsewhere.
+    let begun = Instant::now();
+    let mut newer = server.connect(1024 * 1024).await;
+    newer
+        .send(json!({"type": "hello", "session": session}))
+        .await;
+    assert_eq!(newer.next_of("welcome").await["resumed"], true);
+    slow.task.await.unwrap();
+    let waited = begun.elapsed();
+    assert!(waited < Duration::from_secs(2), "{waited:?}");
+    assert_eq!(server.counts(), (2, 2, 2));
+}
+
+/// One that takes nothing at all is dropped in time, as before.
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_takes_nothing_is_dropped_in_time() {
+    let server = Server::new().await;
+    let (mut writer, _) = server.joined().await;
+    let mut stuck = server.connect(1024).await;
+    stuck.send(json!({"type": "hello"})).await;
+    stuck.next_of("welcome").await;
+    stuck.join("lobby").await;
+    stuck.next_of("joined").await;
+    let begun = Instant::now();
+    for seq in 1..=10 {
+        writer.publish(seq, &"x".repeat(8 * 1024)).await;
+    }
+    while writer.next_of("ack").await["seq"] != 10 {}
+    stuck.task.await.unwrap();
+    let (waited, timeout) = (begun.elapsed(), server.state.config.write_timeout);
+    assert!(
+        waited >= timeout && waited < timeout + Duration::from_secs(3),
+        "{waited:?}"
+    );
+}
+
+/// PR-1: a task that panics, or is aborted, leaves as one that ends in good order does: its session has no
+/// connection, and its member is away, and leaves in time.
+#[tokio::test(start_paused = true)]
+async fn a_task_that_ends_before_its_time_leaves_nothing_behind() {
+    for panics in [true, false] {
+        let server = Server::new().await;
+        let (ada, _) = server.joined().await;
+        assert_eq!(server.counts(), (1, 1, 1));
+        let Client {
+            mut socket,
+            task,
+            panics: switch,
+        } = ada;
+        if panics {
+            switch.store(true, Ordering::Relaxed);
+            socket.send(Message::text("{}")).await.unwrap();
+        } else {
+            task.abort();
+        }
+        let ended = task.await.unwrap_err();
+        assert_eq!(ended.is_panic(), panics);
+        // Away, not yet gone.
+        assert_eq!(server.counts(), (0, 0, 1));
+        let due = server.hub.clock().now() + AWAY_AFTER;
+        server.hub.handle_timeout(due);
+        assert_eq!(server.counts(), (0, 0, 0));
+    }
+}
