@@ -6,7 +6,8 @@
 //! - [`command`]: what is done without serving
 //! - [`entrance`], [`descriptors`], [`tls`]: where connections come in
 //! - [`impatient`]: writes that must make progress
-//! - [`Server`]: from an open entrance to a drained exit
+//! - [`Server`]: from an open entrance to a drained exit; `housekeeping`: what is done every now and then, and
+//!   `supervise`: tasks that are begun anew where they panic
 //! - [`ws`]: connections; the decisions are in [`protocol::server`], here is only I/O
 //! - [`hub`]: rooms that readers pull from, and who is connected
 //! - [`mod@log`]: what is durable
@@ -27,6 +28,7 @@ pub mod descriptors;
 pub mod entrance;
 pub mod headers;
 pub mod health;
+mod housekeeping;
 pub mod hub;
 pub mod impatient;
 pub mod limits;
@@ -40,53 +42,40 @@ pub mod serve;
 #[cfg(feature = "embed")]
 pub mod site;
 pub mod state;
+mod supervise;
 pub mod telemetry;
 pub mod text_frame;
 pub mod tls;
 pub mod ws;
 
 use std::fs::DirBuilder;
-use std::ops::RangeInclusive;
 use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use leptos::config::LeptosOptions;
 use tokio::net::TcpListener;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::Gate;
-use crate::admin::samples::{self, Samples};
-use crate::clock::{Clock, unix_ms};
+use crate::admin::samples::Samples;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::entrance::Entrance;
 use crate::health::Readiness;
+use crate::housekeeping::Housekeeping;
 use crate::hub::answers::Answers;
 use crate::hub::{Hub, Rooms};
 use crate::limits::Limits;
 use crate::log::sqlite::{OpenError, SqliteConfig, SqliteLog};
 use crate::serve::Doors;
 use crate::state::{AppState, Parts};
-
-/// How late rooms may be looked at in which something is due. PR-1 and PR-3 are about seconds: a fifth
-/// more harms nobody.
-const AGENDA_EVERY: Duration = Duration::from_millis(200);
-
-/// How often it is looked for rooms that nobody uses. All of them are looked at: that is not for every
-/// second.
-const SWEEP_EVERY: Duration = Duration::from_secs(30);
-
-/// How often connected sessions are noted in the log, and what is old is forgotten (RS-9).
-const EXPIRE_EVERY: Duration = Duration::from_secs(60 * 60);
+use crate::supervise::supervised;
 
 /// How often it is looked whether the server before has let go of the log. Clients wait meanwhile.
 const LOOK_FOR_LOG_EVERY: Duration = Duration::from_millis(20);
-
-/// How late a message may be trimmed that is too old: this part of what it may be, within these bounds.
-const TRIM_PART: u32 = 20;
-const TRIM_EVERY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60 * 60);
 
 /// How long connections and requests may take to end once they were told to.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -187,24 +176,27 @@ impl Server {
             limits: Arc::clone(&limits),
             config: Arc::clone(&config),
         };
-        let renewing = self
-            .entrance
-            .tls
-            .clone()
-            .map(|tls| tokio::spawn(tls.keep()));
+        let renewing = self.entrance.tls.clone().map(|tls| {
+            let renew = move || tls.clone().keep();
+            tokio::spawn(supervised("renewal of certificates", renew))
+        });
         let serving = tokio::spawn(doors.serve(self.entrance, leave.clone(), stop.clone()));
-        let house = House {
-            hub: Arc::clone(&hub),
-            limits,
-            samples,
-            config,
-        };
-        let keeping = tokio::spawn(house.keep());
-        let cooling = {
-            let hub = Arc::clone(&hub);
-            tokio::spawn(async move { hub.keep_tails().await })
-        };
-        let guarding = tokio::spawn(async move { gate.keep().await });
+        let house = Housekeeping::new(Arc::clone(&hub), limits, samples, config);
+        let watching_rooms = house.clone();
+        let looking = tokio::spawn(supervised("housekeeping", move || {
+            watching_rooms.clone().look()
+        }));
+        // Apart from that: it takes as long as the log takes.
+        let forgetting = tokio::spawn(supervised("expiry", move || house.clone().forget()));
+        let warm = Arc::clone(&hub);
+        let cooling = tokio::spawn(supervised("tails of rooms", move || {
+            let hub = Arc::clone(&warm);
+            async move { hub.keep_tails().await }
+        }));
+        let guarding = tokio::spawn(supervised("keys of tokens", move || {
+            let gate = Arc::clone(&gate);
+            async move { gate.keep().await }
+        }));
 
         shutdown.await;
         let connections = hub.connections();
@@ -222,7 +214,8 @@ impl Server {
         if let Some(renewing) = renewing {
             renewing.abort();
         }
-        keeping.abort();
+        looking.abort();
+        forgetting.abort();
         cooling.abort();
         guarding.abort();
         match hub.log().close().await {
@@ -257,74 +250,4 @@ pub fn in_full(error: &(dyn std::error::Error + 'static)) -> String {
         }
     }
     told
-}
-
-/// What is done every now and then.
-struct House {
-    hub: Arc<Hub>,
-    limits: Arc<Limits>,
-    samples: Arc<Samples>,
-    config: Arc<Config>,
-}
-
-impl House {
-    async fn keep(self) {
-        let (hub, age) = (&self.hub, self.config.history_age);
-        let mut agenda = interval(AGENDA_EVERY);
-        let mut sweep = interval(SWEEP_EVERY);
-        let mut expire = interval(EXPIRE_EVERY);
-        let mut sample = interval(samples::EVERY);
-        let trim_every = (age / TRIM_PART).clamp(*TRIM_EVERY.start(), *TRIM_EVERY.end());
-        let mut trim = interval(trim_every);
-        let mut sampled = Instant::now();
-        agenda.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        loop {
-            tokio::select! {
-                _ = agenda.tick() => hub.handle_timeout(hub.clock().now()),
-                _ = sweep.tick() => {
-                    hub.sweep();
-                    self.limits.sweep();
-                }
-                at = sample.tick() => {
-                    let since = at - std::mem::replace(&mut sampled, at);
-                    self.samples.take(hub.live(), hub.metrics().totals(), since);
-                }
-                _ = expire.tick() => forget_old(hub, &self.config).await,
-                _ = trim.tick(), if !age.is_zero() => trim_old(hub, age).await,
-            }
-        }
-    }
-}
-
-/// The Unix time so long ago, in milliseconds.
-fn before(now: u64, age: Duration) -> u64 {
-    let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-    now.saturating_sub(age)
-}
-
-/// Trims messages that are too old.
-async fn trim_old(hub: &Hub, age: Duration) {
-    match hub.log().trim(before(unix_ms(), age)).await {
-        Ok(0) => {}
-        Ok(messages) => tracing::info!(messages, "trimmed what is old"),
-        Err(error) => tracing::warn!(%error, "could not trim; trying again later"),
-    }
-}
-
-/// Forgets sessions and keys of posts that are too old.
-async fn forget_old(hub: &Hub, config: &Config) {
-    let now = unix_ms();
-    let log = hub.log();
-    let sessions = match log.touch(hub.sessions(), now).await {
-        Ok(()) => log.expire(before(now, config.session_ttl)).await,
-        Err(error) => Err(error),
-    };
-    let posts = log.forget_posts(before(now, config.idempotency_ttl)).await;
-    for (what, forgotten) in [("sessions", sessions), ("keys of posts", posts)] {
-        match forgotten {
-            Ok(0) => {}
-            Ok(count) => tracing::info!(count, what, "forgot what is old"),
-            Err(error) => tracing::warn!(%error, what, "could not forget; trying again later"),
-        }
-    }
 }

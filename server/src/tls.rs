@@ -132,8 +132,12 @@ impl Tls {
         loop {
             look.tick().await;
             let files = self.files.clone();
-            let Ok(read) = tokio::task::spawn_blocking(move || files.read()).await else {
-                return;
+            let read = match tokio::task::spawn_blocking(move || files.read()).await {
+                Ok(read) => read,
+                Err(error) => {
+                    tracing::error!(%error, "the certificate could not be looked at");
+                    continue;
+                }
             };
             let now = match &read {
                 Ok(texts) => Ok(texts.digest()),

@@ -313,7 +313,7 @@ impl SqliteLog {
         Box::pin(async move {
             let mut piece = first.await?;
             let mut forgotten = piece;
-            while piece == EXPIRED_MAX {
+            while piece == PIECE_MAX {
                 piece = queue.push(None, forget.clone()).await?;
                 forgotten += piece;
             }
@@ -380,16 +380,29 @@ impl Log for SqliteLog {
     }
 
     fn touch(&self, sessions: Vec<SessionId>, at_ms: u64) -> Answer<()> {
-        self.queue
-            .push(None, move |batch| batch.touch(&sessions, at_ms))
+        let mut first = sessions;
+        let rest = first.split_off(first.len().min(PIECE_MAX));
+        let first = self
+            .queue
+            .push(None, move |batch| batch.touch(&first, at_ms));
+        let queue = Arc::clone(&self.queue);
+        Box::pin(async move {
+            first.await?;
+            for piece in rest.chunks(PIECE_MAX) {
+                let piece = piece.to_vec();
+                let touched = queue.push(None, move |batch| batch.touch(&piece, at_ms));
+                touched.await?;
+            }
+            Ok(())
+        })
     }
 
     fn expire(&self, before_ms: u64) -> Answer<usize> {
-        self.in_pieces(move |batch| batch.expire(before_ms, EXPIRED_MAX))
+        self.in_pieces(move |batch| batch.expire(before_ms, PIECE_MAX))
     }
 
     fn forget_posts(&self, before_ms: u64) -> Answer<usize> {
-        self.in_pieces(move |batch| batch.forget_posts(before_ms, EXPIRED_MAX))
+        self.in_pieces(move |batch| batch.forget_posts(before_ms, PIECE_MAX))
     }
 
     fn trim(&self, before_ms: u64) -> Answer<u64> {
@@ -444,8 +457,9 @@ impl Drop for SqliteLog {
     }
 }
 
-/// The most sessions, or posts, that one operation forgets: it must not hold up the others for long.
-const EXPIRED_MAX: usize = 512;
+/// The most sessions, or posts, that one operation touches or forgets: it must not hold up the others for
+/// long.
+const PIECE_MAX: usize = 512;
 
 fn ready<T: Send + 'static>(result: Result<T, LogError>) -> Answer<T> {
     Box::pin(std::future::ready(result))

@@ -1,6 +1,8 @@
 //! The thread that writes.
 
+use std::any::Any;
 use std::iter;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -18,6 +20,7 @@ use super::state::{Chain, State};
 use super::witness::Witness;
 use super::{LogError, SqliteConfig};
 use crate::log::Observer;
+use crate::supervise::reason;
 
 /// How often it is looked whether the files are where they were: three calls of stat(2).
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -79,8 +82,7 @@ impl Writer {
     pub(super) fn run(mut self) {
         self.scrub.attempt(&self.connection, self.busy_timeout);
         while let Some(first) = self.next() {
-            let failure = self.commit(first);
-            self.report(failure);
+            self.work(first);
         }
         if let Err(error) = scrub::empty_write_ahead_log(&self.connection) {
             // Nothing is lost: whoever opens the database next takes the rest from there.
@@ -107,6 +109,28 @@ impl Writer {
         }
     }
 
+    /// Commits one batch, and says where there is trouble. A panic costs the batch, whose operations are
+    /// answered that they were not done; the log goes on.
+    fn work(&mut self, first: Operation) {
+        let committed = catch_unwind(AssertUnwindSafe(|| self.commit(first)));
+        let failure = committed.unwrap_or_else(|panic| Some(self.recover(panic.as_ref())));
+        self.report(failure);
+    }
+
+    /// Takes back what was begun when something panicked.
+    fn recover(&self, panic: &(dyn Any + Send)) -> LogError {
+        let panic = reason(panic);
+        tracing::error!(
+            panic,
+            "the log's thread panicked: this is a bug; the log goes on"
+        );
+        // Should this fail, so does the next BEGIN, and it is tried again then.
+        if !self.connection.is_autocommit() {
+            drop(self.connection.execute_batch("ROLLBACK"));
+        }
+        LogError::Unavailable("an operation panicked".into())
+    }
+
     /// Commits one batch: this operation, and those that come meanwhile.
     fn commit(&mut self, first: Operation) -> Option<LogError> {
         self.look();
@@ -123,12 +147,7 @@ impl Writer {
             operation(&mut batch);
         }
         let committed = batch.commit();
-        if committed.chain != self.chain {
-            self.chain = committed.chain;
-            if let Some(witness) = &mut self.witness {
-                witness.note(self.chain, false);
-            }
-        }
+        self.follow(committed.chain);
         if !committed.messages.is_empty() {
             self.observer.committed(&committed.messages);
         }
@@ -177,14 +196,41 @@ impl Writer {
     }
 
     fn report(&mut self, failure: Option<LogError>) {
-        let was_failing = std::mem::replace(&mut self.failing, failure.is_some());
         match failure {
-            Some(error) if !was_failing => {
+            Some(error) if !self.failing => {
+                self.failing = true;
                 tracing::error!(%error, "the log cannot store anything now");
             }
-            None if was_failing => tracing::info!("the log stores again"),
+            // A batch that had nothing to store says nothing: a full disk takes it.
+            None if self.failing && self.stores() => {
+                self.failing = false;
+                tracing::info!("the log stores again");
+            }
             Some(_) | None => {}
         }
+    }
+
+    /// Notes how far the log is, where that is further than before.
+    fn follow(&mut self, chain: Chain) {
+        if chain != self.chain {
+            self.chain = chain;
+            if let Some(witness) = &mut self.witness {
+                witness.note(self.chain, false);
+            }
+        }
+    }
+
+    /// Whether something can be stored, found out by storing something.
+    fn stores(&mut self) -> bool {
+        let state = State {
+            chain: self.chain,
+            must_scrub: self.scrub.is_due(),
+        };
+        let mut batch = Batch::begin(&self.connection, self.history_per_room, state);
+        let probed = batch.attempt(|batch| batch.probe());
+        let committed = batch.commit();
+        self.follow(committed.chain);
+        probed.is_ok() && committed.failure.is_none()
     }
 }
 
@@ -192,12 +238,15 @@ impl Writer {
 mod tests {
     use std::io::{self, Write};
 
+    use futures_util::FutureExt;
     use parking_lot::Mutex;
+    use protocol::id::{Name, RoomName, Seq, SessionId};
 
     use super::*;
     use crate::log::sqlite::open;
     use crate::log::sqlite::queue::Queue;
     use crate::log::tests::support::Recorder;
+    use crate::log::{Answer, Append, OpenSession};
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -219,6 +268,101 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    /// A writer over a database that has room for so many bytes, the way to it, and what is told.
+    fn writer(directory: &std::path::Path, bytes_max: Option<u64>) -> (Writer, Queue) {
+        let config = SqliteConfig {
+            bytes_max,
+            ..SqliteConfig::default()
+        };
+        let database = open::open(&directory.join("log.db"), &config).unwrap();
+        let (queue, operations) = Queue::new(10);
+        let observer = Arc::<Recorder>::default();
+        (Writer::new(database, operations, &config, observer), queue)
+    }
+
+    /// Has the writer do what is asked of it, and returns what it says.
+    fn lines_of(work: impl FnOnce()) -> String {
+        let lines = Lines::default();
+        let told = {
+            let lines = lines.clone();
+            tracing_subscriber::fmt()
+                .with_writer(move || lines.clone())
+                .finish()
+        };
+        tracing::subscriber::with_default(told, work);
+        lines.take()
+    }
+
+    fn done<T>(writer: &mut Writer, answer: Answer<T>) -> Result<T, LogError> {
+        let first = writer.operations.recv().unwrap();
+        writer.work(first);
+        answer.now_or_never().unwrap()
+    }
+
+    /// A database that is full takes what needs no room. That is no reason to say that it stores again.
+    #[test]
+    fn what_stores_nothing_proves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut writer, queue) = writer(directory.path(), Some(256 * 1024));
+        let id = SessionId::new("ada").unwrap();
+        let fill = |writer: &mut Writer| {
+            for number in 1..100 {
+                let append = Append {
+                    session: SessionId::new("ada").unwrap(),
+                    seq: Seq::new(number).unwrap(),
+                    room: RoomName::lobby(),
+                    name: Name::tidy("Ada"),
+                    body: "x".repeat(8 * 1024),
+                    at_ms: 1,
+                    is_repeat: false,
+                };
+                let appended = queue.push(None, |batch| batch.append(append));
+                if done(writer, appended).is_err() {
+                    return;
+                }
+            }
+            panic!("a small database took 800 KiB");
+        };
+        let touch = |writer: &mut Writer, at_ms| {
+            let id = id.clone();
+            let touched = queue.push(None, move |batch| batch.touch(&[id], at_ms));
+            done(writer, touched).unwrap();
+        };
+        let open = OpenSession {
+            resume: None,
+            fresh: (id.clone(), [7; 32]),
+            at_ms: 1,
+        };
+        let opened = queue.push(None, |batch| batch.open_session(open));
+        done(&mut writer, opened).unwrap();
+        assert!(lines_of(|| fill(&mut writer)).contains("cannot store"));
+        assert_eq!(lines_of(|| touch(&mut writer, 2)), "");
+        let room = "PRAGMA max_page_count = 100000";
+        writer.connection.query_row(room, [], |_| Ok(())).unwrap();
+        assert!(lines_of(|| touch(&mut writer, 3)).contains("stores again"));
+    }
+
+    /// An operation that panics is not done, nor is what was in its batch; the next one is.
+    #[test]
+    fn a_panic_costs_a_batch_and_not_the_log() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut writer, queue) = writer(directory.path(), None);
+        let open = || OpenSession {
+            resume: None,
+            fresh: (SessionId::new("ada").unwrap(), [7; 32]),
+            at_ms: 1,
+        };
+        let opened = queue.push(None, move |batch| batch.open_session(open()));
+        let panicked: Answer<()> = queue.push(None, |_| panic!("a panic for a test"));
+        let lines = lines_of(|| {
+            assert!(done(&mut writer, opened).is_err());
+        });
+        assert!(lines.contains("a panic for a test"), "{lines}");
+        assert!(panicked.now_or_never().unwrap().is_err());
+        let again = queue.push(None, move |batch| batch.open_session(open()));
+        assert!(done(&mut writer, again).is_ok(), "the id is free");
     }
 
     /// A trouble of hours is two lines in the log file: one at its start, one at its end.

@@ -1,0 +1,127 @@
+//! What a server does every now and then, beside its connections.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::admin::samples::{self, Samples};
+use crate::clock::unix_ms;
+use crate::config::Config;
+use crate::hub::Hub;
+use crate::limits::Limits;
+
+/// How late rooms may be looked at in which something is due. PR-1 and PR-3 are about seconds: a fifth
+/// more harms nobody.
+const AGENDA_EVERY: Duration = Duration::from_millis(200);
+
+/// How often it is looked for rooms that nobody uses. All of them are looked at: that is not for every
+/// second.
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
+
+/// How often connected sessions are noted in the log, and what is old is forgotten (RS-9).
+const EXPIRE_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// How late a message may be trimmed that is too old: this part of what it may be, within these bounds.
+const TRIM_PART: u32 = 20;
+const TRIM_EVERY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60 * 60);
+
+/// What is done every now and then.
+#[derive(Clone)]
+pub(crate) struct Housekeeping {
+    hub: Arc<Hub>,
+    limits: Arc<Limits>,
+    samples: Arc<Samples>,
+    config: Arc<Config>,
+}
+
+impl Housekeeping {
+    /// The housekeeping of a server of these parts.
+    pub(crate) const fn new(
+        hub: Arc<Hub>,
+        limits: Arc<Limits>,
+        samples: Arc<Samples>,
+        config: Arc<Config>,
+    ) -> Self {
+        Self {
+            hub,
+            limits,
+            samples,
+            config,
+        }
+    }
+
+    /// Looks at the rooms in which something is due, lets go of what nobody uses, and takes samples. Nothing
+    /// of it waits for the log.
+    pub(crate) async fn look(self) {
+        let hub = &self.hub;
+        let mut agenda = interval(AGENDA_EVERY);
+        let mut sweep = interval(SWEEP_EVERY);
+        let mut sample = interval(samples::EVERY);
+        let mut sampled = Instant::now();
+        agenda.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                _ = agenda.tick() => hub.handle_timeout(hub.clock().now()),
+                _ = sweep.tick() => {
+                    hub.sweep();
+                    self.limits.sweep();
+                }
+                at = sample.tick() => {
+                    let since = at - std::mem::replace(&mut sampled, at);
+                    self.samples.take(hub.live(), hub.metrics().totals(), since);
+                }
+            }
+        }
+    }
+
+    /// Forgets in the log what is too old.
+    pub(crate) async fn forget(self) {
+        let age = self.config.history_age;
+        let trim_every = (age / TRIM_PART).clamp(*TRIM_EVERY.start(), *TRIM_EVERY.end());
+        let mut expire = interval(EXPIRE_EVERY);
+        let mut trim = interval(trim_every);
+        expire.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        trim.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = expire.tick() => forget_old(&self.hub, &self.config).await,
+                _ = trim.tick(), if !age.is_zero() => trim_old(&self.hub, age).await,
+            }
+        }
+    }
+}
+
+/// The Unix time so long ago, in milliseconds.
+fn before(now: u64, age: Duration) -> u64 {
+    let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+    now.saturating_sub(age)
+}
+
+/// Trims messages that are too old.
+async fn trim_old(hub: &Hub, age: Duration) {
+    match hub.log().trim(before(unix_ms(), age)).await {
+        Ok(0) => {}
+        Ok(messages) => tracing::info!(messages, "trimmed what is old"),
+        Err(error) => tracing::warn!(%error, "could not trim; trying again later"),
+    }
+}
+
+/// Forgets sessions and keys of posts that are too old.
+async fn forget_old(hub: &Hub, config: &Config) {
+    let now = unix_ms();
+    let log = hub.log();
+    let sessions = match log.touch(hub.sessions(), now).await {
+        Ok(()) => log.expire(before(now, config.session_ttl)).await,
+        Err(error) => Err(error),
+    };
+    let posts = log.forget_posts(before(now, config.idempotency_ttl)).await;
+    for (what, forgotten) in [("sessions", sessions), ("keys of posts", posts)] {
+        match forgotten {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, what, "forgot what is old"),
+            Err(error) => tracing::warn!(%error, what, "could not forget; trying again later"),
+        }
+    }
+}
