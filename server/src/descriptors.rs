@@ -1,5 +1,8 @@
 //! How many files may be open at once: each connection is one.
 
+use std::fs::File;
+use std::io;
+
 use crate::config::Config;
 
 /// What is open beside connections: the log, its readers, files that are served.
@@ -16,4 +19,47 @@ pub fn wanted(config: &Config) -> u64 {
 /// than our options promise. How many that are; `None` where the system does not say.
 pub fn raise() -> Option<u64> {
     rlimit::increase_nofile_limit(u64::MAX).ok()
+}
+
+/// What the system says where this process, or everybody together, has no descriptor left: EMFILE and ENFILE
+/// of errno(3), which have these numbers on Linux, macOS and the BSDs.
+const EXHAUSTED: [i32; 2] = [24, 23];
+
+/// Whether that is why something failed.
+pub fn are_exhausted(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    code.is_some_and(|code| EXHAUSTED.contains(&code))
+}
+
+/// Whether one more file can be opened.
+pub fn are_left() -> bool {
+    nothing().is_ok()
+}
+
+/// A descriptor that is kept for when there are no others: so that whoever asks how the server is can be
+/// answered.
+#[derive(Debug)]
+pub struct Reserve(Option<File>);
+
+impl Reserve {
+    /// Takes one, if there is one.
+    pub fn keep() -> Self {
+        Self(nothing().ok())
+    }
+
+    /// Gives it back to the system; whether there was one.
+    pub fn lend(&mut self) -> bool {
+        self.0.take().is_some()
+    }
+
+    /// Takes one again, if there is one.
+    pub fn refill(&mut self) {
+        if self.0.is_none() {
+            *self = Self::keep();
+        }
+    }
+}
+
+fn nothing() -> io::Result<File> {
+    File::open("/dev/null")
 }

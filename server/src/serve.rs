@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -19,19 +21,23 @@ use parking_lot::Mutex;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt;
+use tower::{ServiceExt, service_fn};
 
 use crate::address::{self, Network, Peer};
 use crate::config::Config;
+use crate::descriptors::{self, Reserve};
 use crate::entrance::{Entrance, Shared};
+use crate::health;
 use crate::hub::Hub;
 use crate::impatient::Impatient;
 use crate::limits::{Handshake, Limits};
 use crate::metrics::Met;
-use crate::router::upgrade_anywhere;
+use crate::router::{retry_after, upgrade_anywhere};
+use crate::state::Full;
+use crate::supervise::supervised;
 use crate::tls::Tls;
 
 /// How long after its connection somebody's first request may come when no more connections are taken.
@@ -39,6 +45,15 @@ const FIRST_WORD: Duration = Duration::from_secs(1);
 
 /// How long to wait before accepting again when the system has no more sockets to give.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// How often it is told that no connections can be accepted.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
+
+/// How long the head of a request may take on the last descriptor: others wait for it.
+const LAST_HEAD: Duration = Duration::from_millis(250);
+
+/// How long its answer may take: a little longer than `/readyz` may.
+const LAST_ANSWER: Duration = Duration::from_millis(2_500);
 
 /// What a connection runs over.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
@@ -93,23 +108,8 @@ impl Doors {
         http.timer(TokioTimer::new())
             .header_read_timeout(self.config.header_timeout)
             .max_buf_size(16 * 1024);
-        loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                () = end.leave.cancelled() => break,
-            };
-            match accepted {
-                Ok(accepted) => {
-                    if let Some(begun) = self.begin(&http, accepted, tls.is_some(), &end) {
-                        requests.spawn(begun.run(tls.clone()));
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection now; trying again");
-                    sleep(ACCEPT_AGAIN).await;
-                }
-            }
-        }
+        let take = || self.accept(&http, &listener, tls.as_ref(), &end, &requests);
+        supervised("accepting", take).await;
         if shared == Shared::Port {
             for accepted in waiting(listener) {
                 if let Some(begun) = self.begin(&http, accepted, tls.is_some(), &end) {
@@ -121,6 +121,62 @@ impl Doors {
         }
         requests.close();
         requests.wait().await;
+    }
+
+    /// Takes connections until it is to leave.
+    async fn accept(
+        &self,
+        http: &http1::Builder,
+        listener: &TcpListener,
+        tls: Option<&Tls>,
+        end: &End,
+        requests: &TaskTracker,
+    ) {
+        let mut reserve = Reserve::keep();
+        let mut told: Option<Instant> = None;
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = end.leave.cancelled() => return,
+            };
+            let error = match accepted {
+                Ok(accepted) => {
+                    if let Some(begun) = self.begin(http, accepted, tls.is_some(), end) {
+                        requests.spawn(begun.run(tls.cloned()));
+                    }
+                    continue;
+                }
+                Err(error) => error,
+            };
+            // A trouble of hours is a line every now and then.
+            if told.is_none_or(|at| at.elapsed() > TELL_AGAIN) {
+                told = Some(Instant::now());
+                tracing::error!(%error, "cannot accept connections now; trying again");
+            }
+            if descriptors::are_exhausted(&error) && reserve.lend() {
+                self.answer_one(http, listener, tls, end).await;
+            } else {
+                sleep(ACCEPT_AGAIN).await;
+            }
+            reserve.refill();
+        }
+    }
+
+    /// Takes a connection though there is no descriptor for it but the one that was kept: for as long as it
+    /// takes to say how the server is.
+    async fn answer_one(
+        &self,
+        http: &http1::Builder,
+        listener: &TcpListener,
+        tls: Option<&Tls>,
+        end: &End,
+    ) {
+        if let Ok(Ok(accepted)) = timeout(ACCEPT_AGAIN, listener.accept()).await
+            && let Some(begun) = self.begin(http, accepted, tls.is_some(), end)
+        {
+            // Whoever is slow gives way to those who wait behind.
+            let _ = timeout(LAST_ANSWER, Box::pin(begun.run_last(tls.cloned()))).await;
+        }
     }
 
     /// Looks at who comes. None: whoever holds too many such connections is dropped without a word, as
@@ -231,6 +287,20 @@ impl Begun {
     }
 }
 
+impl Begun {
+    /// Answers one request, on the last descriptor.
+    async fn run_last(self, tls: Option<Tls>) {
+        match tls {
+            None => self.requests.answer_last(self.stream).await,
+            Some(tls) => {
+                if let Ok(Ok(stream)) = timeout(LAST_HEAD, tls.accept(self.stream)).await {
+                    self.requests.answer_last(stream).await;
+                }
+            }
+        }
+    }
+}
+
 /// What answers the requests on one connection.
 struct Requests {
     hub: Arc<Hub>,
@@ -275,6 +345,39 @@ impl Requests {
                 Some(met) => self.hub.metrics().limited(met),
                 None => {}
             }
+        }
+    }
+}
+
+impl Requests {
+    /// Says how the server is, and for anything else when to come back: what it would take is not there.
+    async fn answer_last<S: Stream>(self, stream: S) {
+        let Self {
+            half_open,
+            mut http,
+            router,
+            peer,
+            ..
+        } = self;
+        let service = service_fn(move |request: hyper::Request<Incoming>| {
+            let (router, half_open) = (router.clone(), Arc::clone(&half_open));
+            async move {
+                if !health::PATHS.contains(&request.uri().path()) {
+                    let wait = retry_after(Full::LATER);
+                    let text = "The server can open nothing more now: try again later.\n";
+                    return Ok((StatusCode::SERVICE_UNAVAILABLE, wait, text).into_response());
+                }
+                let mut request = request.map(Body::new);
+                request.extensions_mut().insert(peer);
+                request.extensions_mut().insert(half_open);
+                router.oneshot(request).await
+            }
+        });
+        http.keep_alive(false).header_read_timeout(LAST_HEAD);
+        let service = TowerToHyperService::new(service);
+        let served = http.serve_connection(TokioIo::new(stream), service).await;
+        if let Err(error) = served {
+            tracing::debug!(%error, "the last descriptor answered nobody");
         }
     }
 }

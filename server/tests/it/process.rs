@@ -9,6 +9,8 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::timeout;
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_everbeat");
+
 /// A running program; it ends with the test.
 pub(crate) struct Process {
     pub(crate) child: Child,
@@ -23,9 +25,21 @@ pub(crate) struct Process {
 impl Process {
     /// Starts it with these options, and waits until it serves.
     pub(crate) async fn start(options: &[&str]) -> Self {
+        Self::start_by(Command::new(PROGRAM), options).await
+    }
+
+    /// The same where it may have so many files open.
+    pub(crate) async fn start_with_files(files: u32, options: &[&str]) -> Self {
+        let mut shell = Command::new("sh");
+        let script = format!("ulimit -n {files}; exec \"$0\" \"$@\"");
+        shell.args(["-c", &script, PROGRAM]);
+        Self::start_by(shell, options).await
+    }
+
+    async fn start_by(mut command: Command, options: &[&str]) -> Self {
         let data = tempfile::tempdir().unwrap();
         let fixed = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
-        let mut child = Command::new(env!("CARGO_BIN_EXE_everbeat"))
+        let mut child = command
             .args(fixed)
             .args(["--data", data.path().to_str().unwrap()])
             .args(options)
