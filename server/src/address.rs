@@ -1,8 +1,10 @@
 //! Where a request comes from, also through proxies.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 use axum::http::HeaderMap;
+use clap::ValueEnum;
 use ipnet::IpNet;
 
 /// Who is at the other end of the TCP connection: a browser, or a proxy. Noted at each request by the
@@ -23,10 +25,6 @@ pub struct Network(u64);
 /// Before an IPv4 address: a prefix of multicast (RFC 4291 section 2.7), from which nobody sends.
 const IPV4: u64 = 0xffff_ffff << 32;
 
-/// Where a request comes from, as far as that is known. Noted at each request that is counted.
-#[derive(Clone, Copy, Debug)]
-pub struct Client(pub Option<Network>);
-
 impl From<IpAddr> for Network {
     fn from(address: IpAddr) -> Self {
         match address.to_canonical() {
@@ -37,118 +35,212 @@ impl From<IpAddr> for Network {
     }
 }
 
-/// Where a request comes from: the last address of which no proxy that is trusted says that it is only
-/// passing on. What stands before that in the header was written by whoever wanted to. None where a
-/// trusted proxy does not say for whom it asks.
-pub fn client(peer: Peer, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
-    let said: Vec<&[u8]> = headers
-        .get_all("x-forwarded-for")
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .collect();
-    let mut client = peer.address.ip().to_canonical();
-    for said in said.into_iter().rev() {
-        if !is_trusted(client, trusted) {
-            break;
-        }
-        let said = std::str::from_utf8(said).ok()?;
-        client = said.trim().parse::<IpAddr>().ok()?.to_canonical();
+/// The headers in which a proxy says where a request comes from. Only those of one kind are read: a proxy
+/// that writes the one kind passes on what its clients wrote into the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ForwardedBy {
+    /// `X-Forwarded-For` and `X-Forwarded-Proto`.
+    XForwarded,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+}
+
+/// Which proxies are believed, and what they write.
+#[derive(Clone, Copy, Debug)]
+pub struct Trust<'o> {
+    /// The networks of the proxies.
+    pub proxies: &'o [IpNet],
+    /// Their headers.
+    pub by: ForwardedBy,
+}
+
+impl Trust<'_> {
+    /// Whether this is the address of a proxy that is believed.
+    pub fn covers(&self, address: IpAddr) -> bool {
+        self.proxies
+            .iter()
+            .any(|network| network.contains(&address))
     }
-    (!is_trusted(client, trusted)).then_some(client)
 }
 
-/// Whether a request came by HTTPS: to us, or to a trusted proxy, which says so.
-pub fn came_by_tls(peer: Peer, headers: &HeaderMap, trusted: &[IpNet]) -> bool {
-    let said = headers.get("x-forwarded-proto");
-    let is_said = said.is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https"));
-    peer.is_tls || (is_said && is_trusted(peer.address.ip().to_canonical(), trusted))
+/// Where a request comes from. Noted at each request that is counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// The last address of the request's way that can be relied on.
+    address: IpAddr,
+    /// False for a program on a trusted address that asks for itself.
+    is_counted: bool,
+    /// What a trusted proxy wrote in place of the client's address.
+    hidden: Option<Arc<str>>,
 }
 
-/// Whether somebody is a proxy that is trusted.
-pub fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
-    trusted.iter().any(|network| network.contains(&address))
+impl Client {
+    /// The last address of which no trusted proxy says that it is only passing on. What stands before
+    /// that in the header was written by the client. Where a trusted proxy writes something that is no
+    /// address, it is the last address that can be read, which is the proxy's own at worst: so all those
+    /// whom it hides count together.
+    pub fn of(peer: Peer, headers: &HeaderMap, trust: Trust<'_>) -> Self {
+        let mut client = Self {
+            address: peer.address.ip().to_canonical(),
+            is_counted: true,
+            hidden: None,
+        };
+        if !trust.covers(client.address) {
+            return client;
+        }
+        let nodes = nodes(headers, trust.by);
+        client.is_counted = nodes.is_some();
+        for node in nodes.into_iter().flatten().rev() {
+            let Some(address) = address_of(&node) else {
+                let name = node.split(':').next().unwrap_or_default();
+                client.hidden = Some(name.trim().into());
+                break;
+            };
+            client.address = address;
+            if !trust.covers(address) {
+                break;
+            }
+        }
+        client
+    }
+
+    /// Whom limits count. None for a trusted program that forwards nothing, as it asks for itself.
+    pub fn counted(&self) -> Option<Network> {
+        self.is_counted.then(|| Network::from(self.address))
+    }
+
+    /// What tells callers apart who have neither a token nor a cookie. It stays as it is for good: keys
+    /// that are stored were made with it.
+    pub fn space(&self) -> String {
+        let is_own_program = !self.is_counted && self.address.is_loopback();
+        let network = (!is_own_program).then(|| Network::from(self.address));
+        match &self.hidden {
+            None => format!("{network:?}"),
+            Some(hidden) => format!("{network:?} {hidden:?}"),
+        }
+    }
+}
+
+/// Whether a request came by HTTPS: to us, or to the first proxy on its way, as a trusted one says. What a
+/// client writes there itself can only make its own page's rules stricter, or break its own cookie.
+pub fn came_by_tls(peer: Peer, headers: &HeaderMap, trust: Trust<'_>) -> bool {
+    if peer.is_tls || !trust.covers(peer.address.ip().to_canonical()) {
+        return peer.is_tls;
+    }
+    let scheme = match trust.by {
+        ForwardedBy::XForwarded => listed(headers, "x-forwarded-proto", |line| {
+            line.split(',').map(str::to_owned).collect()
+        })
+        .and_then(|schemes| schemes.into_iter().next()),
+        ForwardedBy::Forwarded => listed(headers, "forwarded", elements)
+            .into_iter()
+            .flatten()
+            .find_map(|element| parameter(&element, "proto")),
+    };
+    // Some proxies name the scheme of a WebSocket (RFC 6455 section 3).
+    let is_secure = |scheme: String| ["https", "wss"].contains(&&*scheme.to_ascii_lowercase());
+    scheme.is_some_and(|scheme| is_secure(scheme.trim_matches(FRILLS).to_owned()))
+}
+
+/// What may stand around an element of a list and says nothing.
+const FRILLS: [char; 4] = ['"', ';', ' ', '\t'];
+
+/// What the proxies say of where they got the request, the first one's word first. None where there is no
+/// such header.
+fn nodes(headers: &HeaderMap, by: ForwardedBy) -> Option<Vec<String>> {
+    match by {
+        ForwardedBy::XForwarded => listed(headers, "x-forwarded-for", |line| {
+            line.split(',').map(str::to_owned).collect()
+        }),
+        ForwardedBy::Forwarded => {
+            let elements = listed(headers, "forwarded", elements)?;
+            let node = |element: String| parameter(&element, "for").unwrap_or_default();
+            Some(elements.into_iter().map(node).collect())
+        }
+    }
+}
+
+/// The elements of a list over all lines of a header (RFC 9110 section 5.6.1): empty ones do not count.
+fn listed(
+    headers: &HeaderMap,
+    name: &str,
+    split: impl Fn(&str) -> Vec<String>,
+) -> Option<Vec<String>> {
+    let mut lines = headers.get_all(name).iter().peekable();
+    lines.peek()?;
+    let elements = lines.flat_map(|line| split(&String::from_utf8_lossy(line.as_bytes())));
+    Some(
+        elements
+            .filter(|element| !element.trim_matches(FRILLS).is_empty())
+            .collect(),
+    )
+}
+
+/// The elements of a line of `Forwarded` (RFC 7239 section 4). A quote that does not end was written by a
+/// client: it hides nothing of what follows.
+fn elements(line: &str) -> Vec<String> {
+    let quotes = line.matches('"').count() - line.matches("\\\"").count();
+    let elements: Vec<&str> = if quotes.is_multiple_of(2) {
+        unquoted(line, ',').collect()
+    } else {
+        line.split(',').collect()
+    };
+    elements.into_iter().map(str::to_owned).collect()
+}
+
+/// The value of a parameter of such an element, without its quotes.
+fn parameter(element: &str, name: &str) -> Option<String> {
+    unquoted(element, ';').find_map(|pair| {
+        let (key, value) = pair.split_once('=')?;
+        let value = value.trim().trim_matches('"').replace('\\', "");
+        key.trim().eq_ignore_ascii_case(name).then_some(value)
+    })
+}
+
+/// The parts of a text between separators that do not stand within quotes (RFC 9110 section 5.6.4).
+fn unquoted(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    text.split(move |character| {
+        if is_escaped {
+            is_escaped = false;
+            return false;
+        }
+        match character {
+            '\\' if is_quoted => is_escaped = true,
+            '"' => is_quoted = !is_quoted,
+            other => return other == separator && !is_quoted,
+        }
+        false
+    })
+}
+
+/// The address in what gateways write: with a port or without, IPv6 in brackets or bare and with a zone
+/// (RFC 7239 section 6, RFC 4007 section 11). None for `unknown`, and for what hides the address on purpose.
+fn address_of(node: &str) -> Option<IpAddr> {
+    let node = node.trim_matches(FRILLS).split(';').next()?.trim();
+    let is_port = |port: &str| {
+        let is_number = port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit());
+        is_number || port.starts_with('_')
+    };
+    let bare = |address: &str| {
+        let without_zone = address.split('%').next()?;
+        let found = if without_zone.len() < address.len() {
+            without_zone.parse::<Ipv6Addr>().ok().map(IpAddr::V6)
+        } else {
+            address.parse::<IpAddr>().ok()
+        };
+        found.map(|address| address.to_canonical())
+    };
+    if let Some(rest) = node.strip_prefix('[') {
+        let (address, port) = rest.split_once(']')?;
+        let is_whole = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
+        return bare(address).filter(|_| is_whole);
+    }
+    bare(node).or_else(|| {
+        let (address, port) = node.rsplit_once(':')?;
+        bare(address).filter(|_| is_port(port))
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use axum::http::HeaderValue;
-
-    use super::*;
-
-    /// Somebody at this address.
-    fn from(address: &str) -> Peer {
-        Peer {
-            address: SocketAddr::new(address.parse().unwrap(), 1),
-            is_tls: false,
-        }
-    }
-
-    fn check(peer: &str, said: &[&'static str], trusted: &[&str]) -> String {
-        let mut headers = HeaderMap::new();
-        for line in said {
-            headers.append("x-forwarded-for", HeaderValue::from_static(line));
-        }
-        let trusted: Vec<IpNet> = trusted
-            .iter()
-            .map(|network| network.parse().unwrap())
-            .collect();
-        client(from(peer), &headers, &trusted)
-            .map_or_else(|| "nobody".to_owned(), |client| client.to_string())
-    }
-
-    #[test]
-    fn proxies_are_believed_as_far_as_they_are_trusted() {
-        let local = &["127.0.0.0/8", "10.0.0.0/8"];
-        assert_eq!(check("9.9.9.9", &["1.1.1.1"], local), "9.9.9.9");
-        assert_eq!(check("127.0.0.1", &["1.1.1.1"], local), "1.1.1.1");
-        assert_eq!(check("::ffff:127.0.0.1", &["1.1.1.1"], local), "1.1.1.1");
-        assert_eq!(
-            check("127.0.0.1", &["6.6.6.6, 1.1.1.1, 10.0.0.7"], local),
-            "1.1.1.1"
-        );
-        assert_eq!(
-            check("127.0.0.1", &["6.6.6.6", "1.1.1.1"], local),
-            "1.1.1.1"
-        );
-        assert_eq!(check("127.0.0.1", &["6.6.6.6, unknown"], local), "nobody");
-        assert_eq!(check("127.0.0.1", &["10.0.0.1"], local), "nobody");
-        assert_eq!(check("127.0.0.1", &["2001:db8::1"], local), "2001:db8::1");
-        assert_eq!(check("127.0.0.1", &[], local), "nobody");
-        assert_eq!(check("127.0.0.1", &["1.1.1.1"], &[]), "127.0.0.1");
-    }
-
-    /// Whoever puts odd bytes into the header hides nothing of what the proxy adds to it.
-    #[test]
-    fn odd_bytes_hide_nobody() {
-        let mut headers = HeaderMap::new();
-        let odd = HeaderValue::from_bytes(b"\x80\xff, 1.1.1.1").unwrap();
-        headers.insert("x-forwarded-for", odd);
-        let trusted = ["127.0.0.0/8".parse().unwrap()];
-        let client = client(from("127.0.0.1"), &headers, &trusted);
-        assert_eq!(client, Some("1.1.1.1".parse().unwrap()));
-    }
-
-    #[test]
-    fn a_subscriber_of_ipv6_counts_once() {
-        let network = |address: &str| Network::from(address.parse::<IpAddr>().unwrap());
-        assert_eq!(network("2001:db8::1"), network("2001:db8::ffff:1"));
-        assert_ne!(network("2001:db8::1"), network("2001:db8:0:1::1"));
-        assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
-        assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
-    }
-
-    #[test]
-    fn only_trusted_proxies_speak_about_tls() {
-        let mut headers = HeaderMap::new();
-        headers.insert("x-forwarded-proto", HeaderValue::from_static("HTTPS"));
-        let trusted: Vec<IpNet> = vec!["127.0.0.0/8".parse().unwrap()];
-        assert!(came_by_tls(from("127.0.0.1"), &headers, &trusted));
-        assert!(!came_by_tls(from("9.9.9.9"), &headers, &trusted));
-        assert!(!came_by_tls(from("127.0.0.1"), &HeaderMap::new(), &trusted));
-        let here = Peer {
-            is_tls: true,
-            ..from("9.9.9.9")
-        };
-        assert!(came_by_tls(here, &HeaderMap::new(), &trusted));
-    }
-}
+mod tests;

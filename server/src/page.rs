@@ -168,9 +168,9 @@ fn guard_page(token_url: Option<&TokenUrl>) {
 
 /// Whether a request came by HTTPS, as far as we know.
 pub fn came_by_tls(state: &AppState, request: &Request) -> bool {
-    let trusted = &state.config.limits.trusted_proxies;
+    let trust = state.config.limits.trust();
     let peer = request.extensions().get::<Peer>();
-    peer.is_some_and(|peer| address::came_by_tls(*peer, request.headers(), trusted))
+    peer.is_some_and(|peer| address::came_by_tls(*peer, request.headers(), trust))
 }
 
 /// Renders the page of a room that somebody may not see.

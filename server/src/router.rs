@@ -12,7 +12,7 @@ use tower_http::csrf::{CsrfLayer, ProtectionError};
 use tracing::Instrument;
 use tracing::field::Empty;
 
-use crate::address::{self, Client, Network, Peer};
+use crate::address::{Client, Peer};
 use crate::metrics::Met;
 use crate::state::AppState;
 use crate::telemetry::SPANS;
@@ -62,19 +62,21 @@ async fn watched(State(state): State<AppState>, request: Request, next: Next) ->
     response
 }
 
-/// Counts a request for its address, and tells those behind where it came from. A trusted proxy that
-/// does not say for whom it asks, a program on this machine for example, is not limited.
+/// Counts a request for its address, and tells those behind where it came from. A program on a trusted
+/// address that asks for itself is not limited.
 async fn limited(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
-    let trusted = &state.config.limits.trusted_proxies;
-    let peer = request.extensions().get::<Peer>();
-    let client = peer.and_then(|peer| address::client(*peer, request.headers(), trusted));
-    let network = client.map(Network::from);
-    if let Some(Err(wait)) = network.map(|network| state.limits.request(network)) {
+    // The accept loop notes it at each request.
+    let Some(peer) = request.extensions().get::<Peer>() else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let client = Client::of(*peer, request.headers(), state.config.limits.trust());
+    let counted = client.counted();
+    if let Some(Err(wait)) = counted.map(|network| state.limits.request(network)) {
         state.hub.metrics().limited(Met::RequestsPerAddress);
         let text = "Too many requests from your address: try again later.\n";
         return (StatusCode::TOO_MANY_REQUESTS, retry_after(wait), text).into_response();
     }
-    request.extensions_mut().insert(Client(network));
+    request.extensions_mut().insert(client);
     let response = next.run(request).await;
     if response.extensions().get::<ProtectionError>().is_some() {
         state.hub.metrics().limited(Met::Origins);

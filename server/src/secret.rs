@@ -4,7 +4,7 @@ use protocol::access::Subject;
 use protocol::id::SessionKey;
 use sha2::{Digest, Sha256};
 
-use crate::address::Network;
+use crate::address::Client;
 use crate::log::{KeyHash, PostKey};
 
 /// `N` random bytes as hexadecimal digits; `None` where the system has no randomness to give.
@@ -32,11 +32,11 @@ pub fn hash(key: &SessionKey, owner: Option<&Subject>) -> KeyHash {
 }
 
 /// What tells a post apart: its author and the key that they gave it, so that nobody meets anybody else's.
-/// Whoever is nobody in particular is who comes from the same address.
-pub fn post_key(author: Option<&Subject>, from: Option<Network>, key: &str) -> PostKey {
+/// Callers without a subject are identified by their address.
+pub fn post_key(author: Option<&Subject>, from: &Client, key: &str) -> PostKey {
     let author = match author {
         Some(author) => format!("subject {author}", author = author.as_str()),
-        None => format!("address {from:?}"),
+        None => format!("address {}", from.space()),
     };
     // The length first: where the author ends must not be a matter of what they are called.
     let length = (author.len() as u64).to_be_bytes();
@@ -48,27 +48,36 @@ pub fn post_key(author: Option<&Subject>, from: Option<Network>, key: &str) -> P
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
+    use std::net::SocketAddr;
+
+    use axum::http::HeaderMap;
 
     use super::*;
+    use crate::address::{ForwardedBy, Peer, Trust};
 
     #[test]
     fn posts_are_told_apart_by_author_and_key() {
         let subject = |name| Subject::new(name).unwrap();
-        let from = |address: &str| Some(Network::from(address.parse::<IpAddr>().unwrap()));
+        let from = |address: &str| {
+            let address = SocketAddr::new(address.parse().unwrap(), 1);
+            let is_tls = false;
+            let (proxies, by) = (&[][..], ForwardedBy::XForwarded);
+            let peer = Peer { address, is_tls };
+            Client::of(peer, &HeaderMap::new(), Trust { proxies, by })
+        };
+        let here = &from("192.0.2.1");
         let keys = [
-            post_key(Some(&subject("ada")), None, "1"),
-            post_key(Some(&subject("ada")), None, "2"),
-            post_key(Some(&subject("ada1")), None, ""),
-            post_key(Some(&subject("bob")), None, "1"),
-            post_key(None, from("192.0.2.1"), "1"),
-            post_key(None, from("192.0.2.2"), "1"),
-            post_key(None, None, "1"),
+            post_key(Some(&subject("ada")), here, "1"),
+            post_key(Some(&subject("ada")), here, "2"),
+            post_key(Some(&subject("ada1")), here, ""),
+            post_key(Some(&subject("bob")), here, "1"),
+            post_key(None, here, "1"),
+            post_key(None, &from("192.0.2.2"), "1"),
         ];
         for (index, key) in keys.iter().enumerate() {
             assert!(!keys[..index].contains(key), "{index}");
         }
-        let elsewhere = post_key(Some(&subject("ada")), from("192.0.2.1"), "1");
+        let elsewhere = post_key(Some(&subject("ada")), &from("192.0.2.2"), "1");
         assert_eq!(elsewhere, keys[0], "somebody known may move");
     }
 }

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::{ServiceExt, service_fn};
 
-use crate::address::{self, Network, Peer};
+use crate::address::{Network, Peer};
 use crate::config::Config;
 use crate::descriptors::{self, Reserve};
 use crate::entrance::{Entrance, Shared};
@@ -189,7 +189,7 @@ impl Doors {
         end: &End,
     ) -> Option<Begun> {
         let address = peer.ip().to_canonical();
-        let is_proxy = address::is_trusted(address, &self.config.limits.trusted_proxies);
+        let is_proxy = self.config.limits.trust().covers(address);
         let network = (!is_proxy).then(|| Network::from(address));
         let handshake = self.limits.handshake(network);
         let handshake = handshake.inspect_err(|met| self.hub.metrics().limited(*met));

@@ -48,7 +48,7 @@ enum Dialect {
 /// Upgrades a connection: with our subprotocol to a session, without any to the tutorial's dialect.
 pub async fn upgrade(
     State(state): State<AppState>,
-    Extension(Client(network)): Extension<Client>,
+    Extension(client): Extension<Client>,
     Query(query): Query<TutorialQuery>,
     mut request: Request,
 ) -> Response {
@@ -74,7 +74,7 @@ pub async fn upgrade(
         let text = "Pages of this origin may not connect here: see --allowed-origins.\n";
         return (StatusCode::FORBIDDEN, text).into_response();
     }
-    let place = match state.connect(network) {
+    let place = match state.connect(client.counted()) {
         Ok(place) => place,
         Err(Full::Address) => {
             return later("Your address holds too many connections: try again later.\n");

@@ -7,15 +7,15 @@ use protocol::access::{Access, Denied, Right};
 use protocol::id::{RoomName, Token};
 
 use super::problem::{Code, Problem};
-use crate::address::{Client, Network};
+use crate::address::Client;
 use crate::state::AppState;
 
 /// Whoever sent a request, let in by the gate (AC-1): known by the token in `Authorization: Bearer`
 /// (RFC 6750 section 2.1), else by cookies as for pages, else a guest.
 pub(crate) struct Caller {
     pub(super) access: Access,
-    /// Where they are, if that is known.
-    pub(super) network: Option<Network>,
+    /// Where they are.
+    pub(super) client: Client,
 }
 
 impl Caller {
@@ -45,9 +45,10 @@ impl FromRequestParts<AppState> for Caller {
         let said = bearer(&parts.headers).transpose()?;
         let presented = state.gate.presented(&parts.headers);
         let access = state.gate.admit(&presented, said.as_ref()).await?;
-        let client = parts.extensions.get::<Client>();
-        let network = client.and_then(|Client(network)| *network);
-        Ok(Self { access, network })
+        // The router notes it at each request that comes here.
+        let client = parts.extensions.get::<Client>().cloned();
+        let client = client.ok_or_else(|| Problem::new(Code::Internal))?;
+        Ok(Self { access, client })
     }
 }
 

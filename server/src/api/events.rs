@@ -102,7 +102,7 @@ pub(super) async fn events(
         unavailable_retry: state.protocol.unavailable_retry,
     });
     let heartbeat = KeepAlive::new().interval(state.protocol.heartbeat_interval);
-    let place = state.connect(caller.network);
+    let place = state.connect(caller.client.counted());
     let place = place.map_err(|_| Problem::later(Code::Unavailable, Full::LATER))?;
     // A place is no longer something that is half open.
     half_open.close();

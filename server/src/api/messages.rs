@@ -135,7 +135,7 @@ pub(super) async fn list(
     Asked(which): Asked<Which>,
 ) -> Result<Response, Problem> {
     caller.may(&room, Right::Read)?;
-    let owed = state.hub.owe(caller.network).await?;
+    let owed = state.hub.owe(caller.client.counted()).await?;
     let log = state.hub.log();
     let held = log.room(room.clone()).await?;
     let limit = which.limit.unwrap_or(LIMIT).get();

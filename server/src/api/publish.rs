@@ -111,7 +111,7 @@ pub(crate) async fn publish_once(
         return Err(Problem::new(Code::BodyTooLarge));
     }
     let author = caller.access.subject.as_ref();
-    let counted = state.limits.publish(author, caller.network);
+    let counted = state.limits.publish(author, caller.client.counted());
     counted.map_err(|(met, wait)| {
         let metrics = state.hub.metrics();
         metrics.limited(met);
@@ -121,7 +121,7 @@ pub(crate) async fn publish_once(
     let session = secret::random_hex::<16>().and_then(|id| SessionId::new(&id).ok());
     let session = session.ok_or_else(|| Problem::new(Code::Internal))?;
     let post = Post {
-        key: secret::post_key(author, caller.network, key.as_str()),
+        key: secret::post_key(author, &caller.client, key.as_str()),
         name: caller.access.naming.name(name, &session),
         session,
         room: room.clone(),

@@ -6,6 +6,7 @@ use clap::Args;
 use ipnet::IpNet;
 
 use super::duration;
+use crate::address::{ForwardedBy, Trust};
 use crate::origin::Origin;
 
 /// What is refused.
@@ -104,8 +105,7 @@ pub struct LimitOptions {
     )]
     pub allowed_origins: Vec<Origin>,
 
-    /// Proxies that are believed where a request comes from (X-Forwarded-For), and whether it came by
-    /// HTTPS (X-Forwarded-Proto)
+    /// Proxies that are believed where a request comes from, and whether it came by HTTPS
     #[arg(
         long,
         env = "EVERBEAT_TRUSTED_PROXIES",
@@ -114,4 +114,19 @@ pub struct LimitOptions {
         value_name = "NETWORK,…"
     )]
     pub trusted_proxies: Vec<IpNet>,
+
+    /// In which headers they say so: X-Forwarded-For and X-Forwarded-Proto, or Forwarded (RFC 7239). The
+    /// other kind is not looked at, as proxies pass on what their clients write there
+    #[arg(long, env = "EVERBEAT_FORWARDED_BY", value_enum, default_value_t = ForwardedBy::XForwarded)]
+    pub forwarded_by: ForwardedBy,
+}
+
+impl LimitOptions {
+    /// Which proxies are believed, and what they write.
+    pub fn trust(&self) -> Trust<'_> {
+        Trust {
+            proxies: &self.trusted_proxies,
+            by: self.forwarded_by,
+        }
+    }
 }

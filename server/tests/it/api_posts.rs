@@ -237,3 +237,25 @@ async fn keys_outlive_the_server() {
         server.ended().await;
     }
 }
+
+/// Guests without a cookie whom a proxy hides do not meet in each other's keys, as far as it tells them
+/// apart; and a repeat from another port is one.
+#[tokio::test]
+async fn hidden_guests_have_keys_of_their_own() {
+    let server = TestServer::start(&[]).await;
+    for (offset, from, status) in [
+        (1, "203.0.113.9:4711", 201),
+        (1, "203.0.113.9:4712", 200),
+        (1, "203.0.113.9;", 200),
+        (2, "[2001:db8::1]:4711", 201),
+        (2, "2001:db8::1", 200),
+        (3, "_ada", 201),
+        (4, "_bob", 201),
+        (4, "_bob:4711", 200),
+    ] {
+        let caller = Caller::of(&server).with("x-forwarded-for", from);
+        let answer = caller.post("lobby", "same-key", &said("x")).await;
+        assert_eq!(answer.status, status, "{from}");
+        assert_eq!(answer.body["offset"], offset, "{from}");
+    }
+}

@@ -124,6 +124,43 @@ async fn an_address_asks_only_so_often() {
     }
 }
 
+/// What a gateway writes is read; and where it names nobody, its requests count all the same.
+#[tokio::test]
+async fn no_address_is_without_a_limit() {
+    let server = TestServer::start(&["--requests-per-address", "1"]).await;
+    let refused = async |said: &[&str]| {
+        let mut refused = 0;
+        for number in 0..20 {
+            let said = said[number % said.len()];
+            let headers = ["Host: localhost", said];
+            let head = ask(server.address, "GET /favicon.svg HTTP/1.1", &headers).await;
+            refused += i32::from(head.starts_with("http/1.1 429 "));
+        }
+        refused
+    };
+    for said in [
+        &[
+            "X-Forwarded-For: 203.0.113.9:4711",
+            "X-Forwarded-For: 203.0.113.9:4712",
+            "X-Forwarded-For: \"203.0.113.9\";",
+        ][..],
+        &[
+            "X-Forwarded-For: [2001:db8::1]:1",
+            "X-Forwarded-For: 2001:db8::2%eth0,",
+        ],
+        &[
+            "X-Forwarded-For: unknown",
+            "X-Forwarded-For: 6.6.6.6, _hidden",
+            "X-Forwarded-For: ,",
+        ],
+    ] {
+        let refused = refused(said).await;
+        assert!((5..=10).contains(&refused), "{said:?}: {refused}");
+    }
+    // A program on this machine that asks for itself is not limited.
+    assert_eq!(refused(&["X: Y"]).await, 0);
+}
+
 /// RC-7: in order, at a rate; who would have to wait too long is told when to come back.
 #[tokio::test]
 async fn a_crowd_is_let_in_one_after_the_other() {
