@@ -1,13 +1,20 @@
-//! Which sites' pages may open sessions (cross-site WebSocket hijacking).
+//! Which sites' pages may open sessions (cross-site WebSocket hijacking), and send what changes something
+//! (CSRF).
 //!
 //! A browser shows its cookies to us whichever page opens the connection, and tells which one it was.
 
 use std::str::FromStr;
 
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::{HeaderName, Method, Request, header};
 use thiserror::Error;
+use url::Url;
 
-/// A site, as browsers name it (RFC 6454 section 6.2).
+/// How a browser says where a request comes from (Fetch Metadata Request Headers, section 2.4).
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// A site, as browsers name it (RFC 6454 section 6.2): scheme, host and port. However it is written, it has
+/// one form here: in small letters, without a default port and a dot at the host's end, IPv6 as RFC 5952
+/// has it, and other letters than those of ASCII as Punycode (URL Standard, section 3.5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin(String);
 
@@ -21,73 +28,120 @@ impl Origin {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// A scheme, and what follows it in an origin or stands in `Host`. None of what is none of both, also
+    /// where the URL Standard passes over it in silence.
+    fn new(scheme: &str, authority: &str) -> Option<Self> {
+        let mut schemes = ["http", "https"].into_iter();
+        let scheme = schemes.find(|known| scheme.eq_ignore_ascii_case(known))?;
+        let is_odd = |c: char| "/\\?#@".contains(c) || c.is_whitespace() || c.is_control();
+        if authority.is_empty() || authority.contains(is_odd) {
+            return None;
+        }
+        let url = Url::parse(&format!("{scheme}://{authority}/")).ok()?;
+        let host = url.host_str()?;
+        let host = host.strip_suffix('.').unwrap_or(host);
+        Some(Self(match url.port() {
+            Some(port) => format!("{scheme}://{host}:{port}"),
+            None => format!("{scheme}://{host}"),
+        }))
+    }
 }
 
 impl FromStr for Origin {
     type Err = OriginError;
 
     fn from_str(text: &str) -> Result<Self, OriginError> {
-        let uri: Option<Uri> = text.parse().ok();
-        let is_origin = uri.is_some_and(|uri| {
-            matches!(uri.scheme_str(), Some("http" | "https"))
-                && uri.authority().is_some_and(|a| !a.as_str().contains('@'))
-                && uri.path_and_query().is_none_or(|path| path == "/")
+        let origin = text.split_once("://").and_then(|(scheme, rest)| {
+            let authority = rest.strip_suffix('/').unwrap_or(rest);
+            Self::new(scheme, authority)
         });
-        if is_origin {
-            Ok(Self(text.trim_end_matches('/').to_ascii_lowercase()))
-        } else {
-            Err(OriginError(text.chars().take(80).collect()))
-        }
+        origin.ok_or_else(|| OriginError(text.chars().take(80).collect()))
     }
+}
+
+/// The name by which a request calls us (RFC 9112 section 3.2). None where there is none, or more than one.
+pub fn host<B>(request: &Request<B>) -> Option<&str> {
+    if let Some(authority) = request.uri().authority() {
+        return Some(authority.as_str());
+    }
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let host = hosts.next()?;
+    host.to_str().ok().filter(|_| hosts.next().is_none())
 }
 
 /// Whether a page of this origin may open a session: our own, one of those allowed, or none at all, as
 /// programs other than browsers have it. Our own is what the request calls us by; where it came by
 /// HTTPS, so did the page.
-pub fn may_connect(headers: &HeaderMap, allowed: &[Origin], by_tls: bool) -> bool {
-    let Some(origin) = headers.get(header::ORIGIN) else {
+pub fn may_connect<B>(request: &Request<B>, allowed: &[Origin], by_tls: bool) -> bool {
+    if !request.headers().contains_key(header::ORIGIN) {
         return true;
-    };
-    let Ok(origin) = origin.to_str() else {
+    }
+    let Some(origin) = said(request) else {
         return false;
     };
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok());
-    let is_own = match origin.split_once("://") {
-        Some((scheme, authority)) => {
-            Some(authority) == host && (scheme == "https" || (scheme == "http" && !by_tls))
-        }
-        None => false,
+    let scheme = if origin.as_str().starts_with("https:") {
+        "https"
+    } else {
+        "http"
     };
-    is_own || allowed.iter().any(|allowed| allowed.0 == origin)
+    let own = host(request).and_then(|host| Origin::new(scheme, host));
+    let is_own = own.as_ref() == Some(&origin) && (scheme == "https" || !by_tls);
+    is_own || allowed.contains(&origin)
+}
+
+/// Whether a page of a site that may not sends a request that changes something. Browsers say what is
+/// their own; older ones only name the origin.
+pub fn is_forged<B>(request: &Request<B>, allowed: &[Origin], by_tls: bool) -> bool {
+    if [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method()) {
+        return false;
+    }
+    let site = request.headers().get(SEC_FETCH_SITE);
+    match site.map(|site| site.as_bytes()) {
+        Some(b"same-origin" | b"none") => false,
+        None | Some(b"") => !may_connect(request, allowed, by_tls),
+        Some(_) => !said(request).is_some_and(|origin| allowed.contains(&origin)),
+    }
+}
+
+/// The origin that a browser tells. None of what is none, as `null`, and of several.
+fn said<B>(request: &Request<B>) -> Option<Origin> {
+    let mut origins = request.headers().get_all(header::ORIGIN).iter();
+    let origin = origins.next()?.to_str().ok()?.parse().ok();
+    origin.filter(|_| origins.next().is_none())
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-
     use super::*;
+
+    fn request(headers: &[(HeaderName, &str)]) -> Request<()> {
+        let mut request = Request::post("/");
+        for (name, value) in headers {
+            request = request.header(name, *value);
+        }
+        request.body(()).unwrap()
+    }
+
+    fn may(host: &str, origin: &str, by_tls: bool) -> bool {
+        let request = request(&[(header::HOST, host), (header::ORIGIN, origin)]);
+        may_connect(&request, &[], by_tls)
+    }
 
     #[test]
     fn only_our_own_and_allowed_origins_may_connect() {
         let allowed = ["https://app.example.org".parse().unwrap()];
-        let check = |origin: Option<&'static str>| {
-            let mut headers = HeaderMap::new();
-            headers.insert(
-                header::HOST,
-                HeaderValue::from_static("chat.example.org:8080"),
-            );
-            if let Some(origin) = origin {
-                headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
-            }
-            may_connect(&headers, &allowed, false)
+        let check = |origin: &str| {
+            let host = (header::HOST, "chat.example.org:8080");
+            let request = request(&[host, (header::ORIGIN, origin)]);
+            may_connect(&request, &allowed, false)
         };
+        assert!(may_connect(&request(&[]), &allowed, false));
         for good in [
-            None,
-            Some("http://chat.example.org:8080"),
-            Some("https://chat.example.org:8080"),
-            Some("https://app.example.org"),
+            "http://chat.example.org:8080",
+            "https://chat.example.org:8080",
+            "https://app.example.org",
+            "https://app.example.org:443",
         ] {
             assert!(check(good), "{good:?}");
         }
@@ -98,26 +152,115 @@ mod tests {
             "https://chat.example.org",
             "http://chat.example.org:8080.evil.example",
             "https://evil.example?chat.example.org:8080",
+            "http://chat.example.org:8080@evil.example",
+            "http://chat.example.org:8080\\@evil.example",
+            "http://chat.example.org:8080 http://evil.example",
+            "http:chat.example.org:8080",
             "http://app.example.org",
             "https://app.example.org.evil.example",
             "file://",
         ] {
-            assert!(!check(Some(bad)), "{bad}");
+            assert!(!check(bad), "{bad}");
         }
     }
 
-    /// A page that somebody on the way made up came by HTTP.
+    /// An origin and a host that differ only in how they are written are the same.
+    #[test]
+    fn what_differs_in_form_only_is_the_same() {
+        for (host, origin) in [
+            ("example.org:80", "http://example.org"),
+            ("example.org:443", "https://example.org"),
+            ("example.org", "http://example.org:80"),
+            ("example.org", "https://example.org:443"),
+            ("EXAMPLE.org", "http://example.org"),
+            ("Example.Org:8080", "HTTP://example.org:8080"),
+            ("example.org.", "http://example.org"),
+            ("example.org", "https://example.org."),
+            ("[2001:DB8:0:0::1]:80", "http://[2001:db8::1]"),
+            ("[::ffff:7f00:1]", "http://[::ffff:127.0.0.1]"),
+            ("xn--mller-kva.example", "http://XN--MLLER-KVA.example"),
+            ("localhost:8080", "http://localhost:8080"),
+        ] {
+            assert!(may(host, origin, false), "{host} {origin}");
+        }
+        for (host, origin) in [
+            ("example.org:443", "http://example.org"),
+            ("example.org:80", "https://example.org"),
+            ("example.org:8080", "http://example.org"),
+            ("example.org..", "http://example.org"),
+            ("a.example.org", "http://example.org"),
+            ("[2001:db8::2]", "http://[2001:db8::1]"),
+            ("evil.example/example.org", "http://evil.example"),
+            ("", "http://"),
+        ] {
+            assert!(!may(host, origin, false), "{host} {origin}");
+        }
+    }
+
+    /// A name that is said twice, or in the target as well, leaves no choice of which.
+    #[test]
+    fn there_is_one_host() {
+        let origin = (header::ORIGIN, "http://a.example");
+        let (a, b) = ((header::HOST, "a.example"), (header::HOST, "b.example"));
+        assert!(may_connect(
+            &request(&[a.clone(), origin.clone()]),
+            &[],
+            false
+        ));
+        for hosts in [[a.clone(), b.clone()], [b, a.clone()]] {
+            let headers = [&hosts[..], std::slice::from_ref(&origin)].concat();
+            assert!(!may_connect(&request(&headers), &[], false));
+        }
+        let mut absolute = request(&[a.clone(), origin.clone()]);
+        *absolute.uri_mut() = "http://b.example/ws".parse().unwrap();
+        assert_eq!(host(&absolute), Some("b.example"));
+        assert!(!may_connect(&absolute, &[], false));
+        let two = [a, origin.clone(), origin];
+        assert!(!may_connect(&request(&two), &[], false));
+    }
+
+    /// A page that an attacker on the way made up came by HTTP.
     #[test]
     fn a_page_by_http_is_not_that_by_https() {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::HOST, HeaderValue::from_static("example.org"));
-        for (origin, by_tls, may) in [
+        for (origin, by_tls, is_own) in [
             ("http://example.org", true, false),
             ("https://example.org", true, true),
             ("http://example.org", false, true),
         ] {
-            headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
-            assert_eq!(may_connect(&headers, &[], by_tls), may, "{origin} {by_tls}");
+            assert_eq!(
+                may("example.org", origin, by_tls),
+                is_own,
+                "{origin} {by_tls}"
+            );
+        }
+    }
+
+    /// What browsers say of a site counts; without it, what they say of the origin.
+    #[test]
+    fn pages_of_other_sites_change_nothing() {
+        let allowed = ["https://app.example.org".parse().unwrap()];
+        let host = (header::HOST, "EXAMPLE.org:80");
+        let site = |site| (SEC_FETCH_SITE, site);
+        let origin = |origin| (header::ORIGIN, origin);
+        for (headers, is_bad) in [
+            (&[][..], false),
+            (&[site("same-origin")], false),
+            (&[site("none")], false),
+            (&[site("same-site")], true),
+            (&[site("cross-site"), origin("http://example.org")], true),
+            (
+                &[site("cross-site"), origin("https://app.example.org:443")],
+                false,
+            ),
+            (&[origin("http://example.org")], false),
+            (&[origin("https://app.example.org")], false),
+            (&[origin("https://evil.example")], true),
+            (&[origin("null")], true),
+        ] {
+            let mut asked = request(&[std::slice::from_ref(&host), headers].concat());
+            assert_eq!(is_forged(&asked, &allowed, false), is_bad, "{headers:?}");
+            *asked.method_mut() = Method::HEAD;
+            assert!(!is_forged(&asked, &allowed, false), "{headers:?}");
         }
     }
 
@@ -126,6 +269,10 @@ mod tests {
         for (text, origin) in [
             ("https://Example.org/", "https://example.org"),
             ("http://localhost:3000", "http://localhost:3000"),
+            (
+                "https://m\u{fc}ller.example:443",
+                "https://xn--mller-kva.example",
+            ),
         ] {
             assert_eq!(text.parse::<Origin>().unwrap().as_str(), origin);
         }
@@ -137,6 +284,9 @@ mod tests {
             "https://a.org/path",
             "ftp://a.org",
             "https://u@a.org",
+            "https://a.org?x",
+            "https:\\\\a.org",
+            "https://",
         ] {
             assert!(bad.parse::<Origin>().is_err(), "{bad}");
         }

@@ -8,12 +8,12 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tower_http::csrf::{CsrfLayer, ProtectionError};
 use tracing::Instrument;
 use tracing::field::Empty;
 
 use crate::address::{Client, Peer};
 use crate::metrics::Met;
+use crate::origin::is_forged;
 use crate::state::AppState;
 use crate::telemetry::SPANS;
 use crate::{api, headers, health, page, ws};
@@ -25,18 +25,11 @@ use crate::{api, headers, health, page, ws};
 /// - `GET /healthz`, `GET /readyz`: see [`health`]
 /// - everything else: pages and static files
 pub fn build(state: AppState) -> Router {
-    let mut csrf = CsrfLayer::new();
-    for origin in &state.config.limits.allowed_origins {
-        match csrf.clone().add_trusted_origin(origin.as_str()) {
-            Ok(trusting) => csrf = trusting,
-            Err(error) => tracing::warn!(%error, "an allowed origin may not send forms"),
-        }
-    }
     Router::new()
         .route("/ws", get(ws::upgrade))
         .merge(api::routes(&state))
         .merge(page::routes(&state))
-        .layer(csrf)
+        .layer(from_fn_with_state(state.clone(), own_pages))
         .layer(from_fn_with_state(state.clone(), limited))
         .layer(from_fn(api::everywhere))
         // Whoever watches the server asks as often as they like.
@@ -77,11 +70,18 @@ async fn limited(State(state): State<AppState>, mut request: Request, next: Next
         return (StatusCode::TOO_MANY_REQUESTS, retry_after(wait), text).into_response();
     }
     request.extensions_mut().insert(client);
-    let response = next.run(request).await;
-    if response.extensions().get::<ProtectionError>().is_some() {
+    next.run(request).await
+}
+
+/// Refuses what pages of other sites send to change something (CSRF).
+async fn own_pages(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let by_tls = page::came_by_tls(&state, &request);
+    if is_forged(&request, &state.config.limits.allowed_origins, by_tls) {
         state.hub.metrics().limited(Met::Origins);
+        let text = "Pages of this origin may change nothing here: see --allowed-origins.\n";
+        return (StatusCode::FORBIDDEN, text).into_response();
     }
-    response
+    next.run(request).await
 }
 
 /// When to come back (RFC 9110 section 10.2.3), in begun seconds.

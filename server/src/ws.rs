@@ -69,7 +69,7 @@ pub async fn upgrade(
     let is_ours = matches!(dialect, Dialect::Everbeat(_));
     let allowed = &state.config.limits.allowed_origins;
     let by_tls = came_by_tls(&state, &request);
-    if is_ours && !may_connect(request.headers(), allowed, by_tls) {
+    if is_ours && !may_connect(&request, allowed, by_tls) {
         state.hub.metrics().limited(Met::Origins);
         let text = "Pages of this origin may not connect here: see --allowed-origins.\n";
         return (StatusCode::FORBIDDEN, text).into_response();

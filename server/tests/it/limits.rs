@@ -40,6 +40,56 @@ async fn pages_of_other_sites_get_no_session() {
     }
 }
 
+/// An origin and a host that are written in two ways, and a proxy's word in a list.
+#[tokio::test]
+async fn forms_of_one_origin_are_one() {
+    let server = TestServer::start(&[]).await;
+    let asked = async |line: &str, headers: &[&str]| {
+        let head = ask(server.address, line, headers).await;
+        head.split(' ').nth(1).unwrap().to_owned()
+    };
+    let upgrade = &HEADERS[1..];
+    for (host, origin, socket, form) in [
+        (
+            "Host: Localhost:80",
+            "Origin: http://localhost",
+            "101",
+            "405",
+        ),
+        (
+            "Host: localhost:443",
+            "Origin: https://localhost",
+            "101",
+            "405",
+        ),
+        ("Host: localhost.", "Origin: http://localhost", "101", "405"),
+        (
+            "Host: localhost:81",
+            "Origin: http://localhost",
+            "403",
+            "403",
+        ),
+    ] {
+        let headers = [upgrade, &[OURS, host, origin]].concat();
+        assert_eq!(asked("GET /ws HTTP/1.1", &headers).await, socket, "{host}");
+        let headers = [host, origin, "Content-Length: 0"];
+        assert_eq!(asked("POST / HTTP/1.1", &headers).await, form, "{host}");
+    }
+    for (said, is_secure) in [
+        (&["X-Forwarded-Proto: https, http"][..], true),
+        (
+            &["X-Forwarded-Proto: https", "X-Forwarded-Proto: http"],
+            true,
+        ),
+        (&["X-Forwarded-Proto: http, https"], false),
+    ] {
+        let headers = [&["Host: localhost"], said].concat();
+        let head = ask(server.address, "GET / HTTP/1.1", &headers).await;
+        let cookie = head.lines().find(|line| line.starts_with("set-cookie:"));
+        assert_eq!(cookie.unwrap().contains("; secure"), is_secure, "{said:?}");
+    }
+}
+
 #[tokio::test]
 async fn other_sites_send_no_forms() {
     let server = TestServer::start(&[]).await;
