@@ -18,8 +18,10 @@ use crate::id::{Name, RoomName, SessionId};
 /// What a token, or its absence, entitles to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
-    /// Whose sessions these are (AC-3). None: nobody in particular, whoever has a session's key.
+    /// The subject, as far as it is known: of a token, or of a guest's cookie.
     pub subject: Option<Subject>,
+    /// No token was shown: the client is a guest.
+    pub is_guest: bool,
     /// How the session is called (AC-4).
     pub naming: Naming,
     /// What is allowed where (AC-5).
@@ -32,6 +34,7 @@ impl Access {
     /// What everybody has where the server tells nobody apart.
     pub const ANYBODY: Self = Self {
         subject: None,
+        is_guest: true,
         naming: Naming::Own {
             usual: None,
             is_marked: false,
@@ -39,6 +42,43 @@ impl Access {
         rights: Rights::ALL,
         expires_in: None,
     };
+
+    /// Whose sessions the client may resume, and whose a fresh one is.
+    pub fn owner(&self) -> Owner {
+        match &self.subject {
+            Some(subject) if !self.is_guest => Owner::Subject(subject.clone()),
+            guest => Owner::Guest(guest.clone()),
+        }
+    }
+}
+
+/// The owner of a session (AC-3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// Guests: the session is resumed by the guest who shows its key. The subject is that of the guest's
+    /// cookie, if there is one; it owns nothing.
+    Guest(Option<Subject>),
+    /// The subject of a token, which alone may resume the session.
+    Subject(Subject),
+}
+
+impl Owner {
+    /// The subject, as far as it is known.
+    pub const fn subject(&self) -> Option<&Subject> {
+        match self {
+            Self::Guest(subject) => subject.as_ref(),
+            Self::Subject(subject) => Some(subject),
+        }
+    }
+
+    /// Whether a session of this owner may be resumed by another one who shows its key.
+    pub fn admits(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Guest(_), Self::Guest(_)) => true,
+            (Self::Subject(own), Self::Subject(other)) => own == other,
+            _ => false,
+        }
+    }
 }
 
 /// Why somebody is not let in (AC-1).

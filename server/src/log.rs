@@ -56,8 +56,8 @@ pub enum LogError {
 /// A wish to resume a session, and the fresh one to open where that cannot be.
 #[derive(Clone, Debug)]
 pub struct OpenSession {
-    /// The session to resume and the hash of the key shown.
-    pub resume: Option<(SessionId, KeyHash)>,
+    /// The session to resume, and the hashes of the key shown of which one has to be the session's.
+    pub resume: Option<(SessionId, Vec<KeyHash>)>,
     /// The session to open otherwise. An id that is in use is refused with
     /// [`LogError::Unavailable`].
     pub fresh: (SessionId, KeyHash),

@@ -1,6 +1,6 @@
 //! Session ids and keys: made from the system's randomness, kept only as hashes (RS-2).
 
-use protocol::access::Subject;
+use protocol::access::{Owner, Subject};
 use protocol::id::SessionKey;
 use sha2::{Digest, Sha256};
 
@@ -19,14 +19,32 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The hash under which a session's key is kept, together with its owner: so nobody else can show it
-/// (AC-3). A key has 256 random bits: no salt and no slow hash is needed.
-pub fn hash(key: &SessionKey, owner: Option<&Subject>) -> KeyHash {
+/// The hash under which a session's key is kept, together with the subject that owns the session: so nobody
+/// else can show it (AC-3). Guests own none: theirs is that of the key alone. A key has 256 random bits: no
+/// salt and no slow hash is needed.
+pub fn hash(key: &SessionKey, owner: &Owner) -> KeyHash {
+    match owner {
+        Owner::Guest(_) => hashed(key, None),
+        Owner::Subject(subject) => hashed(key, Some(subject)),
+    }
+}
+
+/// The hashes under which the session may be kept that a client asks for. Servers before kept a guest's
+/// together with the subject of the guest's cookie.
+pub fn hashes(key: &SessionKey, owner: &Owner) -> Vec<KeyHash> {
+    let mut hashes = vec![hash(key, owner)];
+    if let Owner::Guest(Some(guest)) = owner {
+        hashes.push(hashed(key, Some(guest)));
+    }
+    hashes
+}
+
+fn hashed(key: &SessionKey, subject: Option<&Subject>) -> KeyHash {
     let mut hash = Sha256::new_with_prefix(key.expose());
-    if let Some(owner) = owner {
+    if let Some(subject) = subject {
         // No key holds this byte: what follows it cannot be taken for a part of the key.
         hash.update([0]);
-        hash.update(owner.as_str());
+        hash.update(subject.as_str());
     }
     hash.finalize().into()
 }
@@ -54,6 +72,33 @@ mod tests {
 
     use super::*;
     use crate::address::{ForwardedBy, Peer, Trust};
+
+    /// AC-3, and that guests stay who they are with a newer server.
+    #[test]
+    fn a_guests_key_is_good_with_any_cookie() {
+        let key = SessionKey::new("0123456789abcdef").unwrap();
+        let subject = |name| Subject::new(name).unwrap();
+        let guests = [Owner::Guest(None), Owner::Guest(Some(subject("guest-1")))];
+        let ada = Owner::Subject(subject("ada"));
+        let kept = hash(&key, &guests[0]);
+        assert_eq!(hash(&key, &guests[1]), kept);
+        assert!(
+            guests
+                .iter()
+                .all(|guest| hashes(&key, guest).contains(&kept))
+        );
+        assert!(!hashes(&key, &ada).contains(&kept));
+        let owned = hash(&key, &ada);
+        assert_eq!(hashes(&key, &ada), [owned]);
+        assert!(
+            guests
+                .iter()
+                .all(|guest| !hashes(&key, guest).contains(&owned))
+        );
+        let before = hashed(&key, Some(&subject("guest-1")));
+        assert!(hashes(&key, &guests[1]).contains(&before));
+        assert!(!hashes(&key, &guests[0]).contains(&before));
+    }
 
     #[test]
     fn posts_are_told_apart_by_author_and_key() {

@@ -68,6 +68,7 @@ impl Issuer {
         }
         Ok(Access {
             subject: Subject::new(person),
+            is_guest: false,
             naming: Naming::Own {
                 usual: None,
                 is_marked: false,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use protocol::access::Subject;
+use protocol::access::Owner;
 use protocol::frame::{ErrorCode, Message, Refused};
 use protocol::id::{Credentials, Name, RoomName, Seq, SessionId, SessionKey};
 use protocol::position::{Epoch, Offset};
@@ -18,7 +18,7 @@ pub enum Op {
         /// The session that the client asks for.
         resume: Option<Credentials>,
         /// Whose session it must be (AC-3).
-        owner: Option<Subject>,
+        owner: Owner,
     },
     /// Append a message.
     Append {
@@ -60,7 +60,7 @@ pub struct Done {
 #[derive(Debug)]
 struct Kept {
     key: SessionKey,
-    owner: Option<Subject>,
+    owner: Owner,
     /// By number, from 1.
     settled: Vec<Settled>,
 }
@@ -207,18 +207,14 @@ impl Log {
         })
     }
 
-    fn open_session(
-        &mut self,
-        resume: Option<Credentials>,
-        owner: Option<Subject>,
-    ) -> Option<SessionOpened> {
+    fn open_session(&mut self, resume: Option<Credentials>, owner: Owner) -> Option<SessionOpened> {
         if !self.is_available {
             return None;
         }
         if let Some(credentials) = resume
             && let Some(kept) = self.sessions.get(&credentials.id)
             && kept.key == credentials.key
-            && kept.owner == owner
+            && kept.owner.admits(&owner)
         {
             return Some(SessionOpened {
                 credentials,

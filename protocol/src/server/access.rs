@@ -161,7 +161,7 @@ impl Session {
             return;
         };
         let (deadline, name, slot, resume) = (*deadline, name.take(), *slot, resume.take());
-        let owner = access.subject.clone();
+        let owner = access.owner();
         self.state = State::Opening {
             deadline,
             name,

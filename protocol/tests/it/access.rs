@@ -5,7 +5,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use std::time::Duration;
 
-use protocol::access::{Access, Denied, Grants, Naming, Subject};
+use protocol::access::{Access, Denied, Grants, Naming, Owner, Subject};
 use protocol::client::{self, Status};
 use protocol::close::{CloseCode, Comeback};
 use protocol::frame::{ClientFrame, ErrorCode, Refusal, ServerFrame};
@@ -28,6 +28,7 @@ pub(crate) fn token(text: &str) -> Token {
 pub(crate) fn ada(expires_in: Duration) -> Access {
     Access {
         subject: Subject::new("ada"),
+        is_guest: false,
         naming: Naming::Vouched(Name::tidy("Ada")),
         expires_in: Some(expires_in),
         ..Access::ANYBODY
@@ -127,21 +128,51 @@ fn nobody_gets_in_unasked() {
     assert_eq!(CloseCode::REMOVED.comeback(), Comeback::Never);
 }
 
-/// AC-3: a session is looked for among those of whoever is there, and is theirs when it is made.
+/// AC-3: a session is looked for among those of whoever is there, and is theirs when it is made. That of a
+/// guest is any guest's who shows its key.
 #[test]
 fn a_session_belongs_to_its_subject() {
-    let mut desk = Desk::new(Config::default());
-    desk.frame(ClientFrame::Hello {
-        session: Some(credentials("s1")),
-        name: None,
-        token: None,
-    });
-    desk.input(Input::Admitted(Ok(ada(secs(600)))));
-    let open = Transmit::OpenSession {
-        resume: Some(credentials("s1")),
-        owner: Subject::new("ada"),
+    let subject = |name| Subject::new(name).unwrap();
+    let guest = |name| Access {
+        subject: Subject::new(name),
+        ..Access::ANYBODY
     };
-    assert_eq!(desk.transmits.last(), Some(&open));
+    for (access, owner) in [
+        (ada(secs(600)), Owner::Subject(subject("ada"))),
+        (guest("guest-1"), Owner::Guest(Some(subject("guest-1")))),
+        (Access::ANYBODY, Owner::Guest(None)),
+    ] {
+        let mut desk = Desk::new(Config::default());
+        desk.frame(ClientFrame::Hello {
+            session: Some(credentials("s1")),
+            name: None,
+            token: None,
+        });
+        desk.input(Input::Admitted(Ok(access)));
+        let open = Transmit::OpenSession {
+            resume: Some(credentials("s1")),
+            owner,
+        };
+        assert_eq!(desk.transmits.last(), Some(&open));
+    }
+}
+
+/// AC-3: a guest is not kept from a session by another cookie, or by none; a token's subject shares its
+/// sessions with nobody, also not with a guest of its name.
+#[test]
+fn a_guests_session_is_whose_key_is_shown() {
+    let subject = |name| Subject::new(name).unwrap();
+    let ada = Owner::Subject(subject("ada"));
+    let guests = [
+        Owner::Guest(None),
+        Owner::Guest(Some(subject("guest-1"))),
+        Owner::Guest(Some(subject("ada"))),
+    ];
+    for guest in &guests {
+        assert!(guests.iter().all(|other| guest.admits(other)), "{guest:?}");
+        assert!(!guest.admits(&ada) && !ada.admits(guest), "{guest:?}");
+    }
+    assert!(ada.admits(&ada) && !ada.admits(&Owner::Subject(subject("bob"))));
 }
 
 /// AC-3, RS-9: another person in front of the same page gets a fresh session, and the first one's

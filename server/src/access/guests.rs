@@ -112,6 +112,7 @@ impl Guests {
                 is_marked: self.is_marked,
             },
             subject,
+            is_guest: true,
             rights: self.rights.clone(),
             expires_in: None,
         }

@@ -223,6 +223,7 @@ fn access(claims: Claims) -> Checked {
     Checked::Good(Access {
         naming,
         subject: Some(subject),
+        is_guest: false,
         rights: claims.rooms.map_or(Rights::ALL, Rights::from),
         expires_in: Some(left.unwrap_or(Duration::MAX)),
     })

@@ -21,8 +21,7 @@ pub(crate) struct Caller {
 impl Caller {
     /// EO-8: guests never moderate. One who has shown no token is told to do so, where that can help.
     pub(super) fn may_moderate(&self, state: &AppState, room: &RoomName) -> Result<(), Problem> {
-        let is_guest = self.access.expires_in.is_none();
-        if is_guest && state.gate.takes_tokens() {
+        if self.access.is_guest && state.gate.takes_tokens() {
             return Err(Problem::new(Code::TokenRequired));
         }
         self.may(room, Right::Moderate)

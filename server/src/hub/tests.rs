@@ -94,7 +94,7 @@ impl Place {
     async fn append(&self, session: &str, room: &str, bodies: &[&str]) {
         let id = SessionId::new(session).unwrap();
         let open = OpenSession {
-            resume: Some((id.clone(), [7; 32])),
+            resume: Some((id.clone(), vec![[7; 32]])),
             fresh: (id.clone(), [7; 32]),
             at_ms: 1,
         };

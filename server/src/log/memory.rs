@@ -326,9 +326,9 @@ impl Room {
 
 impl State {
     fn open_session(&mut self, open: OpenSession) -> Result<OpenedSession, LogError> {
-        if let Some((id, key_hash)) = &open.resume
+        if let Some((id, key_hashes)) = &open.resume
             && let Some(session) = self.sessions.get_mut(id)
-            && session.key_hash == *key_hash
+            && key_hashes.contains(&session.key_hash)
         {
             session.touched_ms = session.touched_ms.max(open.at_ms);
             return Ok(OpenedSession {

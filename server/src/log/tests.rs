@@ -70,7 +70,7 @@ async fn a_wrong_key_or_an_unknown_id_gets_the_fresh_session(Subject { log, .. }
     append_many(&*log, "ada", "lobby", 3).await;
 
     let mut stolen = resume("ada", 2);
-    stolen.resume = Some((id("ada"), key_hash("guess")));
+    stolen.resume = Some((id("ada"), vec![key_hash("guess")]));
     stolen.fresh = (id("eve"), key_hash("eve"));
     assert_eq!(log.open_session(stolen).await, opened(false, 0));
     assert_eq!(log.open_session(resume("eve", 3)).await, opened(true, 0));

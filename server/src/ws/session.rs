@@ -108,7 +108,7 @@ struct Driver<S> {
     owed: Vec<Owed>,
     /// Pulls that wait until the other end has taken what was written.
     postponed: VecDeque<Transmit>,
-    /// Whose the session is.
+    /// The subject on it, as far as it is known.
     owner: Option<Subject>,
     access: Option<Box<Access>>,
     /// What was written waits for the other end to take it.

@@ -120,7 +120,8 @@ async fn names_cannot_be_forged() {
     }
 }
 
-/// AC-3: a guest's cookie comes with the page; with it a session is resumed, and without it is not.
+/// AC-3: a guest's cookie comes with the page. A session is resumed by its key: the cookie may be another
+/// one by then, or gone.
 #[tokio::test]
 async fn a_guest_is_somebody_over_all_connections() {
     let server = TestServer::start(&[]).await;
@@ -148,8 +149,27 @@ async fn a_guest_is_somebody_over_all_connections() {
     assert_eq!(again["resumed"], true);
     let other = page(&server, "/", "").await.2.unwrap();
     let other = other.split(';').next().unwrap().to_owned();
-    for thief in [&*other, "everbeat-guest=x.y.z", "a=b"] {
-        assert_eq!(hello(thief, &first["session"]).await["resumed"], false);
+    for cookie in [&*other, "everbeat-guest=x.y.z", "a=b", &cookie] {
+        let welcome = hello(cookie, &first["session"]).await;
+        assert_eq!(welcome["resumed"], true, "{cookie}");
+        let without_key = json!({"id": first["session"]["id"], "key": "0123456789abcdef"});
+        assert_eq!(hello(cookie, &without_key).await["resumed"], false);
     }
-    assert_eq!(hello(&cookie, &first["session"]).await["resumed"], true);
+    // Nor does one that comes later take it away.
+    let begun = hello("a=b", &Value::Null).await;
+    assert_eq!(hello(&cookie, &begun["session"]).await["resumed"], true);
+}
+
+/// AC-3: a guest's session is a guest's. Who signs in begins a session of their own.
+#[tokio::test]
+async fn a_guests_session_does_not_become_a_subjects() {
+    let guarded = Guarded::start(&[]).await;
+    let mut guest = guarded.server.raw().await;
+    let session = guest.hello().await["session"].clone();
+    guest.publish(1, "as a guest").await;
+    guest.next_of("ack").await;
+    drop(guest);
+    let (_, welcome) = guarded.hello(&token("ada"), &session).await;
+    assert_eq!(welcome["resumed"], false);
+    assert_ne!(welcome["session"]["id"], session["id"]);
 }

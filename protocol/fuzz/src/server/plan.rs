@@ -101,6 +101,7 @@ impl Answer {
                 } else {
                     "ada"
                 }),
+                is_guest: version.is_multiple_of(7),
                 naming: if version.is_multiple_of(2) {
                     Naming::Vouched(Name::tidy("Ada"))
                 } else {

@@ -110,7 +110,7 @@ pub(in crate::log) fn fresh(session: &str, at_ms: u64) -> OpenSession {
 
 pub(in crate::log) fn resume(session: &str, at_ms: u64) -> OpenSession {
     OpenSession {
-        resume: Some((id(session), key_hash(session))),
+        resume: Some((id(session), vec![key_hash(session)])),
         fresh: (id("instead"), key_hash("instead")),
         at_ms,
     }

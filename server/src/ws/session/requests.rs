@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use protocol::access::{Denied, Subject};
+use protocol::access::{Denied, Owner};
 use protocol::admission::Turn;
 use protocol::frame::ErrorCode;
 use protocol::id::{Credentials, Name, RoomName, Seq, SessionId, SessionKey, Token};
@@ -85,19 +85,17 @@ impl<S: Stream> Driver<S> {
         Box::pin(admission.instrument(span))
     }
 
-    pub(super) fn open_session(&mut self, resume: Option<Credentials>, owner: Option<Subject>) {
+    pub(super) fn open_session(&mut self, resume: Option<Credentials>, owner: Owner) {
         let Some(fresh) = fresh() else {
             return self.feed(Input::SessionOpened(None));
         };
-        let hashed = |credentials: &Credentials| {
-            (
-                credentials.id.clone(),
-                secret::hash(&credentials.key, owner.as_ref()),
-            )
-        };
+        let wanted = resume.as_ref().map(|wanted| {
+            let hashes = secret::hashes(&wanted.key, &owner);
+            (wanted.id.clone(), hashes)
+        });
         let open = OpenSession {
-            resume: resume.as_ref().map(hashed),
-            fresh: hashed(&fresh),
+            resume: wanted,
+            fresh: (fresh.id.clone(), secret::hash(&fresh.key, &owner)),
             at_ms: unix_ms(),
         };
         let answer = self.place.state.hub.log().open_session(open);
@@ -113,7 +111,7 @@ impl<S: Stream> Driver<S> {
             Answer::Session {
                 opened,
                 is_wanted,
-                owner,
+                owner: owner.subject().cloned(),
             }
         }));
     }
