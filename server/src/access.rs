@@ -9,12 +9,12 @@ mod tokens;
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, header};
-use protocol::access::{Access, Denied, Rights, Subject};
+use protocol::access::{Access, Denied, Rights};
 use protocol::id::{IdError, Token};
 use thiserror::Error;
 
-use self::guests::Guests;
 pub use self::guests::{GuestCookie, GuestError};
+use self::guests::{Guests, Known};
 pub use self::keys::{KeySource, KeysError};
 use self::tokens::Tokens;
 use crate::config::Config;
@@ -35,7 +35,7 @@ pub enum GateError {
 pub struct Presented {
     /// A cookie that holds no token at all is not the same as none.
     token: Option<Result<Token, IdError>>,
-    guest: Option<Subject>,
+    guest: Option<Known>,
 }
 
 /// Lets people in, or not.
@@ -78,10 +78,10 @@ impl Gate {
     pub fn presented(&self, headers: &HeaderMap) -> Presented {
         // Without keys it may be a cookie of another program.
         let tokens = self.tokens.as_ref();
-        let token = tokens.and_then(|_| cookie(headers, &self.token_cookie));
+        let token = tokens.and_then(|_| cookies(headers, &self.token_cookie).next());
         let token = token.map(Token::new);
         let guests = self.guests.as_ref();
-        let guest = guests.and_then(|guests| guests.known(cookie(headers, guests::COOKIE)?));
+        let guest = guests.and_then(|guests| guests.known(headers));
         Presented { token, guest }
     }
 
@@ -103,7 +103,8 @@ impl Gate {
             (_, Some(_)) => Err(Denied::TokenInvalid),
             (_, None) => {
                 let guests = self.guests.as_ref().ok_or(Denied::TokenRequired)?;
-                Ok(guests.admit(presented.guest.clone()))
+                let known = presented.guest.as_ref();
+                Ok(guests.admit(known.map(|known| known.subject.clone())))
             }
         }
     }
@@ -113,10 +114,14 @@ impl Gate {
         self.tokens.is_some()
     }
 
-    /// A cookie for a guest who has none yet; none for anybody else.
-    pub fn guest_cookie(&self, presented: &Presented) -> Option<GuestCookie> {
-        let is_new = presented.token.is_none() && presented.guest.is_none();
-        self.guests.as_ref().filter(|_| is_new)?.new_cookie()
+    /// A cookie for a guest who has none yet, or not the one that there should be; none for anybody else.
+    /// `is_secure`: the request came by HTTPS.
+    pub fn guest_cookie(&self, presented: &Presented, is_secure: bool) -> Option<GuestCookie> {
+        if presented.token.is_some() {
+            return None;
+        }
+        let guests = self.guests.as_ref()?;
+        guests.cookie(presented.guest.as_ref(), is_secure)
     }
 
     /// Reads the keys of tokens again and again, where there are any.
@@ -128,12 +133,13 @@ impl Gate {
     }
 }
 
-/// The value of a cookie (RFC 6265 section 5.4). Others beside it may hold any bytes.
-fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+/// The values of the cookies of this name (RFC 6265 section 5.4): there may be several, of which some are not
+/// ours. Others beside them may hold any bytes.
+fn cookies<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = &'h str> {
     headers
         .get_all(header::COOKIE)
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'))
         .filter_map(|pair| std::str::from_utf8(pair).ok()?.trim().split_once('='))
-        .find_map(|(key, value)| (key == name).then_some(value))
+        .filter_map(move |(key, value)| (key == name).then_some(value))
 }

@@ -115,8 +115,11 @@ async fn page(
         None => (None, StatusCode::NOT_FOUND),
     };
     let is_room = place.room().is_some();
-    let cookie = state.gate.guest_cookie(&presented).filter(|_| is_room);
-    let cookie = cookie.and_then(|cookie| cookie.header(came_by_tls(&state, &request)));
+    let by_tls = came_by_tls(&state, &request);
+    let cookie = state.gate.guest_cookie(&presented, by_tls);
+    let cookie = cookie
+        .filter(|_| is_room)
+        .and_then(|cookie| cookie.header());
     let visit = Visit { place, snapshot };
     let token_url = state.config.access.token_url.as_deref();
     let token_url = token_url.map(|url| TokenUrl(url.into()));

@@ -6,18 +6,29 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use axum::http::HeaderValue;
+use axum::http::{HeaderMap, HeaderValue};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use protocol::access::{Access, Naming, Rights, Subject};
 use protocol::id::Name;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use super::cookies;
 use crate::clock::unix_ms;
 use crate::secret;
 
-/// The cookie's name.
-pub(super) const COOKIE: &str = "everbeat-guest";
+/// The name of the cookie of servers before; and how the name of each server's own begins. Browsers do not
+/// tell the ports of a host apart (RFC 6265 section 8.5), so servers there must not have one name for
+/// theirs.
+const COOKIE: &str = "everbeat-guest";
+
+/// How many bytes of a hash tell the servers of one host apart.
+const MARK_BYTES: usize = 8;
+
+/// What browsers take from a host itself by HTTPS alone, for all its paths (RFC 6265bis section 4.1.3.2): so
+/// no other name of the domain can put a cookie in place of ours.
+const FROM_HOST: &str = "__Host-";
 
 /// What tells a guest's cookie from a token of somebody who happens to have the key.
 const AUDIENCE: &str = "everbeat-guest";
@@ -55,18 +66,51 @@ pub enum GuestError {
 
 /// A cookie that makes a guest known. Not to be shown by `Debug`.
 #[derive(Clone)]
-pub struct GuestCookie(String);
+pub struct GuestCookie {
+    name: String,
+    value: String,
+    is_secure: bool,
+}
 
 impl GuestCookie {
     /// The cookie as a header. Only the server reads it; other sites do not send it along with their
-    /// requests, but a link from there does: or whoever followed one would be somebody new.
-    pub fn header(&self, is_secure: bool) -> Option<HeaderValue> {
-        let Self(value) = self;
+    /// requests, but a link from there does: or a guest who followed one would be new.
+    pub fn header(&self) -> Option<HeaderValue> {
+        let Self { name, value, .. } = self;
         let age = KNOWN_FOR.as_secs();
-        let secure = if is_secure { "; Secure" } else { "" };
-        let text =
-            format!("{COOKIE}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}");
+        let secure = if self.is_secure { "; Secure" } else { "" };
+        let text = format!("{name}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}");
         HeaderValue::try_from(text).ok()
+    }
+}
+
+/// A guest who has shown a cookie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    /// Who it is.
+    pub(super) subject: Subject,
+    kind: Kind,
+}
+
+/// Which of the cookies of a guest it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Ours, which came by HTTPS.
+    FromHost,
+    /// Ours.
+    Own,
+    /// That of a server before.
+    Former,
+}
+
+impl Known {
+    /// Whether another cookie would make the guest no better known.
+    fn needs_none(&self, is_secure: bool) -> bool {
+        match self.kind {
+            Kind::FromHost => true,
+            Kind::Own => !is_secure,
+            Kind::Former => false,
+        }
     }
 }
 
@@ -81,6 +125,8 @@ struct Claims {
 pub(super) struct Guests {
     rights: Rights,
     is_marked: bool,
+    /// The name of this server's cookies, after [`FROM_HOST`] and without.
+    names: [String; 2],
     signs: EncodingKey,
     checks: DecodingKey,
     validation: Validation,
@@ -98,6 +144,7 @@ impl Guests {
         Ok(Self {
             rights,
             is_marked,
+            names: names(&key),
             signs: EncodingKey::from_secret(&key),
             checks: DecodingKey::from_secret(&key),
             validation,
@@ -118,23 +165,56 @@ impl Guests {
         }
     }
 
-    /// A cookie for somebody new.
-    pub(super) fn new_cookie(&self) -> Option<GuestCookie> {
+    /// A cookie for a guest who has none; or none of this kind, as one by HTTPS, or by this server's name.
+    pub(super) fn cookie(&self, known: Option<&Known>, is_secure: bool) -> Option<GuestCookie> {
+        let sub = match known {
+            Some(known) if known.needs_none(is_secure) => return None,
+            Some(known) => known.subject.as_str().to_owned(),
+            None => format!("guest-{}", secret::random_hex::<16>()?),
+        };
         let claims = Claims {
-            sub: format!("guest-{}", secret::random_hex::<16>()?),
+            sub,
             aud: AUDIENCE.to_owned(),
             exp: unix_ms() / 1000 + KNOWN_FOR.as_secs(),
         };
-        encode(&Header::new(Algorithm::HS256), &claims, &self.signs)
-            .ok()
-            .map(GuestCookie)
+        let value = encode(&Header::new(Algorithm::HS256), &claims, &self.signs).ok()?;
+        let [from_host, own] = &self.names;
+        Some(GuestCookie {
+            name: if is_secure { from_host } else { own }.clone(),
+            value,
+            is_secure,
+        })
     }
 
-    /// Whose cookie it is; one that is not ours makes nobody known.
-    pub(super) fn known(&self, cookie: &str) -> Option<Subject> {
+    /// Who has shown a cookie. One that is not ours makes nobody known, and hides no other one.
+    pub(super) fn known(&self, headers: &HeaderMap) -> Option<Known> {
+        let [from_host, own] = &self.names;
+        let kinds = [
+            (from_host.as_str(), Kind::FromHost),
+            (own.as_str(), Kind::Own),
+            (COOKIE, Kind::Former),
+        ];
+        kinds.into_iter().find_map(|(name, kind)| {
+            let subject = cookies(headers, name).find_map(|cookie| self.subject(cookie))?;
+            Some(Known { subject, kind })
+        })
+    }
+
+    fn subject(&self, cookie: &str) -> Option<Subject> {
         let token = decode::<Claims>(cookie, &self.checks, &self.validation).ok()?;
         Subject::new(&token.claims.sub)
     }
+}
+
+/// The names of the cookies that are signed with this key: so they last as long as the key does, and are
+/// another server's only where its key is. Nothing of the key can be told from them.
+fn names(key: &[u8]) -> [String; 2] {
+    let mut hash = Sha256::new_with_prefix("the name of guests' cookies");
+    hash.update(key);
+    let mark = hash.finalize();
+    let mark = secret::hex(mark.get(..MARK_BYTES).unwrap_or(&mark));
+    let own = format!("{COOKIE}-{mark}");
+    [format!("{FROM_HOST}{own}"), own]
 }
 
 /// What a guest is called without a choice: the same in all of their sessions.

@@ -1,7 +1,25 @@
 //! Guests, and the cookies that make them known.
 
 use super::*;
-use crate::access::guests::COOKIE;
+
+/// A new guest's cookie of this server, as name and value.
+fn new_cookie(gate: &Gate, is_secure: bool) -> String {
+    let cookie = gate.guest_cookie(&Presented::default(), is_secure).unwrap();
+    let header = cookie.header().unwrap();
+    header
+        .to_str()
+        .unwrap()
+        .split(';')
+        .next()
+        .unwrap()
+        .to_owned()
+}
+
+async fn who(gate: &Gate, cookies: &str) -> Option<Subject> {
+    let access = gate.admit(&shows(gate, cookies), None).await.unwrap();
+    assert!(access.is_guest);
+    access.subject
+}
 
 /// AC-3, AC-4: a guest is the same person with the same cookie, also on the next server of these data;
 /// a cookie that we did not sign makes nobody known.
@@ -10,42 +28,90 @@ async fn a_guest_is_known_by_a_signed_cookie() {
     let place = Place::new();
     let gate = place.gate(&[]).await;
     let nobody = Presented::default();
-    let header = gate.guest_cookie(&nobody).unwrap().header(true).unwrap();
-    let header = header.to_str().unwrap().to_owned();
+    let header = |gate: &Gate, is_secure| {
+        let header = gate.guest_cookie(&nobody, is_secure).unwrap().header();
+        header.unwrap().to_str().unwrap().to_owned()
+    };
+    let secure = header(&gate, true);
     for part in ["; HttpOnly", "; SameSite=Lax", "; Path=/", "; Secure"] {
-        assert!(header.contains(part), "{header}");
+        assert!(secure.contains(part), "{secure}");
     }
-    let value = header.split(';').next().unwrap();
-    let first = gate.admit(&shows(&gate, value), None).await.unwrap();
-    assert!(first.subject.is_some());
-    assert!(gate.guest_cookie(&shows(&gate, value)).is_none());
+    assert!(secure.starts_with("__Host-everbeat-guest-"), "{secure}");
+    let plain = header(&gate, false);
+    assert!(plain.starts_with("everbeat-guest-") && !plain.contains("Secure"));
+    let value = secure.split(';').next().unwrap();
+    let first = who(&gate, value).await;
+    assert!(first.is_some());
+    assert!(gate.guest_cookie(&shows(&gate, value), true).is_none());
     let again = place.gate(&[]).await;
-    assert_eq!(
-        again.admit(&shows(&again, value), None).await.unwrap(),
-        first
-    );
-    let other = again.guest_cookie(&nobody).unwrap().header(false).unwrap();
-    let other = other.to_str().unwrap();
-    assert!(!other.contains("Secure"));
-    let other = other.split(';').next().unwrap();
-    assert_ne!(
-        again.admit(&shows(&again, other), None).await.unwrap(),
-        first
-    );
+    assert_eq!(who(&again, value).await, first);
+    assert_ne!(who(&again, &new_cookie(&again, true)).await, first);
 
     let elsewhere = Place::new().gate(&[]).await;
     let claims = json!({"sub": "guest-1", "aud": "everbeat-guest", "exp": from_now(600)});
     let forged = Issuer::secret(SECRET).sign(&claims);
-    let forged = format!("{}={}", COOKIE, forged.expose());
-    for (gate, cookie) in [
-        (&elsewhere, value),
-        (&gate, &*forged),
-        (&gate, "everbeat-guest="),
-    ] {
-        let access = gate.admit(&shows(gate, cookie), None).await.unwrap();
-        assert_eq!(access.subject, None);
-        assert!(gate.guest_cookie(&shows(gate, cookie)).is_some());
+    let name = value.split('=').next().unwrap();
+    let [forged, empty] = [forged.expose(), ""].map(|value| format!("{name}={value}"));
+    for (gate, cookie) in [(&elsewhere, value), (&gate, &*forged), (&gate, &*empty)] {
+        assert_eq!(who(gate, cookie).await, None);
+        assert!(gate.guest_cookie(&shows(gate, cookie), true).is_some());
     }
+}
+
+/// Browsers show the cookies of all ports of a host to each of them: each server finds its own, and
+/// takes nobody's away.
+#[tokio::test]
+async fn servers_of_one_host_have_cookies_of_their_own() {
+    let [one, other] = [Place::new().gate(&[]).await, Place::new().gate(&[]).await];
+    let [cookie, another] = [&one, &other].map(|gate| new_cookie(gate, false));
+    let name = |cookie: &str| cookie.split('=').next().unwrap().to_owned();
+    assert_ne!(name(&cookie), name(&another));
+    let both = format!("{cookie}; {another}");
+    for (gate, own) in [(&one, &cookie), (&other, &another)] {
+        assert_eq!(who(gate, &both).await, who(gate, own).await);
+        assert!(who(gate, own).await.is_some());
+        assert!(gate.guest_cookie(&shows(gate, &both), false).is_none());
+    }
+}
+
+/// With a newer server, and from HTTP to HTTPS, a guest stays the same and gets the cookie that there
+/// should be; one that is put in its place hides it not.
+#[tokio::test]
+async fn a_guest_stays_with_another_cookie() {
+    let gate = Place::new().gate(&[]).await;
+    let own = new_cookie(&gate, false);
+    let (own_name, value) = own.split_once('=').unwrap();
+    let guest = who(&gate, &own).await;
+    let former = format!("everbeat-guest={value}");
+    let tossed = format!("{own_name}=x.y.z; {own}");
+    for (shown, is_secure, name) in [
+        (&*former, false, Some("everbeat-guest-")),
+        (&*former, true, Some("__Host-everbeat-guest-")),
+        (&*own, true, Some("__Host-everbeat-guest-")),
+        (&*own, false, None),
+        (&*tossed, false, None),
+    ] {
+        assert_eq!(who(&gate, shown).await, guest, "{shown}");
+        let cookie = gate.guest_cookie(&shows(&gate, shown), is_secure);
+        let header = cookie.map(|cookie| cookie.header().unwrap());
+        let header = header.as_ref().map(|header| header.to_str().unwrap());
+        assert_eq!(header.is_some(), name.is_some(), "{shown}");
+        let (Some(header), Some(name)) = (header, name) else {
+            continue;
+        };
+        assert!(header.starts_with(name), "{header}");
+        let renewed = header.split(';').next().unwrap();
+        assert_eq!(who(&gate, renewed).await, guest);
+        assert!(
+            gate.guest_cookie(&shows(&gate, renewed), is_secure)
+                .is_none()
+        );
+    }
+    // The one that no other name of the domain can set comes first.
+    let secure = new_cookie(&gate, true);
+    let both = format!("{own}; {secure}");
+    assert_eq!(who(&gate, &both).await, who(&gate, &secure).await);
+    assert_ne!(who(&gate, &both).await, guest);
 }
 
 /// AC-1, AC-3: not even with the key of guests' cookies is everything a guest's cookie; and none of them is
@@ -63,7 +129,7 @@ async fn a_guests_cookie_is_nothing_else() {
         ours.sign(&claims).expose().to_owned()
     };
     let known = ours.sign(&good);
-    let guest = |value: &str| shows(&gate, &format!("{COOKIE}={value}"));
+    let guest = |value: &str| shows(&gate, &format!("everbeat-guest={value}"));
     let admitted = gate.admit(&guest(known.expose()), None).await.unwrap();
     assert_eq!(admitted.subject, Subject::new("guest-1"));
 
@@ -82,7 +148,7 @@ async fn a_guests_cookie_is_nothing_else() {
     ] {
         let admitted = gate.admit(&guest(&nobody), None).await.unwrap();
         assert_eq!(admitted.subject, None, "{nobody}");
-        assert!(gate.guest_cookie(&guest(&nobody)).is_some());
+        assert!(gate.guest_cookie(&guest(&nobody), false).is_some());
     }
     let presented = shows(&gate, &format!("everbeat-token={}", known.expose()));
     let denied = gate.admit(&presented, None).await;
@@ -156,6 +222,6 @@ fn cookies_are_found_by_their_whole_name() {
         ("d", None),
         ("e", Some("6")),
     ] {
-        assert_eq!(cookie(&headers, name), value, "{name}");
+        assert_eq!(cookies(&headers, name).next(), value, "{name}");
     }
 }

@@ -173,7 +173,7 @@ async fn a_token_counts_before_a_cookie_before_a_guest() {
         let presented = shows(&gate, &format!("everbeat-token={bad}"));
         let denied = gate.admit(&presented, None).await;
         assert_eq!(denied, Err(Denied::TokenInvalid), "{bad:.20}");
-        assert!(gate.guest_cookie(&presented).is_none());
+        assert!(gate.guest_cookie(&presented, false).is_none());
     }
     assert!(gate.admit(&Presented::default(), None).await.is_ok());
 
