@@ -4,40 +4,94 @@ pub mod samples;
 mod status;
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::http::uri::Authority;
 use axum::http::{StatusCode, header};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use protocol::id::ConnectionId;
-use tower_http::csrf::CsrfLayer;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
+use crate::config::LimitOptions;
+use crate::entrance::{Entrance, Shared};
+use crate::limits::Limits;
+use crate::origin::{self, is_forged};
+use crate::serve::Doors;
 use crate::state::AppState;
 use crate::{headers, health};
+
+/// How many connections the operator may have: a few browsers, each with six, and what scrapes. They take
+/// nothing from those of everybody else.
+const CONNECTIONS: usize = 64;
 
 /// What Prometheus is told that it gets.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The operator's routes:
+/// A listener that serves the operator.
+#[derive(Debug)]
+pub struct Watch {
+    end: CancellationToken,
+    serving: JoinHandle<()>,
+}
+
+impl Watch {
+    /// Begins to serve.
+    pub fn begin(listener: TcpListener, state: &AppState) -> Self {
+        let end = CancellationToken::new();
+        let serving = tokio::spawn(serve(listener, state.clone(), end.clone()));
+        Self { end, serving }
+    }
+
+    /// Takes no further requests, and lets those that are under way finish for so long.
+    pub async fn end(self, patience: Duration) {
+        self.end.cancel();
+        let _ = timeout(patience, self.serving).await;
+    }
+}
+
+/// Serves the operator until the `end`, with the deadlines that everybody has.
+async fn serve(listener: TcpListener, state: AppState, end: CancellationToken) {
+    let options = LimitOptions {
+        handshakes: CONNECTIONS,
+        handshakes_per_address: 0,
+        ..state.config.limits.clone()
+    };
+    let doors = Doors {
+        hub: Arc::clone(&state.hub),
+        limits: Arc::new(Limits::new(&options)),
+        config: Arc::clone(&state.config),
+        router: build(state),
+    };
+    let entrance = Entrance {
+        listener,
+        tls: None,
+        shared: Shared::No,
+    };
+    doors.serve(entrance, end.clone(), end).await;
+}
+
+/// The operator's routes, for requests that call this listener by an address or by a name of its own:
 ///
 /// - `GET /metrics`: see [`crate::metrics`]
 /// - `GET /healthz`, `GET /readyz`: see [`health`]
 /// - `GET /status`: a page; `POST /status/connections/{id}/disconnect` ends a connection
-pub fn build(state: AppState) -> Router {
-    let pages = Router::new()
+fn build(state: AppState) -> Router {
+    Router::new()
         .route("/", get(async || Redirect::to("/status")))
         .route("/status", get(status::page))
         .merge(status::files())
         .route("/status/connections/{id}/disconnect", post(disconnect))
-        .layer(CsrfLayer::new())
-        .layer(from_fn(known_by_address));
-    Router::new()
         .route("/metrics", get(metrics))
-        .merge(pages)
         .merge(health::routes())
+        .layer(from_fn_with_state(state.clone(), own_pages))
         .layer(from_fn(headers::guard))
         .with_state(state)
 }
@@ -58,24 +112,30 @@ async fn disconnect(State(state): State<AppState>, Path(id): Path<u64>) -> Respo
     Redirect::to("/status").into_response()
 }
 
-/// A page somewhere whose name was made to lead here (DNS rebinding) would have the operator's browser
-/// read this one, and press its buttons: the name by which it asks gives it away.
-async fn known_by_address(request: Request, next: Next) -> Response {
-    let host = request.headers().get(header::HOST);
-    let host = host.and_then(|host| host.to_str().ok());
-    if host.is_some_and(is_address) {
-        return next.run(request).await;
+/// A page elsewhere whose name was made to lead here (DNS rebinding) would have the operator's browser read
+/// this listener, whatever the path, and press its buttons: the name by which it asks gives it away. And no
+/// other page presses them.
+async fn own_pages(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let names = &state.config.operation.admin_hosts;
+    if !origin::host(&request).is_some_and(|host| is_own(host, names)) {
+        let text = "Here only by an IP address, as localhost, or by a name of --admin-hosts.\n";
+        return (StatusCode::MISDIRECTED_REQUEST, text).into_response();
     }
-    let text =
-        "Here only by an IP address or as localhost; a proxy in front must send such a Host.\n";
-    (StatusCode::MISDIRECTED_REQUEST, text).into_response()
+    if is_forged(&request, &[], false) {
+        return (StatusCode::FORBIDDEN, "Not from other pages.\n").into_response();
+    }
+    next.run(request).await
 }
 
-fn is_address(host: &str) -> bool {
-    host.parse::<Authority>().is_ok_and(|authority| {
+/// Whether a host is an address, which no other site can be called, or one of our names.
+fn is_own(host: &str, names: &[String]) -> bool {
+    let authority = host.parse::<Authority>().ok();
+    let authority = authority.filter(|authority| !authority.as_str().contains('@'));
+    authority.is_some_and(|authority| {
         let name = authority.host();
         let bare = name.trim_start_matches('[').trim_end_matches(']');
-        name.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok()
+        let mut names = names.iter().map(String::as_str).chain(["localhost"]);
+        names.any(|own| own.eq_ignore_ascii_case(name)) || bare.parse::<IpAddr>().is_ok()
     })
 }
 
@@ -92,15 +152,20 @@ mod tests {
             "[::1]:8090",
             "10.0.0.7",
         ] {
-            assert!(is_address(host), "{host}");
+            assert!(is_own(host, &[]), "{host}");
         }
+        let ours = ["Metrics.internal".to_owned()];
+        assert!(is_own("metrics.internal:8090", &ours));
+        assert!(!is_own("metrics.internal.evil.example", &ours));
         for host in [
             "evil.example",
             "localhost.evil.example:8090",
             "127.0.0.1.evil.example",
+            "evil.example:8090@127.0.0.1:8090.evil.example",
+            "metrics.internal",
             "",
         ] {
-            assert!(!is_address(host), "{host}");
+            assert!(!is_own(host, &[]), "{host}");
         }
     }
 }

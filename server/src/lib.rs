@@ -60,6 +60,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::Gate;
+use crate::admin::Watch;
 use crate::admin::samples::Samples;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -166,10 +167,7 @@ impl Server {
             leptos: self.leptos,
             config: Arc::clone(&config),
         });
-        let watching = self.admin.map(|listener| {
-            let router = admin::build(state.clone());
-            tokio::spawn(async move { axum::serve(listener, router).await })
-        });
+        let watching = self.admin.map(|listener| Watch::begin(listener, &state));
         let doors = Doors {
             router: router::build(state),
             hub: Arc::clone(&hub),
@@ -224,7 +222,7 @@ impl Server {
         }
         // Last: until here there was something to watch.
         if let Some(watching) = watching {
-            watching.abort();
+            watching.end(FAREWELL).await;
         }
     }
 }

@@ -20,6 +20,16 @@ pub struct AdminOptions {
     )]
     pub admin: Admin,
 
+    /// Names by which --admin may be asked, beside IP addresses and localhost: as everbeat.internal, where a
+    /// Prometheus scrapes it by a name
+    #[arg(
+        long,
+        env = "EVERBEAT_ADMIN_HOSTS",
+        value_delimiter = ',',
+        value_name = "NAME,…"
+    )]
+    pub admin_hosts: Vec<String>,
+
     /// How the log on stderr is written. EVERBEAT_LOG says what is: info, or debug, server=debug …
     #[arg(long, env = "EVERBEAT_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,

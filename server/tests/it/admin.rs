@@ -1,8 +1,11 @@
 //! What the operator sees, and may do.
 
 use reqwest::header::HOST;
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::guarded::{Guarded, token};
 use crate::metrics::value;
@@ -154,9 +157,7 @@ async fn it_is_ready_while_it_can_store() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(crate::raw::PATIENCE, told)
-        .await
-        .unwrap();
+    timeout(crate::raw::PATIENCE, told).await.unwrap();
     server.terminate();
     raw.next_of("go_away").await;
     let draining = (StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned());
@@ -218,6 +219,66 @@ async fn an_operator_sees_and_ends_a_connection() {
     let gone = client.post(&action).send().await.unwrap();
     assert_eq!(gone.status(), StatusCode::NOT_FOUND);
     drop(other);
+}
+
+/// A page whose name was made to lead here (DNS rebinding) gets nothing of the listener, whatever it asks for.
+#[tokio::test]
+async fn only_its_own_names_are_answered() {
+    let server = TestServer::start(&["--admin-hosts", "metrics.internal"]).await;
+    let paths = [
+        "/metrics",
+        "/status",
+        "/status.js",
+        "/",
+        "/healthz",
+        "/readyz",
+        "/nowhere",
+        "/metrics/",
+    ];
+    let methods = [Method::GET, Method::HEAD, Method::POST, Method::OPTIONS];
+    for path in paths {
+        for method in methods.clone() {
+            for host in [
+                "evil.example",
+                "evil.example:8090",
+                "127.0.0.1.evil.example",
+                "",
+            ] {
+                let request = Client::new().request(method.clone(), server.admin_url(path));
+                let answer = request.header(HOST, host).send().await.unwrap();
+                let status = answer.status();
+                assert_eq!(
+                    status,
+                    StatusCode::MISDIRECTED_REQUEST,
+                    "{method} {path} {host}"
+                );
+            }
+        }
+    }
+    for host in ["metrics.internal:8090", "localhost", "127.0.0.1", "[::1]:1"] {
+        let request = Client::new().get(server.admin_url("/metrics"));
+        let answer = request.header(HOST, host).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{host}");
+    }
+}
+
+/// Who connects there and says nothing is let go as anywhere, and takes nothing from the operator.
+#[tokio::test]
+async fn silent_connections_to_the_operator_end() {
+    let server = TestServer::start(&["--header-timeout", "400ms"]).await;
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        silent.push(TcpStream::connect(server.admin).await.unwrap());
+    }
+    for stream in &mut silent {
+        let end = timeout(crate::raw::PATIENCE, stream.read_u8()).await;
+        assert!(end.expect("an end within 20 s").is_err());
+    }
+    let answer = reqwest::get(server.admin_url("/metrics")).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert!(server.limited("header_timeout").await > 0.0);
+    // Those of everybody else are not among them.
+    server.joined().await.is_served().await;
 }
 
 /// Whatever stands in a token is text on the operator's page, also within an attribute.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use protocol::access::{Denied, Owner};
+use protocol::access::{Denied, Owner, Subject};
 use protocol::admission::Turn;
 use protocol::frame::ErrorCode;
 use protocol::id::{Credentials, Name, RoomName, Seq, SessionId, SessionKey, Token};
