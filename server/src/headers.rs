@@ -6,6 +6,7 @@ use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use url::Url;
 
 /// What every answer carries, whatever it is.
 const FIXED: [(HeaderName, HeaderValue); 6] = [
@@ -65,11 +66,10 @@ pub fn page_policy(nonce: &str, fetches: Option<&str>, is_watched: bool) -> Opti
     HeaderValue::try_from(policy).ok()
 }
 
-/// The origin of an absolute address.
-fn origin(url: &str) -> Option<&str> {
-    let (_, rest) = url.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    url.get(..url.len() - rest.len() + authority.len())
+/// The origin of an absolute address, as browsers understand it.
+fn origin(url: &str) -> Option<String> {
+    let origin = Url::parse(url).ok()?.origin();
+    origin.is_tuple().then(|| origin.ascii_serialization())
 }
 
 #[cfg(test)]
@@ -87,7 +87,11 @@ mod tests {
         assert!(policy(Some("/token")).ends_with("connect-src 'self'"));
         let elsewhere = policy(Some("https://id.example.org:8443/token?x=y"));
         assert!(elsewhere.ends_with("connect-src 'self' https://id.example.org:8443"));
-        for policy in [policy(None), elsewhere] {
+        let odd = policy(Some(
+            "https://id.example.org:443@evil.example/;script-src *",
+        ));
+        assert!(odd.ends_with("connect-src 'self' https://evil.example"));
+        for policy in [policy(None), elsewhere, odd] {
             assert!(!policy.contains("unsafe-inline"));
         }
     }

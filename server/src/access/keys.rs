@@ -1,6 +1,7 @@
 //! The keys that tokens are signed with: from a file, or from an address that is read again.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::Value;
 use thiserror::Error;
+use url::Url;
 
 /// The fewest bytes of a secret (RFC 7518 section 3.2).
 const SECRET_BYTES_MIN: usize = 32;
@@ -24,33 +26,50 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 pub enum KeySource {
     /// A file: a JWK set, a public key as PEM, or a secret.
     File(PathBuf),
-    /// The address of a JWK set.
-    Url(String),
+    /// The address of a JWK set. It is fetched as it was read, so that both mean one host.
+    Url(Url),
 }
 
-/// An address whose answer somebody on the way could change.
+/// An address that keys are not fetched from.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("keys that come over http could be anybody's: use https, or an address of this machine")]
-pub struct PlainHttp;
+pub enum KeySourceError {
+    /// The answer could be changed on the way.
+    #[error(
+        "keys that come over http could be anybody's: use https, or an address of this machine, as \
+         http://127.0.0.1:3000/jwks, without a name before the host"
+    )]
+    PlainHttp,
+    /// It is neither.
+    #[error("neither a file nor an address as https://example.org/jwks: {0}")]
+    NoAddress(String),
+}
 
 impl FromStr for KeySource {
-    type Err = PlainHttp;
+    type Err = KeySourceError;
 
-    fn from_str(text: &str) -> Result<Self, PlainHttp> {
-        if let Some(rest) = text.strip_prefix("http://") {
-            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-            let is_here = ["localhost", "127.0.0.1", "[::1]"].iter().any(|host| {
-                let port = authority.strip_prefix(host);
-                port.is_some_and(|port| port.is_empty() || port.starts_with(':'))
-            });
-            if !is_here {
-                return Err(PlainHttp);
-            }
-        } else if !text.starts_with("https://") {
-            return Ok(Self::File(text.into()));
+    fn from_str(text: &str) -> Result<Self, KeySourceError> {
+        let is_url = |url: &Url| matches!(url.scheme(), "http" | "https");
+        let url = match Url::parse(text) {
+            Ok(url) if is_url(&url) => url,
+            _ if !text.contains("://") => return Ok(Self::File(text.into())),
+            Ok(_) => return Err(KeySourceError::NoAddress("it is not https".to_owned())),
+            Err(error) => return Err(KeySourceError::NoAddress(error.to_string())),
+        };
+        let is_bare = url.username().is_empty() && url.password().is_none();
+        if url.scheme() == "http" && !(is_bare && is_here(&url)) {
+            return Err(KeySourceError::PlainHttp);
         }
-        Ok(Self::Url(text.to_owned()))
+        Ok(Self::Url(url))
     }
+}
+
+/// Whether an address is one of this machine.
+fn is_here(url: &Url) -> bool {
+    url.host_str().is_some_and(|host| {
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let address = bare.parse::<IpAddr>();
+        host == "localhost" || address.is_ok_and(|address| address.to_canonical().is_loopback())
+    })
 }
 
 impl fmt::Display for KeySource {
@@ -59,10 +78,7 @@ impl fmt::Display for KeySource {
             Self::File(path) => path.display().fmt(f),
             // What follows may be a secret, and so may what stands before the host.
             Self::Url(url) => {
-                let url = url.split(['?', '#']).next().unwrap_or_default();
-                let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-                let host = rest.split_once('@').map_or(rest, |(_, host)| host);
-                write!(f, "{scheme}://{host}")
+                write!(f, "{}{}", url.origin().ascii_serialization(), url.path())
             }
         }
     }
@@ -246,12 +262,22 @@ impl From<reqwest::Error> for FetchError {
     }
 }
 
-async fn fetch(url: &str) -> Result<Vec<u8>, FetchError> {
+async fn fetch(url: &Url) -> Result<Vec<u8>, FetchError> {
     let client = reqwest::Client::builder()
         .timeout(FETCH_TIMEOUT)
-        .redirect(reqwest::redirect::Policy::none())
-        .build()?;
-    let mut response = client.get(url).send().await?.error_for_status()?;
+        .redirect(reqwest::redirect::Policy::none());
+    // What is of this machine does not leave it, whatever the environment says of proxies.
+    let client = if url.scheme() == "http" {
+        client.no_proxy()
+    } else {
+        client
+    };
+    let mut response = client
+        .build()?
+        .get(url.clone())
+        .send()
+        .await?
+        .error_for_status()?;
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         if bytes.len() + chunk.len() > BYTES_MAX {

@@ -169,16 +169,45 @@ fn addresses_of_keys_are_safe_and_discreet() {
     for good in [
         "https://id.example.org/jwks",
         "http://localhost:3000/jwks",
+        "http://LOCALHOST/jwks",
+        "http://127.0.0.1:80/",
+        "http://127.1.2.3/",
+        "http://2130706433/",
+        "http://0x7f.1/",
         "http://[::1]/k",
+        "http://[::ffff:127.0.0.1]/k",
+        "HTTPS://id.example.org/jwks",
     ] {
         assert!(matches!(good.parse(), Ok(KeySource::Url(_))), "{good}");
     }
     for bad in [
         "http://id.example.org/jwks",
+        "HTTP://id.example.org/jwks",
         "http://127.0.0.1.evil.example/",
+        "http://127.0.0.1:80@evil.example/",
+        "http://127.0.0.1@evil.example/",
+        "http://localhost:3000@evil.example/jwks",
+        "http://evil.example\\@127.0.0.1/",
+        "http:\\\\evil.example/",
+        "http:evil.example",
+        "http://user:pass@127.0.0.1/",
         "http://localhostage",
+        "http://localhost.evil.example/",
+        "http://evil.example#@127.0.0.1/",
+        "http://evil.example?@127.0.0.1/",
+        "http://0.0.0.0/",
+        "http://16909060/",
+        "http://[::2]/",
+        "http://127.0.0.1:port/",
+        "https://",
+        "ftp://127.0.0.1/jwks",
+        "file:///etc/keys",
     ] {
         assert!(bad.parse::<KeySource>().is_err(), "{bad}");
+    }
+    for file in ["keys.json", "/etc/everbeat/keys", "./http:/x", "a:b"] {
+        let read = KeySource::File(file.into());
+        assert_eq!(file.parse(), Ok(read), "{file}");
     }
     let source: KeySource = "https://user:pass@id.example.org/jwks?key=abc"
         .parse()
