@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::LimitOptions;
-use crate::entrance::{Entrance, Shared};
+use crate::entrance::Entrance;
 use crate::limits::Limits;
 use crate::origin::{self, is_forged};
 use crate::serve::Doors;
@@ -70,11 +70,7 @@ async fn serve(listener: TcpListener, state: AppState, end: CancellationToken) {
         config: Arc::clone(&state.config),
         router: build(state),
     };
-    let entrance = Entrance {
-        listener,
-        tls: None,
-        shared: Shared::No,
-    };
+    let entrance = Entrance::of_operator(listener);
     doors.serve(entrance, end.clone(), end).await;
 }
 

@@ -5,7 +5,9 @@ mod admin;
 mod limits;
 mod tls;
 
+use std::fs::DirBuilder;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -293,6 +295,13 @@ impl Config {
             return Err(ConfigError::Frame { least });
         }
         Ok(())
+    }
+
+    /// Makes the data directory if it is missing. What is said is for nobody else on this machine. Where this
+    /// fails, opening the database says what is wrong with it.
+    pub fn make_data_directory(&self) {
+        let mut builder = DirBuilder::new();
+        let _ = builder.recursive(true).mode(0o700).create(&self.data);
     }
 
     /// The file of the log.

@@ -1,6 +1,9 @@
 //! Where connections come in: a port, with TLS or without, of this server alone or handed from one
 //! server to the next.
 
+#[cfg(target_os = "linux")]
+mod claim;
+
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,6 +13,8 @@ use protocol::client;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpSocket};
 
+#[cfg(target_os = "linux")]
+use self::claim::{Claim, Claimed};
 use crate::config::Config;
 use crate::tls::{Tls, TlsError};
 
@@ -27,6 +32,9 @@ pub struct Entrance {
     pub tls: Option<Tls>,
     /// Who else takes connections at this port.
     pub shared: Shared,
+    /// For whose data, where others may take connections at this port.
+    #[cfg(target_os = "linux")]
+    pub(crate) claim: Option<Claim>,
 }
 
 /// Whether the port is this server's alone.
@@ -61,6 +69,17 @@ pub enum EntranceError {
         /// Why.
         source: io::Error,
     },
+    /// People would see one of two worlds by chance.
+    #[error(
+        "at {address} connections go to another server, too, whose data directory is another one ({data}): \
+         servers that share a port have one --data"
+    )]
+    OtherData {
+        /// Where.
+        address: SocketAddr,
+        /// The end of the other directory's path.
+        data: String,
+    },
     /// What was handed over does not serve.
     #[error(
         "the socket that was handed over (LISTEN_FDS) cannot be used: one that listens for TCP is needed"
@@ -91,10 +110,23 @@ impl Entrance {
             }
         };
         Ok(Self {
+            #[cfg(target_os = "linux")]
+            claim: claim(&listener, shared, config)?,
             listener,
             tls,
             shared,
         })
+    }
+
+    /// A socket for the operator alone.
+    pub fn of_operator(listener: TcpListener) -> Self {
+        Self {
+            listener,
+            tls: None,
+            shared: Shared::No,
+            #[cfg(target_os = "linux")]
+            claim: None,
+        }
     }
 
     /// The address as people type it.
@@ -104,6 +136,30 @@ impl Entrance {
     pub fn url(&self) -> io::Result<String> {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         Ok(format!("{scheme}://{}", self.listener.local_addr()?))
+    }
+}
+
+/// Claims a port that is shared for our data. Where the system does not let us, nobody is kept from serving.
+#[cfg(target_os = "linux")]
+fn claim(
+    listener: &TcpListener,
+    shared: Shared,
+    config: &Config,
+) -> Result<Option<Claim>, EntranceError> {
+    if !shared.is_shared() {
+        return Ok(None);
+    }
+    config.make_data_directory();
+    let claimed = listener
+        .local_addr()
+        .and_then(|address| Ok((address, Claim::make(address, &config.data)?)));
+    match claimed {
+        Ok((_, Claimed::Alone(claim))) => Ok(Some(claim)),
+        Ok((address, Claimed::OtherData(data))) => Err(EntranceError::OtherData { address, data }),
+        Err(error) => {
+            tracing::warn!(%error, "cannot tell whether servers of other data share this port");
+            Ok(None)
+        }
     }
 }
 

@@ -48,8 +48,6 @@ pub mod text_frame;
 pub mod tls;
 pub mod ws;
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,12 +84,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// # Errors
 /// An [`OpenError`] that says which file is meant and what to do.
 pub fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
-    // What is said is for nobody else on this machine. Where this fails, opening the database says what is
-    // wrong with the directory.
-    let _ = DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&config.data);
+    config.make_data_directory();
     let rooms = Arc::new(Rooms::new(config.members_named).with_tails(config.tail_bytes));
     let sqlite = SqliteConfig {
         history_per_room: config.history,

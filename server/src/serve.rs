@@ -100,6 +100,8 @@ impl Doors {
             listener,
             tls,
             shared,
+            #[cfg(target_os = "linux")]
+            claim,
         } = entrance;
         let end = End { leave, stop };
         let requests = TaskTracker::new();
@@ -119,6 +121,8 @@ impl Doors {
         } else {
             drop(listener);
         }
+        #[cfg(target_os = "linux")]
+        drop(claim);
         requests.close();
         requests.wait().await;
     }

@@ -16,6 +16,7 @@ use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::{sleep, timeout};
 
+use crate::process::Process;
 use crate::raw::{PATIENCE, Raw};
 
 /// On ports that nobody else has.
@@ -194,6 +195,25 @@ async fn a_log_that_stays_in_use_is_named() {
     let (code, said) = says(&rest).await;
     assert_eq!(code, Some(1), "{said}");
     assert!(!said.contains("waiting"), "{said}");
+}
+
+/// Servers that share a port have one directory: or people would see one of two worlds by chance.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_port_is_shared_over_the_same_data_only() {
+    let first = Process::start(&["--reuse-port"]).await;
+    let address = first.address.to_string();
+    let other = tempfile::tempdir().unwrap();
+    let shared = ["--reuse-port", "--listen", &address, "--admin", "off"];
+    let options = [&shared[..], &["--data", text(other.path())]].concat();
+    let (code, said) = says(&options).await;
+    assert_eq!(code, Some(1), "{said}");
+    let directory = other.path().file_name().unwrap().to_str().unwrap();
+    assert!(said.contains(&address) && said.contains("--data"), "{said}");
+    assert!(
+        !said.contains(directory),
+        "it is the other's that is told: {said}"
+    );
 }
 
 /// One id leads through all that is said about a session.
