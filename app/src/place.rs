@@ -40,6 +40,24 @@ impl Place {
         }
     }
 
+    /// The path of the room to which an address leads that is not its own: with capitals, with slashes too
+    /// many, or with percent-encoding. `decoded` is the path without that.
+    pub fn canonical(path: &str, decoded: &str) -> Option<String> {
+        let lower = decoded.to_ascii_lowercase();
+        let mut names = lower
+            .split('/')
+            .map(str::trim)
+            .filter(|name| !name.is_empty());
+        let room = match (names.next(), names.next(), names.next()) {
+            (None, ..) => RoomName::lobby(),
+            (Some("r"), Some(name), None) => RoomName::new(name).ok()?,
+            _ => return None,
+        };
+        // The lobby has two addresses.
+        let is_one = Self::at(path).room() == Some(&room);
+        (!is_one).then(|| self::path(&room))
+    }
+
     /// The room, if it is one.
     pub const fn room(&self) -> Option<&RoomName> {
         if let Self::Room(room) = self {
@@ -229,5 +247,45 @@ mod tests {
         assert_eq!(Place::at("/tea"), Place::Nowhere);
         assert_eq!(path(&tea), "/r/tea");
         assert_eq!(path(&RoomName::lobby()), "/");
+    }
+
+    #[test]
+    fn other_forms_of_an_address_lead_to_the_rooms_own() {
+        for other in [
+            "/r/tea/", "/r/Tea", "/r/TEA//", "//r/tea", "/r//tea", "/R/tea", "/r/ tea ", "r/tea",
+        ] {
+            assert_eq!(
+                Place::canonical(other, other).as_deref(),
+                Some("/r/tea"),
+                "{other}"
+            );
+        }
+        for other in ["//", "", "/r/Lobby", "/r/lobby/"] {
+            assert_eq!(
+                Place::canonical(other, other).as_deref(),
+                Some("/"),
+                "{other}"
+            );
+        }
+        for none in [
+            "/",
+            "/r/tea",
+            "/r/lobby",
+            "/r",
+            "/r/",
+            "/r/tea/pot",
+            "/tea",
+            "/r/te a",
+            "/r/t\u{e9}",
+            "/r/..",
+            "/../r/tea",
+            "/r/\u{212a}",
+            "/evil.example/r/tea",
+            "/r/tea\\",
+        ] {
+            assert_eq!(Place::canonical(none, none), None, "{none}");
+        }
+        let encoded = Place::canonical("/r/t%65a", "/r/tea");
+        assert_eq!(encoded.as_deref(), Some("/r/tea"));
     }
 }

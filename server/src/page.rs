@@ -7,7 +7,7 @@ use std::sync::Arc;
 use any_spawner::Executor;
 use app::{Closed, Files, FormKey, Place, Snapshot, TokenUrl, Visit, closed_shell, path, shell};
 use axum::extract::{DefaultBodyLimit, Query, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
@@ -16,6 +16,7 @@ use leptos::config::LeptosOptions;
 use leptos::nonce::use_nonce;
 use leptos::prelude::{provide_context, use_context};
 use leptos_axum::{ResponseOptions, render_app_async_with_context};
+use percent_encoding::percent_decode_str;
 use protocol::access::{Denied, Right};
 use protocol::id::RoomName;
 use protocol::position::Position;
@@ -100,6 +101,9 @@ async fn page(
     Extension(files): Extension<Arc<Files>>,
     request: Request,
 ) -> Response {
+    if let Some(to) = elsewhere(request.uri()) {
+        return (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, to)]).into_response();
+    }
     let place = Place::at(request.uri().path());
     let presented = state.gate.presented(request.headers());
     if let Some(room) = place.room()
@@ -144,6 +148,16 @@ async fn page(
         headers.append(header::SET_COOKIE, cookie);
     }
     response
+}
+
+/// The address of the room that this one leads to in another form, with the query as it is.
+fn elsewhere(uri: &Uri) -> Option<String> {
+    let path = percent_decode_str(uri.path()).decode_utf8().ok()?;
+    let canonical = Place::canonical(uri.path(), &path)?;
+    Some(match uri.query() {
+        Some(query) => format!("{canonical}?{query}"),
+        None => canonical,
+    })
 }
 
 /// Whether somebody may see a room's page (AC-1, AC-5); if not, why.

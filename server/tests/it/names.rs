@@ -66,7 +66,7 @@ async fn odd_names_of_rooms_are_refused_everywhere() {
         ("..\\secret.txt", 404),
         ("%c0%ae%c0%ae", 404),
         ("lobby%00.png", 404),
-        ("Lobby", 404),
+        ("Lobby", 308),
     ] {
         let answer = get_raw(server.address, &format!("/r/{odd}")).await;
         assert_eq!(status(&answer), page, "/r/{odd}: {answer}");
@@ -88,5 +88,39 @@ async fn odd_names_of_rooms_are_refused_everywhere() {
         let error = raw.next_frame().await;
         assert_eq!(error["code"], "bad_room", "{odd}");
         assert!(!error.to_string().contains(odd), "{error}");
+    }
+}
+
+/// An address that differs from a room's only in form leads to the room's own, with its query; and nowhere
+/// else.
+#[tokio::test]
+async fn other_forms_of_a_rooms_address_lead_to_it() {
+    let server = TestServer::start(&[]).await;
+    let asked = async |target: &str| {
+        let answer = get_raw(server.address, target).await;
+        let to = answer
+            .lines()
+            .find_map(|line| line.strip_prefix("location: "));
+        (status(&answer), to.unwrap_or_default().to_owned())
+    };
+    for (target, to) in [
+        ("/r/tea/", "/r/tea"),
+        ("/r/Tea", "/r/tea"),
+        ("/r/TEA/?a=B&c=%64", "/r/tea?a=B&c=%64"),
+        ("//r/tea", "/r/tea"),
+        ("/r//tea", "/r/tea"),
+        ("/R/tea?", "/r/tea?"),
+        ("/r/t%65a", "/r/tea"),
+        ("/r%2ftea", "/r/tea"),
+        ("/r/Lobby", "/"),
+        ("//", "/"),
+    ] {
+        assert_eq!(asked(target).await, (308, to.to_owned()), "{target}");
+    }
+    for target in ["/", "/r/tea", "/r/lobby", "/?a=b"] {
+        assert_eq!(asked(target).await, (200, String::new()), "{target}");
+    }
+    for target in ["//evil.example/r/tea", "/r/tea/pot", "/r/", "/r/te%20a"] {
+        assert_eq!(asked(target).await, (404, String::new()), "{target}");
     }
 }
