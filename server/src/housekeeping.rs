@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::admin::samples::{self, Samples};
-use crate::clock::unix_ms;
 use crate::config::Config;
 use crate::hub::Hub;
 use crate::limits::Limits;
@@ -93,30 +92,32 @@ impl Housekeeping {
     }
 }
 
-/// The Unix time so long ago, in milliseconds.
-fn before(now: u64, age: Duration) -> u64 {
-    let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-    now.saturating_sub(age)
-}
-
-/// Trims messages that are too old.
+/// Trims messages that are too old, once the clock can be believed about it.
 async fn trim_old(hub: &Hub, age: Duration) {
-    match hub.log().trim(before(unix_ms(), age)).await {
+    let Some(before) = hub.cutoff(age) else {
+        return;
+    };
+    match hub.log().trim(before).await {
         Ok(0) => {}
         Ok(messages) => tracing::info!(messages, "trimmed what is old"),
         Err(error) => tracing::warn!(%error, "could not trim; trying again later"),
     }
 }
 
-/// Forgets sessions and keys of posts that are too old.
+/// Forgets sessions and keys of posts that are too old, once the clock can be believed about it.
 async fn forget_old(hub: &Hub, config: &Config) {
-    let now = unix_ms();
     let log = hub.log();
-    let sessions = match log.touch(hub.sessions(), now).await {
-        Ok(()) => log.expire(before(now, config.session_ttl)).await,
-        Err(error) => Err(error),
+    let sessions = match (
+        log.touch(hub.sessions(), hub.stamp()).await,
+        hub.cutoff(config.session_ttl),
+    ) {
+        (Ok(()), Some(before)) => log.expire(before).await,
+        (touched, _) => touched.map(|()| 0),
     };
-    let posts = log.forget_posts(before(now, config.idempotency_ttl)).await;
+    let posts = match hub.cutoff(config.idempotency_ttl) {
+        Some(before) => log.forget_posts(before).await,
+        None => Ok(0),
+    };
     for (what, forgotten) in [("sessions", sessions), ("keys of posts", posts)] {
         match forgotten {
             Ok(0) => {}

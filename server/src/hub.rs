@@ -32,7 +32,8 @@ use self::replay::Replays;
 use self::room::{Entry, Room};
 use self::tails::{TAILS_BYTES, Tails};
 use crate::address::Network;
-use crate::clock::Clock;
+use crate::calendar::Calendar;
+use crate::clock::{Clock, unix_ms};
 use crate::log::{Log, LogError, Observer, PAGE_BYTES};
 use crate::metrics::{Met, Metrics, Now};
 
@@ -162,6 +163,7 @@ pub struct Hub {
     replays: Replays,
     answers: Answers,
     clock: Clock,
+    calendar: Mutex<Calendar>,
     connections: Mutex<Connections>,
     next_connection: AtomicU64,
 }
@@ -176,12 +178,14 @@ struct Connections {
 impl Hub {
     /// A hub over a log whose observer is `rooms`. It keeps at most `replay_bytes` of what it read there.
     pub fn new(rooms: Arc<Rooms>, log: Arc<dyn Log>, replay_bytes: u64, clock: Clock) -> Self {
+        let calendar = Calendar::new(clock.now(), unix_ms(), log.newest_ms());
         Self {
             rooms,
             log,
             replays: Replays::new(replay_bytes),
             answers: Answers::new(ANSWER_BYTES, PAGE_BYTES),
             clock,
+            calendar: Mutex::new(calendar),
             connections: Mutex::default(),
             next_connection: AtomicU64::new(1),
         }
@@ -266,6 +270,31 @@ impl Hub {
     /// The clock of all machines.
     pub const fn clock(&self) -> Clock {
         self.clock
+    }
+
+    /// The Unix time in milliseconds under which something is stored now.
+    pub fn stamp(&self) -> u64 {
+        self.calendar(Calendar::stamp)
+    }
+
+    /// The Unix time in milliseconds before which something is forgotten that is kept for so long. None while
+    /// the clock cannot be believed.
+    pub fn cutoff(&self, age: Duration) -> Option<u64> {
+        self.calendar(|calendar, now, unix_ms| calendar.cutoff(now, unix_ms, age))
+    }
+
+    /// Asks the calendar, and tells in the journal if it doubts the clock.
+    fn calendar<T>(&self, ask: impl FnOnce(&mut Calendar, Timestamp, u64) -> T) -> T {
+        let mut calendar = self.calendar.lock();
+        let answer = ask(&mut calendar, self.clock.now(), unix_ms());
+        if let Some((doubt, patience)) = calendar.take_doubt() {
+            tracing::warn!(
+                %doubt,
+                ?patience,
+                "nothing is forgotten by its age until the clock has run evenly for a while"
+            );
+        }
+        answer
     }
 
     /// Takes in a new connection; `None` if the server is going, or holds `limit` already.

@@ -21,6 +21,7 @@ pub mod access;
 pub mod address;
 pub mod admin;
 pub mod api;
+pub mod calendar;
 pub mod clock;
 pub mod command;
 pub mod config;

@@ -233,6 +233,12 @@ pub trait Log: Send + Sync + 'static {
     /// Trims the messages from before this time, from each room's oldest on; returns how many.
     fn trim(&self, before_ms: u64) -> Answer<u64>;
 
+    /// The newest time that something was stored under when the log was opened; None where that cannot be told.
+    /// It may be some minutes too old: what is looked for is another day.
+    fn newest_ms(&self) -> Option<u64> {
+        None
+    }
+
     /// Finishes what was begun and stops. Later calls are answered with [`LogError::Unavailable`].
     fn close(&self) -> Answer<()>;
 }

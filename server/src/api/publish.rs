@@ -13,7 +13,6 @@ use super::caller::Caller;
 use super::input::{Given, InRoom, Key};
 use super::messages::FRESH;
 use super::problem::{Code, Problem, ProblemBody};
-use crate::clock::unix_ms;
 use crate::log::{Post, Posted};
 use crate::secret;
 use crate::state::AppState;
@@ -126,7 +125,7 @@ pub(crate) async fn publish_once(
         session,
         room: room.clone(),
         body,
-        at_ms: unix_ms(),
+        at_ms: state.hub.stamp(),
     };
     let posted = state.hub.log().post(post).await?;
     state.hub.metrics().published(Ok(()));

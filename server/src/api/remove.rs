@@ -10,7 +10,6 @@ use tokio::time::timeout;
 use super::caller::Caller;
 use super::input::{AtOffset, InRoom};
 use super::problem::{Code, Problem, ProblemBody};
-use crate::clock::unix_ms;
 use crate::log::Removal;
 use crate::state::AppState;
 
@@ -47,7 +46,10 @@ pub(super) async fn remove(
     AtOffset(offset): AtOffset,
 ) -> Result<StatusCode, Problem> {
     caller.may_moderate(&state, &room)?;
-    let removal = state.hub.log().remove(room.clone(), offset, unix_ms());
+    let removal = state
+        .hub
+        .log()
+        .remove(room.clone(), offset, state.hub.stamp());
     match removal.await? {
         Removal::Removed => {
             let by = caller.access.subject.as_ref().map(|by| by.as_str());

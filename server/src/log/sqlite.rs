@@ -249,6 +249,7 @@ pub struct SqliteLog {
     epoch: Epoch,
     /// Whether removed texts may still stand in the files.
     scrubbing: watch::Receiver<bool>,
+    newest_ms: Option<u64>,
 }
 
 impl fmt::Debug for SqliteLog {
@@ -274,6 +275,7 @@ impl SqliteLog {
         let database = open::open(path, &config)?;
         let readers = Readers::open(&database, &config)?;
         let epoch = database.epoch.clone();
+        let newest_ms = open::newest_ms(&database.connection).ok().flatten();
         let (queue, operations) = Queue::new(config.queue_max);
         let writer = Writer::new(database, operations, &config, observer);
         let scrubbing = writer.scrubbing();
@@ -288,6 +290,7 @@ impl SqliteLog {
             page_bytes: config.page_bytes,
             epoch,
             scrubbing,
+            newest_ms,
         })
     }
 
@@ -330,6 +333,10 @@ impl SqliteLog {
 }
 
 impl Log for SqliteLog {
+    fn newest_ms(&self) -> Option<u64> {
+        self.newest_ms
+    }
+
     fn open_session(&self, open: OpenSession) -> Answer<OpenedSession> {
         self.queue.push(None, |batch| batch.open_session(open))
     }

@@ -11,6 +11,7 @@ mod api_posts;
 mod api_reads;
 mod api_removals;
 mod bad_input;
+mod calendar;
 mod caller;
 mod chaos;
 mod closing;

@@ -173,6 +173,20 @@ pub(super) fn open(path: &Path, config: &SqliteConfig) -> Result<Database, OpenE
     })
 }
 
+/// The newest time of a session, of a post, and of a message in the newest rooms. Each message had a session
+/// that was touched an hour before it at most; but sessions may all be forgotten.
+pub(super) fn newest_ms(connection: &Connection) -> rusqlite::Result<Option<u64>> {
+    let sql = "SELECT max(at_ms) FROM (
+        SELECT max(touched_ms) AS at_ms FROM sessions
+        UNION ALL SELECT max(at_ms) FROM posts
+        UNION ALL SELECT messages.at_ms
+            FROM (SELECT id, head FROM rooms ORDER BY id DESC LIMIT 1000) AS newest
+            JOIN messages ON messages.room = newest.id AND messages.offset = newest.head
+    )";
+    let newest: Option<i64> = connection.query_row(sql, [], |row| row.get(0))?;
+    Ok(newest.and_then(|newest| u64::try_from(newest).ok()))
+}
+
 /// A further connection, which cannot write.
 pub(super) fn open_reader(
     database: &Database,

@@ -17,7 +17,6 @@ use tracing::{Instrument, Span};
 
 use super::{Access, Driver};
 use crate::access::Presented;
-use crate::clock::unix_ms;
 use crate::hub::answers::{NoRoom, Owed};
 use crate::hub::pull::{self, Batch, Nothing};
 use crate::hub::room::{Entry, Room};
@@ -96,7 +95,7 @@ impl<S: Stream> Driver<S> {
         let open = OpenSession {
             resume: wanted,
             fresh: (fresh.id.clone(), secret::hash(&fresh.key, &owner)),
-            at_ms: unix_ms(),
+            at_ms: self.place.state.hub.stamp(),
         };
         let answer = self.place.state.hub.log().open_session(open);
         let answer = answer.instrument(self.span("open session"));
@@ -282,7 +281,7 @@ impl<S: Stream> Driver<S> {
             room: room.clone(),
             name,
             body,
-            at_ms: unix_ms(),
+            at_ms: self.place.state.hub.stamp(),
             is_repeat,
         };
         let hub = Arc::clone(&self.place.state.hub);

@@ -1,0 +1,340 @@
+//! Which day it is: the system's clock, as far as it can be believed.
+//!
+//! A machine may start at 1970 or a week ahead, and be put right minutes later. What is forgotten by its age
+//! would be gone by then. So nothing is, until the clock has run evenly for a while; and what is stored
+//! is never older than what was stored before.
+
+use std::time::Duration;
+
+use protocol::time::Timestamp;
+use thiserror::Error;
+
+/// How far the clock may be off from one look to the next: more than it is put right by in the usual course.
+const STEP: Duration = Duration::from_secs(60);
+
+/// How much faster or slower it may run: twice what it is slewed by (ntp_adjtime(2): 500 ppm).
+const SLEW_PART: u32 = 1000;
+
+/// How far ahead of the newest time in the log it may be without a doubt: hardly a server is away for longer.
+const AHEAD: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long it has to run evenly without a doubt: network time is there by then.
+pub const SETTLED: Duration = Duration::from_secs(60 * 60);
+
+/// How long with one: somebody sees the line in the journal by then. It may be right, after all.
+pub const DOUBTED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Why the clock is doubted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Doubt {
+    /// What was stored is younger.
+    #[error("the clock is {0:?} behind the newest time in the log")]
+    Behind(Duration),
+    /// Nothing was stored for long, or the clock is wrong.
+    #[error("the clock is {0:?} ahead of the newest time in the log")]
+    Ahead(Duration),
+    /// It went on by itself, without the time that passed.
+    #[error("the clock was set while the server ran")]
+    Set,
+}
+
+/// The system's clock, compared with the log and with the time that passes. All Unix time is in milliseconds.
+#[derive(Debug)]
+pub struct Calendar {
+    /// The newest time that was stored.
+    newest_ms: u64,
+    looked: Look,
+    /// Since when it has run evenly.
+    even_since: Timestamp,
+    /// How long it has to.
+    patience: Duration,
+    /// When it was believed last.
+    believed: Option<Look>,
+    doubt: Option<Doubt>,
+}
+
+/// What both clocks said in one moment.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    now: Timestamp,
+    unix_ms: u64,
+}
+
+impl Look {
+    /// What the one clock says, by what passed on the other: and how far that is from what it does say.
+    fn off(self, then: Self) -> Duration {
+        let expected = then.unix_ms.saturating_add(millis(self.now - then.now));
+        Duration::from_millis(expected.abs_diff(self.unix_ms))
+    }
+
+    fn follows(self, then: Self) -> bool {
+        self.off(then) <= STEP + (self.now - then.now) / SLEW_PART
+    }
+}
+
+impl Calendar {
+    /// The clock at the start, beside the newest time in the log.
+    pub fn new(now: Timestamp, unix_ms: u64, newest_ms: Option<u64>) -> Self {
+        let look = Look { now, unix_ms };
+        let mut calendar = Self {
+            newest_ms: newest_ms.unwrap_or_default(),
+            looked: look,
+            even_since: now,
+            patience: SETTLED,
+            believed: None,
+            doubt: None,
+        };
+        calendar.doubt = newest_ms.and_then(|_| calendar.compare(unix_ms));
+        if calendar.doubt.is_some() {
+            calendar.patience = DOUBTED;
+        }
+        calendar
+    }
+
+    /// The time under which something is stored now: the clock's, but never older than what was stored
+    /// before, as long as the clock may be the one that is wrong.
+    pub fn stamp(&mut self, now: Timestamp, unix_ms: u64) -> u64 {
+        self.look(now, unix_ms);
+        self.newest_ms = self.newest_ms.max(unix_ms);
+        self.newest_ms
+    }
+
+    /// Before which time something is to be forgotten that is kept for so long. None while the clock cannot
+    /// be believed: but what is kept for a shorter time than that takes is old enough by then, whatever
+    /// the clock says.
+    pub fn cutoff(&mut self, now: Timestamp, unix_ms: u64, age: Duration) -> Option<u64> {
+        self.look(now, unix_ms);
+        let is_due = self.is_even_for(age.min(self.patience));
+        is_due.then(|| unix_ms.saturating_sub(millis(age)))
+    }
+
+    /// Why the clock is doubted, and for how long; told once.
+    pub fn take_doubt(&mut self) -> Option<(Doubt, Duration)> {
+        let doubt = self.doubt.take()?;
+        Some((doubt, self.patience))
+    }
+
+    fn look(&mut self, now: Timestamp, unix_ms: u64) {
+        let look = Look { now, unix_ms };
+        if !look.follows(self.looked) {
+            self.even_since = now;
+            if self.believed.is_some_and(|believed| look.follows(believed)) {
+                // Back from where it was not believed: what was stored there is of no age.
+                self.newest_ms = unix_ms;
+                self.patience = SETTLED;
+            } else {
+                self.patience = match self.compare(unix_ms) {
+                    Some(_) => DOUBTED,
+                    None => SETTLED,
+                };
+                self.doubt = Some(self.compare(unix_ms).unwrap_or(Doubt::Set));
+            }
+        }
+        self.looked = look;
+        if self.is_even_for(self.patience) {
+            self.believed = Some(look);
+            // Then it was the log's time that was wrong.
+            self.newest_ms = self.newest_ms.min(unix_ms);
+        }
+    }
+
+    fn is_even_for(&self, time: Duration) -> bool {
+        self.looked.now - self.even_since >= time
+    }
+
+    fn compare(&self, unix_ms: u64) -> Option<Doubt> {
+        let off = Duration::from_millis(self.newest_ms.abs_diff(unix_ms));
+        if unix_ms < self.newest_ms {
+            (off > STEP).then_some(Doubt::Behind(off))
+        } else {
+            (off > AHEAD).then_some(Doubt::Ahead(off))
+        }
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: u64 = 60 * 60 * 1000;
+    const DAY: u64 = 24 * HOUR;
+    const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+    /// In 2026.
+    const TODAY: u64 = 1_790_000_000_000;
+
+    /// A server that has run for so many milliseconds; its clock is so far from what it should be.
+    struct Run {
+        calendar: Calendar,
+        passed: u64,
+        off: i64,
+    }
+
+    impl Run {
+        fn start(off: i64, newest_ms: Option<u64>) -> Self {
+            let unix_ms = TODAY.saturating_add_signed(off);
+            Self {
+                calendar: Calendar::new(Timestamp::ZERO, unix_ms, newest_ms),
+                passed: 0,
+                off,
+            }
+        }
+
+        /// Some time passes, in which the clock is looked at now and then.
+        fn pass(&mut self, ms: u64) -> &mut Self {
+            for _ in 0..4 {
+                self.passed += ms / 4;
+                self.stamp();
+            }
+            self
+        }
+
+        fn now(&self) -> (Timestamp, u64) {
+            let unix_ms = (TODAY + self.passed).saturating_add_signed(self.off);
+            (Timestamp::from_millis(self.passed), unix_ms)
+        }
+
+        fn stamp(&mut self) -> u64 {
+            let (now, unix_ms) = self.now();
+            self.calendar.stamp(now, unix_ms)
+        }
+
+        fn forgets(&mut self, age: Duration) -> bool {
+            let (now, unix_ms) = self.now();
+            self.calendar.cutoff(now, unix_ms, age).is_some()
+        }
+
+        fn doubt(&mut self) -> Option<Doubt> {
+            self.calendar.take_doubt().map(|(doubt, _)| doubt)
+        }
+    }
+
+    const WEEK_AHEAD: i64 = 7 * DAY as i64;
+    const AT_1970: i64 = -(TODAY as i64);
+
+    #[test]
+    fn a_clock_in_line_with_the_log_is_believed_in_an_hour() {
+        let mut run = Run::start(0, Some(TODAY - HOUR));
+        assert_eq!(run.doubt(), None);
+        assert!(!run.forgets(WEEK));
+        assert!(!run.pass(HOUR - 4).forgets(WEEK));
+        assert!(run.pass(4).forgets(WEEK));
+        let (now, unix_ms) = run.now();
+        let cutoff = run.calendar.cutoff(now, unix_ms, WEEK);
+        assert_eq!(cutoff, Some(TODAY + HOUR - 7 * DAY));
+        assert!(run.pass(30 * DAY).forgets(WEEK) && run.doubt().is_none());
+    }
+
+    /// Started a week ahead, it forgets nothing; nor when it is put right.
+    #[test]
+    fn a_start_a_week_ahead_forgets_nothing() {
+        let mut run = Run::start(WEEK_AHEAD, Some(TODAY - HOUR));
+        assert_eq!(
+            run.doubt(),
+            Some(Doubt::Ahead(Duration::from_millis(7 * DAY + HOUR)))
+        );
+        assert_eq!(run.doubt(), None, "it is told once");
+        assert!(!run.pass(DAY - 4).forgets(WEEK));
+        run.off = 0;
+        assert!(!run.forgets(WEEK));
+        assert!(matches!(run.doubt(), Some(Doubt::Behind(_))));
+        assert!(!run.pass(HOUR).forgets(WEEK));
+        assert!(run.pass(DAY).forgets(WEEK));
+        // The log's time was the wrong one, and does not last.
+        assert_eq!(run.stamp(), TODAY + run.passed);
+    }
+
+    /// A server that was away for long is believed in the end.
+    #[test]
+    fn a_long_absence_is_believed_in_a_day() {
+        let mut run = Run::start(0, Some(TODAY - 30 * DAY));
+        assert!(matches!(run.doubt(), Some(Doubt::Ahead(_))));
+        assert!(!run.pass(HOUR).forgets(WEEK));
+        assert!(run.pass(DAY).forgets(WEEK));
+    }
+
+    /// Started at 1970: what is stored is as new as the log's newest, and nothing is gone when the time
+    /// comes.
+    #[test]
+    fn a_start_at_1970_stores_nothing_of_1970() {
+        let mut run = Run::start(AT_1970, Some(TODAY - HOUR));
+        assert!(matches!(run.doubt(), Some(Doubt::Behind(_))));
+        assert_eq!(run.stamp(), TODAY - HOUR);
+        assert_eq!(run.pass(HOUR / 2).stamp(), TODAY - HOUR);
+        run.off = 0;
+        assert_eq!(run.stamp(), TODAY + HOUR / 2);
+        assert_eq!(run.doubt(), Some(Doubt::Set));
+        assert!(!run.forgets(WEEK));
+        assert!(run.pass(HOUR).forgets(WEEK));
+    }
+
+    /// Where there is nothing to compare with, it is the time that passes.
+    #[test]
+    fn a_new_log_has_no_doubt() {
+        let mut run = Run::start(AT_1970, None);
+        assert_eq!(run.doubt(), None);
+        assert!(!run.forgets(WEEK));
+        // Put right, by decades.
+        run.pass(HOUR / 2);
+        run.off = 0;
+        assert!(!run.pass(HOUR - 4).forgets(WEEK));
+    }
+
+    /// Set forward and back while it runs: nothing is forgotten in between, and the log's time is right at
+    /// once.
+    #[test]
+    fn a_clock_that_jumps_and_comes_back_is_believed() {
+        for off in [WEEK_AHEAD, AT_1970, -(2 * HOUR as i64), 3 * HOUR as i64] {
+            let mut run = Run::start(0, Some(TODAY));
+            run.pass(2 * HOUR);
+            run.off = off;
+            assert!(!run.forgets(WEEK), "{off}");
+            assert!(run.doubt().is_some(), "{off}");
+            assert!(run.stamp() >= TODAY + 2 * HOUR, "{off}");
+            assert!(!run.pass(HOUR / 2).forgets(WEEK), "{off}");
+            run.off = 0;
+            assert_eq!(run.stamp(), TODAY + run.passed, "{off}");
+            assert_eq!(run.doubt(), None, "{off}");
+            assert!(run.pass(HOUR).forgets(WEEK), "{off}");
+        }
+    }
+
+    /// What network time does every day is no jump; a small step back does not make the log's time go back.
+    #[test]
+    fn small_steps_are_none() {
+        let mut run = Run::start(0, Some(TODAY));
+        run.pass(2 * HOUR);
+        let before = run.stamp();
+        run.off = -30_000;
+        assert!(run.forgets(WEEK) && run.doubt().is_none());
+        assert!(run.stamp() + 30_000 >= before);
+        run.passed += DAY;
+        run.off += 80_000;
+        assert!(run.forgets(WEEK) && run.doubt().is_none());
+    }
+
+    /// What is kept for seconds is forgotten after seconds, whatever the clock says.
+    #[test]
+    fn a_short_age_waits_no_longer_than_itself() {
+        let age = Duration::from_secs(10);
+        let mut run = Run::start(WEEK_AHEAD, Some(TODAY));
+        assert!(!run.forgets(age));
+        assert!(run.pass(10_000).forgets(age));
+        assert!(!run.forgets(WEEK));
+    }
+
+    /// Time that goes back, of the one clock or the other, is no reason to panic.
+    #[test]
+    fn clocks_that_go_back_are_borne() {
+        let mut calendar = Calendar::new(Timestamp::from_millis(HOUR), TODAY, Some(u64::MAX));
+        for (ms, unix_ms) in [(0, 0), (u64::MAX, u64::MAX), (0, u64::MAX), (1, 0)] {
+            let now = Timestamp::from_millis(ms);
+            calendar.stamp(now, unix_ms);
+            calendar.cutoff(now, unix_ms, Duration::MAX);
+            calendar.take_doubt();
+        }
+    }
+}
