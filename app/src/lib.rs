@@ -177,7 +177,14 @@ fn document<S: IntoView, B: IntoView>(
                 {scripts}
                 <link rel="stylesheet" href=files.css.clone() />
             </head>
-            <body>{body}</body>
+            <body>
+                {body}
+                // Not seen unless the style is missing.
+                <p class="unstyled">
+                    "This page came without its style. Everbeat has to stand at the root of a host name, as \
+                    https://chat.example.org/, and not under a path of it. If it does, load this page again."
+                </p>
+            </body>
         </html>
     }
 }

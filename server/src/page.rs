@@ -2,12 +2,12 @@
 
 mod form;
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use any_spawner::Executor;
 use app::{Closed, Files, FormKey, Place, Snapshot, TokenUrl, Visit, closed_shell, path, shell};
 use axum::extract::{DefaultBodyLimit, Query, Request, State};
-use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
@@ -101,6 +101,7 @@ async fn page(
     Extension(files): Extension<Arc<Files>>,
     request: Request,
 ) -> Response {
+    warn_of_prefix(request.headers());
     if let Some(to) = elsewhere(request.uri()) {
         return (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, to)]).into_response();
     }
@@ -148,6 +149,21 @@ async fn page(
         headers.append(header::SET_COOKIE, cookie);
     }
     response
+}
+
+/// A proxy that serves us under a path of its host says so in this header, which no standard knows. Told once:
+/// whoever asks can write it.
+fn warn_of_prefix(headers: &HeaderMap) {
+    static TOLD: Once = Once::new();
+    let prefix = headers.get("x-forwarded-prefix");
+    if prefix.is_some_and(|prefix| !matches!(prefix.as_bytes(), b"" | b"/")) {
+        TOLD.call_once(|| {
+            tracing::warn!(
+                ?prefix,
+                "the page does not work under a path: give it a host name of its own"
+            );
+        });
+    }
 }
 
 /// The address of the room that this one leads to in another form, with the query as it is.
