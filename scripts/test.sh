@@ -51,6 +51,7 @@ step wasm_tests
 step frontend/test.sh
 step cargo leptos build --release --precompress
 step end_to_end
+step cargo run --locked -p bench -- attack --quick
 step env EXAMPLES=50 scripts/api-fuzz.sh
 step scripts/dist.sh
 

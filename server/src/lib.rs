@@ -20,6 +20,7 @@
 pub mod access;
 pub mod address;
 pub mod admin;
+mod apart;
 pub mod api;
 pub mod calendar;
 pub mod clock;

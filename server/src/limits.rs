@@ -21,6 +21,10 @@ use crate::metrics::Met;
 /// How many times its rate of a second an address may ask at once.
 const REQUESTS_BURST: u32 = 10;
 
+/// How many requests a page counts for: it is read, rendered and compressed, which takes that much longer. One
+/// of them is counted as every request is.
+const PAGE_REQUESTS: NonZeroU32 = NonZeroU32::new(10).unwrap();
+
 /// How many times their rate of a second a person may publish at once.
 const PUBLISHES_BURST: u32 = 4;
 
@@ -85,6 +89,21 @@ impl Limits {
     /// How long until the address may ask again.
     pub fn request(&self, network: Network) -> Result<(), Duration> {
         take(self.requests.as_ref(), &network)
+    }
+
+    /// Counts a request, which was counted already, for what a page costs more than others.
+    ///
+    /// # Errors
+    /// As [`Limits::request`].
+    pub fn page(&self, network: Network) -> Result<(), Duration> {
+        let Some(rates) = &self.requests else {
+            return Ok(());
+        };
+        let more = NonZeroU32::MIN.saturating_add(PAGE_REQUESTS.get() - 2);
+        let checked = rates.limiter.check_key_n(&network, more);
+        // It fails where there would never be so many at once: each address may ask ten times.
+        let checked = checked.unwrap_or(Ok(()));
+        checked.map_err(|not_until| not_until.wait_time_from(rates.clock.now()))
     }
 
     /// Counts a message, for its author and for where they are, as far as these are known. Guests can
@@ -286,6 +305,20 @@ mod tests {
         let mut nobody = (0..10).map(|_| limits.publish(None, Some(here)));
         assert!(nobody.any(|published| published.is_err()));
         assert_eq!(limits.publish(None, Some(there)), Ok(()));
+    }
+
+    #[test]
+    fn pages_count_for_more() {
+        let limits = limits(&["--requests-per-address", "2"]);
+        let (here, there) = (network("192.0.2.1"), network("192.0.2.2"));
+        for _ in 0..2 {
+            assert_eq!((limits.request(here), limits.page(here)), (Ok(()), Ok(())));
+        }
+        assert!(limits.page(here).is_err());
+        assert_eq!(
+            (limits.request(there), limits.page(there)),
+            (Ok(()), Ok(()))
+        );
     }
 
     #[test]

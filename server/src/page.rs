@@ -3,12 +3,13 @@
 mod form;
 
 use std::sync::{Arc, Once};
+use std::time::Duration;
 
 use any_spawner::Executor;
 use app::{Closed, Files, FormKey, Place, Snapshot, TokenUrl, Visit, closed_shell, path, shell};
 use axum::extract::{DefaultBodyLimit, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
@@ -18,16 +19,21 @@ use leptos::prelude::{provide_context, use_context};
 use leptos_axum::{ResponseOptions, render_app_async_with_context};
 use percent_encoding::percent_decode_str;
 use protocol::access::{Denied, Right};
+use protocol::frame::Message;
 use protocol::id::RoomName;
 use protocol::position::Position;
 use serde::Deserialize;
+use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::services::{ServeDir, ServeFile};
 
 use crate::access::Presented;
-use crate::address::{self, Peer};
+use crate::address::{self, Client, Peer};
+use crate::apart::{self, Pages};
 use crate::headers::page_policy;
 use crate::log::Log;
+use crate::metrics::Met;
+use crate::router::retry_after;
 use crate::secret;
 use crate::state::AppState;
 
@@ -37,6 +43,16 @@ const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000,
 const AN_HOUR: HeaderValue = HeaderValue::from_static("public, max-age=3600");
 /// How many of the newest messages are rendered with a room's page.
 const NEWEST_LIMIT: u32 = 50;
+
+/// How many bytes of a page they may be: each of them once as HTML, and once as data for the browser. Of larger
+/// ones there are fewer, and the page asks for older ones as for any.
+const NEWEST_BYTES: usize = 128 * 1024;
+
+/// About what a message takes in a page beside its text.
+const MESSAGE_BYTES: usize = 800;
+
+/// How hard pages are compressed: further ones would take longer than the bytes that they save.
+const QUALITY: CompressionLevel = CompressionLevel::Precise(3);
 
 /// Pages hold the newest messages, for those who may read them.
 const NEVER: HeaderValue = HeaderValue::from_static("private, no-cache");
@@ -57,7 +73,8 @@ pub fn routes(state: &AppState) -> Router<AppState> {
         .fallback_service(files)
         .layer(DefaultBodyLimit::max(state.config.frame_bytes as usize))
         .layer(Extension(Arc::new(files_of(&state.leptos))))
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().quality(QUALITY))
+        .layer(from_fn_with_state(Pages::new(state.clone()), apart::made))
         .layer(from_fn(|request, next| cached(NEVER, request, next)));
     // What `cargo leptos build --precompress` laid beside a file is sent as it is.
     let hashed = ServeDir::new(pkg).precompressed_br().precompressed_gzip();
@@ -104,6 +121,10 @@ async fn page(
     warn_of_prefix(request.headers());
     if let Some(to) = elsewhere(request.uri()) {
         return (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, to)]).into_response();
+    }
+    if let Some(wait) = too_many(&state, &request) {
+        let text = "Too many pages for your address: try again later.\n";
+        return (StatusCode::TOO_MANY_REQUESTS, retry_after(wait), text).into_response();
     }
     let place = Place::at(request.uri().path());
     let presented = state.gate.presented(request.headers());
@@ -174,6 +195,14 @@ fn elsewhere(uri: &Uri) -> Option<String> {
         Some(query) => format!("{canonical}?{query}"),
         None => canonical,
     })
+}
+
+/// How long an address has to wait that has asked for more pages than it may.
+fn too_many(state: &AppState, request: &Request) -> Option<Duration> {
+    let network = request.extensions().get::<Client>()?.counted()?;
+    let wait = state.limits.page(network).err()?;
+    state.hub.metrics().limited(Met::RequestsPerAddress);
+    Some(wait)
 }
 
 /// Whether somebody may see a room's page (AC-1, AC-5); if not, why.
@@ -265,9 +294,78 @@ async fn newest(log: &dyn Log, room: RoomName) -> Option<Snapshot> {
         epoch: held.epoch,
         offset: held.head,
     };
+    let (messages, is_cut) = newest_of(page.messages);
     Some(Snapshot {
         position,
-        messages: page.messages,
-        more: page.more,
+        messages,
+        more: page.more || is_cut,
     })
+}
+
+/// As many of the newest of these as a page may hold, one at least; and whether that is not all of them.
+fn newest_of(mut messages: Vec<Message>) -> (Vec<Message>, bool) {
+    let mut left = NEWEST_BYTES;
+    let held = messages.iter().rev().take_while(|message| {
+        let rest = left.checked_sub(rendered_bytes(&message.body));
+        left = rest.unwrap_or_default();
+        rest.is_some()
+    });
+    let held = held.count().max(1);
+    let cut = messages.len().saturating_sub(held);
+    messages.drain(..cut);
+    (messages, cut > 0)
+}
+
+/// The most bytes that a text takes in a page, with all that is around it: as HTML, and as JSON in a string of a
+/// script, in which quotes are escaped twice and `<` is never plain.
+fn rendered_bytes(text: &str) -> usize {
+    let rendered = |byte: u8| match byte {
+        ..=0x1f | b'<' | b'>' | b'&' | b'"' | b'\'' | b'\\' => 12,
+        _ => 2,
+    };
+    MESSAGE_BYTES + text.bytes().map(rendered).sum::<usize>()
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::id::{Name, Seq, SessionId};
+    use protocol::position::Offset;
+
+    use super::*;
+
+    fn messages(bodies: impl IntoIterator<Item = String>) -> Vec<Message> {
+        let numbered = (1..).zip(bodies);
+        let message = |(number, body)| Message {
+            room: RoomName::lobby(),
+            offset: Offset::new(number).unwrap(),
+            session: SessionId::new("ada").unwrap(),
+            seq: Seq::new(number).unwrap(),
+            name: Name::tidy("Ada"),
+            at_ms: 1,
+            body,
+            removed: false,
+        };
+        numbered.map(message).collect()
+    }
+
+    fn held(bodies: impl IntoIterator<Item = String>) -> (Vec<u64>, bool) {
+        let (held, is_cut) = newest_of(messages(bodies));
+        let offsets = held.iter().map(|message| message.offset.get());
+        (offsets.collect(), is_cut)
+    }
+
+    #[test]
+    fn a_page_holds_so_many_bytes_of_messages() {
+        // What people say: all of it.
+        let said = "a message of ordinary length, with \"quotes\" & all".repeat(10);
+        assert_eq!(held(vec![said; 50]), ((1..=50).collect(), false));
+        // The longest texts there may be, of what takes the least and what takes the most.
+        assert_eq!(
+            held(vec!["x".repeat(8192); 50]),
+            ((44..=50).collect(), true)
+        );
+        assert_eq!(held(vec!["<".repeat(8192); 50]), (vec![50], true));
+        assert_eq!(held(vec!["<".repeat(100_000); 2]), (vec![2], true));
+        assert_eq!(held(Vec::new()), (Vec::new(), false));
+    }
 }
