@@ -10,7 +10,7 @@ use futures_util::{FutureExt, SinkExt, StreamExt};
 use protocol::client::{Config, Event, Input, NoToken, Session, Stats, Stored, Transmit};
 use protocol::close::CloseCode;
 use protocol::codec;
-use protocol::frame::{SUBPROTOCOL, ServerFrame};
+use protocol::frame::{ClientFrame, RECEIVED_BYTES_MAX, SUBPROTOCOL, ServerFrame};
 use protocol::id::{ConnectionId, RoomName, Token};
 use protocol::time::Timestamp;
 use tokio::net::TcpStream;
@@ -21,9 +21,6 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
-
-/// The largest frame that this client reads: a page of history may be long.
-pub(crate) const FRAME_BYTES: u32 = 16 << 20;
 
 /// Small buffers: thousands of these clients run in one process.
 const READ_BUFFER: usize = 1024;
@@ -198,7 +195,7 @@ impl Client {
                 Input::Opened { id }
             }
             Heard::Message(Message::Text(text)) => {
-                let frame = codec::decode::<ServerFrame>(&text, FRAME_BYTES);
+                let frame = codec::decode::<ServerFrame>(&text, RECEIVED_BYTES_MAX);
                 self.counts.held += u64::from(matches!(
                     &frame,
                     Ok(ServerFrame::Error(refusal))

@@ -10,7 +10,7 @@ use app::{Command, Report, Reporter};
 use protocol::client::{Event, Input, Session, Status, Store, Transmit};
 use protocol::close::CloseCode;
 use protocol::codec::{self, DecodeError};
-use protocol::frame::ServerFrame;
+use protocol::frame::{RECEIVED_BYTES_MAX, ServerFrame};
 use protocol::id::{ConnectionId, Name};
 use protocol::outbox::Entry;
 use protocol::time::Timestamp;
@@ -19,9 +19,6 @@ use crate::clock::Timer;
 use crate::queue::Happening;
 use crate::storage::StorageFailed;
 
-/// The largest frame that we read. With its default options a server sends none over 256 KiB; an operator may
-/// allow larger pages, and larger texts. Overflow: [`DecodeError::TooLarge`].
-pub const RECEIVED_BYTES_MAX: u32 = 16 << 20;
 
 /// What the driver can do to the world. Nothing here waits; what comes of it is a [`Happening`].
 pub trait Outside {

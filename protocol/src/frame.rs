@@ -16,6 +16,10 @@ use crate::position::{Epoch, Offset, Position};
 /// The WebSocket subprotocol that names this version of the wire.
 pub const SUBPROTOCOL: &str = "everbeat.v1";
 
+/// The largest frame that a client has to take: many times the largest page of messages, and one message with a
+/// text of 680 kB of which each byte is escaped. A server whose options allow more serves other clients.
+pub const RECEIVED_BYTES_MAX: u32 = 4 << 20;
+
 /// A frame from the client to the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use clap::builder::BoolishValueParser;
-use protocol::frame::Limits;
+use protocol::frame::{Limits, RECEIVED_BYTES_MAX};
 use protocol::id::Token;
 use thiserror::Error;
 
@@ -114,7 +114,8 @@ pub struct Config {
     #[arg(long, env = "EVERBEAT_FRAME_BYTES", default_value_t = Limits::default().frame_bytes, value_name = "BYTES")]
     pub frame_bytes: u32,
 
-    /// Largest text of a message or draft; a larger message is refused for good
+    /// Largest text of a message or draft; a larger message is refused for good. Pages take frames of 4 MiB: with
+    /// escapes, texts of 680 kB
     #[arg(long, env = "EVERBEAT_BODY_BYTES", default_value_t = Limits::default().body_bytes, value_name = "BYTES")]
     pub body_bytes: u32,
 
@@ -213,6 +214,9 @@ pub struct Config {
 /// Clients wait for `welcome` for 10 s (RC-5), of which the log may need some.
 const HELLO_LINE_MAX: Duration = Duration::from_secs(8);
 
+/// What a page may have that clients can take, with what is around it.
+const PAGE_BYTES_MAX: u32 = RECEIVED_BYTES_MAX - 4096;
+
 /// Options that cannot be served together.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ConfigError {
@@ -235,6 +239,9 @@ pub enum ConfigError {
         /// The smallest frame limit for that body limit.
         least: u64,
     },
+    /// A page might be larger than what clients take.
+    #[error("--page-bytes must be at most {max}: clients take no larger frames", max = PAGE_BYTES_MAX)]
+    Page,
     /// Clients would give up in the line.
     #[error("--hello-line must be at most {max:?}: clients wait for 10s", max = HELLO_LINE_MAX)]
     HelloLine,
@@ -285,6 +292,9 @@ impl Config {
         }
         if !self.access.guests.is_on() && self.access.token_keys.is_none() {
             return Err(ConfigError::Nobody);
+        }
+        if self.page_bytes > PAGE_BYTES_MAX {
+            return Err(ConfigError::Page);
         }
         if self.limits.hello_line > HELLO_LINE_MAX {
             return Err(ConfigError::HelloLine);
@@ -379,6 +389,10 @@ mod tests {
         for (line, checked) in [("8s", Ok(())), ("9s", Err(ConfigError::HelloLine))] {
             assert_eq!(config(&["--hello-line", line]).check(), checked);
         }
+        assert_eq!(
+            config(&["--page-bytes", "4194304"]).check(),
+            Err(ConfigError::Page)
+        );
         assert_eq!(
             config(&["--rooms", "0"]).check(),
             Err(ConfigError::Zero("--rooms"))

@@ -6,14 +6,14 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use futures_util::{SinkExt, StreamExt};
 use protocol::codec;
-use protocol::frame::{ClientFrame, ServerFrame};
+use protocol::frame::{ClientFrame, RECEIVED_BYTES_MAX, ServerFrame};
 use protocol::id::{RoomName, Seq};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::client::{FRAME_BYTES, Socket, shake_hands};
+use crate::client::{Socket, shake_hands};
 
 /// The attacker's address.
 pub(super) const ATTACKER: Ipv4Addr = Ipv4Addr::new(127, 0, 1, 1);
@@ -98,7 +98,7 @@ impl Guest {
         loop {
             let message = timeout(PATIENCE, self.socket.next()).await;
             match message.context("no frame")?.context("the end")?? {
-                Message::Text(text) => return Ok(codec::decode(&text, FRAME_BYTES)?),
+                Message::Text(text) => return Ok(codec::decode(&text, RECEIVED_BYTES_MAX)?),
                 Message::Close(close) => bail!("the server closed the connection: {close:?}"),
                 _ => {}
             }
