@@ -1,8 +1,7 @@
 //! From the context to signals and callbacks. Hooks touch no element; components touch no context.
 
-use std::time::Duration;
-
 use leptos::prelude::*;
+use leptos_use::{Pausable, UseIntervalFnOptions, use_interval_fn_with_options};
 use protocol::client::Network;
 use protocol::id::{Name, RoomName};
 use protocol::outbox::EntryId;
@@ -138,14 +137,13 @@ pub fn use_room() -> RoomHandle {
 pub fn use_link() -> LinkHandle {
     let realtime = use_realtime();
     let link = realtime.link.read;
+    let tick = move || realtime.tick();
+    let options = UseIntervalFnOptions::default().immediate(false);
+    let Pausable { pause, resume, .. } = use_interval_fn_with_options(tick, 1000_u64, options);
     let wait = Memo::new(move |_| link.with(|link| (link.is_waiting(), link.changes())));
     effect(Box::new(move || {
         let (is_waiting, _) = wait.get();
-        let tick = move || realtime.tick();
-        if is_waiting && let Ok(ticking) = set_interval_with_handle(tick, Duration::from_secs(1)) {
-            // Also when this effect runs again: each wait counts its own seconds.
-            on_cleanup(move || ticking.clear());
-        }
+        if is_waiting { resume() } else { pause() }
     }));
     LinkHandle {
         link,

@@ -11,6 +11,10 @@
 
 pub mod components;
 mod effect;
+#[expect(
+    deprecated,
+    reason = "leptos-use 0.20 would have one crate for each function; it still re-exports them"
+)]
 pub mod hooks;
 mod keeper;
 mod markup;

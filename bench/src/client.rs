@@ -10,7 +10,7 @@ use futures_util::{FutureExt, SinkExt, StreamExt};
 use protocol::client::{Config, Event, Input, NoToken, Session, Stats, Stored, Transmit};
 use protocol::close::CloseCode;
 use protocol::codec;
-use protocol::frame::{ClientFrame, RECEIVED_BYTES_MAX, SUBPROTOCOL, ServerFrame};
+use protocol::frame::{RECEIVED_BYTES_MAX, SUBPROTOCOL, ServerFrame};
 use protocol::id::{ConnectionId, RoomName, Token};
 use protocol::time::Timestamp;
 use tokio::net::TcpStream;
@@ -444,7 +444,9 @@ mod tests {
             let Message::Text(text) = socket.next().await.unwrap().unwrap() else {
                 continue;
             };
-            if let ClientFrame::Publish { seq, .. } = codec::decode(&text, FRAME_BYTES).unwrap() {
+            if let ClientFrame::Publish { seq, .. } =
+                codec::decode(&text, RECEIVED_BYTES_MAX).unwrap()
+            {
                 numbers.push(seq.get());
             }
         }

@@ -2,7 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "a measurement is printed")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use bench::attack::{self, Attack};
@@ -113,28 +113,7 @@ async fn main() -> anyhow::Result<ExitCode> {
                 runs,
                 seconds,
             };
-            let workloads = match workloads[..] {
-                [] => Workload::value_variants(),
-                ref some => some,
-            };
-            let mut failed = 0;
-            for &workload in workloads {
-                let tell = |line: &str| println!("{line}");
-                let table = measure(workload, &choice, &programs, tell).await;
-                failed += table.failed();
-                if table.is_empty() {
-                    println!("{workload:?}: nothing could be measured; the figures of before stay");
-                    continue;
-                }
-                table.save(&results)?;
-                std::fs::write(&document, render(&results)?)?;
-            }
-            println!("written: {}", document.display());
-            if failed > 0 {
-                println!("failed: {failed} runs; their reasons are above");
-                return Ok(ExitCode::FAILURE);
-            }
-            Ok(ExitCode::SUCCESS)
+            measured(&workloads, &choice, &programs, (&results, &document)).await
         }
         Task::Chaos {
             scenarios,
@@ -167,6 +146,38 @@ async fn main() -> anyhow::Result<ExitCode> {
             attack(&attacks, &options).await
         }
     }
+}
+
+/// Measures workloads one after the other, and writes the figures of each into the results and their document.
+/// Fails if a run failed.
+async fn measured(
+    workloads: &[Workload],
+    choice: &Choice,
+    programs: &Programs,
+    (results, document): (&Path, &Path),
+) -> anyhow::Result<ExitCode> {
+    let workloads = match workloads {
+        [] => Workload::value_variants(),
+        some => some,
+    };
+    let mut failed = 0;
+    for &workload in workloads {
+        let tell = |line: &str| println!("{line}");
+        let table = measure(workload, choice, programs, tell).await;
+        failed += table.failed();
+        if table.is_empty() {
+            println!("{workload:?}: nothing could be measured; the figures of before stay");
+            continue;
+        }
+        table.save(results)?;
+        std::fs::write(document, render(results)?)?;
+    }
+    println!("written: {}", document.display());
+    if failed > 0 {
+        println!("failed: {failed} runs; their reasons are above");
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Plays the attacks one after the other, each on a server of its own. Fails if one of them broke a bound.

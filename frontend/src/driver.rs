@@ -19,7 +19,6 @@ use crate::clock::Timer;
 use crate::queue::Happening;
 use crate::storage::StorageFailed;
 
-
 /// What the driver can do to the world. Nothing here waits; what comes of it is a [`Happening`].
 pub trait Outside {
     /// Monotonic time.

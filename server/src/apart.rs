@@ -45,7 +45,7 @@ pub(crate) async fn made(
     next: Next,
 ) -> Response {
     let client = request.extensions().get::<Client>();
-    let network = client.and_then(|Client(network)| *network);
+    let network = client.and_then(Client::counted);
     let is_head = request.method() == Method::HEAD;
     let owed = match state.hub.owe(network).await {
         Ok(owed) => owed,

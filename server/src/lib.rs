@@ -55,6 +55,7 @@ use std::time::Duration;
 
 use leptos::config::LeptosOptions;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -169,24 +170,26 @@ impl Server {
             limits: Arc::clone(&limits),
             config: Arc::clone(&config),
         };
-        let renewing = self.entrance.tls.clone().map(|tls| {
+        // They end with the server, whatever they are doing.
+        let mut beside = JoinSet::new();
+        if let Some(tls) = self.entrance.tls.clone() {
             let renew = move || tls.clone().keep();
-            tokio::spawn(supervised("renewal of certificates", renew))
-        });
+            beside.spawn(supervised("renewal of certificates", renew));
+        }
         let serving = tokio::spawn(doors.serve(self.entrance, leave.clone(), stop.clone()));
         let house = Housekeeping::new(Arc::clone(&hub), limits, samples, config);
         let watching_rooms = house.clone();
-        let looking = tokio::spawn(supervised("housekeeping", move || {
+        beside.spawn(supervised("housekeeping", move || {
             watching_rooms.clone().look()
         }));
         // Apart from that: it takes as long as the log takes.
-        let forgetting = tokio::spawn(supervised("expiry", move || house.clone().forget()));
+        beside.spawn(supervised("expiry", move || house.clone().forget()));
         let warm = Arc::clone(&hub);
-        let cooling = tokio::spawn(supervised("tails of rooms", move || {
+        beside.spawn(supervised("tails of rooms", move || {
             let hub = Arc::clone(&warm);
             async move { hub.keep_tails().await }
         }));
-        let guarding = tokio::spawn(supervised("keys of tokens", move || {
+        beside.spawn(supervised("keys of tokens", move || {
             let gate = Arc::clone(&gate);
             async move { gate.keep().await }
         }));
@@ -204,13 +207,7 @@ impl Server {
         if timeout(FAREWELL, serving).await.is_err() {
             tracing::warn!("HTTP requests were still under way");
         }
-        if let Some(renewing) = renewing {
-            renewing.abort();
-        }
-        looking.abort();
-        forgetting.abort();
-        cooling.abort();
-        guarding.abort();
+        beside.abort_all();
         match hub.log().close().await {
             Ok(()) => tracing::info!("stopped"),
             Err(error) => tracing::error!(%error, "the log did not close cleanly"),

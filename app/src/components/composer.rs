@@ -30,16 +30,7 @@ pub fn ComposerForm(
 ) -> impl IntoView {
     let field = NodeRef::<Textarea>::new();
     let is_shut = Signal::derive(move || composer.with(Composer::is_read_only));
-    let placeholder = Signal::derive(move || {
-        composer.with(|composer| {
-            let (wish, room) = if composer.is_read_only() {
-                ("You may read, not write, in", composer.room())
-            } else {
-                ("Write to", composer.room())
-            };
-            format!("{wish} {room}")
-        })
-    });
+    let placeholder = Signal::derive(move || composer.with(placeholder));
     let text = Signal::derive(move || composer.with(|composer| composer.text().to_owned()));
     let alert = Memo::new(move |_| composer.with(|composer| composer.alert().map(html)));
     let go_on = move || {
@@ -104,6 +95,15 @@ pub fn ComposerForm(
             </button>
         </form>
     }
+}
+
+fn placeholder(composer: &Composer) -> String {
+    let wish = if composer.is_read_only() {
+        "You may read, not write, in"
+    } else {
+        "Write to"
+    };
+    format!("{wish} {}", composer.room())
 }
 
 /// Enter sends, but not the Enter that ends an input method's composition.

@@ -113,7 +113,9 @@ impl fmt::Display for Outcome {
         let m = &self.measured;
         let name = self.attack.to_possible_value();
         let name = name.as_ref().map_or("?", |name| name.get_name());
-        let times = m.slower().map_or("-".to_owned(), |s| format!("{s:.1}"));
+        let times = m
+            .slower()
+            .map_or_else(|| "-".to_owned(), |s| format!("{s:.1}"));
         write!(
             f,
             "| {name}: {} | {} | {} | {}, {:.0} s | {} | {} | {times} |",
@@ -137,9 +139,10 @@ fn mb(bytes: u64) -> String {
 }
 
 fn ms(time: Option<Duration>) -> String {
-    time.map_or("-".to_owned(), |time| {
-        format!("{:.1} ms", time.as_secs_f64() * 1000.0)
-    })
+    time.map_or_else(
+        || "-".to_owned(),
+        |time| format!("{:.1} ms", time.as_secs_f64() * 1000.0),
+    )
 }
 
 #[cfg(test)]

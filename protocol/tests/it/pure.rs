@@ -94,6 +94,7 @@ fn time_never_goes_back() {
     let mut feed = Feed::new(FeedConfig {
         since: None,
         ends: None,
+        open_by: at(200_000),
         unavailable_retry: secs(2),
     });
     feed.handle_input(at(100_000), FeedInput::RoomOpened(None));
@@ -140,8 +141,10 @@ fn rooms_are_bounded() {
     assert_eq!(refused(&solo), [room(rooms_max)]);
 
     solo.connect();
-    let mut limits = Limits::default();
-    limits.rooms = 2;
+    let limits = Limits {
+        rooms: 2,
+        ..Limits::default()
+    };
     solo.greet(Welcome {
         limits,
         ..welcome()

@@ -283,10 +283,7 @@ impl Listener {
 
     fn pulled(&mut self, pull: Pull, taken: Result<Batch<Entry>, Nothing>) {
         let batch = match taken {
-            Ok((batch, owed)) => {
-                self.owed = owed;
-                batch
-            }
+            Ok(batch) => batch,
             Err(Nothing::CutOff) => return self.input(FeedInput::CutOff),
             Err(Nothing::InLog | Nothing::Unavailable) => return self.input(FeedInput::PullFailed),
         };
