@@ -48,9 +48,7 @@ pub(super) fn drive<S: Stream>(
         wire,
         alarm: Alarm::new(clock),
         writes: VecDeque::new(),
-        reads: VecDeque::new(),
-        owed: Vec::new(),
-        postponed: VecDeque::new(),
+        later: None,
         owner: None,
         access: Some(Box::new(Access::Unknown(presented))),
         is_stalled: false,
@@ -95,6 +93,23 @@ enum Access {
     Sought(BoxFuture<'static, Input>),
 }
 
+/// What takes a while.
+#[derive(Default)]
+struct Later {
+    /// What is to be read: the next begins when the one before is there.
+    reads: Answers,
+    /// The room among the answers of what is being written.
+    owed: Vec<Owed>,
+    /// Pulls that wait until the other end has taken what was written.
+    postponed: VecDeque<Transmit>,
+}
+
+impl Later {
+    fn is_empty(&self) -> bool {
+        self.reads.is_empty() && self.owed.is_empty() && self.postponed.is_empty()
+    }
+}
+
 struct Driver<S> {
     place: Place,
     machine: Session,
@@ -102,12 +117,8 @@ struct Driver<S> {
     alarm: Alarm,
     /// What is to be stored.
     writes: Answers,
-    /// What is to be read: the next begins when the one before is there.
-    reads: Answers,
-    /// The room among the answers of what is being written.
-    owed: Vec<Owed>,
-    /// Pulls that wait until the other end has taken what was written.
-    postponed: VecDeque<Transmit>,
+    /// What is to be read and written later: most connections need no room for it.
+    later: Option<Box<Later>>,
     /// The subject on it, as far as it is known.
     owner: Option<Subject>,
     access: Option<Box<Access>>,
@@ -133,8 +144,13 @@ impl<S: Stream> Driver<S> {
         if let Poll::Ready(Err(error)) = written {
             return Poll::Ready(Err(self.write_failed(error)));
         }
-        if written.is_ready() && !self.owed.is_empty() {
-            self.owed = Vec::new();
+        if written.is_ready()
+            && let Some(later) = &mut self.later
+        {
+            later.owed.clear();
+            if later.is_empty() {
+                self.later = None;
+            }
         }
         if written.is_pending() != self.is_stalled {
             self.is_stalled = written.is_pending();
@@ -160,7 +176,8 @@ impl<S: Stream> Driver<S> {
                 Poll::Pending
             };
         }
-        if let Some(pull) = self.postponed.pop_front() {
+        let postponed = self.later.as_mut();
+        if let Some(pull) = postponed.and_then(|later| later.postponed.pop_front()) {
             return Poll::Ready(self.perform(pull));
         }
         if self.machine.wants_input() {
@@ -198,7 +215,8 @@ impl<S: Stream> Driver<S> {
         }
         // Only when everything is written: others may wait for the room that is held for that.
         while self.wire.is_idle()
-            && let Poll::Ready(answer) = poll_first(&mut self.reads, cx)
+            && let Some(later) = &mut self.later
+            && let Poll::Ready(answer) = poll_first(&mut later.reads, cx)
         {
             self.answered(answer);
             is_answered = true;
@@ -270,6 +288,10 @@ impl<S: Stream> Driver<S> {
         }
     }
 
+    fn later(&mut self) -> &mut Later {
+        self.later.get_or_insert_default()
+    }
+
     fn drain(&mut self) -> Result<(), End> {
         while let Some(transmit) = self.machine.poll_transmit() {
             self.perform(transmit)?;
@@ -294,7 +316,9 @@ impl<S: Stream> Driver<S> {
             }
             Transmit::RoundTrip(took) => self.metrics().round_trip(took),
             Transmit::Close(code) => return Err(End::Closed(code)),
-            Transmit::Pull { .. } if self.wire.is_full() => self.postponed.push_back(transmit),
+            Transmit::Pull { .. } if self.wire.is_full() => {
+                self.later().postponed.push_back(transmit);
+            }
             Transmit::Pull { id, room, pull } => self.pull(id, room, pull),
             Transmit::Admit { token } => {
                 self.access = Some(Box::new(Access::Sought(self.admit(token))));

@@ -84,7 +84,7 @@ pub(super) struct Wire<S> {
     queue: Queue,
     write_timeout: Duration,
     /// Since the other end takes nothing: rings when that is too long.
-    stall: Option<Stall>,
+    stall: Option<Box<Stall>>,
 }
 
 /// A write that makes no progress.
@@ -175,9 +175,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             }
             Poll::Pending => {
                 let (timeout, written) = (self.write_timeout, self.queue.written);
-                let stall = self.stall.get_or_insert_with(|| Stall {
-                    patience: Box::pin(sleep(timeout)),
-                    written,
+                let stall = self.stall.get_or_insert_with(|| {
+                    let patience = Box::pin(sleep(timeout));
+                    Box::new(Stall { patience, written })
                 });
                 if stall.written < written {
                     stall.written = written;

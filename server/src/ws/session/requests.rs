@@ -121,7 +121,9 @@ impl<S: Stream> Driver<S> {
             let room = hub.load_room(&name).await.ok();
             Answer::Room { id, name, room }
         };
-        self.reads.push_back(Box::pin(opening.instrument(span)));
+        self.later()
+            .reads
+            .push_back(Box::pin(opening.instrument(span)));
     }
 
     pub(super) fn history(&mut self, room: RoomName, before: Offset, limit: u32) {
@@ -137,7 +139,9 @@ impl<S: Stream> Driver<S> {
             };
             Answer::History(room, page)
         };
-        self.reads.push_back(Box::pin(reading.instrument(span)));
+        self.later()
+            .reads
+            .push_back(Box::pin(reading.instrument(span)));
     }
 
     /// Takes what a room has for this reader: at once, as for all who keep up; or, where it is much or in the
@@ -162,7 +166,9 @@ impl<S: Stream> Driver<S> {
             let room = name;
             Answer::Page { id, room, page }
         };
-        self.reads.push_back(Box::pin(reading.instrument(span)));
+        self.later()
+            .reads
+            .push_back(Box::pin(reading.instrument(span)));
     }
 
     /// What was owed is there.
@@ -200,7 +206,7 @@ impl<S: Stream> Driver<S> {
                 let page = match page {
                     Ok(_) if !self.machine.awaits(id) => Err(Nothing::Unavailable),
                     Ok((batch, owed)) => {
-                        self.owed.push(owed);
+                        self.later().owed.push(owed);
                         Ok(batch)
                     }
                     Err(nothing) => Err(nothing),
