@@ -97,7 +97,9 @@ fn time_never_goes_back() {
         open_by: at(200_000),
         unavailable_retry: secs(2),
     });
-    feed.handle_input(at(100_000), FeedInput::RoomOpened(None));
+    let view = crate::solo::view(1);
+    feed.handle_input(at(100_000), FeedInput::RoomOpened(Some(view)));
+    feed.handle_input(at(100_000), FeedInput::PullFailed);
     let due = feed.poll_timeout();
     feed.handle_input(at(0), FeedInput::PullFailed);
     assert_eq!(feed.poll_timeout(), due);
