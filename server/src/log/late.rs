@@ -138,6 +138,10 @@ impl Log for LateLog {
         self.write(move |log| log.trim(before_ms))
     }
 
+    fn newest_ms(&self) -> Option<u64> {
+        self.log.newest_ms()
+    }
+
     fn close(&self) -> Answer<()> {
         self.log.close()
     }
