@@ -78,7 +78,6 @@
     const fresh = document.createElement('div');
     fresh.id = 'page';
     program.start(fresh, data);
-    isStarted = true;
     swap(find('page'), fresh);
   };
 
@@ -138,6 +137,7 @@
     while (composition) await composition;
     try {
       show(program, find('snapshot')?.textContent);
+      isStarted = true;
     } catch (error) {
       console.warn(error);
       try {

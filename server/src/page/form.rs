@@ -5,7 +5,7 @@ use std::sync::Arc;
 use app::{Files, Letter, Place, Refusal, path, refused_shell};
 use axum::body::Body;
 use axum::extract::{Extension, Form, FromRequest as _, FromRequestParts as _, Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use leptos_axum::render_app_async_with_context;
 use protocol::id::{Name, RoomName};
@@ -24,6 +24,10 @@ pub(super) async fn say(
     Extension(files): Extension<Arc<Files>>,
     mut request: Request,
 ) -> Response {
+    if !is_form(request.headers()) {
+        let allowed = [(header::ALLOW, HeaderValue::from_static("GET,HEAD"))];
+        return (StatusCode::METHOD_NOT_ALLOWED, allowed).into_response();
+    }
     let Some(room) = Place::at(request.uri().path()).room().cloned() else {
         *request.method_mut() = Method::GET;
         return page(State(state), Extension(files), request).await;
@@ -46,6 +50,14 @@ pub(super) async fn say(
         }
         Err(problem) => refused(&files, rest, room, &problem, letter).await,
     }
+}
+
+/// Whether a browser's form sent it, and no program that takes the page for the API.
+fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
 async fn filled(state: &AppState, request: Request) -> Result<Letter, Problem> {
