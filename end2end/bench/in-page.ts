@@ -19,18 +19,18 @@ declare global {
 /** Types a character as soon as the input box takes it, and waits until the page sends it. */
 export function armFirstKey(): void {
   const send = WebSocket.prototype.send;
-  let typedAt: number | undefined;
+  let isTyped = false;
   WebSocket.prototype.send = function (this: WebSocket, data) {
-    // The page took the character, and not only the browser: that is what it was typed for.
-    if (typedAt !== undefined && String(data).includes('"draft"')) window.firstKeyAt ??= typedAt;
+    // The page took the character, and not only the browser, whose form takes it before the page is alive.
+    if (isTyped && String(data).includes('"draft"')) window.firstKeyAt ??= performance.now();
     send.call(this, data);
   };
   const look = () => {
     const input = document.querySelector<HTMLTextAreaElement>('#message');
-    if (typedAt !== undefined || !input || input.disabled) return;
+    if (isTyped || !input || input.disabled) return;
     input.focus();
     document.execCommand('insertText', false, 'a');
-    typedAt = performance.now();
+    isTyped = true;
   };
   new MutationObserver(look).observe(document, {
     attributes: true,
