@@ -90,7 +90,7 @@
     } catch {}
     const words = document.createElement('p');
     words.className = 'alert';
-    words.role = 'alert';
+    words.setAttribute('role', 'alert');
     const again = document.createElement('a');
     again.href = location.pathname + location.search;
     again.textContent = 'Load it again';
