@@ -15,7 +15,7 @@ use crate::browser::Browser;
 use crate::clock::{Timer, unix_ms};
 use crate::driver::Driver;
 use crate::keeper;
-use crate::leftovers::{self, Verdict};
+use crate::leftovers::{self, GRACE, Verdict};
 use crate::lock::{Lock, LockManager};
 use crate::page::Listener;
 use crate::queue::{Happening, Queue};
@@ -175,21 +175,25 @@ impl Heirs {
     }
 }
 
-/// Finds a page that is gone and left something, with patience for those that are only loaded anew.
+/// Finds a page that is gone and left something, with patience for those that are only loaded anew. It
+/// looks again for as long as another page has messages on their way: that page may crash without a word.
 async fn find(window: Window, locks: LockManager, own: Option<PageId>) -> Option<Found> {
     let area = keeper::area(Shelf::Browser)?;
     let mut is_first = true;
     loop {
         let mut again = None;
         for (page, verdict) in leftovers::look(&area, own.as_ref(), unix_ms(), is_first) {
-            if let Verdict::Wait(rest) = verdict {
-                again = again.into_iter().chain([rest]).min();
+            let mut rest = GRACE;
+            if let Verdict::Wait(wait) = verdict {
+                rest = wait;
             } else if let Some(lock) = Lock::claim_free(&locks, &window, &page).await {
                 if verdict == Verdict::Take {
                     return Some(Found { page, lock });
                 }
                 leftovers::forget(&area, &leftovers::prefix(&page));
+                continue;
             }
+            again = again.into_iter().chain([rest]).min();
         }
         Timer::sleep(&window, again?).await;
         is_first = false;
