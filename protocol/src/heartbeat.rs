@@ -38,6 +38,10 @@ pub enum Verdict {
 /// A timer that fires this late tells of a sleep or a stalled process, not of the link (HB-9).
 const LATE: Duration = Duration::from_secs(1);
 
+/// How long after a ping the line may move without an answer to it. Only received frames prove that the other
+/// end lives (HB-1): what is taken from us proves that somebody between does.
+const PUT_OFF_MAX: Duration = Duration::from_secs(30);
+
 /// The liveness of one connection.
 ///
 /// A received frame stores a timestamp and moves no timer (HB-8): the driver wakes at the deadline
@@ -59,6 +63,7 @@ pub struct Heartbeat {
 
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
+    asked_at: Timestamp,
     deadline: Timestamp,
     /// The deadline passed once during a jump of the clock; the next time it is a verdict.
     reprieved: bool,
@@ -115,10 +120,11 @@ impl Heartbeat {
     }
 
     /// Some of what was sent has left the socket: the line moves, and a ping that may still be in there is
-    /// given its time anew (HB-6).
+    /// given its time anew, for so long as [`PUT_OFF_MAX`] (HB-6).
     pub fn on_left(&mut self, now: Timestamp) {
         let deadline = now + self.probe_timeout() + self.behind;
         if let Some(waiting) = &mut self.waiting {
+            let deadline = deadline.min(waiting.asked_at + PUT_OFF_MAX);
             waiting.deadline = waiting.deadline.max(deadline);
         }
     }
@@ -183,6 +189,7 @@ impl Heartbeat {
         self.idle = self.config.idle;
         self.pinged_at = Some(now);
         self.waiting = Some(Waiting {
+            asked_at: now,
             deadline: now + timeout + self.behind,
             reprieved,
         });

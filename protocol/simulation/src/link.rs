@@ -38,10 +38,18 @@ impl Packet {
     }
 }
 
+/// A packet on its way.
+#[derive(Debug)]
+struct Travelling {
+    leaves: Timestamp,
+    arrives: Timestamp,
+    packet: Packet,
+}
+
 /// One direction of a link.
 #[derive(Debug, Default)]
 struct Lane {
-    queue: VecDeque<(Timestamp, Packet)>,
+    queue: VecDeque<Travelling>,
     latest: Timestamp,
     /// What is sent waits.
     is_stalled: bool,
@@ -54,10 +62,14 @@ struct Lane {
 }
 
 impl Lane {
-    fn send(&mut self, arrival: Timestamp, packet: Packet) {
+    fn send(&mut self, leaves: Timestamp, arrives: Timestamp, packet: Packet) {
         if !self.is_dead {
-            self.latest = self.latest.max(arrival);
-            self.queue.push_back((self.latest, packet));
+            self.latest = self.latest.max(arrives);
+            self.queue.push_back(Travelling {
+                leaves,
+                arrives: self.latest,
+                packet,
+            });
         }
     }
 
@@ -78,19 +90,19 @@ impl Lane {
     }
 
     fn bytes(&self) -> usize {
-        self.queue.iter().map(|(_, packet)| packet.bytes()).sum()
+        self.queue.iter().map(|t| t.packet.bytes()).sum()
     }
 
     fn due(&self) -> Option<Timestamp> {
         self.queue
             .front()
             .filter(|_| !self.is_stalled)
-            .map(|(at, _)| *at)
+            .map(|first| first.arrives)
     }
 
     fn take(&mut self, now: Timestamp) -> Option<Packet> {
         self.due().filter(|at| *at <= now)?;
-        self.queue.pop_front().map(|(_, packet)| packet)
+        self.queue.pop_front().map(|first| first.packet)
     }
 
     fn die(&mut self) {
@@ -199,13 +211,13 @@ impl Links {
     /// Sends a packet; it is lost if the lane is dead.
     pub fn send(&mut self, now: Timestamp, link: u64, way: Way, packet: Packet) {
         if let Some(link) = self.links.get_mut(&link) {
-            let latency = link.latency;
-            let mut arrival = link.lane(way).leave(now, &packet) + latency;
+            let leaves = link.lane(way).leave(now, &packet);
+            let mut arrival = leaves + link.latency;
             if !self.jitter.is_zero() {
                 arrival = arrival + self.jitter.mul_f64(self.rng.f64());
             }
             link.busy = now;
-            link.lane(way).send(arrival, packet);
+            link.lane(way).send(leaves, arrival, packet);
         }
     }
 
@@ -221,11 +233,10 @@ impl Links {
         let Some(link) = self.links.get(&number) else {
             return (0, 0);
         };
-        let drafts = link.up.queue.iter().filter_map(|(arrival, packet)| {
-            let is_draft =
-                matches!(packet, Packet::Text(text) if text.starts_with(r#"{"type":"draft""#));
-            (is_draft && *arrival > now + link.latency).then(|| packet.bytes())
-        });
+        let is_draft = |packet: &Packet| matches!(packet, Packet::Text(text) if text.starts_with(r#"{"type":"draft""#));
+        let waiting = link.up.queue.iter().filter(|t| t.leaves > now);
+        let drafts = waiting.filter(|t| is_draft(&t.packet));
+        let drafts = drafts.map(|t| t.packet.bytes());
         drafts.fold((0, 0), |(sum, most), bytes| (sum + bytes, most.max(bytes)))
     }
 
@@ -336,7 +347,7 @@ impl Links {
                 lane.queue.clear();
                 lane.latest = now;
                 lane.is_stalled = false;
-                lane.send(now, Packet::End(None));
+                lane.send(now, now, Packet::End(None));
             }
         }
     }

@@ -58,12 +58,11 @@ impl Session {
 
     /// The server's word that a message is durable.
     pub(super) fn acked(&mut self, now: Timestamp, seq: Seq, offset: Offset) {
-        self.arrived(now, seq);
         if let Some(entry) = self.outbox.settle(seq) {
             let offset = Some(offset);
             self.settled(&entry, Fate::Durable { offset });
-            self.flush_outbox(now);
         }
+        self.arrived(now, seq);
     }
 
     /// RS-3: what `welcome` tells of messages whose answer was lost.
@@ -103,22 +102,22 @@ impl Session {
             // The close that follows says what to do.
             NumberFate::Unsettled(_) => {}
             NumberFate::Later(seq, wait) => {
-                self.arrived(now, seq);
                 self.hold(seq, now + wait);
+                self.arrived(now, seq);
             }
             NumberFate::Used(seq) => {
-                self.arrived(now, seq);
                 self.refused_for_good(seq, code);
-                self.flush_outbox(now);
+                self.arrived(now, seq);
             }
         }
     }
 
-    /// The server has read this message, and what was sent before it.
+    /// The server has read this message, and what was sent before it: there is room for more.
     fn arrived(&mut self, now: Timestamp, seq: Seq) {
         if let State::Live(live) = &mut self.state {
             live.uplink.settled(now, seq);
         }
+        self.flush_outbox(now);
     }
 
     /// The number is used up; the text stays until a person has seen it (EO-7).

@@ -59,6 +59,8 @@ pub(super) struct Uplink {
     drafts_from: Timestamp,
     /// What the driver's own socket still holds.
     held: u64,
+    /// How much of that has to leave before the newest ping has left.
+    to_leave: u64,
     /// When to look at the socket again, as long as it holds much.
     look_at: Timestamp,
 }
@@ -91,6 +93,7 @@ impl Uplink {
             base: round_trip,
             drafts_from: now,
             held: 0,
+            to_leave: 0,
             look_at: now,
         }
     }
@@ -101,7 +104,15 @@ impl Uplink {
         self.counted_at = now;
         self.sent += size(frame);
         let answer = match frame {
-            ClientFrame::Ping => Answer::Pong,
+            ClientFrame::Ping => {
+                // With nothing before it, it leaves at once.
+                self.to_leave = if self.held > 0 {
+                    self.held + size(frame)
+                } else {
+                    0
+                };
+                Answer::Pong
+            }
             ClientFrame::Publish { seq, .. } => Answer::Settled(*seq),
             _ => return,
         };
@@ -133,12 +144,15 @@ impl Uplink {
         self.answered(now, &Answer::Settled(seq));
     }
 
-    /// The socket holds so much. Returns whether something has left it.
+    /// The socket holds so much. Returns whether something has left it that stood before the newest ping, or
+    /// the ping itself. What is sent after it proves nothing by leaving: a dead link's buffers take it, too.
     pub(super) fn buffered(&mut self, now: Timestamp, bytes: u64) -> bool {
-        let has_left = bytes < self.held;
+        let left = self.held.saturating_sub(bytes);
+        let is_before_ping = left > 0 && self.to_leave > 0;
+        self.to_leave = self.to_leave.saturating_sub(left);
         self.held = bytes;
         self.look_at = now + LOOK_EVERY;
-        has_left
+        is_before_ping
     }
 
     /// When to look at the socket again, if it holds much.

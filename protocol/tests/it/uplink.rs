@@ -208,6 +208,27 @@ fn what_leaves_the_socket_is_no_silence() {
     assert!(solo.now - last <= secs(3), "{:?}", solo.now - last);
 }
 
+/// HB-6: what is sent after a ping does not put it off by leaving the socket: the buffers of a dead link take
+/// it, too. Who types into one notices within 3 s.
+#[test]
+fn what_leaves_after_a_ping_proves_nothing() {
+    let mut solo = in_the_lobby(Config::default());
+    let id = solo.id;
+    let start = solo.now;
+    for key in 1..=100 {
+        draft(&mut solo, key % 10);
+        for bytes in [100, 0] {
+            solo.input(Input::Buffered { id, bytes });
+        }
+        solo.run_to(solo.now + millis(50));
+        if !solo.closes().is_empty() {
+            break;
+        }
+    }
+    assert_eq!(solo.closes(), [CloseCode::DEAD]);
+    assert!(solo.now - start <= millis(3_500), "{:?}", solo.now - start);
+}
+
 /// PU-4: messages on their way are bounded by bytes too: one more is sent when the answers come, and the
 /// line is asked where no answer is due, as after a refusal for now (EO-7).
 #[test]
