@@ -383,8 +383,9 @@ impl Hub {
         }
     }
 
-    /// Lets go of rooms that nobody uses.
+    /// Lets go of rooms that nobody uses, and of pages that nobody asks for any more.
     pub fn sweep(&self) {
+        self.replays.sweep();
         self.rooms.sweep();
     }
 

@@ -1,6 +1,7 @@
 //! Pages of rooms' logs, encoded: readers of one room who are far behind want the same ones.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use protocol::id::RoomName;
 use protocol::position::Offset;
@@ -16,6 +17,8 @@ const PAGE_BYTES: u64 = 16 * 1024;
 /// The pages that were read lately.
 pub(super) struct Replays {
     pages: Cache<Key, Page, Bytes>,
+    /// Whether one was asked for since the last look.
+    is_used: AtomicBool,
 }
 
 /// The room, after which offset the page begins, and how many texts had been removed before it was read.
@@ -40,6 +43,14 @@ impl Replays {
         let count = usize::try_from(bytes / PAGE_BYTES).unwrap_or(usize::MAX);
         Self {
             pages: Cache::with_weighter(count, bytes, Bytes),
+            is_used: AtomicBool::new(false),
+        }
+    }
+
+    /// Lets all pages go if none was asked for since this was called last: those who came back are back.
+    pub(super) fn sweep(&self) {
+        if !self.is_used.swap(false, Ordering::Relaxed) {
+            self.pages.clear();
         }
     }
 
@@ -53,6 +64,7 @@ impl Replays {
         (room, after, limit): (&RoomName, Offset, u32),
         removals: u64,
     ) -> Result<Page, LogError> {
+        self.is_used.store(true, Ordering::Relaxed);
         let key = (room.clone(), after, removals);
         let place = match self.pages.get_value_or_guard_async(&key).await {
             Ok(page) => return Ok(page),

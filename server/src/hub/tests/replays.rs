@@ -59,6 +59,23 @@ async fn the_end_of_the_log_is_read_anew() {
     assert_eq!(offsets(&page), [1, 2]);
 }
 
+/// What nobody asks for from one look to the next is not kept.
+#[tokio::test]
+async fn pages_go_when_nobody_comes_back() {
+    let place = Place::new(100);
+    place.append("s-ada", "garden", &["one", "two"]).await;
+    let log: &dyn Log = place.log.as_ref();
+    let replays = Replays::new(1 << 20);
+    let first = replays.page(log, (&garden(), offset(0), 2), 0).await;
+    replays.sweep();
+    let again = replays.page(log, (&garden(), offset(0), 2), 0).await;
+    assert!(Arc::ptr_eq(&first.unwrap(), again.as_ref().unwrap()));
+    replays.sweep();
+    replays.sweep();
+    let anew = replays.page(log, (&garden(), offset(0), 2), 0).await;
+    assert!(!Arc::ptr_eq(&again.unwrap(), &anew.unwrap()));
+}
+
 #[tokio::test]
 async fn no_more_is_kept_than_may_be() {
     let place = Place::new(100);
