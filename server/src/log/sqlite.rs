@@ -14,6 +14,7 @@ mod readers;
 mod rooms;
 mod scrub;
 mod state;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod witness;

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::open::{FORMAT, explain, open, open_beside};
 use super::state::{self, State};
-use super::{OpenError, SqliteConfig, integer, readers, scrub};
+use super::{OpenError, SqliteConfig, integer, readers, scrub, sweep};
 use crate::log::PAGE_BYTES;
 
 /// How many messages are read at once.
@@ -138,6 +138,9 @@ pub fn clear(database: &Path, room: &RoomName) -> Result<Option<Cleared>, OpenEr
         let must_scrub = true;
         state::store(&transaction, &State { chain, must_scrub })?;
         transaction.commit()?;
+        for stale in sweep::look(connection)?.chunks(sweep::PAGES_MAX) {
+            sweep::overwrite(connection, stale)?;
+        }
         // Waits for readers as long as the connection does.
         let is_scrubbed = scrub::empty_write_ahead_log(connection)?;
         Ok(Some(Cleared {

@@ -61,13 +61,13 @@ impl Writer {
             history_per_room: config.history_per_room,
             busy_timeout: config.busy_timeout,
             observer,
+            scrub: Scrub::new(&database.path, database.state.must_scrub),
             path: database.path,
             chain: database.state.chain,
             witness: database.witness,
             files: database.files,
             looked: Instant::now(),
             moved: None,
-            scrub: Scrub::new(database.state.must_scrub),
             failing: false,
             _lock: database.lock,
         }
@@ -80,7 +80,7 @@ impl Writer {
 
     /// Works until the queue has ended and is empty.
     pub(super) fn run(mut self) {
-        self.scrub.attempt(&self.connection, self.busy_timeout);
+        self.scrub.step(&self.connection, self.busy_timeout);
         while let Some(first) = self.next() {
             self.work(first);
         }
@@ -99,7 +99,7 @@ impl Writer {
             if !self.scrub.is_due() {
                 return self.operations.recv().ok();
             }
-            match self.operations.recv_timeout(scrub::RETRY_EVERY) {
+            match self.operations.recv_timeout(self.scrub.pause()) {
                 Ok(operation) => return Some(operation),
                 Err(RecvTimeoutError::Timeout) => {
                     self.scrub.retry(&self.connection, self.busy_timeout);

@@ -100,6 +100,7 @@ async fn a_removed_text_leaves_no_trace_in_the_files() {
         let removed = log.remove(room("lobby"), offset(at), 1).await;
         assert_eq!(removed, Ok(Removal::Removed));
     }
+    log.scrubbed().await.unwrap();
     assert_eq!(found(), 0);
     drop(log);
     assert_eq!(head(&place.open("log.db"), "lobby").await, 501);
