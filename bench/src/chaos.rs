@@ -107,15 +107,20 @@ async fn judge(scenario: Scenario, stage: Stage, played: anyhow::Result<Expected
         troubles.push(in_words(error));
         Expected::default()
     });
-    let mut note = |result: anyhow::Result<()>| troubles.extend(result.err().map(in_words));
-    if let Err(error) = server.check() {
-        note(Err(error));
-        // What is in the log counts all the same.
-        note(server.start().await);
+    let mut note = |result: anyhow::Result<()>| {
+        let is_good = result.is_ok();
+        troubles.extend(result.err().map(in_words));
+        is_good
+    };
+    // What is in the log counts all the same. Where no server can be had, nobody comes to rest.
+    let runs = server.check().and_then(|()| server.pid().map(drop));
+    let is_up = note(runs) || note(server.start().await);
+    let mut logs = None;
+    if is_up {
+        note(crowd.settle().await);
+        let read = log::read(server.address, crowd.rooms()).await;
+        logs = read.map_err(|error| note(Err(error))).ok();
     }
-    note(crowd.settle().await);
-    let logs = log::read(server.address, crowd.rooms()).await;
-    let logs = logs.map_err(|error| note(Err(error))).ok();
     let accounts = crowd.collect(logs.as_ref().map(log::heads)).await;
     let accounts = accounts
         .map_err(|error| note(Err(error)))
