@@ -148,6 +148,11 @@ impl Writer {
         }
         let committed = batch.commit();
         self.follow(committed.chain);
+        if committed.removed.is_empty() {
+            self.scrub.retry(&self.connection, self.busy_timeout);
+        } else {
+            self.scrub.demand(&self.connection, self.busy_timeout);
+        }
         if !committed.messages.is_empty() {
             self.observer.committed(&committed.messages);
         }
@@ -156,11 +161,6 @@ impl Writer {
         }
         for (room, through) in &committed.trimmed {
             self.observer.trimmed(room, *through);
-        }
-        if committed.removed.is_empty() {
-            self.scrub.retry(&self.connection, self.busy_timeout);
-        } else {
-            self.scrub.demand(&self.connection, self.busy_timeout);
         }
         if committed.failure.is_none() {
             self.observer
