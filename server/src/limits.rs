@@ -12,7 +12,6 @@ use parking_lot::Mutex;
 use protocol::access::Subject;
 use protocol::admission::{Admission, Turn};
 use protocol::time::Timestamp;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::address::Network;
 use crate::config::LimitOptions;
@@ -30,9 +29,9 @@ const PUBLISHES_BURST: u32 = 4;
 
 /// The limits that hold over more than one connection.
 pub struct Limits {
-    connections: Arc<Counts>,
-    handshakes: Option<Arc<Semaphore>>,
-    handshakes_per_address: Arc<Counts>,
+    connections: Arc<Counts<Network>>,
+    handshakes: Arc<Counts<()>>,
+    handshakes_per_address: Arc<Counts<Network>>,
     requests: Option<Rates<Network>>,
     publishes: Option<Rates<Subject>>,
     publishes_per_address: Option<Rates<Network>>,
@@ -46,10 +45,7 @@ impl Limits {
             |per_s: NonZeroU32| Mutex::new(Admission::new(per_s.get(), options.hello_line));
         Self {
             connections: Counts::new(options.connections_per_address),
-            handshakes: (options.handshakes > 0).then(|| {
-                let most = options.handshakes.min(Semaphore::MAX_PERMITS);
-                Arc::new(Semaphore::new(most))
-            }),
+            handshakes: Counts::new(options.handshakes),
             handshakes_per_address: Counts::new(options.handshakes_per_address),
             requests: Rates::new(options.requests_per_address, REQUESTS_BURST),
             publishes: Rates::new(options.publishes_per_person, PUBLISHES_BURST),
@@ -59,7 +55,7 @@ impl Limits {
     }
 
     /// Counts a connection as long as what is returned lives; none if its address holds too many.
-    pub fn connection(&self, network: Network) -> Option<Held> {
+    pub fn connection(&self, network: Network) -> Option<Held<Network>> {
         self.connections.hold(network)
     }
 
@@ -69,18 +65,23 @@ impl Limits {
     /// # Errors
     /// Which limit it would exceed.
     pub fn handshake(&self, network: Option<Network>) -> Result<Handshake, Met> {
-        let held = network.map(|network| {
+        let address = network.map(|network| {
             let held = self.handshakes_per_address.hold(network);
             held.ok_or(Met::HandshakesPerAddress)
         });
-        let permit = self.handshakes.clone().map(|handshakes| {
-            let permit = handshakes.try_acquire_owned();
-            permit.map_err(|_| Met::Handshakes)
-        });
         Ok(Handshake {
-            _held: held.transpose()?,
-            _permit: permit.transpose()?,
+            _address: address.transpose()?,
+            _all: self.handshakes.hold(()).ok_or(Met::Handshakes)?,
         })
+    }
+
+    /// The same for a TCP connection that is there, and counted among the connections until now. It counts
+    /// whatever the limits say: further ones have to wait for it.
+    pub fn handshake_again(&self, network: Option<Network>) -> Handshake {
+        Handshake {
+            _address: network.map(|network| self.handshakes_per_address.hold_anyway(network)),
+            _all: self.handshakes.hold_anyway(()),
+        }
     }
 
     /// Counts a request.
@@ -149,28 +150,29 @@ impl Limits {
     }
 }
 
-/// How many of something each address has.
+/// How many of something each of these has.
 #[derive(Debug)]
-struct Counts {
+struct Counts<K: Copy + Eq + Hash> {
+    /// 0: no limit.
     limit: usize,
-    held: Mutex<HashMap<Network, usize>>,
+    held: Mutex<HashMap<K, usize>>,
 }
 
-/// Something that counts for its address.
+/// Something that counts, for its address say.
 #[derive(Debug)]
-pub struct Held {
-    counts: Arc<Counts>,
-    network: Network,
+pub struct Held<K: Copy + Eq + Hash> {
+    counts: Arc<Counts<K>>,
+    key: K,
 }
 
 /// A TCP connection that counts.
 #[derive(Debug)]
 pub struct Handshake {
-    _held: Option<Held>,
-    _permit: Option<OwnedSemaphorePermit>,
+    _address: Option<Held<Network>>,
+    _all: Held<()>,
 }
 
-impl Counts {
+impl<K: Copy + Eq + Hash> Counts<K> {
     fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self {
             limit,
@@ -178,34 +180,39 @@ impl Counts {
         })
     }
 
-    fn hold(self: &Arc<Self>, network: Network) -> Option<Held> {
+    fn hold(self: &Arc<Self>, key: K) -> Option<Held<K>> {
         let mut held = self.held.lock();
-        let count = held.entry(network).or_default();
-        if self.limit > 0 && *count >= self.limit {
+        let count = held.get(&key).copied().unwrap_or_default();
+        if self.limit > 0 && count >= self.limit {
             return None;
         }
-        *count += 1;
-        Some(Held {
-            counts: Arc::clone(self),
-            network,
-        })
+        held.insert(key, count + 1);
+        drop(held);
+        let counts = Arc::clone(self);
+        Some(Held { counts, key })
+    }
+
+    fn hold_anyway(self: &Arc<Self>, key: K) -> Held<K> {
+        *self.held.lock().entry(key).or_default() += 1;
+        let counts = Arc::clone(self);
+        Held { counts, key }
     }
 }
 
-impl Held {
+impl Held<Network> {
     /// The address that it counts for.
     pub const fn network(&self) -> Network {
-        self.network
+        self.key
     }
 }
 
-impl Drop for Held {
+impl<K: Copy + Eq + Hash> Drop for Held<K> {
     fn drop(&mut self) {
         let mut held = self.counts.held.lock();
-        if let Some(count) = held.get_mut(&self.network) {
+        if let Some(count) = held.get_mut(&self.key) {
             *count -= 1;
             if *count == 0 {
-                held.remove(&self.network);
+                held.remove(&self.key);
             }
         }
     }
@@ -271,6 +278,31 @@ mod tests {
         assert!(limits.connection(here).is_some());
         drop(two);
         assert!(limits.connections.held.lock().is_empty());
+    }
+
+    /// Whoever held a place meanwhile is back, and counts: nobody else comes until it has gone.
+    #[test]
+    fn a_connection_that_gives_its_place_up_counts_again() {
+        let limits = limits(&["--handshakes-per-address", "1", "--handshakes", "2"]);
+        let (here, there) = (Some(network("192.0.2.1")), Some(network("192.0.2.2")));
+        let one = limits.handshake(here).unwrap();
+        drop(one);
+        let two = limits.handshake(here).unwrap();
+        let one = limits.handshake_again(here);
+        assert_eq!(
+            limits.handshake(here).unwrap_err(),
+            Met::HandshakesPerAddress
+        );
+        assert_eq!(limits.handshake(there).unwrap_err(), Met::Handshakes);
+        drop(two);
+        assert_eq!(
+            limits.handshake(here).unwrap_err(),
+            Met::HandshakesPerAddress
+        );
+        assert!(limits.handshake(there).is_ok());
+        drop(one);
+        assert!(limits.handshake(here).is_ok());
+        assert!(limits.handshakes.held.lock().is_empty());
     }
 
     #[test]

@@ -60,18 +60,49 @@ pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
 
-/// How a connection stands on which no WebSocket has begun. Its requests know it.
-#[derive(Debug)]
+/// How a TCP connection stands on which no WebSocket has begun. It counts as long as it is there, whatever
+/// becomes of its requests; only while one of them holds a place of its own does that count in its stead.
+/// Its requests know it.
 pub struct HalfOpen {
+    limits: Arc<Limits>,
+    /// Where it counts for its address, too.
+    network: Option<Network>,
+    /// None while it is [`Placed`].
     handshake: Mutex<Option<Handshake>>,
     /// Whether there was a whole request.
     has_asked: AtomicBool,
 }
 
+/// A request of a connection that holds a place of its own. When it ends, however it does, the connection
+/// is half open again.
+pub struct Placed(Arc<HalfOpen>);
+
 impl HalfOpen {
-    /// It has a place of its own now, and is no longer half open.
-    pub fn close(&self) {
+    /// A connection begins.
+    ///
+    /// # Errors
+    /// Which limit it would exceed.
+    fn begin(limits: &Arc<Limits>, network: Option<Network>) -> Result<Self, Met> {
+        let handshake = limits.handshake(network)?;
+        Ok(Self {
+            limits: Arc::clone(limits),
+            network,
+            handshake: Mutex::new(Some(handshake)),
+            has_asked: AtomicBool::new(false),
+        })
+    }
+
+    /// A request of it has a place of its own now, for as long as what is returned lives.
+    pub fn place(self: Arc<Self>) -> Placed {
         self.handshake.lock().take();
+        Placed(self)
+    }
+}
+
+impl Drop for Placed {
+    fn drop(&mut self) {
+        let again = self.0.limits.handshake_again(self.0.network);
+        *self.0.handshake.lock() = Some(again);
     }
 }
 
@@ -195,12 +226,9 @@ impl Doors {
         let address = peer.ip().to_canonical();
         let is_proxy = self.config.limits.trust().covers(address);
         let network = (!is_proxy).then(|| Network::from(address));
-        let handshake = self.limits.handshake(network);
-        let handshake = handshake.inspect_err(|met| self.hub.metrics().limited(*met));
-        let half_open = HalfOpen {
-            handshake: Mutex::new(Some(handshake.ok()?)),
-            has_asked: AtomicBool::new(false),
-        };
+        let half_open = HalfOpen::begin(&self.limits, network);
+        let half_open = half_open.inspect_err(|met| self.hub.metrics().limited(*met));
+        let half_open = half_open.ok()?;
         Some(Begun {
             stream: prepared(stream, &self.config)?,
             requests: Requests {

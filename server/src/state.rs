@@ -55,7 +55,7 @@ pub struct Place {
     pub mailbox: Arc<Mailbox>,
     /// What all requests share.
     pub state: AppState,
-    held: Option<Held>,
+    held: Option<Held<Network>>,
     who: Who,
     /// Few, and known by their names.
     rooms: Vec<Arc<Room>>,

@@ -30,7 +30,7 @@ use crate::hub::answers::Owed;
 use crate::hub::pull::{self, Batch, Nothing};
 use crate::hub::report::{Kind, Question, Vitals};
 use crate::hub::room::{Entry, Room};
-use crate::serve::HalfOpen;
+use crate::serve::{HalfOpen, Placed};
 use crate::state::{AppState, Full, Place};
 use crate::text_frame::TextFrame;
 
@@ -104,10 +104,10 @@ pub(super) async fn events(
     let heartbeat = KeepAlive::new().interval(state.protocol.heartbeat_interval);
     let place = state.connect(caller.client.counted());
     let place = place.map_err(|_| Problem::later(Code::Unavailable, Full::LATER))?;
-    // A place is no longer something that is half open.
-    half_open.close();
     let mut listener = Listener {
         place,
+        // Until this listener ends, if only as its answer is one to HEAD or an error.
+        _placed: half_open.place(),
         subject: caller.access.subject.clone(),
         room,
         epoch: Epoch::new(""),
@@ -160,6 +160,7 @@ enum Answer {
 /// A listener, which counts as a connection.
 struct Listener {
     place: Place,
+    _placed: Placed,
     subject: Option<Subject>,
     room: RoomName,
     epoch: Epoch,

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{interval, timeout};
 
-use crate::http::HEADERS;
+use crate::http::{HEADERS, begin};
 use crate::metrics::limited;
 use crate::process::Process;
 use crate::raw::{PATIENCE, Raw};
@@ -197,6 +197,52 @@ async fn is_dropped(stream: std::io::Result<TcpStream>) -> bool {
     let Ok(mut stream) = stream else { return true };
     let read = timeout(PATIENCE, stream.read_u8()).await;
     read.is_ok_and(|read| read.is_err())
+}
+
+/// A connection counts until it ends, whatever became of what it asked for: what would be a stream of events
+/// for GET is over at once for HEAD, and what was refused was none.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn connections_count_whatever_becomes_of_their_requests() {
+    let few = ["--handshakes-per-address", "3"];
+    // Where this machine is no proxy, it has an address like any other.
+    let options = [&few[..], &["--trusted-proxies", "192.0.2.0/24"]].concat();
+    let events = "/api/rooms/lobby/events HTTP/1.1";
+    for (line, status) in [
+        (format!("HEAD {events}"), " 200 "),
+        (
+            format!("HEAD {}", events.replace("lobby", "Lobby%20")),
+            " 400 ",
+        ),
+        ("GET /healthz HTTP/1.1".to_owned(), " 200 "),
+    ] {
+        let server = TestServer::start(&options).await;
+        let mut kept = Vec::new();
+        for _ in 0..3 {
+            let (head, stream) = begin(server.address, &line, &["Host: localhost"]).await;
+            assert!(head.contains(status), "{line}: {head}");
+            kept.push(stream);
+        }
+        let before = server.limited("handshakes_per_address").await;
+        let more = begun(Ipv4Addr::LOCALHOST, server.address, b"").await;
+        assert!(is_dropped(more).await, "{line}: a fourth connection");
+        let after = server.limited("handshakes_per_address").await;
+        assert_eq!(after - before, 1.0, "{line}");
+        drop(kept);
+        // Streams that go on have places of their own, and do not count beside them.
+        let mut streams = Vec::new();
+        while streams.len() < 5 {
+            let stream = begun(Ipv4Addr::LOCALHOST, server.address, b"").await;
+            if let Ok(mut stream) = stream {
+                let ask = format!("GET {events}\r\nHost: localhost\r\n\r\n");
+                let asked = stream.write_all(ask.as_bytes()).await;
+                let answered = timeout(PATIENCE, stream.read_u8()).await.unwrap();
+                if asked.is_ok() && answered.is_ok() {
+                    streams.push(stream);
+                }
+            }
+        }
+    }
 }
 
 /// 10,000 handshakes that are begun and never ended, each address with all that it may have: somebody new
