@@ -4,24 +4,33 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-/// Counts what one session may do.
+/// How far ahead a bucket can be spent. Whoever shares it with many others waits no longer than this, and what
+/// all of them spend beyond it together is as little as they can do once in this time.
+const DEBT_MAX: Duration = Duration::from_secs(5);
+
+/// Counts what one session may do. It is as full as the time is long until it would be full by itself: so it is
+/// small, and nothing is rounded on the way.
 #[derive(Clone, Debug)]
 pub struct Bucket {
-    per_s: f64,
-    burst: f64,
-    tokens: f64,
-    filled_at: Timestamp,
+    /// How long a token takes to come, in nanoseconds.
+    every: u64,
+    burst: u32,
+    /// When it is full, in nanoseconds since the origin.
+    full_at: u64,
 }
 
 impl Bucket {
     /// A full bucket that refills with `per_s` tokens a second and holds `burst` of them.
     pub fn new(now: Timestamp, per_s: u32, burst: u32) -> Self {
-        let burst = f64::from(burst.max(1));
+        Self::every(now, Duration::from_secs(1) / per_s.max(1), burst)
+    }
+
+    /// A full bucket that refills with one token after each such time.
+    pub fn every(now: Timestamp, time: Duration, burst: u32) -> Self {
         Self {
-            per_s: f64::from(per_s.max(1)),
-            burst,
-            tokens: burst,
-            filled_at: now,
+            every: nanos(time).max(1),
+            burst: burst.max(1),
+            full_at: nanos(now.since_origin()),
         }
     }
 
@@ -30,20 +39,53 @@ impl Bucket {
     /// # Errors
     /// How long until there is one again.
     pub fn take(&mut self, now: Timestamp) -> Result<(), Duration> {
-        // No span of time refills it twice, whatever clock the owner has.
-        let now = now.max(self.filled_at);
-        let refill = (now - self.filled_at).as_secs_f64() * self.per_s;
-        self.tokens = (self.tokens + refill).min(self.burst);
-        self.filled_at = now;
-        if self.tokens >= 1.0 {
-            self.tokens -= 1.0;
-            Ok(())
-        } else {
-            let wait = Duration::from_secs_f64((1.0 - self.tokens) / self.per_s);
+        let taken = self.without(now, 1);
+        match self.debt(now, taken) {
+            Duration::ZERO => {
+                self.full_at = taken;
+                Ok(())
+            }
             // Never "again at this very moment": a timer armed with that would not let time pass.
-            Err(wait.max(Duration::from_nanos(1)))
+            wait => Err(wait),
         }
     }
+
+    /// Takes so many tokens, whether they are there or not: for what has happened already. Returns how long
+    /// it takes until they are paid for; zero where they were there.
+    pub fn spend(&mut self, now: Timestamp, tokens: u32) -> Duration {
+        let deepest = now + self.capacity() + DEBT_MAX;
+        let spent = self.without(now, tokens);
+        self.full_at = spent.min(nanos(deepest.since_origin()));
+        self.debt(now, self.full_at)
+    }
+
+    /// Whether it is as full as a new one.
+    pub fn is_full(&self, now: Timestamp) -> bool {
+        self.full_at <= nanos(now.since_origin())
+    }
+
+    /// When it is full if so many tokens are taken now. (A clock that goes back refills nothing.)
+    fn without(&self, now: Timestamp, tokens: u32) -> u64 {
+        let now = nanos(now.since_origin());
+        let tokens = self.every.saturating_mul(tokens.into());
+        self.full_at.max(now).saturating_add(tokens)
+    }
+
+    /// How long until it holds nothing less than nothing, if it is full then.
+    fn debt(&self, now: Timestamp, full_at: u64) -> Duration {
+        let full_at = Timestamp::from_origin(Duration::from_nanos(full_at));
+        (full_at - now).saturating_sub(self.capacity())
+    }
+
+    /// How long it takes to fill.
+    fn capacity(&self) -> Duration {
+        Duration::from_nanos(self.every.saturating_mul(self.burst.into()))
+    }
+}
+
+/// 584 years at most.
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -74,5 +116,38 @@ mod tests {
         assert_eq!(bucket.take(Timestamp::ZERO), Err(Duration::from_secs(1)));
         assert!(bucket.take(second).is_err());
         assert!(bucket.take(Timestamp::from_millis(2000)).is_ok());
+    }
+
+    /// What is spent beyond what is there is paid for by waiting, up to a point.
+    #[test]
+    fn a_debt_is_paid_by_waiting() {
+        let at = Timestamp::from_millis;
+        let mut bucket = Bucket::new(at(0), 10, 3);
+        assert_eq!(bucket.spend(at(0), 3), Duration::ZERO);
+        assert_eq!(bucket.spend(at(0), 5), Duration::from_millis(500));
+        assert_eq!(bucket.spend(at(100), 1), Duration::from_millis(500));
+        assert!(bucket.take(at(600)).is_err() && bucket.take(at(700)).is_ok());
+        assert_eq!(bucket.spend(at(700), 1_000_000), DEBT_MAX);
+        assert!(!bucket.is_full(at(5_999)) && bucket.is_full(at(6_000)));
+    }
+
+    /// PU-1: a clock that goes back refills nothing twice.
+    #[test]
+    fn time_that_goes_back_fills_nothing() {
+        let at = Timestamp::from_millis;
+        let mut bucket = Bucket::new(at(1_000), 1, 1);
+        assert!(bucket.take(at(1_000)).is_ok());
+        assert!(bucket.take(at(0)).is_err());
+        assert!(bucket.take(at(1_000)).is_err());
+        assert!(bucket.take(at(2_000)).is_ok());
+    }
+
+    #[test]
+    fn one_token_after_each_such_time() {
+        let at = Timestamp::from_millis;
+        let mut bucket = Bucket::every(at(0), Duration::from_secs(5), 1);
+        assert!(bucket.take(at(0)).is_ok());
+        assert_eq!(bucket.take(at(0)), Err(Duration::from_secs(5)));
+        assert!(bucket.take(at(5_000)).is_ok());
     }
 }

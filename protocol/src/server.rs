@@ -5,6 +5,8 @@
 //! [`Tutorial`] is the same for pages that speak bare text, [`Feed`] for who only listens.
 
 mod access;
+mod acks;
+mod allowance;
 mod config;
 mod drafts;
 mod feed;
@@ -13,6 +15,7 @@ mod output;
 mod owed;
 mod publish;
 mod reader;
+mod rename;
 mod rooms;
 mod seats;
 mod tutorial;
@@ -22,6 +25,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::access::Permit;
+pub use self::allowance::Cost;
+use self::allowance::{Allowance, FRAME, NEWS, PAGE};
 pub use self::config::Config;
 pub use self::feed::{Feed, FeedConfig, FeedInput, FeedTransmit};
 pub use self::input::{AppendError, Input, RoomView, SessionOpened};
@@ -30,6 +35,7 @@ use self::owed::Owed;
 pub use self::owed::RequestId;
 use self::publish::Publisher;
 pub use self::reader::{Pull, Reader, Span};
+use self::rename::Renames;
 use self::rooms::Seat;
 use self::seats::Seats;
 pub use self::tutorial::{Tutorial, TutorialInput, TutorialTransmit};
@@ -53,6 +59,7 @@ pub struct Session {
     is_stalled: bool,
     heartbeat: Heartbeat,
     latest: Latest,
+    allowance: Allowance,
     transmits: VecDeque<Transmit>,
 }
 
@@ -90,6 +97,8 @@ struct Live {
     publisher: Publisher,
     owed: Owed,
     drafts: Bucket,
+    /// Only for who was renamed: there are many others.
+    renames: Option<Box<Renames>>,
     seats: Seats,
 }
 
@@ -106,6 +115,7 @@ impl Session {
             is_stalled: false,
             heartbeat: Heartbeat::new(now, config.heartbeat()),
             latest: Latest::new(now),
+            allowance: Allowance::new(now, &config),
             transmits: VecDeque::new(),
             config,
         }
@@ -117,7 +127,11 @@ impl Session {
         match input {
             _ if matches!(self.state, State::Closed) => {}
             Input::Received(frame) => self.received(now, frame),
-            Input::SignOfLife => self.heartbeat.on_received(now),
+            Input::SignOfLife => {
+                self.heartbeat.on_received(now);
+                self.allowance.spend(now, FRAME, FRAME);
+            }
+            Input::Throttled(wait) => self.allowance.pause(now, wait),
             Input::Admitted(answer) => self.admitted(now, answer),
             Input::SessionOpened(opened) => self.session_opened(now, opened),
             Input::RoomOpened { id, room, view } => self.room_opened(now, id, room, view),
@@ -153,6 +167,7 @@ impl Session {
     /// Time has passed. Early and repeated calls are harmless.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         let now = self.latest.advance(now);
+        let is_word_due = self.allowance.handle_timeout(now);
         match &self.state {
             State::AwaitingHello { deadline, .. } if now >= *deadline => {
                 self.refuse(ErrorCode::HelloExpected);
@@ -170,6 +185,7 @@ impl Session {
             | State::Closed => {}
             State::Live(_) => {
                 match self.heartbeat.handle_timeout(now) {
+                    Verdict::Alive if is_word_due => self.send(ServerFrame::Ping),
                     Verdict::Alive => {}
                     // HB-1: who has not got our ping, or is not listened to, proves nothing by silence. How
                     // long writes may make no progress has a deadline of its own.
@@ -180,7 +196,9 @@ impl Session {
                     Verdict::Ping => self.send(ServerFrame::Ping),
                     Verdict::Dead => return self.close(CloseCode::DEAD),
                 }
+                self.forget_acks(now);
                 self.flush_drafts(now);
+                self.flush_rename(now);
                 self.pull_again(now);
                 self.watch_lease(now);
             }
@@ -199,15 +217,22 @@ impl Session {
 
     /// When to call [`Session::handle_timeout`] next. A driver may keep a timer that fires earlier.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
+        let resumes = self.allowance.poll_timeout();
         match &self.state {
             State::AwaitingHello { deadline, .. }
             | State::Admitting { deadline, .. }
-            | State::Opening { deadline, .. } => Some(*deadline),
+            | State::Opening { deadline, .. } => {
+                Some(resumes.map_or(*deadline, |resumes| resumes.min(*deadline)))
+            }
             State::Closed => None,
             State::Live(live) => {
                 let beat = self.heartbeat.poll_timeout();
                 let due = live.seats.iter().filter_map(Seat::due);
-                let due = due.chain(self.lease_due(live));
+                let renames = live.renames.as_ref().and_then(|renames| renames.due());
+                let due = due
+                    .chain(self.lease_due(live))
+                    .chain(renames)
+                    .chain(resumes);
                 Some(due.fold(beat, Timestamp::min))
             }
         }
@@ -215,9 +240,10 @@ impl Session {
 
     /// Whether the driver should read on. Not while a frame waits, as too many answers are outstanding: a
     /// client that sends faster than the log stores feels it as back-pressure. Until then it is read, so that
-    /// pings are answered, and an end is noticed.
+    /// pings are answered, and an end is noticed. Nor while what came is not paid for, which is soon.
     pub const fn wants_input(&self) -> bool {
-        self.held.is_none() && !matches!(self.state, State::Closed)
+        let is_open = !matches!(self.state, State::Closed);
+        is_open && self.held.is_none() && !self.allowance.is_paused()
     }
 
     /// Whether the answer to this question is of use: the room was not left meanwhile, nor entered anew.
@@ -227,6 +253,12 @@ impl Session {
             State::Live(live) => live.seats.iter().any(|seat| seat.awaits(id)),
             _ => false,
         }
+    }
+
+    /// What the frames cost that came since this was asked last, for the limits over more than one
+    /// connection: where these are met, [`Input::Throttled`] says so.
+    pub fn take_cost(&mut self) -> Cost {
+        self.allowance.take_cost()
     }
 
     /// The session on this connection, once it is known.
@@ -259,6 +291,8 @@ impl Session {
 
     fn received(&mut self, now: Timestamp, frame: Result<ClientFrame, DecodeError>) {
         self.heartbeat.on_received(now);
+        let cost = frame.as_ref().map_or(FRAME, cost);
+        self.allowance.spend(now, cost, cost);
         match (&self.state, frame) {
             (_, Err(DecodeError::TooLarge { .. })) => {
                 self.refuse(ErrorCode::FrameTooLarge);
@@ -361,7 +395,7 @@ impl Session {
                 before,
                 limit,
             } => self.history(room, before, limit),
-            ClientFrame::Rename { name } => self.rename(name),
+            ClientFrame::Rename { name } => self.rename(now, &name),
             ClientFrame::Token { token } => self.renew(token),
             ClientFrame::Ping => self.send(ServerFrame::Pong),
             ClientFrame::Pong => {
@@ -400,9 +434,10 @@ impl Session {
             name: permit.name(name.as_ref(), &session),
             session,
             permit,
-            publisher: Publisher::new(now, opened.last_seq, &self.config),
+            publisher: Publisher::new(opened.last_seq),
             owed: Owed::default(),
             drafts: Bucket::new(now, limits.drafts_per_s, limits.drafts_per_s),
+            renames: None,
             seats: Seats::default(),
         });
         self.heartbeat = Heartbeat::new(now, self.config.heartbeat());
@@ -480,6 +515,19 @@ impl Session {
         self.state = State::Closed;
         self.held = None;
         self.transmits.push_back(Transmit::Close(code));
+    }
+}
+
+/// What a frame costs, but for those that have a rate of their own and are judged where they are served.
+const fn cost(frame: &ClientFrame) -> u32 {
+    match frame {
+        ClientFrame::Publish { .. } | ClientFrame::Draft { .. } => 0,
+        ClientFrame::Join { .. } | ClientFrame::Leave { .. } => NEWS,
+        ClientFrame::History { .. } | ClientFrame::Token { .. } => PAGE,
+        ClientFrame::Hello { .. }
+        | ClientFrame::Rename { .. }
+        | ClientFrame::Ping
+        | ClientFrame::Pong => FRAME,
     }
 }
 

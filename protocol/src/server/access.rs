@@ -188,7 +188,7 @@ impl Session {
             && *name != live.name
         {
             let name = name.clone();
-            self.rename(name);
+            self.rename(now, &name);
         }
         for room in denied {
             self.leave(room.clone());

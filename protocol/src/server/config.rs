@@ -22,6 +22,13 @@ pub struct Config {
     pub unavailable_retry: Duration,
     /// How many publishes may come at once before the rate counts.
     pub publish_burst: u32,
+    /// How many points a second the frames of one connection may cost in the long run; what costs how
+    /// much is in `allowance.rs`. Over it, less is read.
+    pub frames_per_s: u32,
+    /// How many of them at once.
+    pub frame_burst: u32,
+    /// How often rooms hear of a session's new name, after five in a row; of more often ones the latest.
+    pub rename_every: Duration,
     /// How many answers of the log, of all kinds, may be outstanding before a frame that calls for another
     /// one waits, and with it what follows it.
     pub pending_max: usize,
@@ -45,6 +52,12 @@ impl Default for Config {
             welcome_timeout: Duration::from_secs(9),
             unavailable_retry: Duration::from_secs(2),
             publish_burst: 200,
+            // 200 pings, 20 joins or 4 pages of history, again and again: several times of what a person
+            // or a program does who reads along.
+            frames_per_s: 200,
+            // Who comes back joins all of 32 rooms, sends a draft for each and scrolls back 30 pages.
+            frame_burst: 2_000,
+            rename_every: Duration::from_secs(5),
             pending_max: 64,
             members_named: 100,
             token_warning: Duration::from_secs(60),

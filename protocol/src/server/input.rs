@@ -65,6 +65,9 @@ pub enum Input {
     Received(Result<ClientFrame, DecodeError>),
     /// A control frame came: a sign of life (HB-1).
     SignOfLife,
+    /// What [`Session::take_cost`](super::Session::take_cost) told is too much for the person or the address
+    /// behind this connection: it is paid for after this time.
+    Throttled(Duration),
     /// The answer to [`Transmit::Admit`](super::Transmit::Admit).
     Admitted(Result<Access, Denied>),
     /// The answer to [`Transmit::OpenSession`](super::Transmit::OpenSession); `None` when the log cannot

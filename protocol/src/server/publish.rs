@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::acks::Acks;
+use super::allowance::{FRAME, NEWS, text_cost};
 use super::{AppendError, Config, Session, State, Transmit};
 use crate::access::Right;
 use crate::close::CloseCode;
@@ -18,17 +20,34 @@ pub(super) struct Publisher {
     accepted: u64,
     /// This number was refused for now: what follows it is ignored until it comes again (EO-7).
     held_at: Option<Seq>,
+    /// Only for who publishes: there are many others.
+    active: Option<Box<Active>>,
+}
+
+/// What is kept of who published lately.
+#[derive(Debug)]
+struct Active {
     rate: Bucket,
+    /// What the newest numbers were answered with.
+    acks: Acks,
 }
 
 impl Publisher {
-    pub(super) fn new(now: Timestamp, last_seq: u64, config: &Config) -> Self {
-        let rate = Bucket::new(now, config.limits.publishes_per_s, config.publish_burst);
+    pub(super) const fn new(last_seq: u64) -> Self {
         Self {
             accepted: last_seq,
             held_at: None,
-            rate,
+            active: None,
         }
+    }
+
+    /// A session that published nothing lately has a full bucket, and no answers.
+    fn active(&mut self, now: Timestamp, config: &Config) -> &mut Active {
+        self.active.get_or_insert_with(|| {
+            let rate = Bucket::new(now, config.limits.publishes_per_s, config.publish_burst);
+            let acks = Acks::default();
+            Box::new(Active { rate, acks })
+        })
     }
 
     fn follows_a_held_one(&self, seq: Seq) -> bool {
@@ -43,7 +62,7 @@ impl Publisher {
 
 impl Session {
     pub(super) fn publish(&mut self, now: Timestamp, seq: Seq, room: RoomName, body: String) {
-        let Some(is_new) = self.take_number(now, seq) else {
+        let Some(is_new) = self.take_number(now, seq, Some((&room, &body))) else {
             return;
         };
         let limit = self.config.limits.body_bytes as usize;
@@ -78,18 +97,27 @@ impl Session {
     /// A message that names what cannot be: the refusal uses its number up (EO-7). What a repeated number
     /// was used for is the log's to say (EO-6).
     pub(super) fn publish_unfit(&mut self, now: Timestamp, seq: Seq, code: ErrorCode) {
-        if self.take_number(now, seq).is_some() {
+        if self.take_number(now, seq, None).is_some() {
             self.transmits.push_back(Transmit::Refuse { seq, code });
         }
     }
 
-    /// Whether the number of a message is passed on to the log, and then whether it is a new one: EO-1, EO-7.
-    fn take_number(&mut self, now: Timestamp, seq: Seq) -> Option<bool> {
+    /// Whether the number of a message, if there is one, is passed on to the log, and then whether it is a new
+    /// one: EO-1, EO-7.
+    fn take_number(
+        &mut self,
+        now: Timestamp,
+        seq: Seq,
+        message: Option<(&RoomName, &str)>,
+    ) -> Option<bool> {
         let State::Live(live) = &mut self.state else {
             return None;
         };
         let publisher = &mut live.publisher;
+        let text = message.map_or("", |(_, body)| body);
+        self.allowance.share(FRAME + text_cost(text));
         if publisher.follows_a_held_one(seq) {
+            self.allowance.spend(now, FRAME, 0);
             return None;
         }
         if seq.get() > publisher.accepted + 1 {
@@ -97,13 +125,33 @@ impl Session {
             return None;
         }
         let is_new = seq.get() == publisher.accepted + 1;
+        let active = publisher.active(now, &self.config);
         if is_new {
-            if let Err(wait) = publisher.rate.take(now) {
+            if let Err(wait) = active.rate.take(now) {
+                self.allowance.spend(now, FRAME, 0);
                 self.hold(seq, ErrorCode::RateLimited, wait);
                 return None;
             }
+            if let Some((room, body)) = message {
+                active.acks.expect(now, seq, room, body);
+            }
             publisher.held_at = None;
             publisher.accepted = seq.get();
+        } else {
+            let known = message.and_then(|(room, body)| {
+                let offset = active.acks.of(seq, room, body)?;
+                Some((room.clone(), offset))
+            });
+            if let Some((room, offset)) = known {
+                self.allowance.spend(now, FRAME, 0);
+                self.send(ServerFrame::Ack { seq, room, offset });
+                return None;
+            }
+            // It has to be looked up, which costs the log as much as a message: it counts as one. It is
+            // never refused for that, as what follows would have to wait for it.
+            let wait = active.rate.spend(now, 1);
+            self.allowance.share(NEWS);
+            self.allowance.owe(now, wait);
         }
         live.owed.ask();
         Some(is_new)
@@ -119,6 +167,11 @@ impl Session {
         match result {
             Ok(offset) => {
                 self.used(seq);
+                if let State::Live(live) = &mut self.state
+                    && let Some(active) = &mut live.publisher.active
+                {
+                    active.acks.settle(seq, offset);
+                }
                 self.send(ServerFrame::Ack { seq, room, offset });
             }
             Err(error) => self.not_appended(seq, error),
@@ -196,5 +249,14 @@ impl Session {
             ..Refusal::new(code)
         }));
         self.close(close);
+    }
+
+    /// Gives back what was kept of who published: nobody repeats what was answered long ago.
+    pub(super) fn forget_acks(&mut self, now: Timestamp) {
+        if let State::Live(live) = &mut self.state {
+            let is_idle =
+                |active: &mut Box<Active>| active.acks.are_old(now) && active.rate.is_full(now);
+            live.publisher.active.take_if(is_idle);
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! Rooms as one connection uses them: joining, reading, drafts.
 
+use super::allowance::{FRAME, text_cost};
 use super::drafts::HeldDraft;
 use super::{Live, Reader, RequestId, RoomView, Session, State, Transmit};
 use crate::access::Right;
 use crate::frame::{ErrorCode, Joined, ServerFrame};
-use crate::id::{Name, RoomName};
+use crate::id::RoomName;
 use crate::position::{Offset, Position};
 use crate::time::Timestamp;
 
@@ -119,36 +120,38 @@ impl Session {
         }
     }
 
-    pub(super) fn rename(&mut self, name: Name) {
-        let State::Live(live) = &mut self.state else {
-            return;
-        };
-        live.name = live.permit.name(Some(&name), &live.session);
-        for room in live.seats.rooms() {
-            let (room, name) = (room.clone(), live.name.clone());
-            self.transmits.push_back(Transmit::Rename { room, name });
-        }
+    /// Drafts within their rate cost the connection nothing else.
+    pub(super) fn draft(&mut self, now: Timestamp, room: RoomName, body: String) {
+        let cost = FRAME + text_cost(&body);
+        let is_shown = self.take_draft(now, room, body);
+        let own = if is_shown { 0 } else { FRAME };
+        self.allowance.spend(now, own, cost);
     }
 
-    pub(super) fn draft(&mut self, now: Timestamp, room: RoomName, body: String) {
+    /// Returns whether the draft is shown at once.
+    fn take_draft(&mut self, now: Timestamp, room: RoomName, body: String) -> bool {
         let limit = self.config.limits.body_bytes;
         let State::Live(live) = &mut self.state else {
-            return;
+            return false;
         };
-        let Some(seat) = live.seats.get_mut(&room) else {
-            return self.refuse_room(ErrorCode::NotJoined, room);
+        let refused = match live.seats.get_mut(&room) {
+            None => ErrorCode::NotJoined,
+            Some(_) if !live.permit.allows(&room, Right::Write) => ErrorCode::WriteDenied,
+            Some(_) if body.len() > limit as usize => ErrorCode::BodyTooLarge,
+            Some(seat) if matches!(seat.stage, Stage::Entering(_)) => {
+                seat.held_draft.keep(body);
+                return false;
+            }
+            Some(seat) => {
+                let shown = seat.held_draft.take(now, &mut live.drafts, body);
+                let is_shown = shown.is_some();
+                let shown = shown.map(|body| Transmit::Draft { room, body });
+                self.transmits.extend(shown);
+                return is_shown;
+            }
         };
-        if !live.permit.allows(&room, Right::Write) {
-            return self.refuse_room(ErrorCode::WriteDenied, room);
-        }
-        if body.len() > limit as usize {
-            return self.refuse_room(ErrorCode::BodyTooLarge, room);
-        }
-        if matches!(seat.stage, Stage::Entering(_)) {
-            seat.held_draft.keep(body);
-        } else if let Some(body) = seat.held_draft.take(now, &mut live.drafts, body) {
-            self.transmits.push_back(Transmit::Draft { room, body });
-        }
+        self.refuse_room(refused, room);
+        false
     }
 
     /// Shows the drafts that were held back and are due: the latest of each room.

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::allowance::{Allowance, Cost, FRAME, text_cost};
 use super::drafts::HeldDraft;
 use super::{Config, Pull, Reader, RoomView};
 use crate::close::CloseCode;
@@ -27,6 +28,8 @@ pub enum TutorialInput {
     Binary,
     /// A control frame came: a sign of life (HB-1).
     SignOfLife,
+    /// As [`Input::Throttled`](super::Input::Throttled).
+    Throttled(Duration),
     /// The room was opened; `None` when the log cannot answer now.
     RoomOpened(Option<RoomView>),
     /// The room has newer messages or drafts.
@@ -85,6 +88,7 @@ pub struct Tutorial {
     held_draft: HeldDraft,
     stage: Stage,
     latest: Latest,
+    allowance: Allowance,
     /// What was written waits for the other end: it cannot answer what it has not got.
     is_stalled: bool,
     unavailable_retry: Duration,
@@ -119,6 +123,7 @@ impl Tutorial {
                 deadline: now + config.welcome_timeout,
             },
             latest: Latest::new(now),
+            allowance: Allowance::new(now, config),
             is_stalled: false,
             unavailable_retry: config.unavailable_retry,
             welcome_timeout: config.welcome_timeout,
@@ -138,7 +143,11 @@ impl Tutorial {
                 self.text(now, text);
             }
             TutorialInput::Binary => self.close(CloseCode::UNSUPPORTED_DATA),
-            TutorialInput::SignOfLife => self.heartbeat.on_received(now),
+            TutorialInput::SignOfLife => {
+                self.heartbeat.on_received(now);
+                self.allowance.spend(now, FRAME, FRAME);
+            }
+            TutorialInput::Throttled(wait) => self.allowance.pause(now, wait),
             TutorialInput::RoomOpened(Some(view)) => {
                 // This page knows no history: it reads from now on.
                 self.stage = Stage::Reading {
@@ -184,6 +193,7 @@ impl Tutorial {
     /// Time has passed. Early and repeated calls are harmless.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         let now = self.latest.advance(now);
+        let is_word_due = self.allowance.handle_timeout(now);
         match &mut self.stage {
             Stage::Closed => return,
             Stage::Opening { deadline } if now >= *deadline => {
@@ -198,6 +208,7 @@ impl Tutorial {
             }
         }
         match self.heartbeat.handle_timeout(now) {
+            Verdict::Alive if is_word_due => self.transmits.push_back(TutorialTransmit::Ping),
             Verdict::Alive => {}
             Verdict::Ping | Verdict::Dead if self.is_stalled => self.heartbeat.on_received(now),
             Verdict::Ping => self.transmits.push_back(TutorialTransmit::Ping),
@@ -225,13 +236,24 @@ impl Tutorial {
             Stage::Reading { again_at, .. } => again_at,
         };
         let beat = self.heartbeat.poll_timeout();
-        let due = [due, self.held_draft.due()].into_iter().flatten();
-        Some(due.fold(beat, Timestamp::min))
+        let resumes = self.allowance.poll_timeout();
+        let due = [due, self.held_draft.due(), resumes];
+        Some(due.into_iter().flatten().fold(beat, Timestamp::min))
+    }
+
+    /// Whether the driver should read on, as [`Session::wants_input`](super::Session::wants_input).
+    pub const fn wants_input(&self) -> bool {
+        !self.allowance.is_paused()
+    }
+
+    /// What the texts cost that came, as [`Session::take_cost`](super::Session::take_cost).
+    pub fn take_cost(&mut self) -> Cost {
+        self.allowance.take_cost()
     }
 
     fn text(&mut self, now: Timestamp, text: String) {
         if text == HEARTBEAT {
-            return;
+            return self.allowance.spend(now, FRAME, FRAME);
         }
         if text.len() > self.body_bytes {
             return self.close(CloseCode::TOO_BIG);
@@ -240,10 +262,14 @@ impl Tutorial {
         // each of them wants to see each of them.
         self.transmits
             .push_back(TutorialTransmit::Text(text.clone()));
+        let cost = FRAME + text_cost(&text);
         if matches!(self.stage, Stage::Opening { .. }) {
+            self.allowance.spend(now, FRAME, cost);
             return self.held_draft.keep(text);
         }
         let draft = self.held_draft.take(now, &mut self.drafts, text);
+        let own = if draft.is_some() { 0 } else { FRAME };
+        self.allowance.spend(now, own, cost);
         self.transmits.extend(draft.map(TutorialTransmit::Draft));
     }
 

@@ -23,6 +23,8 @@ mod heartbeat;
 #[cfg(test)]
 mod heirs;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod presence;
 #[cfg(test)]
 mod pure;

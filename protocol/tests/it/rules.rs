@@ -29,6 +29,7 @@ const TESTS: &[(&str, &str)] = &[
     ("handshake", include_str!("handshake.rs")),
     ("heartbeat", include_str!("heartbeat.rs")),
     ("heirs", include_str!("heirs.rs")),
+    ("limits", include_str!("limits.rs")),
     ("presence", include_str!("presence.rs")),
     ("pure", include_str!("pure.rs")),
     ("reconnect", include_str!("reconnect.rs")),
