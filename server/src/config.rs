@@ -105,6 +105,11 @@ pub struct Config {
     #[arg(long, env = "EVERBEAT_SESSION_TTL", default_value = "7d", value_name = "TIME", value_parser = duration)]
     pub session_ttl: Duration,
 
+    /// The same for a session that never published anything: nothing is lost with it, and whoever wants can
+    /// make very many
+    #[arg(long, env = "EVERBEAT_UNUSED_SESSION_TTL", default_value = "45m", value_name = "TIME", value_parser = duration)]
+    pub unused_session_ttl: Duration,
+
     /// How long the key of a message that came over HTTP is known (Idempotency-Key): a repeat after that
     /// is a new message
     #[arg(long, env = "EVERBEAT_IDEMPOTENCY_TTL", default_value = "24h", value_name = "TIME", value_parser = duration)]
@@ -274,6 +279,7 @@ impl Config {
             ("--rooms", self.rooms == 0),
             ("--publishes", self.publishes == 0),
             ("--drafts", self.drafts == 0),
+            ("--unused-session-ttl", self.unused_session_ttl.is_zero()),
             ("--token-refresh", self.access.token_refresh.is_zero()),
             ("--history-page", self.history_page == 0),
             ("--page-bytes", self.page_bytes == 0),

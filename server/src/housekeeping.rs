@@ -19,8 +19,11 @@ const AGENDA_EVERY: Duration = Duration::from_millis(200);
 /// second.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 
-/// How often connected sessions are noted in the log, and what is old is forgotten (RS-9).
-const EXPIRE_EVERY: Duration = Duration::from_secs(60 * 60);
+/// How often connected sessions are noted in the log, and what is old is forgotten (RS-9): three times in what
+/// the shortest-lived ones have, so that none of them is forgotten while it is connected.
+const EXPIRE_PART: u32 = 3;
+const EXPIRE_EVERY: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(15 * 60);
 
 /// How late a message may be trimmed that is too old: this part of what it may be, within these bounds.
 const TRIM_PART: u32 = 20;
@@ -79,7 +82,10 @@ impl Housekeeping {
     pub(crate) async fn forget(self) {
         let age = self.config.history_age;
         let trim_every = (age / TRIM_PART).clamp(*TRIM_EVERY.start(), *TRIM_EVERY.end());
-        let mut expire = interval(EXPIRE_EVERY);
+        let shortest = self.config.unused_session_ttl.min(self.config.session_ttl);
+        let expire_every =
+            (shortest / EXPIRE_PART).clamp(*EXPIRE_EVERY.start(), *EXPIRE_EVERY.end());
+        let mut expire = interval(expire_every);
         let mut trim = interval(trim_every);
         expire.set_missed_tick_behavior(MissedTickBehavior::Delay);
         trim.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -114,11 +120,20 @@ async fn forget_old(hub: &Hub, config: &Config) {
         (Ok(()), Some(before)) => log.expire(before).await,
         (touched, _) => touched.map(|()| 0),
     };
+    // Not where those that are connected could not be noted: they would count as gone.
+    let unused = match (&sessions, hub.cutoff(config.unused_session_ttl)) {
+        (Ok(_), Some(before)) => log.expire_unused(before).await,
+        _ => Ok(0),
+    };
     let posts = match hub.cutoff(config.idempotency_ttl) {
         Some(before) => log.forget_posts(before).await,
         None => Ok(0),
     };
-    for (what, forgotten) in [("sessions", sessions), ("keys of posts", posts)] {
+    for (what, forgotten) in [
+        ("sessions", sessions),
+        ("unused sessions", unused),
+        ("keys of posts", posts),
+    ] {
         match forgotten {
             Ok(0) => {}
             Ok(count) => tracing::info!(count, what, "forgot what is old"),

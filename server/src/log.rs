@@ -220,6 +220,10 @@ pub trait Log: Send + Sync + 'static {
     /// Forgets sessions whose last connection was before this time; returns how many (RS-9).
     fn expire(&self, before_ms: u64) -> Answer<usize>;
 
+    /// Forgets sessions that used no number and whose last connection was before this time; returns how
+    /// many (RS-9).
+    fn expire_unused(&self, before_ms: u64) -> Answer<usize>;
+
     /// How many sessions can be resumed, connected ones among them.
     fn sessions(&self) -> Answer<u64>;
 

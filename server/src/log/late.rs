@@ -122,6 +122,10 @@ impl Log for LateLog {
         self.write(move |log| log.expire(before_ms))
     }
 
+    fn expire_unused(&self, before_ms: u64) -> Answer<usize> {
+        self.write(move |log| log.expire_unused(before_ms))
+    }
+
     fn sessions(&self) -> Answer<u64> {
         self.read_with(|log| log.sessions())
     }

@@ -144,6 +144,15 @@ impl Log for MemoryLog {
         })
     }
 
+    fn expire_unused(&self, before_ms: u64) -> Answer<usize> {
+        self.write(|state| {
+            let known = state.sessions.len();
+            let is_kept = |s: &Session| s.touched_ms >= before_ms || !s.settled.is_empty();
+            state.sessions.retain(|_, s| is_kept(s));
+            Ok(known - state.sessions.len())
+        })
+    }
+
     fn sessions(&self) -> Answer<u64> {
         let state = self.state.lock();
         let count = match &state.closed {

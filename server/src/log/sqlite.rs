@@ -409,6 +409,10 @@ impl Log for SqliteLog {
         self.in_pieces(move |batch| batch.expire(before_ms, PIECE_MAX))
     }
 
+    fn expire_unused(&self, before_ms: u64) -> Answer<usize> {
+        self.in_pieces(move |batch| batch.expire_unused(before_ms, PIECE_MAX))
+    }
+
     fn forget_posts(&self, before_ms: u64) -> Answer<usize> {
         self.in_pieces(move |batch| batch.forget_posts(before_ms, PIECE_MAX))
     }

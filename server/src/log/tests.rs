@@ -44,6 +44,7 @@ conformance!(
     an_unknown_session_appends_nothing,
     a_refused_number_is_used_up,
     a_resumed_session_is_told_its_newest_refusals,
+    refusals_in_a_row_stay_apart,
     one_failure_harms_no_other_call,
     calls_take_effect_in_the_order_in_which_they_were_made,
     the_observer_is_told_in_order_and_before_the_answer,
@@ -52,6 +53,7 @@ conformance!(
     old_messages_are_trimmed_and_their_numbers_stay_known,
     sessions_expire_after_their_last_touch,
     many_sessions_expire_at_once,
+    sessions_without_a_number_expire_sooner,
     rooms_share_the_epoch_of_their_log,
     a_closed_log_has_finished_and_answers_nothing,
 );
@@ -232,6 +234,51 @@ async fn a_resumed_session_is_told_its_newest_refusals(Subject { log, .. }: Subj
         .collect();
     assert_eq!(newest.len(), REFUSED_MAX);
     assert_eq!(opened.refused, newest);
+}
+
+/// EO-7, RS-3: whatever came between them, and whyever they were refused, each refused number is known as what
+/// it is.
+async fn refusals_in_a_row_stay_apart(Subject { log, .. }: Subject) {
+    use ErrorCode::{BodyEmpty, BodyTooLarge};
+
+    log.open_session(fresh("ada", 1)).await.unwrap();
+    log.open_session(fresh("bob", 1)).await.unwrap();
+    let codes = [
+        Some(BodyEmpty),
+        Some(BodyEmpty),
+        Some(BodyTooLarge),
+        None,
+        Some(BodyTooLarge),
+        Some(BodyTooLarge),
+        Some(BodyEmpty),
+        None,
+    ];
+    for (n, code) in (1..).zip(codes) {
+        match code {
+            Some(code) => log.refuse(id("ada"), seq(n), code).await.unwrap(),
+            None => drop(log.append(append("ada", n, "lobby", "text")).await.unwrap()),
+        }
+        log.refuse(id("bob"), seq(n), BodyEmpty).await.unwrap();
+    }
+    for (n, code) in (1..).zip(codes) {
+        let again = log.append(append("ada", n, "lobby", "text")).await;
+        assert_eq!(again.err(), code.map(LogError::Refused), "{n}");
+        let refused = log.refuse(id("ada"), seq(n), BodyEmpty).await;
+        let expected = code.map(drop).ok_or(LogError::Conflict);
+        assert_eq!(refused, expected, "{n}");
+    }
+    let refused = |codes: &[Option<ErrorCode>]| -> Vec<Refused> {
+        let numbered = (1..).zip(codes);
+        let refused = numbered.filter_map(|(n, code)| {
+            let (seq, code) = (seq(n), (*code)?);
+            Some(Refused { seq, code })
+        });
+        refused.collect()
+    };
+    let ada = log.open_session(resume("ada", 2)).await.unwrap();
+    assert_eq!((ada.last_seq, ada.refused), (8, refused(&codes)));
+    let bob = log.open_session(resume("bob", 2)).await.unwrap();
+    assert_eq!(bob.refused, refused(&[Some(BodyEmpty); 8]));
 }
 
 /// EO-2: what is committed in one group stands or falls by itself, as far as the rules go.
@@ -458,6 +505,29 @@ async fn sessions_expire_after_their_last_touch(Subject { log, .. }: Subject) {
     assert_eq!(read[0].session, id("ada"));
     assert_eq!(log.expire(21).await, Ok(2));
     assert_eq!(log.expire(u64::MAX).await, Ok(1));
+}
+
+/// RS-9: what somebody said or was refused is worth keeping the session; a session alone is made in no time.
+async fn sessions_without_a_number_expire_sooner(Subject { log, .. }: Subject) {
+    for session in ["ada", "bob", "cy", "dan", "eve"] {
+        log.open_session(fresh(session, 10)).await.unwrap();
+    }
+    append_many(&*log, "ada", "lobby", 1).await;
+    let refused = log.refuse(id("bob"), seq(1), ErrorCode::BodyEmpty).await;
+    refused.unwrap();
+    log.touch(vec![id("cy")], 30).await.unwrap();
+    assert_eq!(log.expire_unused(10).await, Ok(0));
+    // One that uses its first number at this very moment is not one of them.
+    let appended = log.append(append("dan", 1, "lobby", "just in time"));
+    let expired = log.expire_unused(20);
+    assert_eq!(appended.await, Ok(offset(2)));
+    assert_eq!(expired.await, Ok(1));
+    for (session, last_seq) in [("ada", 1), ("bob", 1), ("cy", 0), ("dan", 1)] {
+        let opened = log.open_session(resume(session, 40)).await.unwrap();
+        assert!(opened.resumed && opened.last_seq == last_seq, "{session}");
+    }
+    let gone = log.open_session(resume("eve", 40)).await.unwrap();
+    assert!(!gone.resumed);
 }
 
 /// RS-9.

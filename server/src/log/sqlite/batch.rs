@@ -2,11 +2,12 @@
 
 mod moderation;
 mod posts;
+mod refusals;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use protocol::frame::{ErrorCode, Message, Refused};
+use protocol::frame::Message;
 use protocol::id::{RoomName, Seq, SessionId};
 use protocol::position::Offset;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, params};
@@ -14,10 +15,8 @@ use sha2::{Digest, Sha256};
 
 use super::state::{self, Chain, State};
 use super::{integer, readers, unavailable};
-use crate::log::numbering::{
-    Standing, Use, repeated_append, repeated_refusal, standing, standing_of, trim_to,
-};
-use crate::log::{Append, KeyHash, LogError, OpenSession, OpenedSession, REFUSED_MAX};
+use crate::log::numbering::{Standing, Use, repeated_append, standing_of, trim_to};
+use crate::log::{Append, KeyHash, LogError, OpenSession, OpenedSession};
 
 /// The answer to one operation, to be given after the commit: its own, or the batch's failure.
 type LateAnswer = Box<dyn FnOnce(Option<LogError>)>;
@@ -232,26 +231,6 @@ impl<'c> Batch<'c> {
         Ok((room.id, offset))
     }
 
-    /// EO-7.
-    pub(super) fn refuse(
-        &mut self,
-        session: &SessionId,
-        seq: Seq,
-        code: ErrorCode,
-    ) -> Result<(), Fault> {
-        let last_seq = self.last_seq(session)?;
-        if standing(last_seq, seq)? == Standing::Settled {
-            let used = self.used(session, seq, None)?;
-            return Ok(repeated_refusal(used)?);
-        }
-        self.run(
-            "INSERT INTO refusals (session, seq, code) VALUES (?1, ?2, ?3)",
-            params![session.as_str(), integer(seq.get()), code.word()],
-        )?;
-        self.use_up(session, seq);
-        Ok(())
-    }
-
     /// RS-2, RS-3.
     pub(super) fn open_session(&mut self, open: OpenSession) -> Result<OpenedSession, Fault> {
         if let Some((id, key_hashes)) = &open.resume {
@@ -299,15 +278,27 @@ impl<'c> Batch<'c> {
 
     /// RS-9, for at most so many sessions, those of the longest ago.
     pub(super) fn expire(&mut self, before_ms: u64, limit: usize) -> Result<usize, Fault> {
+        let old = "SELECT id FROM sessions WHERE touched_ms < ?1 ORDER BY touched_ms LIMIT ?2";
+        self.forget_sessions(old, before_ms, limit)
+    }
+
+    /// The same for those that used no number.
+    pub(super) fn expire_unused(&mut self, before_ms: u64, limit: usize) -> Result<usize, Fault> {
+        let old = "SELECT id FROM sessions WHERE last_seq = 0 AND touched_ms < ?1
+                   ORDER BY touched_ms LIMIT ?2";
+        self.forget_sessions(old, before_ms, limit)
+    }
+
+    fn forget_sessions(&mut self, old: &str, before_ms: u64, limit: usize) -> Result<usize, Fault> {
+        // What the batch knows of them goes too; of the others it is read again.
+        self.store_sessions()?;
+        self.sessions.clear();
         let ids: Vec<String> = self
-            .prepare("SELECT id FROM sessions WHERE touched_ms < ?1 ORDER BY touched_ms LIMIT ?2")?
+            .prepare(old)?
             .query_map([integer(before_ms), integer(limit as u64)], |row| {
                 row.get(0)
             })?
             .collect::<Result<_, _>>()?;
-        // What the batch knows of them goes too; of the others it is read again.
-        self.store_sessions()?;
-        self.sessions.clear();
         let mut receipts = self.prepare("DELETE FROM receipts WHERE session = ?1")?;
         let mut refusals = self.prepare("DELETE FROM refusals WHERE session = ?1")?;
         let mut sessions = self.prepare("DELETE FROM sessions WHERE id = ?1")?;
@@ -424,29 +415,8 @@ impl<'c> Batch<'c> {
         if receipt.is_some() {
             return Ok(receipt);
         }
-        self.prepare("SELECT code FROM refusals WHERE session = ?1 AND seq = ?2")?
-            .query_row(key, |row| {
-                let word = row.get_ref(0)?;
-                Ok(Use::Refusal(ErrorCode::from_word(word.as_str()?)))
-            })
-            .optional()
-    }
-
-    /// The newest refusals of a session, in order.
-    fn refused(&self, session: &SessionId) -> rusqlite::Result<Vec<Refused>> {
-        let mut newest_first = self.prepare(
-            "SELECT seq, code FROM refusals WHERE session = ?1 ORDER BY seq DESC LIMIT ?2",
-        )?;
-        let limit = integer(REFUSED_MAX as u64);
-        let rows = newest_first.query_map(params![session.as_str(), limit], |row| {
-            Ok(Refused {
-                seq: readers::seq(row, 0)?,
-                code: ErrorCode::from_word(row.get_ref(1)?.as_str()?),
-            })
-        })?;
-        let mut refused: Vec<Refused> = rows.collect::<Result<_, _>>()?;
-        refused.reverse();
-        Ok(refused)
+        let refusal = self.refusal(session, seq)?;
+        Ok(refusal.map(Use::Refusal))
     }
 
     /// Writes what was kept in memory, and trims.

@@ -22,11 +22,11 @@ pub(super) const OWN: u32 = 0o600;
 pub(super) const APPLICATION_ID: i32 = 0x4576_4274;
 
 /// How many steps a database of now has behind it.
-pub(super) const FORMAT: i32 = 3;
+pub(super) const FORMAT: i32 = 4;
 
 /// What makes a database of one format one of the next: a new one takes them all, one of an older server
 /// those that it lacks. A step stays as it is for good.
-const STEPS: [&str; FORMAT as usize] = [FORMAT_1, FORMAT_2, FORMAT_3];
+const STEPS: [&str; FORMAT as usize] = [FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4];
 
 /// The sessions of `messages` may be forgotten; `receipts` and `refusals` go with theirs.
 /// Rooms have numbers of their own, as their names may be long and stand in every message.
@@ -109,6 +109,15 @@ CREATE TABLE state (
 ) STRICT;
 INSERT INTO state (only, commits, hash, must_scrub)
     SELECT 1, 0, zeroblob(16), EXISTS (SELECT 1 FROM messages WHERE removed_ms IS NOT NULL);
+";
+
+/// What a stranger can make very many of: refusals, and sessions that never do anything.
+const FORMAT_4: &str = "
+-- How many numbers, from seq on, were refused for this reason: those in a row share a row.
+ALTER TABLE refusals ADD COLUMN count INTEGER NOT NULL DEFAULT 1;
+
+-- Sessions that used no number are forgotten sooner.
+CREATE INDEX sessions_unused ON sessions (touched_ms) WHERE last_seq = 0;
 ";
 
 /// A database that is ours alone.

@@ -18,7 +18,8 @@ fn of_format_1(place: &Place) {
         .execute_batch(
             "INSERT INTO meta VALUES ('epoch', 'e1');
              INSERT INTO rooms VALUES (1, 'lobby', 2, 0);
-             INSERT INTO sessions VALUES ('ada', zeroblob(32), 2, 1);
+             INSERT INTO sessions VALUES ('ada', zeroblob(32), 4, 1);
+             INSERT INTO refusals VALUES ('ada', 3, 'body_empty'), ('ada', 4, 'body_empty');
              INSERT INTO messages VALUES (1, 1, 'ada', 1, 'Ada', 1, 'body 1'), (1, 2, 'ada', 2, 'Ada', 2, 'body 2');",
         )
         .unwrap();
@@ -48,6 +49,41 @@ async fn an_older_format_is_brought_up_to_now() {
     let log = place.open("log.db");
     let removed = log.room(room("lobby")).await.unwrap().removed;
     assert_eq!(removed.len(), 1);
+    let refused = log.refuse(id("ada"), seq(5), ErrorCode::BodyEmpty).await;
+    assert_eq!(refused, Ok(()));
+    let open = OpenSession {
+        resume: Some((id("ada"), vec![[0; 32]])),
+        ..fresh("bob", 6)
+    };
+    let opened = log.open_session(open).await.unwrap();
+    let refused: Vec<u64> = opened.refused.iter().map(|one| one.seq.get()).collect();
+    assert_eq!((opened.last_seq, refused), (5, vec![3, 4, 5]));
+}
+
+/// EO-7: whoever is refused all the time fills no disk.
+#[tokio::test]
+async fn refusals_in_a_row_share_a_row() {
+    let place = Place::new();
+    let log = place.open("log.db");
+    log.open_session(fresh("ada", 1)).await.unwrap();
+    log.open_session(fresh("bob", 1)).await.unwrap();
+    let rows = || -> i64 {
+        let connection = Connection::open(place.path("log.db")).unwrap();
+        let count = "SELECT count(*) FROM refusals";
+        connection.query_row(count, [], |row| row.get(0)).unwrap()
+    };
+    for n in 1..=500 {
+        for session in ["ada", "bob"] {
+            let refused = log.refuse(id(session), seq(n), ErrorCode::BodyEmpty).await;
+            refused.unwrap();
+        }
+    }
+    assert_eq!(rows(), 2);
+    let refused = log
+        .refuse(id("ada"), seq(501), ErrorCode::WriteDenied)
+        .await;
+    refused.unwrap();
+    assert_eq!(rows(), 3);
 }
 
 /// A step that cannot be taken leaves the database as it was.

@@ -1,0 +1,84 @@
+//! Numbers that were used up by a refusal for good (EO-7). Those in a row that were refused for the same reason
+//! share a row: whoever is refused all the time fills no disk.
+
+use protocol::frame::{ErrorCode, Refused};
+use protocol::id::{Seq, SessionId};
+use rusqlite::{OptionalExtension, params};
+
+use super::{Batch, Fault};
+use crate::log::REFUSED_MAX;
+use crate::log::numbering::{Standing, repeated_refusal, standing};
+use crate::log::sqlite::{integer, readers};
+
+impl Batch<'_> {
+    /// EO-7.
+    pub(in crate::log::sqlite) fn refuse(
+        &mut self,
+        session: &SessionId,
+        seq: Seq,
+        code: ErrorCode,
+    ) -> Result<(), Fault> {
+        let last_seq = self.last_seq(session)?;
+        if standing(last_seq, seq)? == Standing::Settled {
+            let used = self.used(session, seq, None)?;
+            return Ok(repeated_refusal(used)?);
+        }
+        let (id, number, word) = (session.as_str(), integer(seq.get()), code.word());
+        // Only the newest row of the session can be the one that ends just before.
+        let extended = self.run(
+            "UPDATE refusals SET count = count + 1
+             WHERE session = ?1 AND code = ?3 AND seq + count = ?2
+               AND seq = (SELECT max(seq) FROM refusals WHERE session = ?1)",
+            params![id, number, word],
+        )?;
+        if extended == 0 {
+            self.run(
+                "INSERT INTO refusals (session, seq, code, count) VALUES (?1, ?2, ?3, 1)",
+                params![id, number, word],
+            )?;
+        }
+        self.use_up(session, seq);
+        Ok(())
+    }
+
+    /// Why a number was refused, if it was.
+    pub(super) fn refusal(
+        &self,
+        session: &SessionId,
+        seq: Seq,
+    ) -> rusqlite::Result<Option<ErrorCode>> {
+        let row = self
+            .prepare(
+                "SELECT code, seq + count FROM refusals WHERE session = ?1 AND seq <= ?2
+                 ORDER BY seq DESC LIMIT 1",
+            )?
+            .query_row(params![session.as_str(), integer(seq.get())], |row| {
+                let code = ErrorCode::from_word(row.get_ref(0)?.as_str()?);
+                Ok((code, readers::number(row, 1)?))
+            })
+            .optional()?;
+        Ok(row.and_then(|(code, end)| (seq.get() < end).then_some(code)))
+    }
+
+    /// The newest refusals of a session, in order.
+    pub(super) fn refused(&self, session: &SessionId) -> rusqlite::Result<Vec<Refused>> {
+        let mut newest_first = self.prepare(
+            "SELECT seq, code, count FROM refusals WHERE session = ?1 ORDER BY seq DESC LIMIT ?2",
+        )?;
+        let limit = integer(REFUSED_MAX as u64);
+        let mut rows = newest_first.query(params![session.as_str(), limit])?;
+        let mut refused = Vec::new();
+        while refused.len() < REFUSED_MAX
+            && let Some(row) = rows.next()?
+        {
+            let first = readers::seq(row, 0)?;
+            let code = ErrorCode::from_word(row.get_ref(1)?.as_str()?);
+            let numbers = first.get()..first.get() + readers::number(row, 2)?;
+            let numbers = numbers.rev().take(REFUSED_MAX - refused.len());
+            let numbers = numbers.filter_map(|number| Seq::new(number).ok());
+            refused.extend(numbers.map(|seq| Refused { seq, code }));
+        }
+        refused.reverse();
+        Ok(refused)
+    }
+}
