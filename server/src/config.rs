@@ -151,6 +151,19 @@ pub struct Config {
     )]
     pub publish_burst: u32,
 
+    /// What the frames of one connection may cost a second in the long run, in points: 1 for any frame, 10 for
+    /// one of which a room hears, 50 for one that is answered with a page of the log. Over it, less is read
+    #[arg(long, env = "EVERBEAT_FRAMES", default_value_t = protocol::server::Config::default().frames_per_s, value_name = "POINTS")]
+    pub frames: u32,
+
+    /// What they may cost at once before that rate counts
+    #[arg(long, env = "EVERBEAT_FRAME_BURST", default_value_t = protocol::server::Config::default().frame_burst, value_name = "POINTS")]
+    pub frame_burst: u32,
+
+    /// How often rooms hear of a session's new name, after five in a row; of more often ones the latest is told
+    #[arg(long, env = "EVERBEAT_RENAME_EVERY", default_value = "5s", value_name = "TIME", value_parser = duration)]
+    pub rename_every: Duration,
+
     /// Drafts a second that one session may send; of faster ones the latest is shown
     #[arg(long, env = "EVERBEAT_DRAFTS", default_value_t = Limits::default().drafts_per_s, value_name = "PER_SECOND")]
     pub drafts: u32,
@@ -279,6 +292,8 @@ impl Config {
             ("--rooms", self.rooms == 0),
             ("--publishes", self.publishes == 0),
             ("--drafts", self.drafts == 0),
+            ("--frames", self.frames == 0),
+            ("--frame-burst", self.frame_burst == 0),
             ("--unused-session-ttl", self.unused_session_ttl.is_zero()),
             ("--token-refresh", self.access.token_refresh.is_zero()),
             ("--history-page", self.history_page == 0),
@@ -332,6 +347,9 @@ impl Config {
             heartbeat_timeout: self.heartbeat_timeout,
             hello_timeout: self.hello_timeout,
             publish_burst: self.publish_burst,
+            frames_per_s: self.frames,
+            frame_burst: self.frame_burst,
+            rename_every: self.rename_every,
             members_named: self.members_named,
             token_warning: self.access.token_warning,
             token_grace: self.access.token_grace,

@@ -68,7 +68,7 @@ impl Housekeeping {
                 _ = agenda.tick() => hub.handle_timeout(hub.clock().now()),
                 _ = sweep.tick() => {
                     hub.sweep();
-                    self.limits.sweep();
+                    self.limits.sweep(hub.clock().now());
                 }
                 at = sample.tick() => {
                     let since = at - std::mem::replace(&mut sampled, at);

@@ -12,7 +12,7 @@
 //! - [`hub`]: rooms that readers pull from, and who is connected
 //! - [`mod@log`]: what is durable
 //! - [`api`]: how programs read and write without a socket
-//! - [`admin`], [`metrics`], [`health`], [`telemetry`]: what the operator sees
+//! - [`admin`], [`metrics`], [`health`], [`journal`], [`telemetry`]: what the operator sees
 //! - [`page`]: the server-rendered page and static files
 
 #![forbid(unsafe_code)]
@@ -33,6 +33,7 @@ pub mod health;
 mod housekeeping;
 pub mod hub;
 pub mod impatient;
+pub mod journal;
 pub mod limits;
 pub mod log;
 pub mod metrics;

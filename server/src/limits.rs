@@ -11,10 +11,12 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use parking_lot::Mutex;
 use protocol::access::Subject;
 use protocol::admission::{Admission, Turn};
+use protocol::rate::Bucket;
 use protocol::time::Timestamp;
 
 use crate::address::Network;
 use crate::config::LimitOptions;
+use crate::journal::Journal;
 use crate::metrics::Met;
 
 /// How many times its rate of a second an address may ask at once.
@@ -27,6 +29,11 @@ const PAGE_REQUESTS: NonZeroU32 = NonZeroU32::new(10).unwrap();
 /// How many times their rate of a second a person may publish at once.
 const PUBLISHES_BURST: u32 = 4;
 
+/// How many times their rate of a second a person's frames, or an address's, may cost at once. The largest
+/// crowd of one address, 1,000 connections with 3 rooms each, comes back with 31,000 points, and finds 100,000;
+/// one with 32 rooms each needs 321,000, which takes 22 s, in which each is served a little.
+const FRAMES_BURST: u32 = 10;
+
 /// The limits that hold over more than one connection.
 pub struct Limits {
     connections: Arc<Counts<Network>>,
@@ -35,7 +42,10 @@ pub struct Limits {
     requests: Option<Rates<Network>>,
     publishes: Option<Rates<Subject>>,
     publishes_per_address: Option<Rates<Network>>,
+    frames: Option<Debts<Subject>>,
+    frames_per_address: Option<Debts<Network>>,
     hellos: Option<Mutex<Admission>>,
+    journal: Journal,
 }
 
 impl Limits {
@@ -50,7 +60,10 @@ impl Limits {
             requests: Rates::new(options.requests_per_address, REQUESTS_BURST),
             publishes: Rates::new(options.publishes_per_person, PUBLISHES_BURST),
             publishes_per_address: Rates::new(options.publishes_per_address, PUBLISHES_BURST),
+            frames: Debts::new(options.frames_per_person),
+            frames_per_address: Debts::new(options.frames_per_address),
             hellos: NonZeroU32::new(options.hellos).map(hellos),
+            journal: Journal::new(options.session_lines),
         }
     }
 
@@ -128,6 +141,33 @@ impl Limits {
         Ok(())
     }
 
+    /// Counts frames that came and cost so many points, for whose they are and for where these are, as far as
+    /// that is known.
+    ///
+    /// # Errors
+    /// Which limit they exceed, and how long until they are paid for. They are served all the same, and
+    /// counted: it is the next ones that have to wait.
+    pub fn frames(
+        &self,
+        now: Timestamp,
+        points: u32,
+        sender: Option<&Subject>,
+        network: Option<Network>,
+    ) -> Result<(), (Met, Duration)> {
+        let person = spend(self.frames.as_ref(), sender, points, now);
+        let address = spend(
+            self.frames_per_address.as_ref(),
+            network.as_ref(),
+            points,
+            now,
+        );
+        match person.max(address) {
+            Duration::ZERO => Ok(()),
+            wait if wait == address => Err((Met::FramesPerAddress, wait)),
+            wait => Err((Met::FramesPerPerson, wait)),
+        }
+    }
+
     /// Somebody says hello (RC-7).
     pub fn hello(&self, now: Timestamp) -> Turn {
         match &self.hellos {
@@ -136,8 +176,20 @@ impl Limits {
         }
     }
 
+    /// Which sessions the journal tells of.
+    pub const fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
     /// Forgets whom no limit is near.
-    pub fn sweep(&self) {
+    pub fn sweep(&self, now: Timestamp) {
+        self.journal.sweep(now);
+        if let Some(frames) = &self.frames {
+            frames.sweep(now);
+        }
+        if let Some(frames) = &self.frames_per_address {
+            frames.sweep(now);
+        }
         if let Some(requests) = &self.requests {
             requests.sweep();
         }
@@ -242,6 +294,54 @@ impl<K: Clone + Eq + Hash> Rates<K> {
     }
 }
 
+/// So many points a second for each of these, also beyond what there is: whoever is in debt has to wait.
+/// (The limiter of [`Rates`] takes nothing where it refuses, so a thousand connections that wait for the same
+/// point would all go on with it.)
+struct Debts<K> {
+    per_s: u32,
+    buckets: Mutex<HashMap<K, Bucket>>,
+}
+
+impl<K: Clone + Eq + Hash> Debts<K> {
+    /// None where nothing is limited.
+    fn new(per_s: u32) -> Option<Self> {
+        (per_s > 0).then(|| Self {
+            per_s,
+            buckets: Mutex::default(),
+        })
+    }
+
+    fn spend(&self, key: &K, points: u32, now: Timestamp) -> Duration {
+        let mut buckets = self.buckets.lock();
+        if let Some(bucket) = buckets.get_mut(key) {
+            return bucket.spend(now, points);
+        }
+        let burst = self.per_s.saturating_mul(FRAMES_BURST);
+        let mut bucket = Bucket::new(now, self.per_s, burst);
+        let wait = bucket.spend(now, points);
+        buckets.insert(key.clone(), bucket);
+        wait
+    }
+
+    fn sweep(&self, now: Timestamp) {
+        let mut buckets = self.buckets.lock();
+        buckets.retain(|_, bucket| !bucket.is_full(now));
+        buckets.shrink_to_fit();
+    }
+}
+
+fn spend<K: Clone + Eq + Hash>(
+    debts: Option<&Debts<K>>,
+    key: Option<&K>,
+    points: u32,
+    now: Timestamp,
+) -> Duration {
+    match (debts, key) {
+        (Some(debts), Some(key)) => debts.spend(key, points, now),
+        _ => Duration::ZERO,
+    }
+}
+
 fn take<K: Clone + Eq + Hash>(rates: Option<&Rates<K>>, key: &K) -> Result<(), Duration> {
     let Some(rates) = rates else { return Ok(()) };
     let checked = rates.limiter.check_key(key);
@@ -331,12 +431,52 @@ mod tests {
         }
         assert!(limits.publish(Some(&ada), None).is_err());
         assert_eq!(limits.publish(Some(&bob), Some(here)), Ok(()));
-        limits.sweep();
+        limits.sweep(Timestamp::ZERO);
         assert!(limits.publish(Some(&ada), None).is_err());
         // Somebody new each time, from one address.
         let mut nobody = (0..10).map(|_| limits.publish(None, Some(here)));
         assert!(nobody.any(|published| published.is_err()));
         assert_eq!(limits.publish(None, Some(there)), Ok(()));
+    }
+
+    /// Many connections of one sender wait for each other; nobody else does, and who is known by both is held
+    /// by the stricter one.
+    #[test]
+    fn frames_are_paid_for_together() {
+        let options = ["--frames-per-person", "10", "--frames-per-address", "100"];
+        let limits = limits(&options);
+        let (here, there) = (network("192.0.2.1"), network("192.0.2.2"));
+        let ada = Subject::new("ada").unwrap();
+        let at = Timestamp::from_millis;
+        let spent = |ms, points, sender, network| limits.frames(at(ms), points, sender, network);
+        assert_eq!(spent(0, 1_000, None, Some(here)), Ok(()));
+        let waits = (1..=3).map(|turn: u64| {
+            let wait = Duration::from_millis(turn * 100);
+            Err((Met::FramesPerAddress, wait))
+        });
+        for wait in waits {
+            assert_eq!(spent(0, 10, None, Some(here)), wait);
+        }
+        assert_eq!(spent(0, 100, Some(&ada), Some(there)), Ok(()));
+        let wait = Duration::from_millis(500);
+        let over = Err((Met::FramesPerPerson, wait));
+        assert_eq!(spent(0, 5, Some(&ada), Some(there)), over);
+        assert_eq!(spent(300, 0, None, Some(here)), Ok(()));
+        // Whoever was quiet for long is forgotten, and nobody else.
+        limits.sweep(at(2_000));
+        let known = |limits: &Limits| {
+            limits
+                .frames_per_address
+                .as_ref()
+                .unwrap()
+                .buckets
+                .lock()
+                .len()
+        };
+        assert_eq!(known(&limits), 1);
+        limits.sweep(at(60_000));
+        assert_eq!(known(&limits), 0);
+        assert_eq!(spent(60_000, 1_000_000, None, None), Ok(()));
     }
 
     #[test]
@@ -362,6 +502,8 @@ mod tests {
             "0",
             "--publishes-per-person",
             "0",
+            "--frames-per-address",
+            "0",
             "--hellos",
             "0",
         ]);
@@ -370,6 +512,8 @@ mod tests {
         assert!(held.iter().all(Option::is_some));
         for _ in 0..5_000 {
             assert_eq!(limits.request(here), Ok(()));
+            let spent = limits.frames(Timestamp::ZERO, 1_000_000, None, Some(here));
+            assert_eq!(spent, Ok(()));
             assert_eq!(limits.hello(Timestamp::ZERO), Turn::After(Duration::ZERO));
         }
     }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leptos::config::LeptosOptions;
+use protocol::access::Subject;
 use protocol::id::{ConnectionId, Name, RoomName, SessionId};
-use protocol::server::RoomView;
+use protocol::server::{Cost, RoomView};
 use tokio_util::task::TaskTracker;
 
 use crate::access::Gate;
@@ -75,6 +76,35 @@ impl Place {
     /// The address that it counts for.
     pub fn network(&self) -> Option<Network> {
         self.held.as_ref().map(Held::network)
+    }
+
+    /// Whether the journal tells of its session.
+    pub fn is_told(&self) -> bool {
+        let hub = &self.state.hub;
+        let journal = self.state.limits.journal();
+        let is_told = journal.tells(hub.clock().now(), self.network());
+        if !is_told {
+            hub.metrics().limited(Met::SessionLines);
+        }
+        is_told
+    }
+
+    /// Counts what its frames cost, for its sender where that is known. Returns how long nothing further is to
+    /// be read, where that is too much.
+    pub fn spend(&self, cost: Cost, sender: Option<&Subject>) -> Option<Duration> {
+        let hub = &self.state.hub;
+        if cost.is_over {
+            hub.metrics().limited(Met::Frames);
+        }
+        let network = self.network();
+        if cost.points == 0 || (sender.is_none() && network.is_none()) {
+            return None;
+        }
+        let limits = &self.state.limits;
+        let counted = limits.frames(hub.clock().now(), cost.points, sender, network);
+        let (met, wait) = counted.err()?;
+        hub.metrics().limited(met);
+        Some(wait)
     }
 
     /// The session on this connection, once there is one.

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use super::PREFIX;
 use crate::hub::answers::NoRoom;
+use crate::journal;
 use crate::log::LogError;
 use crate::router::retry_after;
 
@@ -256,7 +257,7 @@ impl From<LogError> for Problem {
         if error == LogError::Conflict {
             return Self::new(Code::IdempotencyKeyReused);
         }
-        tracing::warn!(%error, "the log did not answer a request");
+        journal::log_trouble(&error);
         Self::later(Code::Unavailable, AGAIN)
     }
 }

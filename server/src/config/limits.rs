@@ -82,6 +82,36 @@ pub struct LimitOptions {
     )]
     pub publishes_per_address: u32,
 
+    /// What the frames may cost a second that one person sends over all of their connections, in points (see
+    /// --frames), ten times as much at once; over it, less is read from each. 0: no limit
+    #[arg(
+        long,
+        env = "EVERBEAT_FRAMES_PER_PERSON",
+        default_value_t = 2_000,
+        value_name = "POINTS"
+    )]
+    pub frames_per_person: u32,
+
+    /// The same for one address, or one /64 of IPv6: a thousand people who come back at once and join three
+    /// rooms each, or type all at the same time, stay below it. 0: no limit
+    #[arg(
+        long,
+        env = "EVERBEAT_FRAMES_PER_ADDRESS",
+        default_value_t = 10_000,
+        value_name = "POINTS"
+    )]
+    pub frames_per_address: u32,
+
+    /// Sessions of one address of whose beginning and end the journal tells in a minute; of further ones it
+    /// tells how many they were. 0: all
+    #[arg(
+        long,
+        env = "EVERBEAT_SESSION_LINES",
+        default_value_t = 100,
+        value_name = "COUNT"
+    )]
+    pub session_lines: u32,
+
     /// Sessions that are let in a second when very many come at once; the rest wait in line, or are told
     /// when to come back. 0: no limit
     #[arg(

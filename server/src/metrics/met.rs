@@ -19,6 +19,14 @@ pub enum Met {
     PublishesPerPerson,
     /// `--publishes-per-address`.
     PublishesPerAddress,
+    /// `--frames`.
+    Frames,
+    /// `--frames-per-person`.
+    FramesPerPerson,
+    /// `--frames-per-address`.
+    FramesPerAddress,
+    /// `--session-lines`.
+    SessionLines,
     /// `--header-timeout`.
     HeaderTimeout,
     /// `--body-timeout`.
@@ -36,7 +44,7 @@ pub enum Met {
 }
 
 impl Met {
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 19] = [
         Self::Connections,
         Self::ConnectionsPerAddress,
         Self::Handshakes,
@@ -45,6 +53,10 @@ impl Met {
         Self::Hellos,
         Self::PublishesPerPerson,
         Self::PublishesPerAddress,
+        Self::Frames,
+        Self::FramesPerPerson,
+        Self::FramesPerAddress,
+        Self::SessionLines,
         Self::HeaderTimeout,
         Self::BodyTimeout,
         Self::WriteTimeout,
@@ -64,6 +76,10 @@ impl Met {
             Self::Hellos => "hellos",
             Self::PublishesPerPerson => "publishes_per_person",
             Self::PublishesPerAddress => "publishes_per_address",
+            Self::Frames => "frames",
+            Self::FramesPerPerson => "frames_per_person",
+            Self::FramesPerAddress => "frames_per_address",
+            Self::SessionLines => "session_lines",
             Self::HeaderTimeout => "header_timeout",
             Self::BodyTimeout => "body_timeout",
             Self::WriteTimeout => "write_timeout",

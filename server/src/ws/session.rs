@@ -52,6 +52,7 @@ pub(super) fn drive<S: Stream>(
         owner: None,
         access: Some(Box::new(Access::Unknown(presented))),
         is_stalled: false,
+        is_told: None,
         is_over: false,
         place,
     });
@@ -124,6 +125,8 @@ struct Driver<S> {
     access: Option<Box<Access>>,
     /// What was written waits for the other end to take it.
     is_stalled: bool,
+    /// Whether the journal tells of this session, once that is decided.
+    is_told: Option<bool>,
     /// The end was told.
     is_over: bool,
 }
@@ -258,7 +261,16 @@ impl<S: Stream> Driver<S> {
             Some(Ok(Message::Frame(_))) | None => return Err(End::Gone(None)),
         };
         self.feed(input);
+        self.count_frames();
         Ok(())
+    }
+
+    /// Counts what came for its sender and for where they are.
+    fn count_frames(&mut self) {
+        let cost = self.machine.take_cost();
+        if let Some(wait) = self.place.spend(cost, self.owner.as_ref()) {
+            self.feed(Input::Throttled(wait));
+        }
     }
 
     fn look_into_mailbox(&mut self) {
@@ -421,7 +433,9 @@ impl<S> Driver<S> {
         let session = session.as_ref().map_or("none", SessionId::as_str);
         let (reason, id) = (end.code(), self.place.id);
         self.place.state.hub.metrics().closed(reason);
-        tracing::info!(session.id = session, connection.id = %id, %reason, "session end");
+        if self.is_told.unwrap_or_else(|| self.place.is_told()) {
+            tracing::info!(session.id = session, connection.id = %id, %reason, "session end");
+        }
     }
 }
 

@@ -27,7 +27,10 @@ pub(super) async fn drive<S: Stream>(wire: Wire<S>, mut place: Place, room: Room
         return;
     };
     let clock = place.state.hub.clock();
-    tracing::info!(session.id = %session, connection.id = %place.id, "tutorial session start");
+    let is_told = place.is_told();
+    if is_told {
+        tracing::info!(session.id = %session, connection.id = %place.id, "tutorial session start");
+    }
     place.pass_as(session);
     let mut driver = Box::new(Driver {
         machine: Tutorial::new(clock.now(), &place.state.protocol),
@@ -39,6 +42,7 @@ pub(super) async fn drive<S: Stream>(wire: Wire<S>, mut place: Place, room: Room
         owed: None,
         postponed: None,
         is_stalled: false,
+        is_told,
         is_over: false,
     });
     let code = poll_fn(|cx| driver.poll_end(cx)).await;
@@ -71,6 +75,8 @@ struct Driver<S> {
     postponed: Option<Pull>,
     /// What was written waits for the other end to take it.
     is_stalled: bool,
+    /// Whether the journal tells of this session.
+    is_told: bool,
     /// The end was told.
     is_over: bool,
 }
@@ -131,8 +137,16 @@ impl<S: Stream> Driver<S> {
             self.answered(answer);
             return Poll::Ready(Ok(()));
         }
+        if !self.machine.wants_input() {
+            return Poll::Pending;
+        }
         let heard = ready!(self.wire.poll_read(cx));
-        Poll::Ready(self.heard(heard))
+        let heard = self.heard(heard);
+        let cost = self.machine.take_cost();
+        if let Some(wait) = self.place.spend(cost, None) {
+            self.feed(TutorialInput::Throttled(wait));
+        }
+        Poll::Ready(heard)
     }
 
     fn heard(
@@ -300,7 +314,9 @@ impl<S> Driver<S> {
         let session = session.as_ref().map_or("none", SessionId::as_str);
         let (reason, id) = (code.unwrap_or(CloseCode::ABNORMAL), self.place.id);
         self.place.state.hub.metrics().closed(reason);
-        tracing::info!(session.id = session, connection.id = %id, %reason, "tutorial session end");
+        if self.is_told {
+            tracing::info!(session.id = session, connection.id = %id, %reason, "tutorial session end");
+        }
     }
 }
 

@@ -21,6 +21,7 @@ mod descriptors;
 mod events;
 mod floods;
 mod form;
+mod frames;
 mod frozen;
 mod full_disk;
 mod guarded;

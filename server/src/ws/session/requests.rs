@@ -20,6 +20,7 @@ use crate::access::Presented;
 use crate::hub::answers::{NoRoom, Owed};
 use crate::hub::pull::{self, Batch, Nothing};
 use crate::hub::room::{Entry, Room};
+use crate::journal;
 use crate::log::{Append, LogError, OpenSession, Page};
 use crate::secret;
 use crate::serve::Stream;
@@ -226,13 +227,17 @@ impl<S: Stream> Driver<S> {
             self.place.attach(opened.credentials.id.clone());
             self.owner = owner;
             self.metrics().session_opened(is_wanted, opened.resumed);
-            tracing::info!(
-                session.id = %opened.credentials.id,
-                connection.id = %self.place.id,
-                resumed = opened.resumed,
-                last_seq = opened.last_seq,
-                "session start"
-            );
+            let is_told = self.place.is_told();
+            self.is_told = Some(is_told);
+            if is_told {
+                tracing::info!(
+                    session.id = %opened.credentials.id,
+                    connection.id = %self.place.id,
+                    resumed = opened.resumed,
+                    last_seq = opened.last_seq,
+                    "session start"
+                );
+            }
         }
         self.feed(Input::SessionOpened(opened));
     }
@@ -268,9 +273,8 @@ impl<S: Stream> Driver<S> {
         let Some(session) = self.place.session().cloned() else {
             return;
         };
-        let (state, network) = (&self.place.state, self.place.network());
-        if !is_repeat && let Err((met, wait)) = state.limits.publish(self.owner.as_ref(), network) {
-            self.metrics().limited(met);
+        // One that is only to be found counts as a frame that has to be looked up.
+        if !is_repeat && let Some(wait) = self.over_rate() {
             let result = Err(AppendError::RateLimited(wait));
             self.metrics().published(result.map(drop));
             let refused = Input::Appended { seq, room, result };
@@ -306,6 +310,12 @@ impl<S: Stream> Driver<S> {
         let Some(session) = self.place.session().cloned() else {
             return;
         };
+        // What is refused is as durable as what is taken.
+        if let Some(wait) = self.over_rate() {
+            let result = Err(AppendError::RateLimited(wait));
+            let refused = now_ready(Answer::Told(Input::NumberUsed { seq, result }));
+            return self.writes.push_back(Box::pin(refused));
+        }
         let hub = &self.place.state.hub;
         let answer = hub.log().refuse(session, seq, code);
         let answer = answer.instrument(self.span("refuse"));
@@ -316,6 +326,16 @@ impl<S: Stream> Driver<S> {
                 .map_err(|error| append_error(&error));
             Answer::Told(Input::NumberUsed { seq, result })
         }));
+    }
+
+    /// Counts a message for its author and for where they are; how long until the next one may come, where
+    /// they are too many.
+    fn over_rate(&self) -> Option<Duration> {
+        let limits = &self.place.state.limits;
+        let counted = limits.publish(self.owner.as_ref(), self.place.network());
+        let (met, wait) = counted.err()?;
+        self.metrics().limited(met);
+        Some(wait)
     }
 
     /// A step in the life of a session, for traces.
@@ -353,7 +373,7 @@ fn append_error(error: &LogError) -> AppendError {
         LogError::Refused(code) => AppendError::Refused(*code),
         LogError::UnknownSession => AppendError::UnknownSession,
         LogError::Unavailable(reason) => {
-            tracing::warn!(%reason, "the log refused a message for now");
+            journal::log_trouble(reason);
             AppendError::Unavailable
         }
     }
