@@ -7,8 +7,10 @@
 //! in count and time.
 
 mod answers;
+mod arrivals;
 mod bystander;
 mod drafts;
+mod frames;
 mod guest;
 mod memory;
 mod pages;
@@ -53,6 +55,22 @@ pub enum Attack {
     Drafts,
     /// Loads pages with messages that do not compress
     Pages,
+    /// Repeats a number that was used before, in many sessions
+    Repeats,
+    /// Publishes messages without a text, in many sessions
+    Refusals,
+    /// Takes new names in very many rooms
+    Renames,
+    /// Leaves rooms and joins them again
+    Churn,
+    /// Scrolls back as fast as it reads
+    Scrolls,
+    /// Pings as fast as it is answered
+    Pings,
+    /// Asks for the head of events on connections that are kept
+    Heads,
+    /// Makes new sessions, again and again
+    Sessions,
 }
 
 impl Attack {
@@ -62,6 +80,12 @@ impl Attack {
             Self::History | Self::Gets | Self::Events => "`--page-bytes`, `--answer-bytes`",
             Self::Tails | Self::Drafts => "`--tail-bytes`",
             Self::Pages => "64 kB of messages a page, cached; compressed apart",
+            Self::Repeats => "counted as messages, answered from memory",
+            Self::Refusals => "`--publishes-per-address`; a row for those in a row",
+            Self::Renames => "`--rename-every`, `--frames-per-address`",
+            Self::Churn | Self::Scrolls | Self::Pings => "`--frames`, `--frames-per-address`",
+            Self::Heads => "`--handshakes-per-address`",
+            Self::Sessions => "`--requests-per-address`, `--unused-session-ttl`",
         }
     }
 
@@ -73,6 +97,14 @@ impl Attack {
             Self::Tails => tails::play(stage).await,
             Self::Drafts => drafts::play(stage).await,
             Self::Pages => pages::play(stage).await,
+            Self::Repeats => frames::repeats(stage).await,
+            Self::Refusals => frames::refusals(stage).await,
+            Self::Renames => frames::renames(stage).await,
+            Self::Churn => frames::churn(stage).await,
+            Self::Scrolls => frames::scrolls(stage).await,
+            Self::Pings => frames::pings(stage).await,
+            Self::Heads => arrivals::heads(stage).await,
+            Self::Sessions => arrivals::sessions(stage).await,
         }
     }
 }

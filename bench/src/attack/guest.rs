@@ -105,6 +105,11 @@ impl Guest {
         }
     }
 
+    /// The connection itself, for who reads and writes at once.
+    pub(super) fn into_socket(self) -> Socket {
+        self.socket
+    }
+
     /// Reads whatever comes, until the connection ends.
     pub(super) async fn discard(mut self) {
         while let Some(Ok(_)) = self.socket.next().await {}
