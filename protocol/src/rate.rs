@@ -113,7 +113,7 @@ mod tests {
         let second = Timestamp::from_millis(1000);
         let mut bucket = Bucket::new(second, 1, 1);
         assert!(bucket.take(second).is_ok());
-        assert_eq!(bucket.take(Timestamp::ZERO), Err(Duration::from_secs(1)));
+        assert!(bucket.take(Timestamp::ZERO).is_err());
         assert!(bucket.take(second).is_err());
         assert!(bucket.take(Timestamp::from_millis(2000)).is_ok());
     }

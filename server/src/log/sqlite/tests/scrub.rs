@@ -109,7 +109,10 @@ async fn what_an_older_server_left_is_seen_to() {
     drop((log, reader));
     let older = Connection::open(killed.path("log.db")).unwrap();
     older
-        .execute_batch("DROP TABLE state; PRAGMA user_version = 2")
+        .execute_batch(
+            "DROP TABLE state; DROP INDEX sessions_unused;
+             ALTER TABLE refusals DROP COLUMN count; PRAGMA user_version = 2",
+        )
         .unwrap();
     // As the older server was killed, too: else SQLite tidies up.
     let left = Place::new();
