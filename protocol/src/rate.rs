@@ -107,17 +107,6 @@ mod tests {
         assert!(bucket.take(Timestamp::ZERO + wait).is_err());
     }
 
-    /// PU-1: a clock that goes back and on again does not refill it twice.
-    #[test]
-    fn a_second_counts_once() {
-        let second = Timestamp::from_millis(1000);
-        let mut bucket = Bucket::new(second, 1, 1);
-        assert!(bucket.take(second).is_ok());
-        assert!(bucket.take(Timestamp::ZERO).is_err());
-        assert!(bucket.take(second).is_err());
-        assert!(bucket.take(Timestamp::from_millis(2000)).is_ok());
-    }
-
     /// What is spent beyond what is there is paid for by waiting, up to a point.
     #[test]
     fn a_debt_is_paid_by_waiting() {
