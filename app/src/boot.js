@@ -74,10 +74,12 @@
     await program.default({ module_or_path: wasm });
     return program;
   };
-  const show = (program, data) => {
+  const show = async (program, data) => {
     const fresh = document.createElement('div');
     fresh.id = 'page';
     program.start(fresh, data);
+    // The first values of its fields are set just after that: what was typed goes in after them.
+    await null;
     swap(find('page'), fresh);
   };
 
@@ -136,13 +138,13 @@
     }
     while (composition) await composition;
     try {
-      show(program, find('snapshot')?.textContent);
+      await show(program, find('snapshot')?.textContent);
       isStarted = true;
     } catch (error) {
       console.warn(error);
       try {
         // Once more in a fresh instance, without what the first one may have stumbled over.
-        show(await load(`${js}?again`));
+        await show(await load(`${js}?again`));
       } catch (error) {
         console.warn(error);
         return giveUp('fault');

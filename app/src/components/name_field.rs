@@ -1,13 +1,14 @@
 //! How the person wants to be called.
 
+use std::time::Duration;
+
 use leptos::prelude::*;
-use leptos_use::use_debounce_fn_with_arg;
 use protocol::id::Name;
 
 use crate::hooks::{FormHandle, NameHandle};
 
-/// How long the person must pause before a half-typed name goes out, in milliseconds.
-const PAUSE_MS: f64 = 600.0;
+/// How long the person must pause before a half-typed name goes out.
+const PAUSE: Duration = Duration::from_millis(600);
 
 /// The person's name: taken after a pause in typing, or at once when the field is left.
 ///
@@ -30,7 +31,7 @@ pub fn NameField(
             rename.run(text);
         }
     };
-    let rename_soon = use_debounce_fn_with_arg(give, PAUSE_MS);
+    let mut rename_soon = debounce(PAUSE, give);
     let shown = Memo::new(move |shown: Option<&String>| {
         let is_theirs = is_held.get() && !is_vouched.get();
         match shown {
