@@ -1,8 +1,8 @@
 //! Attacks: what one hostile guest at one address can do to the server at its default options, and what a
 //! bystander notices of it.
 //!
-//! Each attack is a file with a function `play`. It prepares, says [`Stage::begin`], and does its worst for
-//! [`Stage::lasts`]; its connections end when it returns. Meanwhile the server's memory is sampled, and a
+//! Each attack is a file with a function `play`. It prepares, says `Stage::begin`, and does its worst for
+//! `Stage::lasts`; its connections end when it returns. Meanwhile the server's memory is sampled, and a
 //! bystander at another address publishes and times its acks. Everything is on the loopback, and bounded
 //! in count and time.
 

@@ -120,7 +120,7 @@ impl Heartbeat {
     }
 
     /// Some of what was sent has left the socket: the line moves, and a ping that may still be in there is
-    /// given its time anew, for so long as [`PUT_OFF_MAX`] (HB-6).
+    /// given its time anew, for so long as `PUT_OFF_MAX` (HB-6).
     pub fn on_left(&mut self, now: Timestamp) {
         let deadline = now + self.probe_timeout() + self.behind;
         if let Some(waiting) = &mut self.waiting {

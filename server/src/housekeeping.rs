@@ -4,26 +4,32 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::admin::samples::{self, Samples};
 use crate::config::Config;
 use crate::hub::Hub;
 use crate::limits::Limits;
+use crate::supervise::supervised;
 
 /// How late rooms may be looked at in which something is due. PR-1 and PR-3 are about seconds: a fifth
 /// more harms nobody.
 const AGENDA_EVERY: Duration = Duration::from_millis(200);
 
 /// How often it is looked for rooms that nobody uses. All of them are looked at: that is not for every
-/// second.
-const SWEEP_EVERY: Duration = Duration::from_secs(30);
+/// second. What a crowd leaves is gone after three of these and the 30 s of PR-1.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
 /// How often connected sessions are noted in the log, and what is old is forgotten (RS-9): three times in what
 /// the shortest-lived ones have, so that none of them is forgotten while it is connected.
 const EXPIRE_PART: u32 = 3;
 const EXPIRE_EVERY: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(15 * 60);
+
+/// When so much of what was held is free again, memory is given back to the system: glibc keeps what many threads
+/// freed, and looking for it is not for every sweep.
+const GIVE_BACK_BYTES: u64 = 8 << 20;
 
 /// How late a message may be trimmed that is too old: this part of what it may be, within these bounds.
 const TRIM_PART: u32 = 20;
@@ -32,43 +38,55 @@ const TRIM_EVERY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::
 /// What is done every now and then.
 #[derive(Clone)]
 pub(crate) struct Housekeeping {
-    hub: Arc<Hub>,
-    limits: Arc<Limits>,
-    samples: Arc<Samples>,
-    config: Arc<Config>,
+    /// Rooms, log and connections.
+    pub(crate) hub: Arc<Hub>,
+    /// What addresses and people did lately.
+    pub(crate) limits: Arc<Limits>,
+    /// The last hour.
+    pub(crate) samples: Arc<Samples>,
+    /// The options.
+    pub(crate) config: Arc<Config>,
+    /// Gives free memory back to the system.
+    pub(crate) give_back: fn(),
 }
 
 impl Housekeeping {
-    /// The housekeeping of a server of these parts.
-    pub(crate) const fn new(
-        hub: Arc<Hub>,
-        limits: Arc<Limits>,
-        samples: Arc<Samples>,
-        config: Arc<Config>,
-    ) -> Self {
-        Self {
-            hub,
-            limits,
-            samples,
-            config,
-        }
+    /// Begins all of it, each task anew after a panic.
+    pub(crate) fn begin(self, tasks: &mut JoinSet<()>) {
+        let (house, expiry, hub) = (self.clone(), self.clone(), self.hub);
+        tasks.spawn(supervised("housekeeping", move || house.clone().look()));
+        // Apart from that: it takes as long as the log takes.
+        tasks.spawn(supervised("expiry", move || expiry.clone().forget()));
+        tasks.spawn(supervised("tails of rooms", move || {
+            let hub = Arc::clone(&hub);
+            async move { hub.keep_tails().await }
+        }));
     }
 
     /// Looks at the rooms in which something is due, lets go of what nobody uses, and takes samples. Nothing
     /// of it waits for the log.
-    pub(crate) async fn look(self) {
+    async fn look(self) {
         let hub = &self.hub;
         let mut agenda = interval(AGENDA_EVERY);
         let mut sweep = interval(SWEEP_EVERY);
         let mut sample = interval(samples::EVERY);
         let mut sampled = Instant::now();
+        // The most bytes that were held since memory was given back.
+        let mut most = 0;
         agenda.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             tokio::select! {
-                _ = agenda.tick() => hub.handle_timeout(hub.clock().now()),
+                _ = agenda.tick() => {
+                    hub.handle_timeout(hub.clock().now());
+                    most = most.max(hub.held());
+                }
                 _ = sweep.tick() => {
                     hub.sweep();
                     self.limits.sweep(hub.clock().now());
+                    if most >= hub.held() + GIVE_BACK_BYTES {
+                        most = hub.held();
+                        spawn_blocking(self.give_back);
+                    }
                 }
                 at = sample.tick() => {
                     let since = at - std::mem::replace(&mut sampled, at);
@@ -79,7 +97,7 @@ impl Housekeeping {
     }
 
     /// Forgets in the log what is too old.
-    pub(crate) async fn forget(self) {
+    async fn forget(self) {
         let age = self.config.history_age;
         let trim_every = (age / TRIM_PART).clamp(*TRIM_EVERY.start(), *TRIM_EVERY.end());
         let shortest = self.config.unused_session_ttl.min(self.config.session_ttl);

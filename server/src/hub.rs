@@ -383,6 +383,13 @@ impl Hub {
         }
     }
 
+    /// How many bytes of messages and drafts are in memory now, on their way or kept for readers: what grows and
+    /// shrinks with what clients do.
+    pub fn held(&self) -> u64 {
+        let bytes = self.answers.held() + self.rooms.tails.held();
+        bytes as u64 + self.replays.held()
+    }
+
     /// Lets go of rooms that nobody uses, and of pages that nobody asks for any more.
     pub fn sweep(&self) {
         self.replays.sweep();

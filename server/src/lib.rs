@@ -139,6 +139,9 @@ pub struct Server {
     pub hub: Arc<Hub>,
     /// Who may enter.
     pub gate: Arc<Gate>,
+    /// Gives memory that is free back to the system, where the allocator would keep it. It may take some
+    /// milliseconds.
+    pub give_back: fn(),
 }
 
 impl Server {
@@ -178,18 +181,14 @@ impl Server {
             beside.spawn(supervised("renewal of certificates", renew));
         }
         let serving = tokio::spawn(doors.serve(self.entrance, leave.clone(), stop.clone()));
-        let house = Housekeeping::new(Arc::clone(&hub), limits, samples, config);
-        let watching_rooms = house.clone();
-        beside.spawn(supervised("housekeeping", move || {
-            watching_rooms.clone().look()
-        }));
-        // Apart from that: it takes as long as the log takes.
-        beside.spawn(supervised("expiry", move || house.clone().forget()));
-        let warm = Arc::clone(&hub);
-        beside.spawn(supervised("tails of rooms", move || {
-            let hub = Arc::clone(&warm);
-            async move { hub.keep_tails().await }
-        }));
+        let house = Housekeeping {
+            hub: Arc::clone(&hub),
+            limits,
+            samples,
+            config,
+            give_back: self.give_back,
+        };
+        house.begin(&mut beside);
         beside.spawn(supervised("keys of tokens", move || {
             let gate = Arc::clone(&gate);
             async move { gate.keep().await }

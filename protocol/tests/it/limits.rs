@@ -116,12 +116,15 @@ fn view() -> RoomView {
     }
 }
 
+/// Makes the nth frame of a kind.
+type Made = Box<dyn Fn(usize) -> Input>;
+
 /// PU-4: whatever is sent as fast as it is read, is read at a rate, and costs its sender.
 #[test]
 fn frames_of_every_kind_have_a_rate() {
     let frame = |frame| Input::Received(Ok(frame));
     let token = Token::new("x.y.z").unwrap();
-    let kinds: [(&str, u32, Box<dyn Fn(usize) -> Input>); 9] = [
+    let kinds: [(&str, u32, Made); 9] = [
         ("ping", 1, Box::new(move |_| frame(ClientFrame::Ping))),
         ("pong", 1, Box::new(move |_| frame(ClientFrame::Pong))),
         ("control", 1, Box::new(|_| Input::SignOfLife)),

@@ -78,7 +78,12 @@ async fn a_form_is_one_message() {
 #[tokio::test]
 async fn a_refused_form_keeps_its_text() {
     // Not one of the trusted: its address counts.
-    let options = ["--publishes-per-address", "1", "--trusted-proxies", "192.0.2.0/24"];
+    let options = [
+        "--publishes-per-address",
+        "1",
+        "--trusted-proxies",
+        "192.0.2.0/24",
+    ];
     let server = TestServer::start(&options).await;
     let long = "x".repeat(9_000);
     let long = format!("key=k0&name=Ada&body={long}");

@@ -91,6 +91,7 @@ impl TestServer {
             admin: Some(admin),
             hub: Arc::clone(&hub),
             gate,
+            give_back: || {},
         };
         let running = tokio::spawn(server.run(stopped));
         Self {

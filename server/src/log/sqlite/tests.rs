@@ -222,7 +222,7 @@ async fn a_full_database_refuses_reads_on_and_recovers() {
     }
     // Of two kinds in turn, as those in a row would share a row.
     let codes = [ErrorCode::BodyTooLarge, ErrorCode::BodyEmpty];
-    let refuse = |n: u64| log.refuse(id("old"), seq(n), codes[usize::from(n % 2 == 0)]);
+    let refuse = |n: u64| log.refuse(id("old"), seq(n), codes[usize::from(n.is_multiple_of(2))]);
     for answer in join_all((1..=4_000).map(refuse)).await {
         answer.unwrap();
     }
