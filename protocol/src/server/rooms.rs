@@ -29,6 +29,8 @@ enum Stage {
     Entering(RequestId),
     /// It was entered, and is looked at anew.
     Looking(RequestId),
+    /// The log could not tell what it is like now: it is looked at anew at this time.
+    LookingAgain(Timestamp),
     /// It is read.
     Reading(Reader, Pulling),
 }
@@ -44,6 +46,12 @@ enum Pulling {
     Again(Timestamp),
 }
 
+impl Pulling {
+    fn is_due(self, now: Timestamp) -> bool {
+        matches!(self, Self::Again(at) if now >= at)
+    }
+}
+
 impl Seat {
     pub(super) fn new(since: Option<Position>, limit: u32, entering: RequestId) -> Self {
         Self {
@@ -57,7 +65,7 @@ impl Seat {
     /// When something is to be done here.
     pub(super) fn due(&self) -> Option<Timestamp> {
         let again = match self.stage {
-            Stage::Reading(_, Pulling::Again(at)) => Some(at),
+            Stage::Reading(_, Pulling::Again(at)) | Stage::LookingAgain(at) => Some(at),
             _ => None,
         };
         [self.held_draft.due(), again].into_iter().flatten().min()
@@ -67,6 +75,7 @@ impl Seat {
     pub(super) fn awaits(&self, id: RequestId) -> bool {
         match self.stage {
             Stage::Entering(asked) | Stage::Looking(asked) => asked == id,
+            Stage::LookingAgain(_) => false,
             Stage::Reading(_, pulling) => pulling == Pulling::Asked(id),
         }
     }
@@ -183,6 +192,11 @@ impl Session {
             return;
         };
         let Some(view) = view else {
+            if matches!(seat.stage, Stage::Looking(_)) {
+                // The client asked for nothing, and is in the room.
+                seat.stage = Stage::LookingAgain(now + self.config.unavailable_retry);
+                return;
+            }
             live.seats.remove(&room);
             // It may have been in the room before.
             let left = room.clone();
@@ -282,20 +296,29 @@ impl Session {
         }
     }
 
-    /// Pulls again where the log could not tell.
+    /// Pulls or looks again where the log could not tell.
     pub(super) fn pull_again(&mut self, now: Timestamp) {
         let State::Live(live) = &mut self.state else {
             return;
         };
         let mut due = Vec::new();
         for (name, seat) in live.seats.iter_mut() {
-            if let Stage::Reading(reader, pulling) = &mut seat.stage
-                && let Pulling::Again(at) = *pulling
-                && now >= at
-            {
-                reader.pull_failed();
-                *pulling = Pulling::No;
-                due.push(name.clone());
+            match &mut seat.stage {
+                Stage::Reading(reader, pulling) if pulling.is_due(now) => {
+                    reader.pull_failed();
+                    *pulling = Pulling::No;
+                    due.push(name.clone());
+                }
+                Stage::LookingAgain(at) if now >= *at => {
+                    let id = live.owed.ask();
+                    seat.stage = Stage::Looking(id);
+                    let room = name.clone();
+                    self.transmits.push_back(Transmit::OpenRoom { id, room });
+                }
+                Stage::Entering(_)
+                | Stage::Looking(_)
+                | Stage::LookingAgain(_)
+                | Stage::Reading(..) => {}
             }
         }
         for room in due {

@@ -91,6 +91,38 @@ fn a_room_left_and_entered_again_is_opened_once() {
     assert!(!desk.session.awaits(second));
 }
 
+/// RS-6: a reader that was cut off while the log cannot tell what the room is like stays in the room, and is
+/// looked after once the log can: the client asked for nothing, and would wait for ever.
+#[test]
+fn who_was_cut_off_stays_while_the_log_cannot_tell() {
+    let mut desk = Desk::live(Config::default());
+    desk.join(None);
+    desk.enter(view(0));
+    desk.input(moved(3));
+    desk.input(Input::CutOff {
+        id: desk.asked,
+        room: lobby(),
+    });
+    let looks = |desk: &Desk| {
+        let is_look = |transmit: &&Transmit| matches!(transmit, Transmit::OpenRoom { .. });
+        desk.transmits.iter().filter(is_look).count()
+    };
+    for look in 1..=3 {
+        desk.transmits.clear();
+        desk.input(Input::RoomOpened {
+            id: desk.asked,
+            room: lobby(),
+            view: None,
+        });
+        assert_eq!(desk.transmits, [], "look {look}");
+        desk.run_to(desk.now + Config::default().unavailable_retry);
+        assert_eq!(looks(&desk), 1, "look {look}");
+    }
+    desk.transmits.clear();
+    desk.enter(view(3));
+    assert_eq!(joins(&desk), 1);
+}
+
 /// RS-5, PU-3: a page of the log that was asked for before the room was entered anew moves nobody's cursor,
 /// whatever became of it: the new replay begins where it has to.
 #[test]

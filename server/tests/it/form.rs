@@ -135,7 +135,7 @@ async fn a_refused_form_keeps_its_text() {
     assert_eq!(told.status, 413);
     assert!(told.page.contains("go back"), "{}", told.page);
     assert_eq!(
-        send(&server, "/r/No", "key=k&body=x", &[]).await.status,
+        send(&server, "/r/no!", "key=k&body=x", &[]).await.status,
         404
     );
 }
