@@ -3,6 +3,7 @@
 //! A connection is one task. It owns its state machine ([`protocol::server`]) and its socket, and is
 //! spoken to only through marks in its [`Mailbox`](crate::hub::mailbox::Mailbox).
 
+mod reading;
 mod session;
 mod tutorial;
 mod wire;

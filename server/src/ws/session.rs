@@ -23,6 +23,7 @@ use protocol::time::Timestamp;
 use tungstenite::{Error as WebSocketError, Message};
 
 use self::requests::Answer;
+use super::reading::Reading;
 use super::wire::{self, Alarm, Wire, WriteError};
 use crate::access::Presented;
 use crate::hub::answers::Owed;
@@ -98,7 +99,7 @@ enum Access {
 #[derive(Default)]
 struct Later {
     /// What is to be read: the next begins when the one before is there.
-    reads: Answers,
+    reads: VecDeque<Reading<Answer>>,
     /// The room among the answers of what is being written.
     owed: Vec<Owed>,
     /// Pulls that wait until the other end has taken what was written.
@@ -179,8 +180,10 @@ impl<S: Stream> Driver<S> {
                 Poll::Pending
             };
         }
-        let postponed = self.later.as_mut();
-        if let Some(pull) = postponed.and_then(|later| later.postponed.pop_front()) {
+        if !self.must_drain()
+            && let Some(later) = &mut self.later
+            && let Some(pull) = later.postponed.pop_front()
+        {
             return Poll::Ready(self.perform(pull));
         }
         if self.machine.wants_input() {
@@ -216,11 +219,11 @@ impl<S: Stream> Driver<S> {
             self.answered(answer);
             is_answered = true;
         }
-        // Only when everything is written: others may wait for the room that is held for that.
-        while self.wire.is_idle()
-            && let Some(later) = &mut self.later
-            && let Poll::Ready(answer) = poll_first(&mut later.reads, cx)
+        while let Some(later) = &mut self.later
+            && let Some(first) = later.reads.front_mut()
+            && let Poll::Ready(answer) = first.poll_when(cx, self.wire.is_idle())
         {
+            later.reads.pop_front();
             self.answered(answer);
             is_answered = true;
         }
@@ -300,6 +303,16 @@ impl<S: Stream> Driver<S> {
         }
     }
 
+    /// Whether nothing more is pulled before what there is was written: there is much, or a read waits for that,
+    /// which on a line that is always busy would else never get its turn.
+    fn must_drain(&self) -> bool {
+        let is_read_for = self
+            .later
+            .as_ref()
+            .is_some_and(|later| !later.reads.is_empty());
+        self.wire.is_full() || (is_read_for && !self.wire.is_idle())
+    }
+
     fn later(&mut self) -> &mut Later {
         self.later.get_or_insert_default()
     }
@@ -328,7 +341,7 @@ impl<S: Stream> Driver<S> {
             }
             Transmit::RoundTrip(took) => self.metrics().round_trip(took),
             Transmit::Close(code) => return Err(End::Closed(code)),
-            Transmit::Pull { .. } if self.wire.is_full() => {
+            Transmit::Pull { .. } if self.must_drain() => {
                 self.later().postponed.push_back(transmit);
             }
             Transmit::Pull { id, room, pull } => self.pull(id, room, pull),

@@ -4,12 +4,12 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use futures_util::future::BoxFuture;
 use protocol::close::CloseCode;
 use protocol::id::{Name, RoomName, SessionId};
 use protocol::server::{Pull, Tutorial, TutorialInput, TutorialTransmit};
 use tungstenite::{Error as WebSocketError, Message};
 
+use super::reading::Reading;
 use super::wire::{self, Alarm, Wire, WriteError};
 use crate::hub::answers::Owed;
 use crate::hub::pull::{self, Batch, Nothing};
@@ -68,7 +68,7 @@ struct Driver<S> {
     alarm: Alarm,
     room: RoomName,
     /// What is owed: one thing at most.
-    answer: Option<BoxFuture<'static, Answer>>,
+    answer: Option<Box<Reading<Answer>>>,
     /// The room among the answers of what is being written.
     owed: Option<Owed>,
     /// A pull that waits until the other end has taken what was written.
@@ -120,21 +120,19 @@ impl<S: Stream> Driver<S> {
             self.look_into_mailbox();
             return Poll::Ready(Ok(()));
         }
+        if let Some(answer) = &mut self.answer
+            && let Poll::Ready(answer) = answer.poll_when(cx, self.wire.is_idle())
+        {
+            self.answer = None;
+            self.answered(answer);
+            return Poll::Ready(Ok(()));
+        }
         // What would be written has to wait, and so has what leads to it.
         if self.wire.is_full() {
             return Poll::Pending;
         }
         if let Some(pull) = self.postponed.take() {
             self.pull(pull);
-            return Poll::Ready(Ok(()));
-        }
-        // Only when everything is written: others may wait for the room that is held for that.
-        if self.wire.is_idle()
-            && let Some(answer) = &mut self.answer
-            && let Poll::Ready(answer) = answer.as_mut().poll(cx)
-        {
-            self.answer = None;
-            self.answered(answer);
             return Poll::Ready(Ok(()));
         }
         if !self.machine.wants_input() {
@@ -196,7 +194,7 @@ impl<S: Stream> Driver<S> {
             TutorialTransmit::OpenRoom => {
                 let (hub, name) = (Arc::clone(&self.place.state.hub), self.room.clone());
                 let opening = async move { Answer::Room(hub.load_room(&name).await.ok()) };
-                self.answer = Some(Box::pin(opening));
+                self.answer = Some(Box::new(Reading::new(opening)));
             }
             TutorialTransmit::Text(text) => {
                 let text = TextFrame::new(text);
@@ -233,10 +231,11 @@ impl<S: Stream> Driver<S> {
         }
         let (hub, room) = (Arc::clone(&self.place.state.hub), Arc::clone(room));
         let (own, network) = (self.place.session().cloned(), self.place.network());
-        self.answer = Some(Box::pin(async move {
+        let reading = Reading::new(async move {
             let pick = pick(own.as_ref());
             Answer::Page(pull::take_much(&hub, &room, pull, network, pick).await)
-        }));
+        });
+        self.answer = Some(Box::new(reading));
     }
 
     fn answered(&mut self, answer: Answer) {

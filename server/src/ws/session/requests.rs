@@ -26,6 +26,7 @@ use crate::secret;
 use crate::serve::Stream;
 use crate::telemetry::SPANS;
 use crate::text_frame::TextFrame;
+use crate::ws::reading::Reading;
 
 /// What was asked for, once it is there.
 pub(super) enum Answer {
@@ -122,9 +123,8 @@ impl<S: Stream> Driver<S> {
             let room = hub.load_room(&name).await.ok();
             Answer::Room { id, name, room }
         };
-        self.later()
-            .reads
-            .push_back(Box::pin(opening.instrument(span)));
+        let opening = Reading::new(opening.instrument(span));
+        self.later().reads.push_back(opening);
     }
 
     pub(super) fn history(&mut self, room: RoomName, before: Offset, limit: u32) {
@@ -140,9 +140,8 @@ impl<S: Stream> Driver<S> {
             };
             Answer::History(room, page)
         };
-        self.later()
-            .reads
-            .push_back(Box::pin(reading.instrument(span)));
+        let reading = Reading::new(reading.instrument(span));
+        self.later().reads.push_back(reading);
     }
 
     /// Takes what a room has for this reader: at once, as for all who keep up; or, where it is much or in the
@@ -167,9 +166,8 @@ impl<S: Stream> Driver<S> {
             let room = name;
             Answer::Page { id, room, page }
         };
-        self.later()
-            .reads
-            .push_back(Box::pin(reading.instrument(span)));
+        let reading = Reading::new(reading.instrument(span));
+        self.later().reads.push_back(reading);
     }
 
     /// What was owed is there.
