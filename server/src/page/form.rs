@@ -9,11 +9,9 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use leptos_axum::render_app_async_with_context;
 use protocol::id::{Name, RoomName};
-use tokio::time::timeout;
 
 use super::{guard_page, page};
 use crate::api::{Caller, Code, Key, Problem, publish_once};
-use crate::metrics::Met;
 use crate::secret;
 use crate::state::AppState;
 
@@ -61,22 +59,14 @@ fn is_form(headers: &HeaderMap) -> bool {
 }
 
 async fn filled(state: &AppState, request: Request) -> Result<Letter, Problem> {
-    match timeout(
-        state.config.body_timeout,
-        Form::from_request(request, state),
-    )
-    .await
-    {
-        Ok(Ok(Form(letter))) => Ok(letter),
-        Ok(Err(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+    // It has come: [`apart`](crate::apart) waits for it.
+    match Form::from_request(request, state).await {
+        Ok(Form(letter)) => Ok(letter),
+        Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
             let detail = "the text is far too long: go back, where your browser still has it, and shorten it";
             Err(Problem::new(Code::BodyTooLarge).detail(detail))
         }
-        Ok(Err(error)) => Err(Problem::new(Code::BadRequest).detail(error.body_text())),
-        Err(_) => {
-            state.hub.metrics().limited(Met::BodyTimeout);
-            Err(Problem::new(Code::RequestTimeout))
-        }
+        Err(error) => Err(Problem::new(Code::BadRequest).detail(error.body_text())),
     }
 }
 

@@ -2,9 +2,13 @@
 
 use reqwest::redirect::Policy;
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::caller::{Caller, said};
 use crate::guarded::{Guarded, token_for};
+use crate::raw::PATIENCE;
 use crate::test_server::TestServer;
 
 /// An answer to a form.
@@ -209,5 +213,28 @@ async fn a_typed_room_is_led_to() {
             (answer.status().as_u16(), &answer.headers()["location"]),
             (303, &to.parse().unwrap())
         );
+    }
+}
+
+/// A form that comes slowly, or never, holds no page up: it waits before it has a turn.
+#[tokio::test]
+async fn slow_forms_hold_no_page_up() {
+    let server = TestServer::start(&[]).await;
+    let mut slow = Vec::new();
+    for _ in 0..8 {
+        let mut stream = TcpStream::connect(&server.address).await.unwrap();
+        let head = "POST /r/tea HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\
+            Content-Type: application/x-www-form-urlencoded\r\n\r\nkey=";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        slow.push(stream);
+    }
+    // They are there: what was sent before this is taken before it.
+    let url = format!("http://{}/r/tea", server.address);
+    for _ in 0..3 {
+        let page = timeout(PATIENCE, reqwest::get(&url))
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(page.status(), 200);
     }
 }
