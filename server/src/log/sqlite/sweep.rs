@@ -7,6 +7,8 @@
 //! The layout of pages is SQLite's "Database File Format", sections 1.5 and 1.6. That pages can be read and written
 //! as such is a part of SQLite that is built in for this (`SQLITE_ENABLE_DBPAGE_VTAB`).
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
@@ -22,13 +24,13 @@ pub(super) struct Stale {
 }
 
 /// Which page, and what it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Page {
     number: i64,
     kind: Kind,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Kind {
     /// Rows, or the way to them.
     Tree,
@@ -73,7 +75,15 @@ pub(super) fn look(connection: &Connection) -> rusqlite::Result<Vec<Stale>> {
 /// Overwrites what was found, as far as it is still so, in one transaction.
 pub(super) fn overwrite(connection: &Connection, stale: &[Stale]) -> rusqlite::Result<()> {
     let transaction = connection.unchecked_transaction()?;
-    for Stale { page, hash } in stale {
+    // A page that was free may hold the very text again that it held before.
+    let mut free = Vec::new();
+    free_pages(&transaction, &mut free)?;
+    let free: HashSet<Page> = free.into_iter().collect();
+    let is_still = |page: &Page| match page.kind {
+        Kind::Free | Kind::Trunk => free.contains(page),
+        Kind::Tree | Kind::Overflow(_) => true,
+    };
+    for Stale { page, hash } in stale.iter().filter(|stale| is_still(&stale.page)) {
         let held = read(&transaction, page.number)?;
         let same = held.filter(|held| *hash == <[u8; 32]>::from(Sha256::digest(held)));
         if let Some(cleaned) = same.and_then(|held| page.cleaned(&held)) {
