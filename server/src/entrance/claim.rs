@@ -9,11 +9,13 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::{self as unix, UnixListener};
 use std::path::Path;
 
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::UnixStream;
 
 use crate::secret;
@@ -119,9 +121,11 @@ impl Name {
     /// Only servers of one user share a port (socket(7)): a name of anybody else's is no claim.
     fn is_of_same_user(&self) -> bool {
         let user = || -> io::Result<bool> {
-            let address = unix::SocketAddr::from_abstract_name(self.to_string())?;
-            let stream = unix::UnixStream::connect_addr(&address)?;
-            stream.set_nonblocking(true)?;
+            let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+            // A listener that takes nobody must not hold this server up.
+            socket.set_nonblocking(true)?;
+            socket.connect(&SockAddr::unix(format!("\0{self}"))?)?;
+            let stream = unix::UnixStream::from(OwnedFd::from(socket));
             let theirs = UnixStream::from_std(stream)?.peer_cred()?.uid();
             Ok(fs::metadata("/proc/self")?.uid() == theirs)
         };
