@@ -53,6 +53,8 @@ pub struct Driver<O> {
     armed: Option<Timestamp>,
     /// What the machine was told last that the socket holds.
     buffered: Option<(ConnectionId, u64)>,
+    /// Whether what is stored survives a reload.
+    keeps: bool,
 }
 
 impl<O: Outside> Driver<O> {
@@ -64,6 +66,7 @@ impl<O: Outside> Driver<O> {
             report,
             armed: None,
             buffered: None,
+            keeps: true,
         }
     }
 
@@ -142,23 +145,34 @@ impl<O: Outside> Driver<O> {
     }
 
     /// Takes over what an heir has left for a person (RS-8): each message is kept here before it is
-    /// forgotten there. Returns whether that was all.
+    /// forgotten there, and what cannot be kept here stays there. Returns whether that was all.
     pub fn inherit_from(&mut self, heir: &mut Self) -> bool {
         let left: Vec<Entry> = heir.session.outbox().cloned().collect();
         let mut is_all = true;
         for entry in left {
             let id = entry.id;
-            let now = self.outside.now();
-            if self.session.inherit(now, entry).is_ok() {
-                self.drain();
+            is_all &= self.keeps && self.inherit(entry) && {
                 heir.session.discard(heir.outside.now(), id);
                 heir.drain();
                 (self.report)(Report::HandedOver { id });
-            } else {
-                is_all = false;
-            }
+                true
+            };
         }
         is_all
+    }
+
+    /// Takes a message over. Returns whether it is kept.
+    fn inherit(&mut self, entry: Entry) -> bool {
+        let Ok(id) = self.session.inherit(self.outside.now(), entry) else {
+            return false;
+        };
+        self.drain();
+        if !self.keeps {
+            self.session.discard(self.outside.now(), id);
+            self.drain();
+            (self.report)(Report::HandedOver { id });
+        }
+        self.keeps
     }
 
     fn received(
@@ -206,6 +220,7 @@ impl<O: Outside> Driver<O> {
             Transmit::FetchToken => self.outside.fetch_token(),
             Transmit::Store(change) => {
                 if self.outside.store(&change) == Err(StorageFailed) {
+                    self.keeps = false;
                     (self.report)(Report::StorageFailed);
                 }
             }

@@ -368,4 +368,12 @@ fn what_an_heir_cannot_decide_is_handed_over() {
     );
     assert!(!full.driver.inherit_from(&mut heir.driver));
     assert_eq!((full.done(), heir.done()), (vec![], vec![]));
+
+    // So it does where it would not be kept here, and is not tried again.
+    let mut unkept = Rig::of(Config::default(), Stored::default());
+    unkept.world.borrow_mut().is_full = true;
+    for stored in [vec![Done::Stored, Done::Stored], vec![]] {
+        assert!(!unkept.driver.inherit_from(&mut heir.driver));
+        assert_eq!((unkept.done(), heir.done()), (stored, vec![]));
+    }
 }
