@@ -79,7 +79,7 @@ impl Attack {
         match self {
             Self::History | Self::Gets | Self::Events => "`--page-bytes`, `--answer-bytes`",
             Self::Tails | Self::Drafts => "`--tail-bytes`",
-            Self::Pages => "64 kB of messages a page, cached; compressed apart",
+            Self::Pages => "128 KiB of messages a page; compressed apart",
             Self::Repeats => "counted as messages, answered from memory",
             Self::Refusals => "`--publishes-per-address`; a row for those in a row",
             Self::Renames => "`--rename-every`, `--frames-per-address`",
