@@ -22,6 +22,6 @@ export interface Browser {
 export interface Engine {
   readonly name: string;
   /** Why this system cannot have it, where that is so. */
-  readonly unavailable?: string | false;
+  readonly unavailable?: string;
   start(): Promise<Browser>;
 }

@@ -14,7 +14,7 @@ const POLL_MS = 50;
 /** WebKit, as WebKitGTK's own small browser has it, by WebDriver; its window is on a display in memory. */
 export const webkit: Engine = {
   name: 'WebKit',
-  unavailable: process.platform !== 'linux' && 'WebKitGTK and its driver are for Linux',
+  ...(process.platform !== 'linux' && { unavailable: 'WebKitGTK and its driver are for Linux' }),
   start: async () => {
     const display = await startDisplay();
     const port = await freePort();
