@@ -134,11 +134,7 @@ impl Writer {
     /// Commits one batch: this operation, and those that come meanwhile.
     fn commit(&mut self, first: Operation) -> Option<LogError> {
         self.look();
-        let state = State {
-            chain: self.chain,
-            must_scrub: self.scrub.is_due(),
-        };
-        let mut batch = Batch::begin(&self.connection, self.history_per_room, state);
+        let mut batch = self.begin();
         if let Some(moved) = &self.moved {
             batch.fail(moved.clone());
         }
@@ -170,6 +166,14 @@ impl Writer {
             answer(committed.failure.clone());
         }
         committed.failure
+    }
+
+    fn begin(&self) -> Batch<'_> {
+        let state = State {
+            chain: self.chain,
+            must_scrub: self.scrub.is_due(),
+        };
+        Batch::begin(&self.connection, self.history_per_room, state)
     }
 
     /// Looks now and then whether the files are still where they were. What is stored in one that was
@@ -222,11 +226,7 @@ impl Writer {
 
     /// Whether something can be stored, found out by storing something.
     fn stores(&mut self) -> bool {
-        let state = State {
-            chain: self.chain,
-            must_scrub: self.scrub.is_due(),
-        };
-        let mut batch = Batch::begin(&self.connection, self.history_per_room, state);
+        let mut batch = self.begin();
         let probed = batch.attempt(|batch| batch.probe());
         let committed = batch.commit();
         self.follow(committed.chain);
