@@ -22,9 +22,9 @@ use crate::metrics::Met;
 /// How many times its rate of a second an address may ask at once.
 const REQUESTS_BURST: u32 = 10;
 
-/// How many requests a page counts for: it is read, rendered and compressed, which takes that much longer. One
-/// of them is counted as every request is.
-const PAGE_REQUESTS: NonZeroU32 = NonZeroU32::new(10).unwrap();
+/// How many requests a page counts for beside its own: it is read, rendered and compressed, which takes ten
+/// times as long.
+const PAGE_MORE: NonZeroU32 = NonZeroU32::new(9).unwrap();
 
 /// How many times their rate of a second a person may publish at once.
 const PUBLISHES_BURST: u32 = 4;
@@ -113,8 +113,7 @@ impl Limits {
         let Some(rates) = &self.requests else {
             return Ok(());
         };
-        let more = NonZeroU32::MIN.saturating_add(PAGE_REQUESTS.get() - 2);
-        let checked = rates.limiter.check_key_n(&network, more);
+        let checked = rates.limiter.check_key_n(&network, PAGE_MORE);
         // It fails where there would never be so many at once: each address may ask ten times.
         let checked = checked.unwrap_or(Ok(()));
         checked.map_err(|not_until| not_until.wait_time_from(rates.clock.now()))

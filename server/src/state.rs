@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use leptos::config::LeptosOptions;
 use protocol::access::Subject;
+use protocol::close::CloseCode;
 use protocol::id::{ConnectionId, Name, RoomName, SessionId};
 use protocol::server::{Cost, RoomView};
 use tokio_util::task::TaskTracker;
@@ -166,6 +167,25 @@ impl Place {
             room.leave(now, session, self.id);
         }
         self.rooms.retain(|room| room.name() != name);
+    }
+
+    /// The connection of a session is gone: it is counted, and told in the journal where that tells of it.
+    pub(crate) fn end(&mut self, what: &str, reason: CloseCode, is_told: bool) {
+        let session = self.session().cloned();
+        self.vacate();
+        let session = session.as_ref().map_or("none", SessionId::as_str);
+        self.state.hub.metrics().closed(reason);
+        if is_told {
+            tracing::info!(session.id = session, connection.id = %self.id, %reason, "{what} end");
+        }
+    }
+
+    /// The same where its task ended before it came to that: it panicked, or was aborted.
+    pub(crate) fn end_early(&mut self, what: &str, is_told: bool) {
+        if std::thread::panicking() {
+            tracing::error!(connection.id = %self.id, "a {what}'s task panicked: this is a bug");
+        }
+        self.end(what, CloseCode::ABNORMAL, is_told);
     }
 
     /// The connection is gone, also where its task still says farewell: it speaks for nobody, and is in no

@@ -6,7 +6,7 @@
 mod reading;
 mod session;
 mod tutorial;
-mod wire;
+pub(crate) mod wire;
 
 use axum::Extension;
 use axum::body::{Body, Bytes};

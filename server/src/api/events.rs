@@ -33,9 +33,7 @@ use crate::hub::room::{Entry, Room};
 use crate::serve::{HalfOpen, Placed};
 use crate::state::{AppState, Full, Place};
 use crate::text_frame::TextFrame;
-
-/// As much as is handed over without a look at what others hold: a WebSocket gathers as much before it writes.
-const FEW_BYTES: usize = 16 * 1024;
+use crate::ws::wire::WRITE_BYTES;
 
 /// From where.
 #[derive(Deserialize)]
@@ -252,7 +250,7 @@ impl Listener {
             return self.input(FeedInput::PullFailed);
         };
         match pull::take(room, pull, pick) {
-            Ok(batch) if batch.bytes < FEW_BYTES => return self.pulled(pull, Ok(batch)),
+            Ok(batch) if batch.bytes < WRITE_BYTES => return self.pulled(pull, Ok(batch)),
             Err(Nothing::CutOff) => return self.pulled(pull, Err(Nothing::CutOff)),
             Ok(_) | Err(_) => {}
         }

@@ -441,28 +441,23 @@ impl<S> Driver<S> {
     /// The connection is gone, for everybody else.
     fn tell_end(&mut self, end: End) {
         self.is_over = true;
-        let session = self.place.session().cloned();
-        self.place.vacate();
-        let session = session.as_ref().map_or("none", SessionId::as_str);
-        let (reason, id) = (end.code(), self.place.id);
-        self.place.state.hub.metrics().closed(reason);
-        if self.is_told.unwrap_or_else(|| self.place.is_told()) {
-            tracing::info!(session.id = session, connection.id = %id, %reason, "session end");
-        }
+        let is_told = self.is_told();
+        self.place.end("session", end.code(), is_told);
+    }
+
+    /// Whether the journal tells of its end.
+    fn is_told(&self) -> bool {
+        self.is_told.unwrap_or_else(|| self.place.is_told())
     }
 }
 
 /// Also where the task panics, or is aborted.
 impl<S> Drop for Driver<S> {
     fn drop(&mut self) {
-        if self.is_over {
-            return;
+        if !self.is_over {
+            let is_told = self.is_told();
+            self.place.end_early("session", is_told);
         }
-        if std::thread::panicking() {
-            let id = self.place.id;
-            tracing::error!(connection.id = %id, "a session's task panicked: this is a bug");
-        }
-        self.tell_end(End::Gone(None));
     }
 }
 

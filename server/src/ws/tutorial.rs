@@ -308,28 +308,17 @@ impl<S> Driver<S> {
     /// The connection is gone, for everybody else. Its session leaves at once: nobody can come back as it.
     fn tell_end(&mut self, code: Option<CloseCode>) {
         self.is_over = true;
-        let session = self.place.session().cloned();
-        self.place.vacate();
-        let session = session.as_ref().map_or("none", SessionId::as_str);
-        let (reason, id) = (code.unwrap_or(CloseCode::ABNORMAL), self.place.id);
-        self.place.state.hub.metrics().closed(reason);
-        if self.is_told {
-            tracing::info!(session.id = session, connection.id = %id, %reason, "tutorial session end");
-        }
+        let reason = code.unwrap_or(CloseCode::ABNORMAL);
+        self.place.end("tutorial session", reason, self.is_told);
     }
 }
 
 /// Also where the task panics, or is aborted.
 impl<S> Drop for Driver<S> {
     fn drop(&mut self) {
-        if self.is_over {
-            return;
+        if !self.is_over {
+            self.place.end_early("tutorial session", self.is_told);
         }
-        if std::thread::panicking() {
-            let id = self.place.id;
-            tracing::error!(connection.id = %id, "a tutorial session's task panicked: this is a bug");
-        }
-        self.tell_end(None);
     }
 }
 

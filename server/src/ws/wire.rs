@@ -37,7 +37,7 @@ const FRAME_BUFFER: usize = 64;
 
 /// Frames are gathered up to this size before they are written; more than this and what one frame
 /// needs is never queued, so that back-pressure is felt.
-const WRITE_BYTES: usize = 16 * 1024;
+pub(crate) const WRITE_BYTES: usize = 16 * 1024;
 
 /// The most frames that are handed to the system in one call.
 const WRITE_FRAMES: usize = 64;
