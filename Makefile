@@ -41,7 +41,7 @@ mutants: ## change the code in small ways, and see the tests notice (make mutant
 
 fmt: ## format the code
 	cargo fmt --all
-	cargo fmt --manifest-path protocol/fuzz/Cargo.toml
+	cargo fmt --manifest-path fuzz/Cargo.toml
 	cargo fmt --manifest-path bench/peers/rust/Cargo.toml
 
 lint: ## only the formatting check and the lints, of all that `make test` does

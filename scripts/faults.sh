@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Puts each deliberate fault of protocol/simulation/faults into a copy of the core, and shows that the simulation catches it.
+# Puts each deliberate fault of simulation/faults into a copy of the core, and shows that the simulation catches it.
 # usage: scripts/faults.sh [NAME ...]      without names: all of them
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 seeds=2000
 copy=target/faults/copy
-faults=protocol/simulation/faults
+faults=simulation/faults
 # Optimized a little: quick to build, quick enough to run. A fault may leave code unused.
 export RUSTFLAGS="-A warnings"
 export CARGO_TARGET_DIR="$PWD/target/faults" CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=false
@@ -14,10 +14,11 @@ export CARGO_TARGET_DIR="$PWD/target/faults" CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO
 # The core alone, in a workspace of its own: nothing else needs to be built.
 fresh_copy() {
   rm -rf "$copy"
-  mkdir -p "$copy"
+  mkdir -p "$copy/crates"
   # Not -p: Cargo must see that a file is another one again.
-  cp -r protocol Cargo.lock "$copy/"
-  sed -E 's#^members = .*#members = ["protocol", "protocol/simulation"]#; s#^default-members = .*##' Cargo.toml >"$copy/Cargo.toml"
+  cp -r crates/protocol "$copy/crates/"
+  cp -r simulation Cargo.lock "$copy/"
+  sed -E 's#^members = .*#members = ["crates/protocol", "simulation"]#; s#^default-members = .*##' Cargo.toml >"$copy/Cargo.toml"
 }
 
 simulate() { (cd "$copy" && cargo run --quiet -p simulation -- --seeds "$seeds" --lines 0); }

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Fuzzes the pure core: random input, chosen by what it reaches, and checks after each step.
-# Starts from protocol/fuzz/seeds and from what earlier runs kept in protocol/fuzz/corpus.
+# Starts from fuzz/seeds and from what earlier runs kept in fuzz/corpus.
 # usage: scripts/fuzz.sh [TARGET [SECONDS]]    each target (codec, client, server, tutorial), or one; 60 s
 #        scripts/fuzz.sh seeds [TARGET]        makes the seeds anew: the fewest inputs that reach what was reached
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-fuzz=protocol/fuzz
+fuzz=fuzz
 logs=target/fuzz/logs
 # The most seeds of a target in the repository.
 seeds_max=40

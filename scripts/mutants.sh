@@ -14,7 +14,7 @@ command -v cargo-mutants >/dev/null || {
 
 # The rule tests and the units; what takes long and proves nothing more about a line is left out.
 protocol() {
-  cargo mutants -p protocol --output target/mutants/protocol --jobs 2 --minimum-test-timeout 30 \
+  cargo mutants -p everbeat-protocol --output target/mutants/protocol --jobs 2 --minimum-test-timeout 30 \
     --cargo-test-arg=--lib --cargo-test-arg=--test=it "$@"
 }
 

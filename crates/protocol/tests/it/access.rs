@@ -1,0 +1,413 @@
+//! Who is let in, under which name, into which rooms and for how long.
+
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use std::time::Duration;
+
+use everbeat_protocol::access::{Access, Denied, Grants, Naming, Owner, Subject};
+use everbeat_protocol::client::{self, Status};
+use everbeat_protocol::close::{CloseCode, Comeback};
+use everbeat_protocol::frame::{ClientFrame, ErrorCode, Refusal, ServerFrame};
+use everbeat_protocol::id::{Name, RoomName, Seq, Token};
+use everbeat_protocol::position::Position;
+use everbeat_protocol::server::{AppendError, Config, Input, Transmit};
+use everbeat_protocol::time::Timestamp;
+use simulation::pair::Pair;
+
+use crate::solo::{
+    Desk, Solo, appended, at, credentials, fetching, joined, lobby, offset, opened, publish, secs,
+    view, welcome,
+};
+
+pub(crate) fn token(text: &str) -> Token {
+    Token::new(text).unwrap()
+}
+
+/// Somebody with a token that is good for this long.
+pub(crate) fn ada(expires_in: Duration) -> Access {
+    Access {
+        subject: Subject::new("ada"),
+        is_guest: false,
+        naming: Naming::Vouched(Name::tidy("Ada")),
+        expires_in: Some(expires_in),
+        ..Access::ANYBODY
+    }
+}
+
+pub(crate) fn with_grants(grants: &str) -> Access {
+    Access {
+        rights: grants.parse::<Grants>().unwrap().into(),
+        ..ada(secs(600))
+    }
+}
+
+pub(crate) fn refusal(code: ErrorCode) -> ServerFrame {
+    ServerFrame::Error(Refusal {
+        code,
+        message: code.text().to_owned(),
+        seq: None,
+        unsettled: None,
+        room: None,
+        retry_after_ms: None,
+    })
+}
+
+pub(crate) fn errors(desk: &Desk) -> Vec<(ErrorCode, Option<u64>)> {
+    let mut errors = Vec::new();
+    for frame in desk.frames() {
+        if let ServerFrame::Error(refusal) = frame {
+            errors.push((refusal.code, refusal.seq.map(Seq::get)));
+        }
+    }
+    errors
+}
+
+/// A desk where this one is live and has joined the lobby.
+pub(crate) fn in_lobby(access: Access) -> Desk {
+    let mut desk = Desk::new(Config::default());
+    desk.open_for(access, opened());
+    desk.join(None);
+    desk.enter(view(0));
+    desk.transmits.clear();
+    desk
+}
+
+/// Time passes, and the client gives signs of life.
+pub(crate) fn live_to(desk: &mut Desk, end: Timestamp) {
+    while desk.now < end {
+        let next = (desk.now + secs(5)).min(end);
+        desk.run_to(next);
+        desk.input(Input::SignOfLife);
+    }
+}
+
+/// AC-1: before anything is opened it is asked who that is; whoever is not let in is told why, and
+/// stays away until a person acts. Where it cannot be told, the client comes again by itself.
+#[test]
+fn nobody_gets_in_unasked() {
+    let cases = [
+        (
+            Denied::TokenRequired,
+            ErrorCode::TokenRequired,
+            CloseCode::UNAUTHORIZED,
+        ),
+        (
+            Denied::TokenInvalid,
+            ErrorCode::TokenInvalid,
+            CloseCode::UNAUTHORIZED,
+        ),
+        (
+            Denied::TokenExpired,
+            ErrorCode::TokenExpired,
+            CloseCode::UNAUTHORIZED,
+        ),
+        (
+            Denied::Unavailable,
+            ErrorCode::Unavailable,
+            CloseCode::TRY_AGAIN_LATER,
+        ),
+    ];
+    for (denied, code, close) in cases {
+        let mut desk = Desk::new(Config::default());
+        let shown = Some(token("t"));
+        desk.frame(ClientFrame::Hello {
+            session: Some(credentials("s1")),
+            name: None,
+            token: shown.clone(),
+        });
+        assert_eq!(desk.transmits, [Transmit::Admit { token: shown }]);
+        desk.input(Input::Admitted(Err(denied)));
+        assert_eq!(errors(&desk), [(code, None)]);
+        assert_eq!(desk.closes(), [close]);
+        desk.input(Input::Admitted(Ok(Access::ANYBODY)));
+        assert_eq!(desk.transmits.len(), 3, "{:?}", desk.transmits);
+    }
+    assert_eq!(CloseCode::UNAUTHORIZED.comeback(), Comeback::Never);
+    assert_eq!(CloseCode::TOKEN_EXPIRED.comeback(), Comeback::Never);
+    assert_eq!(CloseCode::REMOVED.comeback(), Comeback::Never);
+}
+
+/// AC-3: a session is looked for among those of whoever is there, and is theirs when it is made. That of a
+/// guest is any guest's who shows its key.
+#[test]
+fn a_session_belongs_to_its_subject() {
+    let subject = |name| Subject::new(name).unwrap();
+    let guest = |name| Access {
+        subject: Subject::new(name),
+        ..Access::ANYBODY
+    };
+    for (access, owner) in [
+        (ada(secs(600)), Owner::Subject(subject("ada"))),
+        (guest("guest-1"), Owner::Guest(Some(subject("guest-1")))),
+        (Access::ANYBODY, Owner::Guest(None)),
+    ] {
+        let mut desk = Desk::new(Config::default());
+        desk.frame(ClientFrame::Hello {
+            session: Some(credentials("s1")),
+            name: None,
+            token: None,
+        });
+        desk.input(Input::Admitted(Ok(access)));
+        let open = Transmit::OpenSession {
+            resume: Some(credentials("s1")),
+            owner,
+        };
+        assert_eq!(desk.transmits.last(), Some(&open));
+    }
+}
+
+/// AC-3: a guest is not kept from a session by another cookie, or by none; a token's subject shares its
+/// sessions with nobody, also not with a guest of its name.
+#[test]
+fn a_guests_session_is_whose_key_is_shown() {
+    let subject = |name| Subject::new(name).unwrap();
+    let ada = Owner::Subject(subject("ada"));
+    let guests = [
+        Owner::Guest(None),
+        Owner::Guest(Some(subject("guest-1"))),
+        Owner::Guest(Some(subject("ada"))),
+    ];
+    for guest in &guests {
+        assert!(guests.iter().all(|other| guest.admits(other)), "{guest:?}");
+        assert!(!guest.admits(&ada) && !ada.admits(guest), "{guest:?}");
+    }
+    assert!(ada.admits(&ada) && !ada.admits(&Owner::Subject(subject("bob"))));
+}
+
+/// AC-3, RS-9: another person in front of the same page gets a fresh session, and the first one's
+/// messages do not become theirs.
+#[test]
+fn another_person_gets_another_session() {
+    let mut pair = Pair::new();
+    pair.world.issuer.ttl = Some(secs(3600));
+    pair.client_config.fetches_tokens = true;
+    let first = pair.lobby_page();
+    let session = pair.clients[first].session.id().cloned();
+    let again = pair.reload(first);
+    pair.join(again, &RoomName::lobby(), None);
+    pair.connect(again);
+    pair.run_until("live", |pair| pair.clients[again].is_live());
+    assert_eq!(pair.clients[again].session.id().cloned(), session);
+    let other = pair.reload(again);
+    pair.clients[other].person = 7;
+    pair.join(other, &RoomName::lobby(), None);
+    pair.connect(other);
+    pair.run_until("live", |pair| pair.clients[other].is_live());
+    assert_ne!(pair.clients[other].session.id().cloned(), session);
+}
+
+/// AC-4: a name that a token vouches for is not the client's to choose.
+#[test]
+fn a_vouched_name_stays() {
+    let mut desk = Desk::new(Config::default());
+    let name = Some(Name::tidy("Grace"));
+    desk.frame(ClientFrame::Hello {
+        session: None,
+        name,
+        token: None,
+    });
+    desk.input(Input::Admitted(Ok(ada(secs(600)))));
+    desk.input(Input::SessionOpened(Some(opened())));
+    let ServerFrame::Welcome(welcome) = desk.frames()[0] else {
+        panic!("{:?}", desk.transmits);
+    };
+    assert_eq!(welcome.vouched, Some(Name::tidy("Ada")));
+    desk.frame(ClientFrame::Rename {
+        name: Name::tidy("Grace"),
+    });
+    desk.frame(publish(1, "hello"));
+    let names = desk.transmits.iter().filter_map(|transmit| match transmit {
+        Transmit::Append { name, .. } | Transmit::Rename { name, .. } => Some(name.as_str()),
+        _ => None,
+    });
+    assert_eq!(names.collect::<Vec<_>>(), ["Ada"]);
+}
+
+/// AC-5, EO-7: without the right to read nothing of a room is told; without that to write nothing is
+/// written, and a message's number is used up.
+#[test]
+fn rooms_are_for_those_who_may() {
+    let mut desk = Desk::new(Config::default());
+    desk.open_for(with_grants("news=r,drop-*=w"), opened());
+    desk.transmits.clear();
+    let room = |name: &str| RoomName::new(name).unwrap();
+    let join = |name: &str| ClientFrame::Join {
+        room: room(name),
+        since: None,
+        limit: None,
+    };
+    let history = |name: &str| ClientFrame::History {
+        room: room(name),
+        before: offset(9),
+        limit: 5,
+    };
+    for frame in [
+        join("lobby"),
+        join("drop-1"),
+        history("lobby"),
+        history("drop-1"),
+    ] {
+        desk.frame(frame);
+    }
+    assert_eq!(errors(&desk), [(ErrorCode::ReadDenied, None); 4]);
+    assert_eq!(desk.transmits.len(), 4, "{:?}", desk.transmits);
+    desk.transmits.clear();
+
+    desk.frame(join("news"));
+    desk.frame(history("news"));
+    assert!(matches!(
+        desk.transmits[..],
+        [Transmit::OpenRoom { .. }, Transmit::History { .. }]
+    ));
+    desk.transmits.clear();
+    desk.frame(ClientFrame::Draft {
+        room: room("news"),
+        body: "psst".into(),
+    });
+    assert_eq!(errors(&desk), [(ErrorCode::WriteDenied, None)]);
+    desk.transmits.clear();
+
+    for (seq, name) in [(1, "news"), (2, "lobby"), (3, "drop-1")] {
+        desk.frame(ClientFrame::Publish {
+            seq: Seq::new(seq).unwrap(),
+            room: room(name),
+            body: "hello".into(),
+        });
+    }
+    let code = ErrorCode::WriteDenied;
+    let refuse = |seq| Transmit::Refuse {
+        seq: Seq::new(seq).unwrap(),
+        code,
+    };
+    assert_eq!(desk.transmits[..2], [refuse(1), refuse(2)]);
+    assert!(matches!(desk.transmits[2], Transmit::Append { .. }));
+    desk.transmits.clear();
+    desk.input(Input::NumberUsed {
+        seq: Seq::FIRST,
+        result: Ok(code),
+    });
+    assert_eq!(errors(&desk), [(code, Some(1))]);
+}
+
+/// AC-5, EO-1: what was durable before a right ended is acked again after it.
+#[test]
+fn a_repeated_number_is_not_a_matter_of_rights() {
+    let mut desk = Desk::new(Config::default());
+    desk.open_for(
+        with_grants("news=r"),
+        everbeat_protocol::server::SessionOpened {
+            resumed: true,
+            last_seq: 1,
+            ..opened()
+        },
+    );
+    desk.transmits.clear();
+    desk.frame(publish(1, "hello"));
+    let [Transmit::Append { is_repeat, .. }] = desk.transmits[..] else {
+        panic!("{:?}", desk.transmits);
+    };
+    assert!(is_repeat);
+    desk.input(appended(1, Ok(4)));
+    assert_eq!(errors(&desk), []);
+}
+
+/// AC-5: a number that the log has not taken yet, shown again with another room, is no way around the
+/// rights: it may only be found there.
+#[test]
+fn a_number_under_way_is_no_way_into_another_room() {
+    let mut desk = Desk::new(Config::default());
+    desk.open_for(with_grants("lobby=rw"), opened());
+    desk.transmits.clear();
+    desk.frame(publish(1, "hello"));
+    desk.frame(ClientFrame::Publish {
+        seq: Seq::FIRST,
+        room: RoomName::new("secret").unwrap(),
+        body: "hello".into(),
+    });
+    let repeats = desk.transmits.iter().map(|transmit| match transmit {
+        Transmit::Append { is_repeat, .. } => *is_repeat,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(repeats.collect::<Vec<_>>(), [false, true]);
+    // The first one could not be stored: the number is free again, and judged again.
+    desk.input(appended(1, Err(AppendError::Unavailable)));
+    desk.transmits.clear();
+    desk.frame(ClientFrame::Publish {
+        seq: Seq::FIRST,
+        room: RoomName::new("secret").unwrap(),
+        body: "hello".into(),
+    });
+    assert!(matches!(desk.transmits[..], [Transmit::Refuse { .. }]));
+}
+
+/// AC-5: whoever may only read is told so with the room.
+#[test]
+fn a_room_says_whether_one_may_write() {
+    for (grants, read_only) in [("*=r", true), ("*=rw", false)] {
+        let mut desk = in_lobby(with_grants(grants));
+        desk.input(Input::RoomMoved {
+            room: lobby(),
+            head: offset(1),
+            version: 1,
+        });
+        desk.input(Input::CutOff {
+            id: desk.asked,
+            room: lobby(),
+        });
+        desk.transmits.clear();
+        desk.enter(view(1));
+        let told = desk.frames().iter().any(
+            |frame| matches!(frame, ServerFrame::Joined(joined) if joined.read_only == read_only),
+        );
+        assert!(told, "{:?}", desk.transmits);
+    }
+}
+
+/// An operator may end a session's connection: it does not come back by itself (AC-1).
+#[test]
+fn who_is_removed_stays_away() {
+    let mut desk = Desk::live(Config::default());
+    desk.input(Input::Removed);
+    assert_eq!(desk.closes(), [CloseCode::REMOVED]);
+    let mut solo = Solo::live(fetching());
+    solo.close(Some(CloseCode::REMOVED));
+    let code = CloseCode::REMOVED;
+    assert_eq!(solo.session.status(), Status::Stopped { code });
+}
+
+/// AC-5: a room that is closed to us leaves the others alone, and is asked for on the next connection.
+#[test]
+fn a_denied_room_is_asked_for_on_the_next_connection() {
+    let mut solo = Solo::live(client::Config::default());
+    solo.act(|session, now| session.join(now, lobby(), None));
+    solo.frame(ServerFrame::Joined(joined(3, 3)));
+    let ServerFrame::Error(denied) = refusal(ErrorCode::ReadDenied) else {
+        unreachable!("it is an error");
+    };
+    solo.frame(ServerFrame::Error(Refusal {
+        room: Some(lobby()),
+        ..denied
+    }));
+    solo.act(|session, now| session.draft(now, &lobby(), "psst".into()));
+    solo.forget();
+    solo.run_to(at(5_000));
+    assert_eq!(solo.frames(), [] as [&ClientFrame; 0]);
+    solo.close(None);
+    let end = solo.now + solo.wait();
+    solo.run_to(end);
+    solo.forget();
+    solo.greet(everbeat_protocol::frame::Welcome {
+        resumed: true,
+        ..welcome()
+    });
+    let since = Some(Position {
+        epoch: joined(0, 0).epoch,
+        offset: offset(3),
+    });
+    assert!(
+        solo.frames()
+            .iter()
+            .any(|frame| matches!(frame, ClientFrame::Join { since: s, .. } if *s == since))
+    );
+}

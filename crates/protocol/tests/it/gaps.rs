@@ -1,0 +1,185 @@
+//! What is missing is told, and nothing else is: positions that a log cannot go on from.
+
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use everbeat_protocol::client::{self, Event, Stored};
+use everbeat_protocol::frame::{Joined, ServerFrame};
+use everbeat_protocol::position::Position;
+use simulation::pair::Pair;
+
+use crate::solo::{Solo, joined, lobby, message, offset, secs, seen};
+
+/// RS-6: the log no longer reaches back: said once, and the newest messages follow.
+#[test]
+fn a_trimmed_log_is_a_gap() {
+    let mut pair = Pair::new();
+    pair.client_config.join_limit = 5;
+    let ada = pair.lobby_page();
+    let bob = pair.lobby_page();
+    pair.publish(ada, "seen");
+    pair.run_for(secs(1));
+    pair.half_open(bob);
+    for n in 0..20 {
+        pair.publish(ada, &format!("m{n}"));
+    }
+    pair.run_for(secs(1));
+    pair.world.log.trim(&lobby(), offset(10));
+    pair.run_for(secs(60));
+    assert_eq!(
+        seen(&pair, bob),
+        ["seen", "m15", "m16", "m17", "m18", "m19"]
+    );
+    let shown = pair.clients[bob].shown(&lobby());
+    assert_eq!(shown.gaps, 1);
+    assert!(shown.joins.last().is_some_and(|joined| !joined.recovered));
+}
+
+/// RS-6: trimmed exactly up to the client's position is no gap; one further is.
+#[test]
+fn the_edge_of_the_trimmed_log() {
+    for (trim, gaps) in [(3, 0), (4, 1)] {
+        let mut pair = Pair::new();
+        let ada = pair.lobby_page();
+        for body in ["1", "2", "3", "4", "5", "6"] {
+            pair.publish(ada, body);
+        }
+        pair.run_for(secs(1));
+        pair.world.log.trim(&lobby(), offset(trim));
+        let epoch = pair.world.log.state(&lobby()).0;
+        let bob = pair.page(Stored::default());
+        let since = Position {
+            epoch,
+            offset: offset(3),
+        };
+        pair.join(bob, &lobby(), Some(since));
+        pair.connect(bob);
+        pair.run_for(secs(1));
+        assert_eq!(
+            pair.clients[bob].shown(&lobby()).gaps,
+            gaps,
+            "trimmed to {trim}"
+        );
+        let rest = 6 - trim as usize;
+        assert_eq!(seen(&pair, bob).len(), rest);
+    }
+}
+
+/// RS-6: another database has other epochs: nothing of the old one is taken for known.
+#[test]
+fn another_database_is_a_gap() {
+    let mut pair = Pair::new();
+    let ada = pair.lobby_page();
+    let bob = pair.lobby_page();
+    for body in ["old 1", "old 2"] {
+        pair.publish(ada, body);
+    }
+    pair.run_for(secs(1));
+    // Bob comes back when the new log is longer than the old one was: only its epoch tells.
+    pair.sleep(bob);
+    pair.crash();
+    pair.world.log.replace();
+    pair.restart();
+    pair.run_for(secs(20));
+    for body in ["new 1", "new 2", "new 3"] {
+        pair.publish(ada, body);
+    }
+    pair.run_for(secs(20));
+    pair.wake(bob);
+    pair.run_for(secs(20));
+    assert_eq!(
+        seen(&pair, bob),
+        ["old 1", "old 2", "new 1", "new 2", "new 3"]
+    );
+    assert_eq!(pair.clients[bob].shown(&lobby()).gaps, 1);
+}
+
+/// RS-6: a position beyond the head, of a log that lost its newest messages, is not recovered.
+#[test]
+fn a_position_beyond_the_head_is_not_recovered() {
+    let mut pair = Pair::new();
+    let ada = pair.lobby_page();
+    pair.publish(ada, "only");
+    pair.run_for(secs(1));
+    let epoch = pair.world.log.state(&lobby()).0;
+    let bob = pair.page(Stored::default());
+    pair.join(
+        bob,
+        &lobby(),
+        Some(Position {
+            epoch,
+            offset: offset(7),
+        }),
+    );
+    pair.connect(bob);
+    pair.run_for(secs(1));
+    assert_eq!(pair.clients[bob].shown(&lobby()).gaps, 1);
+    assert_eq!(seen(&pair, bob), ["only"]);
+}
+
+/// RS-6: a reader cut off while it is connected is told of the gap, too.
+#[test]
+fn a_reader_that_is_cut_off_joins_anew() {
+    let mut pair = Pair::new();
+    let ada = pair.lobby_page();
+    let bob = pair.lobby_page();
+    for body in ["1", "2", "3"] {
+        pair.publish(ada, body);
+    }
+    pair.run_for(secs(1));
+    pair.world.cuts_off = pair.links.newest(bob);
+    pair.publish(ada, "4");
+    pair.run_for(secs(1));
+    assert_eq!(seen(&pair, bob), ["1", "2", "3", "4"]);
+    assert_eq!(pair.clients[bob].shown(&lobby()).joins.len(), 2);
+    assert_eq!(pair.clients[bob].shown(&lobby()).gaps, 0);
+}
+
+/// RS-6: who left and joined again is first answered for the seat from before, and then for a position
+/// that it is long past: nothing is missing, whatever became of what it said.
+#[test]
+fn an_answer_to_an_older_position_is_no_gap() {
+    let mut solo = Solo::live(client::Config::default());
+    let since = Position {
+        epoch: joined(0, 0).epoch,
+        offset: offset(3),
+    };
+    solo.act(|session, now| session.join(now, lobby(), Some(since)));
+    let not_recovered = |from, head| {
+        ServerFrame::Joined(Joined {
+            recovered: false,
+            ..joined(from, head)
+        })
+    };
+    solo.frame(not_recovered(5, 8));
+    for number in 6..=8 {
+        solo.frame(message(number));
+    }
+    solo.frame(not_recovered(6, 9));
+    for number in 7..=9 {
+        solo.frame(message(number));
+    }
+    // Whoever joined from a page that knew more than an answer that is late: this one says nothing of that.
+    solo.frame(ServerFrame::Joined(joined(5, 5)));
+    // What lies before the answer is missing, and so is what lies behind the log's head.
+    solo.frame(not_recovered(10, 12));
+    solo.frame(not_recovered(7, 9));
+    let told = solo.events.iter().filter_map(|event| match event {
+        Event::Joined { joined, gap } => Some((joined.from.get(), *gap)),
+        Event::Message(message) => Some((message.offset.get(), false)),
+        _ => None,
+    });
+    let told: Vec<_> = told.collect();
+    let expected = [
+        (5, true),
+        (6, false),
+        (7, false),
+        (8, false),
+        (6, false),
+        (9, false),
+        (5, false),
+        (10, true),
+        (7, true),
+    ];
+    assert_eq!(told, expected);
+}

@@ -1,0 +1,418 @@
+//! One machine alone, its other end played by hand: for rules about numbers and moments.
+
+use std::time::Duration;
+
+use everbeat_protocol::access::Access;
+use everbeat_protocol::client::{Config, Event, Input, Session, Stored, Transmit};
+use everbeat_protocol::close::CloseCode;
+use everbeat_protocol::frame::{Beat, ClientFrame, Joined, Limits, Message, ServerFrame, Welcome};
+use everbeat_protocol::id::{
+    ConnectionId, Credentials, Name, RoomName, Seq, SessionId, SessionKey,
+};
+use everbeat_protocol::position::{Epoch, Offset, Position};
+use everbeat_protocol::server;
+use everbeat_protocol::time::Timestamp;
+use simulation::pair::Pair;
+
+/// More calls than this on the way to a moment: the machine keeps itself busy.
+const CALLS_MAX: usize = 100_000;
+
+/// The moment this many milliseconds after the origin.
+pub(crate) const fn at(ms: u64) -> Timestamp {
+    Timestamp::from_millis(ms)
+}
+
+pub(crate) const fn secs(s: u64) -> Duration {
+    Duration::from_secs(s)
+}
+
+pub(crate) const fn millis(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+pub(crate) fn credentials(id: &str) -> Credentials {
+    Credentials {
+        id: SessionId::new(id).unwrap(),
+        key: SessionKey::new(&format!("key-{id}")).unwrap(),
+    }
+}
+
+/// A client that can fetch tokens.
+pub(crate) fn fetching() -> Config {
+    Config {
+        fetches_tokens: true,
+        ..Config::default()
+    }
+}
+
+/// The welcome of a fresh session with the default numbers.
+pub(crate) fn welcome() -> Welcome {
+    Welcome {
+        session: credentials("s1"),
+        resumed: false,
+        last_seq: 0,
+        refused: Vec::new(),
+        vouched: None,
+        heartbeat: Beat {
+            interval_ms: 25_000,
+            timeout_ms: 5_000,
+        },
+        limits: Limits::default(),
+    }
+}
+
+/// A client and what it asked for.
+#[derive(Debug)]
+pub(crate) struct Solo {
+    pub(crate) session: Session,
+    pub(crate) now: Timestamp,
+    /// The newest connection.
+    pub(crate) id: ConnectionId,
+    pub(crate) transmits: Vec<Transmit>,
+    pub(crate) events: Vec<Event>,
+}
+
+impl Solo {
+    pub(crate) fn new(config: Config, stored: Stored) -> Self {
+        Self {
+            session: Session::new(config, stored),
+            now: at(0),
+            id: ConnectionId(0),
+            transmits: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// Connected and welcomed at time 0.
+    pub(crate) fn live(config: Config) -> Self {
+        let mut solo = Self::new(config, Stored::default());
+        solo.connect();
+        solo.greet(welcome());
+        solo.forget();
+        solo
+    }
+
+    pub(crate) fn connect(&mut self) {
+        self.act(|session, now| session.connect(now));
+    }
+
+    /// The connection opens and is welcomed, all at once.
+    pub(crate) fn greet(&mut self, welcome: Welcome) {
+        self.input(Input::Opened { id: self.id });
+        self.frame(ServerFrame::Welcome(welcome));
+    }
+
+    pub(crate) fn frame(&mut self, frame: ServerFrame) {
+        let (id, frame) = (self.id, Ok(frame));
+        self.input(Input::Received { id, frame });
+    }
+
+    pub(crate) fn close(&mut self, code: Option<CloseCode>) {
+        self.input(Input::Closed { id: self.id, code });
+    }
+
+    pub(crate) fn input(&mut self, input: Input) {
+        self.act(|session, now| session.handle_input(now, input));
+    }
+
+    pub(crate) fn act<T>(&mut self, act: impl FnOnce(&mut Session, Timestamp) -> T) -> T {
+        let answer = act(&mut self.session, self.now);
+        while let Some(transmit) = self.session.poll_transmit() {
+            if let Transmit::Open { id } = transmit {
+                self.id = id;
+            }
+            self.transmits.push(transmit);
+        }
+        while let Some(event) = self.session.poll_event() {
+            self.events.push(event);
+        }
+        answer
+    }
+
+    /// Time passes, every timer fires when it is due.
+    pub(crate) fn run_to(&mut self, end: Timestamp) {
+        let mut calls = 0;
+        while let Some(due) = self.session.poll_timeout().filter(|due| *due <= end) {
+            self.now = self.now.max(due);
+            self.act(Session::handle_timeout);
+            calls += 1;
+            assert!(calls < CALLS_MAX, "time stands still: {self:?}");
+        }
+        self.now = end;
+    }
+
+    /// Time jumps: the timer fires only at the end of it.
+    pub(crate) fn jump_to(&mut self, end: Timestamp) {
+        self.now = end;
+        self.act(Session::handle_timeout);
+    }
+
+    /// How long until the timer fires.
+    pub(crate) fn wait(&self) -> Duration {
+        self.session.poll_timeout().unwrap() - self.now
+    }
+
+    /// Forgets what was asked for and told so far.
+    pub(crate) fn forget(&mut self) {
+        self.transmits.clear();
+        self.events.clear();
+    }
+
+    pub(crate) fn frames(&self) -> Vec<&ClientFrame> {
+        let mut frames = Vec::new();
+        for transmit in &self.transmits {
+            if let Transmit::Frame { frame, .. } = transmit {
+                frames.push(frame);
+            }
+        }
+        frames
+    }
+
+    pub(crate) fn pings(&self) -> usize {
+        let pings = self.frames();
+        pings.iter().filter(|f| ***f == ClientFrame::Ping).count()
+    }
+
+    pub(crate) fn closes(&self) -> Vec<CloseCode> {
+        let code = |transmit: &Transmit| match transmit {
+            Transmit::Close { code, .. } => Some(*code),
+            _ => None,
+        };
+        self.transmits.iter().filter_map(code).collect()
+    }
+
+    pub(crate) fn opens(&self) -> usize {
+        let is_open = |transmit: &&Transmit| matches!(transmit, Transmit::Open { .. });
+        self.transmits.iter().filter(is_open).count()
+    }
+}
+
+/// The server's end alone.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    pub(crate) session: server::Session,
+    pub(crate) now: Timestamp,
+    pub(crate) transmits: Vec<server::Transmit>,
+    /// What it asked of the log or of a room last.
+    pub(crate) asked: server::RequestId,
+}
+
+impl Desk {
+    pub(crate) fn new(config: server::Config) -> Self {
+        Self {
+            session: server::Session::new(at(0), config),
+            now: at(0),
+            transmits: Vec::new(),
+            asked: server::RequestId(0),
+        }
+    }
+
+    /// Welcomed with a fresh session at time 0.
+    pub(crate) fn live(config: server::Config) -> Self {
+        let mut desk = Self::new(config);
+        desk.greet();
+        desk.transmits.clear();
+        desk
+    }
+
+    /// A client says hello and gets a fresh session.
+    pub(crate) fn greet(&mut self) {
+        self.open(opened());
+    }
+
+    /// Anybody says hello and gets this session.
+    pub(crate) fn open(&mut self, opened: server::SessionOpened) {
+        self.open_for(Access::ANYBODY, opened);
+    }
+
+    /// Somebody says hello and gets this session.
+    pub(crate) fn open_for(&mut self, access: Access, opened: server::SessionOpened) {
+        self.frame(hello());
+        self.input(server::Input::Admitted(Ok(access)));
+        self.input(server::Input::SessionOpened(Some(opened)));
+    }
+
+    pub(crate) fn frame(&mut self, frame: ClientFrame) {
+        self.input(server::Input::Received(Ok(frame)));
+    }
+
+    pub(crate) fn input(&mut self, input: server::Input) {
+        self.session.handle_input(self.now, input);
+        self.drain();
+    }
+
+    pub(crate) fn run_to(&mut self, end: Timestamp) {
+        let mut calls = 0;
+        while let Some(due) = self.session.poll_timeout().filter(|due| *due <= end) {
+            self.now = self.now.max(due);
+            self.session.handle_timeout(self.now);
+            self.drain();
+            calls += 1;
+            assert!(calls < CALLS_MAX, "time stands still: {self:?}");
+        }
+        self.now = end;
+    }
+
+    fn drain(&mut self) {
+        while let Some(transmit) = self.session.poll_transmit() {
+            if let server::Transmit::OpenRoom { id, .. } | server::Transmit::Pull { id, .. } =
+                &transmit
+            {
+                self.asked = *id;
+            }
+            self.transmits.push(transmit);
+        }
+    }
+
+    /// The client asks to be in the lobby.
+    pub(crate) fn join(&mut self, since: Option<Position>) {
+        self.frame(ClientFrame::Join {
+            room: lobby(),
+            since,
+            limit: None,
+        });
+    }
+
+    /// The lobby is open, and what was asked for last.
+    pub(crate) fn enter(&mut self, view: server::RoomView) {
+        self.input(server::Input::RoomOpened {
+            id: self.asked,
+            room: lobby(),
+            view: Some(view),
+        });
+    }
+
+    pub(crate) fn frames(&self) -> Vec<&ServerFrame> {
+        let mut frames = Vec::new();
+        for transmit in &self.transmits {
+            if let server::Transmit::Frame(frame) = transmit {
+                frames.push(frame);
+            }
+        }
+        frames
+    }
+
+    pub(crate) fn closes(&self) -> Vec<CloseCode> {
+        let code = |transmit: &server::Transmit| match transmit {
+            server::Transmit::Close(code) => Some(*code),
+            _ => None,
+        };
+        self.transmits.iter().filter_map(code).collect()
+    }
+}
+
+/// The first frame of somebody who has nothing to show.
+pub(crate) const fn hello() -> ClientFrame {
+    ClientFrame::Hello {
+        session: None,
+        name: None,
+        token: None,
+    }
+}
+
+/// A fresh session, as the log opens it.
+pub(crate) fn opened() -> server::SessionOpened {
+    server::SessionOpened {
+        credentials: credentials("s1"),
+        resumed: false,
+        last_seq: 0,
+        refused: Vec::new(),
+    }
+}
+
+/// The lobby, in which nobody is, from this offset on.
+pub(crate) fn joined(from: u64, head: u64) -> Joined {
+    Joined {
+        room: lobby(),
+        epoch: Epoch::new("e"),
+        head: offset(head),
+        from: offset(from),
+        recovered: true,
+        members: Vec::new(),
+        count: None,
+        drafts: Vec::new(),
+        read_only: false,
+    }
+}
+
+/// A lobby in which nobody is, with messages up to this one.
+pub(crate) fn view(head: u64) -> server::RoomView {
+    server::RoomView {
+        epoch: Epoch::new("e"),
+        head: offset(head),
+        trimmed: Offset::ZERO,
+        members: Vec::new(),
+        count: None,
+        drafts: Vec::new(),
+        removed: Vec::new(),
+        version: 1,
+    }
+}
+
+/// The room that these tests use.
+pub(crate) fn lobby() -> RoomName {
+    RoomName::lobby()
+}
+
+/// An offset of a test.
+pub(crate) fn offset(number: u64) -> Offset {
+    Offset::new(number).unwrap()
+}
+
+/// A message from the lobby.
+pub(crate) fn message(number: u64) -> ServerFrame {
+    ServerFrame::Message(Message {
+        room: lobby(),
+        offset: offset(number),
+        session: SessionId::new("s9").unwrap(),
+        seq: Seq::FIRST,
+        name: Name::tidy("nine"),
+        at_ms: 0,
+        body: format!("m{number}"),
+        removed: false,
+    })
+}
+
+/// The same after its text was removed.
+pub(crate) fn removed(number: u64) -> Message {
+    let ServerFrame::Message(message) = message(number) else {
+        unreachable!("it is a message");
+    };
+    Message {
+        body: String::new(),
+        removed: true,
+        ..message
+    }
+}
+
+/// What a page shows of the lobby, as texts.
+pub(crate) fn seen(pair: &Pair, client: usize) -> Vec<&str> {
+    pair.clients[client].shown(&lobby()).bodies()
+}
+
+/// A message for the lobby.
+pub(crate) fn publish(seq: u64, body: &str) -> ClientFrame {
+    ClientFrame::Publish {
+        seq: Seq::new(seq).unwrap(),
+        room: lobby(),
+        body: body.into(),
+    }
+}
+
+/// The log's answer to it.
+pub(crate) fn appended(seq: u64, result: Result<u64, server::AppendError>) -> server::Input {
+    server::Input::Appended {
+        seq: Seq::new(seq).unwrap(),
+        room: lobby(),
+        result: result.map(offset),
+    }
+}
+
+/// The numbers passed on to the log.
+pub(crate) fn appends(desk: &Desk) -> Vec<u64> {
+    let seq = |transmit: &server::Transmit| match transmit {
+        server::Transmit::Append { seq, .. } => Some(seq.get()),
+        _ => None,
+    };
+    desk.transmits.iter().filter_map(seq).collect()
+}
