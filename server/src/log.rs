@@ -156,7 +156,8 @@ pub struct RoomLog {
 /// Told of what became durable, in each room in the order of its offsets, and before the append is
 /// answered. A read may show a message a moment before this.
 pub trait Observer: Send + Sync + 'static {
-    /// These messages are durable. Called from the log's own thread: must not block.
+    /// These messages are durable. Called from a thread of the log's own, and the log's answers wait for it: must
+    /// not block.
     fn committed(&self, messages: &[Message]);
 
     /// A batch of so many operations was committed, which took so long with its sync.

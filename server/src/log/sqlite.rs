@@ -1,13 +1,14 @@
 //! The log in an SQLite database: one file, one writer thread, readers of their own.
 //!
 //! Writes are committed in groups: the writer takes what is queued, up to a limit, into one
-//! transaction, and answers all of it after the commit. So one sync of the disk serves many, and
+//! transaction, and all of it is answered after the commit. So one sync of the disk serves many, and
 //! the slower the disk, the larger the groups.
 
 mod batch;
 mod copy;
 mod examine;
 mod files;
+mod notifier;
 mod open;
 mod queue;
 mod readers;
@@ -35,6 +36,7 @@ use tokio::sync::watch;
 
 use self::batch::{Batch, Fault};
 pub use self::copy::{CopyError, backup, restore};
+use self::notifier::Notifier;
 use self::queue::Queue;
 use self::readers::Readers;
 pub use self::rooms::{Cleared, RoomSummary, clear, export, summaries};
@@ -232,7 +234,7 @@ pub enum OpenError {
     /// No random bytes for the epoch of a new database.
     #[error("the system gives no random numbers for the new database: {0}")]
     Random(getrandom::Error),
-    /// No thread for the writer.
+    /// No thread for the writer, or for what it tells.
     #[error("cannot start the log's thread: {0}")]
     Thread(#[source] io::Error),
 }
@@ -278,7 +280,8 @@ impl SqliteLog {
         let epoch = database.epoch.clone();
         let newest_ms = open::newest_ms(&database.connection).ok().flatten();
         let (queue, operations) = Queue::new(config.queue_max);
-        let writer = Writer::new(database, operations, &config, observer);
+        let notifier = Notifier::start(observer).map_err(OpenError::Thread)?;
+        let writer = Writer::new(database, operations, &config, notifier);
         let scrubbing = writer.scrubbing();
         let thread = thread::Builder::new().name("log-writer".to_owned());
         let writer = thread

@@ -19,7 +19,7 @@ use crate::log::numbering::{Standing, Use, repeated_append, standing_of, trim_to
 use crate::log::{Append, KeyHash, LogError, OpenSession, OpenedSession};
 
 /// The answer to one operation, to be given after the commit: its own, or the batch's failure.
-type LateAnswer = Box<dyn FnOnce(Option<LogError>)>;
+type LateAnswer = Box<dyn FnOnce(Option<LogError>) + Send>;
 
 /// A database that has no room for this has none for messages.
 const PROBE_BYTES: usize = 16 * 1024;
@@ -139,7 +139,7 @@ impl<'c> Batch<'c> {
     pub(super) fn answer_later(
         &mut self,
         session: Option<SessionId>,
-        answer: impl FnOnce(Option<LogError>) + 'static,
+        answer: impl FnOnce(Option<LogError>) + Send + 'static,
     ) {
         self.answers.push((session, Box::new(answer)));
     }

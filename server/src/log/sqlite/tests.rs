@@ -9,7 +9,7 @@ mod witness;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -72,30 +72,26 @@ async fn head(log: &SqliteLog, name: &str) -> u64 {
     log.room(room(name)).await.unwrap().head.get()
 }
 
-/// An observer that holds the writer up: it tells how many messages it got, and waits.
-struct Gate {
-    entered: Sender<usize>,
-    go_on: Mutex<Receiver<()>>,
+/// Holds the writer up, in the middle of a batch, until what is returned is dropped.
+fn hold(log: &SqliteLog) -> Sender<()> {
+    let (entered, entries) = channel();
+    let (go_on, gone_on) = channel();
+    drop(log.queue.push(None, move |_| {
+        entered.send(()).unwrap();
+        gone_on.recv().unwrap_or_default();
+        Ok(())
+    }));
+    entries.recv().unwrap();
+    go_on
 }
 
-impl Gate {
-    fn new() -> (Arc<Self>, Receiver<usize>, Sender<()>) {
-        let (entered, entries) = channel();
-        let (go_on, gone_on) = channel();
-        let go_on_receiver = Mutex::new(gone_on);
-        let gate = Self {
-            entered,
-            go_on: go_on_receiver,
-        };
-        (Arc::new(gate), entries, go_on)
-    }
-}
+/// Notes how many messages each batch had.
+#[derive(Default)]
+struct BatchSizes(Mutex<Vec<usize>>);
 
-impl Observer for Gate {
+impl Observer for BatchSizes {
     fn committed(&self, messages: &[Message]) {
-        self.entered.send(messages.len()).unwrap();
-        // Once the test lets go of its end, nothing is held up any more.
-        self.go_on.lock().recv().ok();
+        self.0.lock().push(messages.len());
     }
 
     fn removed(&self, _: &Message) {}
@@ -283,8 +279,7 @@ async fn a_batch_that_fails_leaves_no_trace() {
 #[tokio::test]
 async fn a_fault_within_a_batch_takes_all_of_it_back() {
     let place = Place::new();
-    let (gate, entries, go_on) = Gate::new();
-    let log = place.open_with(config(), gate);
+    let log = place.open("log.db");
     log.open_session(fresh("ada", 1)).await.unwrap();
     log.open_session(fresh("bob", 1)).await.unwrap();
     let other = rusqlite::Connection::open(place.path("log.db")).unwrap();
@@ -294,19 +289,17 @@ async fn a_fault_within_a_batch_takes_all_of_it_back() {
              BEGIN SELECT RAISE(ABORT, 'broken'); END",
         )
         .unwrap();
-    let held = log.append(append("ada", 1, "lobby", "one"));
-    assert_eq!(entries.recv(), Ok(1));
+    append_many(&log, "ada", "lobby", 1).await;
     // These wait together, and so are one batch.
+    let held = hold(&log);
     let good = log.append(append("ada", 2, "lobby", "two"));
     let bad = log.append(append("bob", 1, "lobby", "bad"));
     let after = log.refuse(id("ada"), seq(3), ErrorCode::BodyEmpty);
-    go_on.send(()).unwrap();
-    assert_eq!(held.await, Ok(offset(1)));
+    drop(held);
     assert!(is_unavailable(&good.await));
     assert!(is_unavailable(&bad.await));
     assert!(is_unavailable(&after.await));
 
-    drop(go_on);
     let again = log.append(append("ada", 2, "lobby", "two")).await;
     assert_eq!(again, Ok(offset(2)));
     assert_eq!(head(&log, "lobby").await, 2);
@@ -316,39 +309,37 @@ async fn a_fault_within_a_batch_takes_all_of_it_back() {
 #[tokio::test]
 async fn what_waits_together_is_committed_together() {
     let place = Place::new();
-    let (gate, entries, go_on) = Gate::new();
+    let sizes = Arc::<BatchSizes>::default();
     let config = SqliteConfig {
         batch_max: 8,
         ..config()
     };
-    let log = place.open_with(config, gate);
+    let log = place.open_with(config, sizes.clone());
     log.open_session(fresh("ada", 1)).await.unwrap();
+    let held = hold(&log);
     let append_one = |n| log.append(append("ada", n, "lobby", "x"));
-    let first = append_one(1);
-    assert_eq!(entries.recv(), Ok(1));
-    let others: Vec<_> = (2..=21).map(append_one).collect();
-    drop(go_on);
-    first.await.unwrap();
-    for answer in join_all(others).await {
+    let waiting: Vec<_> = (1..=20).map(append_one).collect();
+    drop(held);
+    for answer in join_all(waiting).await {
         answer.unwrap();
     }
-    assert_eq!(entries.try_iter().collect::<Vec<_>>(), [8, 8, 4]);
+    // What held the writer up was the eighth of the first.
+    assert_eq!(*sizes.0.lock(), [7, 8, 5]);
 }
 
 /// PU-4: the queues have limits, and what is over them is told so at once.
 #[tokio::test]
 async fn too_many_waiting_operations_are_unavailable() {
     let place = Place::new();
-    let (gate, entries, go_on) = Gate::new();
     let config = SqliteConfig {
         queue_max: 3,
         ..config()
     };
-    let log = place.open_with(config, gate);
+    let log = place.open_with(config, Arc::<Recorder>::default());
     log.open_session(fresh("ada", 1)).await.unwrap();
     let append_one = |n| log.append(append("ada", n, "lobby", "x"));
-    let first = append_one(1);
-    assert_eq!(entries.recv(), Ok(1));
+    append_one(1).await.unwrap();
+    let held = hold(&log);
     let waiting: Vec<_> = (2..=4).map(append_one).collect();
     assert_eq!(append_one(5).await, Err(overloaded()));
 
@@ -357,8 +348,7 @@ async fn too_many_waiting_operations_are_unavailable() {
     drop(reads);
     assert_eq!(head(&log, "lobby").await, 1);
 
-    drop(go_on);
-    first.await.unwrap();
+    drop(held);
     for answer in join_all(waiting).await {
         answer.unwrap();
     }

@@ -13,13 +13,13 @@ use tokio::sync::watch;
 
 use super::batch::Batch;
 use super::files::{Files, Lock};
+use super::notifier::Notifier;
 use super::open::Database;
 use super::queue::Operation;
 use super::scrub::{self, Scrub};
 use super::state::{Chain, State};
 use super::witness::Witness;
 use super::{LogError, SqliteConfig};
-use crate::log::Observer;
 use crate::supervise::reason;
 
 /// How often it is looked whether the files are where they were: three calls of stat(2).
@@ -32,7 +32,7 @@ pub(super) struct Writer {
     batch_max: usize,
     history_per_room: u64,
     busy_timeout: Duration,
-    observer: Arc<dyn Observer>,
+    notifier: Notifier,
     path: PathBuf,
     chain: Chain,
     witness: Option<Witness>,
@@ -52,7 +52,7 @@ impl Writer {
         database: Database,
         operations: Receiver<Operation>,
         config: &SqliteConfig,
-        observer: Arc<dyn Observer>,
+        notifier: Notifier,
     ) -> Self {
         Self {
             connection: database.connection,
@@ -60,7 +60,7 @@ impl Writer {
             batch_max: config.batch_max.max(1),
             history_per_room: config.history_per_room,
             busy_timeout: config.busy_timeout,
-            observer,
+            notifier,
             scrub: Scrub::new(&database.path, database.state.must_scrub),
             path: database.path,
             chain: database.state.chain,
@@ -149,23 +149,9 @@ impl Writer {
         } else {
             self.scrub.demand(&self.connection, self.busy_timeout);
         }
-        if !committed.messages.is_empty() {
-            self.observer.committed(&committed.messages);
-        }
-        for message in &committed.removed {
-            self.observer.removed(message);
-        }
-        for (room, through) in &committed.trimmed {
-            self.observer.trimmed(room, *through);
-        }
-        if committed.failure.is_none() {
-            self.observer
-                .synced(committed.answers.len(), committed.took);
-        }
-        for answer in committed.answers {
-            answer(committed.failure.clone());
-        }
-        committed.failure
+        let failure = committed.failure.clone();
+        self.notifier.notify(committed);
+        failure
     }
 
     fn begin(&self) -> Batch<'_> {
@@ -238,9 +224,9 @@ impl Writer {
 mod tests {
     use std::io::{self, Write};
 
-    use futures_util::FutureExt;
     use parking_lot::Mutex;
     use protocol::id::{Name, RoomName, Seq, SessionId};
+    use tokio::runtime;
 
     use super::*;
     use crate::log::sqlite::open;
@@ -278,8 +264,8 @@ mod tests {
         };
         let database = open::open(&directory.join("log.db"), &config).unwrap();
         let (queue, operations) = Queue::new(10);
-        let observer = Arc::<Recorder>::default();
-        (Writer::new(database, operations, &config, observer), queue)
+        let notifier = Notifier::start(Arc::<Recorder>::default()).unwrap();
+        (Writer::new(database, operations, &config, notifier), queue)
     }
 
     /// Has the writer do what is asked of it, and returns what it says.
@@ -298,7 +284,12 @@ mod tests {
     fn done<T>(writer: &mut Writer, answer: Answer<T>) -> Result<T, LogError> {
         let first = writer.operations.recv().unwrap();
         writer.work(first);
-        answer.now_or_never().unwrap()
+        answered(answer)
+    }
+
+    fn answered<T>(answer: Answer<T>) -> Result<T, LogError> {
+        let runtime = runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(answer)
     }
 
     /// A database that is full takes what needs no room. That is no reason to say that it stores again.
@@ -360,7 +351,7 @@ mod tests {
             assert!(done(&mut writer, opened).is_err());
         });
         assert!(lines.contains("a panic for a test"), "{lines}");
-        assert!(panicked.now_or_never().unwrap().is_err());
+        assert!(answered(panicked).is_err());
         let again = queue.push(None, move |batch| batch.open_session(open()));
         assert!(done(&mut writer, again).is_ok(), "the id is free");
     }
@@ -372,8 +363,8 @@ mod tests {
         let config = SqliteConfig::default();
         let database = open::open(&directory.path().join("log.db"), &config).unwrap();
         let (_queue, operations) = Queue::new(1);
-        let observer = Arc::<Recorder>::default();
-        let mut writer = Writer::new(database, operations, &config, observer);
+        let notifier = Notifier::start(Arc::<Recorder>::default()).unwrap();
+        let mut writer = Writer::new(database, operations, &config, notifier);
         let lines = Lines::default();
         let told = {
             let lines = lines.clone();
