@@ -134,11 +134,7 @@ struct Driver<S> {
 
 impl<S: Stream> Driver<S> {
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        loop {
-            if let Err(end) = ready!(self.poll_turn(cx)) {
-                return Poll::Ready(end);
-            }
-        }
+        wire::poll_turns(self, cx, |driver| driver.wire.written(), Self::poll_turn)
     }
 
     /// Does what the machine wants, and takes what there is for it; pending where there is nothing.

@@ -84,11 +84,7 @@ struct Driver<S> {
 impl<S: Stream> Driver<S> {
     /// Returns the code to close with, if the client is still there.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Option<CloseCode>> {
-        loop {
-            if let Err(code) = ready!(self.poll_turn(cx)) {
-                return Poll::Ready(code);
-            }
-        }
+        wire::poll_turns(self, cx, |driver| driver.wire.written(), Self::poll_turn)
     }
 
     /// Does what the machine wants, and takes what there is for it; pending where there is nothing.

@@ -39,6 +39,9 @@ const FRAME_BUFFER: usize = 64;
 /// needs is never queued, so that back-pressure is felt.
 pub(crate) const WRITE_BYTES: usize = 16 * 1024;
 
+/// How much a connection writes before others have their turn.
+const TURN_BYTES: u64 = 64 * 1024;
+
 /// The most frames that are handed to the system in one call.
 const WRITE_FRAMES: usize = 64;
 
@@ -70,6 +73,26 @@ pub(super) const fn code_for(error: &Error) -> Option<CloseCode> {
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
         Error::Protocol(_) => Some(CloseCode::PROTOCOL_ERROR),
         _ => None,
+    }
+}
+
+/// Takes a driver's turns until one has to wait, or is the last. A connection that has written its part lets others
+/// go first: some hundred that have megabytes to write would otherwise hold everybody up for as long as that takes.
+pub(super) fn poll_turns<D, E>(
+    driver: &mut D,
+    cx: &mut Context<'_>,
+    written: impl Fn(&D) -> u64,
+    mut turn: impl FnMut(&mut D, &mut Context<'_>) -> Poll<Result<(), E>>,
+) -> Poll<E> {
+    let before = written(driver);
+    loop {
+        if let Err(end) = ready!(turn(driver, cx)) {
+            return Poll::Ready(end);
+        }
+        if written(driver) - before >= TURN_BYTES {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
     }
 }
 
@@ -155,6 +178,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Whether everything is written.
     pub(super) const fn is_idle(&self) -> bool {
         self.queue.bytes == 0
+    }
+
+    /// How many bytes ever left.
+    pub(super) const fn written(&self) -> u64 {
+        self.queue.written
     }
 
     /// Hands a WebSocket Ping over.
