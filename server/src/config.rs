@@ -15,6 +15,7 @@ use clap::Parser;
 use clap::builder::BoolishValueParser;
 use protocol::frame::{Limits, RECEIVED_BYTES_MAX};
 use protocol::id::Token;
+use protocol::presence::pace::FAN_OUT_BYTES;
 use thiserror::Error;
 
 use crate::hub::answers::ANSWER_BYTES;
@@ -212,6 +213,11 @@ pub struct Config {
     #[arg(long, env = "EVERBEAT_TAIL_BYTES", default_value_t = TAILS_BYTES, value_name = "BYTES")]
     pub tail_bytes: usize,
 
+    /// Bytes of drafts and members a second that readers of all rooms together are told. Where a room with many
+    /// readers needs more, they are told later, and the newest; a room of a few never waits
+    #[arg(long, env = "EVERBEAT_FAN_OUT_BYTES", default_value_t = FAN_OUT_BYTES, value_name = "BYTES")]
+    pub fan_out_bytes: u32,
+
     /// Who may enter.
     #[command(flatten)]
     pub access: AccessOptions,
@@ -300,6 +306,7 @@ impl Config {
             ("--page-bytes", self.page_bytes == 0),
             ("--answer-bytes", self.answer_bytes == 0),
             ("--tail-bytes", self.tail_bytes == 0),
+            ("--fan-out-bytes", self.fan_out_bytes == 0),
             ("--history", self.history == 0),
             ("--tls-look", self.tls.tls_look.is_zero()),
         ] {

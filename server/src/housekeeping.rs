@@ -4,11 +4,13 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::admin::samples::{self, Samples};
 use crate::config::Config;
+use crate::heap::Heap;
 use crate::hub::Hub;
 use crate::limits::Limits;
 use crate::supervise::supervised;
@@ -27,10 +29,6 @@ const EXPIRE_PART: u32 = 3;
 const EXPIRE_EVERY: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(15 * 60);
 
-/// When so much of what was held is free again, memory is given back to the system: glibc keeps what many threads
-/// freed, and looking for it is not for every sweep.
-const GIVE_BACK_BYTES: u64 = 8 << 20;
-
 /// How late a message may be trimmed that is too old: this part of what it may be, within these bounds.
 const TRIM_PART: u32 = 20;
 const TRIM_EVERY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60 * 60);
@@ -46,8 +44,8 @@ pub(crate) struct Housekeeping {
     pub(crate) samples: Arc<Samples>,
     /// The options.
     pub(crate) config: Arc<Config>,
-    /// Gives free memory back to the system.
-    pub(crate) give_back: fn(),
+    /// Memory that is free and kept all the same.
+    pub(crate) heap: Arc<Mutex<Heap>>,
 }
 
 impl Housekeeping {
@@ -71,22 +69,15 @@ impl Housekeeping {
         let mut sweep = interval(SWEEP_EVERY);
         let mut sample = interval(samples::EVERY);
         let mut sampled = Instant::now();
-        // The most bytes that were held since memory was given back.
-        let mut most = 0;
         agenda.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             tokio::select! {
-                _ = agenda.tick() => {
-                    hub.handle_timeout(hub.clock().now());
-                    most = most.max(hub.held());
-                }
+                _ = agenda.tick() => hub.handle_timeout(hub.clock().now()),
                 _ = sweep.tick() => {
                     hub.sweep();
                     self.limits.sweep(hub.clock().now());
-                    if most >= hub.held() + GIVE_BACK_BYTES {
-                        most = hub.held();
-                        spawn_blocking(self.give_back);
-                    }
+                    let heap = Arc::clone(&self.heap);
+                    spawn_blocking(move || heap.lock().look());
                 }
                 at = sample.tick() => {
                     let since = at - std::mem::replace(&mut sampled, at);

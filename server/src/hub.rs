@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 use protocol::frame::{Member, Message};
 use protocol::id::{ConnectionId, RoomName, SessionId};
 use protocol::position::Offset;
+use protocol::presence::pace::FanOut;
 use protocol::time::Timestamp;
 use tokio::time::timeout;
 
@@ -29,7 +30,7 @@ use self::agenda::Agenda;
 use self::answers::{ANSWER_BYTES, Answers, NoRoom, Owed};
 use self::mailbox::Mailbox;
 use self::replay::Replays;
-use self::room::{Entry, Room};
+use self::room::{Entry, Paced, Room};
 use self::tails::{TAILS_BYTES, Tails};
 use crate::address::Network;
 use crate::calendar::Calendar;
@@ -47,6 +48,7 @@ pub struct Rooms {
     members_named: usize,
     agenda: Arc<Agenda>,
     tails: Arc<Tails>,
+    fan_out: Option<Arc<Paced>>,
     metrics: Arc<Metrics>,
     /// How many texts were removed.
     removals: AtomicU64,
@@ -60,6 +62,7 @@ impl Rooms {
             members_named,
             agenda: Arc::default(),
             tails: Arc::new(Tails::new(TAILS_BYTES)),
+            fan_out: None,
             metrics: Arc::default(),
             removals: AtomicU64::new(0),
         }
@@ -72,13 +75,27 @@ impl Rooms {
         Self { tails, ..self }
     }
 
+    /// The same, where readers of all rooms together are told at most so many bytes a second of drafts and
+    /// members. The clock is the one of the hub.
+    #[must_use]
+    pub fn with_fan_out(self, clock: Clock, bytes_per_s: u32) -> Self {
+        let paced = Paced {
+            clock,
+            fan_out: Mutex::new(FanOut::new(clock.now(), bytes_per_s)),
+            metrics: Arc::clone(&self.metrics),
+        };
+        let fan_out = Some(Arc::new(paced));
+        Self { fan_out, ..self }
+    }
+
     /// The room of this name, opened if need be.
     pub fn room(&self, name: &RoomName) -> Arc<Room> {
         let mut open = self.open.lock();
         let room = open.entry(name.clone()).or_insert_with(|| {
             let agenda = Arc::clone(&self.agenda);
             let tails = Arc::clone(&self.tails);
-            Arc::new(Room::new(name.clone(), self.members_named, agenda, tails))
+            let (named, fan_out) = (self.members_named, self.fan_out.clone());
+            Arc::new(Room::new(name.clone(), named, agenda, tails, fan_out))
         });
         Arc::clone(room)
     }
@@ -381,13 +398,6 @@ impl Hub {
         for room in self.rooms.agenda.take(now) {
             room.handle_timeout(now);
         }
-    }
-
-    /// How many bytes of messages and drafts are in memory now, on their way or kept for readers: what grows and
-    /// shrinks with what clients do.
-    pub fn held(&self) -> u64 {
-        let bytes = self.answers.held() + self.rooms.tails.held();
-        bytes as u64 + self.replays.held()
     }
 
     /// Lets go of rooms that nobody uses, and of pages that nobody asks for any more.

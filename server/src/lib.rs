@@ -30,6 +30,7 @@ pub mod descriptors;
 pub mod entrance;
 pub mod headers;
 pub mod health;
+pub mod heap;
 mod housekeeping;
 pub mod hub;
 pub mod impatient;
@@ -55,6 +56,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leptos::config::LeptosOptions;
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -68,6 +70,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::entrance::Entrance;
 use crate::health::Readiness;
+use crate::heap::{Allocator, Heap};
 use crate::housekeeping::Housekeeping;
 use crate::hub::answers::Answers;
 use crate::hub::{Hub, Rooms};
@@ -89,16 +92,19 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// An [`OpenError`] that says which file is meant and what to do.
 pub fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
     config.make_data_directory();
-    let rooms = Arc::new(Rooms::new(config.members_named).with_tails(config.tail_bytes));
+    let clock = Clock::start();
+    let rooms = Rooms::new(config.members_named)
+        .with_tails(config.tail_bytes)
+        .with_fan_out(clock, config.fan_out_bytes);
+    let rooms = Arc::new(rooms);
     let sqlite = SqliteConfig {
         history_per_room: config.history,
         page_bytes: config.page_bytes,
         ..SqliteConfig::default()
     };
     let log = SqliteLog::open(&config.database(), sqlite, rooms.clone())?;
-    let (log, clock) = (Arc::new(log), Clock::start());
     let answers = Answers::new(config.answer_bytes, config.page_bytes);
-    let hub = Hub::new(rooms, log, config.replay_bytes, clock).with_answers(answers);
+    let hub = Hub::new(rooms, Arc::new(log), config.replay_bytes, clock).with_answers(answers);
     Ok(Arc::new(hub))
 }
 
@@ -139,9 +145,8 @@ pub struct Server {
     pub hub: Arc<Hub>,
     /// Who may enter.
     pub gate: Arc<Gate>,
-    /// Gives memory that is free back to the system, where the allocator would keep it. It may take some
-    /// milliseconds.
-    pub give_back: fn(),
+    /// Where memory comes from.
+    pub allocator: Allocator,
 }
 
 impl Server {
@@ -186,7 +191,7 @@ impl Server {
             limits,
             samples,
             config,
-            give_back: self.give_back,
+            heap: Arc::new(Mutex::new(Heap::new(self.allocator))),
         };
         house.begin(&mut beside);
         beside.spawn(supervised("keys of tokens", move || {

@@ -6,6 +6,7 @@
 //! everybody who comes would cost as much as there are people who hear of it.
 
 mod drafts;
+pub mod pace;
 #[cfg(test)]
 mod tests;
 
@@ -86,7 +87,7 @@ pub struct Changes {
     pub members: Option<MemberChanges>,
     /// The latest drafts; an empty body clears one.
     pub drafts: Vec<Author>,
-    /// Up to which version they reach, where that is not the newest: there are more drafts than are told at
+    /// Up to which version they reach, where that is not the last one asked for: there are more drafts than are told at
     /// once ([`DRAFTS_BYTES`]).
     pub until: Option<u64>,
 }
@@ -301,11 +302,18 @@ impl Presence {
 
     /// What changed after `version`; `None` if that is too long ago and a snapshot is needed.
     pub fn changes_since(&self, version: u64) -> Option<Changes> {
+        self.changes_between(version, self.version)
+    }
+
+    /// What changed after `version` and no later than `last`; `None` if that is too long ago and a snapshot is
+    /// needed.
+    pub fn changes_between(&self, version: u64, last: u64) -> Option<Changes> {
         if version < self.forgotten {
             return None;
         }
-        let arrived = self.named.iter().filter(|(_, since)| **since > version);
-        let departed = self.departures.iter().filter(|(at, _)| *at > version);
+        let is_meant = |at: u64| at > version && at <= last;
+        let arrived = self.named.iter().filter(|(_, since)| is_meant(**since));
+        let departed = self.departures.iter().filter(|(at, _)| is_meant(*at));
         let count = self.told.count;
         let members = MemberChanges {
             joined: arrived.filter_map(|(id, _)| self.member(id)).collect(),
@@ -316,10 +324,10 @@ impl Presence {
             count: (count > self.named.len()).then(|| count_of(count)),
         };
         let is_news =
-            !members.joined.is_empty() || !members.left.is_empty() || self.told.version > version;
+            !members.joined.is_empty() || !members.left.is_empty() || is_meant(self.told.version);
         let (mut drafts, mut bytes, mut until) = (Vec::new(), 0, None);
         let mut told = version;
-        for (at, draft) in self.drafts.since(version) {
+        for (at, draft) in self.drafts.since(version).take_while(|(at, _)| *at <= last) {
             bytes += text_bytes(draft.1);
             if bytes > DRAFTS_BYTES && told > version {
                 until = Some(told);

@@ -36,8 +36,6 @@ pub struct NoRoom;
 #[derive(Debug)]
 pub struct Answers {
     all: Arc<Semaphore>,
-    /// As much as all may have together.
-    most: usize,
     /// As much as one answer may need.
     page: u32,
     /// As much as one address may have.
@@ -61,7 +59,6 @@ impl Answers {
         let bytes = bytes.clamp(page as usize, Semaphore::MAX_PERMITS);
         Self {
             all: Arc::new(Semaphore::new(bytes)),
-            most: bytes,
             page,
             share: (bytes / SHARE).max(page as usize),
             shares: Mutex::default(),
@@ -114,11 +111,6 @@ impl Answers {
     /// How many bytes could be taken now.
     pub fn left(&self) -> usize {
         self.all.available_permits()
-    }
-
-    /// How many bytes are taken now.
-    pub fn held(&self) -> usize {
-        self.most - self.left()
     }
 
     fn share_of(&self, network: Network) -> Arc<Semaphore> {

@@ -47,11 +47,6 @@ impl Replays {
         }
     }
 
-    /// How many bytes are kept.
-    pub(super) fn held(&self) -> u64 {
-        self.pages.weight()
-    }
-
     /// Lets all pages go if none was asked for since this was called last: those who came back are back.
     pub(super) fn sweep(&self) {
         if !self.is_used.swap(false, Ordering::Relaxed) {

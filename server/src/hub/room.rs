@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use protocol::frame::{Member, Message};
 use protocol::id::{ConnectionId, Name, RoomName, SessionId};
 use protocol::position::{Epoch, Offset};
+use protocol::presence::pace::{FanOut, Pace};
 use protocol::presence::{Changes, Presence};
 use protocol::removals::{REMOVED_MAX, Removals};
 use protocol::server::{Pull, RoomView};
@@ -19,7 +20,9 @@ pub use super::entry::Entry;
 use super::mailbox::Mailbox;
 use super::tail::Tail;
 use super::tails::{Kept, Tails};
+use crate::clock::Clock;
 use crate::log::{Log, LogError, PAGE_BYTES};
+use crate::metrics::{Met, Metrics};
 
 /// How many bytes a reader takes at once from the tail: as a page of the log has.
 const TAKE_BYTES: usize = PAGE_BYTES as usize;
@@ -34,6 +37,16 @@ pub struct Room {
     head: AtomicU64,
     version: AtomicU64,
     agenda: Arc<Agenda>,
+    /// What rooms together may tell their readers of drafts and members; without it there is no bound.
+    fan_out: Option<Arc<Paced>>,
+}
+
+/// The bound on what rooms tell their readers, and the clock that it goes by.
+#[derive(Debug)]
+pub(super) struct Paced {
+    pub(super) clock: Clock,
+    pub(super) fan_out: Mutex<FanOut>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 #[derive(Debug)]
@@ -45,6 +58,8 @@ struct State {
     /// What all rooms keep counts the tail, the drafts and the changes below.
     kept: Kept,
     presence: Presence,
+    /// How far readers are told of that.
+    pace: Pace,
     removals: Removals,
     /// For when the room is on the agenda.
     due: Option<Timestamp>,
@@ -86,7 +101,7 @@ impl State {
             count: None,
             drafts: Vec::new(),
             removed: self.removals.newest().cloned().collect(),
-            version: self.presence.version(),
+            version: self.pace.announced(),
         }
     }
 }
@@ -119,6 +134,7 @@ impl Room {
         members_named: usize,
         agenda: Arc<Agenda>,
         tails: Arc<Tails>,
+        fan_out: Option<Arc<Paced>>,
     ) -> Self {
         let state = State {
             epoch: Epoch::new(""),
@@ -127,6 +143,7 @@ impl Room {
             tail: Tail::default(),
             kept: Kept::new(tails),
             presence: Presence::new(members_named),
+            pace: Pace::default(),
             removals: Removals::new(REMOVED_MAX),
             due: None,
             readers: Readers::default(),
@@ -139,6 +156,7 @@ impl Room {
             head: AtomicU64::new(0),
             version: AtomicU64::new(0),
             agenda,
+            fan_out,
         }
     }
 
@@ -254,14 +272,13 @@ impl Room {
     }
 
     /// A message is durable: readers may see it once they are woken.
-    pub(super) fn committed(&self, message: &Message) {
+    pub(super) fn committed(self: &Arc<Self>, message: &Message) {
         let mut state = self.state.lock();
         state.presence.message_shown(&message.session);
         let entry = Entry::message(message.clone());
         state.head = state.head.max(entry.offset);
         state.tail.push(entry);
-        state.count_kept();
-        self.mark(&state);
+        self.settle(&mut state);
     }
 
     /// A text is gone: readers are told, and nobody reads it here any more (EO-8).
@@ -270,6 +287,7 @@ impl Room {
             state.tail.replace(&Entry::message(message.clone()));
             let version = state.presence.changed_beside();
             state.removals.add(version, message.clone());
+            state.pace.announce_all(&state.presence);
         });
     }
 
@@ -368,7 +386,7 @@ impl Room {
 
     /// What changed, and up to which version.
     fn changes_since(&self, state: &mut State, since: u64) -> Option<(Arc<[Entry]>, u64)> {
-        let version = state.presence.version();
+        let version = state.pace.announced();
         let is_same = |known: &&Changed| known.since == since && known.version == version;
         if let Some(known) = state.changes.as_ref().filter(is_same) {
             return Some((Arc::clone(&known.entries), known.through));
@@ -377,7 +395,7 @@ impl Room {
             members,
             drafts,
             until,
-        } = state.presence.changes_since(since)?;
+        } = state.presence.changes_between(since, version)?;
         let through = until.unwrap_or(version);
         let removed = state.removals.since(since);
         let removed = removed.map(|message| Entry::message(message.clone()));
@@ -401,17 +419,10 @@ impl Room {
     /// where there is news to them.
     fn change<T>(self: &Arc<Self>, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.state.lock();
-        let before = state.presence.version();
+        let before = state.pace.announced();
         let result = change(&mut state);
-        state.count_kept();
-        self.mark(&state);
-        if let Some(due) = state.presence.poll_timeout()
-            && state.due.is_none_or(|earlier| due < earlier)
-        {
-            state.due = Some(due);
-            self.agenda.put(due, self);
-        }
-        if state.presence.version() != before {
+        self.settle(&mut state);
+        if state.pace.announced() != before {
             let readers = Arc::clone(&state.readers);
             drop(state);
             self.wake_readers(&readers);
@@ -419,10 +430,41 @@ impl Room {
         result
     }
 
+    /// Does what every change calls for: counts what is kept, lets readers see as much as they may be told now,
+    /// and puts the room on the agenda if it has to be looked at.
+    fn settle(self: &Arc<Self>, state: &mut State) {
+        state.count_kept();
+        self.announce(state);
+        self.mark(state);
+        let presence = &state.presence;
+        let due = [presence.poll_timeout(), state.pace.poll_timeout(presence)];
+        if let Some(due) = due.into_iter().flatten().min()
+            && state.due.is_none_or(|earlier| due < earlier)
+        {
+            state.due = Some(due);
+            self.agenda.put(due, self);
+        }
+    }
+
+    fn announce(&self, state: &mut State) {
+        let Some(paced) = &self.fan_out else {
+            return state.pace.announce_all(&state.presence);
+        };
+        if state.pace.announced() == state.presence.version() {
+            return;
+        }
+        let (now, readers) = (paced.clock.now(), state.readers.len());
+        let mut fan_out = paced.fan_out.lock();
+        let (pace, presence) = (&mut state.pace, &state.presence);
+        if pace.announce(now, presence, readers, &mut fan_out) {
+            paced.metrics.limited(Met::FanOutBytes);
+        }
+    }
+
     fn mark(&self, state: &State) {
         self.head.store(state.head.get(), Ordering::Release);
-        let version = state.presence.version();
-        self.version.store(version, Ordering::Release);
+        self.version
+            .store(state.pace.announced(), Ordering::Release);
     }
 
     fn wake_readers(self: &Arc<Self>, readers: &Readers) {

@@ -37,6 +37,8 @@ pub enum Met {
     AnswerBytes,
     /// `--tail-bytes`: the newest messages of a room were forgotten.
     TailBytes,
+    /// `--fan-out-bytes`: readers of a room are told of drafts and members later.
+    FanOutBytes,
     /// The head of a request: 16 KiB, 100 lines.
     HeadBytes,
     /// `--allowed-origins`.
@@ -44,7 +46,7 @@ pub enum Met {
 }
 
 impl Met {
-    pub(super) const ALL: [Self; 19] = [
+    pub(super) const ALL: [Self; 20] = [
         Self::Connections,
         Self::ConnectionsPerAddress,
         Self::Handshakes,
@@ -62,6 +64,7 @@ impl Met {
         Self::WriteTimeout,
         Self::AnswerBytes,
         Self::TailBytes,
+        Self::FanOutBytes,
         Self::HeadBytes,
         Self::Origins,
     ];
@@ -85,6 +88,7 @@ impl Met {
             Self::WriteTimeout => "write_timeout",
             Self::AnswerBytes => "answer_bytes",
             Self::TailBytes => "tail_bytes",
+            Self::FanOutBytes => "fan_out_bytes",
             Self::HeadBytes => "head_bytes",
             Self::Origins => "origins",
         }

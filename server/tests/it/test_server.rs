@@ -11,6 +11,7 @@ use server::access::Gate;
 use server::clock::Clock;
 use server::config::Config;
 use server::entrance::Entrance;
+use server::heap::Allocator;
 use server::hub::{Hub, Rooms};
 use server::log::sqlite::{SqliteConfig, SqliteLog};
 use tempfile::TempDir;
@@ -91,7 +92,7 @@ impl TestServer {
             admin: Some(admin),
             hub: Arc::clone(&hub),
             gate,
-            give_back: || {},
+            allocator: Allocator::default(),
         };
         let running = tokio::spawn(server.run(stopped));
         Self {
