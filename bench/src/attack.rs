@@ -16,6 +16,7 @@ mod memory;
 mod pages;
 mod table;
 mod tails;
+mod waves;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -53,6 +54,8 @@ pub enum Attack {
     Tails,
     /// Types long drafts in very many rooms
     Drafts,
+    /// Types a long text in one room with many pages, which come and go
+    Waves,
     /// Loads pages with messages that do not compress
     Pages,
     /// Repeats a number that was used before, in many sessions
@@ -79,6 +82,7 @@ impl Attack {
         match self {
             Self::History | Self::Gets | Self::Events => "`--page-bytes`, `--answer-bytes`",
             Self::Tails | Self::Drafts => "`--tail-bytes`",
+            Self::Waves => "`--fan-out-bytes`",
             Self::Pages => "128 KiB of messages a page; compressed apart",
             Self::Repeats => "counted as messages, answered from memory",
             Self::Refusals => "`--publishes-per-address`; a row for those in a row",
@@ -96,6 +100,7 @@ impl Attack {
             Self::Events => answers::events(stage).await,
             Self::Tails => tails::play(stage).await,
             Self::Drafts => drafts::play(stage).await,
+            Self::Waves => waves::play(stage).await,
             Self::Pages => pages::play(stage).await,
             Self::Repeats => frames::repeats(stage).await,
             Self::Refusals => frames::refusals(stage).await,

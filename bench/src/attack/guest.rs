@@ -35,6 +35,13 @@ pub(super) async fn dial(to: SocketAddr) -> anyhow::Result<TcpStream> {
     Ok(socket.connect(to).await?)
 }
 
+/// The same with as much room as the system gives, so that the server writes all it has.
+pub(super) async fn dial_wide(to: SocketAddr) -> anyhow::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((ATTACKER, 0).into())?;
+    Ok(socket.connect(to).await?)
+}
+
 /// Asks over a connection of its own, and waits for the whole answer: its head, and how long its content is.
 pub(super) async fn ask(to: SocketAddr, request: &str) -> anyhow::Result<(String, Vec<u8>)> {
     let asking = async {
@@ -58,7 +65,12 @@ pub(super) struct Guest {
 impl Guest {
     /// Connects, and is welcome.
     pub(super) async fn enter(to: SocketAddr) -> anyhow::Result<Self> {
-        let socket = shake_hands(dial(to).await?, to).await?;
+        Self::enter_over(dial(to).await?, to).await
+    }
+
+    /// The same over this connection.
+    pub(super) async fn enter_over(stream: TcpStream, to: SocketAddr) -> anyhow::Result<Self> {
+        let socket = shake_hands(stream, to).await?;
         let mut guest = Self {
             socket,
             published: 0,
