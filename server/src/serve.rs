@@ -248,7 +248,7 @@ impl Doors {
 }
 
 /// What stands in a socket's queue when it is closed would be reset. Connections whose handshake is under
-/// way just then still are: docs/operations.md tells what helps.
+/// way just then still are: docs/operations/upgrade.md says what helps.
 fn waiting(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
     let Ok(listener) = listener.into_std() else {
         return Vec::new();
