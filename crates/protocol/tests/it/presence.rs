@@ -234,6 +234,30 @@ fn the_server_holds_drafts_to_the_rate() {
     assert_eq!(shown.last().map(String::as_str), Some("text 2999"));
 }
 
+/// PR-3: of a crowd some are named and all are counted, and each knows itself; a few are all named again.
+#[test]
+fn a_crowd_is_counted() {
+    let mut pair = Pair::new();
+    pair.world.config.members_named = 2;
+    let pages: Vec<usize> = (0..5).map(|_| pair.lobby_page()).collect();
+    pair.run_for(secs(3));
+    for page in &pages {
+        let shown = pair.clients[*page].shown(&lobby());
+        let own = pair.clients[*page].session.id().unwrap();
+        assert_eq!(shown.count, Some(5));
+        assert!(shown.members.contains_key(own));
+        assert!((2..=3).contains(&shown.members.len()), "{shown:?}");
+    }
+    for page in &pages[2..] {
+        pair.leave(*page, &lobby());
+    }
+    pair.run_for(secs(3));
+    for page in &pages[..2] {
+        let shown = pair.clients[*page].shown(&lobby());
+        assert_eq!((shown.members.len(), shown.count), (2, None));
+    }
+}
+
 /// PR-1: a refused reading of history changes nothing about being in the room.
 #[test]
 fn a_refused_history_does_not_interrupt_the_room() {
