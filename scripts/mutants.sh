@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Changes the core, the log and the rooms in small ways, one at a time, and tells which changes no test notices.
+# Changes the core, the log and the rooms in small ways, one at a time, and lists the changes that no test notices.
 # usage: scripts/mutants.sh [protocol|server] [ARGUMENT-OF-CARGO-MUTANTS ...]      without: both; an hour and a half
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# Nobody reads these builds' debug information, and it is half of their time.
+# The debug information of these builds is not used, and takes half of their time.
 export CARGO_PROFILE_TEST_DEBUG=0 CARGO_PROFILE_DEV_DEBUG=0
 
 command -v cargo-mutants >/dev/null || {

@@ -70,7 +70,7 @@ setup_engines() {
     apt_need webkit "WebKit for the tests in a browser" webkit2gtk-driver xvfb
 }
 
-# The restart tests run behind them. Not everybody has the system's programs on the PATH.
+# The restart tests run behind them. Not every user has the system's programs on the PATH.
 setup_gateways() {
   local PATH="$PATH:/usr/sbin:/usr/local/sbin"
   has nginx && has haproxy && return

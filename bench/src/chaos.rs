@@ -112,7 +112,7 @@ async fn judge(scenario: Scenario, stage: Stage, played: anyhow::Result<Expected
         troubles.extend(result.err().map(in_words));
         is_good
     };
-    // What is in the log counts all the same. Where no server can be had, nobody comes to rest.
+    // What is in the log counts all the same. Without a server no client can settle.
     let runs = server.check().and_then(|()| server.pid().map(drop));
     let is_up = note(runs) || note(server.start().await);
     let mut logs = None;

@@ -54,7 +54,7 @@ enum Task {
         #[arg(long, default_value = "bench/RESULTS.md")]
         document: PathBuf,
     },
-    /// Kills, full disks, cut connections under load; then compares what everybody published and
+    /// Kills, full disks, cut connections under load; then compares what all clients published and
     /// received with the log
     Chaos {
         /// Which scenarios; all of them if none is named
@@ -73,7 +73,7 @@ enum Task {
         #[arg(long)]
         lying_disk: bool,
     },
-    /// Does to the server what one hostile guest can do, and measures what that costs everybody else
+    /// Does to the server what one hostile guest can do, and measures what that costs the others
     Attack {
         /// Which attacks; all of them if none is named
         #[arg(value_enum)]

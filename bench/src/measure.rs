@@ -28,7 +28,7 @@ use crate::peer::{Peer, Programs};
 pub enum Workload {
     /// Connections that say nothing
     Idle,
-    /// Texts that come back to whoever sent them
+    /// Texts that come back to their sender
     Echo,
     /// One talks, many listen
     FanOut,
@@ -38,9 +38,9 @@ pub enum Workload {
     Publish,
     /// Connections that are cut again and again
     Drops,
-    /// Everybody comes back at once
+    /// All clients return at once
     Avalanche,
-    /// Everybody comes back, and has missed much
+    /// All clients return, and have missed much
     Resume,
     /// Half of the readers stop reading
     Slow,
@@ -183,7 +183,7 @@ impl Workload {
 }
 
 /// Runs a workload against each of its subjects, in turn and not in a row: so what the machine does
-/// beside hits all of them alike. Tells of each run as it ends. A run that fails is told, and kept in
+/// beside hits all of them alike. Tells of each run as it ends. A run that fails is reported, and kept in
 /// the table with its reason; the others go on.
 pub async fn measure(
     workload: Workload,

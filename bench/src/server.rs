@@ -298,7 +298,7 @@ impl Server {
 
 /// A port that the system does not give to outgoing connections: while the server is down, a try to
 /// reach it must not become a connection of a socket with itself, on the very port it needs. Nor may
-/// another run beside this one take it then. The same number among the UDP ports, which nobody uses,
+/// another run beside this one take it then. The same number among the UDP ports, which are not used,
 /// says that it is taken.
 pub(crate) fn free_address(rng: &mut Rng) -> anyhow::Result<(SocketAddr, UdpSocket)> {
     for _ in 0..1000 {

@@ -39,7 +39,7 @@ export function armFirstKey(): void {
   });
 }
 
-/** Notes when each text that somebody else types is on the screen. */
+/** Notes when each text that another member types is on the screen. */
 export function notePaints(): void {
   window.paintsAt = [];
   new MutationObserver(() => {
@@ -64,7 +64,7 @@ export function watchLongTasks(): void {
 
 /**
  * Scrolls up and loads older messages until the page has no more of them; returns how many it shows.
- * Nobody asks the page from outside meanwhile: that would be work of its own.
+ * The page is not asked from outside meanwhile: that would be work of its own.
  */
 export async function loadOlder(): Promise<number> {
   const scroller = document.querySelector('.scroller');

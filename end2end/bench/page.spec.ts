@@ -69,7 +69,7 @@ async function measureBytes(browser: Browser) {
   return bytes;
 }
 
-/** Each load is somebody's first visit: a context of its own, with an empty cache. */
+/** Each load is a first visit: a context of its own, with an empty cache. */
 async function measureInteractive(browser: Browser) {
   const times: number[] = [];
   // One more than is counted: the first one warms the server.

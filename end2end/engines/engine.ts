@@ -1,6 +1,6 @@
 /** A tab of a browser: the few verbs that the journey needs, the same in every engine. */
 export interface Tab {
-  /** Loads an address; resolves although nobody answers there. */
+  /** Loads an address; resolves also where no server answers. */
   goto(url: string): Promise<void>;
   reload(): Promise<void>;
   close(): Promise<void>;

@@ -45,7 +45,7 @@ class PuppetBrowser implements Browser {
   async newTab(): Promise<Tab> {
     const page = await this.browser.newPage();
     // A page with messages on their way has the browser ask before it is left; a driver of WebDriver's
-    // kind answers by itself, so that whoever answered first counts.
+    // kind answers by itself, so that the first answer counts.
     page.on('dialog', (dialog) => void dialog.accept().catch(() => undefined));
     return new PuppetTab(page);
   }

@@ -153,5 +153,5 @@ async function answering(url: string): Promise<void> {
     if (answer?.ok) return;
     await delay(POLL_MS);
   }
-  throw new Error(`Nobody answers at ${url}: is WebKitWebDriver installed (Debian: webkit2gtk-driver)?`);
+  throw new Error(`No answer at ${url}: is WebKitWebDriver installed (Debian: webkit2gtk-driver)?`);
 }

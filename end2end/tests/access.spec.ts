@@ -9,7 +9,7 @@ const TOKEN_URL = '/sign-in/token';
 
 test.use({ serverArgs: ['--token-keys', keyFile(), '--token-url', TOKEN_URL] });
 
-/** A browser in which somebody has signed in. */
+/** A browser whose user has signed in. */
 async function signedIn(browser: Browser, server: Server, value: string): Promise<BrowserContext> {
   const context = await browser.newContext();
   await context.addCookies([{ name: 'everbeat-token', value, url: server.url, httpOnly: true }]);
@@ -74,7 +74,7 @@ test('a room that is closed says so, and nothing of what is in it', async ({
   }
 });
 
-test('a token is renewed without anybody noticing', async ({ browser, openPage, server }) => {
+test('a token is renewed unnoticed', async ({ browser, openPage, server }) => {
   const short = () => token({ sub: 'ada', name: 'Ada', goodFor: 3 });
   const context = await signedIn(browser, server, short());
   let fetched = 0;

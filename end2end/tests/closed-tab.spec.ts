@@ -35,7 +35,7 @@ test('what a closed tab left arrives once, by the next page', async ({
   await expectSameLog([again, bob], ['before', ...left]);
   await expect(bob.message('left 3').locator('.author')).toHaveText('Ada');
   await expect(again.message('left 3').locator('.author')).toHaveText('You');
-  // With everything durable nothing is left for whoever uses this browser next.
+  // With everything durable nothing is left for the next user of this browser.
   const keys = await again.page.evaluate(() => Object.keys(localStorage));
   expect(keys).toEqual(['everbeat.name']);
   await context.close();
@@ -144,7 +144,7 @@ test('a page with messages on their way asks before it is left, and no other', a
 test.describe('where people sign in', () => {
   test.use({ serverArgs: ['--token-keys', keyFile()] });
 
-  test('nobody publishes what somebody else left, unless they say so', async ({
+  test('what another user left is published only if the user says so', async ({
     browser,
     openPage,
     chaos,
@@ -170,7 +170,7 @@ test.describe('where people sign in', () => {
     await expect(guest.message('I am Bob')).toBeVisible();
     expect(await guest.bodies()).toEqual(['I am Bob']);
 
-    // It is kept for whoever decides, also over a reload.
+    // It is kept until the user decides, also over a reload.
     await bob.page.reload();
     await bob.expectHydrated();
     await bob.message('and this').getByRole('button', { name: 'Drop' }).click();
@@ -183,7 +183,7 @@ test.describe('where people sign in', () => {
   });
 });
 
-/** From now on the browser is somebody's who has signed in. */
+/** From now on a user is signed in in the browser. */
 async function signIn(
   context: BrowserContext,
   server: Server,

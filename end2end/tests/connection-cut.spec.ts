@@ -30,7 +30,7 @@ test('a connection cut ten times while both send loses and doubles nothing', asy
   expect(chaos.acksLost).toBe(5);
 });
 
-test('a short break shows nobody leaving', async ({ openPage, chaos, server }) => {
+test('a short break shows no departure', async ({ openPage, chaos, server }) => {
   const ada = await openPage();
   const bob = await openPage('lobby', { via: server });
   await expect(bob.people.getByRole('listitem')).toHaveCount(2);

@@ -26,6 +26,6 @@ test('everything can be done with the keyboard', async ({ openPage }) => {
   await expect(room.sendButton).toBeFocused();
   await keyboard.press('Enter');
   await room.expectFate('at all', 'durable');
-  // Whoever sends goes on writing.
+  // After sending, the user goes on writing.
   await expect(room.input).toBeFocused();
 });

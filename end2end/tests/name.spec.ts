@@ -16,7 +16,7 @@ test('a name is shown to the others and kept', async ({ openPage }) => {
   await expect(ada.people.getByRole('listitem').filter({ hasText: 'Ada' })).toContainText('(you)');
 });
 
-test('a field in which somebody is typing is theirs', async ({ browser, openPage }) => {
+test('a field with the focus keeps what is typed', async ({ browser, openPage }) => {
   const context = await browser.newContext();
   const [ada, other] = [
     await openPage('lobby', { context }),

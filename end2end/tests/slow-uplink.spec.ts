@@ -1,6 +1,6 @@
 import { expect, test } from '../fixtures/app';
 
-/** What stands in the box before somebody types on: 2 kB a draft. */
+/** The text in the box before more is typed: 2 kB a draft. */
 const LONG = 'x'.repeat(2_000);
 const KEYS = 100;
 

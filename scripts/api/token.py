@@ -1,4 +1,4 @@
-"""A token for somebody who may do everything, signed with the secret in a file (RFC 7515, HS256)."""
+"""A token that grants all rights, signed with the secret in a file (RFC 7515, HS256)."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-//! The way to the room that everybody starts in.
+//! The link to the lobby, the room in which every user starts.
 
 use leptos::ev::MouseEvent;
 use leptos::prelude::*;

@@ -159,8 +159,8 @@ fn note_height(scroller: NodeRef<Div>, height: StoredValue<Option<i32>>) {
     }
 }
 
-/// Keeps a reader at the bottom there, brings everybody there who sends something, and holds the view
-/// of everybody else. Browsers would do the last, but those that do get it wrong where older messages
+/// Keeps a user at the bottom there, scrolls there when the user sends something, and else holds the view
+/// where it is. Browsers would do the last, but those that do get it wrong where older messages
 /// are put in front of a column in reverse: their own way is switched off in the style.
 fn keep_in_view(
     timeline: ReadSignal<Timeline>,
@@ -174,7 +174,7 @@ fn keep_in_view(
         let (room, queued, loads) = before.as_ref().unwrap_or(&now);
         let has_sent = *queued != now.1 || *room != now.0;
         let has_loaded = *loads != now.2;
-        // By then the rows are there, and nobody has seen them yet.
+        // By then the rows are there, and not yet painted.
         request_animation_frame(move || {
             let Some(scroller) = scroller.try_get_untracked().flatten() else {
                 return;

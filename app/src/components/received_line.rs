@@ -6,7 +6,7 @@ use protocol::id::Name;
 use crate::markup::html;
 use crate::state::Received;
 
-/// Shows what came last from somebody else, draft or message, as it is typed. It is not announced:
+/// Shows what came last from another member, draft or message, as it is typed. It is not announced:
 /// that would read out every keystroke. Messages are announced by the list.
 #[component]
 pub fn ReceivedLine(

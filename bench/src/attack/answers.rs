@@ -1,4 +1,4 @@
-//! Answers that nobody reads: as much as can be asked for at once, on as many connections as an address may
+//! Answers that are never read: as much as can be asked for at once, on as many connections as an address may
 //! have.
 
 use std::net::SocketAddr;

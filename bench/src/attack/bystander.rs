@@ -1,4 +1,4 @@
-//! Somebody at another address who publishes now and then, and times the acks.
+//! A client at another address that publishes now and then, and times the acks.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(complaints(Measured { disturbed, ..GOOD }), 1);
         let disturbed = None;
         assert_eq!(complaints(Measured { disturbed, ..GOOD }), 1);
-        // A server that is gone has no memory, and answers nobody.
+        // A server that is gone has no memory, and answers no request.
         let gone = Measured {
             after: 0,
             disturbed: None,

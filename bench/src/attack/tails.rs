@@ -32,7 +32,7 @@ pub(super) async fn play(stage: &Stage) -> anyhow::Result<Done> {
             };
             listener.send(&join).await?;
         }
-        // So that the rooms stay open, whoever writes in them.
+        // A listener keeps the rooms open while the writers change.
         listening.spawn(listener.discard());
         writers.push((Guest::enter(address).await?, rooms));
     }

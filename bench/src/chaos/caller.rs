@@ -1,4 +1,4 @@
-//! Somebody who calls again and again, with a new connection each time, and wants an answer to each.
+//! A caller that sends request after request, each on a new connection, and needs an answer to each.
 
 use std::net::SocketAddr;
 use std::time::Duration;

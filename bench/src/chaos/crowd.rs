@@ -24,7 +24,7 @@ const READERS: u32 = 10;
 /// One in so many clients reloads its page, where there are reloads.
 const RELOADERS: u32 = 4;
 
-/// How long everybody may take to get into their rooms.
+/// How long all clients may take to join their rooms.
 const JOIN: Duration = Duration::from_secs(60);
 
 /// How long everything may take to come to rest once the faults are over.
@@ -53,10 +53,10 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    /// Connects everybody, waits until all are in their rooms, and lets them publish.
+    /// Connects all clients, waits until they have joined their rooms, and lets them publish.
     ///
     /// # Errors
-    /// If somebody does not get in.
+    /// If a client does not get in.
     pub async fn gather(
         address: SocketAddr,
         count: u32,
@@ -100,10 +100,10 @@ impl Crowd {
         })
     }
 
-    /// Waits until everybody is live.
+    /// Waits until all clients are live.
     ///
     /// # Errors
-    /// If somebody is not in time.
+    /// If one is not in time.
     pub async fn all_live(&mut self) -> anyhow::Result<()> {
         let count = self.count;
         let all = timeout(SETTLE, self.live.wait_for(|live| *live == count)).await;
@@ -121,18 +121,18 @@ impl Crowd {
         &self.rooms
     }
 
-    /// Ends the load and waits until everybody is live and everything published has its fate.
+    /// Ends the load and waits until all clients are live and everything published has its fate.
     ///
     /// # Errors
-    /// If somebody does not come to rest in time. The accounts then tell who and why.
+    /// If a client does not settle in time. The accounts then say which one and why.
     pub async fn settle(&mut self) -> anyhow::Result<()> {
         self.phase.send_replace(Phase::Settle);
         wait_for(&mut self.progress, Progress::Settled, self.count, SETTLE).await
     }
 
-    /// Waits until everybody has everything up to these heads, and takes the accounts, in the order
-    /// of the clients' numbers. Whoever takes too long says so in theirs. Without heads there is nothing
-    /// to wait for.
+    /// Waits until all clients have everything up to these heads, and takes the accounts, in the order
+    /// of the clients' numbers. A client that takes too long notes that in its own. Without heads there is
+    /// nothing to wait for.
     ///
     /// # Errors
     /// If a client's task died.

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Where the programs of a system are that its users do not have on their PATH.
 const SYSTEM: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
 
-/// What nginx needs around the recommended part, to run in the foreground for anybody.
+/// What nginx needs around the recommended part, to run in the foreground, as any user.
 const NGINX_MAIN: &str = "\
 daemon off;
 master_process off;

@@ -101,5 +101,5 @@ async fn until<T>(
     };
     timeout(PATIENCE, search)
         .await
-        .context("the server did not answer somebody who reads the log back")
+        .context("the server did not answer the reader of the log")
 }

@@ -1,4 +1,4 @@
-//! One client of the crowd: publishes, and writes down all that it is told.
+//! One client of the crowd: publishes, and keeps an account of all that it gets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -22,15 +22,15 @@ const LINGER: Duration = Duration::from_secs(1);
 /// What the crowd does now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Everybody joins; nobody publishes yet, so that everybody sees the logs from their beginning.
+    /// All clients join; none publishes yet, so that each gets the logs from their beginning.
     Gather,
-    /// Everybody publishes.
+    /// The writers publish.
     Load,
-    /// Nobody publishes any more; outboxes empty themselves.
+    /// No client publishes any more; outboxes empty themselves.
     Settle,
-    /// Everybody waits for the rest of their rooms, up to these offsets, and ends.
+    /// Each client waits for the rest of its rooms, up to these offsets, and ends.
     Collect(BTreeMap<RoomName, Offset>),
-    /// Whoever has not ended gives up.
+    /// A client that has not ended gives up.
     GiveUp,
 }
 
@@ -85,7 +85,7 @@ pub enum Told {
 pub struct Received {
     /// Its place.
     pub offset: u64,
-    /// What it says; `None` for a text that nobody published.
+    /// What it says; `None` for a text that no client of the crowd published.
     pub mark: Option<Mark>,
 }
 

@@ -43,7 +43,7 @@ enum Harm {
     StallUp,
     /// Nothing more reaches the client.
     StallDown,
-    /// Nothing more reaches anybody.
+    /// Nothing more reaches either end.
     StallBoth,
 }
 
@@ -118,7 +118,7 @@ async fn serve(
     mut faults: watch::Receiver<Faults>,
     mut rng: Rng,
 ) -> io::Result<()> {
-    // Where nobody listens, the client is cut off, as a load balancer would do.
+    // Without a listener there, the client is cut off, as a load balancer would do.
     let mut server = TcpStream::connect(server).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;

@@ -19,7 +19,7 @@ use super::witness::Witness;
 use crate::disk::Disk;
 use crate::server::Server;
 
-/// How much later than the rules say somebody may notice: the machine is busy.
+/// How much later than the rules say a client may notice a dead link: the machine is busy.
 const SLACK: Duration = Duration::from_millis(2500);
 
 /// How often the server is restarted behind a gateway.
@@ -42,13 +42,13 @@ pub enum Scenario {
     ReadOnly,
     /// The server stops for a minute without a word, and goes on
     Frozen,
-    /// The server is told to end and started again
+    /// The server gets SIGTERM and is started again
     Rolling,
-    /// The same ten times behind nginx, and everybody is soon back
+    /// The same ten times behind nginx, and all clients are soon back
     Nginx,
     /// The same behind HAProxy
     Haproxy,
-    /// The same without a proxy, with a socket that each server hands to the next: nobody is refused
+    /// The same without a proxy, with a socket that each server hands to the next: no connection is refused
     HandOver,
     /// The same with two servers on one port while one goes and the other comes
     ReusePort,
@@ -75,11 +75,11 @@ pub struct Stage {
 /// What is to be asked of the accounts afterwards, beside the verdict on all scenarios.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Expected {
-    /// From when to when nobody can have heard anything.
+    /// From when to when no client can have received anything.
     frozen: Option<(Instant, Instant)>,
-    /// Everybody who publishes must have been refused for now.
+    /// Every client that publishes must have been refused for now.
     held: bool,
-    /// The server was restarted so many times, and nobody may have been without it for longer than this.
+    /// The server was restarted so many times, and no client may have been without it for longer than this.
     restarts: Option<(u64, Duration)>,
 }
 
@@ -280,8 +280,8 @@ impl Stage {
         Ok(Expected::default())
     }
 
-    /// A socket that listens all the time, whoever serves: while the servers change, somebody asks and
-    /// asks, and nobody refuses them.
+    /// A socket that listens all the time, whichever server accepts: while the servers change, a caller
+    /// asks again and again, and no call is refused.
     async fn hand_over(&mut self) -> anyhow::Result<Expected> {
         let caller = Caller::start(self.server.address);
         let expected = self.restart(true).await?;
@@ -318,8 +318,8 @@ impl Stage {
                 gateway.check()?;
             }
         }
-        // A slot lies within a drain after the end of the connection. Whoever finds the door shut there
-        // tries again with RC-1's delays, which grow no longer than it was shut.
+        // A slot lies within a drain after the end of the connection. A client that is refused there
+        // tries again with RC-1's delays, which grow no longer than the server was away.
         let bound = drain + 2 * down + SLACK;
         Ok(Expected {
             restarts: Some((RESTARTS, bound)),
@@ -327,7 +327,7 @@ impl Stage {
         })
     }
 
-    /// Somebody who neither says nor hears anything keeps their connection for longer than gateways keep
+    /// A client that neither sends nor receives anything keeps its connection for longer than gateways keep
     /// an idle one.
     async fn outlives_idle_timeouts(&self) -> anyhow::Result<()> {
         let entrance = self
@@ -395,7 +395,7 @@ impl Expected {
     }
 }
 
-/// HB-3, HB-6: when a client has to notice that nobody answers any more.
+/// HB-3, HB-6: when a client has to notice that its peer does not answer any more.
 fn notice_bound(scenario: Scenario, quick: bool, publishes: bool) -> Duration {
     let (interval, timeout) = if quick { (2, 1) } else { (25, 5) };
     let idle = Duration::from_secs(interval + timeout);

@@ -13,7 +13,7 @@ pub struct Outcome {
     pub scenario: Scenario,
     /// How it was judged.
     pub verdict: Verdict,
-    /// How long it took, with everybody's coming to rest.
+    /// How long it took, until all clients had settled.
     pub took: Duration,
     /// How its faults were made, where that depends on the machine.
     pub note: Option<&'static str>,

@@ -28,17 +28,17 @@ pub struct Verdict {
     pub held: u64,
     /// Refused for good.
     pub refused: u64,
-    /// Messages received, by everybody together.
+    /// Messages received, by all clients together.
     pub received: u64,
-    /// Published and not refused, but not in the log; or in the log, and not received by somebody.
+    /// Published and not refused, but not in the log; or in the log, and not received by a client.
     pub lost: u64,
     /// In the log more than once, or received more than once.
     pub doubled: u64,
     /// Not in the order of their author, or not received in the order of the log.
     pub out_of_order: u64,
-    /// Places where somebody's run is interrupted, or was said to be.
+    /// Places where a client's run of messages is interrupted, or reported as such.
     pub gaps: u64,
-    /// The longest time that somebody was not live.
+    /// The longest time that a client was not live.
     pub longest_outage: Duration,
     /// What is not as it should be, in words: a few examples of each kind.
     pub complaints: Vec<String>,
@@ -62,7 +62,7 @@ impl Verdict {
         verdict
     }
 
-    /// What the accounts say by themselves, where nobody could read the log.
+    /// What the accounts say by themselves, where the log could not be read.
     pub fn without_logs(accounts: &[Account]) -> Self {
         let mut verdict = Self {
             clients: accounts.len(),
@@ -105,7 +105,7 @@ impl Verdict {
             }
             for entry in log {
                 let Some(mark) = entry.mark else {
-                    self.complain("nobody published it", format!("{room} {}", entry.offset));
+                    self.complain("published by no client", format!("{room} {}", entry.offset));
                     continue;
                 };
                 if published.get(&mark).is_none_or(|p| p.room != *room) {
@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_did_not_settle_is_told() {
+    fn a_client_that_did_not_settle_is_reported() {
         let stuck = after(|_, accounts| accounts[1].unsettled = Some("waiting".to_owned()));
         assert_eq!(stuck, ([0; 4], false));
     }

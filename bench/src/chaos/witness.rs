@@ -35,7 +35,7 @@ impl Witness {
         Ok(witness)
     }
 
-    /// Publishes, and is told to come again later: an error with a time, and no ack.
+    /// Publishes, and waits for a refusal for now: an error with a time, and no ack.
     ///
     /// # Errors
     /// If it hears anything else.
@@ -57,7 +57,7 @@ impl Witness {
         Ok(id)
     }
 
-    /// Is told that a message is durable.
+    /// Waits for the ack of a message.
     ///
     /// # Errors
     /// If it is not in time.

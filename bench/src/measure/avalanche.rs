@@ -1,4 +1,4 @@
-//! Everybody comes back at once.
+//! All clients return at once.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -121,7 +121,7 @@ pub(super) async fn run(subject: Subject, programs: &Programs) -> anyhow::Result
 
 async fn await_entry(entries: &mut mpsc::Receiver<Instant>) -> anyhow::Result<()> {
     let entry = timeout(PATIENCE, entries.recv()).await;
-    entry.context("somebody did not get in")?;
+    entry.context("a client did not get in")?;
     Ok(())
 }
 

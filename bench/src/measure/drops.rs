@@ -49,7 +49,7 @@ const DELAY: Duration = Duration::from_millis(25);
 /// The time to catch up.
 const QUIET: Duration = Duration::from_secs(15);
 
-/// How long everybody may take to get in.
+/// How long all clients may take to get in.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What the crowd does now.
@@ -95,7 +95,7 @@ pub(super) async fn run(
     for _ in 0..=subject.size {
         timeout(PATIENCE, readies.recv())
             .await
-            .context("somebody did not get in")?;
+            .context("a client did not get in")?;
     }
     let pid = server.pid()?;
     let before = Usage::of(pid)?;
@@ -186,7 +186,7 @@ impl Member {
                         Heard::Entered => {
                             self.account.entered += 1;
                             if self.account.entered == 1 {
-                                // Whoever waits for it is there, or has failed.
+                                // The receiver waits, or has failed.
                                 let _ = ready.send(()).await;
                             }
                         }

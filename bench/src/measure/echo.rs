@@ -1,4 +1,4 @@
-//! Texts that come back to whoever sent them, one at a time.
+//! Texts that come back to their sender, one at a time.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

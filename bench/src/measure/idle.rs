@@ -112,7 +112,7 @@ async fn stay(
     room: RoomName,
     ready: mpsc::Sender<bool>,
 ) {
-    // Nobody hears it when the measurement is over.
+    // The receiver is gone when the measurement is over.
     if let Ok(mut seat) = Seat::take(address, subject, number as u64, &[room]).await {
         let _ = ready.send(true).await;
         while seat.is_there().await {}

@@ -261,7 +261,7 @@ impl Table {
         self.workload.about().unit
     }
 
-    /// A subject's name; what Everbeat carries is told where it makes a difference.
+    /// A subject's name; it says what Everbeat carries where that makes a difference.
     fn name(&self, subject: Subject) -> String {
         let name = subject.peer.name();
         let cast = self.workload.about().cast;

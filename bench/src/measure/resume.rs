@@ -1,4 +1,4 @@
-//! Everybody comes back, and has missed much.
+//! All clients return, and have missed much.
 
 use std::time::{Duration, Instant};
 
@@ -52,7 +52,7 @@ const AT_ONCE: usize = 50;
 /// How long one step may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What everybody does now.
+/// What all clients do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Here,
@@ -123,7 +123,7 @@ pub(super) async fn run(subject: Subject, programs: &Programs) -> anyhow::Result
 
 async fn await_one(told: &mut mpsc::Receiver<()>) -> anyhow::Result<()> {
     let one = timeout(PATIENCE, told.recv()).await;
-    one.context("somebody did not get on")?;
+    one.context("a client made no progress")?;
     Ok(())
 }
 

@@ -23,7 +23,7 @@ const LONGEST_DELAY: Duration = Duration::from_secs(5);
 /// How long it lets a connection take (`timeout`).
 const CONNECT: Duration = Duration::from_secs(20);
 
-/// Somebody in a room, over all connections.
+/// One member of a room, over all of its connections.
 pub(super) enum Returning {
     /// A session of ours.
     Session(Box<Client>, RoomName),
@@ -36,7 +36,7 @@ pub(super) enum Returning {
 pub(super) enum Heard {
     /// It is in its room, for the first time or again.
     Entered,
-    /// Somebody else said something.
+    /// Another member said something.
     Text(String),
 }
 

@@ -44,7 +44,7 @@ pub(super) async fn run(
     let server = Running::start(subject.peer, programs, talk::OPTIONS).await?;
     let rooms = u32::try_from(subject.size)?;
     let every = Duration::from_secs(1) * rooms / RATE;
-    // Everybody says something, and where rooms are few, much.
+    // Each member says something; where rooms are few, much.
     let count = (seconds * u64::from(RATE)).div_ceil(u64::from(rooms));
     let speech = Speech {
         every,

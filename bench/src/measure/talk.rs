@@ -45,7 +45,7 @@ pub(super) struct Party {
     pub(super) talkers: usize,
 }
 
-/// How everybody talks who does.
+/// How each talker talks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Speech {
     /// The time from one text to the next.
@@ -56,7 +56,7 @@ pub(super) struct Speech {
     pub(super) bytes: usize,
 }
 
-/// Everybody, in their rooms.
+/// All parties, in their rooms.
 pub(super) struct Assembly {
     begin: watch::Sender<Option<Instant>>,
     done: mpsc::Receiver<Vec<u32>>,
@@ -77,7 +77,7 @@ pub(super) struct Talk {
 }
 
 impl Assembly {
-    /// Brings everybody into their rooms.
+    /// Brings all parties into their rooms.
     pub(super) async fn gather(
         address: SocketAddr,
         subject: Subject,
@@ -123,7 +123,7 @@ impl Assembly {
         Ok(assembly)
     }
 
-    /// Lets them talk, and waits until everybody has heard the last text.
+    /// Lets them talk, and waits until all have received the last text.
     pub(super) async fn talk(mut self, pid: u32) -> anyhow::Result<Talk> {
         let before = Usage::of(pid)?;
         self.begin.send_replace(Some(Instant::now()));
@@ -135,7 +135,7 @@ impl Assembly {
                 Some(ended) = self.parties.join_next() => return Err(early(ended)),
             };
             for delay in heard
-                .context("somebody waits for the last text")?
+                .context("a party still waits for the last text")?
                 .unwrap_or_default()
             {
                 delays.saturating_record(u64::from(delay.max(1)));
@@ -152,7 +152,7 @@ impl Assembly {
     async fn wait_for(&mut self, readies: &mut mpsc::Receiver<()>) -> anyhow::Result<()> {
         tokio::select! {
             ready = timeout(PATIENCE, readies.recv()) => {
-                ready.context("somebody did not get in")?;
+                ready.context("a party did not get in")?;
                 Ok(())
             }
             Some(ended) = self.parties.join_next() => Err(early(ended)),
@@ -162,8 +162,8 @@ impl Assembly {
 
 fn early(ended: Result<anyhow::Result<()>, tokio::task::JoinError>) -> anyhow::Error {
     match ended {
-        Ok(Err(error)) => error.context("somebody ended early"),
-        Ok(Ok(())) => anyhow::anyhow!("somebody ended early"),
+        Ok(Err(error)) => error.context("a party ended early"),
+        Ok(Ok(())) => anyhow::anyhow!("a party ended early"),
         Err(error) => error.into(),
     }
 }
@@ -308,7 +308,10 @@ impl Seat {
             return Ok(Self::Line(Box::new(line)));
         }
         let client = Box::new(enter(address, seed, rooms).await);
-        let room = rooms.first().context("nobody is nowhere")?.clone();
+        let room = rooms
+            .first()
+            .context("a party is in one room at least")?
+            .clone();
         Ok(Self::Client(client, room, subject.traffic))
     }
 

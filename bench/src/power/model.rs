@@ -2,7 +2,7 @@
 //!
 //! The model, which is that of a journaling file system that keeps its promises, and no more:
 //!
-//! - What was written is seen by everybody at once, and is *durable* after fsync(2) or fdatasync(2) of its file.
+//! - What was written is visible to all programs at once, and is *durable* after fsync(2) or fdatasync(2) of its file.
 //! - Before that, a cut keeps of a file's writes: none; all; each of them or not; or, sector by sector (512 bytes),
 //!   any of the states that the sector went through, in no order, so that a page is torn in the middle. Its
 //!   length is any that it had. A sector is written whole or not at all.
@@ -224,7 +224,7 @@ impl Model {
     fn change_names(&mut self, change: Vec<(OsString, Option<Number>)>) {
         apply(&change, &mut self.names.now);
         self.names.waiting.push(change);
-        // What no name leads to any more, now or after a cut at any moment, is gone once nobody has it open:
+        // What no name leads to any more, now or after a cut at any moment, is gone once no program has it open:
         // programs under test live shorter than that matters.
     }
 }

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 
 use super::model::{Model, Number};
 
-/// How long the kernel may believe what it was told: nobody changes anything but through it.
+/// How long the kernel may cache attributes: nothing changes but through it.
 const TTL: Duration = Duration::from_secs(60);
 
 /// A directory on a disk whose power can be cut.
@@ -32,7 +32,7 @@ pub struct PowerDisk {
 #[derive(Debug, Default)]
 struct Disk {
     model: Model,
-    /// Since the cut: whoever still runs gets errors.
+    /// Since the cut: a program that still runs gets errors.
     is_off: bool,
 }
 
@@ -93,7 +93,7 @@ impl PowerDisk {
 impl Drop for PowerDisk {
     fn drop(&mut self) {
         if let Some(session) = self.session.take() {
-            // Nobody is left to tell.
+            // An error has no reader any more.
             let _: io::Result<()> = session.umount_and_join();
         }
     }

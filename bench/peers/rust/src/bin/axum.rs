@@ -56,7 +56,7 @@ async fn enter(
 ) -> Response {
     static IDS: AtomicU64 = AtomicU64::new(0);
     let mut senders = names.split('/').map(|name| {
-        let mut rooms = rooms.lock().expect("nobody panics with it");
+        let mut rooms = rooms.lock().expect("no holder panics");
         let room = rooms.entry(name.to_owned());
         room.or_insert_with(|| broadcast::channel(256).0).clone()
     });
