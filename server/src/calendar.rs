@@ -24,6 +24,9 @@ pub const SETTLED: Duration = Duration::from_secs(60 * 60);
 /// How long with one: somebody sees the line in the journal by then. It may be right, after all.
 pub const DOUBTED: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// 2026, in Unix time in milliseconds: no server is older. A clock behind it was never set.
+const EARLIEST_MS: u64 = 1_767_225_600_000;
+
 /// Why the clock is doubted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Doubt {
@@ -48,6 +51,9 @@ pub struct Calendar {
     even_since: Timestamp,
     /// How long it has to.
     patience: Duration,
+    /// When a clock ended that was far behind and never believed. What was stored by it is younger than its
+    /// time says, by how much is not known: it is older than the time since then, and by nothing else.
+    undated_until: Option<Timestamp>,
     /// When it was believed last.
     believed: Option<Look>,
     doubt: Option<Doubt>,
@@ -81,12 +87,15 @@ impl Calendar {
             looked: look,
             even_since: now,
             patience: SETTLED,
+            undated_until: None,
             believed: None,
             doubt: None,
         };
         calendar.doubt = newest_ms.and_then(|_| calendar.compare(unix_ms));
         if calendar.doubt.is_some() {
             calendar.patience = DOUBTED;
+            let is_undated = calendar.newest_ms < EARLIEST_MS && unix_ms >= EARLIEST_MS;
+            calendar.undated_until = is_undated.then_some(now);
         }
         calendar
     }
@@ -104,7 +113,8 @@ impl Calendar {
     /// the clock says.
     pub fn cutoff(&mut self, now: Timestamp, unix_ms: u64, age: Duration) -> Option<u64> {
         self.look(now, unix_ms);
-        let is_due = self.is_even_for(age.min(self.patience));
+        let is_dated = self.undated_until.is_none_or(|until| now - until >= age);
+        let is_due = is_dated && self.is_even_for(age.min(self.patience));
         is_due.then(|| unix_ms.saturating_sub(millis(age)))
     }
 
@@ -123,16 +133,23 @@ impl Calendar {
                 self.newest_ms = unix_ms;
                 self.patience = SETTLED;
             } else {
-                self.patience = match self.compare(unix_ms) {
+                let doubt = self.compare(unix_ms);
+                self.patience = match doubt {
                     Some(_) => DOUBTED,
                     None => SETTLED,
                 };
-                self.doubt = Some(self.compare(unix_ms).unwrap_or(Doubt::Set));
+                let is_ahead = matches!(doubt, Some(Doubt::Ahead(_)));
+                if is_ahead && self.believed.is_none() {
+                    self.undated_until = Some(now);
+                }
+                self.doubt = Some(doubt.unwrap_or(Doubt::Set));
             }
         }
         self.looked = look;
         if self.is_even_for(self.patience) {
-            self.believed = Some(look);
+            if unix_ms >= EARLIEST_MS {
+                self.believed = Some(look);
+            }
             // Then it was the log's time that was wrong.
             self.newest_ms = self.newest_ms.min(unix_ms);
         }
@@ -281,6 +298,53 @@ mod tests {
         run.pass(HOUR / 2);
         run.off = 0;
         assert!(!run.pass(HOUR - 4).forgets(WEEK));
+    }
+
+    /// A new log, and a clock at 1970: what was stored meanwhile is kept for its full age after the clock was put
+    /// right, whenever that is.
+    #[test]
+    fn what_was_stored_at_1970_is_kept_for_its_age() {
+        for at_1970 in [HOUR / 2, 3 * HOUR, 2 * DAY] {
+            let mut run = Run::start(AT_1970, None);
+            assert!(run.stamp() < DAY);
+            run.pass(at_1970);
+            run.off = 0;
+            assert!(!run.forgets(WEEK), "{at_1970}");
+            assert!(matches!(run.doubt(), Some(Doubt::Ahead(_))));
+            assert!(!run.pass(6 * DAY).forgets(WEEK), "{at_1970}");
+            assert!(!run.pass(DAY - 4).forgets(WEEK), "{at_1970}");
+            assert!(run.pass(4).forgets(WEEK), "{at_1970}");
+            assert!(!run.forgets(2 * WEEK), "{at_1970}");
+        }
+    }
+
+    /// The same where the server was restarted with the right clock.
+    #[test]
+    fn a_log_of_1970_is_kept_for_its_age() {
+        let mut run = Run::start(0, Some(3 * HOUR));
+        assert!(matches!(run.doubt(), Some(Doubt::Ahead(_))));
+        assert!(!run.pass(6 * DAY).forgets(WEEK));
+        assert!(run.pass(DAY).forgets(WEEK));
+    }
+
+    /// A machine that never learns the time still forgets: its clock runs evenly.
+    #[test]
+    fn a_clock_that_stays_at_1970_forgets() {
+        let mut run = Run::start(AT_1970, None);
+        assert!(run.pass(HOUR).forgets(WEEK));
+        let mut run = Run::start(AT_1970, Some(DAY));
+        assert!(run.pass(DAY).forgets(WEEK));
+    }
+
+    /// A small correction soon after the start delays nothing for long.
+    #[test]
+    fn a_correction_after_the_start_is_believed_in_an_hour() {
+        let mut run = Run::start(-(10 * 60_000), Some(TODAY - DAY / 2));
+        run.pass(60_000);
+        run.off = 0;
+        assert!(!run.forgets(WEEK));
+        assert_eq!(run.doubt(), Some(Doubt::Set));
+        assert!(run.pass(HOUR).forgets(WEEK));
     }
 
     /// Set forward and back while it runs: nothing is forgotten in between, and the log's time is right at
