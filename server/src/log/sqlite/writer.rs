@@ -22,9 +22,6 @@ use super::witness::Witness;
 use super::{LogError, SqliteConfig};
 use crate::supervise::reason;
 
-/// How often it is looked whether the files are where they were: three calls of stat(2).
-const LOOK_EVERY: Duration = Duration::from_millis(500);
-
 /// Takes operations from the queue and commits them in batches.
 pub(super) struct Writer {
     connection: Connection,
@@ -37,6 +34,7 @@ pub(super) struct Writer {
     chain: Chain,
     witness: Option<Witness>,
     files: Files,
+    look_every: Duration,
     looked: Instant,
     /// Why nothing that is stored now would last.
     moved: Option<LogError>,
@@ -66,6 +64,7 @@ impl Writer {
             chain: database.state.chain,
             witness: database.witness,
             files: database.files,
+            look_every: config.look_every,
             looked: Instant::now(),
             moved: None,
             failing: false,
@@ -165,7 +164,7 @@ impl Writer {
     /// Looks now and then whether the files are still where they were. What is stored in one that was
     /// removed is gone with this process: that must not be acknowledged.
     fn look(&mut self) {
-        if self.looked.elapsed() < LOOK_EVERY {
+        if self.looked.elapsed() < self.look_every {
             return;
         }
         self.looked = Instant::now();
