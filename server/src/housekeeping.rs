@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::heap::Heap;
 use crate::hub::Hub;
 use crate::limits::Limits;
+use crate::metrics::Met;
 use crate::supervise::supervised;
 
 /// How late rooms may be looked at in which something is due. PR-1 and PR-3 are about seconds: a fifth
@@ -75,7 +76,8 @@ impl Housekeeping {
                 _ = agenda.tick() => hub.handle_timeout(hub.clock().now()),
                 _ = sweep.tick() => {
                     hub.sweep();
-                    self.limits.sweep(hub.clock().now());
+                    let evicted = self.limits.sweep(hub.clock().now());
+                    hub.metrics().limited_times(Met::RateBytes, evicted);
                     let heap = Arc::clone(&self.heap);
                     spawn_blocking(move || heap.lock().look());
                 }

@@ -259,8 +259,13 @@ impl Metrics {
 
     /// Somebody met a limit.
     pub fn limited(&self, met: Met) {
+        self.limited_times(met, 1);
+    }
+
+    /// A limit was met so many times.
+    pub fn limited_times(&self, met: Met, times: u64) {
         let limit = met.name();
-        self.limited.get_or_create(&Limit { limit }).inc();
+        self.limited.get_or_create(&Limit { limit }).inc_by(times);
     }
 
     /// Messages were read from the log for somebody who was away, or fell behind.

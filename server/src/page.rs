@@ -200,7 +200,8 @@ fn elsewhere(uri: &Uri) -> Option<String> {
 /// How long an address has to wait that has asked for more pages than it may.
 fn too_many(state: &AppState, request: &Request) -> Option<Duration> {
     let network = request.extensions().get::<Client>()?.counted()?;
-    let wait = state.limits.page(network).err()?;
+    let now = state.hub.clock().now();
+    let wait = state.limits.page(now, network).err()?;
     state.hub.metrics().limited(Met::RequestsPerAddress);
     Some(wait)
 }

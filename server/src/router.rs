@@ -64,7 +64,8 @@ async fn limited(State(state): State<AppState>, mut request: Request, next: Next
     };
     let client = Client::of(*peer, request.headers(), state.config.limits.trust());
     let counted = client.counted();
-    if let Some(Err(wait)) = counted.map(|network| state.limits.request(network)) {
+    let now = state.hub.clock().now();
+    if let Some(Err(wait)) = counted.map(|network| state.limits.request(now, network)) {
         state.hub.metrics().limited(Met::RequestsPerAddress);
         let text = "Too many requests from your address: try again later.\n";
         return (StatusCode::TOO_MANY_REQUESTS, retry_after(wait), text).into_response();

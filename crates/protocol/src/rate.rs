@@ -39,7 +39,15 @@ impl Bucket {
     /// # Errors
     /// How long until there is one again.
     pub fn take(&mut self, now: Timestamp) -> Result<(), Duration> {
-        let taken = self.without(now, 1);
+        self.take_many(now, 1)
+    }
+
+    /// Takes so many tokens at once, or none of them.
+    ///
+    /// # Errors
+    /// How long until there are so many; where a full bucket holds fewer, it never comes to that.
+    pub fn take_many(&mut self, now: Timestamp, tokens: u32) -> Result<(), Duration> {
+        let taken = self.without(now, tokens);
         match self.debt(now, taken) {
             Duration::ZERO => {
                 self.full_at = taken;
@@ -105,6 +113,19 @@ mod tests {
         assert_eq!(wait, Duration::from_millis(100));
         assert!(bucket.take(Timestamp::ZERO + wait).is_ok());
         assert!(bucket.take(Timestamp::ZERO + wait).is_err());
+    }
+
+    /// Several tokens at once are taken together, or none of them is.
+    #[test]
+    fn several_tokens_are_all_or_none() {
+        let at = Timestamp::from_millis;
+        let mut bucket = Bucket::new(at(0), 10, 10);
+        assert_eq!(bucket.take_many(at(0), 9), Ok(()));
+        assert_eq!(bucket.take_many(at(0), 9), Err(Duration::from_millis(800)));
+        assert_eq!(bucket.take(at(0)), Ok(()));
+        assert!(bucket.take_many(at(899), 9).is_err());
+        assert_eq!(bucket.take_many(at(900), 9), Ok(()));
+        assert!(bucket.take_many(at(99_999), 11).is_err());
     }
 
     /// What is spent beyond what is there is paid for by waiting, up to a point.

@@ -110,7 +110,8 @@ pub(crate) async fn publish_once(
         return Err(Problem::new(Code::BodyTooLarge));
     }
     let author = caller.access.subject.as_ref();
-    let counted = state.limits.publish(author, caller.client.counted());
+    let now = state.hub.clock().now();
+    let counted = state.limits.publish(now, author, caller.client.counted());
     counted.map_err(|(met, wait)| {
         let metrics = state.hub.metrics();
         metrics.limited(met);

@@ -9,6 +9,9 @@ use super::duration;
 use crate::address::{ForwardedBy, Trust};
 use crate::origin::Origin;
 
+/// Room for some hundred addresses: with none at all there would be no limit.
+const RATE_BYTES_MIN: u64 = 64 * 1024;
+
 /// What is refused.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Limits")]
@@ -101,6 +104,18 @@ pub struct LimitOptions {
         value_name = "POINTS"
     )]
     pub frames_per_address: u32,
+
+    /// What addresses and people did lately is kept for each of the rates above, 120 bytes for an address: at most
+    /// so many bytes for each. The default holds more addresses than there may be connections. Beyond, what
+    /// did nothing for longest is forgotten, and may do as much as one that is new
+    #[arg(
+        long,
+        env = "EVERBEAT_RATE_BYTES",
+        default_value_t = 8 << 20,
+        value_parser = clap::value_parser!(u64).range(RATE_BYTES_MIN..),
+        value_name = "BYTES"
+    )]
+    pub rate_bytes: u64,
 
     /// Sessions of one address of whose beginning and end the journal tells in a minute; of further ones it
     /// tells how many they were. 0: all

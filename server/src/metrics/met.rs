@@ -25,6 +25,8 @@ pub enum Met {
     FramesPerPerson,
     /// `--frames-per-address`.
     FramesPerAddress,
+    /// `--rate-bytes`: what an address or a person did lately was forgotten.
+    RateBytes,
     /// `--session-lines`.
     SessionLines,
     /// `--header-timeout`.
@@ -46,7 +48,7 @@ pub enum Met {
 }
 
 impl Met {
-    pub(super) const ALL: [Self; 20] = [
+    pub(super) const ALL: [Self; 21] = [
         Self::Connections,
         Self::ConnectionsPerAddress,
         Self::Handshakes,
@@ -58,6 +60,7 @@ impl Met {
         Self::Frames,
         Self::FramesPerPerson,
         Self::FramesPerAddress,
+        Self::RateBytes,
         Self::SessionLines,
         Self::HeaderTimeout,
         Self::BodyTimeout,
@@ -82,6 +85,7 @@ impl Met {
             Self::Frames => "frames",
             Self::FramesPerPerson => "frames_per_person",
             Self::FramesPerAddress => "frames_per_address",
+            Self::RateBytes => "rate_bytes",
             Self::SessionLines => "session_lines",
             Self::HeaderTimeout => "header_timeout",
             Self::BodyTimeout => "body_timeout",

@@ -330,7 +330,7 @@ impl<S: Stream> Driver<S> {
     /// they are too many.
     fn over_rate(&self) -> Option<Duration> {
         let limits = &self.place.state.limits;
-        let counted = limits.publish(self.owner.as_ref(), self.place.network());
+        let counted = limits.publish(self.now(), self.owner.as_ref(), self.place.network());
         let (met, wait) = counted.err()?;
         self.metrics().limited(met);
         Some(wait)
