@@ -1,11 +1,16 @@
 //! Accepting connections: with a deadline for the head of each request, and small buffers.
 
+#[cfg(test)]
+mod tests;
+
 use std::error::Error;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
@@ -21,6 +26,7 @@ use parking_lot::Mutex;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -158,20 +164,26 @@ impl Doors {
         requests.wait().await;
     }
 
-    /// Takes connections until it is to leave.
+    /// Takes connections until it is to leave. What is answered on the last descriptor is answered beside that.
     async fn accept(
         &self,
         http: &http1::Builder,
-        listener: &TcpListener,
+        source: &impl Source,
         tls: Option<&Tls>,
         end: &End,
         requests: &TaskTracker,
     ) {
         let mut reserve = Reserve::keep();
+        // The answer for which the reserve was lent.
+        let mut last: Option<JoinHandle<()>> = None;
         let mut told: Option<Instant> = None;
         loop {
+            if last.as_ref().is_none_or(JoinHandle::is_finished) {
+                last = None;
+                reserve.refill();
+            }
             let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
+                accepted = source.accept() => accepted,
                 () = end.leave.cancelled() => return,
             };
             let error = match accepted {
@@ -188,30 +200,32 @@ impl Doors {
                 told = Some(Instant::now());
                 tracing::error!(%error, "cannot accept connections now; trying again");
             }
-            if descriptors::are_exhausted(&error) && reserve.lend() {
-                self.answer_one(http, listener, tls, end).await;
-            } else {
-                sleep(ACCEPT_AGAIN).await;
+            match &mut last {
+                // Its descriptor is the next that is free, if no other connection ends before.
+                Some(answer) => drop(timeout(ACCEPT_AGAIN, answer).await),
+                None if descriptors::are_exhausted(&error) && reserve.lend() => {
+                    last = self.begin_last(http, source, tls, end).await.map(|begun| {
+                        let answer = Box::pin(begun.run_last(tls.cloned()));
+                        // A slow connection gives way to those that wait behind it.
+                        requests.spawn(async { drop(timeout(LAST_ANSWER, answer).await) })
+                    });
+                }
+                None => sleep(ACCEPT_AGAIN).await,
             }
-            reserve.refill();
         }
     }
 
     /// Takes a connection though there is no descriptor for it but the one that was kept: for as long as it
     /// takes to say how the server is.
-    async fn answer_one(
+    async fn begin_last(
         &self,
         http: &http1::Builder,
-        listener: &TcpListener,
+        source: &impl Source,
         tls: Option<&Tls>,
         end: &End,
-    ) {
-        if let Ok(Ok(accepted)) = timeout(ACCEPT_AGAIN, listener.accept()).await
-            && let Some(begun) = self.begin(http, accepted, tls.is_some(), end)
-        {
-            // Whoever is slow gives way to those who wait behind.
-            let _ = timeout(LAST_ANSWER, Box::pin(begun.run_last(tls.cloned()))).await;
-        }
+    ) -> Option<Begun> {
+        let accepted = timeout(ACCEPT_AGAIN, source.accept()).await.ok()?.ok()?;
+        self.begin(http, accepted, tls.is_some(), end)
     }
 
     /// Looks at who comes. None: whoever holds too many such connections is dropped without a word, as
@@ -244,6 +258,23 @@ impl Doors {
             },
             patience: self.config.header_timeout,
         })
+    }
+}
+
+/// Where connections come from.
+trait Source: Sync {
+    /// Polls for the next connection, as [`TcpListener::poll_accept`].
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>>;
+
+    /// The next connection. A call that is dropped loses none.
+    fn accept(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> + Send {
+        poll_fn(|cx| self.poll_accept(cx))
+    }
+}
+
+impl Source for TcpListener {
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        Self::poll_accept(self, cx)
     }
 }
 

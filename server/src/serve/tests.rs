@@ -1,0 +1,70 @@
+use std::collections::VecDeque;
+use std::net::Ipv4Addr;
+
+use clap::Parser;
+
+use super::*;
+use crate::clock::Clock;
+use crate::hub::Rooms;
+use crate::log::memory::MemoryLog;
+
+/// Gives what a test wrote down, and notes when it was asked.
+#[derive(Default)]
+struct Script {
+    accepted: Mutex<VecDeque<io::Result<(TcpStream, SocketAddr)>>>,
+    asked: Mutex<Vec<Instant>>,
+}
+
+impl Source for Script {
+    fn poll_accept(&self, _: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        self.asked.lock().push(Instant::now());
+        let next = self.accepted.lock().pop_front();
+        next.map_or(Poll::Pending, Poll::Ready)
+    }
+}
+
+/// The server's end of a connection, and the client's.
+async fn connection() -> ((TcpStream, SocketAddr), TcpStream) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).await;
+    (listener.accept().await.unwrap(), client.unwrap())
+}
+
+fn doors() -> Doors {
+    let config = Config::parse_from(["everbeat"]);
+    let rooms = Arc::new(Rooms::new(1));
+    let log = Arc::new(MemoryLog::new(1, rooms.clone()));
+    Doors {
+        router: Router::new(),
+        hub: Arc::new(Hub::new(rooms, log, 0, Clock::start())),
+        limits: Arc::new(Limits::new(&config.limits)),
+        config: Arc::new(config),
+    }
+}
+
+/// The last descriptor is lent to a connection that says nothing. Others are accepted meanwhile, as soon as there
+/// are descriptors.
+#[tokio::test(start_paused = true)]
+async fn a_silent_connection_on_the_last_descriptor_holds_up_no_other() {
+    let (silent, _client) = connection().await;
+    let (other, _other_client) = connection().await;
+    let exhausted = || Err(io::Error::from_raw_os_error(24));
+    let script = Script::default();
+    *script.accepted.lock() = [exhausted(), Ok(silent), Ok(other), exhausted()].into();
+    let end = End {
+        leave: CancellationToken::new(),
+        stop: CancellationToken::new(),
+    };
+    let (doors, requests) = (doors(), TaskTracker::new());
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new());
+    let begun = Instant::now();
+    let accept = doors.accept(&http, &script, None, &end, &requests);
+    // Longer than the silent connection may take.
+    assert!(timeout(LAST_HEAD + ACCEPT_AGAIN, accept).await.is_err());
+    let waited = |asked: &Instant| *asked - begun;
+    let asked: Vec<_> = script.asked.lock().iter().map(waited).collect();
+    // No descriptor; the silent one; the other one; none again; and a pause for as long as there may be none.
+    assert_eq!(asked[..4], [Duration::ZERO; 4], "{asked:?}");
+    assert_eq!(asked[4], ACCEPT_AGAIN, "{asked:?}");
+}
