@@ -12,10 +12,11 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::{FutureExt, StreamExt};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use crate::address::Client;
+use crate::address::Network;
+use crate::hub::answers::Owed;
 use crate::metrics::Met;
 use crate::router::retry_after;
 use crate::state::{AppState, Full};
@@ -33,6 +34,13 @@ pub(crate) struct Pages {
     line: Arc<Semaphore>,
 }
 
+/// The right to render and compress a page, with room for it among the answers. It goes with the response from
+/// the renderer to [`made`], through the layer that compresses.
+#[derive(Clone)]
+pub(crate) struct Turn {
+    held: Arc<(OwnedSemaphorePermit, Owed)>,
+}
+
 impl Pages {
     /// No page is asked for yet.
     pub(crate) fn new(state: AppState) -> Self {
@@ -41,42 +49,49 @@ impl Pages {
             line: Arc::new(Semaphore::new(AT_ONCE)),
         }
     }
+
+    /// Waits for a turn. To be called when all that others may be slow at is there: the request's body, and the
+    /// verdict of the gate, which may have to ask for keys.
+    ///
+    /// # Errors
+    /// The response where there is none in time.
+    pub(crate) async fn turn(&self, network: Option<Network>) -> Result<Turn, Response> {
+        let line = Arc::clone(&self.line);
+        // It is never closed.
+        let Ok(Ok(permit)) = timeout(PATIENCE, line.acquire_owned()).await else {
+            return Err(busy());
+        };
+        // Whoever has a turn waits for nobody who may be slow.
+        let Some(Ok(owed)) = self.state.hub.owe(network).now_or_never() else {
+            self.state.hub.metrics().limited(Met::AnswerBytes);
+            return Err(busy());
+        };
+        let held = Arc::new((permit, owed));
+        Ok(Turn { held })
+    }
 }
 
-/// Answers a request in its turn. A page, which a layer within is about to compress where the browser takes
-/// that, is made whole on a thread for such work. Anything else, a file say, goes on its way.
-pub(crate) async fn made(
-    State(Pages { state, line }): State<Pages>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let client = request.extensions().get::<Client>();
-    let network = client.and_then(Client::counted);
+/// Makes a page whole on a thread for such work, as a layer within is about to compress it where the browser
+/// takes that. A response without a turn is no page: a file, say, goes on its way.
+pub(crate) async fn made(State(pages): State<Pages>, request: Request, next: Next) -> Response {
     let is_head = request.method() == Method::HEAD;
     // Before it has a turn: a form may come slowly.
-    let request = match whole(&state, request).await {
+    let mut request = match whole(&pages.state, request).await {
         Ok(request) => request,
         Err(refused) => return refused,
     };
-    // It is never closed.
-    let Ok(turn) = timeout(PATIENCE, line.acquire_owned()).await else {
-        return busy();
-    };
-    // Whoever has a turn waits for nobody who may be slow.
-    let Some(Ok(owed)) = state.hub.owe(network).now_or_never() else {
-        state.hub.metrics().limited(Met::AnswerBytes);
-        return busy();
-    };
-    let response = next.run(request).await;
-    let kind = response.headers().get(header::CONTENT_TYPE);
-    let is_page = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
-    if is_head || !is_page {
+    request.extensions_mut().insert(pages);
+    let mut response = next.run(request).await;
+    let turn = response.extensions_mut().remove::<Turn>();
+    // It is the only one.
+    let turn = turn.and_then(|turn| Arc::into_inner(turn.held));
+    let Some((permit, owed)) = turn.filter(|_| !is_head) else {
         return response;
-    }
+    };
     let (parts, body) = response.into_parts();
     let runtime = Handle::current();
     let making = tokio::task::spawn_blocking(move || {
-        let _turn = turn;
+        let _turn = permit;
         runtime.block_on(to_bytes(body, usize::MAX))
     });
     let page: Bytes = match making.await {

@@ -28,7 +28,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::services::{ServeDir, ServeFile};
 
 use crate::access::Presented;
-use crate::address::{self, Client, Peer};
+use crate::address::{self, Client, Network, Peer};
 use crate::apart::{self, Pages};
 use crate::headers::page_policy;
 use crate::log::Log;
@@ -116,6 +116,7 @@ async fn wanted(Query(Wanted { room }): Query<Wanted>) -> Response {
 async fn page(
     State(state): State<AppState>,
     Extension(files): Extension<Arc<Files>>,
+    Extension(pages): Extension<Pages>,
     request: Request,
 ) -> Response {
     warn_of_prefix(request.headers());
@@ -131,8 +132,12 @@ async fn page(
     if let Some(room) = place.room()
         && let Err(why) = may_read(&state, &presented, room).await
     {
-        return closed(&files, request, why).await;
+        return closed(&pages, &files, request, why).await;
     }
+    let turn = match pages.turn(counted(&request)).await {
+        Ok(turn) => turn,
+        Err(busy) => return busy,
+    };
     let (snapshot, status) = match place.room() {
         Some(room) => {
             let log = state.hub.log().as_ref();
@@ -163,6 +168,7 @@ async fn page(
         move || shell(state.leptos.clone(), &files),
     );
     let mut response = render(request).await;
+    response.extensions_mut().insert(turn);
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, NEVER);
@@ -199,11 +205,17 @@ fn elsewhere(uri: &Uri) -> Option<String> {
 
 /// How long an address has to wait that has asked for more pages than it may.
 fn too_many(state: &AppState, request: &Request) -> Option<Duration> {
-    let network = request.extensions().get::<Client>()?.counted()?;
+    let network = counted(request)?;
     let now = state.hub.clock().now();
     let wait = state.limits.page(now, network).err()?;
     state.hub.metrics().limited(Met::RequestsPerAddress);
     Some(wait)
+}
+
+/// The address that a request counts for.
+fn counted(request: &Request) -> Option<Network> {
+    let client = request.extensions().get::<Client>();
+    client.and_then(Client::counted)
 }
 
 /// Whether somebody may see a room's page (AC-1, AC-5); if not, why.
@@ -237,10 +249,15 @@ pub fn came_by_tls(state: &AppState, request: &Request) -> bool {
 }
 
 /// Renders the page of a room that somebody may not see.
-async fn closed(files: &Arc<Files>, request: Request, why: Closed) -> Response {
+async fn closed(pages: &Pages, files: &Arc<Files>, request: Request, why: Closed) -> Response {
+    let turn = match pages.turn(counted(&request)).await {
+        Ok(turn) => turn,
+        Err(busy) => return busy,
+    };
     let files = Arc::clone(files);
     let shell = move || closed_shell(&files, why);
     let mut response = render_app_async_with_context(|| guard_page(None), shell)(request).await;
+    response.extensions_mut().insert(turn);
     *response.status_mut() = match why {
         Closed::SignIn => StatusCode::UNAUTHORIZED,
         Closed::Room => StatusCode::FORBIDDEN,

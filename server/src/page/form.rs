@@ -10,7 +10,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 use leptos_axum::render_app_async_with_context;
 use protocol::id::{Name, RoomName};
 
-use super::{guard_page, page};
+use super::{counted, guard_page, page};
+use crate::apart::Pages;
 use crate::api::{Caller, Code, Key, Problem, publish_once};
 use crate::secret;
 use crate::state::AppState;
@@ -20,6 +21,7 @@ use crate::state::AppState;
 pub(super) async fn say(
     State(state): State<AppState>,
     Extension(files): Extension<Arc<Files>>,
+    Extension(pages): Extension<Pages>,
     mut request: Request,
 ) -> Response {
     if !is_form(request.headers()) {
@@ -28,7 +30,7 @@ pub(super) async fn say(
     }
     let Some(room) = Place::at(request.uri().path()).room().cloned() else {
         *request.method_mut() = Method::GET;
-        return page(State(state), Extension(files), request).await;
+        return page(State(state), Extension(files), Extension(pages), request).await;
     };
     let (mut parts, body) = request.into_parts();
     let caller = Caller::from_request_parts(&mut parts, &state).await;
@@ -46,7 +48,7 @@ pub(super) async fn say(
             let never = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
             (never, Redirect::to(&path(&room))).into_response()
         }
-        Err(problem) => refused(&files, rest, room, &problem, letter).await,
+        Err(problem) => refused((&pages, &files), rest, room, &problem, letter).await,
     }
 }
 
@@ -86,7 +88,7 @@ async fn publish(
 
 /// Renders the page that says why, and holds the text.
 async fn refused(
-    files: &Arc<Files>,
+    (pages, files): (&Pages, &Arc<Files>),
     request: Request,
     room: RoomName,
     problem: &Problem,
@@ -100,10 +102,15 @@ async fn refused(
         }
         _ => problem.words(),
     };
+    let turn = match pages.turn(counted(&request)).await {
+        Ok(turn) => turn,
+        Err(busy) => return busy,
+    };
     let why = format!("Your message was not sent: {words}.");
     let refusal = Refusal { room, why, letter };
     let files = Arc::clone(files);
     let shell = move || refused_shell(&files, refusal.clone());
-    let rendered = render_app_async_with_context(|| guard_page(None), shell)(request).await;
+    let mut rendered = render_app_async_with_context(|| guard_page(None), shell)(request).await;
+    rendered.extensions_mut().insert(turn);
     problem.told_by(rendered)
 }

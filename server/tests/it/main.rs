@@ -33,6 +33,7 @@ mod limits;
 mod metrics;
 mod names;
 mod other_sites;
+mod pages;
 mod process;
 mod raw;
 mod sessions;
