@@ -6,13 +6,17 @@
 
 mod batch;
 mod copy;
+mod epoch;
+mod error;
 mod examine;
 mod files;
+mod format;
 mod notifier;
 mod open;
 mod queue;
 mod readers;
 mod rooms;
+mod row;
 mod scrub;
 mod state;
 mod sweep;
@@ -21,21 +25,21 @@ mod tests;
 mod witness;
 mod writer;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::fmt;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use std::{fmt, io};
 
 use parking_lot::Mutex;
 use protocol::frame::ErrorCode;
 use protocol::id::{RoomName, Seq, SessionId};
 use protocol::position::{Epoch, Offset};
-use thiserror::Error;
 use tokio::sync::watch;
 
 use self::batch::{Batch, Fault};
 pub use self::copy::{CopyError, backup, restore};
+pub use self::error::OpenError;
 use self::notifier::Notifier;
 use self::queue::Queue;
 use self::readers::Readers;
@@ -90,158 +94,6 @@ impl Default for SqliteConfig {
             look_every: Duration::from_millis(500),
         }
     }
-}
-
-/// Why a database could not be opened. Nothing was changed in a file that was found.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// No file can be made there.
-    #[error(
-        "cannot write in the directory {}: {source}; create it, or make it writable for this \
-         server, or choose another place for the database {}",
-        directory.display(), path.display()
-    )]
-    Directory {
-        /// The database.
-        path: PathBuf,
-        /// Where it would be.
-        directory: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The file is there but cannot be read.
-    #[error("cannot read the database {}: {source}; choose a readable file or a new name", path.display())]
-    Unreadable {
-        /// The database.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The file can be read but not written.
-    #[error("the database {} is read-only; make it writable for this server", path.display())]
-    ReadOnly {
-        /// The database.
-        path: PathBuf,
-    },
-    /// Another server has it open.
-    #[error(
-        "the database {} is in use by another server, which holds a lock on {}; stop that one or \
-         choose another file",
-        path.display(), lock.display()
-    )]
-    InUse {
-        /// The database.
-        path: PathBuf,
-        /// The file that is locked.
-        lock: PathBuf,
-    },
-    /// The system cannot lock files there.
-    #[error(
-        "cannot lock {}: {source}; put the database on a local disk",
-        lock.display()
-    )]
-    Unlockable {
-        /// The file that was to be locked.
-        lock: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Some other program keeps it locked.
-    #[error(
-        "the database {} is locked by another program; end that one (a shell or a backup, say) \
-         and start again",
-        path.display()
-    )]
-    Locked {
-        /// The database.
-        path: PathBuf,
-    },
-    /// The file is something else.
-    #[error("{} is not an SQLite database; choose another file or a new name", path.display())]
-    NotADatabase {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The database of another application.
-    #[error(
-        "{} is a database of another application (application id {found:#x}, not {expected:#x}); \
-         choose another file or a new name",
-        path.display(), expected = open::APPLICATION_ID
-    )]
-    OtherApplication {
-        /// The database.
-        path: PathBuf,
-        /// The application that it says it belongs to; 0 for none.
-        found: i32,
-    },
-    /// The database of a newer Everbeat.
-    #[error(
-        "the database {} has format {found}, and this server reads formats up to {expected} only; \
-         start the server that wrote it or choose a new name",
-        path.display(), expected = open::FORMAT
-    )]
-    OtherVersion {
-        /// The database.
-        path: PathBuf,
-        /// Its format.
-        found: i32,
-    },
-    /// SQLite cannot keep a write-ahead log there.
-    #[error(
-        "the database {} cannot have a write-ahead log (its journal mode stays {found}); put it on \
-         a local disk",
-        path.display()
-    )]
-    NoWriteAheadLog {
-        /// The database.
-        path: PathBuf,
-        /// The journal mode that it has.
-        found: String,
-    },
-    /// The database of an older Everbeat, where it cannot be brought up to now.
-    #[error(
-        "the database {} has format {found}; start the server once, which brings it to format {expected}",
-        path.display(), expected = open::FORMAT
-    )]
-    Behind {
-        /// The database.
-        path: PathBuf,
-        /// Its format.
-        found: i32,
-    },
-    /// Its pages contradict each other.
-    #[error(
-        "the database {} is damaged: {told}; restore the last copy (everbeat restore), or save what can \
-         be read (sqlite3 {} .recover)",
-        path.display(), path.display()
-    )]
-    Damaged {
-        /// The database.
-        path: PathBuf,
-        /// What SQLite found.
-        told: String,
-    },
-    /// There is none.
-    #[error("there is no database {}; see --data", path.display())]
-    Missing {
-        /// Where it should be.
-        path: PathBuf,
-    },
-    /// Anything else that SQLite says.
-    #[error("cannot open the database {}: {source}", path.display())]
-    Sqlite {
-        /// The database.
-        path: PathBuf,
-        /// What SQLite said.
-        source: rusqlite::Error,
-    },
-    /// No random bytes for the epoch of a new database.
-    #[error("the system gives no random numbers for the new database: {0}")]
-    Random(getrandom::Error),
-    /// No thread for the writer, or for what it tells.
-    #[error("cannot start the log's thread: {0}")]
-    Thread(#[source] io::Error),
 }
 
 /// A log in an SQLite database.

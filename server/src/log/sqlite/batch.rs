@@ -14,7 +14,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, params};
 use sha2::{Digest, Sha256};
 
 use super::state::{self, Chain, State};
-use super::{integer, readers, unavailable};
+use super::{integer, row, unavailable};
 use crate::log::numbering::{Standing, Use, repeated_append, standing_of, trim_to};
 use crate::log::{Append, KeyHash, LogError, OpenSession, OpenedSession};
 
@@ -341,7 +341,7 @@ impl<'c> Batch<'c> {
         }
         let stored = self
             .prepare("SELECT last_seq FROM sessions WHERE id = ?1")?
-            .query_row([session.as_str()], |row| readers::number(row, 0))
+            .query_row([session.as_str()], |row| row::number(row, 0))
             .optional()?;
         if let Some(number) = stored {
             let changed = false;
@@ -369,8 +369,8 @@ impl<'c> Batch<'c> {
             .query_row([name.as_str()], |row| {
                 Ok(Room {
                     id: row.get(0)?,
-                    head: readers::offset(row, 1)?,
-                    trimmed: readers::offset(row, 2)?,
+                    head: row::offset(row, 1)?,
+                    trimmed: row::offset(row, 2)?,
                 })
             })
             .optional()?;
@@ -408,7 +408,7 @@ impl<'c> Batch<'c> {
                 let (room, hash) = (row.get_ref(1)?.as_str()?, row.get::<_, BodyHash>(2)?);
                 let same =
                     append.is_some_and(|a| a.room.as_str() == room && body_hash(&a.body) == hash);
-                let offset = readers::offset(row, 0)?;
+                let offset = row::offset(row, 0)?;
                 Ok(Use::Message { offset, same })
             })
             .optional()?;

@@ -13,8 +13,10 @@ use rusqlite::backup::{Backup, StepResult};
 use thiserror::Error;
 
 use super::OpenError;
-use super::files::{Lock, sync_directory};
-use super::open::{OWN, check_header, explain, open_beside, random_epoch};
+use super::epoch::random_epoch;
+use super::error::explain;
+use super::files::{Lock, OWN, sync_directory};
+use super::open::{check_header, open_beside};
 use super::witness;
 
 /// How long to wait for somebody who holds the database locked, and how often to look.

@@ -8,10 +8,11 @@ use std::time::Duration;
 use protocol::position::{Epoch, Offset};
 use rusqlite::{Connection, ErrorCode, params};
 
-use super::open::{explain, random_epoch, stored_epoch};
+use super::epoch::{random_epoch, stored_epoch};
+use super::error::explain;
 use super::state::{self, State};
 use super::witness::{self, Testimony};
-use super::{OpenError, integer, readers};
+use super::{OpenError, integer, row};
 
 /// How long a start may look for damage after an end that was not orderly. In that time SQLite checks some
 /// hundred MB.
@@ -114,7 +115,7 @@ fn renew(connection: &Connection, epoch: &Epoch) -> rusqlite::Result<()> {
     )?;
     let rooms: Vec<(i64, Offset)> = transaction
         .prepare("SELECT id, head FROM rooms")?
-        .query_map([], |row| Ok((row.get(0)?, readers::offset(row, 1)?)))?
+        .query_map([], |row| Ok((row.get(0)?, row::offset(row, 1)?)))?
         .collect::<Result<_, _>>()?;
     for (room, head) in rooms {
         let (first, newest) = transaction.query_row(

@@ -7,7 +7,9 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::OpenError;
-use super::open::OWN;
+
+/// The rights of a file that is ours alone: whatever is said in rooms is for those who may read them.
+pub(super) const OWN: u32 = 0o600;
 
 /// Which file a name leads to: device and number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,118 +7,16 @@ use std::sync::Arc;
 
 use protocol::position::Epoch;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
+use rusqlite::{Connection, MAIN_DB, OpenFlags};
 
+use super::epoch::random_epoch;
+use super::error::{OpenError, explain};
+use super::SqliteConfig;
 use super::examine::examine;
 use super::files::{Files, Lock};
+use super::format::{APPLICATION_ID, FORMAT, STEPS};
 use super::state::State;
 use super::witness::Witness;
-use super::{OpenError, SqliteConfig};
-
-/// The rights of a file that is ours alone: whatever is said in rooms is for those who may read them.
-pub(super) const OWN: u32 = 0o600;
-
-/// What marks a database file as Everbeat's: "EvBt".
-pub(super) const APPLICATION_ID: i32 = 0x4576_4274;
-
-/// How many steps a database of now has behind it.
-pub(super) const FORMAT: i32 = 4;
-
-/// What makes a database of one format one of the next: a new one takes them all, one of an older server
-/// those that it lacks. A step stays as it is for good.
-const STEPS: [&str; FORMAT as usize] = [FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4];
-
-/// The sessions of `messages` may be forgotten; `receipts` and `refusals` go with theirs.
-/// Rooms have numbers of their own, as their names may be long and stand in every message.
-pub(super) const FORMAT_1: &str = "
-CREATE TABLE meta (
-    key TEXT PRIMARY KEY,
-    value TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE sessions (
-    id TEXT PRIMARY KEY,
-    key_hash BLOB NOT NULL,
-    last_seq INTEGER NOT NULL,
-    touched_ms INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE INDEX sessions_by_touch ON sessions (touched_ms);
-
-CREATE TABLE rooms (
-    id INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
-    head INTEGER NOT NULL,
-    trimmed INTEGER NOT NULL
-) STRICT;
-
-CREATE TABLE messages (
-    room INTEGER NOT NULL,
-    offset INTEGER NOT NULL,
-    session TEXT NOT NULL,
-    seq INTEGER NOT NULL,
-    name TEXT NOT NULL,
-    at_ms INTEGER NOT NULL,
-    body TEXT NOT NULL,
-    PRIMARY KEY (room, offset)
-) STRICT, WITHOUT ROWID;
-
--- What is needed to answer the number of a message when it is repeated. It stays when the message
--- is trimmed, and goes with its session: so trimming is the deletion of one range.
-CREATE TABLE receipts (
-    session TEXT NOT NULL,
-    seq INTEGER NOT NULL,
-    room INTEGER NOT NULL,
-    offset INTEGER NOT NULL,
-    body_hash BLOB NOT NULL,
-    PRIMARY KEY (session, seq)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE refusals (
-    session TEXT NOT NULL,
-    seq INTEGER NOT NULL,
-    code TEXT NOT NULL,
-    PRIMARY KEY (session, seq)
-) STRICT, WITHOUT ROWID;
-";
-
-/// Removed texts, and messages without a session.
-const FORMAT_2: &str = "
--- When the text was removed; NULL where it was not.
-ALTER TABLE messages ADD COLUMN removed_ms INTEGER;
-CREATE INDEX messages_by_removal ON messages (room, removed_ms) WHERE removed_ms IS NOT NULL;
-
--- What is needed to answer the key of a post when it is repeated.
-CREATE TABLE posts (
-    key BLOB PRIMARY KEY,
-    room INTEGER NOT NULL,
-    offset INTEGER NOT NULL,
-    body_hash BLOB NOT NULL,
-    at_ms INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE INDEX posts_by_time ON posts (at_ms);
-";
-
-/// What is about the log as a whole, in one row: how many commits there were, the hash that stands for them,
-/// and whether a removed text may still stand in the files. An older server may have left one there.
-const FORMAT_3: &str = "
-CREATE TABLE state (
-    only INTEGER PRIMARY KEY CHECK (only = 1),
-    commits INTEGER NOT NULL,
-    hash BLOB NOT NULL,
-    must_scrub INTEGER NOT NULL
-) STRICT;
-INSERT INTO state (only, commits, hash, must_scrub)
-    SELECT 1, 0, zeroblob(16), EXISTS (SELECT 1 FROM messages WHERE removed_ms IS NOT NULL);
-";
-
-/// What a stranger can make very many of: refusals, and sessions that never do anything.
-const FORMAT_4: &str = "
--- How many numbers, from seq on, were refused for this reason: those in a row share a row.
-ALTER TABLE refusals ADD COLUMN count INTEGER NOT NULL DEFAULT 1;
-
--- Sessions that used no number are forgotten sooner.
-CREATE INDEX sessions_unused ON sessions (touched_ms) WHERE last_seq = 0;
-";
 
 /// A database that is ours alone.
 pub(super) struct Database {
@@ -391,40 +289,8 @@ fn configure(connection: &Connection, path: &Path, config: &SqliteConfig) -> Res
     }
 }
 
-pub(super) fn stored_epoch(connection: &Connection) -> rusqlite::Result<Epoch> {
-    let sql = "SELECT value FROM meta WHERE key = 'epoch'";
-    let text: String = connection.query_row(sql, [], |row| row.get(0))?;
-    Ok(Epoch::new(&text))
-}
-
-pub(super) fn random_epoch() -> Result<Epoch, OpenError> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(OpenError::Random)?;
-    let number = u128::from_be_bytes(bytes);
-    Ok(Epoch::new(&format!("{number:032x}")))
-}
-
-pub(super) fn explain(path: &Path, error: rusqlite::Error) -> OpenError {
-    let path = path.to_owned();
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::Locked { path },
-        Some(ErrorCode::ReadOnly) => OpenError::ReadOnly { path },
-        Some(ErrorCode::NotADatabase) => OpenError::NotADatabase { path },
-        Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged {
-            path,
-            told: error.to_string(),
-        },
-        _ => OpenError::Sqlite {
-            path,
-            source: error,
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use rusqlite::ffi;
-
     use super::*;
 
     /// SQLite says nothing of a setting that it does not know or does not take.
@@ -467,24 +333,5 @@ mod tests {
         assert!(is_new(0, 0, 0));
         assert!(!is_new(1, 0, 0) && !is_new(0, 1, 0) && !is_new(0, 0, 1));
         assert!(!is_new(1, 1, 0) && !is_new(1, 0, 1) && !is_new(0, 1, 1));
-    }
-
-    #[test]
-    fn what_sqlite_says_is_told_in_our_words() {
-        let told = |code| {
-            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
-            explain(Path::new("log.db"), error)
-        };
-        assert!(matches!(told(ffi::SQLITE_BUSY), OpenError::Locked { .. }));
-        assert!(matches!(told(ffi::SQLITE_LOCKED), OpenError::Locked { .. }));
-        assert!(matches!(
-            told(ffi::SQLITE_READONLY),
-            OpenError::ReadOnly { .. }
-        ));
-        assert!(matches!(
-            told(ffi::SQLITE_NOTADB),
-            OpenError::NotADatabase { .. }
-        ));
-        assert!(matches!(told(ffi::SQLITE_FULL), OpenError::Sqlite { .. }));
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use protocol::frame::Message;
-use protocol::id::{IdError, Name, RoomName, Seq, SessionId};
+use protocol::id::{Name, RoomName, SessionId};
 use protocol::position::{Epoch, Offset};
 use protocol::removals::REMOVED_MAX;
 use rusqlite::types::Type;
@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use super::files::Lock;
 use super::open::{Database, open_reader};
-use super::{OpenError, SqliteConfig, closed, integer, overloaded, ready, unavailable};
+use super::{OpenError, SqliteConfig, closed, integer, overloaded, ready, row, unavailable};
 use crate::log::{Answer, Gathering, LogError, Page, RoomLog};
 
 /// A few connections for reading.
@@ -111,7 +111,7 @@ pub(super) fn room(
     let stored = connection
         .prepare_cached("SELECT head, trimmed FROM rooms WHERE name = ?1")?
         .query_row([room.as_str()], |row| {
-            Ok((offset(row, 0)?, offset(row, 1)?))
+            Ok((row::offset(row, 0)?, row::offset(row, 1)?))
         })
         .optional()?;
     let (head, trimmed) = stored.unwrap_or_default();
@@ -195,7 +195,7 @@ fn page(
 
 pub(super) fn sessions(connection: &Connection) -> rusqlite::Result<u64> {
     let mut sql = connection.prepare_cached("SELECT count(*) FROM sessions")?;
-    sql.query_row([], |row| number(row, 0))
+    sql.query_row([], |row| row::number(row, 0))
 }
 
 fn messages(
@@ -212,30 +212,12 @@ fn messages(
 fn message(room: &RoomName, row: &Row<'_>) -> rusqlite::Result<Message> {
     Ok(Message {
         room: room.clone(),
-        offset: offset(row, 0)?,
-        session: checked(1, Type::Text, SessionId::new(row.get_ref(1)?.as_str()?))?,
-        seq: seq(row, 2)?,
+        offset: row::offset(row, 0)?,
+        session: row::checked(1, Type::Text, SessionId::new(row.get_ref(1)?.as_str()?))?,
+        seq: row::seq(row, 2)?,
         name: Name::tidy(row.get_ref(3)?.as_str()?),
-        at_ms: number(row, 4)?,
+        at_ms: row::number(row, 4)?,
         body: row.get(5)?,
         removed: row.get::<_, Option<i64>>(6)?.is_some(),
     })
-}
-
-/// A number that was not negative when it was stored.
-pub(super) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
-    let number: i64 = row.get(column)?;
-    u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number))
-}
-
-pub(super) fn offset(row: &Row<'_>, column: usize) -> rusqlite::Result<Offset> {
-    checked(column, Type::Integer, Offset::new(number(row, column)?))
-}
-
-pub(super) fn seq(row: &Row<'_>, column: usize) -> rusqlite::Result<Seq> {
-    checked(column, Type::Integer, Seq::new(number(row, column)?))
-}
-
-fn checked<T>(column: usize, kind: Type, value: Result<T, IdError>) -> rusqlite::Result<T> {
-    value.map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, kind, Box::new(error)))
 }

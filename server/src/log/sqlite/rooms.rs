@@ -8,9 +8,11 @@ use protocol::position::Offset;
 use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 
-use super::open::{FORMAT, explain, open, open_beside};
+use super::error::explain;
+use super::format::FORMAT;
+use super::open::{open, open_beside};
 use super::state::{self, State};
-use super::{OpenError, SqliteConfig, integer, readers, scrub, sweep};
+use super::{OpenError, SqliteConfig, integer, readers, row, scrub, sweep};
 use crate::log::PAGE_BYTES;
 
 /// How many messages are read at once.
@@ -55,10 +57,10 @@ pub fn summaries(database: &Path) -> Result<Vec<RoomSummary>, OpenError> {
             };
             Ok(RoomSummary {
                 room: row.get(0)?,
-                head: readers::number(row, 1)?,
-                messages: readers::number(row, 2)?,
-                removed: readers::number(row, 3)?,
-                bytes: readers::number(row, 4)?,
+                head: row::number(row, 1)?,
+                messages: row::number(row, 2)?,
+                removed: row::number(row, 3)?,
+                bytes: row::number(row, 4)?,
                 oldest_ms: time(5)?,
                 newest_ms: time(6)?,
             })
@@ -126,7 +128,7 @@ pub fn clear(database: &Path, room: &RoomName) -> Result<Option<Cleared>, OpenEr
             .query_row(
                 "SELECT id, head FROM rooms WHERE name = ?1",
                 [room.as_str()],
-                |row| Ok((row.get::<_, i64>(0)?, readers::number(row, 1)?)),
+                |row| Ok((row.get::<_, i64>(0)?, row::number(row, 1)?)),
             )
             .optional()?;
         let Some((id, head)) = head else {

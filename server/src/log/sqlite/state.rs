@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
 
-use super::{integer, readers};
+use super::{integer, row};
 use crate::log::Message;
 
 /// How many bytes of a hash stand for a history.
@@ -58,7 +58,7 @@ pub(super) struct State {
 pub(super) fn load(connection: &Connection) -> rusqlite::Result<State> {
     let sql = "SELECT commits, hash, must_scrub FROM state";
     connection.query_row(sql, [], |row| {
-        let (commits, hash) = (readers::number(row, 0)?, row.get(1)?);
+        let (commits, hash) = (row::number(row, 0)?, row.get(1)?);
         Ok(State {
             chain: Chain { commits, hash },
             must_scrub: row.get(2)?,

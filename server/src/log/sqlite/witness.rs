@@ -15,8 +15,7 @@ use std::path::{Path, PathBuf};
 use protocol::position::Epoch;
 use sha2::{Digest, Sha256};
 
-use super::files::{Inode, sync_directory};
-use super::open::OWN;
+use super::files::{OWN, Inode, sync_directory};
 use super::state::{Chain, HASH_BYTES};
 use crate::secret::hex;
 

@@ -6,7 +6,7 @@ use rusqlite::params;
 
 use super::{Batch, Fault};
 use crate::log::numbering::TRIM_MAX;
-use crate::log::sqlite::{integer, readers};
+use crate::log::sqlite::{integer, readers, row};
 use crate::log::{LogError, Removal};
 
 /// How many rooms one operation looks at.
@@ -88,10 +88,10 @@ impl Batch<'_> {
         let mut rows = oldest.query(params![room.id, integer(TRIM_MAX)])?;
         let mut through = room.trimmed;
         while let Some(row) = rows.next()? {
-            if readers::number(row, 1)? >= before_ms {
+            if row::number(row, 1)? >= before_ms {
                 break;
             }
-            through = readers::offset(row, 0)?;
+            through = row::offset(row, 0)?;
         }
         if through == room.trimmed {
             return Ok(0);

@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{Batch, BodyHash, Fault, body_hash};
 use crate::log::numbering::repeated_post;
-use crate::log::sqlite::{integer, readers};
+use crate::log::sqlite::{integer, row};
 use crate::log::{Post, Posted};
 
 impl Batch<'_> {
@@ -19,7 +19,7 @@ impl Batch<'_> {
             .query_row([&post.key], |row| {
                 let (room, hash) = (row.get_ref(1)?.as_str()?, row.get::<_, BodyHash>(2)?);
                 let same = room == post.room.as_str() && hash == body_hash;
-                Ok((readers::offset(row, 0)?, same))
+                Ok((row::offset(row, 0)?, same))
             })
             .optional()?;
         if let Some((offset, same)) = first {

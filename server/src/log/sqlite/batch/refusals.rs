@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension, params};
 use super::{Batch, Fault};
 use crate::log::REFUSED_MAX;
 use crate::log::numbering::{Standing, repeated_refusal, standing};
-use crate::log::sqlite::{integer, readers};
+use crate::log::sqlite::{integer, row};
 
 impl Batch<'_> {
     /// EO-7.
@@ -54,7 +54,7 @@ impl Batch<'_> {
             )?
             .query_row(params![session.as_str(), integer(seq.get())], |row| {
                 let code = ErrorCode::from_word(row.get_ref(0)?.as_str()?);
-                Ok((code, readers::number(row, 1)?))
+                Ok((code, row::number(row, 1)?))
             })
             .optional()?;
         Ok(row.and_then(|(code, end)| (seq.get() < end).then_some(code)))
@@ -71,9 +71,9 @@ impl Batch<'_> {
         while refused.len() < REFUSED_MAX
             && let Some(row) = rows.next()?
         {
-            let first = readers::seq(row, 0)?;
+            let first = row::seq(row, 0)?;
             let code = ErrorCode::from_word(row.get_ref(1)?.as_str()?);
-            let numbers = first.get()..first.get() + readers::number(row, 2)?;
+            let numbers = first.get()..first.get() + row::number(row, 2)?;
             let numbers = numbers.rev().take(REFUSED_MAX - refused.len());
             let numbers = numbers.filter_map(|number| Seq::new(number).ok());
             refused.extend(numbers.map(|seq| Refused { seq, code }));

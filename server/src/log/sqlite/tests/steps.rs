@@ -8,12 +8,12 @@ use crate::log::Removal;
 /// A database as the first format had it, with messages in it.
 fn of_format_1(place: &Place) {
     let connection = Connection::open(place.path("log.db")).unwrap();
-    let application = open::APPLICATION_ID;
+    let application = format::APPLICATION_ID;
     connection
         .pragma_update(None, "application_id", application)
         .unwrap();
     connection.pragma_update(None, "user_version", 1).unwrap();
-    connection.execute_batch(open::FORMAT_1).unwrap();
+    connection.execute_batch(format::FORMAT_1).unwrap();
     connection
         .execute_batch(
             "INSERT INTO meta VALUES ('epoch', 'e1');

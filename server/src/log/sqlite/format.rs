@@ -1,0 +1,103 @@
+//! The database's format, as the steps that lead to it.
+
+/// What marks a database file as Everbeat's: "EvBt".
+pub(super) const APPLICATION_ID: i32 = 0x4576_4274;
+
+/// How many steps a database of now has behind it.
+pub(super) const FORMAT: i32 = 4;
+
+/// What makes a database of one format one of the next: a new one takes them all, one of an older server
+/// those that it lacks. A step stays as it is for good.
+pub(super) const STEPS: [&str; FORMAT as usize] = [FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4];
+
+/// The sessions of `messages` may be forgotten; `receipts` and `refusals` go with theirs.
+/// Rooms have numbers of their own, as their names may be long and stand in every message.
+pub(super) const FORMAT_1: &str = "
+CREATE TABLE meta (
+    key TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE sessions (
+    id TEXT PRIMARY KEY,
+    key_hash BLOB NOT NULL,
+    last_seq INTEGER NOT NULL,
+    touched_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sessions_by_touch ON sessions (touched_ms);
+
+CREATE TABLE rooms (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    head INTEGER NOT NULL,
+    trimmed INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE messages (
+    room INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
+    session TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (room, offset)
+) STRICT, WITHOUT ROWID;
+
+-- What is needed to answer the number of a message when it is repeated. It stays when the message
+-- is trimmed, and goes with its session: so trimming is the deletion of one range.
+CREATE TABLE receipts (
+    session TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    room INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
+    body_hash BLOB NOT NULL,
+    PRIMARY KEY (session, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE refusals (
+    session TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    code TEXT NOT NULL,
+    PRIMARY KEY (session, seq)
+) STRICT, WITHOUT ROWID;
+";
+
+/// Removed texts, and messages without a session.
+const FORMAT_2: &str = "
+-- When the text was removed; NULL where it was not.
+ALTER TABLE messages ADD COLUMN removed_ms INTEGER;
+CREATE INDEX messages_by_removal ON messages (room, removed_ms) WHERE removed_ms IS NOT NULL;
+
+-- What is needed to answer the key of a post when it is repeated.
+CREATE TABLE posts (
+    key BLOB PRIMARY KEY,
+    room INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
+    body_hash BLOB NOT NULL,
+    at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX posts_by_time ON posts (at_ms);
+";
+
+/// What is about the log as a whole, in one row: how many commits there were, the hash that stands for them,
+/// and whether a removed text may still stand in the files. An older server may have left one there.
+const FORMAT_3: &str = "
+CREATE TABLE state (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    commits INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    must_scrub INTEGER NOT NULL
+) STRICT;
+INSERT INTO state (only, commits, hash, must_scrub)
+    SELECT 1, 0, zeroblob(16), EXISTS (SELECT 1 FROM messages WHERE removed_ms IS NOT NULL);
+";
+
+/// What a stranger can make very many of: refusals, and sessions that never do anything.
+const FORMAT_4: &str = "
+-- How many numbers, from seq on, were refused for this reason: those in a row share a row.
+ALTER TABLE refusals ADD COLUMN count INTEGER NOT NULL DEFAULT 1;
+
+-- Sessions that used no number are forgotten sooner.
+CREATE INDEX sessions_unused ON sessions (touched_ms) WHERE last_seq = 0;
+";
