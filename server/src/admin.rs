@@ -1,6 +1,5 @@
 //! What the operator sees: on a listener of its own, which is not for the internet.
 
-pub mod samples;
 mod status;
 
 use std::net::IpAddr;

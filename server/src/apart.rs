@@ -16,9 +16,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::address::Network;
-use crate::hub::answers::Owed;
+use crate::answers::Owed;
+use crate::http::retry_after;
 use crate::metrics::Met;
-use crate::router::retry_after;
 use crate::state::{AppState, Full};
 
 /// How many pages are rendered and compressed at once. Others wait in the order in which they came.

@@ -18,7 +18,7 @@ use protocol::id::Token;
 use protocol::presence::pace::FAN_OUT_BYTES;
 use thiserror::Error;
 
-use crate::hub::answers::ANSWER_BYTES;
+use crate::answers::ANSWER_BYTES;
 use crate::hub::tails::TAILS_BYTES;
 use crate::log::PAGE_BYTES;
 

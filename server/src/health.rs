@@ -1,25 +1,12 @@
 //! Whether the server lives, and whether it can do its work.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
-use parking_lot::Mutex;
-use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
 
 use crate::descriptors;
-use crate::hub::Hub;
 use crate::state::AppState;
-
-/// How long the log may take to store what is written to find out whether it can.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// For how long one answer holds: asking often must not cost a sync each time.
-const FRESH: Duration = Duration::from_secs(1);
 
 /// What is answered here, also where the server can answer nothing else.
 pub const PATHS: [&str; 2] = ["/healthz", "/readyz"];
@@ -33,63 +20,6 @@ pub fn routes() -> Router<AppState> {
         .route(PATHS[1], get(readyz))
 }
 
-/// Whether the log can store, found out by storing something.
-#[derive(Debug, Default)]
-pub struct Readiness(Mutex<Option<Probe>>);
-
-/// One try to store something. There is one at a time: a log that hangs is not given more to do.
-#[derive(Clone, Debug)]
-struct Probe {
-    /// Until then its answer is waited for; later it is taken for a no.
-    deadline: Instant,
-    /// When it was answered, and whether the log could store.
-    answer: watch::Receiver<Option<(Instant, bool)>>,
-}
-
-impl Probe {
-    fn begin(hub: &Arc<Hub>) -> Self {
-        let (tell, answer) = watch::channel(None);
-        let stored = hub.log().probe();
-        tokio::spawn(async move {
-            let stores = stored.await.is_ok();
-            tell.send_replace(Some((Instant::now(), stores)));
-        });
-        Self {
-            deadline: Instant::now() + PATIENCE,
-            answer,
-        }
-    }
-
-    /// Whether it is under way, or was answered just now.
-    fn is_fresh(&self) -> bool {
-        match *self.answer.borrow() {
-            Some((at, _)) => at.elapsed() < FRESH,
-            None => self.answer.has_changed().is_ok(),
-        }
-    }
-
-    async fn stores(mut self) -> bool {
-        let answer = self.answer.wait_for(Option::is_some);
-        let answer = timeout_at(self.deadline, answer).await;
-        matches!(answer, Ok(Ok(answer)) if answer.is_some_and(|(_, stores)| stores))
-    }
-}
-
-impl Readiness {
-    /// Whether the log could store something just now. Those who ask at once share an answer, and none of
-    /// them waits for another one.
-    async fn stores(&self, hub: &Arc<Hub>) -> bool {
-        let probe = {
-            let mut latest = self.0.lock();
-            match latest.as_ref().filter(|probe| probe.is_fresh()) {
-                Some(probe) => probe.clone(),
-                None => latest.insert(Probe::begin(hub)).clone(),
-            }
-        };
-        probe.stores().await
-    }
-}
-
 async fn readyz(State(state): State<AppState>) -> (StatusCode, &'static str) {
     if state.hub.is_draining() {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining\n");
@@ -101,40 +31,4 @@ async fn readyz(State(state): State<AppState>) -> (StatusCode, &'static str) {
         return (StatusCode::SERVICE_UNAVAILABLE, "the log cannot store\n");
     }
     (StatusCode::OK, "ready\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::Clock;
-    use crate::hub::Rooms;
-    use crate::log::late::LateLog;
-    use crate::log::memory::MemoryLog;
-
-    /// Whoever asks is answered within the deadline of the probe, also the tenth who asks a log that hangs;
-    /// and the log is asked once.
-    #[tokio::test(start_paused = true)]
-    async fn a_log_that_hangs_is_not_ready_in_time() {
-        let rooms = Arc::new(Rooms::new(1));
-        let memory = Arc::new(MemoryLog::new(1, rooms.clone()));
-        let log = Arc::new(LateLog::new(memory));
-        let hub = Arc::new(Hub::new(rooms, log.clone(), 0, Clock::start()));
-        let readiness = Readiness::default();
-        assert!(readiness.stores(&hub).await);
-        log.freeze(true);
-        tokio::time::advance(FRESH).await;
-        let begun = Instant::now();
-        let ask = || readiness.stores(&hub);
-        assert_eq!(tokio::join!(ask(), ask(), ask()), (false, false, false));
-        assert_eq!(begun.elapsed(), PATIENCE);
-        for _ in 0..10 {
-            tokio::time::advance(FRESH).await;
-            let asked = Instant::now();
-            assert!(!readiness.stores(&hub).await);
-            assert_eq!(asked.elapsed(), Duration::ZERO);
-        }
-        log.freeze(false);
-        tokio::time::sleep(FRESH / 2).await;
-        assert!(readiness.stores(&hub).await);
-    }
 }

@@ -8,12 +8,12 @@ use parking_lot::Mutex;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::admin::samples::{self, Samples};
 use crate::config::Config;
 use crate::heap::Heap;
 use crate::hub::Hub;
 use crate::limits::Limits;
 use crate::metrics::Met;
+use crate::samples::{self, Samples};
 use crate::supervise::supervised;
 
 /// How late rooms may be looked at in which something is due. PR-1 and PR-3 are about seconds: a fifth

@@ -1,8 +1,8 @@
 //! What connections share: the rooms, the log, and who is connected.
 
 mod agenda;
-pub mod answers;
 mod entry;
+pub mod inspect;
 pub mod mailbox;
 pub(crate) mod pull;
 mod replay;
@@ -27,12 +27,12 @@ use protocol::time::Timestamp;
 use tokio::time::timeout;
 
 use self::agenda::Agenda;
-use self::answers::{ANSWER_BYTES, Answers, NoRoom, Owed};
 use self::mailbox::Mailbox;
 use self::replay::Replays;
 use self::room::{Entry, Paced, Room};
 use self::tails::{TAILS_BYTES, Tails};
 use crate::address::Network;
+use crate::answers::{ANSWER_BYTES, Answers, NoRoom, Owed};
 use crate::calendar::Calendar;
 use crate::clock::{Clock, unix_ms};
 use crate::log::{Log, LogError, Observer, PAGE_BYTES};
@@ -46,7 +46,7 @@ const LOG_PATIENCE: Duration = Duration::from_secs(1);
 pub struct Rooms {
     open: Mutex<HashMap<RoomName, Arc<Room>>>,
     members_named: usize,
-    agenda: Arc<Agenda>,
+    agenda: Arc<Agenda<Room>>,
     tails: Arc<Tails>,
     fan_out: Option<Arc<Paced>>,
     metrics: Arc<Metrics>,
@@ -422,6 +422,16 @@ impl Hub {
         for (index, mailbox) in (0_u32..).zip(connections.mailboxes.values()) {
             mailbox.go_away(drain + drain / count * index);
         }
+    }
+
+    /// Ends a connection for an operator; whether it was there.
+    pub fn remove(&self, id: ConnectionId) -> bool {
+        let connections = self.connections.lock();
+        let mailbox = connections.mailboxes.get(&id);
+        if let Some(mailbox) = mailbox {
+            mailbox.remove();
+        }
+        mailbox.is_some()
     }
 
     /// Tells all connections that the server goes now.

@@ -28,12 +28,12 @@ use tower_http::compression::CompressionLayer;
 use tower_http::services::{ServeDir, ServeFile};
 
 use crate::access::Presented;
-use crate::address::{self, Client, Network, Peer};
+use crate::address::{Client, Network};
 use crate::apart::{self, Pages};
 use crate::headers::page_policy;
+use crate::http::{came_by_tls, retry_after};
 use crate::log::Log;
 use crate::metrics::Met;
-use crate::router::retry_after;
 use crate::secret;
 use crate::state::AppState;
 
@@ -146,7 +146,7 @@ async fn page(
         None => (None, StatusCode::NOT_FOUND),
     };
     let is_room = place.room().is_some();
-    let by_tls = came_by_tls(&state, &request);
+    let by_tls = came_by_tls(&request, state.config.limits.trust());
     let cookie = state.gate.guest_cookie(&presented, by_tls);
     let cookie = cookie
         .filter(|_| is_room)
@@ -239,13 +239,6 @@ fn guard_page(token_url: Option<&TokenUrl>) {
     if let (Some(policy), Some(response)) = (policy, use_context::<ResponseOptions>()) {
         response.insert_header(header::CONTENT_SECURITY_POLICY, policy);
     }
-}
-
-/// Whether a request came by HTTPS, as far as we know.
-pub fn came_by_tls(state: &AppState, request: &Request) -> bool {
-    let trust = state.config.limits.trust();
-    let peer = request.extensions().get::<Peer>();
-    peer.is_some_and(|peer| address::came_by_tls(*peer, request.headers(), trust))
 }
 
 /// Renders the page of a room that somebody may not see.

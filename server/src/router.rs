@@ -1,10 +1,8 @@
 //! All routes, in one list.
 
-use std::time::Duration;
-
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -12,6 +10,7 @@ use tracing::Instrument;
 use tracing::field::Empty;
 
 use crate::address::{Client, Peer};
+use crate::http::{came_by_tls, retry_after};
 use crate::metrics::Met;
 use crate::origin::is_forged;
 use crate::state::AppState;
@@ -20,7 +19,7 @@ use crate::{api, headers, health, page, ws};
 
 /// The server's routes:
 ///
-/// - `GET /ws`: a WebSocket, in either dialect; also at `/`, see [`upgrade_anywhere`]
+/// - `GET /ws`: a WebSocket, in either dialect; also at `/`, see [`http::upgrade_anywhere`](crate::http::upgrade_anywhere)
 /// - `/api`: see [`api::routes`]
 /// - `GET /healthz`, `GET /readyz`: see [`health`]
 /// - everything else: pages and static files
@@ -76,37 +75,11 @@ async fn limited(State(state): State<AppState>, mut request: Request, next: Next
 
 /// Refuses what pages of other sites send to change something (CSRF).
 async fn own_pages(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let by_tls = page::came_by_tls(&state, &request);
+    let by_tls = came_by_tls(&request, state.config.limits.trust());
     if is_forged(&request, &state.config.limits.allowed_origins, by_tls) {
         state.hub.metrics().limited(Met::Origins);
         let text = "Pages of this origin may change nothing here: see --allowed-origins.\n";
         return (StatusCode::FORBIDDEN, text).into_response();
     }
     next.run(request).await
-}
-
-/// When to come back (RFC 9110 section 10.2.3), in begun seconds.
-pub fn retry_after(wait: Duration) -> [(HeaderName, HeaderValue); 1] {
-    let seconds = wait.as_millis().div_ceil(1000).max(1);
-    let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
-    [(header::RETRY_AFTER, HeaderValue::from(seconds))]
-}
-
-/// The tutorial's page opens its WebSocket at `/`, where a browser also asks for the page. A request
-/// for an upgrade there is meant for `/ws`.
-pub fn upgrade_anywhere<B>(mut request: Request<B>) -> Request<B> {
-    let asks_upgrade = request
-        .headers()
-        .get(header::UPGRADE)
-        .is_some_and(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket"));
-    if asks_upgrade && request.uri().path() == "/" {
-        let target = request
-            .uri()
-            .query()
-            .map_or_else(|| "/ws".into(), |q| format!("/ws?{q}"));
-        if let Ok(target) = target.parse::<Uri>() {
-            *request.uri_mut() = target;
-        }
-    }
-    request
 }

@@ -5,6 +5,7 @@ use protocol::id::SessionKey;
 use sha2::{Digest, Sha256};
 
 use crate::address::Client;
+use crate::hex::hex;
 use crate::log::{KeyHash, PostKey};
 
 /// `N` random bytes as hexadecimal digits; `None` where the system has no randomness to give.
@@ -12,11 +13,6 @@ pub fn random_hex<const N: usize>() -> Option<String> {
     let mut bytes = [0_u8; N];
     getrandom::fill(&mut bytes).ok()?;
     Some(hex(&bytes))
-}
-
-/// Bytes as hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The hash under which a session's key is kept, together with the subject that owns the session: so nobody

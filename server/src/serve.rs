@@ -9,7 +9,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -21,10 +20,8 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use parking_lot::Mutex;
 #[cfg(target_os = "linux")]
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -37,12 +34,13 @@ use crate::config::Config;
 use crate::descriptors::{self, Reserve};
 use crate::entrance::{Entrance, Shared};
 use crate::health;
+use crate::http::{retry_after, upgrade_anywhere};
 use crate::hub::Hub;
 use crate::impatient::Impatient;
-use crate::limits::{Handshake, Limits};
+use crate::limits::Limits;
 use crate::metrics::Met;
-use crate::router::{retry_after, upgrade_anywhere};
 use crate::state::Full;
+use crate::stream::{HalfOpen, Stream};
 use crate::supervise::supervised;
 use crate::tls::Tls;
 
@@ -60,57 +58,6 @@ const LAST_HEAD: Duration = Duration::from_millis(250);
 
 /// How long its answer may take: a little longer than `/readyz` may.
 const LAST_ANSWER: Duration = Duration::from_millis(2_500);
-
-/// What a connection runs over.
-pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
-
-impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
-
-/// How a TCP connection stands on which no WebSocket has begun. It counts as long as it is there, whatever
-/// becomes of its requests; only while one of them holds a place of its own does that count in its stead.
-/// Its requests know it.
-pub struct HalfOpen {
-    limits: Arc<Limits>,
-    /// Where it counts for its address, too.
-    network: Option<Network>,
-    /// None while it is [`Placed`].
-    handshake: Mutex<Option<Handshake>>,
-    /// Whether there was a whole request.
-    has_asked: AtomicBool,
-}
-
-/// A request of a connection that holds a place of its own. When it ends, however it does, the connection
-/// is half open again.
-pub struct Placed(Arc<HalfOpen>);
-
-impl HalfOpen {
-    /// A connection begins.
-    ///
-    /// # Errors
-    /// Which limit it would exceed.
-    fn begin(limits: &Arc<Limits>, network: Option<Network>) -> Result<Self, Met> {
-        let handshake = limits.handshake(network)?;
-        Ok(Self {
-            limits: Arc::clone(limits),
-            network,
-            handshake: Mutex::new(Some(handshake)),
-            has_asked: AtomicBool::new(false),
-        })
-    }
-
-    /// A request of it has a place of its own now, for as long as what is returned lives.
-    pub fn place(self: Arc<Self>) -> Placed {
-        self.handshake.lock().take();
-        Placed(self)
-    }
-}
-
-impl Drop for Placed {
-    fn drop(&mut self) {
-        let again = self.0.limits.handshake_again(self.0.network);
-        *self.0.handshake.lock() = Some(again);
-    }
-}
 
 /// What connections come to.
 pub struct Doors {
@@ -383,7 +330,7 @@ impl Requests {
             .map_request(move |request: hyper::Request<Incoming>| {
                 let mut request = upgrade_anywhere(request.map(Body::new));
                 request.extensions_mut().insert(peer);
-                half_open.has_asked.store(true, Ordering::Relaxed);
+                half_open.note_request();
                 request.extensions_mut().insert(Arc::clone(&half_open));
                 request
             });
@@ -402,7 +349,7 @@ impl Requests {
         if let Err(error) = end {
             tracing::debug!(%error, "an HTTP connection ended early");
             // One that lies idle between requests ends so, too, and met nothing.
-            let is_idle = self.half_open.has_asked.load(Ordering::Relaxed);
+            let is_idle = self.half_open.has_asked();
             match met(&error) {
                 Some(Met::HeaderTimeout) if is_idle => {}
                 Some(met) => self.hub.metrics().limited(met),

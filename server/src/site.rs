@@ -11,7 +11,7 @@ use rust_embed::RustEmbed;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::secret::hex;
+use crate::hex::hex;
 
 /// What scripts/dist.sh gathered: `site/` and `hash.txt`.
 #[derive(RustEmbed)]

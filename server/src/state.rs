@@ -13,14 +13,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::access::Gate;
 use crate::address::Network;
-use crate::admin::samples::Samples;
 use crate::config::Config;
-use crate::health::Readiness;
 use crate::hub::Hub;
 use crate::hub::mailbox::Mailbox;
 use crate::hub::room::Room;
 use crate::limits::{Held, Limits};
 use crate::metrics::Met;
+use crate::readiness::Readiness;
+use crate::samples::Samples;
 
 /// A handle to the parts of the server: one word for each connection, however many parts there are.
 #[derive(Clone)]

@@ -4,7 +4,7 @@ use tungstenite::Bytes;
 use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 
-use crate::hub::answers::Owed;
+use crate::answers::Owed;
 
 /// A whole, unmasked text frame (RFC 6455 section 5.2), as a server sends it. Cheap to clone.
 #[derive(Clone, PartialEq, Eq)]

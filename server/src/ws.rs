@@ -25,13 +25,12 @@ use tungstenite::handshake::server::create_response_with_body;
 use self::wire::Wire;
 use crate::access::{Gate, Presented};
 use crate::address::Client;
+use crate::http::{came_by_tls, retry_after};
 use crate::impatient::Impatient;
 use crate::metrics::Met;
 use crate::origin::may_connect;
-use crate::page::came_by_tls;
-use crate::router::retry_after;
-use crate::serve::Stream;
 use crate::state::{AppState, Full, Place};
+use crate::stream::Stream;
 use crate::tls::TlsStream;
 
 /// Where a tutorial page goes.
@@ -69,7 +68,7 @@ pub async fn upgrade(
     // Whoever speaks our subprotocol may be known by a cookie; the tutorial's pages are nobody.
     let is_ours = matches!(dialect, Dialect::Everbeat(_));
     let allowed = &state.config.limits.allowed_origins;
-    let by_tls = came_by_tls(&state, &request);
+    let by_tls = came_by_tls(&request, state.config.limits.trust());
     if is_ours && !may_connect(&request, allowed, by_tls) {
         state.hub.metrics().limited(Met::Origins);
         let text = "Pages of this origin may not connect here: see --allowed-origins.\n";

@@ -16,6 +16,7 @@ use thiserror::Error;
 
 use super::cookies;
 use crate::clock::unix_ms;
+use crate::hex::hex;
 use crate::secret;
 
 /// The name of the cookie of servers before; and how the name of each server's own begins. Browsers do not
@@ -212,7 +213,7 @@ fn names(key: &[u8]) -> [String; 2] {
     let mut hash = Sha256::new_with_prefix("the name of guests' cookies");
     hash.update(key);
     let mark = hash.finalize();
-    let mark = secret::hex(mark.get(..MARK_BYTES).unwrap_or(&mark));
+    let mark = hex(mark.get(..MARK_BYTES).unwrap_or(&mark));
     let own = format!("{COOKIE}-{mark}");
     [format!("{FROM_HOST}{own}"), own]
 }

@@ -9,9 +9,9 @@ use leptos::prelude::*;
 use protocol::id::{RoomName, SessionId};
 use serde::Deserialize;
 
-use super::samples::{KEPT, Sample};
-use crate::hub::report::{Kind, Report};
+use crate::hub::inspect::{Kind, Report};
 use crate::metrics::Now;
+use crate::samples::{KEPT, Sample};
 use crate::state::AppState;
 
 /// How many connections are listed; of more, the newest.

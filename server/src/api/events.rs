@@ -26,12 +26,12 @@ use tokio::time::sleep_until;
 use super::caller::Caller;
 use super::input::{Asked, InRoom};
 use super::problem::{Code, Problem, ProblemBody};
-use crate::hub::answers::Owed;
+use crate::answers::Owed;
+use crate::hub::inspect::{Kind, Question, Vitals};
 use crate::hub::pull::{self, Batch, Nothing};
-use crate::hub::report::{Kind, Question, Vitals};
 use crate::hub::room::{Entry, Room};
-use crate::serve::{HalfOpen, Placed};
 use crate::state::{AppState, Full, Place};
+use crate::stream::{HalfOpen, Placed};
 use crate::text_frame::TextFrame;
 use crate::ws::wire::WRITE_BYTES;
 
@@ -332,8 +332,9 @@ impl Listener {
     fn look_into_mailbox(&mut self) {
         let marks = self.place.mailbox.take();
         for room in marks.moved {
-            let (head, version) = room.marks();
-            self.input(FeedInput::RoomMoved { head, version });
+            if let Some((head, version)) = self.place.room(&room).map(|room| room.marks()) {
+                self.input(FeedInput::RoomMoved { head, version });
+            }
         }
         if marks.removed {
             self.input(FeedInput::Removed);

@@ -12,10 +12,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::PREFIX;
-use crate::hub::answers::NoRoom;
+use crate::answers::NoRoom;
+use crate::http::retry_after;
 use crate::journal;
 use crate::log::LogError;
-use crate::router::retry_after;
 
 /// The media type of a problem.
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");

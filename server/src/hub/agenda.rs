@@ -1,4 +1,4 @@
-//! When which room has to be looked at: for members that were away too long, and for news of a crowd.
+//! An agenda: when which room has to be looked at, for members that were away too long and for news of a crowd.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
@@ -6,28 +6,34 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use protocol::time::Timestamp;
 
-use super::room::Room;
-
-/// Rooms in the order in which they are due.
-#[derive(Debug, Default)]
-pub(super) struct Agenda {
-    rooms: Mutex<BTreeMap<Timestamp, Vec<Weak<Room>>>>,
+/// Rooms in the order in which they are due. It keeps none of them open.
+#[derive(Debug)]
+pub(super) struct Agenda<T> {
+    due: Mutex<BTreeMap<Timestamp, Vec<Weak<T>>>>,
 }
 
-impl Agenda {
-    /// A room wants to be looked at.
-    pub(super) fn put(&self, due: Timestamp, room: &Arc<Room>) {
-        let mut rooms = self.rooms.lock();
-        rooms.entry(due).or_default().push(Arc::downgrade(room));
+impl<T> Agenda<T> {
+    /// Puts a room down for a time.
+    pub(super) fn put(&self, at: Timestamp, room: &Arc<T>) {
+        let mut due = self.due.lock();
+        due.entry(at).or_default().push(Arc::downgrade(room));
     }
 
     /// Takes the rooms that are due.
-    pub(super) fn take(&self, now: Timestamp) -> impl Iterator<Item = Arc<Room>> {
-        let mut rooms = self.rooms.lock();
-        let mut due = Vec::new();
-        while let Some(first) = rooms.first_entry().filter(|first| *first.key() <= now) {
-            due.extend(first.remove());
+    pub(super) fn take(&self, now: Timestamp) -> impl Iterator<Item = Arc<T>> + use<T> {
+        let mut due = self.due.lock();
+        let mut taken = Vec::new();
+        while let Some(first) = due.first_entry().filter(|first| *first.key() <= now) {
+            taken.extend(first.remove());
         }
-        due.into_iter().filter_map(|room| room.upgrade())
+        taken.into_iter().filter_map(|room| room.upgrade())
+    }
+}
+
+impl<T> Default for Agenda<T> {
+    fn default() -> Self {
+        Self {
+            due: Mutex::default(),
+        }
     }
 }

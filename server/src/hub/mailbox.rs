@@ -1,12 +1,12 @@
-//! How the rest of the server speaks to a connection's task: marks, not queues.
+//! A connection's mailbox: how the rest of the server wakes its task. It holds marks, not a queue.
 
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::report::Question;
-use super::room::Room;
 use parking_lot::Mutex;
+use protocol::id::RoomName;
+
+use super::inspect::Question;
 
 /// Marks for one connection. However often a room moves, it is marked once: a slow task costs no
 /// more than its rooms.
@@ -25,8 +25,8 @@ struct State {
 /// What happened since the task looked last.
 #[derive(Debug, Default)]
 pub struct Marks {
-    /// Rooms that moved.
-    pub moved: Vec<Arc<Room>>,
+    /// The rooms that moved, by name: the task holds those that it is in.
+    pub moved: Vec<RoomName>,
     /// Another connection resumed the session.
     pub taken_over: bool,
     /// The server will go; the slot to come back in.
@@ -35,7 +35,7 @@ pub struct Marks {
     pub removed: bool,
     /// The server goes now.
     pub shut_down: bool,
-    /// Somebody wants to know how the connection is.
+    /// An operator asks how the connection is.
     pub asked: Option<Question>,
 }
 
@@ -73,10 +73,10 @@ impl Mailbox {
         std::mem::take(&mut self.state.lock().marks)
     }
 
-    pub(super) fn moved(&self, room: &Arc<Room>) {
+    pub(super) fn moved(&self, room: &RoomName) {
         self.mark(|marks| {
-            if !marks.moved.iter().any(|marked| Arc::ptr_eq(marked, room)) {
-                marks.moved.push(Arc::clone(room));
+            if !marks.moved.contains(room) {
+                marks.moved.push(room.clone());
             }
         });
     }

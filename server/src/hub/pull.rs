@@ -5,9 +5,9 @@ use protocol::position::Offset;
 use protocol::server::Pull;
 
 use super::Hub;
-use super::answers::{NoRoom, Owed};
 use super::room::{Entry, Room, Taken};
 use crate::address::Network;
+use crate::answers::{NoRoom, Owed};
 use crate::metrics::Metrics;
 use crate::text_frame::TextFrame;
 

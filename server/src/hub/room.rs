@@ -36,7 +36,7 @@ pub struct Room {
     /// The head and the version, to look at without a lock: never newer than the state.
     head: AtomicU64,
     version: AtomicU64,
-    agenda: Arc<Agenda>,
+    agenda: Arc<Agenda<Self>>,
     /// What rooms together may tell their readers of drafts and members; without it there is no bound.
     fan_out: Option<Arc<Paced>>,
 }
@@ -132,7 +132,7 @@ impl Room {
     pub(super) fn new(
         name: RoomName,
         members_named: usize,
-        agenda: Arc<Agenda>,
+        agenda: Arc<Agenda<Self>>,
         tails: Arc<Tails>,
         fan_out: Option<Arc<Paced>>,
     ) -> Self {
@@ -318,7 +318,7 @@ impl Room {
         self.change(|state| state.presence.clear_drafts());
     }
 
-    pub(super) fn wake(self: &Arc<Self>) {
+    pub(super) fn wake(&self) {
         let readers = Arc::clone(&self.state.lock().readers);
         self.wake_readers(&readers);
     }
@@ -467,9 +467,9 @@ impl Room {
             .store(state.pace.announced(), Ordering::Release);
     }
 
-    fn wake_readers(self: &Arc<Self>, readers: &Readers) {
+    fn wake_readers(&self, readers: &Readers) {
         for mailbox in readers.values() {
-            mailbox.moved(self);
+            mailbox.moved(&self.name);
         }
     }
 }

@@ -119,7 +119,7 @@ impl Reader {
     /// The rooms that it was told of since the last look.
     fn moved(&self) -> Vec<String> {
         let moved = self.mailbox.take().moved;
-        moved.iter().map(|room| room.name().to_string()).collect()
+        moved.iter().map(ToString::to_string).collect()
     }
 
     /// Whether its task would be woken.

@@ -25,8 +25,8 @@ mod tests;
 mod witness;
 mod writer;
 
-use std::path::Path;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;

@@ -2,6 +2,7 @@ use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 
 use clap::Parser;
+use parking_lot::Mutex;
 
 use super::*;
 use crate::clock::Clock;

@@ -26,11 +26,11 @@ use self::requests::Answer;
 use super::reading::Reading;
 use super::wire::{self, Alarm, Wire, WriteError};
 use crate::access::Presented;
-use crate::hub::answers::Owed;
-use crate::hub::report::{Kind, Question, Vitals};
+use crate::answers::Owed;
+use crate::hub::inspect::{Kind, Question, Vitals};
 use crate::metrics::Metrics;
-use crate::serve::Stream;
 use crate::state::Place;
+use crate::stream::Stream;
 use crate::text_frame::TextFrame;
 
 /// How many frames are taken from the socket before the answers are written out.
@@ -275,12 +275,14 @@ impl<S: Stream> Driver<S> {
     fn look_into_mailbox(&mut self) {
         let marks = self.place.mailbox.take();
         for room in marks.moved {
-            let (head, version) = room.marks();
-            self.feed(Input::RoomMoved {
-                room: room.name().clone(),
-                head,
-                version,
-            });
+            // It may have left meanwhile.
+            if let Some((head, version)) = self.place.room(&room).map(|room| room.marks()) {
+                self.feed(Input::RoomMoved {
+                    room,
+                    head,
+                    version,
+                });
+            }
         }
         if marks.taken_over {
             self.feed(Input::TakenOver);

@@ -11,14 +11,14 @@ use tungstenite::{Error as WebSocketError, Message};
 
 use super::reading::Reading;
 use super::wire::{self, Alarm, Wire, WriteError};
-use crate::hub::answers::Owed;
+use crate::answers::Owed;
+use crate::hub::inspect::{Kind, Question, Vitals};
 use crate::hub::pull::{self, Batch, Nothing};
-use crate::hub::report::{Kind, Question, Vitals};
 use crate::hub::room::{Entry, Room};
 use crate::metrics::Metrics;
 use crate::secret;
-use crate::serve::Stream;
 use crate::state::Place;
+use crate::stream::Stream;
 use crate::text_frame::TextFrame;
 
 /// Serves one connection to its end.
@@ -169,8 +169,9 @@ impl<S: Stream> Driver<S> {
     fn look_into_mailbox(&mut self) {
         let marks = self.place.mailbox.take();
         for room in marks.moved {
-            let (head, version) = room.marks();
-            self.feed(TutorialInput::RoomMoved { head, version });
+            if let Some((head, version)) = self.place.room(&room).map(|room| room.marks()) {
+                self.feed(TutorialInput::RoomMoved { head, version });
+            }
         }
         if marks.removed {
             self.feed(TutorialInput::Removed);

@@ -9,9 +9,9 @@ use protocol::position::Epoch;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, MAIN_DB, OpenFlags};
 
+use super::SqliteConfig;
 use super::epoch::random_epoch;
 use super::error::{OpenError, explain};
-use super::SqliteConfig;
 use super::examine::examine;
 use super::files::{Files, Lock};
 use super::format::{APPLICATION_ID, FORMAT, STEPS};

@@ -22,6 +22,10 @@ pub(super) fn seq(row: &Row<'_>, column: usize) -> rusqlite::Result<Seq> {
 }
 
 /// What a column holds, or that it cannot be.
-pub(super) fn checked<T>(column: usize, kind: Type, value: Result<T, IdError>) -> rusqlite::Result<T> {
+pub(super) fn checked<T>(
+    column: usize,
+    kind: Type,
+    value: Result<T, IdError>,
+) -> rusqlite::Result<T> {
     value.map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, kind, Box::new(error)))
 }

@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 use protocol::position::Epoch;
 use sha2::{Digest, Sha256};
 
-use super::files::{OWN, Inode, sync_directory};
+use super::files::{Inode, OWN, sync_directory};
 use super::state::{Chain, HASH_BYTES};
-use crate::secret::hex;
+use crate::hex::hex;
 
 /// The first word of the file: what it is, in which form.
 const FORM: &str = "everbeat-witness-1";

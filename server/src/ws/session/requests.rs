@@ -17,13 +17,13 @@ use tracing::{Instrument, Span};
 
 use super::{Access, Driver};
 use crate::access::Presented;
-use crate::hub::answers::{NoRoom, Owed};
+use crate::answers::{NoRoom, Owed};
 use crate::hub::pull::{self, Batch, Nothing};
 use crate::hub::room::{Entry, Room};
 use crate::journal;
 use crate::log::{Append, LogError, OpenSession, Page};
 use crate::secret;
-use crate::serve::Stream;
+use crate::stream::Stream;
 use crate::telemetry::SPANS;
 use crate::text_frame::TextFrame;
 use crate::ws::reading::Reading;

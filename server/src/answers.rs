@@ -88,13 +88,13 @@ impl Answers {
     }
 
     /// Keeps room for an answer that a connection's machine is given.
-    pub(super) fn keep(&self, id: ConnectionId, owed: Owed) {
+    pub(crate) fn keep(&self, id: ConnectionId, owed: Owed) {
         let mut given = self.given.lock();
         given.entry(id).or_default().push_back(owed);
     }
 
     /// The first of those that are kept for a connection.
-    pub(super) fn kept(&self, id: ConnectionId) -> Option<Owed> {
+    pub(crate) fn kept(&self, id: ConnectionId) -> Option<Owed> {
         let mut given = self.given.lock();
         let owed = given.get_mut(&id)?.pop_front();
         if given.get(&id).is_some_and(VecDeque::is_empty) {
@@ -104,7 +104,7 @@ impl Answers {
     }
 
     /// The connection is gone.
-    pub(super) fn forget(&self, id: ConnectionId) {
+    pub(crate) fn forget(&self, id: ConnectionId) {
         self.given.lock().remove(&id);
     }
 
