@@ -6,16 +6,15 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use protocol::codec::encode;
-use protocol::frame::{ErrorCode, Refused};
-use protocol::id::Name;
+use protocol::frame::ErrorCode;
 use protocol::position::Offset;
 
 use self::support::{
-    HISTORY, Recorder, Subject, append, append_many, fresh, id, is_unavailable, key_hash, offset,
-    offsets, opened, resume, room, seq,
+    HISTORY, Recorder, Subject, append, append_many, fresh, id, is_unavailable, offset, offsets,
+    opened, resume, room, seq,
 };
 use super::memory::MemoryLog;
-use super::{Append, Log, LogError, PAGE_BYTES, Page, REFUSED_MAX};
+use super::{Log, LogError, PAGE_BYTES, Page};
 
 /// Runs each of these on each log.
 macro_rules! conformance {
@@ -31,71 +30,19 @@ macro_rules! conformance {
 
 mod moderation;
 mod posts;
+mod sessions;
 
 conformance!(
-    sessions_start_at_zero_and_resume_with_their_key,
-    a_wrong_key_or_an_unknown_id_gets_the_fresh_session,
-    an_id_in_use_is_not_opened_again,
     messages_are_read_as_they_were_appended,
-    a_repeated_number_gets_its_first_offset,
-    a_repeated_number_with_another_message_is_a_conflict,
-    a_number_that_skips_some_is_out_of_order,
-    a_repeat_is_found_and_never_appended,
-    an_unknown_session_appends_nothing,
-    a_refused_number_is_used_up,
-    a_resumed_session_is_told_its_newest_refusals,
-    refusals_in_a_row_stay_apart,
     one_failure_harms_no_other_call,
     calls_take_effect_in_the_order_in_which_they_were_made,
     the_observer_is_told_in_order_and_before_the_answer,
     reads_are_bounded,
     pages_are_cut_by_bytes,
     old_messages_are_trimmed_and_their_numbers_stay_known,
-    sessions_expire_after_their_last_touch,
-    many_sessions_expire_at_once,
-    sessions_without_a_number_expire_sooner,
     rooms_share_the_epoch_of_their_log,
     a_closed_log_has_finished_and_answers_nothing,
 );
-
-/// RS-2, RS-3.
-async fn sessions_start_at_zero_and_resume_with_their_key(Subject { log, .. }: Subject) {
-    assert_eq!(log.open_session(fresh("ada", 1)).await, opened(false, 0));
-    assert_eq!(log.open_session(resume("ada", 2)).await, opened(true, 0));
-    append_many(&*log, "ada", "lobby", 3).await;
-    assert_eq!(log.open_session(resume("ada", 3)).await, opened(true, 3));
-}
-
-/// RS-2: never somebody else's session.
-async fn a_wrong_key_or_an_unknown_id_gets_the_fresh_session(Subject { log, .. }: Subject) {
-    log.open_session(fresh("ada", 1)).await.unwrap();
-    append_many(&*log, "ada", "lobby", 3).await;
-
-    let mut stolen = resume("ada", 2);
-    stolen.resume = Some((id("ada"), vec![key_hash("guess")]));
-    stolen.fresh = (id("eve"), key_hash("eve"));
-    assert_eq!(log.open_session(stolen).await, opened(false, 0));
-    assert_eq!(log.open_session(resume("eve", 3)).await, opened(true, 0));
-    assert_eq!(log.open_session(resume("ada", 3)).await, opened(true, 3));
-
-    let unknown = resume("nobody", 4);
-    assert_eq!(log.open_session(unknown).await, opened(false, 0));
-    let instead = resume("instead", 5);
-    assert_eq!(log.open_session(instead).await, opened(true, 0));
-}
-
-/// RS-2: a fresh session inherits nothing, not even from a forgotten one of the same id.
-async fn an_id_in_use_is_not_opened_again(Subject { log, .. }: Subject) {
-    log.open_session(fresh("ada", 1)).await.unwrap();
-    append_many(&*log, "ada", "lobby", 2).await;
-    assert!(is_unavailable(&log.open_session(fresh("ada", 2)).await));
-    assert_eq!(log.open_session(resume("ada", 3)).await, opened(true, 2));
-    assert_eq!(log.expire(10).await, Ok(1));
-
-    assert_eq!(log.open_session(fresh("ada", 11)).await, opened(false, 0));
-    let again = append("ada", 1, "lobby", "body 1");
-    assert_eq!(log.append(again).await, Ok(offset(3)));
-}
 
 /// EO-2: message, last number and head move together.
 async fn messages_are_read_as_they_were_appended(Subject { log, .. }: Subject) {
@@ -121,164 +68,6 @@ async fn messages_are_read_as_they_were_appended(Subject { log, .. }: Subject) {
     let read = log.read(room("other"), Offset::ZERO, 10).await;
     assert_eq!(read.unwrap().messages, [other]);
     assert_eq!(log.open_session(resume("ada", 2)).await, opened(true, 3));
-}
-
-/// EO-1.
-async fn a_repeated_number_gets_its_first_offset(Subject { log, observer, .. }: Subject) {
-    log.open_session(fresh("ada", 1)).await.unwrap();
-    append_many(&*log, "ada", "lobby", 3).await;
-    for n in [1, 2, 3, 3, 1] {
-        let mut again = append("ada", n, "lobby", &format!("body {n}"));
-        // The name and the time belong to the first time.
-        again.name = Name::tidy("Ada Lovelace");
-        again.at_ms = 5_000;
-        assert_eq!(log.append(again).await, Ok(offset(n)));
-    }
-    assert_eq!(offsets(&observer.seen()), [1, 2, 3]);
-    assert_eq!(log.room(room("lobby")).await.unwrap().head, offset(3));
-    assert_eq!(observer.seen()[0].name, Name::tidy("Ada"));
-}
-
-/// EO-6.
-async fn a_repeated_number_with_another_message_is_a_conflict(Subject { log, .. }: Subject) {
-    log.open_session(fresh("ada", 1)).await.unwrap();
-    append_many(&*log, "ada", "lobby", 2).await;
-    let other_body = append("ada", 1, "lobby", "body 2");
-    assert_eq!(log.append(other_body).await, Err(LogError::Conflict));
-    let other_room = append("ada", 1, "other", "body 1");
-    assert_eq!(log.append(other_room).await, Err(LogError::Conflict));
-    assert_eq!(log.room(room("other")).await.unwrap().head, Offset::ZERO);
-    assert_eq!(log.open_session(resume("ada", 2)).await, opened(true, 2));
-}
-
-/// EO-1.
-async fn a_number_that_skips_some_is_out_of_order(Subject { log, .. }: Subject) {
-    log.open_session(fresh("ada", 1)).await.unwrap();
-    let skip = |n, last_seq| {
-        (
-            append("ada", n, "lobby", "x"),
-            LogError::OutOfOrder { last_seq },
-        )
-    };
-    for (append, error) in [skip(2, 0), skip(900, 0)] {
-        assert_eq!(log.append(append).await, Err(error));
-    }
-    append_many(&*log, "ada", "lobby", 2).await;
-    let (append, error) = skip(4, 2);
-    assert_eq!(log.append(append).await, Err(error.clone()));
-    let refusal = log.refuse(id("ada"), seq(4), ErrorCode::BodyEmpty);
-    assert_eq!(refusal.await, Err(error));
-    assert_eq!(log.room(room("lobby")).await.unwrap().head, offset(2));
-}
-
-/// EO-1: numbers belong to a session.
-async fn an_unknown_session_appends_nothing(Subject { log, .. }: Subject) {
-    let message = append("ada", 1, "lobby", "x");
-    assert_eq!(log.append(message).await, Err(LogError::UnknownSession));
-    let refusal = log.refuse(id("ada"), seq(1), ErrorCode::BodyEmpty);
-    assert_eq!(refusal.await, Err(LogError::UnknownSession));
-    assert_eq!(log.room(room("lobby")).await.unwrap().head, Offset::ZERO);
-}
-
-/// EO-1, AC-5: what was judged once is not appended under another judgement.
-async fn a_repeat_is_found_and_never_appended(Subject { log, .. }: Subject) {
-    log.open_session(fresh("ada", 1)).await.unwrap();
-    let repeat = |number| Append {
-        is_repeat: true,
-        ..append("ada", number, "lobby", "hello")
-    };
-    let free = Err(LogError::OutOfOrder { last_seq: 0 });
-    assert_eq!(log.append(repeat(1)).await, free);
-    assert_eq!(
-        log.append(append("ada", 1, "lobby", "hello")).await,
-        Ok(offset(1))
-    );
-    assert_eq!(log.append(repeat(1)).await, Ok(offset(1)));
-    let free = Err(LogError::OutOfOrder { last_seq: 1 });
-    assert_eq!(log.append(repeat(2)).await, free);
-}
-
-/// EO-7: a refusal for good uses its number up, and only its first code counts.
-async fn a_refused_number_is_used_up(Subject { log, .. }: Subject) {
-    log.open_session(fresh("ada", 1)).await.unwrap();
-    append_many(&*log, "ada", "lobby", 1).await;
-    let refuse = |number, code| log.refuse(id("ada"), seq(number), code);
-    assert_eq!(refuse(2, ErrorCode::BodyTooLarge).await, Ok(()));
-    assert_eq!(refuse(2, ErrorCode::BodyTooLarge).await, Ok(()));
-    assert_eq!(refuse(2, ErrorCode::NotJoined).await, Ok(()));
-    let conflict = refuse(1, ErrorCode::NotJoined).await;
-    assert_eq!(conflict, Err(LogError::Conflict));
-
-    let late = log.append(append("ada", 2, "lobby", "x")).await;
-    assert_eq!(late, Err(LogError::Refused(ErrorCode::BodyTooLarge)));
-    let next = log.append(append("ada", 3, "lobby", "y")).await;
-    assert_eq!(next, Ok(offset(2)));
-}
-
-/// EO-7, RS-3: a lost `error` hides no refusal.
-async fn a_resumed_session_is_told_its_newest_refusals(Subject { log, .. }: Subject) {
-    log.open_session(fresh("ada", 1)).await.unwrap();
-    append_many(&*log, "ada", "lobby", 1).await;
-    let last = REFUSED_MAX as u64 + 3;
-    let refusals = (2..=last).map(|n| log.refuse(id("ada"), seq(n), ErrorCode::RateLimited));
-    for answer in join_all(refusals).await {
-        answer.unwrap();
-    }
-    let opened = log.open_session(resume("ada", 2)).await.unwrap();
-    assert_eq!(opened.last_seq, last);
-    let newest: Vec<Refused> = (4..=last)
-        .map(|n| Refused {
-            seq: seq(n),
-            code: ErrorCode::RateLimited,
-        })
-        .collect();
-    assert_eq!(newest.len(), REFUSED_MAX);
-    assert_eq!(opened.refused, newest);
-}
-
-/// EO-7, RS-3: whatever came between them, and whyever they were refused, each refused number is known as what
-/// it is.
-async fn refusals_in_a_row_stay_apart(Subject { log, .. }: Subject) {
-    use ErrorCode::{BodyEmpty, BodyTooLarge};
-
-    log.open_session(fresh("ada", 1)).await.unwrap();
-    log.open_session(fresh("bob", 1)).await.unwrap();
-    let codes = [
-        Some(BodyEmpty),
-        Some(BodyEmpty),
-        Some(BodyTooLarge),
-        None,
-        Some(BodyTooLarge),
-        Some(BodyTooLarge),
-        Some(BodyEmpty),
-        None,
-    ];
-    for (n, code) in (1..).zip(codes) {
-        match code {
-            Some(code) => log.refuse(id("ada"), seq(n), code).await.unwrap(),
-            None => drop(log.append(append("ada", n, "lobby", "text")).await.unwrap()),
-        }
-        log.refuse(id("bob"), seq(n), BodyEmpty).await.unwrap();
-    }
-    for (n, code) in (1..).zip(codes) {
-        let again = log.append(append("ada", n, "lobby", "text")).await;
-        assert_eq!(again.err(), code.map(LogError::Refused), "{n}");
-        let refused = log.refuse(id("ada"), seq(n), BodyEmpty).await;
-        let expected = code.map(drop).ok_or(LogError::Conflict);
-        assert_eq!(refused, expected, "{n}");
-    }
-    let refused = |codes: &[Option<ErrorCode>]| -> Vec<Refused> {
-        let numbered = (1..).zip(codes);
-        let refused = numbered.filter_map(|(n, code)| {
-            let (seq, code) = (seq(n), (*code)?);
-            Some(Refused { seq, code })
-        });
-        refused.collect()
-    };
-    let ada = log.open_session(resume("ada", 2)).await.unwrap();
-    assert_eq!((ada.last_seq, ada.refused), (8, refused(&codes)));
-    let bob = log.open_session(resume("bob", 2)).await.unwrap();
-    assert_eq!(bob.refused, refused(&[Some(BodyEmpty); 8]));
 }
 
 /// EO-2: what is committed in one group stands or falls by itself, as far as the rules go.
@@ -473,72 +262,6 @@ async fn old_messages_are_trimmed_and_their_numbers_stay_known(Subject { log, ..
     assert_eq!(elsewhere, Err(LogError::Conflict));
     let refusal = log.refuse(id("ada"), seq(7), ErrorCode::BodyEmpty).await;
     assert_eq!(refusal, Err(LogError::Conflict));
-}
-
-/// RS-9: the last connection counts; messages outlive their session.
-async fn sessions_expire_after_their_last_touch(Subject { log, .. }: Subject) {
-    for (person, at_ms) in [("ada", 10), ("bob", 10), ("cyd", 10), ("dan", 30)] {
-        log.open_session(fresh(person, at_ms)).await.unwrap();
-    }
-    append_many(&*log, "ada", "lobby", 2).await;
-    let refusal = log.refuse(id("ada"), seq(3), ErrorCode::BodyEmpty);
-    refusal.await.unwrap();
-    log.touch(vec![id("bob"), id("nobody")], 20).await.unwrap();
-    log.open_session(resume("cyd", 20)).await.unwrap();
-    // A clock that is set back shortens nobody's life.
-    log.touch(vec![id("dan")], 5).await.unwrap();
-
-    assert_eq!(log.expire(10).await, Ok(0));
-    assert_eq!(log.expire(20).await, Ok(1));
-    let gone = log.append(append("ada", 4, "lobby", "x")).await;
-    assert_eq!(gone, Err(LogError::UnknownSession));
-    for person in ["bob", "cyd", "dan"] {
-        let resumed = log.open_session(resume(person, 20)).await.unwrap();
-        assert!(resumed.resumed, "{person}");
-    }
-    assert_eq!(log.room(room("lobby")).await.unwrap().head, offset(2));
-    let read = log
-        .read(room("lobby"), Offset::ZERO, 10)
-        .await
-        .unwrap()
-        .messages;
-    assert_eq!(read[0].session, id("ada"));
-    assert_eq!(log.expire(21).await, Ok(2));
-    assert_eq!(log.expire(u64::MAX).await, Ok(1));
-}
-
-/// RS-9: what somebody said or was refused is worth keeping the session; a session alone is made in no time.
-async fn sessions_without_a_number_expire_sooner(Subject { log, .. }: Subject) {
-    for session in ["ada", "bob", "cy", "dan", "eve"] {
-        log.open_session(fresh(session, 10)).await.unwrap();
-    }
-    append_many(&*log, "ada", "lobby", 1).await;
-    let refused = log.refuse(id("bob"), seq(1), ErrorCode::BodyEmpty).await;
-    refused.unwrap();
-    log.touch(vec![id("cy")], 30).await.unwrap();
-    assert_eq!(log.expire_unused(10).await, Ok(0));
-    // One that uses its first number at this very moment is not one of them.
-    let appended = log.append(append("dan", 1, "lobby", "just in time"));
-    let expired = log.expire_unused(20);
-    assert_eq!(appended.await, Ok(offset(2)));
-    assert_eq!(expired.await, Ok(1));
-    for (session, last_seq) in [("ada", 1), ("bob", 1), ("cy", 0), ("dan", 1)] {
-        let opened = log.open_session(resume(session, 40)).await.unwrap();
-        assert!(opened.resumed && opened.last_seq == last_seq, "{session}");
-    }
-    let gone = log.open_session(resume("eve", 40)).await.unwrap();
-    assert!(!gone.resumed);
-}
-
-/// RS-9.
-async fn many_sessions_expire_at_once(Subject { log, .. }: Subject) {
-    let openings = (0..1_300).map(|n| log.open_session(fresh(&format!("s{n}"), n)));
-    for answer in join_all(openings).await {
-        answer.unwrap();
-    }
-    assert_eq!(log.expire(1_200).await, Ok(1_200));
-    let resumed = log.open_session(resume("s1200", 2_000)).await.unwrap();
-    assert!(resumed.resumed);
 }
 
 /// RS-6: another log's positions are never taken for this one's.
