@@ -6,7 +6,9 @@ mod keys;
 mod tests;
 mod tokens;
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::{HeaderMap, header};
 use protocol::access::{Access, Denied, Rights};
@@ -17,7 +19,6 @@ pub use self::guests::{GuestCookie, GuestError};
 use self::guests::{Guests, Known};
 pub use self::keys::{KeySource, KeysError};
 use self::tokens::Tokens;
-use crate::config::Config;
 
 /// Why the gate cannot be set up.
 #[derive(Debug, Error)]
@@ -28,6 +29,32 @@ pub enum GateError {
     /// The key of guests' cookies.
     #[error(transparent)]
     Guests(#[from] GuestError),
+}
+
+/// What tokens and guests are admitted.
+#[derive(Clone, Debug)]
+pub struct GateConfig {
+    /// Tokens; `None` where none are taken.
+    pub tokens: Option<TokenConfig>,
+    /// The cookie in which a browser shows its token.
+    pub token_cookie: String,
+    /// What guests may do; `None` where there are none.
+    pub guests: Option<Rights>,
+    /// The directory in which the key of guests' cookies is kept.
+    pub data: PathBuf,
+}
+
+/// Which tokens are taken.
+#[derive(Clone, Debug)]
+pub struct TokenConfig {
+    /// Where the keys are that they are signed with.
+    pub keys: KeySource,
+    /// How often the keys are read again.
+    pub refresh: Duration,
+    /// For whom they must be meant (`aud`, RFC 7519 section 4.1.3); `None`: it is not asked.
+    pub audience: Option<String>,
+    /// Who must have made them (`iss`, section 4.1.1); `None`: it is not asked.
+    pub issuer: Option<String>,
 }
 
 /// What a request shows of its sender, apart from what is said in `hello`.
@@ -46,31 +73,23 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// A gate as the options have it.
+    /// A gate of this configuration.
     ///
     /// # Errors
     /// A [`GateError`] that says which file is meant and what to do.
-    pub async fn new(config: &Config) -> Result<Self, GateError> {
-        let options = &config.access;
-        let tokens = match &options.token_keys {
-            Some(source) => Some(Arc::new(Tokens::new(source, options).await?)),
+    pub async fn new(config: GateConfig) -> Result<Self, GateError> {
+        let tokens = match config.tokens {
+            Some(tokens) => Some(Arc::new(Tokens::new(tokens).await?)),
             None => None,
         };
-        let guests = if options.guests.is_on() {
-            let rights = match &options.guest_rooms {
-                Some(grants) => Rights::from(grants.clone()),
-                None => Rights::ALL,
-            };
-            // Where nobody vouches for anybody's name, all are alike.
-            let is_marked = tokens.is_some();
-            Some(Guests::new(&config.data, rights, is_marked)?)
-        } else {
-            None
-        };
+        // Where nobody vouches for anybody's name, all are alike.
+        let is_marked = tokens.is_some();
+        let guests = config.guests;
+        let guests = guests.map(|rights| Guests::new(&config.data, rights, is_marked));
         Ok(Self {
             tokens,
-            token_cookie: options.token_cookie.clone(),
-            guests,
+            token_cookie: config.token_cookie,
+            guests: guests.transpose()?,
         })
     }
 

@@ -19,9 +19,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::LimitOptions;
 use crate::entrance::Entrance;
-use crate::limits::Limits;
+use crate::limits::{Limits, LimitsConfig};
 use crate::origin::{self, is_forged};
 use crate::serve::Doors;
 use crate::state::AppState;
@@ -58,14 +57,13 @@ impl Watch {
 
 /// Serves the operator until the `end`, with the deadlines that everybody has.
 async fn serve(listener: TcpListener, state: AppState, end: CancellationToken) {
-    let options = LimitOptions {
+    let limits = LimitsConfig {
         handshakes: CONNECTIONS,
-        handshakes_per_address: 0,
-        ..state.config.limits.clone()
+        ..LimitsConfig::default()
     };
     let doors = Doors {
         hub: Arc::clone(&state.hub),
-        limits: Arc::new(Limits::new(&options)),
+        limits: Arc::new(Limits::new(limits)),
         config: Arc::clone(&state.config),
         router: build(state),
     };

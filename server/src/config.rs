@@ -18,6 +18,7 @@ use protocol::id::Token;
 use protocol::presence::pace::FAN_OUT_BYTES;
 use thiserror::Error;
 
+use crate::access::GateConfig;
 use crate::answers::ANSWER_BYTES;
 use crate::hub::tails::TAILS_BYTES;
 use crate::log::PAGE_BYTES;
@@ -345,6 +346,16 @@ impl Config {
     /// The file of the log.
     pub fn database(&self) -> PathBuf {
         self.data.join("everbeat.db")
+    }
+
+    /// Which tokens and guests are admitted.
+    pub fn gate(&self) -> GateConfig {
+        GateConfig {
+            tokens: self.access.tokens(),
+            token_cookie: self.access.token_cookie.clone(),
+            guests: self.access.guest_rights(),
+            data: self.data.clone(),
+        }
     }
 
     /// What the pure core needs to know.

@@ -165,7 +165,7 @@ impl Server {
         let (leave, stop) = (CancellationToken::new(), CancellationToken::new());
         let is_shared = self.entrance.shared.is_shared();
         let config = Arc::new(self.config);
-        let limits = Arc::new(Limits::new(&config.limits));
+        let limits = Arc::new(Limits::new(config.limits.shared()));
         let samples = Arc::<Samples>::default();
         let state = AppState::from(Parts {
             hub: Arc::clone(&hub),

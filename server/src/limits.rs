@@ -18,7 +18,6 @@ use self::buckets::Buckets;
 use self::counts::Counts;
 pub use self::counts::{Handshake, Held};
 use crate::address::Network;
-use crate::config::LimitOptions;
 use crate::journal::Journal;
 use crate::metrics::Met;
 
@@ -37,6 +36,35 @@ const PUBLISHES_BURST: u32 = 4;
 /// one with 32 rooms each needs 321,000, which takes 22 s, in which each is served a little.
 const FRAMES_BURST: u32 = 10;
 
+/// What the limits are. 0 is no limit; by default there is none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LimitsConfig {
+    /// Connections held at once from one address.
+    pub connections_per_address: usize,
+    /// TCP connections on which no WebSocket has begun.
+    pub handshakes: usize,
+    /// The same from one address.
+    pub handshakes_per_address: usize,
+    /// Requests a second from one address.
+    pub requests_per_address: u32,
+    /// Messages a second of one person.
+    pub publishes_per_person: u32,
+    /// Messages a second from one address.
+    pub publishes_per_address: u32,
+    /// What frames may cost a second that one person sends, in points.
+    pub frames_per_person: u32,
+    /// The same for one address.
+    pub frames_per_address: u32,
+    /// The most bytes that each of these rates keeps of what addresses or people did.
+    pub rate_bytes: u64,
+    /// Sessions of one address of which the journal tells in a minute.
+    pub session_lines: u32,
+    /// Sessions that are let in a second (RC-7).
+    pub hellos: u32,
+    /// How long a session may wait for that.
+    pub hello_line: Duration,
+}
+
 /// The limits that hold over more than one connection.
 pub struct Limits {
     connections: Arc<Counts<Network>>,
@@ -52,26 +80,25 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Limits as the options have them.
-    pub fn new(options: &LimitOptions) -> Self {
-        let hellos =
-            |per_s: NonZeroU32| Mutex::new(Admission::new(per_s.get(), options.hello_line));
-        let bytes = options.rate_bytes;
+    /// Limits of this configuration.
+    pub fn new(config: LimitsConfig) -> Self {
+        let hellos = |per_s: NonZeroU32| Mutex::new(Admission::new(per_s.get(), config.hello_line));
+        let bytes = config.rate_bytes;
         Self {
-            connections: Counts::new(options.connections_per_address),
-            handshakes: Counts::new(options.handshakes),
-            handshakes_per_address: Counts::new(options.handshakes_per_address),
-            requests: Buckets::new(options.requests_per_address, REQUESTS_BURST, bytes),
-            publishes: Buckets::new(options.publishes_per_person, PUBLISHES_BURST, bytes),
+            connections: Counts::new(config.connections_per_address),
+            handshakes: Counts::new(config.handshakes),
+            handshakes_per_address: Counts::new(config.handshakes_per_address),
+            requests: Buckets::new(config.requests_per_address, REQUESTS_BURST, bytes),
+            publishes: Buckets::new(config.publishes_per_person, PUBLISHES_BURST, bytes),
             publishes_per_address: Buckets::new(
-                options.publishes_per_address,
+                config.publishes_per_address,
                 PUBLISHES_BURST,
                 bytes,
             ),
-            frames: Buckets::new(options.frames_per_person, FRAMES_BURST, bytes),
-            frames_per_address: Buckets::new(options.frames_per_address, FRAMES_BURST, bytes),
-            hellos: NonZeroU32::new(options.hellos).map(hellos),
-            journal: Journal::new(options.session_lines),
+            frames: Buckets::new(config.frames_per_person, FRAMES_BURST, bytes),
+            frames_per_address: Buckets::new(config.frames_per_address, FRAMES_BURST, bytes),
+            hellos: NonZeroU32::new(config.hellos).map(hellos),
+            journal: Journal::new(config.session_lines),
         }
     }
 

@@ -99,7 +99,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let hashes = std::env::current_exe()?.with_file_name(leptos.hash_file.as_ref());
     leptos.hash_files |= hashes.exists();
     leptos.site_root = config.site_root.to_string_lossy().into();
-    let gate = Arc::new(Gate::new(&config).await?);
+    let gate = Arc::new(Gate::new(config.gate()).await?);
     leptos.site_addr = entrance.listener.local_addr()?;
     if entrance.shared.is_shared() {
         tracing::info!(shared = ?entrance.shared, "the next server takes over here");

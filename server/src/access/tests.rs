@@ -159,7 +159,7 @@ impl Place {
     }
 
     async fn gate(&self, options: &[&str]) -> Gate {
-        Gate::new(&self.config(options)).await.unwrap()
+        Gate::new(self.config(options).gate()).await.unwrap()
     }
 
     /// A gate with keys from a file of this content.

@@ -12,9 +12,9 @@ use serde::{Deserialize, Deserializer};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
+use super::TokenConfig;
 use super::keys::{Key, KeySource, KeysError};
 use crate::clock::unix_ms;
-use crate::config::AccessOptions;
 
 /// How far the clock of whoever signs may be ahead of or behind ours, in seconds.
 const LEEWAY_S: u64 = 5;
@@ -67,11 +67,8 @@ enum Checked {
 
 impl Tokens {
     /// Tokens signed with these keys. A file must be there; an address may be so later.
-    pub(super) async fn new(
-        source: &KeySource,
-        options: &AccessOptions,
-    ) -> Result<Self, KeysError> {
-        let keys = match (source.read().await, source) {
+    pub(super) async fn new(config: TokenConfig) -> Result<Self, KeysError> {
+        let keys = match (config.keys.read().await, &config.keys) {
             (Ok(keys), _) => Some(keys),
             (Err(error), KeySource::File(_)) => return Err(error),
             (Err(error), KeySource::Url(_)) => {
@@ -80,10 +77,10 @@ impl Tokens {
             }
         };
         Ok(Self {
-            source: source.clone(),
-            refresh: options.token_refresh,
-            audience: options.token_audience.clone(),
-            issuer: options.token_issuer.clone(),
+            source: config.keys,
+            refresh: config.refresh,
+            audience: config.audience,
+            issuer: config.issuer,
             keys: RwLock::new(keys.map(Arc::from)),
             looked: Mutex::new(None),
         })

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use protocol::access::Grants;
+use protocol::access::{Grants, Rights};
 
 use super::duration;
-use crate::access::KeySource;
+use crate::access::{KeySource, TokenConfig};
 
 /// Something that is there or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -80,4 +80,23 @@ pub struct AccessOptions {
     /// and no token
     #[arg(long, env = "EVERBEAT_TUTORIAL", value_enum, default_value_t = Switch::On)]
     pub tutorial: Switch,
+}
+
+impl AccessOptions {
+    /// The tokens that are taken; `None` where none are.
+    pub(super) fn tokens(&self) -> Option<TokenConfig> {
+        Some(TokenConfig {
+            keys: self.token_keys.clone()?,
+            refresh: self.token_refresh,
+            audience: self.token_audience.clone(),
+            issuer: self.token_issuer.clone(),
+        })
+    }
+
+    /// What guests may do; `None` where there are none.
+    pub(super) fn guest_rights(&self) -> Option<Rights> {
+        let rights = |grants: &Grants| Rights::from(grants.clone());
+        let rights = self.guest_rooms.as_ref().map_or(Rights::ALL, rights);
+        self.guests.is_on().then_some(rights)
+    }
 }

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use super::duration;
 use crate::address::{ForwardedBy, Trust};
+use crate::limits::LimitsConfig;
 use crate::origin::Origin;
 
 /// Room for some hundred addresses: with none at all there would be no limit.
@@ -167,6 +168,24 @@ pub struct LimitOptions {
 }
 
 impl LimitOptions {
+    /// The limits that hold over more than one connection.
+    pub fn shared(&self) -> LimitsConfig {
+        LimitsConfig {
+            connections_per_address: self.connections_per_address,
+            handshakes: self.handshakes,
+            handshakes_per_address: self.handshakes_per_address,
+            requests_per_address: self.requests_per_address,
+            publishes_per_person: self.publishes_per_person,
+            publishes_per_address: self.publishes_per_address,
+            frames_per_person: self.frames_per_person,
+            frames_per_address: self.frames_per_address,
+            rate_bytes: self.rate_bytes,
+            session_lines: self.session_lines,
+            hellos: self.hellos,
+            hello_line: self.hello_line,
+        }
+    }
+
     /// Which proxies are believed, and what they write.
     pub fn trust(&self) -> Trust<'_> {
         Trust {

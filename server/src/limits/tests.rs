@@ -10,7 +10,7 @@ const AT: Timestamp = Timestamp::ZERO;
 
 fn limits(options: &[&str]) -> Arc<Limits> {
     let config = Config::parse_from([&["everbeat"], options].concat());
-    Arc::new(Limits::new(&config.limits))
+    Arc::new(Limits::new(config.limits.shared()))
 }
 
 fn network(address: &str) -> Network {

@@ -38,7 +38,7 @@ fn doors() -> Doors {
     Doors {
         router: Router::new(),
         hub: Arc::new(Hub::new(rooms, log, 0, Clock::start())),
-        limits: Arc::new(Limits::new(&config.limits)),
+        limits: Arc::new(Limits::new(config.limits.shared())),
         config: Arc::new(config),
     }
 }

@@ -76,7 +76,7 @@ impl TestServer {
         let entrance = Entrance::open(&config).await.unwrap();
         let address = entrance.listener.local_addr().unwrap();
         let hub = open_hub(&config);
-        let gate = Arc::new(Gate::new(&config).await.unwrap());
+        let gate = Arc::new(Gate::new(config.gate()).await.unwrap());
         let (shutdown, stopped) = oneshot::channel();
         let leptos = LeptosOptions::builder().output_name("everbeat").build();
         let stopped = async {

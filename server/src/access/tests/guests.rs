@@ -173,7 +173,7 @@ async fn the_key_of_guests_is_kept() {
     assert_eq!(fs::read(&path).unwrap().len(), 32);
     assert!(!path.with_extension("key.part").exists());
     fs::write(&path, "short").unwrap();
-    let told = Gate::new(&place.config(&[]))
+    let told = Gate::new(place.config(&[]).gate())
         .await
         .err()
         .unwrap()

@@ -152,13 +152,13 @@ async fn files_without_keys_are_refused() {
     ] {
         let keys = place.file(&text);
         let config = place.config(&["--token-keys", keys.to_str().unwrap()]);
-        let told = Gate::new(&config).await.err().unwrap().to_string();
+        let told = Gate::new(config.gate()).await.err().unwrap().to_string();
         assert!(told.contains(expected), "{text:.40}: {told}");
         assert!(told.contains(keys.to_str().unwrap()), "{told}");
         assert!(!told.contains("hunter2"), "{told}");
     }
     let config = place.config(&["--token-keys", "/nowhere/keys"]);
-    let told = Gate::new(&config).await.err().unwrap().to_string();
+    let told = Gate::new(config.gate()).await.err().unwrap().to_string();
     assert!(told.contains("/nowhere/keys"), "{told}");
 }
 

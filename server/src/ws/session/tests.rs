@@ -68,8 +68,8 @@ impl Server {
         let hub = Arc::new(Hub::new(rooms, log.clone(), 1 << 20, Clock::start()));
         let state = AppState::from(Parts {
             hub: Arc::clone(&hub),
-            gate: Arc::new(Gate::new(&config).await.unwrap()),
-            limits: Arc::new(Limits::new(&config.limits)),
+            gate: Arc::new(Gate::new(config.gate()).await.unwrap()),
+            limits: Arc::new(Limits::new(config.limits.shared())),
             protocol: Arc::new(config.protocol()),
             tracker: Default::default(),
             readiness: Default::default(),
