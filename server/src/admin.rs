@@ -19,7 +19,9 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::Config;
 use crate::entrance::Entrance;
+use crate::hub::Hub;
 use crate::limits::{Limits, LimitsConfig};
 use crate::origin::{self, is_forged};
 use crate::serve::Doors;
@@ -89,16 +91,16 @@ fn build(state: AppState) -> Router {
         .with_state(state)
 }
 
-async fn metrics(State(state): State<AppState>) -> Response {
-    let now = state.hub.now().await;
-    match state.hub.metrics().render(now) {
+async fn metrics(State(hub): State<Arc<Hub>>) -> Response {
+    let now = hub.now().await;
+    match hub.metrics().render(now) {
         Ok(text) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 
-async fn disconnect(State(state): State<AppState>, Path(id): Path<u64>) -> Response {
-    if !state.hub.remove(ConnectionId(id)) {
+async fn disconnect(State(hub): State<Arc<Hub>>, Path(id): Path<u64>) -> Response {
+    if !hub.remove(ConnectionId(id)) {
         return (StatusCode::NOT_FOUND, "That connection is gone already.\n").into_response();
     }
     tracing::info!(connection.id = id, "an operator ends a connection");
@@ -108,8 +110,8 @@ async fn disconnect(State(state): State<AppState>, Path(id): Path<u64>) -> Respo
 /// A page elsewhere whose name was made to lead here (DNS rebinding) would have the operator's browser read
 /// this listener, whatever the path, and press its buttons: the name by which it asks gives it away. And no
 /// other page presses them.
-async fn own_pages(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let names = &state.config.operation.admin_hosts;
+async fn own_pages(State(config): State<Arc<Config>>, request: Request, next: Next) -> Response {
+    let names = &config.operation.admin_hosts;
     if !origin::host(&request).is_some_and(|host| is_own(host, names)) {
         let text = "Here only by an IP address, as localhost, or by a name of --admin-hosts.\n";
         return (StatusCode::MISDIRECTED_REQUEST, text).into_response();

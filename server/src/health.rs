@@ -1,12 +1,15 @@
 //! Whether the server lives, and whether it can do its work.
 
+use std::sync::Arc;
+
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
 use axum::routing::get;
 
 use crate::descriptors;
-use crate::state::AppState;
+use crate::hub::Hub;
+use crate::readiness::Readiness;
 
 /// What is answered here, also where the server can answer nothing else.
 pub const PATHS: [&str; 2] = ["/healthz", "/readyz"];
@@ -14,20 +17,28 @@ pub const PATHS: [&str; 2] = ["/healthz", "/readyz"];
 /// - `GET /healthz`: 200 as long as the server answers at all: restart it when it does not
 /// - `GET /readyz`: 200 if it takes connections and the log can store, else 503: send nobody here. Answered
 ///   within 2 s, whatever the log does
-pub fn routes() -> Router<AppState> {
+pub fn routes<S>() -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Arc<Hub>: FromRef<S>,
+    Arc<Readiness>: FromRef<S>,
+{
     Router::new()
         .route(PATHS[0], get(async || "ok\n"))
         .route(PATHS[1], get(readyz))
 }
 
-async fn readyz(State(state): State<AppState>) -> (StatusCode, &'static str) {
-    if state.hub.is_draining() {
+async fn readyz(
+    State(hub): State<Arc<Hub>>,
+    State(readiness): State<Arc<Readiness>>,
+) -> (StatusCode, &'static str) {
+    if hub.is_draining() {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining\n");
     }
     if !descriptors::are_left() {
         return (StatusCode::SERVICE_UNAVAILABLE, "no file can be opened\n");
     }
-    if !state.readiness.stores(&state.hub).await {
+    if !readiness.stores(&hub).await {
         return (StatusCode::SERVICE_UNAVAILABLE, "the log cannot store\n");
     }
     (StatusCode::OK, "ready\n")

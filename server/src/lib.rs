@@ -80,7 +80,6 @@ use crate::housekeeping::Housekeeping;
 use crate::hub::{Hub, Rooms};
 use crate::limits::Limits;
 use crate::log::sqlite::{OpenError, SqliteConfig, SqliteLog};
-use crate::readiness::Readiness;
 use crate::samples::Samples;
 use crate::serve::Doors;
 use crate::state::{AppState, Parts};
@@ -172,7 +171,7 @@ impl Server {
             gate: Arc::clone(&gate),
             limits: Arc::clone(&limits),
             protocol: Arc::new(config.protocol()),
-            readiness: Readiness::default(),
+            readiness: Arc::default(),
             samples: Arc::clone(&samples),
             tracker: tracker.clone(),
             leptos: self.leptos,

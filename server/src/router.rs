@@ -1,5 +1,7 @@
 //! All routes, in one list.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -10,7 +12,10 @@ use tracing::Instrument;
 use tracing::field::Empty;
 
 use crate::address::{Client, Peer};
+use crate::config::Config;
 use crate::http::{came_by_tls, retry_after};
+use crate::hub::Hub;
+use crate::limits::Limits;
 use crate::metrics::Met;
 use crate::origin::is_forged;
 use crate::state::AppState;
@@ -39,7 +44,7 @@ pub fn build(state: AppState) -> Router {
 }
 
 /// Counts each request, and makes a span of it.
-async fn watched(State(state): State<AppState>, request: Request, next: Next) -> Response {
+async fn watched(State(hub): State<Arc<Hub>>, request: Request, next: Next) -> Response {
     let span = tracing::trace_span!(
         target: SPANS,
         "request",
@@ -49,23 +54,29 @@ async fn watched(State(state): State<AppState>, request: Request, next: Next) ->
         http.response.status_code = Empty,
     );
     let response = next.run(request).instrument(span.clone()).await;
-    state.hub.metrics().answered(response.status());
+    hub.metrics().answered(response.status());
     span.record("http.response.status_code", response.status().as_u16());
     response
 }
 
 /// Counts a request for its address, and tells those behind where it came from. A program on a trusted
 /// address that asks for itself is not limited.
-async fn limited(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+async fn limited(
+    State(hub): State<Arc<Hub>>,
+    State(limits): State<Arc<Limits>>,
+    State(config): State<Arc<Config>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     // The accept loop notes it at each request.
     let Some(peer) = request.extensions().get::<Peer>() else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    let client = Client::of(*peer, request.headers(), state.config.limits.trust());
+    let client = Client::of(*peer, request.headers(), config.limits.trust());
     let counted = client.counted();
-    let now = state.hub.clock().now();
-    if let Some(Err(wait)) = counted.map(|network| state.limits.request(now, network)) {
-        state.hub.metrics().limited(Met::RequestsPerAddress);
+    let now = hub.clock().now();
+    if let Some(Err(wait)) = counted.map(|network| limits.request(now, network)) {
+        hub.metrics().limited(Met::RequestsPerAddress);
         let text = "Too many requests from your address: try again later.\n";
         return (StatusCode::TOO_MANY_REQUESTS, retry_after(wait), text).into_response();
     }
@@ -74,10 +85,15 @@ async fn limited(State(state): State<AppState>, mut request: Request, next: Next
 }
 
 /// Refuses what pages of other sites send to change something (CSRF).
-async fn own_pages(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let by_tls = came_by_tls(&request, state.config.limits.trust());
-    if is_forged(&request, &state.config.limits.allowed_origins, by_tls) {
-        state.hub.metrics().limited(Met::Origins);
+async fn own_pages(
+    State(hub): State<Arc<Hub>>,
+    State(config): State<Arc<Config>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let by_tls = came_by_tls(&request, config.limits.trust());
+    if is_forged(&request, &config.limits.allowed_origins, by_tls) {
+        hub.metrics().limited(Met::Origins);
         let text = "Pages of this origin may change nothing here: see --allowed-origins.\n";
         return (StatusCode::FORBIDDEN, text).into_response();
     }

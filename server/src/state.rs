@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::FromRef;
 use leptos::config::LeptosOptions;
 use protocol::access::Subject;
 use protocol::close::CloseCode;
@@ -41,7 +42,7 @@ pub struct Parts {
     /// Tasks that a drain waits for.
     pub tracker: TaskTracker,
     /// Whether the log can store.
-    pub readiness: Readiness,
+    pub readiness: Arc<Readiness>,
     /// The last hour.
     pub samples: Arc<Samples>,
     /// Where the compiled site is.
@@ -265,4 +266,24 @@ impl Deref for AppState {
     fn deref(&self) -> &Parts {
         &self.0
     }
+}
+
+/// A handler takes the parts that it uses.
+macro_rules! parts {
+    ($($part:ident: $kind:ty),* $(,)?) => {
+        $(impl FromRef<AppState> for $kind {
+            fn from_ref(state: &AppState) -> Self {
+                state.$part.clone()
+            }
+        })*
+    };
+}
+
+parts! {
+    hub: Arc<Hub>,
+    gate: Arc<Gate>,
+    limits: Arc<Limits>,
+    config: Arc<Config>,
+    readiness: Arc<Readiness>,
+    samples: Arc<Samples>,
 }

@@ -1,5 +1,7 @@
 //! The status page: what is so now, the last hour, and who is connected.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::{Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -9,10 +11,10 @@ use leptos::prelude::*;
 use protocol::id::{RoomName, SessionId};
 use serde::Deserialize;
 
+use crate::hub::Hub;
 use crate::hub::inspect::{Kind, Report};
 use crate::metrics::Now;
-use crate::samples::{KEPT, Sample};
-use crate::state::AppState;
+use crate::samples::{KEPT, Sample, Samples};
 
 /// How many connections are listed; of more, the newest.
 const LISTED: usize = 100;
@@ -41,15 +43,19 @@ pub(super) struct Wanted {
 }
 
 /// `GET /status`: all connections, or with `?session=` that of one session.
-pub(super) async fn page(State(state): State<AppState>, Query(wanted): Query<Wanted>) -> Response {
+pub(super) async fn page(
+    State(hub): State<Arc<Hub>>,
+    State(samples): State<Arc<Samples>>,
+    Query(wanted): Query<Wanted>,
+) -> Response {
     let asked = wanted.session.filter(|text| !text.is_empty());
     let session = match asked.as_deref().map(SessionId::new).transpose() {
         Ok(session) => session,
         Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
     };
-    let now = state.hub.now().await;
-    let reports = state.hub.reports(LISTED, session.as_ref()).await;
-    let mut samples = state.samples.all();
+    let now = hub.now().await;
+    let reports = hub.reports(LISTED, session.as_ref()).await;
+    let mut samples = samples.all();
     // The newest is of now, as the numbers above it are.
     if let Some(newest) = samples.last_mut() {
         newest.live = f64::from(u32::try_from(now.live).unwrap_or(u32::MAX));
@@ -63,7 +69,7 @@ pub(super) async fn page(State(state): State<AppState>, Query(wanted): Query<Wan
 }
 
 /// What the page loads.
-pub(super) fn files() -> Router<AppState> {
+pub(super) fn files<S: Clone + Send + Sync + 'static>() -> Router<S> {
     let file = |kind: &'static str, text: &'static str| {
         get(async move || ([(header::CONTENT_TYPE, kind)], text))
     };
