@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use protocol::client;
+use protocol::heartbeat::PUT_OFF_MAX;
 use protocol::time::Timestamp;
 
 use crate::link::Way;
@@ -20,6 +21,10 @@ struct Watch {
     /// What no longer arrives: its receiver has to notice.
     way: Way,
     deadline: Timestamp,
+    /// How long the server had been deaf to this link before (see [`World::deaf_for`]).
+    ///
+    /// [`World::deaf_for`]: crate::world::World::deaf_for
+    deaf_before: Duration,
 }
 
 /// The dead ends that nobody noticed yet.
@@ -46,10 +51,10 @@ impl Watches {
                 let config = &pair.client_config;
                 config.connect_timeout + config.welcome_timeout
             }
-            // HB-4; before that RS-1. A write that is stuck has its own deadline.
+            // HB-4, where the line moves before the ping; before that RS-1.
             Way::Up => {
-                let beat = interval + timeout;
-                beat.max(server.hello_timeout) + pair.world.write_timeout
+                let beat = interval + timeout.max(PUT_OFF_MAX);
+                beat.max(server.hello_timeout)
             }
         };
         self.open.push(Watch {
@@ -57,6 +62,7 @@ impl Watches {
             link,
             way,
             deadline: pair.now + bound + SLACK,
+            deaf_before: pair.world.deaf_for(pair.now, link),
         });
     }
 
@@ -82,8 +88,15 @@ impl Watches {
                     .is_some_and(|link| pair.clients[watch.client].holds(link.id)),
                 Way::Up => pair.world.holds(watch.link),
             };
+            let deaf = match watch.way {
+                Way::Down => Duration::ZERO,
+                Way::Up => {
+                    let deaf = pair.world.deaf_for(pair.now, watch.link);
+                    deaf.saturating_sub(watch.deaf_before)
+                }
+            };
             assert!(
-                !is_held || pair.now <= watch.deadline,
+                !is_held || pair.now <= watch.deadline + deaf,
                 "a dead end was not noticed: {watch:?}"
             );
             is_held

@@ -38,6 +38,10 @@ struct Desk {
     blocked: Option<Timestamp>,
     /// What is to be written to it next.
     waiting: VecDeque<Waiting>,
+    /// Since when it proves nothing by silence: it takes nothing, or is not read.
+    deaf_since: Option<Timestamp>,
+    /// How long that was so before.
+    deaf: Duration,
     /// When its newest token has ended, and the grace with it.
     until: Option<Timestamp>,
 }
@@ -104,6 +108,8 @@ impl World {
                     rooms: BTreeSet::new(),
                     blocked: None,
                     waiting: VecDeque::new(),
+                    deaf_since: None,
+                    deaf: Duration::ZERO,
                     until: None,
                 };
                 self.desks.insert(link, desk);
@@ -220,6 +226,15 @@ impl World {
         self.desks.contains_key(&link)
     }
 
+    /// How long in all what was written waited for a link, or what came from it was not read: in that time
+    /// its silence proves nothing (HB-4).
+    pub fn deaf_for(&self, now: Timestamp, link: u64) -> Duration {
+        let desk = self.desks.get(&link);
+        desk.map_or(Duration::ZERO, |desk| {
+            desk.deaf + desk.deaf_since.map_or(Duration::ZERO, |since| now - since)
+        })
+    }
+
     /// Whether a session has a connection.
     pub fn is_connected(&self, session: &SessionId) -> bool {
         let mut owners = self.desks.values().filter_map(|desk| desk.owner.as_ref());
@@ -263,6 +278,17 @@ impl World {
                 self.announce(now, &room);
             } else {
                 break;
+            }
+        }
+        for desk in self.desks.values_mut() {
+            let is_deaf = desk.blocked.is_some() || !desk.session.wants_input();
+            match desk.deaf_since {
+                None if is_deaf => desk.deaf_since = Some(now),
+                Some(since) if !is_deaf => {
+                    desk.deaf += now - since;
+                    desk.deaf_since = None;
+                }
+                _ => {}
             }
         }
     }

@@ -409,7 +409,7 @@ impl Session {
             State::Fetching { deadline }
             | State::Connecting { deadline, .. }
             | State::Handshaking { deadline, .. } => Some(*deadline),
-            State::Live(live) => Some(self.live_deadline(live)),
+            State::Live(live) => self.live_deadline(live),
         }
     }
 

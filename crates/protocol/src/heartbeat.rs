@@ -38,9 +38,9 @@ pub enum Verdict {
 /// A timer that fires this late tells of a sleep or a stalled process, not of the link (HB-9).
 const LATE: Duration = Duration::from_secs(1);
 
-/// How long after a ping the line may move without an answer to it. Only received frames prove that the other
-/// end lives (HB-1): what is taken from us proves that somebody between does.
-const PUT_OFF_MAX: Duration = Duration::from_secs(30);
+/// How long after a ping the line may move without an answer to it (HB-4, HB-6). Only received frames prove
+/// that the other end lives (HB-1): what is taken from us proves that something on the way does.
+pub const PUT_OFF_MAX: Duration = Duration::from_secs(30);
 
 /// The liveness of one connection.
 ///
@@ -59,6 +59,8 @@ pub struct Heartbeat {
     smoothed_rtt: Option<Duration>,
     /// How much longer the answer to a ping of now may take.
     behind: Duration,
+    /// Since when what was written waits for the other end to take it (HB-4).
+    stalled_since: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +83,16 @@ impl Heartbeat {
             waiting: None,
             smoothed_rtt: None,
             behind: Duration::ZERO,
+            stalled_since: None,
         }
+    }
+
+    /// The connection is live only from now on; whether it is stalled stays as it was.
+    pub fn restart(&mut self, now: Timestamp) {
+        *self = Self {
+            stalled_since: self.stalled_since.map(|_| now),
+            ..Self::new(now, self.config)
+        };
     }
 
     /// A frame came: the other end lives, whatever the frame is (HB-1).
@@ -129,6 +140,29 @@ impl Heartbeat {
         }
     }
 
+    /// Whether what was written waits for the other end to take it, from now on. Meanwhile it is neither asked
+    /// nor given up, as it cannot answer what it has not got (HB-4). That it takes something is no sign of
+    /// life (HB-1): the wait for an answer goes on where it was, or begins anew, as in [`Heartbeat::on_left`].
+    pub fn set_stalled(&mut self, now: Timestamp, is_stalled: bool) {
+        if is_stalled {
+            self.stalled_since.get_or_insert(now);
+            return;
+        }
+        let Some(since) = self.stalled_since.take() else {
+            return;
+        };
+        if let Some(waiting) = &mut self.waiting {
+            waiting.asked_at = waiting.asked_at + (now - since);
+            waiting.deadline = waiting.deadline + (now - since);
+        }
+        self.on_left(now);
+    }
+
+    /// The answer may have come and not been read: asks again instead of giving up.
+    pub fn ask_again(&mut self, now: Timestamp) -> Verdict {
+        self.ping(now, self.config.timeout, false)
+    }
+
     /// Something happened that makes the link doubtful: ask, with a short deadline (HB-6).
     pub fn probe(&mut self, now: Timestamp) -> Verdict {
         let deadline = now + self.probe_timeout() + self.behind;
@@ -144,6 +178,7 @@ impl Heartbeat {
     /// Time has passed. Early and repeated calls are harmless.
     pub fn handle_timeout(&mut self, now: Timestamp) -> Verdict {
         match self.waiting {
+            _ if self.stalled_since.is_some() => Verdict::Alive,
             Some(waiting) if now < waiting.deadline => Verdict::Alive,
             Some(waiting) if now - waiting.deadline >= LATE && !waiting.reprieved => {
                 self.ping(now, self.probe_timeout(), true)
@@ -165,13 +200,12 @@ impl Heartbeat {
         }
     }
 
-    /// When to call [`Heartbeat::handle_timeout`] next.
-    pub fn poll_timeout(&self) -> Timestamp {
+    /// When to call [`Heartbeat::handle_timeout`] next; `None` while the connection is stalled.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
         match self.waiting {
-            Some(waiting) => waiting.deadline,
-            None => self
-                .answer_due()
-                .map_or_else(|| self.idle_due(), |due| due.min(self.idle_due())),
+            _ if self.stalled_since.is_some() => None,
+            Some(waiting) => Some(waiting.deadline),
+            None => self.answer_due().into_iter().chain([self.idle_due()]).min(),
         }
     }
 
@@ -241,10 +275,10 @@ mod tests {
     #[test]
     fn silence_leads_to_a_ping_and_then_to_a_verdict() {
         let mut beat = beat();
-        assert_eq!(beat.poll_timeout(), at(15));
+        assert_eq!(beat.poll_timeout(), Some(at(15)));
         assert_eq!(beat.handle_timeout(at(14)), Verdict::Alive);
         assert_eq!(beat.handle_timeout(at(15)), Verdict::Ping);
-        assert_eq!(beat.poll_timeout(), at(20));
+        assert_eq!(beat.poll_timeout(), Some(at(20)));
         assert_eq!(beat.handle_timeout(at(20)), Verdict::Dead);
     }
 
@@ -254,7 +288,7 @@ mod tests {
         let mut beat = beat();
         assert_eq!(beat.handle_timeout(at(15)), Verdict::Ping);
         beat.on_received(at(16));
-        assert_eq!(beat.poll_timeout(), at(16 + 25));
+        assert_eq!(beat.poll_timeout(), Some(at(16 + 25)));
     }
 
     /// HB-1, HB-6: what we send never proves life; unanswered for 1 s it leads to a probe of 2 s.
@@ -263,7 +297,7 @@ mod tests {
         let mut beat = beat();
         beat.on_sent(at(3));
         beat.on_sent(at(4));
-        assert_eq!(beat.poll_timeout(), at(4));
+        assert_eq!(beat.poll_timeout(), Some(at(4)));
         assert_eq!(beat.handle_timeout(at(4)), Verdict::Ping);
         beat.on_sent(at(5));
         assert_eq!(beat.handle_timeout(at(6)), Verdict::Dead);
@@ -285,7 +319,7 @@ mod tests {
         let mut beat = beat();
         beat.sample_rtt(Duration::from_secs(1));
         beat.on_sent(at(1));
-        assert_eq!(beat.poll_timeout(), at(5));
+        assert_eq!(beat.poll_timeout(), Some(at(5)));
     }
 
     /// HB-6: what stands before a ping puts its deadline off, and what leaves the socket does.
@@ -296,15 +330,49 @@ mod tests {
         beat.on_sent(at(1));
         beat.set_behind(ms(3_000));
         assert_eq!(beat.handle_timeout(at(2)), Verdict::Ping);
-        assert_eq!(beat.poll_timeout(), at(2 + 2 + 3));
+        assert_eq!(beat.poll_timeout(), Some(at(2 + 2 + 3)));
         // Never sooner than it was.
         beat.set_behind(Duration::ZERO);
         beat.on_left(at(3));
-        assert_eq!(beat.poll_timeout(), at(7));
+        assert_eq!(beat.poll_timeout(), Some(at(7)));
         beat.on_left(at(6));
-        assert_eq!(beat.poll_timeout(), at(8));
+        assert_eq!(beat.poll_timeout(), Some(at(8)));
         // Nothing leaves any more: the bound holds.
         assert_eq!(beat.handle_timeout(at(8)), Verdict::Dead);
+    }
+
+    /// HB-1, HB-4: what waits for the other end to take it is no verdict, and what it takes no sign of life. A
+    /// ping is not put off for ever, however often that changes.
+    #[test]
+    fn a_line_that_moves_proves_nothing() {
+        let mut beat = beat();
+        assert_eq!(beat.handle_timeout(at(15)), Verdict::Ping);
+        beat.set_stalled(at(16), true);
+        beat.set_stalled(at(17), true);
+        assert_eq!(beat.poll_timeout(), None);
+        assert_eq!(beat.handle_timeout(at(56)), Verdict::Alive);
+        // The time does not count.
+        beat.set_stalled(at(56), false);
+        assert_eq!(beat.poll_timeout(), Some(at(20 + 40)));
+        let asked_at = at(15 + 40);
+        let mut now = at(57);
+        while beat.handle_timeout(now) == Verdict::Alive {
+            beat.set_stalled(now, true);
+            beat.set_stalled(now, false);
+            now = now + Duration::from_secs(1);
+        }
+        assert_eq!(now, asked_at + PUT_OFF_MAX);
+    }
+
+    /// HB-4: what was due during a stall is asked when that is over.
+    #[test]
+    fn a_ping_waits_for_a_stall_to_end() {
+        let mut beat = beat();
+        beat.set_stalled(at(14), true);
+        assert_eq!(beat.handle_timeout(at(20)), Verdict::Alive);
+        beat.set_stalled(at(20), false);
+        assert_eq!(beat.poll_timeout(), Some(at(15)));
+        assert_eq!(beat.handle_timeout(at(20)), Verdict::Ping);
     }
 
     /// HB-6: with slow links a probe waits for four smoothed round trips, and never for more than the timeout.
@@ -314,7 +382,10 @@ mod tests {
             let mut beat = beat();
             beat.sample_rtt(Duration::from_millis(rtt));
             assert_eq!(beat.probe(at(1)), Verdict::Ping);
-            assert_eq!(beat.poll_timeout(), at(1) + Duration::from_millis(wait));
+            assert_eq!(
+                beat.poll_timeout(),
+                Some(at(1) + Duration::from_millis(wait))
+            );
         }
     }
 
@@ -324,7 +395,7 @@ mod tests {
         let mut beat = beat();
         assert_eq!(beat.handle_timeout(at(15)), Verdict::Ping);
         assert_eq!(beat.handle_timeout(at(43_200)), Verdict::Ping);
-        assert_eq!(beat.poll_timeout(), at(43_202));
+        assert_eq!(beat.poll_timeout(), Some(at(43_202)));
         assert_eq!(beat.handle_timeout(at(90_000)), Verdict::Dead);
     }
 
@@ -333,7 +404,7 @@ mod tests {
     fn a_late_timer_probes() {
         let mut beat = beat();
         assert_eq!(beat.handle_timeout(at(100)), Verdict::Ping);
-        assert_eq!(beat.poll_timeout(), at(102));
+        assert_eq!(beat.poll_timeout(), Some(at(102)));
     }
 
     /// HB-6: a probe shortens the wait for a ping that is under way instead of sending another.
@@ -342,7 +413,7 @@ mod tests {
         let mut beat = beat();
         assert_eq!(beat.handle_timeout(at(15)), Verdict::Ping);
         assert_eq!(beat.probe(at(16)), Verdict::Alive);
-        assert_eq!(beat.poll_timeout(), at(18));
+        assert_eq!(beat.poll_timeout(), Some(at(18)));
     }
 
     #[test]

@@ -55,8 +55,6 @@ pub struct Session {
     state: State,
     /// A frame that waits: for the welcome, or because too many answers are owed. Nothing follows it.
     held: Option<Box<Result<ClientFrame, DecodeError>>>,
-    /// What was written waits for the other end: it cannot answer what it has not got.
-    is_stalled: bool,
     heartbeat: Heartbeat,
     latest: Latest,
     allowance: Allowance,
@@ -112,7 +110,6 @@ impl Session {
                 slot: None,
             },
             held: None,
-            is_stalled: false,
             heartbeat: Heartbeat::new(now, config.heartbeat()),
             latest: Latest::new(now),
             allowance: Allowance::new(now, &config),
@@ -155,10 +152,7 @@ impl Session {
             Input::Removed => self.close(CloseCode::REMOVED),
             Input::GoAway { reconnect_after } => self.go_away(now, reconnect_after),
             Input::Shutdown => self.close(CloseCode::SERVICE_RESTART),
-            Input::Stalled(is_stalled) => {
-                self.is_stalled = is_stalled;
-                self.heartbeat.on_received(now);
-            }
+            Input::Stalled(is_stalled) => self.heartbeat.set_stalled(now, is_stalled),
             Input::WriteStuck => self.close(CloseCode::SLOW),
         }
         self.serve_held(now);
@@ -184,15 +178,14 @@ impl Session {
             | State::Opening { .. }
             | State::Closed => {}
             State::Live(_) => {
-                match self.heartbeat.handle_timeout(now) {
+                let mut verdict = self.heartbeat.handle_timeout(now);
+                if verdict == Verdict::Dead && self.held.is_some() {
+                    // A client that is not read proves nothing by silence.
+                    verdict = self.heartbeat.ask_again(now);
+                }
+                match verdict {
                     Verdict::Alive if is_word_due => self.send(ServerFrame::Ping),
                     Verdict::Alive => {}
-                    // HB-1: who has not got our ping, or is not listened to, proves nothing by silence. How
-                    // long writes may make no progress has a deadline of its own.
-                    Verdict::Ping | Verdict::Dead if self.is_stalled => {
-                        self.heartbeat.on_received(now);
-                    }
-                    Verdict::Dead if self.held.is_some() => self.heartbeat.on_received(now),
                     Verdict::Ping => self.send(ServerFrame::Ping),
                     Verdict::Dead => return self.close(CloseCode::DEAD),
                 }
@@ -229,11 +222,11 @@ impl Session {
                 let beat = self.heartbeat.poll_timeout();
                 let due = live.seats.iter().filter_map(Seat::due);
                 let renames = live.renames.as_ref().and_then(|renames| renames.due());
-                let due = due
-                    .chain(self.lease_due(live))
+                due.chain(self.lease_due(live))
                     .chain(renames)
-                    .chain(resumes);
-                Some(due.fold(beat, Timestamp::min))
+                    .chain(resumes)
+                    .chain(beat)
+                    .min()
             }
         }
     }
@@ -440,7 +433,7 @@ impl Session {
             renames: None,
             seats: Seats::default(),
         });
-        self.heartbeat = Heartbeat::new(now, self.config.heartbeat());
+        self.heartbeat.restart(now);
         self.send(ServerFrame::Welcome(Welcome {
             session: opened.credentials,
             resumed: opened.resumed,

@@ -237,7 +237,7 @@ impl Session {
         self.flush_drafts(now);
     }
 
-    pub(super) fn live_deadline(&self, live: &Live) -> Timestamp {
+    pub(super) fn live_deadline(&self, live: &Live) -> Option<Timestamp> {
         let publish = self
             .outbox
             .has_unsent(self.config.window)
@@ -251,10 +251,19 @@ impl Session {
             .flatten();
         let join = self.rooms.values().filter_map(|room| room.join_due()).min();
         let look = live.uplink.look_due();
-        [publish, draft, join, look, live.slot, self.tokens.due()]
-            .into_iter()
-            .flatten()
-            .fold(live.heartbeat.poll_timeout(), Timestamp::min)
+        let beat = live.heartbeat.poll_timeout();
+        [
+            beat,
+            publish,
+            draft,
+            join,
+            look,
+            live.slot,
+            self.tokens.due(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     pub(super) fn send_join(&mut self, now: Timestamp, name: &RoomName) {

@@ -89,8 +89,6 @@ pub struct Tutorial {
     stage: Stage,
     latest: Latest,
     allowance: Allowance,
-    /// What was written waits for the other end: it cannot answer what it has not got.
-    is_stalled: bool,
     unavailable_retry: Duration,
     welcome_timeout: Duration,
     transmits: VecDeque<TutorialTransmit>,
@@ -124,7 +122,6 @@ impl Tutorial {
             },
             latest: Latest::new(now),
             allowance: Allowance::new(now, config),
-            is_stalled: false,
             unavailable_retry: config.unavailable_retry,
             welcome_timeout: config.welcome_timeout,
             transmits: VecDeque::from([TutorialTransmit::OpenRoom]),
@@ -182,10 +179,7 @@ impl Tutorial {
             }
             TutorialInput::Removed => self.close(CloseCode::REMOVED),
             TutorialInput::Shutdown => self.close(CloseCode::SERVICE_RESTART),
-            TutorialInput::Stalled(is_stalled) => {
-                self.is_stalled = is_stalled;
-                self.heartbeat.on_received(now);
-            }
+            TutorialInput::Stalled(is_stalled) => self.heartbeat.set_stalled(now, is_stalled),
             TutorialInput::WriteStuck => self.close(CloseCode::SLOW),
         }
     }
@@ -210,7 +204,6 @@ impl Tutorial {
         match self.heartbeat.handle_timeout(now) {
             Verdict::Alive if is_word_due => self.transmits.push_back(TutorialTransmit::Ping),
             Verdict::Alive => {}
-            Verdict::Ping | Verdict::Dead if self.is_stalled => self.heartbeat.on_received(now),
             Verdict::Ping => self.transmits.push_back(TutorialTransmit::Ping),
             Verdict::Dead => return self.close(CloseCode::DEAD),
         }
@@ -237,8 +230,8 @@ impl Tutorial {
         };
         let beat = self.heartbeat.poll_timeout();
         let resumes = self.allowance.poll_timeout();
-        let due = [due, self.held_draft.due(), resumes];
-        Some(due.into_iter().flatten().fold(beat, Timestamp::min))
+        let due = [due, self.held_draft.due(), resumes, beat];
+        due.into_iter().flatten().min()
     }
 
     /// Whether the driver should read on, as [`Session::wants_input`](super::Session::wants_input).

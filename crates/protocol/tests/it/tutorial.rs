@@ -129,6 +129,24 @@ fn silence_is_asked_with_a_control_frame() {
     assert_eq!(page.end.poll_timeout(), None);
 }
 
+/// HB-1, HB-4: while it does not take what is written it is not asked; that it takes it again proves nothing.
+#[test]
+fn a_stall_is_no_verdict_and_its_end_no_sign_of_life() {
+    let mut page = Page::open();
+    page.run_to(at(20_000));
+    page.input(TutorialInput::Stalled(true));
+    page.run_to(at(100_000));
+    assert_eq!(page.transmits, []);
+    page.input(TutorialInput::Stalled(false));
+    page.run_to(at(104_999));
+    assert_eq!(page.transmits, [TutorialTransmit::Ping]);
+    page.run_to(at(105_000));
+    assert_eq!(
+        page.transmits.last(),
+        Some(&TutorialTransmit::Close(CloseCode::DEAD))
+    );
+}
+
 /// RS-5: it reads from now on, one pull at a time, and misses nothing that moves meanwhile.
 #[test]
 fn it_reads_from_now_on() {

@@ -250,8 +250,8 @@ fn who_is_not_listened_to_is_not_dead() {
     assert_eq!(desk.closes(), [CloseCode::DEAD]);
 }
 
-/// HB-1, HB-3: who has not got what was written to them cannot answer it: that has a deadline of its own. Once
-/// they have, they have to answer again.
+/// HB-4: who has not got what was written to them cannot answer it: that has a deadline of its own. Once they
+/// have, they are asked at once, and have to answer.
 #[test]
 fn who_has_not_got_the_ping_is_not_dead() {
     let mut desk = Desk::live(Config::default());
@@ -260,11 +260,31 @@ fn who_has_not_got_the_ping_is_not_dead() {
     desk.run_to(at(300_000));
     assert_eq!(desk.transmits, []);
     desk.input(Input::Stalled(false));
-    desk.run_to(at(320_000));
-    assert_eq!(desk.transmits, []);
-    desk.run_to(at(330_000));
+    desk.run_to(at(304_900));
     assert_eq!(desk.frames(), [&ServerFrame::Ping]);
+    assert_eq!(desk.closes(), []);
+    desk.run_to(at(305_000));
     assert_eq!(desk.closes(), [CloseCode::DEAD]);
+}
+
+/// HB-1, HB-4: that what is written is taken is no sign of life. A ping has its timeout anew then, until 30 s
+/// after it, the stalls not counted.
+#[test]
+fn who_takes_everything_and_says_nothing_is_dead() {
+    let mut desk = Desk::live(Config::default());
+    for second in 1..=56 {
+        desk.run_to(at(second * 1_000));
+        assert_eq!(desk.closes(), [], "after {second} s");
+        desk.input(Input::Stalled(true));
+        desk.run_to(at(second * 1_000 + 100));
+        desk.input(Input::Stalled(false));
+    }
+    // Asked at 23.75 s; 33 stalls of 0.1 s since.
+    desk.run_to(at(57_040));
+    assert_eq!(desk.closes(), []);
+    desk.run_to(at(57_060));
+    assert_eq!(desk.closes(), [CloseCode::DEAD]);
+    assert_eq!(desk.frames(), [&ServerFrame::Ping]);
 }
 
 /// PR-2: what is typed while the room is being entered is shown then: the latest of it, and nothing that was
