@@ -95,6 +95,7 @@ pub struct Log {
     pub is_frozen: bool,
     /// Whether anything can be stored or read.
     pub is_available: bool,
+    thawed_at: Option<Timestamp>,
     sessions: BTreeMap<SessionId, Kept>,
     rooms: BTreeMap<RoomName, RoomLog>,
     queue: VecDeque<(Timestamp, u64, Op)>,
@@ -115,6 +116,7 @@ impl Log {
             read_latency: Duration::ZERO,
             is_frozen: false,
             is_available: true,
+            thawed_at: None,
             sessions: BTreeMap::new(),
             rooms: BTreeMap::new(),
             queue: VecDeque::new(),
@@ -124,6 +126,17 @@ impl Log {
             ever: BTreeMap::new(),
             ever_removed: Vec::new(),
         }
+    }
+
+    /// It answers again.
+    pub const fn thaw(&mut self, now: Timestamp) {
+        self.is_frozen = false;
+        self.thawed_at = Some(now);
+    }
+
+    /// Whether it was frozen at that time, or since.
+    pub fn was_frozen_since(&self, at: Timestamp) -> bool {
+        self.is_frozen || self.thawed_at.is_some_and(|thawed| thawed >= at)
     }
 
     /// Asks for an operation; it is done after the others, when its commit is through.

@@ -213,7 +213,7 @@ impl Run {
                 self.later(pause, Later::Start);
             }
             Later::LogAvailable => self.pair.world.log.is_available = true,
-            Later::LogThaws => self.pair.world.log.is_frozen = false,
+            Later::LogThaws => self.pair.world.log.thaw(self.pair.now),
             Later::Issuer => self.pair.world.issuer.is_down = false,
             Later::Reach => self.pair.reach(crate::link::Reach::Open),
             Later::Unstall(link, way) => self.pair.links.stall(link, way, false),
