@@ -120,9 +120,11 @@ pub struct Post {
 }
 
 /// What became of a post.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Posted {
-    /// Its place in the room's log.
+    /// The identity of the room's log.
+    pub epoch: Epoch,
+    /// Its place in that log.
     pub offset: Offset,
     /// It was there already.
     pub is_repeat: bool,

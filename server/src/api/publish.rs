@@ -74,7 +74,6 @@ pub(super) async fn publish(
     Given(NewMessage { body, name }): Given<NewMessage>,
 ) -> Result<(StatusCode, [(HeaderName, HeaderValue); 1], Json<Published>), Problem> {
     let posted = publish_once(&state, &caller, &room, &key, body, name.as_ref()).await?;
-    let epoch = state.hub.log().room(room.clone()).await?.epoch;
     let status = if posted.is_repeat {
         StatusCode::OK
     } else {
@@ -82,7 +81,7 @@ pub(super) async fn publish(
     };
     let published = Published {
         room: room.into(),
-        epoch: epoch.into(),
+        epoch: posted.epoch.into(),
         offset: posted.offset.get(),
         repeated: posted.is_repeat,
     };

@@ -92,7 +92,8 @@ impl Log for MemoryLog {
     }
 
     fn post(&self, post: Post) -> Answer<Posted> {
-        self.write(|state| state.post(post, self.history_per_room, &*self.observer))
+        let epoch = self.epoch.clone();
+        self.write(|state| state.post(post, epoch, self.history_per_room, &*self.observer))
     }
 
     fn remove(&self, room: RoomName, offset: Offset, _at_ms: u64) -> Answer<Removal> {
@@ -388,12 +389,13 @@ impl State {
     fn post(
         &mut self,
         post: Post,
+        epoch: Epoch,
         history_per_room: u64,
         observer: &dyn Observer,
     ) -> Result<Posted, LogError> {
         if let Some(first) = self.posts.get(&post.key) {
             let same = first.room == post.room && first.body == post.body;
-            return repeated_post(first.offset, same);
+            return repeated_post(epoch, first.offset, same);
         }
         let first = FirstPost {
             room: post.room.clone(),
@@ -409,8 +411,11 @@ impl State {
             observer,
         );
         self.posts.insert(key, FirstPost { offset, ..first });
-        let is_repeat = false;
-        Ok(Posted { offset, is_repeat })
+        Ok(Posted {
+            epoch,
+            offset,
+            is_repeat: false,
+        })
     }
 
     fn remove(&mut self, name: &RoomName, offset: Offset, observer: &dyn Observer) -> Removal {

@@ -2,7 +2,7 @@
 
 use protocol::frame::{ErrorCode, Message};
 use protocol::id::Seq;
-use protocol::position::Offset;
+use protocol::position::{Epoch, Offset};
 
 use super::{Append, LogError, Post, Posted};
 
@@ -103,9 +103,12 @@ impl Post {
 }
 
 /// Answers a post whose key was used: for the same message, or for another one.
-pub(super) fn repeated_post(offset: Offset, same: bool) -> Result<Posted, LogError> {
-    let is_repeat = true;
-    let posted = Posted { offset, is_repeat };
+pub(super) fn repeated_post(epoch: Epoch, offset: Offset, same: bool) -> Result<Posted, LogError> {
+    let posted = Posted {
+        epoch,
+        offset,
+        is_repeat: true,
+    };
     same.then_some(posted).ok_or(LogError::Conflict)
 }
 

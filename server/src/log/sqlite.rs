@@ -216,7 +216,8 @@ impl Log for SqliteLog {
     }
 
     fn post(&self, post: Post) -> Answer<Posted> {
-        self.queue.push(None, |batch| batch.post(post))
+        let epoch = self.epoch.clone();
+        self.queue.push(None, |batch| batch.post(post, epoch))
     }
 
     fn remove(&self, room: RoomName, offset: Offset, at_ms: u64) -> Answer<Removal> {

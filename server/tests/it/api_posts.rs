@@ -1,12 +1,20 @@
 //! What is said over HTTP.
 
+use std::sync::Arc;
+
 use clap::Parser;
 use reqwest::Method;
 use serde_json::json;
+use server::clock::Clock;
 use server::config::Config;
+use server::hub::{Hub, Rooms};
+use server::log::late::LateLog;
+use server::log::memory::MemoryLog;
+use tokio::time::timeout;
 
 use crate::caller::{Caller, said};
 use crate::guarded::{Guarded, claims, sign, token, token_for};
+use crate::raw::PATIENCE;
 use crate::test_server::TestServer;
 
 /// EO-1, EO-2: what is posted is in the log, once, and whoever is in the room sees it at once.
@@ -53,6 +61,34 @@ async fn a_message_is_posted_once() {
         api.get("/rooms/other/messages").await.offsets(),
         [] as [u64; 0]
     );
+}
+
+/// EO-2: one question to the log is enough. A message that is durable is answered so, also by a log that can be
+/// read no more.
+#[tokio::test]
+async fn a_durable_message_is_answered_by_a_log_that_reads_nothing() {
+    let rooms = Arc::new(Rooms::new(100));
+    let memory = Arc::new(MemoryLog::new(1000, rooms.clone()));
+    let log = Arc::new(LateLog::new(memory));
+    let hub = Arc::new(Hub::new(rooms, log.clone(), 1 << 20, Clock::start()));
+    let server = TestServer::start_over(&[], |_| hub).await;
+    let api = Caller::of(&server);
+    let read = api.get("/rooms/lobby/messages").await;
+    log.freeze_reads(true);
+    for (status, repeated) in [(201, false), (200, true)] {
+        let posted = timeout(PATIENCE, api.post("lobby", "k", &said("hello"))).await;
+        let posted = posted.expect("an answer without a read");
+        assert_eq!(
+            (posted.status, &posted.body["epoch"]),
+            (status, &read.body["epoch"])
+        );
+        assert_eq!(
+            (&posted.body["offset"], &posted.body["repeated"]),
+            (&json!(1), &json!(repeated))
+        );
+    }
+    log.freeze_reads(false);
+    assert_eq!(api.get("/rooms/lobby/messages").await.bodies(), ["hello"]);
 }
 
 /// EO-1: also where many say the same at once, as a caller does who gives up too soon.

@@ -13,6 +13,7 @@ conformance!(
     a_post_is_a_message_like_any_other,
     a_repeated_key_gets_its_first_offset,
     a_repeated_key_with_another_message_is_a_conflict,
+    a_post_is_answered_with_the_epoch_of_its_room,
     posts_that_come_at_once_are_told_apart_by_their_keys,
     keys_are_forgotten_after_their_time,
     a_closed_log_takes_no_post,
@@ -29,9 +30,13 @@ fn post(key: u8, session: &str, in_room: &str, body: &str) -> Post {
     }
 }
 
-fn posted(number: u64, is_repeat: bool) -> Result<Posted, LogError> {
-    let offset = offset(number);
-    Ok(Posted { offset, is_repeat })
+/// Where a post is, and whether it was there already.
+fn place(posted: Result<Posted, LogError>) -> Result<(u64, bool), LogError> {
+    posted.map(|posted| (posted.offset.get(), posted.is_repeat))
+}
+
+fn posted(number: u64, is_repeat: bool) -> Result<(u64, bool), LogError> {
+    Ok((number, is_repeat))
 }
 
 /// EO-2: it has the next offset of its room, and the observer hears of it in the same row.
@@ -39,7 +44,7 @@ async fn a_post_is_a_message_like_any_other(Subject { log, observer, .. }: Subje
     log.open_session(fresh("ada", 1)).await.unwrap();
     append_many(&*log, "ada", "lobby", 2).await;
     assert_eq!(
-        log.post(post(1, "bot", "lobby", "hello")).await,
+        place(log.post(post(1, "bot", "lobby", "hello")).await),
         posted(3, false)
     );
     let last = append("ada", 3, "lobby", "after");
@@ -60,11 +65,11 @@ async fn a_post_is_a_message_like_any_other(Subject { log, observer, .. }: Subje
 /// EO-1: the key alone counts, whatever else came with it the second time.
 async fn a_repeated_key_gets_its_first_offset(Subject { log, observer, .. }: Subject) {
     assert_eq!(
-        log.post(post(1, "one", "lobby", "x")).await,
+        place(log.post(post(1, "one", "lobby", "x")).await),
         posted(1, false)
     );
     assert_eq!(
-        log.post(post(2, "two", "lobby", "x")).await,
+        place(log.post(post(2, "two", "lobby", "x")).await),
         posted(2, false)
     );
     let again = Post {
@@ -72,14 +77,14 @@ async fn a_repeated_key_gets_its_first_offset(Subject { log, observer, .. }: Sub
         at_ms: 9_000,
         ..post(1, "three", "lobby", "x")
     };
-    assert_eq!(log.post(again).await, posted(1, true));
+    assert_eq!(place(log.post(again).await), posted(1, true));
     assert_eq!(offsets(&observer.seen()), [1, 2]);
 }
 
 /// EO-6.
 async fn a_repeated_key_with_another_message_is_a_conflict(Subject { log, .. }: Subject) {
     assert_eq!(
-        log.post(post(1, "one", "lobby", "x")).await,
+        place(log.post(post(1, "one", "lobby", "x")).await),
         posted(1, false)
     );
     for other in [post(1, "two", "lobby", "y"), post(1, "two", "other", "x")] {
@@ -87,9 +92,18 @@ async fn a_repeated_key_with_another_message_is_a_conflict(Subject { log, .. }: 
     }
     assert_eq!(log.room(room("other")).await.unwrap().head, Offset::ZERO);
     assert_eq!(
-        log.post(post(1, "one", "lobby", "x")).await,
+        place(log.post(post(1, "one", "lobby", "x")).await),
         posted(1, true)
     );
+}
+
+/// RS-6: an offset alone says nothing.
+async fn a_post_is_answered_with_the_epoch_of_its_room(Subject { log, .. }: Subject) {
+    let epoch = log.room(room("lobby")).await.unwrap().epoch;
+    for is_repeat in [false, true] {
+        let posted = log.post(post(1, "bot", "lobby", "x")).await.unwrap();
+        assert_eq!((&posted.epoch, posted.is_repeat), (&epoch, is_repeat));
+    }
 }
 
 /// EO-1: in one commit, too.
@@ -98,7 +112,7 @@ async fn posts_that_come_at_once_are_told_apart_by_their_keys(Subject { log, .. 
         (0..40).map(|n| log.post(post(n % 10, "bot", "lobby", &format!("body {}", n % 10))));
     let results = join_all(posts).await;
     for (n, result) in (0_u64..).zip(results) {
-        assert_eq!(result, posted(n % 10 + 1, n >= 10), "{n}");
+        assert_eq!(place(result), posted(n % 10 + 1, n >= 10), "{n}");
     }
     assert_eq!(log.room(room("lobby")).await.unwrap().head, offset(10));
 }
@@ -110,11 +124,11 @@ async fn keys_are_forgotten_after_their_time(Subject { log, .. }: Subject) {
     assert_eq!(log.forget_posts(1_003).await, Ok(2));
     assert_eq!(log.forget_posts(1_003).await, Ok(0));
     assert_eq!(
-        log.post(post(3, "bot", "lobby", "x")).await,
+        place(log.post(post(3, "bot", "lobby", "x")).await),
         posted(3, true)
     );
     assert_eq!(
-        log.post(post(1, "bot", "lobby", "x")).await,
+        place(log.post(post(1, "bot", "lobby", "x")).await),
         posted(4, false)
     );
 }

@@ -1,5 +1,6 @@
 //! Messages that come without a session.
 
+use protocol::position::Epoch;
 use rusqlite::{OptionalExtension, params};
 
 use super::{Batch, BodyHash, Fault, body_hash};
@@ -9,7 +10,11 @@ use crate::log::{Post, Posted};
 
 impl Batch<'_> {
     /// EO-1 and EO-6 for who has no numbers, but a key.
-    pub(in crate::log::sqlite) fn post(&mut self, post: Post) -> Result<Posted, Fault> {
+    pub(in crate::log::sqlite) fn post(
+        &mut self,
+        post: Post,
+        epoch: Epoch,
+    ) -> Result<Posted, Fault> {
         let body_hash = body_hash(&post.body);
         let first = self
             .prepare(
@@ -23,7 +28,7 @@ impl Batch<'_> {
             })
             .optional()?;
         if let Some((offset, same)) = first {
-            return Ok(repeated_post(offset, same)?);
+            return Ok(repeated_post(epoch, offset, same)?);
         }
         let (key, at_ms) = (post.key, post.at_ms);
         let (room, offset) = self.store_message(post.into_append())?;
@@ -31,8 +36,11 @@ impl Batch<'_> {
             "INSERT INTO posts (key, room, offset, body_hash, at_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
             params![key, room, integer(offset.get()), body_hash, integer(at_ms)],
         )?;
-        let is_repeat = false;
-        Ok(Posted { offset, is_repeat })
+        Ok(Posted {
+            epoch,
+            offset,
+            is_repeat: false,
+        })
     }
 
     /// Forgets at most so many keys, the oldest.
