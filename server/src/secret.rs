@@ -1,6 +1,6 @@
 //! Session ids and keys: made from the system's randomness, kept only as hashes (RS-2).
 
-use protocol::access::{Owner, Subject};
+use protocol::access::{Identity, Subject};
 use protocol::id::SessionKey;
 use sha2::{Digest, Sha256};
 
@@ -18,18 +18,18 @@ pub fn random_hex<const N: usize>() -> Option<String> {
 /// The hash under which a session's key is kept, together with the subject that owns the session: so nobody
 /// else can show it (AC-3). Guests own none: theirs is that of the key alone. A key has 256 random bits: no
 /// salt and no slow hash is needed.
-pub fn hash(key: &SessionKey, owner: &Owner) -> KeyHash {
+pub fn hash(key: &SessionKey, owner: &Identity) -> KeyHash {
     match owner {
-        Owner::Guest(_) => hashed(key, None),
-        Owner::Subject(subject) => hashed(key, Some(subject)),
+        Identity::Guest(_) => hashed(key, None),
+        Identity::Subject(subject) => hashed(key, Some(subject)),
     }
 }
 
 /// The hashes under which the session may be kept that a client asks for. Servers before kept a guest's
 /// together with the subject of the guest's cookie.
-pub fn hashes(key: &SessionKey, owner: &Owner) -> Vec<KeyHash> {
+pub fn hashes(key: &SessionKey, owner: &Identity) -> Vec<KeyHash> {
     let mut hashes = vec![hash(key, owner)];
-    if let Owner::Guest(Some(guest)) = owner {
+    if let Identity::Guest(Some(guest)) = owner {
         hashes.push(hashed(key, Some(guest)));
     }
     hashes
@@ -74,8 +74,11 @@ mod tests {
     fn a_guests_key_is_good_with_any_cookie() {
         let key = SessionKey::new("0123456789abcdef").unwrap();
         let subject = |name| Subject::new(name).unwrap();
-        let guests = [Owner::Guest(None), Owner::Guest(Some(subject("guest-1")))];
-        let ada = Owner::Subject(subject("ada"));
+        let guests = [
+            Identity::Guest(None),
+            Identity::Guest(Some(subject("guest-1"))),
+        ];
+        let ada = Identity::Subject(subject("ada"));
         let kept = hash(&key, &guests[0]);
         assert_eq!(hash(&key, &guests[1]), kept);
         assert!(

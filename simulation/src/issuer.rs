@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use protocol::access::{Access, Denied, Naming, Rights, Subject};
+use protocol::access::{Access, Denied, Identity, Naming, Rights, Subject};
 use protocol::client::NoToken;
 use protocol::id::Token;
 use protocol::time::Timestamp;
@@ -66,9 +66,9 @@ impl Issuer {
         if ends <= now {
             return Err(Denied::TokenExpired);
         }
+        let person = Subject::new(person).ok_or(Denied::TokenInvalid)?;
         Ok(Access {
-            subject: Subject::new(person),
-            is_guest: false,
+            identity: Identity::Subject(person),
             naming: Naming::Own {
                 usual: None,
                 is_marked: false,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use protocol::access::Owner;
+use protocol::access::Identity;
 use protocol::frame::{ErrorCode, Message, Refused};
 use protocol::id::{Credentials, Name, RoomName, Seq, SessionId, SessionKey};
 use protocol::position::{Epoch, Offset};
@@ -18,7 +18,7 @@ pub enum Op {
         /// The session that the client asks for.
         resume: Option<Credentials>,
         /// Whose session it must be (AC-3).
-        owner: Owner,
+        owner: Identity,
     },
     /// Append a message.
     Append {
@@ -60,7 +60,7 @@ pub struct Done {
 #[derive(Debug)]
 struct Kept {
     key: SessionKey,
-    owner: Owner,
+    owner: Identity,
     /// By number, from 1.
     settled: Vec<Settled>,
 }
@@ -220,7 +220,11 @@ impl Log {
         })
     }
 
-    fn open_session(&mut self, resume: Option<Credentials>, owner: Owner) -> Option<SessionOpened> {
+    fn open_session(
+        &mut self,
+        resume: Option<Credentials>,
+        owner: Identity,
+    ) -> Option<SessionOpened> {
         if !self.is_available {
             return None;
         }

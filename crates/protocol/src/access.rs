@@ -18,10 +18,8 @@ use crate::id::{Name, RoomName, SessionId};
 /// What a token, or its absence, entitles to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
-    /// The subject, as far as it is known: of a token, or of a guest's cookie.
-    pub subject: Option<Subject>,
-    /// No token was shown: the client is a guest.
-    pub is_guest: bool,
+    /// Whether the client is a guest or the subject of a token, and which.
+    pub identity: Identity,
     /// How the session is called (AC-4).
     pub naming: Naming,
     /// What is allowed where (AC-5).
@@ -33,8 +31,7 @@ pub struct Access {
 impl Access {
     /// What everybody has where the server tells nobody apart.
     pub const ANYBODY: Self = Self {
-        subject: None,
-        is_guest: true,
+        identity: Identity::Guest(None),
         naming: Naming::Own {
             usual: None,
             is_marked: false,
@@ -42,27 +39,19 @@ impl Access {
         rights: Rights::ALL,
         expires_in: None,
     };
-
-    /// Whose sessions the client may resume, and whose a fresh one is.
-    pub fn owner(&self) -> Owner {
-        match &self.subject {
-            Some(subject) if !self.is_guest => Owner::Subject(subject.clone()),
-            guest => Owner::Guest(guest.clone()),
-        }
-    }
 }
 
-/// The owner of a session (AC-3).
+/// A guest or the subject of a token: the author of messages, and the owner of sessions (AC-3).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Owner {
-    /// Guests: the session is resumed by the guest who shows its key. The subject is that of the guest's
-    /// cookie, if there is one; it owns nothing.
+pub enum Identity {
+    /// A guest: no token was shown. A session of guests is resumed by any guest who shows its key. The subject is
+    /// that of the guest's cookie, if there is one; it owns nothing.
     Guest(Option<Subject>),
-    /// The subject of a token, which alone may resume the session.
+    /// The subject of a token, which alone may resume its sessions.
     Subject(Subject),
 }
 
-impl Owner {
+impl Identity {
     /// The subject, as far as it is known.
     pub const fn subject(&self) -> Option<&Subject> {
         match self {
@@ -71,7 +60,7 @@ impl Owner {
         }
     }
 
-    /// Whether a session of this owner may be resumed by another one who shows its key.
+    /// Whether a session of this identity may be resumed by another one that shows its key.
     pub fn admits(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Guest(_), Self::Guest(_)) => true,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use arbitrary::Arbitrary;
-use protocol::access::{Access, Denied, Grants, Naming, Rights, Subject};
+use protocol::access::{Access, Denied, Grants, Identity, Naming, Rights, Subject};
 use protocol::codec::DecodeError;
 use protocol::frame::{Author, ClientFrame, ErrorCode, Limits, Member, Message, Refused};
 use protocol::id::{Credentials, Name, RoomName, Seq};
@@ -95,13 +95,17 @@ impl Answer {
                     .parse::<Grants>()
                     .map_or(Rights::ALL, Rights::from)
             };
+            let subject = Subject::new(if version.is_multiple_of(3) {
+                "bob"
+            } else {
+                "ada"
+            });
+            let identity = match subject {
+                Some(subject) if !version.is_multiple_of(7) => Identity::Subject(subject),
+                guest => Identity::Guest(guest),
+            };
             return Ok(Access {
-                subject: Subject::new(if version.is_multiple_of(3) {
-                    "bob"
-                } else {
-                    "ada"
-                }),
-                is_guest: version.is_multiple_of(7),
+                identity,
                 naming: if version.is_multiple_of(2) {
                     Naming::Vouched(Name::tidy("Ada"))
                 } else {

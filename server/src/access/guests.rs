@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
-use protocol::access::{Access, Naming, Rights, Subject};
+use protocol::access::{Access, Identity, Naming, Rights, Subject};
 use protocol::id::Name;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -159,8 +159,7 @@ impl Guests {
                 usual: subject.as_ref().map(usual_name),
                 is_marked: self.is_marked,
             },
-            subject,
-            is_guest: true,
+            identity: Identity::Guest(subject),
             rights: self.rights.clone(),
             expires_in: None,
         }

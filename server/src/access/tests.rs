@@ -16,7 +16,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use clap::Parser;
 use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use protocol::access::{Naming, Right, Subject};
+use protocol::access::{Identity, Naming, Right, Subject};
 use protocol::id::{RoomName, SessionId};
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Validation, decode, decode_header};
 use parking_lot::RwLock;
-use protocol::access::{Access, Denied, Grants, Naming, Rights, Subject};
+use protocol::access::{Access, Denied, Grants, Identity, Naming, Rights, Subject};
 use protocol::id::{Name, Token};
 use serde::{Deserialize, Deserializer};
 use tokio::sync::Mutex;
@@ -219,8 +219,7 @@ fn access(claims: Claims) -> Checked {
     };
     Checked::Good(Access {
         naming,
-        subject: Some(subject),
-        is_guest: false,
+        identity: Identity::Subject(subject),
         rights: claims.rooms.map_or(Rights::ALL, Rights::from),
         expires_in: Some(left.unwrap_or(Duration::MAX)),
     })

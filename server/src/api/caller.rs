@@ -3,7 +3,7 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use protocol::access::{Access, Denied, Right};
+use protocol::access::{Access, Denied, Identity, Right};
 use protocol::id::{RoomName, Token};
 
 use super::problem::{Code, Problem};
@@ -21,7 +21,8 @@ pub(crate) struct Caller {
 impl Caller {
     /// EO-8: guests never moderate. One who has shown no token is told to do so, where that can help.
     pub(super) fn may_moderate(&self, state: &AppState, room: &RoomName) -> Result<(), Problem> {
-        if self.access.is_guest && state.gate.takes_tokens() {
+        let is_guest = matches!(self.access.identity, Identity::Guest(_));
+        if is_guest && state.gate.takes_tokens() {
             return Err(Problem::new(Code::TokenRequired));
         }
         self.may(room, Right::Moderate)

@@ -106,7 +106,7 @@ pub(super) async fn events(
         place,
         // Until this listener ends, if only as its answer is one to HEAD or an error.
         _placed: half_open.place(),
-        subject: caller.access.subject.clone(),
+        subject: caller.access.identity.subject().cloned(),
         room,
         epoch: Epoch::new(""),
         feed,

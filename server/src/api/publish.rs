@@ -108,7 +108,7 @@ pub(crate) async fn publish_once(
     if body.len() > state.protocol.limits.body_bytes as usize {
         return Err(Problem::new(Code::BodyTooLarge));
     }
-    let author = caller.access.subject.as_ref();
+    let author = caller.access.identity.subject();
     let now = state.hub.clock().now();
     let counted = state.limits.publish(now, author, caller.client.counted());
     counted.map_err(|(met, wait)| {

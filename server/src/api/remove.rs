@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use protocol::access::Subject;
 use protocol::position::Offset;
 use tokio::time::timeout;
 
@@ -52,7 +53,7 @@ pub(super) async fn remove(
         .remove(room.clone(), offset, state.hub.stamp());
     match removal.await? {
         Removal::Removed => {
-            let by = caller.access.subject.as_ref().map(|by| by.as_str());
+            let by = caller.access.identity.subject().map(Subject::as_str);
             tracing::info!(%room, %offset, by, "a text was removed");
         }
         Removal::Before => {}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::access::Owner;
+use protocol::access::Identity;
 use protocol::id::{SessionId, SessionKey};
 use serde_json::json;
 use server::clock::{Clock, unix_ms};
@@ -29,7 +29,7 @@ async fn a_start_a_week_ahead_forgets_no_session() {
     };
     let (_, log) = open();
     let (id, key) = ("5e55", "0123456789abcdef");
-    let hash = secret::hash(&SessionKey::new(key).unwrap(), &Owner::Guest(None));
+    let hash = secret::hash(&SessionKey::new(key).unwrap(), &Identity::Guest(None));
     let before = OpenSession {
         resume: None,
         fresh: (SessionId::new(id).unwrap(), hash),

@@ -1,7 +1,7 @@
 //! Who is on the connection, what they may do, and for how long (AC).
 
 use super::{Config, Live, Session, State, Transmit};
-use crate::access::{Access, Denied, Naming, Right, Rights, Subject};
+use crate::access::{Access, Denied, Identity, Naming, Right, Rights};
 use crate::close::CloseCode;
 use crate::frame::{ErrorCode, Refusal, ServerFrame};
 use crate::id::{Name, RoomName, SessionId, Token};
@@ -19,7 +19,7 @@ pub(super) struct Permit {
 /// A token that ends (AC-2).
 #[derive(Debug)]
 struct Lease {
-    subject: Option<Subject>,
+    identity: Identity,
     /// When the client is told that it ends; none: it was.
     warn_at: Option<Timestamp>,
     ends: Timestamp,
@@ -33,7 +33,7 @@ impl Permit {
             // Never in its first half: a token that is always short is not asked for all the time.
             let quiet = expires_in.saturating_sub(config.token_warning);
             Lease {
-                subject: access.subject,
+                identity: access.identity,
                 warn_at: Some(now + quiet.max(expires_in / 2)),
                 ends: now + expires_in,
                 is_checked: false,
@@ -86,7 +86,7 @@ impl Session {
                 };
                 lease.is_checked = false;
                 match answer {
-                    Ok(access) if access.subject == lease.subject => {
+                    Ok(access) if access.identity == lease.identity => {
                         let ends = access.expires_in.map(|expires_in| now + expires_in);
                         if ends.is_some_and(|ends| ends <= lease.ends) {
                             // The very one that ends, or an older one: no use in asking for it again.
@@ -161,7 +161,7 @@ impl Session {
             return;
         };
         let (deadline, name, slot, resume) = (*deadline, name.take(), *slot, resume.take());
-        let owner = access.owner();
+        let owner = access.identity.clone();
         self.state = State::Opening {
             deadline,
             name,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Pull, RequestId};
-use crate::access::Owner;
+use crate::access::Identity;
 use crate::close::CloseCode;
 use crate::frame::{ErrorCode, ServerFrame};
 use crate::id::{Credentials, Name, RoomName, Seq, Token};
@@ -30,7 +30,7 @@ pub enum Transmit {
         /// The session that the client wants.
         resume: Option<Credentials>,
         /// Whose sessions the client may resume, and whose a fresh one is.
-        owner: Owner,
+        owner: Identity,
     },
     /// Find out what the room's log holds; then, unless nobody waits for it any more
     /// ([`Session::awaits`](super::Session::awaits)), enter the room under the name that the session has by

@@ -5,7 +5,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use std::time::Duration;
 
-use everbeat_protocol::access::{Access, Denied, Grants, Naming, Owner, Subject};
+use everbeat_protocol::access::{Access, Denied, Grants, Identity, Naming, Subject};
 use everbeat_protocol::client::{self, Status};
 use everbeat_protocol::close::{CloseCode, Comeback};
 use everbeat_protocol::frame::{ClientFrame, ErrorCode, Refusal, ServerFrame};
@@ -24,11 +24,14 @@ pub(crate) fn token(text: &str) -> Token {
     Token::new(text).unwrap()
 }
 
+pub(crate) fn subject(name: &str) -> Subject {
+    Subject::new(name).unwrap()
+}
+
 /// Somebody with a token that is good for this long.
 pub(crate) fn ada(expires_in: Duration) -> Access {
     Access {
-        subject: Subject::new("ada"),
-        is_guest: false,
+        identity: Identity::Subject(subject("ada")),
         naming: Naming::Vouched(Name::tidy("Ada")),
         expires_in: Some(expires_in),
         ..Access::ANYBODY
@@ -132,15 +135,14 @@ fn nobody_gets_in_unasked() {
 /// guest is any guest's who shows its key.
 #[test]
 fn a_session_belongs_to_its_subject() {
-    let subject = |name| Subject::new(name).unwrap();
     let guest = |name| Access {
-        subject: Subject::new(name),
+        identity: Identity::Guest(Some(subject(name))),
         ..Access::ANYBODY
     };
     for (access, owner) in [
-        (ada(secs(600)), Owner::Subject(subject("ada"))),
-        (guest("guest-1"), Owner::Guest(Some(subject("guest-1")))),
-        (Access::ANYBODY, Owner::Guest(None)),
+        (ada(secs(600)), Identity::Subject(subject("ada"))),
+        (guest("guest-1"), Identity::Guest(Some(subject("guest-1")))),
+        (Access::ANYBODY, Identity::Guest(None)),
     ] {
         let mut desk = Desk::new(Config::default());
         desk.frame(ClientFrame::Hello {
@@ -161,18 +163,17 @@ fn a_session_belongs_to_its_subject() {
 /// sessions with nobody, also not with a guest of its name.
 #[test]
 fn a_guests_session_is_whose_key_is_shown() {
-    let subject = |name| Subject::new(name).unwrap();
-    let ada = Owner::Subject(subject("ada"));
+    let ada = Identity::Subject(subject("ada"));
     let guests = [
-        Owner::Guest(None),
-        Owner::Guest(Some(subject("guest-1"))),
-        Owner::Guest(Some(subject("ada"))),
+        Identity::Guest(None),
+        Identity::Guest(Some(subject("guest-1"))),
+        Identity::Guest(Some(subject("ada"))),
     ];
     for guest in &guests {
         assert!(guests.iter().all(|other| guest.admits(other)), "{guest:?}");
         assert!(!guest.admits(&ada) && !ada.admits(guest), "{guest:?}");
     }
-    assert!(ada.admits(&ada) && !ada.admits(&Owner::Subject(subject("bob"))));
+    assert!(ada.admits(&ada) && !ada.admits(&Identity::Subject(subject("bob"))));
 }
 
 /// AC-3, RS-9: another person in front of the same page gets a fresh session, and the first one's

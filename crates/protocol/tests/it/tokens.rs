@@ -3,14 +3,14 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use everbeat_protocol::access::{Access, Denied, Naming, Subject};
+use everbeat_protocol::access::{Access, Denied, Identity, Naming};
 use everbeat_protocol::client::{self, Cause, NoToken, Status, Stored};
 use everbeat_protocol::close::CloseCode;
 use everbeat_protocol::frame::{ClientFrame, ErrorCode, ServerFrame};
 use everbeat_protocol::id::Name;
 use everbeat_protocol::server::{Input, Transmit};
 
-use crate::access::{ada, errors, in_lobby, live_to, refusal, token, with_grants};
+use crate::access::{ada, errors, in_lobby, live_to, refusal, subject, token, with_grants};
 use crate::solo::{Desk, Solo, at, fetching, hello, lobby, millis, offset, secs, welcome};
 
 /// AC-2: a warning before the end, a grace after it, then the end; the numbers are the config's.
@@ -40,12 +40,18 @@ fn only_the_same_subject_renews() {
         assert_eq!(desk.transmits, [Transmit::Admit { token: shown }]);
         desk.input(Input::Admitted(answer));
     };
-    let grace = Access {
-        subject: Subject::new("grace"),
-        ..ada(secs(9999))
-    };
-    renew(&mut desk, Ok(grace));
-    assert_eq!(errors(&desk), [(ErrorCode::TokenInvalid, None)]);
+    let others = [
+        Identity::Subject(subject("grace")),
+        Identity::Guest(Some(subject("ada"))),
+    ];
+    for identity in others {
+        let other = Access {
+            identity,
+            ..ada(secs(9999))
+        };
+        renew(&mut desk, Ok(other));
+        assert_eq!(errors(&desk), [(ErrorCode::TokenInvalid, None)]);
+    }
     renew(&mut desk, Err(Denied::TokenExpired));
     assert_eq!(errors(&desk), [(ErrorCode::TokenExpired, None)]);
     renew(&mut desk, Err(Denied::Unavailable));

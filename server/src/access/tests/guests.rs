@@ -17,8 +17,10 @@ fn new_cookie(gate: &Gate, is_secure: bool) -> String {
 
 async fn who(gate: &Gate, cookies: &str) -> Option<Subject> {
     let access = gate.admit(&shows(gate, cookies), None).await.unwrap();
-    assert!(access.is_guest);
-    access.subject
+    match access.identity {
+        Identity::Guest(subject) => subject,
+        Identity::Subject(subject) => panic!("{subject:?} is no guest"),
+    }
 }
 
 /// AC-3, AC-4: a guest is the same person with the same cookie, also on the next server of these data;
@@ -131,7 +133,8 @@ async fn a_guests_cookie_is_nothing_else() {
     let known = ours.sign(&good);
     let guest = |value: &str| shows(&gate, &format!("everbeat-guest={value}"));
     let admitted = gate.admit(&guest(known.expose()), None).await.unwrap();
-    assert_eq!(admitted.subject, Subject::new("guest-1"));
+    let known_as = Identity::Guest(Subject::new("guest-1"));
+    assert_eq!(admitted.identity, known_as);
 
     let mut hashed_otherwise = Issuer::secret(&key);
     hashed_otherwise.algorithm = Algorithm::HS384;
@@ -147,7 +150,7 @@ async fn a_guests_cookie_is_nothing_else() {
         token.expose().to_owned(),
     ] {
         let admitted = gate.admit(&guest(&nobody), None).await.unwrap();
-        assert_eq!(admitted.subject, None, "{nobody}");
+        assert_eq!(admitted.identity, Identity::Guest(None), "{nobody}");
         assert!(gate.guest_cookie(&guest(&nobody), false).is_some());
     }
     let presented = shows(&gate, &format!("everbeat-token={}", known.expose()));

@@ -2,6 +2,10 @@
 
 use super::*;
 
+fn subject(name: &str) -> Identity {
+    Identity::Subject(Subject::new(name).unwrap())
+}
+
 /// AC-1, AC-3, AC-4, AC-5: each way of signing, each kind of file.
 #[tokio::test]
 async fn good_tokens_are_good() {
@@ -19,7 +23,7 @@ async fn good_tokens_are_good() {
         let gate = Place::new().with_keys(&text, &[]).await;
         for issuer in issuers {
             let access = check(&gate, &issuer.sign(&claims)).await.unwrap();
-            assert_eq!(access.subject, Subject::new("ada"));
+            assert_eq!(access.identity, subject("ada"));
             assert_eq!(
                 access.naming,
                 Naming::Vouched(protocol::id::Name::tidy("Ada"))
@@ -161,9 +165,9 @@ async fn a_token_counts_before_a_cookie_before_a_guest() {
     );
     let with_cookie = shows(&gate, &format!("a=b; everbeat-token={}", bob.expose()));
     let said = gate.admit(&with_cookie, Some(&ada)).await.unwrap();
-    assert_eq!(said.subject, Subject::new("ada"));
+    assert_eq!(said.identity, subject("ada"));
     let in_cookie = gate.admit(&with_cookie, None).await.unwrap();
-    assert_eq!(in_cookie.subject, Subject::new("bob"));
+    assert_eq!(in_cookie.identity, subject("bob"));
     for bad in [
         "x.y.z",
         "",

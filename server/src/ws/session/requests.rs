@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use protocol::access::{Denied, Owner, Subject};
+use protocol::access::{Denied, Identity, Subject};
 use protocol::admission::Turn;
 use protocol::frame::ErrorCode;
 use protocol::id::{Credentials, Name, RoomName, Seq, SessionId, SessionKey, Token};
@@ -86,7 +86,7 @@ impl<S: Stream> Driver<S> {
         Box::pin(admission.instrument(span))
     }
 
-    pub(super) fn open_session(&mut self, resume: Option<Credentials>, owner: Owner) {
+    pub(super) fn open_session(&mut self, resume: Option<Credentials>, owner: Identity) {
         let Some(fresh) = fresh() else {
             return self.feed(Input::SessionOpened(None));
         };
