@@ -25,7 +25,7 @@ wasm_tests() {
   [ "$ran" -gt 0 ] || { echo "No test of protocol ran on $wasm." >&2; return 1; }
 }
 
-documentation() { RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked -p everbeat-protocol -p simulation -p server -p bench; }
+documentation() { RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked -p everbeat-protocol -p everbeat-client -p simulation -p server -p bench; }
 
 end_to_end() (
   # shellcheck source=scripts/chromium.sh
@@ -36,7 +36,7 @@ end_to_end() (
 step cargo fmt --all --check
 step cargo fmt --manifest-path fuzz/Cargo.toml --check
 step cargo fmt --manifest-path bench/peers/rust/Cargo.toml --check
-step cargo clippy --locked -p everbeat-protocol -p simulation -p server -p bench --all-targets "${deny[@]}"
+step cargo clippy --locked -p everbeat-protocol -p everbeat-client -p simulation -p server -p bench --all-targets "${deny[@]}"
 step cargo clippy --locked -p app --features ssr --all-targets "${deny[@]}"
 step cargo clippy --locked -p frontend --target "$wasm" "${deny[@]}"
 [ "${1-}" = lint ] && exit 0
@@ -44,7 +44,7 @@ step cargo clippy --locked -p frontend --target "$wasm" "${deny[@]}"
 # Known vulnerabilities are for `make audit`: the list of them is on the network.
 step cargo deny --locked check bans licenses sources
 step documentation
-step cargo test --locked -p everbeat-protocol -p simulation -p server -p bench
+step cargo test --locked -p everbeat-protocol -p everbeat-client -p simulation -p server -p bench
 step cargo run --locked --release -p simulation
 step cargo test --locked -p app --features ssr
 step wasm_tests

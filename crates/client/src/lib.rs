@@ -1,0 +1,92 @@
+//! A native client of Everbeat on tokio.
+//!
+//! A [`Client`] is one session: it connects, keeps a heartbeat, reconnects with backoff, resumes, and delivers each
+//! message of its rooms exactly once and in order. What it publishes waits in an outbox until it is durable. All
+//! decisions are those of [`protocol::client::Session`], which runs in browsers too; this crate does its I/O.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use everbeat_client::protocol::id::RoomName;
+//! use everbeat_client::{Event, Fate, Options};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! // The seed spreads the reconnects of many clients out: give each client another one.
+//! let options = Options::new(std::process::id().into());
+//! let mut client = everbeat_client::connect("ws://127.0.0.1:8080/ws", options)?;
+//! let room = RoomName::new("lobby")?;
+//! client.join(room.clone(), None);
+//! let hello = client.publish(room, "hello")?;
+//! while let Some(event) = client.next().await {
+//!     match event {
+//!         Event::Message(message) => println!("{}: {}", message.name, message.body),
+//!         Event::Fate { id, fate: Fate::Durable { .. }, .. } if id == hello => break,
+//!         _ => {}
+//!     }
+//! }
+//! client.close_after_flush(Duration::from_secs(5)).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # How it runs
+//!
+//! A client has no task and no thread of its own: it reads, writes and reconnects while [`Client::next`] is awaited (or
+//! the client is polled as a [`Stream`](futures_core::Stream)), so an application awaits that all the time, beside
+//! whatever else it waits for:
+//!
+//! ```no_run
+//! # async fn example(mut client: everbeat_client::Client, room: everbeat_client::protocol::id::RoomName,
+//! #     mut lines: tokio::sync::mpsc::Receiver<String>) {
+//! loop {
+//!     tokio::select! {
+//!         event = client.next() => match event {
+//!             Some(event) => println!("{event:?}"),
+//!             None => break,
+//!         },
+//!         Some(line) = lines.recv() => {
+//!             if let Err(error) = client.publish(room.clone(), line) {
+//!                 eprintln!("{error}");
+//!             }
+//!         }
+//!     }
+//! }
+//! # }
+//! ```
+//!
+//! [`Client::next`] is safe to cancel: all state is in the client, and an event that was taken is returned by the same
+//! poll. Commands ([`Client::publish`], [`Client::join`], …) never wait.
+//!
+//! # What outlives the process
+//!
+//! A [`Storage`] keeps the session's credentials and the outbox. [`MemoryStorage`], the default, keeps them for as long as
+//! the process lives.
+//!
+//! # TLS
+//!
+//! Not yet: [`connect`] refuses `wss://` URLs with [`ConnectError::Tls`]. A `rustls` feature is planned.
+
+#![forbid(unsafe_code)]
+
+mod client;
+mod link;
+mod options;
+mod storage;
+
+pub use protocol;
+pub use protocol::client::{Config, Event, Fate, NoToken, Status, Store, Stored};
+
+pub use self::client::{Client, Counts, NotFlushed};
+pub use self::options::{ConnectError, Options};
+pub use self::storage::{MemoryStorage, Storage};
+
+/// A client of the server at this WebSocket URL (`ws://host:port/ws`), which begins to connect once it is polled.
+///
+/// # Errors
+/// [`ConnectError`]: the URL or the options cannot work. A server that cannot be reached is no error: the client tries
+/// again, and reports it as [`Event::Status`].
+pub fn connect(url: &str, options: Options) -> Result<Client, ConnectError> {
+    let mut client = Client::new(url, options)?;
+    client.connect();
+    Ok(client)
+}

@@ -1,0 +1,105 @@
+//! What a client is given: its seed, its limits, and where tokens and storage come from.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+
+use protocol::client::{Config, NoToken};
+use protocol::id::Token;
+use thiserror::Error;
+
+use crate::storage::{MemoryStorage, Storage};
+
+/// An answer of the token source that is under way.
+pub(crate) type Fetch = Pin<Box<dyn Future<Output = Result<Token, NoToken>> + Send>>;
+
+/// Begins to fetch a token.
+pub(crate) type TokenSource = Box<dyn FnMut() -> Fetch + Send>;
+
+/// Why a client could not be made.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The URL is not `ws://host[:port][/path]`.
+    #[error("not the URL of a WebSocket: {0}")]
+    Url(String),
+    /// The URL is `wss://`, which this version does not support.
+    #[error("wss:// is not supported yet")]
+    Tls,
+    /// A header cannot be sent; this is its name.
+    #[error("not a header of HTTP: {0}")]
+    Header(String),
+    /// What the storage keeps cannot be read.
+    #[error("the storage cannot be read")]
+    Storage(#[source] io::Error),
+}
+
+/// How a [`Client`](crate::Client) behaves.
+pub struct Options {
+    pub(crate) config: Config,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) storage: Box<dyn Storage>,
+    pub(crate) tokens: Option<TokenSource>,
+}
+
+impl Options {
+    /// The defaults, with this seed for all randomness (PU-2). Clients with one seed reconnect in the same moments: give
+    /// each client another one. It guards nothing, so it need not be secret.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            config: Config {
+                seed,
+                ..Config::default()
+            },
+            headers: Vec::new(),
+            storage: Box::new(MemoryStorage::default()),
+            tokens: None,
+        }
+    }
+
+    /// Changes limits and deadlines of the core.
+    #[must_use]
+    pub fn configure(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
+    /// Fetches a token whenever the server wants one (AC-6). A fetch that takes longer than
+    /// [`Config::connect_timeout`] counts as [`NoToken::Unavailable`].
+    #[must_use]
+    pub fn tokens<F, T>(mut self, mut fetch: F) -> Self
+    where
+        F: FnMut() -> T + Send + 'static,
+        T: Future<Output = Result<Token, NoToken>> + Send + 'static,
+    {
+        self.config.fetches_tokens = true;
+        self.tokens = Some(Box::new(move || Box::pin(fetch())));
+        self
+    }
+
+    /// Keeps the session and the outbox there, and resumes what is kept there.
+    #[must_use]
+    pub fn storage(mut self, storage: impl Storage + 'static) -> Self {
+        self.storage = Box::new(storage);
+        self
+    }
+
+    /// Sends one more header with each opening handshake, a cookie say.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+}
+
+/// Without the headers' values, which may be secret.
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<&str> = self.headers.iter().map(|(name, _)| &**name).collect();
+        f.debug_struct("Options")
+            .field("config", &self.config)
+            .field("headers", &headers)
+            .field("fetches_tokens", &self.tokens.is_some())
+            .finish_non_exhaustive()
+    }
+}
