@@ -5,7 +5,6 @@
 
 pub mod attack;
 pub mod chaos;
-pub mod client;
 pub mod disk;
 pub mod line;
 pub mod measure;
@@ -13,4 +12,5 @@ pub mod peer;
 #[cfg(target_os = "linux")]
 pub mod power;
 pub mod server;
+mod session;
 pub mod usage;

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use protocol::client::{Event, Fate};
+use everbeat_client::{Client, Event, Fate};
 use protocol::id::RoomName;
 use protocol::outbox::EntryId;
 use tokio::time::sleep_until;
 
-use crate::client::Client;
+use crate::session::joining;
 
 /// The time from one message to the next, and so the longest that is waited before one is late.
 const PACE: Duration = Duration::from_millis(25);
@@ -39,7 +39,7 @@ impl Bystander {
     /// Goes into its room, and begins.
     ///
     /// # Errors
-    /// If there is no thread to be had.
+    /// If no runtime can be had for its thread.
     pub(super) fn enter(address: SocketAddr) -> anyhow::Result<Self> {
         let phase = Arc::new(AtomicU8::new(UNDISTURBED));
         let room = RoomName::new("bystander")?;
@@ -47,8 +47,9 @@ impl Bystander {
             .enable_all()
             .build()?;
         let known = Arc::clone(&phase);
+        let client = joining(address, 1, std::slice::from_ref(&room))?;
         let publishing =
-            thread::spawn(move || runtime.block_on(publish(address, room, known.as_ref())));
+            thread::spawn(move || runtime.block_on(publish(client, room, known.as_ref())));
         Ok(Self { phase, publishing })
     }
 
@@ -72,8 +73,7 @@ impl Bystander {
 }
 
 /// Publishes until it is over. A message that has no ack by then counts with the time that it waited.
-async fn publish(address: SocketAddr, room: RoomName, phase: &AtomicU8) -> [Vec<Duration>; 2] {
-    let mut client = Client::joining(address, 1, std::slice::from_ref(&room)).await;
+async fn publish(mut client: Client, room: RoomName, phase: &AtomicU8) -> [Vec<Duration>; 2] {
     let mut acks = [Vec::new(), Vec::new()];
     let mut on_its_way: Option<(EntryId, Instant, u8)> = None;
     let mut next = Instant::now();
@@ -84,27 +84,19 @@ async fn publish(address: SocketAddr, room: RoomName, phase: &AtomicU8) -> [Vec<
             note(&mut acks, rest);
             return acks;
         }
-        let events = tokio::select! {
-            events = client.step() => events,
+        tokio::select! {
+            Some(event) = client.next() => {
+                let acked = on_its_way.take_if(|(id, ..)| is_ack(&event, *id));
+                note(&mut acks, acked.map(|(_, since, phase)| (phase, since.elapsed())));
+            }
             () = sleep_until(next.into()) => {
                 next = Instant::now() + PACE;
-                if on_its_way.is_some() {
-                    continue;
+                if on_its_way.is_none() {
+                    let published = client.publish(room.clone(), "a bystander's message");
+                    on_its_way = published.ok().map(|id| (id, Instant::now(), now));
                 }
-                let text = "a bystander's message".to_owned();
-                let named = room.clone();
-                let (published, events) = client
-                    .command(|session, now| session.publish(now, named, text))
-                    .await;
-                on_its_way = published.ok().map(|id| (id, Instant::now(), now));
-                events
             }
-        };
-        let acked = on_its_way.take_if(|(id, ..)| events.iter().any(|event| is_ack(event, *id)));
-        note(
-            &mut acks,
-            acked.map(|(_, since, phase)| (phase, since.elapsed())),
-        );
+        }
     }
 }
 

@@ -6,14 +6,16 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use futures_util::{SinkExt, StreamExt};
 use protocol::codec;
-use protocol::frame::{ClientFrame, RECEIVED_BYTES_MAX, ServerFrame};
+use protocol::frame::{ClientFrame, RECEIVED_BYTES_MAX, SUBPROTOCOL, ServerFrame};
 use protocol::id::{RoomName, Seq};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
-
-use crate::client::{Socket, shake_hands};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 /// The attacker's address.
 pub(super) const ATTACKER: Ipv4Addr = Ipv4Addr::new(127, 0, 1, 1);
@@ -55,6 +57,9 @@ pub(super) async fn ask(to: SocketAddr, request: &str) -> anyhow::Result<(String
     };
     timeout(PATIENCE, asking).await.context("no answer")?
 }
+
+/// A WebSocket over TCP.
+pub(super) type Socket = WebSocketStream<TcpStream>;
 
 /// A session of the attacker's.
 pub(super) struct Guest {
@@ -161,6 +166,20 @@ impl Guest {
         }
         Ok(())
     }
+}
+
+/// Opens a session's WebSocket on a connection. Its buffers are small: there are thousands.
+async fn shake_hands(stream: TcpStream, to: SocketAddr) -> anyhow::Result<Socket> {
+    stream.set_nodelay(true)?;
+    let mut request = format!("ws://{to}/ws").into_client_request()?;
+    let protocol = HeaderValue::from_static(SUBPROTOCOL);
+    let headers = request.headers_mut();
+    headers.insert("sec-websocket-protocol", protocol);
+    let config = WebSocketConfig::default()
+        .read_buffer_size(1024)
+        .write_buffer_size(0);
+    let (socket, _) = client_async_with_config(request, stream, Some(config)).await?;
+    Ok(socket)
 }
 
 /// Fills a room with messages, by sessions that say what each may say at once.

@@ -47,7 +47,7 @@ pub struct Crowd {
     rooms: Vec<RoomName>,
     phase: watch::Sender<Phase>,
     progress: mpsc::Receiver<Progress>,
-    members: JoinSet<Account>,
+    members: JoinSet<anyhow::Result<Account>>,
     live: watch::Receiver<u32>,
     count: u32,
 }
@@ -145,7 +145,7 @@ impl Crowd {
         let mut accounts = Vec::new();
         let all = async {
             while let Some(account) = self.members.join_next().await {
-                accounts.push(account?);
+                accounts.push(account??);
             }
             anyhow::Ok(())
         };
@@ -154,7 +154,7 @@ impl Crowd {
         }
         self.phase.send_replace(Phase::GiveUp);
         while let Some(account) = self.members.join_next().await {
-            let mut account = account?;
+            let mut account = account??;
             let late = || "did not receive everything in time".to_owned();
             account.unsettled.get_or_insert_with(late);
             accounts.push(account);

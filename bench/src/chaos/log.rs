@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
-use protocol::client::{Config, Event, Session, Stored};
+use everbeat_client::{Client, Event, Options};
 use protocol::id::RoomName;
 use protocol::position::Offset;
 use tokio::time::timeout;
 
 use super::mark::Mark;
 use super::member::Received;
-use crate::client::Client;
+use crate::session::{ENDED, connect};
 
 /// How many messages to ask for at once: as many as the server gives.
 const PAGE: u32 = 200;
@@ -28,12 +28,8 @@ pub type Logs = BTreeMap<RoomName, Vec<Received>>;
 /// # Errors
 /// If the server does not answer.
 pub async fn read(address: SocketAddr, rooms: &[RoomName]) -> anyhow::Result<Logs> {
-    let config = Config {
-        join_limit: 0,
-        ..Config::default()
-    };
-    let mut client = Client::new(address, config, Stored::default());
-    client.command(Session::connect).await;
+    let options = Options::new(0).configure(|config| config.join_limit = 0);
+    let mut client = connect(address, options)?;
     until(&mut client, |event| {
         matches!(event, Event::Welcomed { .. }).then_some(())
     })
@@ -54,10 +50,7 @@ pub fn heads(logs: &Logs) -> BTreeMap<RoomName, Offset> {
 }
 
 async fn read_room(client: &mut Client, room: &RoomName) -> anyhow::Result<Vec<Received>> {
-    let name = room.clone();
-    client
-        .command(|session, now| session.join(now, name, None))
-        .await;
+    client.join(room.clone(), None);
     let head = until(client, |event| match event {
         Event::Joined { joined, .. } if joined.room == *room => Some(joined.head),
         _ => None,
@@ -66,10 +59,7 @@ async fn read_room(client: &mut Client, room: &RoomName) -> anyhow::Result<Vec<R
     let mut before = head.next();
     let mut newest_first = Vec::new();
     while before > Offset::ZERO.next() {
-        let name = room.clone();
-        client
-            .command(|session, now| session.history(now, name, before, PAGE))
-            .await;
+        client.history(room.clone(), before, PAGE);
         let (messages, more) = until(client, |event| match event {
             Event::History { messages, more, .. } => Some((messages, more)),
             _ => None,
@@ -94,12 +84,12 @@ async fn until<T>(
 ) -> anyhow::Result<T> {
     let search = async {
         loop {
-            if let Some(found) = client.step().await.into_iter().find_map(&mut found) {
-                return found;
+            if let Some(found) = found(client.next().await.context(ENDED)?) {
+                return Ok(found);
             }
         }
     };
     timeout(PATIENCE, search)
         .await
-        .context("the server did not answer the reader of the log")
+        .context("the server did not answer the reader of the log")?
 }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use everbeat_client::{Client, Config, Event, Fate, MemoryStorage, Options, Status};
 use fastrand::Rng;
-use protocol::client::{Config, Event, Fate, Session, Status, Stored};
 use protocol::frame::Message;
 use protocol::id::RoomName;
 use protocol::outbox::{Entry, EntryId, Stage};
@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant as Moment, sleep_until};
 
 use super::mark::Mark;
-use crate::client::Client;
+use crate::session::connect;
 
 /// How long a client stays after it has everything: what comes twice may come late.
 const LINGER: Duration = Duration::from_secs(1);
@@ -132,6 +132,7 @@ struct Member {
     address: SocketAddr,
     config: Config,
     client: Client,
+    storage: MemoryStorage,
     plan: Plan,
     rng: Rng,
     account: Account,
@@ -151,7 +152,8 @@ pub async fn run(
     plan: Plan,
     mut phase: watch::Receiver<Phase>,
     progress: mpsc::Sender<Progress>,
-) -> Account {
+) -> anyhow::Result<Account> {
+    let storage = MemoryStorage::default();
     let mut member = Member {
         account: Account {
             number: plan.number,
@@ -164,19 +166,20 @@ pub async fn run(
         is_live: false,
         has_joined: false,
         has_settled: false,
-        client: Client::new(address, config, Stored::default()),
+        client: begin(address, config, &storage)?,
+        storage,
         address,
         config,
         plan,
         progress,
     };
-    member.enter(&BTreeMap::new()).await;
+    member.enter(&BTreeMap::new());
     let (mut publish_at, mut reload_at) = (None, None);
     let mut complete_since = None;
     loop {
         let now = phase.borrow_and_update().clone();
         if now == Phase::GiveUp || member.is_complete(&now, &mut complete_since) {
-            return member.end();
+            return Ok(member.end());
         }
         if now == Phase::Load && publish_at.is_none() {
             publish_at = member.draw(member.plan.pace);
@@ -185,13 +188,13 @@ pub async fn run(
         let is_load = now == Phase::Load;
         let lingering = complete_since.map(|since: Instant| since + LINGER);
         tokio::select! {
-            events = member.client.step() => member.take(events).await,
+            Some(event) = member.client.next() => member.take(event).await,
             () = until(publish_at), if is_load => {
-                member.publish().await;
+                member.publish();
                 publish_at = None;
             }
             () = until(reload_at), if is_load => {
-                member.reload().await;
+                member.reload().await?;
                 reload_at = None;
             }
             () = until(lingering) => {}
@@ -202,15 +205,10 @@ pub async fn run(
 }
 
 impl Member {
-    async fn enter(&mut self, known: &BTreeMap<RoomName, Position>) {
-        for room in self.plan.rooms.clone() {
-            let since = known.get(&room).cloned();
-            self.client
-                .command(|session, now| session.join(now, room, since))
-                .await;
+    fn enter(&mut self, known: &BTreeMap<RoomName, Position>) {
+        for room in &self.plan.rooms {
+            self.client.join(room.clone(), known.get(room).cloned());
         }
-        let ((), events) = self.client.command(Session::connect).await;
-        self.take(events).await;
     }
 
     fn draw(&mut self, mean: Option<Duration>) -> Option<Instant> {
@@ -218,15 +216,18 @@ impl Member {
     }
 
     /// What a browser does: the page goes, and the next one has the storage and what was shown (EO-4, RS-7).
-    async fn reload(&mut self) {
-        let session = self.client.session();
-        let position = |room: &RoomName| Some((room.clone(), session.position(room)?.clone()));
+    async fn reload(&mut self) -> anyhow::Result<()> {
+        while let Some(event) = self.client.try_next() {
+            self.take(event).await;
+        }
+        let client = &self.client;
+        let position = |room: &RoomName| Some((room.clone(), client.position(room)?.clone()));
         let known: BTreeMap<RoomName, Position> =
             self.plan.rooms.iter().filter_map(position).collect();
         self.count();
-        let storage = self.client.storage().clone();
+        let stored = self.storage.stored();
         // Ids are a page's own: the stored texts tell which message is meant.
-        self.names = storage
+        self.names = stored
             .outbox
             .iter()
             .filter_map(|entry| {
@@ -236,11 +237,13 @@ impl Member {
             })
             .collect();
         self.config.seed = self.rng.u64(..);
-        self.client = Client::new(self.address, self.config, storage);
-        self.enter(&known).await;
+        self.storage = stored.into();
+        self.client = begin(self.address, self.config, &self.storage)?;
+        self.enter(&known);
+        Ok(())
     }
 
-    async fn publish(&mut self) {
+    fn publish(&mut self) {
         let Ok(number) = u32::try_from(self.account.published.len()) else {
             return;
         };
@@ -249,31 +252,24 @@ impl Member {
             number,
         };
         let room = self.plan.rooms[self.rng.usize(..self.plan.rooms.len())].clone();
-        let (taken, events) = self
-            .client
-            .command(|session, now| session.publish(now, room.clone(), mark.body()))
-            .await;
         // A full outbox says so at once, and then nothing was published.
-        if let Ok(id) = taken {
+        if let Ok(id) = self.client.publish(room.clone(), mark.body()) {
             self.names.insert(id, self.account.published.len());
             let told = Vec::new();
             self.account.published.push(Published { mark, room, told });
         }
-        self.take(events).await;
     }
 
-    async fn take(&mut self, events: Vec<Event>) {
-        for event in events {
-            match event {
-                Event::Status(status) => self.status(status),
-                Event::Message(message) => self.received(&message),
-                Event::Joined { joined, gap } => {
-                    self.account.gaps += u64::from(gap);
-                    self.absent.remove(&joined.room);
-                }
-                Event::Fate { id, fate, .. } => self.told(id, fate),
-                _ => {}
+    async fn take(&mut self, event: Event) {
+        match event {
+            Event::Status(status) => self.status(status),
+            Event::Message(message) => self.received(&message),
+            Event::Joined { joined, gap } => {
+                self.account.gaps += u64::from(gap);
+                self.absent.remove(&joined.room);
             }
+            Event::Fate { id, fate, .. } => self.told(id, fate),
+            _ => {}
         }
         if self.absent.is_empty() && !self.has_joined {
             self.has_joined = true;
@@ -331,12 +327,12 @@ impl Member {
     }
 
     fn trouble(&self) -> Option<String> {
-        let session = self.client.session();
         // A refused text stays for a person; it is on its way nowhere.
         let is_open = |entry: &&Entry| !matches!(entry.stage, Stage::Refused(_));
-        let waiting = session.outbox().filter(is_open).count();
-        if session.status() != Status::Live {
-            Some(format!("not live but {:?}", session.status()))
+        let waiting = self.client.outbox().filter(is_open).count();
+        let status = self.client.status();
+        if status != Status::Live {
+            Some(format!("not live but {status:?}"))
         } else if waiting > 0 {
             Some(format!("{waiting} messages still in the outbox"))
         } else {
@@ -357,7 +353,7 @@ impl Member {
 
     fn is_behind(&self, room: &RoomName, heads: &BTreeMap<RoomName, Offset>) -> bool {
         let head = heads.get(room).copied().unwrap_or_default();
-        let position = self.client.session().position(room);
+        let position = self.client.position(room);
         position.is_none_or(|position| position.offset < head)
     }
 
@@ -373,6 +369,12 @@ impl Member {
         self.account.unsettled = self.trouble();
         self.account
     }
+}
+
+/// A client that goes on where `storage` left off.
+fn begin(address: SocketAddr, config: Config, storage: &MemoryStorage) -> anyhow::Result<Client> {
+    let options = Options::new(config.seed).configure(|all| *all = config);
+    connect(address, options.storage(storage.clone()))
 }
 
 async fn until(at: Option<Instant>) {

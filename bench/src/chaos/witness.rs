@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use protocol::client::{Config, Event, Fate, Session, Status, Stored};
+use everbeat_client::{Client, Event, Fate, Options, Status};
 use protocol::id::RoomName;
 use protocol::outbox::EntryId;
 use tokio::time::timeout;
 
-use crate::client::Client;
+use crate::session::{ENDED, connect};
 
 /// How long anything that it asks for may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -26,11 +26,10 @@ impl Witness {
     /// # Errors
     /// If that is not so.
     pub async fn connect(address: SocketAddr) -> anyhow::Result<Self> {
-        let client = Client::new(address, Config::default(), Stored::default());
+        let client = connect(address, Options::new(0))?;
         let room = RoomName::new("witness")?;
         let mut witness = Self { client, room };
-        witness.client.command(Session::connect).await;
-        let id = witness.publish("before").await?;
+        let id = witness.publish("before")?;
         witness.sees_durable(id, PATIENCE).await?;
         Ok(witness)
     }
@@ -41,16 +40,16 @@ impl Witness {
     /// If it hears anything else.
     pub async fn is_refused_for_now(&mut self, body: &str) -> anyhow::Result<EntryId> {
         let held = self.client.counts().held;
-        let id = self.publish(body).await?;
+        let id = self.publish(body)?;
         let begun = Instant::now();
         while self.client.counts().held == held {
             if begun.elapsed() > PATIENCE {
                 bail!("no error with `retry_after_ms` for a message while nothing can be stored");
             }
-            let Ok(events) = timeout(PATIENCE, self.client.step()).await else {
+            let Ok(event) = timeout(PATIENCE, self.client.next()).await else {
                 continue;
             };
-            if events.iter().any(|event| is_durable(event, id)) {
+            if is_durable(&event.context(ENDED)?, id) {
                 bail!("an ack while nothing can be stored");
             }
         }
@@ -72,13 +71,8 @@ impl Witness {
     /// # Errors
     /// If either is not served.
     pub async fn reads(&mut self, room: &RoomName) -> anyhow::Result<()> {
-        let (joined, left) = (room.clone(), room.clone());
-        self.client
-            .command(|session, now| {
-                session.leave(now, &left);
-                session.join(now, joined, None);
-            })
-            .await;
+        self.client.leave(room);
+        self.client.join(room.clone(), None);
         let mut head = None;
         self.sees(PATIENCE, "a join was not served", |event| {
             if let Event::Joined { joined, .. } = event
@@ -90,10 +84,7 @@ impl Witness {
         })
         .await?;
         let before = head.context("no head")?;
-        let name = room.clone();
-        self.client
-            .command(|session, now| session.history(now, name, before, 20))
-            .await;
+        self.client.history(room.clone(), before, 20);
         self.sees(
             PATIENCE,
             "a page of history was not served",
@@ -108,13 +99,9 @@ impl Witness {
     /// If it lost it.
     pub async fn stays(&mut self, how_long: Duration) -> anyhow::Result<()> {
         let before = self.client.counts().connections;
-        let quiet = async {
-            loop {
-                self.client.step().await;
-            }
-        };
+        let quiet = async { while self.client.next().await.is_some() {} };
         let _: Result<(), _> = timeout(how_long, quiet).await;
-        let is_live = self.client.session().status() == Status::Live;
+        let is_live = self.client.status() == Status::Live;
         anyhow::ensure!(
             is_live && self.client.counts().connections == before,
             "a quiet connection did not live for {how_long:?}"
@@ -122,13 +109,8 @@ impl Witness {
         Ok(())
     }
 
-    async fn publish(&mut self, body: &str) -> anyhow::Result<EntryId> {
-        let (room, body) = (self.room.clone(), body.to_owned());
-        let (taken, _) = self
-            .client
-            .command(|session, now| session.publish(now, room, body))
-            .await;
-        Ok(taken?)
+    fn publish(&mut self, body: &str) -> anyhow::Result<EntryId> {
+        Ok(self.client.publish(self.room.clone(), body)?)
     }
 
     async fn sees(
@@ -137,8 +119,11 @@ impl Witness {
         otherwise: &'static str,
         mut wanted: impl FnMut(&Event) -> bool,
     ) -> anyhow::Result<()> {
-        let search = async { while !self.client.step().await.iter().any(&mut wanted) {} };
-        timeout(patience, search).await.context(otherwise)
+        let search = async {
+            while !wanted(&self.client.next().await.context(ENDED)?) {}
+            Ok(())
+        };
+        timeout(patience, search).await.context(otherwise)?
     }
 }
 

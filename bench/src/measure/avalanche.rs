@@ -132,13 +132,12 @@ async fn stay(
     number: usize,
     room: RoomName,
     tell: mpsc::Sender<Instant>,
-) {
-    let mut returning = Returning::new(address, peer, number as u64, room).await;
+) -> anyhow::Result<()> {
+    let mut returning = Returning::new(address, peer, number as u64, room)?;
     loop {
-        for heard in returning.hear().await {
-            if matches!(heard, Heard::Entered) && tell.send(Instant::now()).await.is_err() {
-                return;
-            }
+        let heard = returning.hear().await?;
+        if matches!(heard, Some(Heard::Entered)) && tell.send(Instant::now()).await.is_err() {
+            return Ok(());
         }
     }
 }

@@ -88,9 +88,9 @@ pub(super) async fn run(
         } else {
             proxy.address
         };
-        let member = member(address, subject.peer, number, is_witness, phases.clone());
+        let member = member(address, subject.peer, number, is_witness, phases.clone())?;
         let ready = ready.clone();
-        clients.spawn(async move { (is_witness, member.await.run(ready).await) });
+        clients.spawn(async move { (is_witness, member.run(ready).await) });
     }
     for _ in 0..=subject.size {
         timeout(PATIENCE, readies.recv())
@@ -113,8 +113,8 @@ pub(super) async fn run(
     let (mut witness, mut accounts) = (Account::default(), Vec::new());
     while let Some(client) = clients.join_next().await {
         match client? {
-            (true, account) => witness = account,
-            (false, account) => accounts.push(account),
+            (true, account) => witness = account?,
+            (false, account) => accounts.push(account?),
         }
     }
     let after = Usage::of(pid)?;
@@ -158,40 +158,39 @@ struct Member {
     account: Account,
 }
 
-async fn member(
+fn member(
     address: SocketAddr,
     peer: Peer,
     number: usize,
     is_witness: bool,
     phase: watch::Receiver<Phase>,
-) -> Member {
-    Member {
-        returning: Returning::new(address, peer, number as u64, RoomName::lobby()).await,
+) -> anyhow::Result<Member> {
+    Ok(Member {
+        returning: Returning::new(address, peer, number as u64, RoomName::lobby())?,
         number,
         is_witness,
         phase,
         account: Account::default(),
-    }
+    })
 }
 
 impl Member {
-    async fn run(mut self, ready: mpsc::Sender<()>) -> Account {
+    async fn run(mut self, ready: mpsc::Sender<()>) -> anyhow::Result<Account> {
         let second = Duration::from_secs(1);
         let offset = second.mul_f64(self.number as f64 * 0.618 % 1.0);
         let mut ticks = interval_at((Instant::now() + offset).into(), second);
         loop {
             tokio::select! {
-                heard = self.returning.hear() => for heard in heard {
-                    match heard {
-                        Heard::Entered => {
-                            self.account.entered += 1;
-                            if self.account.entered == 1 {
-                                // The receiver waits, or has failed.
-                                let _ = ready.send(()).await;
-                            }
+                heard = self.returning.hear() => match heard? {
+                    Some(Heard::Entered) => {
+                        self.account.entered += 1;
+                        if self.account.entered == 1 {
+                            // The receiver is gone only where the run has failed.
+                            let _ = ready.send(()).await;
                         }
-                        Heard::Text(text) => *self.account.heard.entry(text).or_default() += 1,
                     }
+                    Some(Heard::Text(text)) => *self.account.heard.entry(text).or_default() += 1,
+                    None => {}
                 },
                 _ = ticks.tick() => {
                     if *self.phase.borrow() == Phase::Talk && !self.is_witness {
@@ -202,7 +201,7 @@ impl Member {
                 }
                 changed = self.phase.changed() => {
                     if changed.is_err() || *self.phase.borrow_and_update() == Phase::Over {
-                        return self.account;
+                        return Ok(self.account);
                     }
                 }
             }

@@ -7,8 +7,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
+use everbeat_client::{Client, Event, Fate};
 use hdrhistogram::Histogram;
-use protocol::client::{Event, Fate};
 use protocol::id::RoomName;
 use protocol::outbox::EntryId;
 use tokio::sync::watch;
@@ -16,8 +17,8 @@ use tokio::task::JoinSet;
 
 use super::results::{Column, Order};
 use super::{About, Subject, Traffic, talk};
-use crate::client::Client;
 use crate::peer::{Peer, Programs, Running};
+use crate::session::ENDED;
 use crate::usage::Usage;
 
 /// What it is.
@@ -119,7 +120,7 @@ impl Publisher {
     async fn enter(address: SocketAddr, number: usize) -> anyhow::Result<Self> {
         let room = RoomName::new(&format!("publish-{number}"))?;
         Ok(Self {
-            client: talk::enter(address, number as u64, std::slice::from_ref(&room)).await,
+            client: talk::enter(address, number as u64, std::slice::from_ref(&room)).await?,
             room,
             waiting: BTreeMap::new(),
             acks: Vec::new(),
@@ -136,33 +137,26 @@ impl Publisher {
             while self.waiting.len() < window {
                 let at = Instant::now();
                 let text = format!("{:-<64}", self.acks.len());
-                let room = self.room.clone();
-                let (id, events) = self
-                    .client
-                    .command(|session, now| session.publish(now, room, text))
-                    .await;
-                self.waiting.insert(id?, at);
-                self.note(events);
+                let id = self.client.publish(self.room.clone(), text)?;
+                self.waiting.insert(id, at);
             }
-            let events = tokio::select! {
-                events = self.client.step() => events,
+            let event = tokio::select! {
+                event = self.client.next() => event.context(ENDED)?,
                 _ = end.changed() => return Ok(self.acks),
             };
-            self.note(events);
+            self.note(&event);
         }
     }
 
-    fn note(&mut self, events: Vec<Event>) {
-        for event in events {
-            if let Event::Fate {
-                id,
-                fate: Fate::Durable { .. },
-                ..
-            } = event
-                && let Some(at) = self.waiting.remove(&id)
-            {
-                self.acks.push(at.elapsed());
-            }
+    fn note(&mut self, event: &Event) {
+        if let Event::Fate {
+            id,
+            fate: Fate::Durable { .. },
+            ..
+        } = event
+            && let Some(at) = self.waiting.remove(id)
+        {
+            self.acks.push(at.elapsed());
         }
     }
 }

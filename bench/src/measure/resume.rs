@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use protocol::client::{Event, Fate, Session};
+use everbeat_client::{Client, Event, Fate};
 use protocol::id::RoomName;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -11,8 +11,8 @@ use tokio::time::timeout;
 
 use super::results::{Column, Order};
 use super::{About, Subject, Traffic, talk};
-use crate::client::Client;
 use crate::peer::{Peer, Programs, Running};
+use crate::session::ENDED;
 use crate::usage::Usage;
 
 /// What it is.
@@ -73,7 +73,7 @@ pub(super) async fn run(subject: Subject, programs: &Programs) -> anyhow::Result
         let (address, phases, tell) = (server.address, phases.clone(), tell.clone());
         readers.spawn(async move {
             let rooms = std::slice::from_ref(&room);
-            let client = talk::enter(address, number as u64, rooms).await;
+            let client = talk::enter(address, number as u64, rooms).await?;
             read(client, phases, tell).await
         });
         if number >= AT_ONCE {
@@ -90,7 +90,7 @@ pub(super) async fn run(subject: Subject, programs: &Programs) -> anyhow::Result
     let mut writers = JoinSet::new();
     for (number, room) in rooms.into_iter().enumerate() {
         let seed = (subject.size + number) as u64;
-        let client = talk::enter(server.address, seed, &[]).await;
+        let client = talk::enter(server.address, seed, &[]).await?;
         writers.spawn(write(client, room));
     }
     while let Some(writer) = writers.join_next().await {
@@ -137,12 +137,10 @@ async fn read(
     let mut count = 0;
     while count < BEHIND {
         tokio::select! {
-            events = client.step() => for event in events {
-                match event {
-                    Event::Message(_) => count += 1,
-                    Event::Joined { gap, .. } => ensure!(!gap, "the log had forgotten"),
-                    _ => {}
-                }
+            Some(event) = client.next() => match event {
+                Event::Message(_) => count += 1,
+                Event::Joined { gap, .. } => ensure!(!gap, "the log had forgotten"),
+                _ => {}
             },
             changed = phase.changed() => {
                 changed?;
@@ -150,11 +148,11 @@ async fn read(
                 match now {
                     Phase::Here => {}
                     Phase::Away => {
-                        client.command(Session::disconnect).await;
+                        client.disconnect();
                         tell.send(()).await?;
                     }
                     Phase::Back => {
-                        client.command(Session::connect).await;
+                        client.connect();
                     }
                 }
             }
@@ -168,28 +166,21 @@ async fn read(
 async fn write(mut client: Client, room: RoomName) -> anyhow::Result<()> {
     let mut durable = 0;
     for number in 0..BEHIND {
-        let (room, text) = (room.clone(), format!("{number:-<64}"));
-        let (published, events) = client
-            .command(|session, now| session.publish(now, room, text))
-            .await;
-        published?;
-        durable += settled(&events);
+        client.publish(room.clone(), format!("{number:-<64}"))?;
     }
     while durable < BEHIND {
-        durable += settled(&client.step().await);
+        let event = client.next().await.context(ENDED)?;
+        durable += usize::from(is_durable(&event));
     }
     Ok(())
 }
 
-fn settled(events: &[Event]) -> usize {
-    let is_durable = |event: &&Event| {
-        matches!(
-            event,
-            Event::Fate {
-                fate: Fate::Durable { .. },
-                ..
-            }
-        )
-    };
-    events.iter().filter(is_durable).count()
+fn is_durable(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Fate {
+            fate: Fate::Durable { .. },
+            ..
+        }
+    )
 }

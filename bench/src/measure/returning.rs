@@ -4,15 +4,16 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
+use everbeat_client::{Client, Event};
 use fastrand::Rng;
-use protocol::client::Event;
 use protocol::id::RoomName;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep_until, timeout};
 
-use crate::client::Client;
 use crate::line::{Dialect, Line, Recovery};
 use crate::peer::Peer;
+use crate::session::{ENDED, joining};
 
 /// The first delay of Socket.IO's client (`reconnectionDelay`), made shorter or longer by up to half.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
@@ -42,9 +43,14 @@ pub(super) enum Heard {
 
 impl Returning {
     /// Begins to connect.
-    pub(super) async fn new(address: SocketAddr, peer: Peer, seed: u64, room: RoomName) -> Self {
+    pub(super) fn new(
+        address: SocketAddr,
+        peer: Peer,
+        seed: u64,
+        room: RoomName,
+    ) -> anyhow::Result<Self> {
         if let Some(dialect) = peer.foreign() {
-            return Self::Socket(Box::new(Socket {
+            return Ok(Self::Socket(Box::new(Socket {
                 address,
                 dialect,
                 room,
@@ -53,28 +59,23 @@ impl Returning {
                 attempt: 0,
                 recovery: Recovery::default(),
                 backlog: VecDeque::new(),
-            }));
+            })));
         }
-        let client = Client::joining(address, seed, std::slice::from_ref(&room)).await;
-        Self::Session(Box::new(client), room)
+        let client = joining(address, seed, std::slice::from_ref(&room))?;
+        Ok(Self::Session(Box::new(client), room))
     }
 
     /// What happens next; perhaps nothing worth telling. Safe to cancel.
-    pub(super) async fn hear(&mut self) -> Vec<Heard> {
+    pub(super) async fn hear(&mut self) -> anyhow::Result<Option<Heard>> {
         match self {
-            Self::Session(client, _) => {
-                let own = client.session().id().cloned();
-                let events = client.step().await.into_iter();
-                let heard = events.filter_map(|event| match event {
-                    Event::Joined { .. } => Some(Heard::Entered),
-                    Event::Message(message) if Some(&message.session) != own.as_ref() => {
-                        Some(Heard::Text(message.body))
-                    }
-                    _ => None,
-                });
-                heard.collect()
-            }
-            Self::Socket(socket) => socket.hear().await.into_iter().collect(),
+            Self::Session(client, _) => Ok(match client.next().await.context(ENDED)? {
+                Event::Joined { .. } => Some(Heard::Entered),
+                Event::Message(message) if Some(&message.session) != client.id() => {
+                    Some(Heard::Text(message.body))
+                }
+                _ => None,
+            }),
+            Self::Socket(socket) => Ok(socket.hear().await),
         }
     }
 
@@ -82,11 +83,8 @@ impl Returning {
     pub(super) async fn say(&mut self, text: String) {
         match self {
             Self::Session(client, room) => {
-                let room = room.clone();
                 // What does not fit into the outbox was not said; the figures show it.
-                let _ = client
-                    .command(|session, now| session.publish(now, room, text))
-                    .await;
+                let _ = client.publish(room.clone(), text);
             }
             Self::Socket(socket) => {
                 socket.backlog.push_back(text);

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
+use everbeat_client::{Client, Event};
 use hdrhistogram::Histogram;
-use protocol::client::Event;
 use protocol::id::RoomName;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -13,8 +13,8 @@ use tokio::time::{sleep_until, timeout};
 
 use super::results::{Column, Order};
 use super::{Subject, Traffic};
-use crate::client::Client;
 use crate::line::Line;
+use crate::session::{ENDED, joining};
 use crate::usage::Usage;
 
 /// What [`Talk::figures`] are.
@@ -307,7 +307,7 @@ impl Seat {
             let line = Line::enter(address, rooms, dialect).await?;
             return Ok(Self::Line(Box::new(line)));
         }
-        let client = Box::new(enter(address, seed, rooms).await);
+        let client = Box::new(enter(address, seed, rooms).await?);
         let room = rooms
             .first()
             .context("a party is in one room at least")?
@@ -320,8 +320,7 @@ impl Seat {
         match self {
             Self::Line(line) => line.receive().await.is_ok(),
             Self::Client(client, ..) => {
-                client.step().await;
-                client.counts().connections == 1
+                client.next().await.is_some() && client.counts().connections == 1
             }
         }
     }
@@ -331,19 +330,14 @@ impl Seat {
         match self {
             Self::Line(line) => Ok(vec![line.receive().await?.as_str().to_owned()]),
             Self::Client(client, ..) => {
-                let own = client.session().id().cloned();
-                let texts = client
-                    .step()
-                    .await
-                    .into_iter()
-                    .filter_map(|event| match event {
-                        Event::Message(message) if Some(&message.session) != own.as_ref() => {
-                            Some(message.body)
-                        }
-                        Event::Draft(draft) if !draft.body.is_empty() => Some(draft.body),
-                        _ => None,
-                    });
-                Ok(texts.collect())
+                let text = match client.next().await.context(ENDED)? {
+                    Event::Message(message) if Some(&message.session) != client.id() => {
+                        Some(message.body)
+                    }
+                    Event::Draft(draft) if !draft.body.is_empty() => Some(draft.body),
+                    _ => None,
+                };
+                Ok(text.into_iter().collect())
             }
         }
     }
@@ -353,17 +347,11 @@ impl Seat {
             Self::Line(line) => line.send("say", &text).await,
             Self::Client(client, room, traffic) => {
                 if *traffic == Traffic::Drafts {
-                    client
-                        .command(|session, now| session.draft(now, room, text))
-                        .await;
+                    client.draft(room, text);
                     return Ok(());
                 }
-                let (published, _) = client
-                    .command(|session, now| session.publish(now, room.clone(), text))
-                    .await;
-                if let Err(error) = published {
-                    bail!("a text was not taken: {error}");
-                }
+                let published = client.publish(room.clone(), text);
+                published.context("a text was not taken")?;
                 Ok(())
             }
         }
@@ -371,13 +359,16 @@ impl Seat {
 }
 
 /// A session that is in its rooms.
-pub(super) async fn enter(address: SocketAddr, seed: u64, rooms: &[RoomName]) -> Client {
-    let mut client = Client::joining(address, seed, rooms).await;
+pub(super) async fn enter(
+    address: SocketAddr,
+    seed: u64,
+    rooms: &[RoomName],
+) -> anyhow::Result<Client> {
+    let mut client = joining(address, seed, rooms)?;
     let mut missing = rooms.len();
     while missing > 0 {
-        let events = client.step().await;
-        let joined = events.iter().filter(|e| matches!(e, Event::Joined { .. }));
-        missing = missing.saturating_sub(joined.count());
+        let event = client.next().await.context(ENDED)?;
+        missing -= usize::from(matches!(event, Event::Joined { .. }));
     }
-    client
+    Ok(client)
 }

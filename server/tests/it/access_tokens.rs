@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bench::client::Client;
+use everbeat_client::{Client, Event, NoToken, Options, Status};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use protocol::client::{Config, Event, NoToken, Session, Status, Stored};
 use protocol::close::CloseCode;
 use protocol::id::{RoomName, Token};
 use serde_json::{Value, json};
@@ -261,28 +260,20 @@ async fn a_connection_outlives_its_tokens() {
         "off",
     ];
     let guarded = Guarded::start(&options).await;
-    let config = Config {
-        fetches_tokens: true,
-        ..Config::default()
-    };
     let is_down = Arc::new(AtomicBool::new(false));
     let outage = Arc::clone(&is_down);
     let give = move || {
-        if outage.load(Ordering::Relaxed) {
-            return Err(NoToken::Unavailable);
-        }
-        Ok(Token::new(&sign(&claims("ada", GOOD_FOR))).unwrap())
+        std::future::ready(match outage.load(Ordering::Relaxed) {
+            true => Err(NoToken::Unavailable),
+            false => Ok(Token::new(&sign(&claims("ada", GOOD_FOR))).unwrap()),
+        })
     };
-    let address = guarded.server.address;
-    let mut client = Client::new(address, config, Stored::default()).with_tokens(give);
-    let room = RoomName::lobby;
-    client
-        .command(|session, now| session.join(now, room(), None))
-        .await;
-    client.command(Session::connect).await;
+    let url = guarded.server.url();
+    let mut client = everbeat_client::connect(&url, Options::new(0).tokens(give)).unwrap();
+    client.join(RoomName::lobby(), None);
     // The first connection has no token to show, the second one is for good.
     run_for(&mut client, GOOD_FOR * 2).await;
-    assert_eq!(client.session().status(), Status::Live);
+    assert_eq!(client.status(), Status::Live);
     assert_eq!(client.counts().connections, 2);
     is_down.store(true, Ordering::Relaxed);
     let events = run_for(&mut client, GOOD_FOR + Duration::from_secs(2)).await;
@@ -296,9 +287,9 @@ async fn a_connection_outlives_its_tokens() {
     assert!(ended, "{events:?}");
     is_down.store(false, Ordering::Relaxed);
     let end = Instant::now() + Duration::from_secs(30);
-    while client.session().status() != Status::Live {
+    while client.status() != Status::Live {
         assert!(Instant::now() < end, "it never came back");
-        client.step().await;
+        client.next().await.unwrap();
     }
 }
 
@@ -308,7 +299,7 @@ async fn run_for(client: &mut Client, time: Duration) -> Vec<Event> {
     let mut events = Vec::new();
     loop {
         tokio::select! {
-            more = client.step() => events.extend(more),
+            event = client.next() => events.push(event.unwrap()),
             () = &mut end => return events,
         }
     }

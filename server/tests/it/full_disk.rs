@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bench::client::Client;
-use protocol::client::{Config, Event, Fate, Session, Stored};
+use everbeat_client::{Client, Event, Fate, Options};
 use protocol::id::RoomName;
 use serde_json::json;
 use server::clock::Clock;
@@ -75,18 +74,11 @@ async fn a_refused_message_waits_and_arrives_once() {
     let hub = Arc::new(Hub::new(rooms, log.clone(), 1 << 20, Clock::start()));
     let server = TestServer::start_over(&[], |_| hub).await;
     let room = RoomName::lobby();
-    let mut client = Client::new(server.address, Config::default(), Stored::default());
-    client
-        .command(|session, now| session.join(now, room.clone(), None))
-        .await;
-    client.command(Session::connect).await;
+    let mut client = everbeat_client::connect(&server.url(), Options::new(0)).unwrap();
+    client.join(room.clone(), None);
     until(&mut client, |event| matches!(event, Event::Joined { .. })).await;
     log.fail_with(Some("no room"));
-    client
-        .command(|session, now| session.publish(now, room.clone(), "hello".into()))
-        .await
-        .0
-        .unwrap();
+    client.publish(room, "hello").unwrap();
     until(&mut client, |event| {
         matches!(
             event,
@@ -161,15 +153,7 @@ async fn a_log_that_cannot_be_read_is_not_asked_without_pause() {
 }
 
 async fn until(client: &mut Client, mut found: impl FnMut(&Event) -> bool) {
-    let search = async {
-        loop {
-            for event in client.step().await {
-                if found(&event) {
-                    return;
-                }
-            }
-        }
-    };
+    let search = async { while !found(&client.next().await.unwrap()) {} };
     timeout(Duration::from_secs(20), search)
         .await
         .expect("the event within 20 s");

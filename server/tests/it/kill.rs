@@ -6,8 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use bench::client::Client;
-use protocol::client::{Config, Event, Fate, Session, Stored};
+use everbeat_client::{Event, Fate, Options};
 use protocol::frame::Message;
 use protocol::id::RoomName;
 use protocol::outbox::EntryId;
@@ -116,47 +115,36 @@ async fn start(address: SocketAddr, data: &Path) -> Child {
 /// Publishes until told to stop, then goes on until everything is settled and everybody silent.
 async fn run(address: SocketAddr, number: u64, mut stopped: watch::Receiver<bool>) -> Account {
     let room = RoomName::lobby();
-    let backoff_cap = Duration::from_millis(200);
-    let config = Config {
-        seed: number,
-        backoff_cap,
-        // Whoever comes a moment after the first messages gets them, too.
-        join_limit: 200,
-        ..Config::default()
-    };
-    let mut client = Client::new(address, config, Stored::default());
+    let options = Options::new(number).configure(|config| {
+        config.backoff_cap = Duration::from_millis(200);
+        // A client that joins a moment after the first messages gets them, too.
+        config.join_limit = 200;
+    });
+    let mut client = everbeat_client::connect(&format!("ws://{address}/ws"), options).unwrap();
     let mut account = Account::default();
-    client
-        .command(|session, now| session.join(now, room.clone(), None))
-        .await;
-    client.command(Session::connect).await;
+    client.join(room.clone(), None);
     let mut pace: Interval = interval(Duration::from_millis(7));
     let mut quiet_since = Instant::now();
     loop {
         let is_stopped = *stopped.borrow();
         let publishes = number > 0 && !is_stopped;
-        let settled = is_stopped && client.session().outbox().next().is_none();
+        let settled = is_stopped && client.outbox().next().is_none();
         if settled && quiet_since.elapsed() > Duration::from_secs(2) {
             return account;
         }
-        let events = tokio::select! {
-            events = client.step() => events,
+        tokio::select! {
+            event = client.next() => {
+                quiet_since = Instant::now();
+                account.take(event.unwrap());
+            }
             _ = pace.tick(), if publishes => {
                 let body = format!("{number}:{}", account.published.len());
-                let (taken, events) = client
-                    .command(|session, now| session.publish(now, room.clone(), body.clone()))
-                    .await;
-                if taken.is_ok() {
+                if client.publish(room.clone(), body.clone()).is_ok() {
                     account.published.push(body);
                 }
-                events
             }
-            _ = stopped.changed(), if !is_stopped => Vec::new(),
-            () = sleep(Duration::from_millis(100)), if is_stopped => Vec::new(),
-        };
-        for event in events {
-            quiet_since = Instant::now();
-            account.take(event);
+            _ = stopped.changed(), if !is_stopped => {}
+            () = sleep(Duration::from_millis(100)), if is_stopped => {}
         }
     }
 }

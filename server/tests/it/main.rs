@@ -13,7 +13,6 @@ mod api_removals;
 mod bad_input;
 mod calendar;
 mod caller;
-mod chaos;
 mod closing;
 mod command_line;
 mod commands;

@@ -34,6 +34,11 @@ pub(crate) struct TestServer {
 }
 
 impl TestServer {
+    /// Where clients connect.
+    pub(crate) fn url(&self) -> String {
+        format!("ws://{}/ws", self.address)
+    }
+
     /// The file of its log.
     pub(crate) fn database(&self) -> PathBuf {
         self.data.path().join("everbeat.db")

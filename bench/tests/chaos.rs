@@ -1,11 +1,31 @@
-//! Some scenarios of `make chaos` in short: the binary itself, killed, cut off, on disks that fail.
+//! Some scenarios of `make chaos` in short: the server's binary, killed, cut off, on disks that fail.
+//!
+//! The binary is the one that Cargo built beside this test. `cargo test -p server -p bench` builds both; for this test
+//! alone run `cargo build -p server` first.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::path::PathBuf;
 
 use bench::chaos::scenario::Scenario;
 use bench::chaos::{self, Options};
 
+/// The server's binary in the folder that this test was built into.
+fn server() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let profile = test.parent().unwrap().parent().unwrap();
+    let server = profile.join("everbeat");
+    assert!(
+        server.exists(),
+        "run `cargo build -p server` first: there is no {}",
+        server.display()
+    );
+    server
+}
+
 async fn nothing_is_lost(scenario: Scenario) {
     let options = Options {
-        server: env!("CARGO_BIN_EXE_everbeat").into(),
+        server: server(),
         clients: 12,
         seed: 2026,
         quick: true,
@@ -40,7 +60,7 @@ async fn cuts_of_the_power_lose_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_lies_is_found_out() {
     let options = Options {
-        server: env!("CARGO_BIN_EXE_everbeat").into(),
+        server: server(),
         clients: 12,
         seed: 2026,
         quick: true,
