@@ -164,7 +164,7 @@ impl Line {
 
     /// Writes as much as the socket takes. A socket that takes nothing any more is noticed by reading.
     pub(crate) fn write(&mut self, cx: &mut Context<'_>) {
-        if matches!(self.poll_write(cx), Poll::Ready(Err(_))) {
+        if self.buffered > 0 && matches!(self.poll_write(cx), Poll::Ready(Err(_))) {
             self.waiting.clear();
             (self.buffered, self.in_socket) = (0, 0);
         }
@@ -211,9 +211,7 @@ impl Line {
     }
 
     fn poll_heard(&mut self, cx: &mut Context<'_>) -> Poll<Heard> {
-        if self.buffered > 0 {
-            self.write(cx);
-        }
+        self.write(cx);
         loop {
             return Poll::Ready(match ready!(self.socket.poll_next_unpin(cx)) {
                 Some(Ok(Message::Text(text))) => Heard::Text(text),
