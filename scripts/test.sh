@@ -7,6 +7,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # `app` is named apart from the rest: with `frontend` or `server` in one command Cargo would build it for the browser and the server at once.
 wasm=wasm32-unknown-unknown
 deny=(-- -D warnings)
+# What is built for this machine, but `app`.
+native=(-p everbeat-protocol -p everbeat-view -p everbeat-client -p simulation -p server -p bench)
 
 step() {
   printf '\n== %s\n' "$*"
@@ -25,7 +27,7 @@ wasm_tests() {
   [ "$ran" -gt 0 ] || { echo "No test of protocol ran on $wasm." >&2; return 1; }
 }
 
-documentation() { RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked -p everbeat-protocol -p everbeat-client -p simulation -p server -p bench; }
+documentation() { RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked "${native[@]}"; }
 
 end_to_end() (
   # shellcheck source=scripts/chromium.sh
@@ -36,7 +38,7 @@ end_to_end() (
 step cargo fmt --all --check
 step cargo fmt --manifest-path fuzz/Cargo.toml --check
 step cargo fmt --manifest-path bench/peers/rust/Cargo.toml --check
-step cargo clippy --locked -p everbeat-protocol -p everbeat-client -p simulation -p server -p bench --all-targets "${deny[@]}"
+step cargo clippy --locked "${native[@]}" --all-targets "${deny[@]}"
 step cargo clippy --locked -p app --features ssr --all-targets "${deny[@]}"
 step cargo clippy --locked -p frontend --target "$wasm" "${deny[@]}"
 [ "${1-}" = lint ] && exit 0
@@ -44,7 +46,7 @@ step cargo clippy --locked -p frontend --target "$wasm" "${deny[@]}"
 # Known vulnerabilities are for `make audit`: the list of them is on the network.
 step cargo deny --locked check bans licenses sources
 step documentation
-step cargo test --locked -p everbeat-protocol -p everbeat-client -p simulation -p server -p bench
+step cargo test --locked "${native[@]}"
 step cargo run --locked --release -p simulation
 step cargo test --locked -p app --features ssr
 step wasm_tests

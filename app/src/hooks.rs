@@ -5,12 +5,12 @@ use leptos_use::{Pausable, UseIntervalFnOptions, use_interval_fn_with_options};
 use protocol::client::Network;
 use protocol::id::{Name, RoomName};
 use protocol::outbox::EntryId;
+use view::{Composer, Link, People, Received, Timeline};
 
 use crate::effect::effect;
 use crate::keeper::{Keeper, Shelf};
 use crate::place::{AddressBar, FormKey, Place, Visit, path, title};
 use crate::realtime::{Command, use_realtime};
-use crate::state::{Composer, Link, People, Received, Timeline};
 
 /// How many older messages are asked for at once.
 const OLDER_LIMIT: u32 = 50;

@@ -22,7 +22,7 @@ pub mod pages;
 mod place;
 pub mod realtime;
 mod stamp;
-pub mod state;
+mod words;
 
 use leptos::either::Either;
 use leptos::nonce::use_nonce;
@@ -31,9 +31,11 @@ use leptos::prelude::*;
 pub use self::keeper::{Keep, Keeper, Shelf};
 pub use self::markup::{html, shown, textarea_html};
 pub use self::place::{
-    AddressBar, Closed, FormKey, Letter, PAGE_ID, Place, Refusal, Snapshot, TokenUrl, Visit, path,
+    AddressBar, Closed, FormKey, Letter, PAGE_ID, Place, Refusal, TokenUrl, Visit, path,
+    snapshot_of,
 };
 pub use self::realtime::{Command, Connector, Realtime, Report, Reporter, Stop};
+pub use view::Snapshot;
 
 use self::hooks::{
     FormHandle, provide_name, use_address, use_network, use_visit, warn_before_leaving,
@@ -90,7 +92,7 @@ pub fn shell(options: LeptosOptions, files: &Files) -> impl IntoView + use<> {
                 id=place::SNAPSHOT_ID
                 r#type="application/json"
                 nonce=nonce
-                inner_html=snapshot.data()
+                inner_html=place::snapshot_data(&snapshot)
             ></script>
         }
     });

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use protocol::frame::Message;
 use protocol::id::RoomName;
-use protocol::position::Position;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use view::Snapshot;
 
 /// What an address leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,31 +96,18 @@ pub const PAGE_ID: &str = "page";
 /// The id of the element that holds the [`Snapshot`] as JSON.
 pub(crate) const SNAPSHOT_ID: &str = "snapshot";
 
-/// A room as it was when the page was rendered (RS-7).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Snapshot {
-    /// From where the browser joins.
-    pub position: Position,
-    /// The newest messages up to that position, oldest first.
-    pub messages: Vec<Message>,
-    /// Whether the log holds older ones.
-    pub more: bool,
+/// A snapshot as the content of a `script` element: JSON in which nothing ends that element, and nothing is
+/// changed by an HTML parser.
+pub(crate) fn snapshot_data(snapshot: &Snapshot) -> String {
+    // Strings, numbers and lists: nothing that JSON lacks.
+    let json = serde_json::to_string(snapshot).unwrap_or_default();
+    // In JSON it only occurs within strings.
+    json.replace('<', "\\u003c")
 }
 
-impl Snapshot {
-    /// As the content of a `script` element: JSON in which nothing ends that element, and nothing is
-    /// changed by an HTML parser.
-    pub(crate) fn data(&self) -> String {
-        // Strings, numbers and lists: nothing that JSON lacks.
-        let json = serde_json::to_string(self).unwrap_or_default();
-        // In JSON it only occurs within strings.
-        json.replace('<', "\\u003c")
-    }
-
-    /// What [`Snapshot::data`] wrote; `None` if somebody changed it since.
-    pub fn of_data(data: &str) -> Option<Self> {
-        serde_json::from_str(data).ok()
-    }
+/// The snapshot that the page came with; `None` if its text was changed on the way.
+pub fn snapshot_of(data: &str) -> Option<Snapshot> {
+    serde_json::from_str(data).ok()
 }
 
 /// What a page is rendered of. The server and the browser's entry give it through the context.

@@ -22,7 +22,7 @@ pub mod token;
 
 use std::cell::Cell;
 
-use app::{AddressBar, App, Connector, Keeper, Place, Snapshot, Visit};
+use app::{AddressBar, App, Connector, Keeper, Place, Visit, snapshot_of};
 use leptos::mount::mount_to;
 use leptos::prelude::*;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -53,7 +53,7 @@ pub fn start(parent: HtmlElement, data: Option<String>) {
         provide_context(Keeper::new(keeper::WindowStorage));
         provide_context(Visit {
             place: Place::at(&address::path()),
-            snapshot: data.as_deref().and_then(Snapshot::of_data),
+            snapshot: data.as_deref().and_then(snapshot_of),
         });
         view! { <App/> }
     });

@@ -3,11 +3,12 @@
 use leptos::ev::{KeyboardEvent, SubmitEvent};
 use leptos::html::Textarea;
 use leptos::prelude::*;
+use view::Composer;
 
 use crate::effect::effect;
 use crate::hooks::FormHandle;
 use crate::markup::html;
-use crate::state::Composer;
+use crate::words;
 
 /// What browsers report for keys that an input method swallows.
 const KEY_CODE_COMPOSING: u32 = 229;
@@ -32,7 +33,9 @@ pub fn ComposerForm(
     let is_shut = Signal::derive(move || composer.with(Composer::is_read_only));
     let placeholder = Signal::derive(move || composer.with(placeholder));
     let text = Signal::derive(move || composer.with(|composer| composer.text().to_owned()));
-    let alert = Memo::new(move |_| composer.with(|composer| composer.alert().map(html)));
+    let alert = Memo::new(move |_| {
+        composer.with(|composer| composer.alert().map(|alert| html(&words::alert(alert))))
+    });
     let go_on = move || {
         if let Some(field) = field.try_get_untracked().flatten() {
             // Without focus there is nothing to go on with.

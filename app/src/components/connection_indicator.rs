@@ -1,10 +1,11 @@
 //! The state of the connection, its round trip and its pulse.
 
 use leptos::prelude::*;
+use view::Link;
 
 use crate::hooks::LinkHandle;
 use crate::markup::html;
-use crate::state::Link;
+use crate::words;
 
 /// Says in words and colour how the connection is. Only the words are announced: the countdown is for
 /// the eye, and the figures change too often.
@@ -18,17 +19,14 @@ pub fn ConnectionIndicator(
         waiting,
         try_now,
     } = handle;
-    let state = Signal::derive(move || link.with(Link::state).to_owned());
-    let words = Signal::derive(move || html(&link.with(Link::words)));
-    let countdown = Signal::derive(move || html(&link.with(Link::countdown).unwrap_or_default()));
+    let state = Signal::derive(move || link.with(words::state).to_owned());
+    let status = Signal::derive(move || html(&link.with(words::status)));
+    let countdown = Signal::derive(move || html(&link.with(words::countdown).unwrap_or_default()));
     let beats = Memo::new(move |_| link.with(Link::beats));
     let is_even = Signal::derive(move || beats.get() > 0 && beats.get() % 2 == 0);
     let is_odd = Signal::derive(move || beats.get() % 2 == 1);
     let beats = Signal::derive(move || beats.get().to_string());
-    let rtt = Signal::derive(move || {
-        let rtt = link.with(Link::rtt_ms);
-        html(&rtt.map(|ms| format!("{ms} ms")).unwrap_or_default())
-    });
+    let rtt = Signal::derive(move || html(&link.with(words::round_trip).unwrap_or_default()));
     let is_idle = Signal::derive(move || waiting.get() == 0);
     let waits = Signal::derive(move || html(&format!("{} waiting", waiting.get())));
     let waiting = Signal::derive(move || waiting.get().to_string());
@@ -49,7 +47,7 @@ pub fn ConnectionIndicator(
                 aria-hidden="true"
             ></span>
             <span class="words">
-                <span inner_html=words></span>
+                <span inner_html=status></span>
                 <span
                     class="countdown"
                     aria-hidden="true"

@@ -3,11 +3,11 @@
 use leptos::html::Div;
 use leptos::prelude::*;
 use protocol::id::RoomName;
+use view::{Page, PageKey, Row, Timeline};
 
 use super::message_row::MessageRow;
 use crate::effect::effect;
 use crate::hooks::ListActions;
-use crate::state::{Page, PageKey, Row, Timeline};
 
 /// How far from the bottom still counts as the bottom, in pixels.
 const BOTTOM_PX: i32 = 48;

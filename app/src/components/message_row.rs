@@ -4,12 +4,12 @@ use leptos::either::EitherOf3;
 use leptos::prelude::*;
 use protocol::client::Fate;
 use protocol::outbox::EntryId;
+use view::{Logged, Progress, Row, Timeline};
 
 use super::message_list::OlderButton;
 use crate::hooks::{ListActions, RowActions};
 use crate::markup::html;
 use crate::stamp;
-use crate::state::{Logged, Progress, Row, Timeline};
 
 /// One row of the list.
 #[component]

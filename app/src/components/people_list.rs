@@ -1,9 +1,9 @@
 //! Who is in the room.
 
 use leptos::prelude::*;
+use view::{People, Person};
 
 use crate::markup::html;
-use crate::state::{People, Person};
 
 /// How many people are listed; the others are counted.
 const SHOWN_MAX: usize = 100;

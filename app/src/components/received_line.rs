@@ -2,9 +2,9 @@
 
 use leptos::prelude::*;
 use protocol::id::Name;
+use view::Received;
 
 use crate::markup::html;
-use crate::state::Received;
 
 /// Shows what came last from another member, draft or message, as it is typed. It is not announced:
 /// that would read out every keystroke. Messages are announced by the list.

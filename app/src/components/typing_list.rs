@@ -2,9 +2,9 @@
 
 use leptos::prelude::*;
 use protocol::frame::Author;
+use view::People;
 
 use crate::markup::html;
-use crate::state::People;
 
 /// The others' drafts, live.
 #[component]

@@ -8,11 +8,12 @@ use hydration_context::SsrSharedContext;
 use leptos::prelude::*;
 use markup5ever_rcdom::{Handle, NodeData, RcDom};
 use proptest::prelude::*;
-use protocol::id::{Name, RoomName};
+use protocol::frame::Message;
+use protocol::id::{Name, RoomName, Seq, SessionId};
+use protocol::position::{Epoch, Offset, Position};
 
 use super::*;
-use crate::state::fixtures;
-use crate::{Files, Letter, Place, Refusal, Snapshot, Visit, refused_shell, shell};
+use crate::{Files, Letter, Place, Refusal, Snapshot, Visit, refused_shell, shell, snapshot_of};
 
 /// An element of a parsed page: its name, its attributes, its text with that of all below it.
 struct Element {
@@ -132,8 +133,31 @@ fn any_text() -> impl Strategy<Value = String> {
     proptest::collection::vec(piece, 1..12).prop_map(|pieces| pieces.concat())
 }
 
+/// A room with one message.
+fn snapshot(body: &str) -> Snapshot {
+    let offset = Offset::ZERO.next();
+    let message = Message {
+        room: RoomName::lobby(),
+        offset,
+        session: SessionId::new("ada").unwrap(),
+        seq: Seq::FIRST,
+        name: Name::tidy("ada"),
+        at_ms: 1000,
+        body: body.to_owned(),
+        removed: false,
+    };
+    Snapshot {
+        position: Position {
+            epoch: Epoch::new("e"),
+            offset,
+        },
+        messages: vec![message],
+        more: false,
+    }
+}
+
 fn check_page(body: &str, name: &str) {
-    let mut snapshot = fixtures::snapshot(&[("ada", body)]);
+    let mut snapshot = snapshot(body);
     snapshot.messages[0].name = Name::tidy(name);
     let name = Name::tidy(name);
     let elements = parse(&page(&snapshot));
@@ -155,12 +179,8 @@ fn check_page(body: &str, name: &str) {
         assert_eq!(author.text, name.as_str());
     }
     let data = one(&|it| it.attribute("id") == Some("snapshot")).unwrap();
-    assert_eq!(
-        Snapshot::of_data(data),
-        Some(snapshot),
-        "the data of the page"
-    );
-    let harmless = parse(&page(&fixtures::snapshot(&[("ada", "x")])));
+    assert_eq!(snapshot_of(data), Some(snapshot), "the data of the page");
+    let harmless = parse(&page(&self::snapshot("x")));
     assert_eq!(elements.len(), harmless.len(), "a text is no element");
     for (element, other) in elements.iter().zip(&harmless) {
         assert_eq!(

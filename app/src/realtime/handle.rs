@@ -4,12 +4,12 @@ use futures_channel::mpsc::{Sender, channel};
 use leptos::prelude::*;
 use protocol::id::RoomName;
 use protocol::outbox::EntryId;
+use view::{Composer, Link, People, Received, RoomView, Snapshot, Timeline};
 
 use super::{COMMANDS_MAX, Command, Connector, Report, Stop};
 use crate::effect::effect;
 use crate::keeper::{Keeper, Shelf};
-use crate::place::{Place, Snapshot};
-use crate::state::{Composer, Link, People, Received, Timeline};
+use crate::place::Place;
 
 /// Under which key the browser keeps what stands in a room's input box: this, and the room's name.
 const TEXT_KEY: &str = "everbeat.text.";
@@ -39,13 +39,18 @@ pub fn provide_realtime(place: &Place, snapshot: Option<&Snapshot>) -> Realtime 
     let (sender, receiver) = channel(COMMANDS_MAX);
     let room = place.room().cloned().unwrap_or_else(RoomName::lobby);
     let link = State::new(Link::default());
+    let RoomView {
+        timeline,
+        people,
+        received,
+    } = RoomView::new(room.clone(), snapshot);
     let realtime = Realtime {
         commands: StoredValue::new(sender),
         keeper: StoredValue::new(use_context()),
         link,
-        timeline: State::new(Timeline::new(room.clone(), snapshot)),
-        people: State::new(People::new(room.clone())),
-        received: State::new(Received::new(room.clone(), snapshot)),
+        timeline: State::new(timeline),
+        people: State::new(people),
+        received: State::new(received),
         composer: State::new(Composer::new(room)),
         is_live: Memo::new(move |_| link.read.with(Link::is_live)),
     };
@@ -144,13 +149,9 @@ impl Realtime {
     /// Sends what stands in the input box. The box is emptied only once the driver has the text, and
     /// gets it back if the outbox does not take it (EO-4).
     pub fn publish(&self) {
-        let Some((room, text)) = self.composer.with(Composer::letter) else {
+        let Some((room, body)) = self.composer.with(Composer::message).flatten() else {
             return;
         };
-        let body = text.trim().to_owned();
-        if body.is_empty() {
-            return;
-        }
         let publish = Command::Publish {
             room: room.clone(),
             body: body.clone(),

@@ -1,7 +1,7 @@
 use protocol::frame::ErrorCode;
 
 use super::*;
-use crate::state::fixtures::{entry, joined, message, offset, session, snapshot, welcomed};
+use crate::fixtures::{entry, joined, message, offset, session, snapshot, welcomed};
 
 /// `*` marks what is on its way, `!` what is refused, `?` what is uncertain, `=` what is held, `|` a gap.
 fn shown(timeline: &Timeline) -> String {

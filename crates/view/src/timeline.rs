@@ -16,9 +16,9 @@ use protocol::position::{Epoch, Offset, Position};
 
 pub use self::pages::{Page, PageKey};
 pub use self::row::{Logged, Pending, Progress, Row, RowKey};
-use super::Own;
-use crate::place::Snapshot;
-use crate::realtime::Report;
+use crate::Own;
+use crate::Report;
+use crate::Snapshot;
 
 /// How many rows of the log stay on the page as new ones come. Older ones can be loaded again.
 const ROWS_MAX: usize = 500;

@@ -4,9 +4,9 @@ use protocol::client::Event;
 use protocol::frame::{Joined, Message};
 use protocol::id::{Name, RoomName, SessionId};
 
-use super::Own;
-use crate::place::Snapshot;
-use crate::realtime::Report;
+use crate::Own;
+use crate::Report;
+use crate::Snapshot;
 
 /// The text received last in the room shown, draft or message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,7 +114,7 @@ fn text_of(message: &Message) -> Text {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::fixtures::{draft, joined, message, snapshot, welcomed};
+    use crate::fixtures::{draft, joined, message, snapshot, welcomed};
 
     fn said(session: &str, offset: u64, body: &str) -> Report {
         Report::Event(Event::Message(message(session, offset, offset, body)))
@@ -167,7 +167,7 @@ mod tests {
             return;
         };
         answer.drafts = vec![protocol::frame::Author {
-            session: crate::state::fixtures::session("ada"),
+            session: crate::fixtures::session("ada"),
             name: Name::tidy("ada"),
             body: "hello".into(),
         }];

@@ -7,8 +7,8 @@ use protocol::frame::{Author, Draft, Member};
 use protocol::id::{Name, RoomName, SessionId};
 use protocol::position::Offset;
 
-use super::Own;
-use crate::realtime::Report;
+use crate::Own;
+use crate::Report;
 
 /// The members of the room shown, and the drafts of the others among them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -202,7 +202,7 @@ impl People {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::fixtures::{draft, joined, member, message, session, welcomed};
+    use crate::fixtures::{draft, joined, member, message, session, welcomed};
 
     fn here(people: &People) -> Vec<String> {
         people

@@ -1,10 +1,10 @@
-//! The connection, as the page shows it.
+//! The connection, as a client shows it.
 
 use std::time::Duration;
 
 use protocol::client::{Event, Status};
 
-use crate::realtime::Report;
+use crate::Report;
 
 /// The connection's state, its round trip and its heartbeats.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,38 +57,9 @@ impl Link {
         self.seconds_left() != before
     }
 
-    /// The state in one word, for style sheets and tests.
-    pub const fn state(&self) -> &'static str {
-        match self.status {
-            Status::Idle => "idle",
-            Status::Connecting => "connecting",
-            Status::Live => "live",
-            Status::Waiting { offline: false, .. } => "waiting",
-            Status::Waiting { offline: true, .. } => "offline",
-            Status::Stopped { .. } => "stopped",
-        }
-    }
-
-    /// The state in words, for people. It changes only with the state.
-    pub fn words(&self) -> String {
-        match self.status {
-            Status::Idle => "Not connected".to_owned(),
-            Status::Connecting => "Connecting".to_owned(),
-            Status::Live => "Live".to_owned(),
-            Status::Waiting { offline: false, .. } => "Reconnecting".to_owned(),
-            Status::Waiting { offline: true, .. } => "Offline".to_owned(),
-            Status::Stopped { code } => format!("Stopped: {}", code.reason()),
-        }
-    }
-
-    /// What follows the words while waiting. It changes every second.
-    pub fn countdown(&self) -> Option<String> {
-        let seconds = self.seconds_left()?;
-        match self.status {
-            Status::Waiting { offline: false, .. } => Some(format!(" in {seconds} s")),
-            Status::Waiting { offline: true, .. } => Some(format!(", trying again in {seconds} s")),
-            _ => None,
-        }
+    /// The state of the connection.
+    pub const fn status(&self) -> Status {
+        self.status
     }
 
     /// Whether frames travel.
@@ -106,11 +77,9 @@ impl Link {
         matches!(self.status, Status::Waiting { .. } | Status::Stopped { .. })
     }
 
-    /// The last round trip in whole milliseconds. (Not by `as_millis`: the page would carry how numbers of
-    /// 128 bits are divided and written.)
-    pub fn rtt_ms(&self) -> Option<u64> {
+    /// The last round trip that was measured.
+    pub const fn rtt(&self) -> Option<Duration> {
         self.rtt
-            .map(|rtt| rtt.as_secs() * 1000 + u64::from(rtt.subsec_millis()))
     }
 
     /// How many heartbeats were answered.
@@ -123,8 +92,8 @@ impl Link {
         self.changes
     }
 
-    /// Begun seconds count: nobody is told "in 0 s".
-    fn seconds_left(&self) -> Option<u64> {
+    /// Until the next try, in begun seconds: never 0. `None` unless the session waits.
+    pub fn seconds_left(&self) -> Option<u64> {
         let left = self.retry_in?;
         let begun = u64::from(left.subsec_millis() > 0);
         Some((left.as_secs() + begun).max(1))
@@ -134,17 +103,18 @@ impl Link {
 #[cfg(test)]
 mod tests {
     use protocol::client::Cause;
-    use protocol::close::CloseCode;
     use protocol::time::Timestamp;
 
     use super::*;
 
-    fn waiting(offline: bool, retry_in: Duration) -> Report {
+    const TRIP: Duration = Duration::from_millis(12);
+
+    fn waiting(retry_in: Duration) -> Report {
         let status = Status::Waiting {
             until: Timestamp::ZERO,
             cause: Cause::NoAnswer,
             attempt: 1,
-            offline,
+            offline: false,
         };
         Report::Status {
             status,
@@ -152,55 +122,33 @@ mod tests {
         }
     }
 
-    fn shown(link: &Link) -> String {
-        link.words() + &link.countdown().unwrap_or_default()
-    }
-
     #[test]
     fn it_counts_down_in_begun_seconds() {
         let mut link = Link::default();
-        assert!(link.fold(&waiting(false, Duration::from_millis(2300))));
-        assert_eq!(
-            (shown(&link).as_str(), link.state()),
-            ("Reconnecting in 3 s", "waiting")
-        );
+        assert!(link.fold(&waiting(Duration::from_millis(2300))));
+        assert_eq!(link.seconds_left(), Some(3));
+        assert!(link.is_waiting() && link.can_try_now());
         assert!(link.tick());
-        assert_eq!(shown(&link), "Reconnecting in 2 s");
+        assert_eq!(link.seconds_left(), Some(2));
         assert!(link.tick());
         assert!(!link.tick());
-        assert_eq!(shown(&link), "Reconnecting in 1 s");
-    }
-
-    #[test]
-    fn offline_and_stopped_say_so() {
-        let mut link = Link::default();
-        link.fold(&waiting(true, Duration::from_secs(20)));
-        assert_eq!(
-            (shown(&link).as_str(), link.state()),
-            ("Offline, trying again in 20 s", "offline")
-        );
-        assert!(link.can_try_now());
-        let status = Status::Stopped {
-            code: CloseCode::UNSUPPORTED,
-        };
-        link.fold(&Report::Status {
-            status,
+        assert_eq!(link.seconds_left(), Some(1));
+        let live = Report::Status {
+            status: Status::Live,
             retry_in: None,
-        });
-        assert_eq!(shown(&link), "Stopped: version not supported");
-        assert!(link.can_try_now() && !link.is_waiting());
+        };
+        assert!(link.fold(&live) && link.is_live());
+        assert_eq!(link.seconds_left(), None);
     }
 
     #[test]
     fn beats_are_counted_and_timed() {
         let mut link = Link::default();
-        assert!(link.fold(&Report::Event(Event::Beat {
-            rtt: Some(Duration::from_millis(12))
-        })));
-        assert_eq!((link.beats(), link.rtt_ms()), (1, Some(12)));
+        assert!(link.fold(&Report::Event(Event::Beat { rtt: Some(TRIP) })));
+        assert_eq!((link.beats(), link.rtt()), (1, Some(TRIP)));
         // One that the server began tells no round trip: the last one known stays.
         assert!(link.fold(&Report::Event(Event::Beat { rtt: None })));
-        assert_eq!((link.beats(), link.rtt_ms()), (2, Some(12)));
+        assert_eq!((link.beats(), link.rtt()), (2, Some(TRIP)));
         assert!(!link.fold(&Report::StorageFailed));
         assert!(!link.tick());
     }

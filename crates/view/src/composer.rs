@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use protocol::client::Event;
+use protocol::frame::Refusal;
 use protocol::id::RoomName;
+use protocol::outbox::PublishError;
 
-use crate::realtime::Report;
+use crate::Report;
 
 /// How many rooms' unsent texts are in memory; entering one more forgets another's, which is then read
-/// from where the browser keeps it. Nobody leaves that many sentences unfinished.
+/// from where the browser keeps it. No person leaves that many sentences unfinished.
 const ROOMS_MAX: usize = 64;
 
 /// The input box. No text leaves it but by being sent, and it comes back if it was not taken (EO-4).
@@ -24,12 +26,25 @@ pub struct Composer {
     handed: Vec<(RoomName, String)>,
     /// How many texts went back into a box by a person's wish.
     returns: u32,
-    alert: Option<String>,
+    alert: Option<Alert>,
     storage_failed: bool,
     /// The browser does not keep what stands in the box.
     is_unkept: bool,
     /// The person may read the room that is shown, and not write (AC-5).
     read_only: bool,
+}
+
+/// What a person should know about what they did last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Alert {
+    /// The outbox did not take the text; it is in the box again (EO-4).
+    NotTaken(PublishError),
+    /// The driver has as many commands as it may have; the text is still in the box.
+    Busy,
+    /// The server refused something other than a message.
+    Refused(Refusal),
+    /// The browser keeps nothing more: a reload would lose what is not sent.
+    NotKept,
 }
 
 impl Composer {
@@ -86,7 +101,7 @@ impl Composer {
             Report::NotTaken { room, body, error } => {
                 self.arrived(room, body);
                 self.put_back(room.clone(), body);
-                self.alert = Some(format!("Not sent: {error}."));
+                self.alert = Some(Alert::NotTaken(*error));
                 true
             }
             Report::Event(Event::Joined { joined, .. }) if joined.room == self.room => {
@@ -94,8 +109,7 @@ impl Composer {
             }
             Report::StorageFailed => !std::mem::replace(&mut self.storage_failed, true),
             Report::Event(Event::Refused(refusal)) => {
-                let why = &refusal.message;
-                self.alert = Some(format!("The server refused something: {why}."));
+                self.alert = Some(Alert::Refused(refusal.clone()));
                 true
             }
             _ => false,
@@ -127,7 +141,7 @@ impl Composer {
 
     /// The driver did not take the text.
     pub fn busy(&mut self) {
-        self.alert = Some("Not sent: the page is busy. Try again in a moment.".to_owned());
+        self.alert = Some(Alert::Busy);
     }
 
     /// Which room's box is shown.
@@ -143,6 +157,13 @@ impl Composer {
     /// What stands in the box.
     pub fn text(&self) -> &str {
         self.texts.get(&self.room).map_or("", String::as_str)
+    }
+
+    /// The message that stands in the box, and its room: the text without the white space around it, where
+    /// anything is left of it.
+    pub fn message(&self) -> Option<(RoomName, String)> {
+        let body = self.text().trim();
+        (!body.is_empty()).then(|| (self.room.clone(), body.to_owned()))
     }
 
     /// The room and what stands in its box.
@@ -165,11 +186,11 @@ impl Composer {
     }
 
     /// What the person should know about what they did last.
-    pub fn alert(&self) -> Option<&str> {
-        let storage =
-            "This browser keeps nothing more: reloading the page would lose what is not sent.";
+    pub fn alert(&self) -> Option<&Alert> {
         let fails = self.storage_failed || self.is_unkept;
-        self.alert.as_deref().or_else(|| fails.then_some(storage))
+        self.alert
+            .as_ref()
+            .or_else(|| fails.then_some(&Alert::NotKept))
     }
 
     /// The driver has dealt with a text: it is in the outbox, or comes back.
@@ -193,10 +214,10 @@ impl Composer {
 
 #[cfg(test)]
 mod tests {
-    use protocol::outbox::{PublishError, Stage};
+    use protocol::outbox::Stage;
 
     use super::*;
-    use crate::state::fixtures::{entry, joined};
+    use crate::fixtures::{entry, joined};
 
     fn not_taken(room: &RoomName, body: &str) -> Report {
         Report::NotTaken {
@@ -216,12 +237,28 @@ mod tests {
         assert_eq!(composer.text(), "");
         assert!(composer.fold(&not_taken(&lobby, "one")));
         assert_eq!(composer.text(), "one");
-        assert!(composer.alert().is_some());
+        assert_eq!(
+            composer.alert(),
+            Some(&Alert::NotTaken(PublishError::OutboxFull))
+        );
         composer.sent("one".into());
         composer.write("two".into());
         assert_eq!(composer.alert(), None);
         composer.fold(&not_taken(&lobby, "one"));
         assert_eq!(composer.text(), "one\ntwo");
+    }
+
+    #[test]
+    fn white_space_is_no_message() {
+        let mut composer = Composer::new(RoomName::lobby());
+        assert_eq!(composer.message(), None);
+        composer.write(" \n".into());
+        assert_eq!(composer.message(), None);
+        composer.write(" a  b\n".into());
+        assert_eq!(
+            composer.message(),
+            Some((RoomName::lobby(), "a  b".to_owned()))
+        );
     }
 
     #[test]
@@ -283,7 +320,7 @@ mod tests {
         let mut composer = Composer::new(RoomName::lobby());
         assert!(!composer.keeps(true));
         assert!(composer.keeps(false));
-        assert!(composer.alert().is_some());
+        assert_eq!(composer.alert(), Some(&Alert::NotKept));
         assert!(composer.keeps(true));
         assert_eq!(composer.alert(), None);
     }

@@ -6,8 +6,8 @@ use protocol::id::{Name, RoomName, Seq, SessionId};
 use protocol::outbox::{Entry, EntryId, Stage};
 use protocol::position::{Epoch, Offset, Position};
 
-use crate::place::Snapshot;
-use crate::realtime::Report;
+use crate::Report;
+use crate::Snapshot;
 
 pub(crate) fn session(name: &str) -> SessionId {
     SessionId::new(name).unwrap()

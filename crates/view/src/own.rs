@@ -3,7 +3,7 @@
 use protocol::client::Event;
 use protocol::id::SessionId;
 
-use crate::realtime::Report;
+use crate::Report;
 
 /// How many of its own sessions a page remembers; the oldest is forgotten first. A page has one, and
 /// a fresh one only where it could not be resumed.
@@ -70,7 +70,7 @@ impl Own {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::fixtures::{session, welcomed};
+    use crate::fixtures::{session, welcomed};
 
     #[test]
     fn earlier_sessions_stay_ones_own() {

@@ -1,0 +1,33 @@
+//! The view of a client: what it shows of its rooms, as plain values.
+//!
+//! A view takes [`Report`]s in, which the driver of the client machine makes of
+//! [`Event`](protocol::client::Event)s, and hands out rows, members, drafts and the text of the input box.
+//! Each part folds a report into itself with a pure function that returns whether anything changed. A view
+//! orders nothing of the core: it knows no signal, no clock and no browser, and holds no sentence for people.
+//!
+//! [`RoomView`] is the whole of one room. A user interface with signals of its own takes the parts apart.
+
+mod command;
+mod composer;
+mod link;
+mod own;
+mod people;
+mod received;
+mod report;
+mod room;
+mod snapshot;
+mod timeline;
+
+#[cfg(test)]
+mod fixtures;
+
+pub use self::command::Command;
+pub use self::composer::{Alert, Composer};
+pub use self::link::Link;
+pub use self::own::Own;
+pub use self::people::{People, Person};
+pub use self::received::Received;
+pub use self::report::Report;
+pub use self::room::{Changed, RoomView};
+pub use self::snapshot::Snapshot;
+pub use self::timeline::{Logged, Page, PageKey, Pending, Progress, Row, RowKey, Timeline};

@@ -1,0 +1,86 @@
+//! One room, whole.
+
+use protocol::id::RoomName;
+
+use crate::{People, Received, Report, Snapshot, Timeline};
+
+/// One room as a client shows it. Its parts may be taken apart: each folds reports by itself.
+///
+/// A view that begins while the session has begun already needs a [`Report::Restored`] of what the session
+/// holds then: its name, and what is on the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomView {
+    /// The messages: those of the log, and those of the client on their way to it.
+    pub timeline: Timeline,
+    /// The members, and what they are typing.
+    pub people: People,
+    /// The text that came last from another session.
+    pub received: Received,
+}
+
+/// The parts of a [`RoomView`] that a report changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Changed {
+    /// The messages.
+    pub timeline: bool,
+    /// The members or their drafts.
+    pub people: bool,
+    /// The text that came last.
+    pub received: bool,
+}
+
+impl RoomView {
+    /// The room as it was rendered, or empty.
+    pub fn new(room: RoomName, snapshot: Option<&Snapshot>) -> Self {
+        Self {
+            timeline: Timeline::new(room.clone(), snapshot),
+            people: People::new(room.clone()),
+            received: Received::new(room, snapshot),
+        }
+    }
+
+    /// Shows another room. What is on the way stays.
+    pub fn enter(&mut self, room: &RoomName) {
+        self.timeline.enter(room);
+        self.people.enter(room);
+        self.received.enter(room);
+    }
+
+    /// Folds a report. Returns what it changed.
+    pub fn fold(&mut self, report: &Report) -> Changed {
+        Changed {
+            timeline: self.timeline.fold(report),
+            people: self.people.fold(report),
+            received: self.received.fold(report),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::client::Event;
+
+    use super::*;
+    use crate::fixtures::{draft, joined, message, snapshot, welcomed};
+
+    #[test]
+    fn each_report_changes_the_parts_that_it_concerns() {
+        let rendered = snapshot(&[("ada", "a")]);
+        let mut view = RoomView::new(RoomName::lobby(), Some(&rendered));
+        view.fold(&welcomed("me"));
+        view.fold(&joined(&["ada", "me"], "e", 1, false));
+        let changed = view.fold(&draft("ada", "b"));
+        assert_eq!(
+            (changed.timeline, changed.people, changed.received),
+            (false, true, true)
+        );
+        let said = Report::Event(Event::Message(message("ada", 2, 2, "b")));
+        let changed = view.fold(&said);
+        assert!(changed.timeline && changed.people && changed.received);
+        assert!(view.people.typing().is_empty());
+        assert_eq!(view.timeline.rows().len(), 2);
+        view.enter(&RoomName::new("tea").unwrap());
+        assert_eq!(view.fold(&said), Changed::default());
+    }
+}
