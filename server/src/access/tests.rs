@@ -23,6 +23,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::clock::unix_ms;
+use crate::config::Config;
 
 const SECRET: &str = "a secret of more than thirty-two bytes";
 
