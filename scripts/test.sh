@@ -7,8 +7,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # `app` is named apart from the rest: with `frontend` or `server` in one command Cargo would build it for the browser and the server at once.
 wasm=wasm32-unknown-unknown
 deny=(-- -D warnings)
-# What is built for this machine, but `app`.
-native=(-p everbeat-protocol -p everbeat-view -p everbeat-client -p simulation -p server -p bench)
+# What is built for this machine, but `app`, and a feature that nothing here turns on by itself.
+native=(-p everbeat-protocol -p everbeat-view -p everbeat-client -p simulation -p server -p bench --features everbeat-client/file-store)
 
 step() {
   printf '\n== %s\n' "$*"

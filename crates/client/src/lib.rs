@@ -60,7 +60,7 @@
 //! # What outlives the process
 //!
 //! A [`Storage`] keeps the session's credentials and the outbox. [`MemoryStorage`], the default, keeps them for as long as
-//! the process lives.
+//! the process lives; `FileStorage` (feature `file-store`) in a file, so that the next process continues the session.
 //!
 //! # TLS
 //!
@@ -78,6 +78,8 @@ pub use protocol::client::{Config, Event, Fate, NoToken, Status, Store, Stored};
 
 pub use self::client::{Client, Counts, NotFlushed};
 pub use self::options::{ConnectError, Options};
+#[cfg(feature = "file-store")]
+pub use self::storage::FileStorage;
 pub use self::storage::{MemoryStorage, Storage};
 
 /// A client of the server at this WebSocket URL (`ws://host:port/ws`), which begins to connect once it is polled.

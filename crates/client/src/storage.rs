@@ -1,9 +1,15 @@
 //! What outlives a connection, a client or the process: the session's credentials and the outbox (EO-4).
 
+#[cfg(feature = "file-store")]
+mod file;
+
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use protocol::client::{Store, Stored};
+
+#[cfg(feature = "file-store")]
+pub use self::file::FileStorage;
 
 /// Keeps a session for the client that resumes it.
 ///
