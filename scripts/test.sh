@@ -27,7 +27,7 @@ wasm_tests() {
   [ "$ran" -gt 0 ] || { echo "No test of protocol ran on $wasm." >&2; return 1; }
 }
 
-documentation() { RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked "${native[@]}"; }
+documentation() { RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked "${native[@]}" -p everbeat-web; }
 
 end_to_end() (
   # shellcheck source=scripts/chromium.sh
@@ -40,7 +40,7 @@ step cargo fmt --manifest-path fuzz/Cargo.toml --check
 step cargo fmt --manifest-path bench/peers/rust/Cargo.toml --check
 step cargo clippy --locked "${native[@]}" --all-targets "${deny[@]}"
 step cargo clippy --locked -p app --features ssr --all-targets "${deny[@]}"
-step cargo clippy --locked -p frontend --target "$wasm" "${deny[@]}"
+step cargo clippy --locked -p everbeat-web -p frontend --target "$wasm" "${deny[@]}"
 [ "${1-}" = lint ] && exit 0
 
 # Known vulnerabilities are for `make audit`: the list of them is on the network.
@@ -50,7 +50,7 @@ step cargo test --locked "${native[@]}"
 step cargo run --locked --release -p simulation
 step cargo test --locked -p app --features ssr
 step wasm_tests
-step frontend/test.sh
+step crates/web/test.sh
 step cargo leptos build --release --precompress
 step end_to_end
 step cargo run --locked -p bench -- attack --quick

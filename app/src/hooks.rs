@@ -2,7 +2,6 @@
 
 use leptos::prelude::*;
 use leptos_use::{Pausable, UseIntervalFnOptions, use_interval_fn_with_options};
-use protocol::client::Network;
 use protocol::id::{Name, RoomName};
 use protocol::outbox::EntryId;
 use view::{Composer, Link, People, Received, Timeline};
@@ -202,21 +201,6 @@ pub fn provide_name() {
 /// The person's name.
 pub fn use_name() -> NameHandle {
     expect_context::<NameHandle>()
-}
-
-/// Tells the session when the page can be seen again and when the network comes and goes.
-pub fn use_network() {
-    let realtime = use_realtime();
-    let tell = move |network| {
-        realtime.send(Command::Network(network));
-    };
-    on_window("visibilitychange", move || {
-        if !document().hidden() {
-            tell(Network::Visible);
-        }
-    });
-    on_window("online", move || tell(Network::Online));
-    on_window("offline", move || tell(Network::Offline));
 }
 
 /// While messages of this page are not durable, has the browser ask before the page is left (EO-5).

@@ -37,9 +37,7 @@ pub use self::place::{
 pub use self::realtime::{Command, Connector, Realtime, Report, Reporter, Stop};
 pub use view::Snapshot;
 
-use self::hooks::{
-    FormHandle, provide_name, use_address, use_network, use_visit, warn_before_leaving,
-};
+use self::hooks::{FormHandle, provide_name, use_address, use_visit, warn_before_leaving};
 use self::pages::header::Header;
 use self::pages::nowhere::NowherePage;
 use self::pages::room::RoomPage;
@@ -64,7 +62,7 @@ pub fn shell(options: LeptosOptions, files: &Files) -> impl IntoView + use<> {
     let Visit { place, snapshot } = expect_context::<Visit>();
     let title = place::title(place.heading());
     let token_url = use_context::<TokenUrl>().map(|TokenUrl(url)| {
-        view! { <meta name="everbeat-token-url" content=url.to_string() /> }
+        view! { <meta name=TokenUrl::META content=url.to_string() /> }
     });
     let nonce = use_nonce();
     let scripts = view! {
@@ -202,7 +200,6 @@ pub fn App() -> impl IntoView {
     let Visit { place, snapshot } = use_visit();
     provide_realtime(&place, snapshot.as_ref());
     provide_name();
-    use_network();
     warn_before_leaving();
     use_address(&place);
     let page = if place.room().is_some() {

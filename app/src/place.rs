@@ -195,6 +195,13 @@ pub struct FormKey(pub Arc<str>);
 #[derive(Clone, Debug)]
 pub struct TokenUrl(pub Arc<str>);
 
+impl TokenUrl {
+    /// The name of the `meta` element by which the page tells it to the browser's entry.
+    pub(crate) const META: &str = "everbeat-token-url";
+    /// Selects that element.
+    pub const SELECTOR: &str = "meta[name=everbeat-token-url]";
+}
+
 /// The browser's address bar. Given by the browser's entry through the context; absent on the server.
 #[derive(Clone)]
 pub struct AddressBar(Arc<dyn Fn(&str) + Send + Sync>);

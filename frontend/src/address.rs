@@ -3,7 +3,7 @@
 use wasm_bindgen::JsValue;
 
 /// Shows another path, as a step of its own in the history.
-pub fn show(path: &str) {
+pub(crate) fn show(path: &str) {
     let history = web_sys::window().and_then(|window| window.history().ok());
     if let Some(history) = history {
         // Refused to pages that do it too often: the address is then older than the page.
@@ -12,7 +12,7 @@ pub fn show(path: &str) {
 }
 
 /// The path that it shows.
-pub fn path() -> String {
+pub(crate) fn path() -> String {
     let location = web_sys::window().map(|window| window.location());
     location
         .and_then(|location| location.pathname().ok())

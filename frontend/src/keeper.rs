@@ -1,26 +1,23 @@
 //! The browser's storage, as the page sees it.
 
 use app::{Keep, Shelf};
-
-use crate::storage::Area;
+use everbeat_web::area::{Area, BrowserArea};
 
 /// `sessionStorage` and `localStorage` of the window around us.
 #[derive(Clone, Copy, Debug)]
-pub struct WindowStorage;
+pub(crate) struct WindowStorage;
 
-/// A storage of the window; `None` where the person has forbidden it, which throws.
-pub fn area(shelf: Shelf) -> Option<web_sys::Storage> {
-    let window = web_sys::window()?;
-    let area = match shelf {
-        Shelf::Tab => window.session_storage(),
-        Shelf::Browser => window.local_storage(),
-    };
-    area.ok().flatten()
+/// `None` where the user has forbidden it. The page's keys are whole names already.
+fn area(shelf: Shelf) -> Option<BrowserArea> {
+    match shelf {
+        Shelf::Tab => BrowserArea::of_tab(&"".into()),
+        Shelf::Browser => BrowserArea::shared(&"".into()),
+    }
 }
 
 impl Keep for WindowStorage {
     fn get(&self, shelf: Shelf, key: &str) -> Option<String> {
-        Area::get(&area(shelf)?, key)
+        area(shelf)?.get(key)
     }
 
     fn set(&self, shelf: Shelf, key: &str, text: &str) -> bool {
@@ -28,9 +25,9 @@ impl Keep for WindowStorage {
             return text.is_empty();
         };
         if text.is_empty() {
-            Area::remove(&area, key);
+            area.remove(key);
             return true;
         }
-        Area::set(&area, key, text).is_ok()
+        area.set(key, text).is_ok()
     }
 }

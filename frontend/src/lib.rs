@@ -1,28 +1,12 @@
-//! Everbeat in the browser: renders the page in place of the server's, and drives its session.
-//!
-//! [`protocol::client::Session`] decides, [`driver::Driver`] carries facts in and wishes out,
-//! [`browser::Browser`] does what only a browser can, and [`run`] is the loop around them. No other crate of the workspace names
-//! `web_sys`. Everything that the browser may call back is owned by a field of somebody, and gone
-//! with it.
+//! Everbeat's page in the browser: renders it in place of the server's, and starts the driver of its session.
 
-pub mod address;
-pub mod browser;
-pub mod clock;
-pub mod driver;
-pub mod heirs;
-pub mod keeper;
-pub mod leftovers;
-pub mod lock;
-pub mod page;
-pub mod queue;
-pub mod run;
-pub mod socket;
-pub mod storage;
-pub mod token;
+mod address;
+mod keeper;
 
 use std::cell::Cell;
 
-use app::{AddressBar, App, Connector, Keeper, Place, Visit, snapshot_of};
+use app::{AddressBar, App, Connector, Keeper, Place, TokenUrl, Visit, snapshot_of};
+use everbeat_web::Options;
 use leptos::mount::mount_to;
 use leptos::prelude::*;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -44,7 +28,7 @@ pub fn start(parent: HtmlElement, data: Option<String>) {
         provide_context(Connector::new(|commands, report| {
             if IS_BUILT.get() {
                 mark_as_alive();
-                run::start(commands, report)
+                everbeat_web::start(options(), commands, report)
             } else {
                 Box::new(|| {})
             }
@@ -61,10 +45,19 @@ pub fn start(parent: HtmlElement, data: Option<String>) {
     IS_BUILT.set(true);
 }
 
-/// Tells the page's script, and whoever else watches the page, that it answers from now on.
+/// The session of this page: its server's, with tokens from the URL that the server named, if it did.
+fn options() -> Options {
+    let options = Options::at("/ws");
+    let meta = document().query_selector(TokenUrl::SELECTOR).ok().flatten();
+    match meta.and_then(|meta| meta.get_attribute("content")) {
+        Some(url) => options.token_url(url),
+        None => options,
+    }
+}
+
+/// Tells the page's script, and tests that watch the page, that it answers from now on.
 fn mark_as_alive() {
-    let body = web_sys::window().and_then(|window| window.document()?.body());
-    if let Some(body) = body {
+    if let Some(body) = document().body() {
         // Fails for names that no attribute can have, which this one is not.
         let _ = body.set_attribute("data-hydrated", "true");
     }

@@ -1,6 +1,5 @@
 //! What a page asks of its session.
 
-use protocol::client::Network;
 use protocol::id::{Name, RoomName};
 use protocol::outbox::EntryId;
 use protocol::position::{Offset, Position};
@@ -60,6 +59,4 @@ pub enum Command {
     },
     /// Connect without waiting any longer.
     ConnectNow,
-    /// The surroundings changed.
-    Network(Network),
 }

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use crate::storage::{Area, PageId, StorageFailed, keys};
+use crate::area::Area;
+use crate::storage::{PageId, StorageFailed, keys};
 
 /// What the keys of all pages begin with; the page's id and a full stop follow.
-const LEFT: &str = "everbeat.left.";
+const LEFT: &str = "left.";
 const MARK: &str = "mark";
 
 /// How long a page must be gone. A page that is loaded anew lets its lock go for as long as it takes to
@@ -14,7 +15,7 @@ const MARK: &str = "mark";
 pub const GRACE: Duration = Duration::from_secs(3);
 
 /// How long what is left is kept after its page was closed: as long as the server keeps the session
-/// (RS-9). A browser that is shared keeps nobody's unsent texts for longer.
+/// (RS-9). A browser that is shared keeps unsent texts for no longer.
 pub const KEPT_FOR: Duration = Duration::from_hours(7 * 24);
 
 /// What follows the time in the mark of a page that is on its way out.
@@ -95,8 +96,8 @@ pub fn forget<A: Area>(area: &A, prefix: &str) {
     }
 }
 
-/// The pages that left something, but for one's own, each with what is to be done. `is_first`: nobody
-/// looked for [`GRACE`] before.
+/// The pages that left something, but for one's own, each with what is to be done. `is_first`: there was no
+/// look [`GRACE`] before.
 pub fn look<A: Area>(
     area: &A,
     own: Option<&PageId>,

@@ -17,9 +17,9 @@ use protocol::id::{ConnectionId, Token};
 /// a queue this long means that it cannot keep up.
 pub const LIMIT: usize = 1024;
 
-/// Something that the browser told us.
+/// What a callback of the browser reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Happening {
+pub enum BrowserEvent {
     /// A connection is open.
     Opened {
         /// Which one.
@@ -44,7 +44,7 @@ pub enum Happening {
         /// The code, where one came.
         code: Option<CloseCode>,
     },
-    /// The page fell asleep or woke up.
+    /// The page or its network changed.
     Page(Network),
     /// The timer fired, perhaps long after its time.
     Timer,
@@ -54,7 +54,7 @@ pub enum Happening {
     Token(Result<Token, NoToken>),
 }
 
-impl Happening {
+impl BrowserEvent {
     /// The connection that it is about.
     pub const fn connection(&self) -> Option<ConnectionId> {
         match self {
@@ -73,7 +73,7 @@ pub struct Queue(Rc<RefCell<Inner>>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    waiting: VecDeque<Happening>,
+    waiting: VecDeque<BrowserEvent>,
     driver: Option<Waker>,
 }
 
@@ -82,13 +82,13 @@ impl Queue {
     ///
     /// Overflow: the newest connection counts as lost. What it brought is dropped as a whole, never
     /// in part, and the resume that follows gets it again (RS-5).
-    pub fn push(&self, happening: Happening) {
+    pub fn push(&self, event: BrowserEvent) {
         let driver = {
             let mut inner = self.0.borrow_mut();
             if inner.waiting.len() >= LIMIT {
                 inner.lose_connection();
             }
-            inner.waiting.push_back(happening);
+            inner.waiting.push_back(event);
             inner.driver.take()
         };
         if let Some(driver) = driver {
@@ -97,19 +97,19 @@ impl Queue {
     }
 
     /// Waits for the next fact.
-    pub async fn next(&self) -> Happening {
+    pub async fn next(&self) -> BrowserEvent {
         poll_fn(|context| self.poll_next(context)).await
     }
 
     /// The next fact, if one waits.
-    pub fn try_next(&self) -> Option<Happening> {
+    pub fn try_next(&self) -> Option<BrowserEvent> {
         self.0.borrow_mut().waiting.pop_front()
     }
 
-    fn poll_next(&self, context: &Context<'_>) -> Poll<Happening> {
+    fn poll_next(&self, context: &Context<'_>) -> Poll<BrowserEvent> {
         let mut inner = self.0.borrow_mut();
         match inner.waiting.pop_front() {
-            Some(happening) => Poll::Ready(happening),
+            Some(event) => Poll::Ready(event),
             None => {
                 inner.driver = Some(context.waker().clone());
                 Poll::Pending
@@ -120,11 +120,14 @@ impl Queue {
 
 impl Inner {
     fn lose_connection(&mut self) {
-        let newest = self.waiting.iter().filter_map(Happening::connection).max();
+        let newest = self
+            .waiting
+            .iter()
+            .filter_map(BrowserEvent::connection)
+            .max();
+        self.waiting.retain(|event| event.connection().is_none());
         self.waiting
-            .retain(|happening| happening.connection().is_none());
-        self.waiting
-            .extend(newest.map(|id| Happening::Closed { id, code: None }));
+            .extend(newest.map(|id| BrowserEvent::Closed { id, code: None }));
     }
 }
 
@@ -132,8 +135,8 @@ impl Inner {
 mod tests {
     use super::*;
 
-    fn text(id: u64) -> Happening {
-        Happening::Text {
+    fn text(id: u64) -> BrowserEvent {
+        BrowserEvent::Text {
             id: ConnectionId(id),
             text: "{}".into(),
         }
@@ -142,17 +145,17 @@ mod tests {
     #[test]
     fn facts_come_out_in_the_order_in_which_they_came_in() {
         let queue = Queue::default();
-        queue.push(Happening::Opened {
+        queue.push(BrowserEvent::Opened {
             id: ConnectionId(1),
         });
-        queue.push(Happening::Timer);
+        queue.push(BrowserEvent::Timer);
         assert_eq!(
             queue.try_next(),
-            Some(Happening::Opened {
+            Some(BrowserEvent::Opened {
                 id: ConnectionId(1)
             })
         );
-        assert_eq!(queue.try_next(), Some(Happening::Timer));
+        assert_eq!(queue.try_next(), Some(BrowserEvent::Timer));
         assert_eq!(queue.try_next(), None);
     }
 
@@ -160,16 +163,16 @@ mod tests {
     #[test]
     fn overflow_loses_the_connection_as_a_whole() {
         let queue = Queue::default();
-        queue.push(Happening::Timer);
+        queue.push(BrowserEvent::Timer);
         for _ in 1..LIMIT {
             queue.push(text(7));
         }
         queue.push(text(7));
         let left: Vec<_> = std::iter::from_fn(|| queue.try_next()).collect();
-        let lost = Happening::Closed {
+        let lost = BrowserEvent::Closed {
             id: ConnectionId(7),
             code: None,
         };
-        assert_eq!(left, [Happening::Timer, lost, text(7)]);
+        assert_eq!(left, [BrowserEvent::Timer, lost, text(7)]);
     }
 }

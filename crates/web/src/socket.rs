@@ -7,7 +7,7 @@ use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{CloseEvent, Location, MessageEvent, WebSocket};
 
-use crate::queue::{Happening, Queue};
+use crate::queue::{BrowserEvent, Queue};
 
 /// A connection as the browser sees it. Dropping it closes it without waiting (HB-7), and nothing
 /// more is heard of it.
@@ -29,21 +29,21 @@ impl Socket {
         let socket = WebSocket::new_with_str(url, SUBPROTOCOL)?;
         let opened = {
             let queue = queue.clone();
-            Closure::<dyn FnMut()>::new(move || queue.push(Happening::Opened { id }))
+            Closure::<dyn FnMut()>::new(move || queue.push(BrowserEvent::Opened { id }))
         };
         let received = {
             let queue = queue.clone();
             Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
                 queue.push(match event.data().as_string() {
-                    Some(text) => Happening::Text { id, text },
-                    None => Happening::Binary { id },
+                    Some(text) => BrowserEvent::Text { id, text },
+                    None => BrowserEvent::Binary { id },
                 });
             })
         };
         let closed = {
             let queue = queue.clone();
             Closure::<dyn FnMut(CloseEvent)>::new(move |event: CloseEvent| {
-                queue.push(Happening::Closed {
+                queue.push(BrowserEvent::Closed {
                     id,
                     code: Some(CloseCode(event.code())),
                 });
@@ -101,15 +101,18 @@ impl Drop for Socket {
     }
 }
 
-/// Where the page's own server listens.
+/// The whole URL of a WebSocket: a path is one of the page's own host.
 ///
 /// # Errors
 /// What the browser throws for a page whose location may not be read.
-pub fn url(location: &Location) -> Result<String, JsValue> {
+pub fn url(location: &Location, url: &str) -> Result<String, JsValue> {
+    if !url.starts_with('/') {
+        return Ok(url.to_owned());
+    }
     let scheme = if location.protocol()? == "https:" {
         "wss"
     } else {
         "ws"
     };
-    Ok(format!("{scheme}://{}/ws", location.host()?))
+    Ok(format!("{scheme}://{}{url}", location.host()?))
 }

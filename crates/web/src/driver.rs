@@ -1,12 +1,11 @@
 //! A session's driver: carries facts into the machine and its wishes out, and decides nothing.
 //!
 //! It is the body of the loop in [`crate::run`]: a fact or a command is fed in with the clock's time of
-//! that moment, then the machine is drained. Everything that acts on the world is behind [`Outside`], so
+//! that moment, then the machine is drained. Everything that acts on the world is behind [`Environment`], so
 //! that it runs in a test without a browser.
 
 use std::time::Duration;
 
-use app::{Command, Report, Reporter};
 use protocol::client::{Event, Input, Session, Status, Store, Transmit};
 use protocol::close::CloseCode;
 use protocol::codec::{self, DecodeError};
@@ -14,13 +13,15 @@ use protocol::frame::{RECEIVED_BYTES_MAX, ServerFrame};
 use protocol::id::{ConnectionId, Name};
 use protocol::outbox::Entry;
 use protocol::time::Timestamp;
+use view::{Command, Report};
 
 use crate::clock::Timer;
-use crate::queue::Happening;
+use crate::queue::BrowserEvent;
+use crate::run::Reporter;
 use crate::storage::StorageFailed;
 
-/// What the driver can do to the world. Nothing here waits; what comes of it is a [`Happening`].
-pub trait Outside {
+/// What the driver can do to the world. Nothing here waits; what comes of it is a [`BrowserEvent`].
+pub trait Environment {
     /// Monotonic time.
     fn now(&self) -> Timestamp;
     /// Begins to open a connection.
@@ -44,10 +45,10 @@ pub trait Outside {
     fn wake_after(&mut self, delay: Duration);
 }
 
-/// The loop's body: a session, its outside, and the page that is told about it.
+/// The loop's body: a session, its environment, and the page that is told about it.
 pub struct Driver<O> {
     session: Session,
-    outside: O,
+    environment: O,
     report: Reporter,
     /// When the timer rings, if one is set.
     armed: Option<Timestamp>,
@@ -57,12 +58,12 @@ pub struct Driver<O> {
     keeps: bool,
 }
 
-impl<O: Outside> Driver<O> {
+impl<O: Environment> Driver<O> {
     /// A driver that has not done anything yet.
-    pub fn new(session: Session, outside: O, report: Reporter) -> Self {
+    pub fn new(session: Session, environment: O, report: Reporter) -> Self {
         Self {
             session,
-            outside,
+            environment,
             report,
             armed: None,
             buffered: None,
@@ -75,29 +76,29 @@ impl<O: Outside> Driver<O> {
         let session = self.session.id().cloned();
         let outbox = self.session.outbox().cloned().collect();
         (self.report)(Report::Restored { session, outbox });
-        self.session.connect(self.outside.now());
+        self.session.connect(self.environment.now());
         self.drain();
     }
 
     /// Feeds a fact.
-    pub fn happening(&mut self, happening: Happening) {
-        let now = self.outside.now();
+    pub fn handle(&mut self, event: BrowserEvent) {
+        let now = self.environment.now();
         self.look(now);
-        match happening {
-            Happening::Opened { id } => self.session.handle_input(now, Input::Opened { id }),
-            Happening::Text { id, text } => {
+        match event {
+            BrowserEvent::Opened { id } => self.session.handle_input(now, Input::Opened { id }),
+            BrowserEvent::Text { id, text } => {
                 self.received(now, id, codec::decode(&text, RECEIVED_BYTES_MAX));
             }
-            Happening::Binary { id } => self.received(now, id, Err(DecodeError::Binary)),
-            Happening::Closed { id, code } => {
-                self.outside.release(id);
+            BrowserEvent::Binary { id } => self.received(now, id, Err(DecodeError::Binary)),
+            BrowserEvent::Closed { id, code } => {
+                self.environment.release(id);
                 self.session.handle_input(now, Input::Closed { id, code });
             }
-            Happening::Page(network) => self.session.handle_input(now, Input::Network(network)),
-            Happening::Token(answer) => self.session.handle_input(now, Input::Token(answer)),
+            BrowserEvent::Page(network) => self.session.handle_input(now, Input::Network(network)),
+            BrowserEvent::Token(answer) => self.session.handle_input(now, Input::Token(answer)),
             // Of no session in particular.
-            Happening::Shared => {}
-            Happening::Timer => {
+            BrowserEvent::Shared => {}
+            BrowserEvent::Timer => {
                 self.armed = None;
                 self.session.handle_timeout(now);
             }
@@ -107,7 +108,7 @@ impl<O: Outside> Driver<O> {
 
     /// Feeds a wish of the page.
     pub fn command(&mut self, command: Command) {
-        let now = self.outside.now();
+        let now = self.environment.now();
         self.look(now);
         match command {
             Command::Join { room, since } => self.session.join(now, room, since),
@@ -129,7 +130,6 @@ impl<O: Outside> Driver<O> {
             Command::SendAgain { id } => self.session.send_again(now, id),
             Command::Discard { id } => self.session.discard(now, id),
             Command::ConnectNow => self.session.connect(now),
-            Command::Network(network) => self.session.handle_input(now, Input::Network(network)),
         }
         self.drain();
     }
@@ -152,7 +152,7 @@ impl<O: Outside> Driver<O> {
         for entry in left {
             let id = entry.id;
             is_all &= self.keeps && self.inherit(entry) && {
-                heir.session.discard(heir.outside.now(), id);
+                heir.session.discard(heir.environment.now(), id);
                 heir.drain();
                 (self.report)(Report::HandedOver { id });
                 true
@@ -163,12 +163,12 @@ impl<O: Outside> Driver<O> {
 
     /// Takes a message over. Returns whether it is kept.
     fn inherit(&mut self, entry: Entry) -> bool {
-        let Ok(id) = self.session.inherit(self.outside.now(), entry) else {
+        let Ok(id) = self.session.inherit(self.environment.now(), entry) else {
             return false;
         };
         self.drain();
         if !self.keeps {
-            self.session.discard(self.outside.now(), id);
+            self.session.discard(self.environment.now(), id);
             self.drain();
             (self.report)(Report::HandedOver { id });
         }
@@ -187,7 +187,7 @@ impl<O: Outside> Driver<O> {
 
     /// Tells the machine what the socket holds, where that has changed. No event of the browser does.
     fn look(&mut self, now: Timestamp) {
-        let buffered = self.outside.buffered();
+        let buffered = self.environment.buffered();
         if buffered != self.buffered {
             self.buffered = buffered;
             if let Some((id, bytes)) = buffered {
@@ -203,7 +203,7 @@ impl<O: Outside> Driver<O> {
             let is_frame = matches!(transmit, Transmit::Frame { .. });
             self.perform(transmit);
             if is_frame {
-                self.look(self.outside.now());
+                self.look(self.environment.now());
             }
         }
         while let Some(event) = self.session.poll_event() {
@@ -214,12 +214,12 @@ impl<O: Outside> Driver<O> {
 
     fn perform(&mut self, transmit: Transmit) {
         match transmit {
-            Transmit::Open { id } => self.outside.open(id),
-            Transmit::Frame { id, frame } => self.outside.send(id, &codec::encode(&frame)),
-            Transmit::Close { id, code } => self.outside.close(id, code),
-            Transmit::FetchToken => self.outside.fetch_token(),
+            Transmit::Open { id } => self.environment.open(id),
+            Transmit::Frame { id, frame } => self.environment.send(id, &codec::encode(&frame)),
+            Transmit::Close { id, code } => self.environment.close(id, code),
+            Transmit::FetchToken => self.environment.fetch_token(),
             Transmit::Store(change) => {
-                if self.outside.store(&change) == Err(StorageFailed) {
+                if self.environment.store(&change) == Err(StorageFailed) {
                     self.keeps = false;
                     (self.report)(Report::StorageFailed);
                 }
@@ -241,7 +241,7 @@ impl<O: Outside> Driver<O> {
 
     fn retry_in(&self, status: Status) -> Option<Duration> {
         match status {
-            Status::Waiting { until, .. } => Some(until.since(self.outside.now())),
+            Status::Waiting { until, .. } => Some(until.since(self.environment.now())),
             Status::Idle | Status::Connecting | Status::Live | Status::Stopped { .. } => None,
         }
     }
@@ -253,9 +253,9 @@ impl<O: Outside> Driver<O> {
             return;
         };
         if self.armed.is_none_or(|armed| deadline < armed) {
-            let now = self.outside.now();
+            let now = self.environment.now();
             let delay = deadline.since(now).min(Timer::LONGEST);
-            self.outside.wake_after(delay);
+            self.environment.wake_after(delay);
             self.armed = Some(now + delay);
         }
     }

@@ -66,7 +66,7 @@ impl Timer {
     pub async fn sleep(window: &Window, delay: Duration) {
         let (ring, rung) = oneshot::channel();
         let timer = Self::after(window, delay, move || {
-            // Fails if nobody waits any more, and then nobody minds.
+            // Fails where the wait was given up.
             let _ = ring.send(());
         });
         // Ends at once if there is no alarm, which dropped `ring`.

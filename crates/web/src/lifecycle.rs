@@ -1,17 +1,15 @@
-//! The page's sleep: the back/forward cache, and tabs that the browser freezes (RC-6).
-//!
-//! Whether the page can be seen and whether there is a network is the app's to tell.
+//! The page's surroundings: whether it sleeps, in the back/forward cache or frozen by the browser (RC-6), whether it
+//! can be seen, and whether there is a network (RC-4).
 
-use app::Shelf;
 use protocol::client::Network;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use web_sys::{Event, EventTarget, PageTransitionEvent, Window};
 
+use crate::area::BrowserArea;
 use crate::clock::unix_ms;
-use crate::keeper;
 use crate::leftovers;
-use crate::queue::{Happening, Queue};
+use crate::queue::{BrowserEvent, Queue};
 use crate::storage::PageId;
 
 /// Listens as long as it lives.
@@ -21,26 +19,29 @@ pub struct Lifecycle {
 }
 
 impl Lifecycle {
-    /// Tells `queue` when the page falls asleep and when it wakes up.
+    /// Tells `queue` when the page falls asleep and wakes up, can be seen again, and when the network comes and goes.
     pub fn of(window: &Window, queue: &Queue) -> Self {
         let tell = |target: &EventTarget, kind, means, counts: fn(&Event) -> bool| {
             let queue = queue.clone();
             Listener::new(target, kind, move |event| {
                 if counts(&event) {
-                    queue.push(Happening::Page(means));
+                    queue.push(BrowserEvent::Page(means));
                 }
             })
         };
+        let always = |_: &Event| true;
         let mut listeners = vec![
-            // A page that is not kept is gone for good, and needs no telling.
+            // A page that is not kept is gone for good: there is nothing to report.
             tell(window, "pagehide", Network::Frozen, is_kept),
             tell(window, "pageshow", Network::Visible, is_kept),
+            tell(window, "online", Network::Online, always),
+            tell(window, "offline", Network::Offline, always),
         ];
         if let Some(document) = window.document() {
-            let always = |_: &Event| true;
             listeners.extend([
                 tell(&document, "freeze", Network::Frozen, always),
                 tell(&document, "resume", Network::Visible, always),
+                tell(&document, "visibilitychange", Network::Visible, is_seen),
             ]);
         }
         Self {
@@ -51,17 +52,13 @@ impl Lifecycle {
     /// Looks after what the page would leave in the area that pages share (RS-8). A page on its way out
     /// says so; one that comes back out of the browser's cache may have lost its lock, and its messages to
     /// another page, so that it starts anew from what is stored.
-    pub fn of_leftovers(window: &Window, page: &PageId) -> Self {
-        let area = || keeper::area(Shelf::Browser);
-        let gone = page.clone();
-        let say_gone = move |_| {
-            if let Some(area) = area() {
-                leftovers::say_gone(&area, &gone, unix_ms());
-            }
-        };
-        let (back, location) = (page.clone(), window.location());
+    pub fn of_leftovers(window: &Window, page: &PageId, area: &BrowserArea) -> Self {
+        let (shared, gone) = (area.clone(), page.clone());
+        let say_gone = move |_| leftovers::say_gone(&shared, &gone, unix_ms());
+        let (shared, back) = (area.clone(), page.clone());
+        let location = window.location();
         let start_anew = move |event: Event| {
-            if is_kept(&event) && area().is_some_and(|area| leftovers::has_any(&area, &back)) {
+            if is_kept(&event) && leftovers::has_any(&shared, &back) {
                 // Where the browser refuses, the server's takeover rule remains (RS-4).
                 let _ = location.reload();
             }
@@ -111,6 +108,12 @@ impl Drop for Listener {
             .target
             .remove_event_listener_with_callback(self.kind, heard);
     }
+}
+
+/// Whether the page can be seen now.
+fn is_seen(_: &Event) -> bool {
+    let document = web_sys::window().and_then(|window| window.document());
+    document.is_some_and(|document| !document.hidden())
 }
 
 /// Whether the page goes into the back/forward cache, or comes out of it.

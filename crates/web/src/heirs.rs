@@ -3,22 +3,23 @@
 //! Each gets a session machine of its own, which resumes the session that the page had, sends what it
 //! sent or would have sent, and ends. What only a person can decide goes to the page's own session.
 
-use std::future::{Future, pending};
+use std::future::pending;
 use std::pin::Pin;
 
-use app::{Command, Report, Shelf};
 use protocol::client::{Config, Event, Session};
 use protocol::id::Name;
+use view::{Command, Report};
 use web_sys::Window;
 
+use crate::area::BrowserArea;
 use crate::browser::Browser;
 use crate::clock::{Timer, unix_ms};
 use crate::driver::Driver;
-use crate::keeper;
 use crate::leftovers::{self, GRACE, Verdict};
-use crate::lock::{Lock, LockManager};
-use crate::page::Listener;
-use crate::queue::{Happening, Queue};
+use crate::lifecycle::Listener;
+use crate::lock::{Lock, Locks};
+use crate::options::Options;
+use crate::queue::{BrowserEvent, Queue};
 use crate::run::Page;
 use crate::storage::PageId;
 
@@ -41,7 +42,7 @@ pub enum Step {
     /// A page was found that is gone, or none.
     Looked(Option<Found>),
     /// To the session of such a page.
-    Happening(Happening),
+    Event(BrowserEvent),
 }
 
 enum State {
@@ -54,10 +55,11 @@ enum State {
     },
 }
 
-/// The one who looks for pages that are gone, and goes on for them.
+/// Looks for pages that are gone, and continues their sessions.
 pub struct Heirs {
-    /// None where there are no locks: without them it cannot be told who is gone.
-    locks: Option<LockManager>,
+    /// None where there are no locks: without them a page that is gone cannot be told from others.
+    locks: Option<Locks>,
+    options: Options,
     window: Window,
     own: Option<PageId>,
     page: Page,
@@ -72,11 +74,12 @@ impl Heirs {
     pub fn new(browser: &Browser, page: Page) -> Self {
         let queue = browser.queue().clone();
         let window = browser.window().clone();
-        let heard = move |_| queue.push(Happening::Shared);
+        let heard = move |_| queue.push(BrowserEvent::Shared);
         Self {
             locks: browser.locks().cloned(),
             _heard: Listener::new(&window, "storage", heard),
             own: browser.page().cloned(),
+            options: browser.options().clone(),
             window,
             page,
             state: State::Idle,
@@ -89,7 +92,8 @@ impl Heirs {
         if let Some(locks) = &self.locks
             && matches!(self.state, State::Idle)
         {
-            let looking = find(self.window.clone(), locks.clone(), self.own.clone());
+            let area = BrowserArea::shared(&self.options.prefix);
+            let looking = find(self.window.clone(), area, locks.clone(), self.own.clone());
             self.state = State::Looking(Box::pin(looking));
         }
     }
@@ -99,7 +103,7 @@ impl Heirs {
         match &mut self.state {
             State::Idle => pending().await,
             State::Looking(looking) => Step::Looked(looking.await),
-            State::Heir { queue, .. } => Step::Happening(queue.next().await),
+            State::Heir { queue, .. } => Step::Event(queue.next().await),
         }
     }
 
@@ -110,10 +114,10 @@ impl Heirs {
                 let heir = found.and_then(|found| self.take_up(found, name));
                 self.state = heir.unwrap_or(State::Idle);
             }
-            (Step::Happening(happening), State::Heir { driver, .. }) => {
-                driver.happening(happening);
+            (Step::Event(event), State::Heir { driver, .. }) => {
+                driver.handle(event);
             }
-            (Step::Happening(_), State::Idle | State::Looking(_)) => {}
+            (Step::Event(_), State::Idle | State::Looking(_)) => {}
         }
     }
 
@@ -126,7 +130,6 @@ impl Heirs {
             Command::Rename { ref name } => Command::Rename { name: name.clone() },
             Command::Discard { id } => Command::Discard { id },
             Command::ConnectNow => Command::ConnectNow,
-            Command::Network(network) => Command::Network(network),
             _ => return,
         });
     }
@@ -148,12 +151,11 @@ impl Heirs {
         let first = self.count.saturating_mul(PAGE_IDS);
         let queue = Queue::default();
         let Found { page, lock } = found;
-        let (browser, stored) = Browser::left_by(queue.clone(), &page, lock, first)?;
+        let options = self.options.clone();
+        let (browser, stored) = Browser::left_by(queue.clone(), options, &page, lock, first)?;
         let config = Config {
-            seed: Browser::seed(),
-            fetches_tokens: browser.fetches_tokens(),
             inherits: true,
-            ..Config::default()
+            ..browser.config()
         };
         let told = self.page.clone();
         let report = Box::new(move |report| {
@@ -177,8 +179,13 @@ impl Heirs {
 
 /// Finds a page that is gone and left something, with patience for those that are only loaded anew. It
 /// looks again for as long as another page has messages on their way: that page may crash without a word.
-async fn find(window: Window, locks: LockManager, own: Option<PageId>) -> Option<Found> {
-    let area = keeper::area(Shelf::Browser)?;
+async fn find(
+    window: Window,
+    area: Option<BrowserArea>,
+    locks: Locks,
+    own: Option<PageId>,
+) -> Option<Found> {
+    let area = area?;
     let mut is_first = true;
     loop {
         let mut again = None;

@@ -1,9 +1,10 @@
-//! Who a tab's storage belongs to: the one page that holds its Web Lock (RS-8).
+//! The owner of a tab's storage: the one page that holds its Web Lock (RS-8).
 //!
 //! `web_sys` knows these locks only behind a compiler flag; the one method that we need is bound
 //! here.
 
 use std::pin::pin;
+use std::rc::Rc;
 use std::time::Duration;
 
 use futures_channel::oneshot;
@@ -22,7 +23,7 @@ use crate::storage::PageId;
 extern "C" {
     /// The browser's `navigator.locks`.
     #[derive(Clone, Debug)]
-    pub type LockManager;
+    type LockManager;
 
     #[wasm_bindgen(method, catch)]
     fn request(
@@ -33,11 +34,22 @@ extern "C" {
     ) -> Result<Promise, JsValue>;
 }
 
-impl LockManager {
+/// The locks of pages: of those of the browser the ones whose names begin with a prefix.
+#[derive(Clone, Debug)]
+pub struct Locks {
+    manager: LockManager,
+    prefix: Rc<str>,
+}
+
+impl Locks {
     /// The window's locks; `None` in old browsers and on insecure pages.
-    pub fn of(window: &Window) -> Option<Self> {
+    pub fn of(window: &Window, prefix: &Rc<str>) -> Option<Self> {
         let locks = Reflect::get(&window.navigator(), &JsValue::from_str("locks")).ok()?;
-        locks.is_object().then(|| locks.unchecked_into())
+        let prefix = prefix.clone();
+        locks.is_object().then(|| Self {
+            manager: locks.unchecked_into(),
+            prefix,
+        })
     }
 }
 
@@ -56,7 +68,7 @@ pub enum Claim {
     Ours(Lock),
     /// Another page's: this page has a copy.
     Elsewhere,
-    /// Nobody can tell; the server's takeover rule remains (RS-4).
+    /// Unknown; the server's takeover rule remains (RS-4).
     Unknown,
 }
 
@@ -77,7 +89,7 @@ enum Answer {
 
 impl Lock {
     /// Gets in line for a page's lock and keeps it until dropped. `None` where locks do not work.
-    pub fn request(locks: &LockManager, page: &PageId) -> Option<Self> {
+    pub fn request(locks: &Locks, page: &PageId) -> Option<Self> {
         Self::ask(locks, page, Line::Wait).map(|(lock, _)| lock)
     }
 
@@ -86,12 +98,7 @@ impl Lock {
     ///
     /// Patience counts from the browser's word that the lock is taken, not from our question: a busy
     /// machine's slow answer must not pass for another page.
-    pub async fn claim(
-        locks: &LockManager,
-        window: &Window,
-        page: &PageId,
-        patience: Duration,
-    ) -> Claim {
+    pub async fn claim(locks: &Locks, window: &Window, page: &PageId, patience: Duration) -> Claim {
         let Some((lock, answer)) = Self::ask(locks, page, Line::Skip) else {
             return Claim::Unknown;
         };
@@ -110,19 +117,15 @@ impl Lock {
         }
     }
 
-    /// Gets the lock of a page that is gone; `None` if it is not, or nobody can tell.
-    pub async fn claim_free(locks: &LockManager, window: &Window, page: &PageId) -> Option<Self> {
+    /// Gets the lock of a page that is gone; `None` if it is not, or if that is unknown.
+    pub async fn claim_free(locks: &Locks, window: &Window, page: &PageId) -> Option<Self> {
         let (lock, answer) = Self::ask(locks, page, Line::Skip)?;
         let answer = within(window, ANSWER_TIMEOUT, answer).await;
         matches!(answer, Some(Ok(Answer::Granted))).then_some(lock)
     }
 
     /// Asks. The answer is cancelled if the browser refuses to consider the question.
-    fn ask(
-        locks: &LockManager,
-        page: &PageId,
-        line: Line,
-    ) -> Option<(Self, oneshot::Receiver<Answer>)> {
+    fn ask(locks: &Locks, page: &PageId, line: Line) -> Option<(Self, oneshot::Receiver<Answer>)> {
         let abort = AbortController::new().ok()?;
         let options = Object::new();
         // The browser takes one of the two only.
@@ -136,7 +139,7 @@ impl Lock {
         let held = Promise::new(&mut |resolve, _| release = Some(resolve));
         let (tell, answer) = oneshot::channel();
         let callback = Closure::once(move |lock: JsValue| -> Promise {
-            // Fails if nobody waits for the answer, as with a lock that is only to be kept.
+            // Fails where the answer is not awaited, as with a lock that is only to be kept.
             let _ = tell.send(if lock.is_null() {
                 Answer::Taken
             } else {
@@ -144,8 +147,9 @@ impl Lock {
             });
             held
         });
-        let name = format!("everbeat.page.{}", page.0);
+        let name = format!("{}page.{}", locks.prefix, page.0);
         let over = locks
+            .manager
             .request(&name, &options, callback.as_ref().unchecked_ref())
             .ok()?;
         spawn_local(async move {

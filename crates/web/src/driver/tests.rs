@@ -37,7 +37,7 @@ impl Fake {
     }
 }
 
-impl Outside for Fake {
+impl Environment for Fake {
     fn now(&self) -> Timestamp {
         self.0.borrow().now
     }
@@ -110,8 +110,8 @@ impl Rig {
     fn live() -> Self {
         let mut rig = Self::new();
         rig.driver.start();
-        rig.driver.happening(Happening::Opened { id: FIRST });
-        rig.driver.happening(Happening::Text {
+        rig.driver.handle(BrowserEvent::Opened { id: FIRST });
+        rig.driver.handle(BrowserEvent::Text {
             id: FIRST,
             text: welcome(),
         });
@@ -200,21 +200,21 @@ fn it_arms_lazily() {
     let mut rig = Rig::live();
     for _ in 0..10 {
         rig.wait(100);
-        rig.driver.happening(Happening::Text {
+        rig.driver.handle(BrowserEvent::Text {
             id: FIRST,
             text: "{\"type\":\"pong\"}".into(),
         });
     }
     assert_eq!(rig.done(), []);
     rig.wait(9_000);
-    rig.driver.happening(Happening::Timer);
+    rig.driver.handle(BrowserEvent::Timer);
     assert!(matches!(rig.done()[..], [Done::Armed(_)]));
 }
 
 #[test]
 fn an_earlier_deadline_moves_the_timer() {
     let mut rig = Rig::live();
-    rig.driver.command(Command::Network(Network::Visible));
+    rig.driver.handle(BrowserEvent::Page(Network::Visible));
     assert_eq!(
         rig.done(),
         [sent("ping"), Done::Armed(Duration::from_secs(2))]
@@ -231,7 +231,7 @@ fn drafts_wait_for_the_socket() {
     let text = r#"{"type":"joined","room":"lobby","epoch":"e","head":0,"from":0,"recovered":true,
         "members":[],"drafts":[]}"#;
     let text = text.to_owned();
-    rig.driver.happening(Happening::Text { id: FIRST, text });
+    rig.driver.handle(BrowserEvent::Text { id: FIRST, text });
     rig.world.borrow_mut().buffered = 50_000;
     rig.done();
     for body in ["h", "he", "hel"] {
@@ -240,23 +240,23 @@ fn drafts_wait_for_the_socket() {
         rig.wait(300);
     }
     assert!(!rig.done().contains(&sent("draft")));
-    rig.driver.happening(Happening::Timer);
+    rig.driver.handle(BrowserEvent::Timer);
     assert!(!rig.done().contains(&sent("draft")));
     rig.world.borrow_mut().buffered = 0;
     rig.wait(300);
-    rig.driver.happening(Happening::Timer);
+    rig.driver.handle(BrowserEvent::Timer);
     assert_eq!(rig.done()[0], sent("draft"));
 }
 
 #[test]
 fn binary_frames_and_garbage_end_the_connection() {
     let text = "{\"type\":\"nonsense\"}".to_owned();
-    for happening in [
-        Happening::Binary { id: FIRST },
-        Happening::Text { id: FIRST, text },
+    for event in [
+        BrowserEvent::Binary { id: FIRST },
+        BrowserEvent::Text { id: FIRST, text },
     ] {
         let mut rig = Rig::live();
-        rig.driver.happening(happening);
+        rig.driver.handle(event);
         assert_eq!(rig.done()[0], Done::Closed(CloseCode::BAD_FRAME));
     }
 }
@@ -266,7 +266,7 @@ fn binary_frames_and_garbage_end_the_connection() {
 fn waiting_is_told_as_a_time_from_now() {
     let mut rig = Rig::live();
     rig.wait(5_000);
-    rig.driver.happening(Happening::Page(Network::Frozen));
+    rig.driver.handle(BrowserEvent::Page(Network::Frozen));
     assert_eq!(rig.done()[0], Done::Closed(CloseCode::GOING_AWAY));
     let told = rig.told();
     let Some(Report::Status {
@@ -279,16 +279,16 @@ fn waiting_is_told_as_a_time_from_now() {
     assert!(*retry_in <= Config::default().backoff_cap);
 }
 
-/// PU-3: a closed connection is let go of, whoever it was.
+/// PU-3: a closed connection is released, whichever it was.
 #[test]
 fn a_closed_connection_is_released() {
     let mut rig = Rig::live();
-    rig.driver.happening(Happening::Closed {
+    rig.driver.handle(BrowserEvent::Closed {
         id: FIRST,
         code: None,
     });
     assert_eq!(rig.done()[0], Done::Released);
-    rig.driver.happening(Happening::Closed {
+    rig.driver.handle(BrowserEvent::Closed {
         id: FIRST,
         code: None,
     });

@@ -1,9 +1,8 @@
-//! The real outside of the driver: this browser's window.
+//! The real environment of the driver: this browser's window.
 
 use std::time::Duration;
 
-use app::Shelf;
-use protocol::client::{NoToken, Store, Stored};
+use protocol::client::{Config, NoToken, Store, Stored};
 use protocol::close::CloseCode;
 use protocol::id::ConnectionId;
 use protocol::time::Timestamp;
@@ -11,13 +10,14 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::Window;
 
+use crate::area::BrowserArea;
 use crate::clock::{Clock, Timer, unix_ms};
-use crate::driver::Outside;
-use crate::keeper::area;
+use crate::driver::Environment;
 use crate::leftovers;
-use crate::lock::{Claim, Lock, LockManager};
-use crate::page::Lifecycle;
-use crate::queue::{Happening, Queue};
+use crate::lifecycle::Lifecycle;
+use crate::lock::{Claim, Lock, Locks};
+use crate::options::Options;
+use crate::queue::{BrowserEvent, Queue};
 use crate::socket::{self, Socket};
 use crate::storage::{PageId, Storage, StorageFailed};
 use crate::token::TokenSource;
@@ -32,9 +32,9 @@ pub struct Browser {
     window: Window,
     queue: Queue,
     clock: Clock,
-    storage: Storage<web_sys::Storage>,
-    tokens: Option<TokenSource>,
-    locks: Option<LockManager>,
+    options: Options,
+    storage: Storage<BrowserArea>,
+    locks: Option<Locks>,
     socket: Option<Socket>,
     timer: Option<Timer>,
     /// Held as long as the page lives, or goes on for another one.
@@ -47,39 +47,46 @@ pub struct Browser {
 
 impl Browser {
     /// The browser around us; `None` outside of a window.
-    pub fn find(queue: Queue) -> Option<Self> {
-        Self::with(queue, Storage::new(area(Shelf::Tab)))
+    pub fn find(queue: Queue, options: Options) -> Option<Self> {
+        let storage = Storage::new(BrowserArea::of_tab(&options.prefix));
+        Self::with(queue, options, storage)
     }
 
     /// The browser around us, for what a page left that is gone, and whose lock we have: with ids from
     /// `first` on. `None` if it left nothing.
-    pub fn left_by(queue: Queue, page: &PageId, lock: Lock, first: u64) -> Option<(Self, Stored)> {
-        let shared = area(Shelf::Browser)?;
+    pub fn left_by(
+        queue: Queue,
+        options: Options,
+        page: &PageId,
+        lock: Lock,
+        first: u64,
+    ) -> Option<(Self, Stored)> {
+        let shared = BrowserArea::shared(&options.prefix)?;
         let mut storage = Storage::left_by(page, shared.clone(), first);
         let stored = storage.load();
         if stored.outbox.is_empty() {
             leftovers::forget(&shared, &leftovers::prefix(page));
             return None;
         }
-        let mut browser = Self::with(queue, storage)?;
+        let mut browser = Self::with(queue, options, storage)?;
         browser.lock = Some(lock);
         Some((browser, stored))
     }
 
-    fn with(queue: Queue, storage: Storage<web_sys::Storage>) -> Option<Self> {
+    fn with(queue: Queue, options: Options, storage: Storage<BrowserArea>) -> Option<Self> {
         let window = web_sys::window()?;
         let clock = Clock::of(&window)?;
         Some(Self {
             clock,
             storage,
-            tokens: TokenSource::of(&window),
-            locks: LockManager::of(&window),
+            locks: Locks::of(&window, &options.prefix),
             socket: None,
             timer: None,
             lock: None,
             page: None,
             _lifecycle: Lifecycle::of(&window, &queue),
             leaving: None,
+            options,
             queue,
             window,
         })
@@ -110,7 +117,7 @@ impl Browser {
     }
 
     /// Its locks, where there are any.
-    pub const fn locks(&self) -> Option<&LockManager> {
+    pub const fn locks(&self) -> Option<&Locks> {
         self.locks.as_ref()
     }
 
@@ -124,14 +131,23 @@ impl Browser {
         self.page.as_ref()
     }
 
-    /// Whether there is an address that gives tokens.
-    pub const fn fetches_tokens(&self) -> bool {
-        self.tokens.is_some()
+    /// What the page said about its session.
+    pub const fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The core's configuration in this browser.
+    pub fn config(&self) -> Config {
+        Config {
+            seed: Self::seed(),
+            fetches_tokens: self.options.tokens.is_some(),
+            ..Config::default()
+        }
     }
 
     /// A seed for the machine (PU-2). It spreads clients out and guards nothing: no need for a
     /// cryptographic source.
-    pub fn seed() -> u64 {
+    fn seed() -> u64 {
         // 53 bits are what a random number of JavaScript has.
         (js_sys::Math::random() * 2_f64.powi(53)) as u64
     }
@@ -142,7 +158,7 @@ impl Browser {
             return;
         };
         let page = PageId(crypto.random_uuid());
-        // Before it is written: whoever copies what is written must find the lock taken.
+        // Before it is written: a page that copies what is written must find the lock taken.
         let lock = Lock::request(locks, &page);
         self.storage.adopt(&page);
         if let Some(lock) = lock {
@@ -153,8 +169,10 @@ impl Browser {
     /// The page owns what lies under its id.
     fn hold(&mut self, page: PageId, lock: Lock) {
         self.lock = Some(lock);
-        self.storage.share(&page, area(Shelf::Browser));
-        self.leaving = Some(Lifecycle::of_leftovers(&self.window, &page));
+        let shared = BrowserArea::shared(&self.options.prefix);
+        let leaving = |area| Lifecycle::of_leftovers(&self.window, &page, area);
+        self.leaving = shared.as_ref().map(leaving);
+        self.storage.share(&page, shared);
         self.page = Some(page);
     }
 
@@ -163,17 +181,17 @@ impl Browser {
     }
 }
 
-impl Outside for Browser {
+impl Environment for Browser {
     fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
     fn open(&mut self, id: ConnectionId) {
-        let opened = socket::url(&self.window.location())
+        let opened = socket::url(&self.window.location(), &self.options.url)
             .and_then(|url| Socket::open(&url, id, &self.queue));
         self.socket = opened.ok();
         if self.socket.is_none() {
-            self.queue.push(Happening::Closed { id, code: None });
+            self.queue.push(BrowserEvent::Closed { id, code: None });
         }
     }
 
@@ -183,7 +201,7 @@ impl Outside for Browser {
             _ => Err(JsValue::UNDEFINED),
         };
         if sent.is_err() {
-            self.queue.push(Happening::Closed { id, code: None });
+            self.queue.push(BrowserEvent::Closed { id, code: None });
         }
     }
 
@@ -207,19 +225,19 @@ impl Outside for Browser {
     }
 
     fn fetch_token(&mut self) {
-        let (source, window, queue) =
-            (self.tokens.clone(), self.window.clone(), self.queue.clone());
+        let fetch = self.options.tokens.as_ref().map(TokenSource::fetch);
+        let queue = self.queue.clone();
         spawn_local(async move {
-            let answer = match source {
-                Some(source) => source.fetch(&window).await,
+            let answer = match fetch {
+                Some(fetch) => fetch.await,
                 None => Err(NoToken::Denied),
             };
-            queue.push(Happening::Token(answer));
+            queue.push(BrowserEvent::Token(answer));
         });
     }
 
     fn wake_after(&mut self, delay: Duration) {
         let queue = self.queue.clone();
-        self.timer = Timer::after(&self.window, delay, move || queue.push(Happening::Timer));
+        self.timer = Timer::after(&self.window, delay, move || queue.push(BrowserEvent::Timer));
     }
 }

@@ -7,8 +7,7 @@
 //! credentials. A page with an empty outbox leaves nothing behind. What the shared area does not take, or
 //! a page without locks has, lies in the tab's area.
 //!
-//! Storage may be absent, full, or hold whatever somebody else wrote there. None of it may keep the
-//! page from working.
+//! Storage may be absent, full, or hold texts of other programs. None of it may keep the page from working.
 
 use protocol::client::{Store, Stored};
 use protocol::id::Credentials;
@@ -17,11 +16,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
+use crate::area::Area;
 use crate::leftovers::{self, Mark};
 
-const PAGE: &str = "everbeat.page";
+const PAGE: &str = "page";
 /// What keys of a page's things begin with in the tab's area.
-const TAB: &str = "everbeat.";
+const TAB: &str = "";
 const SESSION: &str = "session";
 const OUTBOX: &str = "outbox.";
 
@@ -33,21 +33,6 @@ pub struct StorageFailed;
 /// Names the page that a storage belongs to, over its reloads. A copied tab has a copy of it, too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageId(pub String);
-
-/// A place for texts under keys.
-pub trait Area {
-    /// All keys, in any order.
-    fn keys(&self) -> Vec<String>;
-    /// The text under a key.
-    fn get(&self, key: &str) -> Option<String>;
-    /// Keeps a text under a key.
-    ///
-    /// # Errors
-    /// [`StorageFailed`] if there is no room; what was under the key is then still there.
-    fn set(&self, key: &str, text: &str) -> Result<(), StorageFailed>;
-    /// Forgets a key and its text.
-    fn remove(&self, key: &str);
-}
 
 /// The session and the outbox of a page in the browser's areas, which may be absent.
 #[derive(Debug)]
@@ -66,7 +51,7 @@ pub struct Storage<A> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Health {
     Good,
-    /// Something could not be kept. An outbox with holes helps nobody after a reload: from now on
+    /// Something could not be kept. An outbox with holes is of no use after a reload: from now on
     /// memory alone is relied on, and storage only ever loses things.
     Failed,
 }
@@ -150,8 +135,8 @@ impl<A: Area> Storage<A> {
     pub fn clear(&self) {
         if let Some(tab) = &self.tab {
             tab.remove(PAGE);
-            tab.remove(&format!("{TAB}{SESSION}"));
-            for key in keys(tab, &format!("{TAB}{OUTBOX}")) {
+            tab.remove(SESSION);
+            for key in keys(tab, OUTBOX) {
                 tab.remove(&key);
             }
         }
@@ -170,13 +155,12 @@ impl<A: Area> Storage<A> {
                 let Some(tab) = &self.tab else {
                     return Ok(());
                 };
-                let key = format!("{TAB}{SESSION}");
                 let is_kept = match credentials {
-                    Some(credentials) => self.is_good() && write(tab, &key, credentials).is_ok(),
+                    Some(credentials) => self.is_good() && write(tab, SESSION, credentials).is_ok(),
                     None => false,
                 };
                 if !is_kept {
-                    tab.remove(&key);
+                    tab.remove(SESSION);
                 }
                 self.judge(is_kept || credentials.is_none())
             }
@@ -223,14 +207,14 @@ impl<A: Area> Storage<A> {
                 self.left.push(entry.id);
             }
             if let Some(tab) = &self.tab {
-                tab.remove(&format!("{TAB}{OUTBOX}{number}"));
+                tab.remove(&format!("{OUTBOX}{number}"));
             }
             return true;
         }
         self.unshare(entry.id);
         self.tab
             .as_ref()
-            .is_some_and(|tab| write(tab, &format!("{TAB}{OUTBOX}{number}"), kept).is_ok())
+            .is_some_and(|tab| write(tab, &format!("{OUTBOX}{number}"), kept).is_ok())
     }
 
     fn share_entry(&self, entry: &Entry, now_ms: u64) -> bool {
@@ -260,7 +244,7 @@ impl<A: Area> Storage<A> {
         self.unshare(id);
         let number = self.number(id);
         if let Some(tab) = &self.tab {
-            tab.remove(&format!("{TAB}{OUTBOX}{number}"));
+            tab.remove(&format!("{OUTBOX}{number}"));
         }
     }
 
@@ -331,29 +315,6 @@ pub(crate) fn keys<A: Area>(area: &A, prefix: &str) -> Vec<String> {
     let mut keys = area.keys();
     keys.retain(|key| key.starts_with(prefix));
     keys
-}
-
-/// The browser's own storage. Where it throws, it is as good as empty.
-impl Area for web_sys::Storage {
-    fn keys(&self) -> Vec<String> {
-        let count = self.length().unwrap_or(0);
-        (0..count)
-            .filter_map(|index| self.key(index).ok()?)
-            .collect()
-    }
-
-    fn get(&self, key: &str) -> Option<String> {
-        self.get_item(key).ok()?
-    }
-
-    fn set(&self, key: &str, text: &str) -> Result<(), StorageFailed> {
-        self.set_item(key, text).map_err(|_| StorageFailed)
-    }
-
-    fn remove(&self, key: &str) {
-        // What cannot be removed cannot be read either.
-        let _ = self.remove_item(key);
-    }
 }
 
 #[cfg(test)]

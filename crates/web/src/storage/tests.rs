@@ -93,10 +93,10 @@ fn garbage_is_ignored_and_removed() {
     let shelf = Shelf::default();
     let misplaced = serde_json::to_string(&entry(1)).unwrap();
     for (key, text) in [
-        ("everbeat.session", "{\"id\":\"\"}"),
-        ("everbeat.outbox.0", "[object Object]"),
-        ("everbeat.outbox.x", misplaced.as_str()),
-        ("everbeat.outbox.2", misplaced.as_str()),
+        ("session", "{\"id\":\"\"}"),
+        ("outbox.0", "[object Object]"),
+        ("outbox.x", misplaced.as_str()),
+        ("outbox.2", misplaced.as_str()),
         ("somebody.else", "theirs"),
     ] {
         shelf.set(key, text).unwrap();
@@ -112,7 +112,7 @@ fn garbage_is_ignored_and_removed() {
 #[test]
 fn clearing_leaves_what_is_not_ours() {
     let shelf = Shelf::default();
-    shelf.set("everbeat.name", "Ada").unwrap();
+    shelf.set("name", "Ada").unwrap();
     let mut storage = Storage::new(Some(shelf.clone()));
     storage
         .apply(&Store::Session(Some(credentials())), 1)
@@ -120,7 +120,7 @@ fn clearing_leaves_what_is_not_ours() {
     storage.apply(&Store::Put(entry(0)), 1).unwrap();
     storage.clear();
     assert_eq!(storage.load().credentials, None);
-    assert_eq!(shelf.keys(), ["everbeat.name"]);
+    assert_eq!(shelf.keys(), ["name"]);
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn failure_is_told_once_and_leaves_nothing_out_of_date() {
     };
     assert_eq!(storage.apply(&Store::Put(sent), 1), Err(StorageFailed));
     assert_eq!(storage.apply(&Store::Put(entry(2)), 1), Ok(()));
-    assert_eq!(shelf.keys(), ["everbeat.outbox.1"]);
+    assert_eq!(shelf.keys(), ["outbox.1"]);
     shelf.is_full.set(false);
     storage.apply(&Store::Put(entry(3)), 1).unwrap();
     storage.apply(&Store::Remove(EntryId(1)), 1).unwrap();
@@ -203,7 +203,7 @@ fn the_outbox_outlives_the_tab_and_nothing_else_does() {
     for id in [0, 1] {
         storage.apply(&Store::Put(entry(id)), 1).unwrap();
     }
-    assert_eq!(tab.keys(), ["everbeat.page", "everbeat.session"]);
+    assert_eq!(tab.keys(), ["page", "session"]);
 
     const FIRST: u64 = 1 << 40;
     let mut left = Storage::left_by(&page(), shared.clone(), FIRST);
@@ -245,7 +245,7 @@ fn a_full_shared_area_is_no_loss() {
     shared.is_full.set(false);
     let mut again = owned(&tab, &shared);
     let mut outbox = again.load().outbox;
-    // Without a session nobody knows what became of what was sent.
+    // Without a session the fate of what was sent is unknown.
     let uncertain = Entry {
         stage: Stage::Uncertain,
         ..sent
@@ -253,7 +253,7 @@ fn a_full_shared_area_is_no_loss() {
     outbox.sort_by_key(|entry| entry.id);
     assert_eq!(outbox, [uncertain, entry(1)]);
     again.apply(&Store::Put(entry(1)), 1).unwrap();
-    assert_eq!(tab.keys(), ["everbeat.outbox.0", "everbeat.page"]);
+    assert_eq!(tab.keys(), ["outbox.0", "page"]);
     again.apply(&Store::Remove(EntryId(0)), 1).unwrap();
     again.apply(&Store::Remove(EntryId(1)), 1).unwrap();
     assert_eq!((tab.keys().len(), shared.keys().len()), (1, 0));

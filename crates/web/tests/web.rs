@@ -1,4 +1,4 @@
-//! What only a browser can prove: `frontend/test.sh` runs these in headless Chromium.
+//! What only a browser can prove: `crates/web/test.sh` runs these in headless Chromium.
 #![cfg(target_arch = "wasm32")]
 #![expect(clippy::unwrap_used, reason = "this whole file is tests")]
 
@@ -6,20 +6,23 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use app::{Command, Report, Stop};
-use frontend::clock::{Clock, Timer};
-use frontend::lock::{Claim, Lock, LockManager};
-use frontend::page::Lifecycle;
-use frontend::queue::{Happening, Queue};
-use frontend::run;
-use frontend::socket::{self, Socket};
-use frontend::storage::{Area, PageId, Storage, StorageFailed};
+use everbeat_web::area::{Area, BrowserArea};
+use everbeat_web::browser::Browser;
+use everbeat_web::clock::{Clock, Timer};
+use everbeat_web::driver::Environment;
+use everbeat_web::lifecycle::Lifecycle;
+use everbeat_web::lock::{Claim, Lock, Locks};
+use everbeat_web::queue::{BrowserEvent, Queue};
+use everbeat_web::socket::{self, Socket};
+use everbeat_web::storage::{PageId, Storage, StorageFailed};
+use everbeat_web::{Options, Stop, TokenSource};
 use futures_channel::mpsc;
 use futures_util::StreamExt;
-use protocol::client::{Event as SessionEvent, Network, Status, Store};
+use protocol::client::{Event as SessionEvent, Network, NoToken, Status, Store};
 use protocol::close::CloseCode;
-use protocol::id::{ConnectionId, Credentials, RoomName, Seq, SessionId, SessionKey};
+use protocol::id::{ConnectionId, Credentials, RoomName, Seq, SessionId, SessionKey, Token};
 use protocol::outbox::{Entry, EntryId, Stage};
+use view::{Command, Report};
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 use web_sys::{Event, Window};
 
@@ -29,8 +32,14 @@ fn window() -> Window {
     web_sys::window().unwrap()
 }
 
+/// The tab's whole area.
 fn area() -> web_sys::Storage {
     window().session_storage().unwrap().unwrap()
+}
+
+/// Its part of a page with the default options.
+fn tab() -> Option<BrowserArea> {
+    BrowserArea::of_tab(&Options::PREFIX.into())
 }
 
 /// Nothing is stored anywhere.
@@ -56,7 +65,8 @@ fn start() -> (Stop, mpsc::Sender<Command>, mpsc::UnboundedReceiver<Report>) {
     let (commands, wished) = mpsc::channel(8);
     let (tell, told) = mpsc::unbounded();
     let report = Box::new(move |report| tell.unbounded_send(report).unwrap());
-    (run::start(wished, report), commands, told)
+    let stop = everbeat_web::start(Options::at("/ws"), wished, report);
+    (stop, commands, told)
 }
 
 /// HB-9.
@@ -104,36 +114,46 @@ fn storage_keeps_and_tolerates() {
         body: "grüße \u{1f44b}".into(),
         stage: Stage::Unsent,
     };
-    let mut storage = Storage::new(Some(area.clone()));
+    let mut storage = Storage::new(tab());
     storage
         .apply(&Store::Session(Some(credentials.clone())), 1)
         .unwrap();
     storage.apply(&Store::Put(entry.clone()), 1).unwrap();
-    area.set("everbeat.outbox.1", "garbage").unwrap();
+    area.set_item("everbeat.outbox.1", "garbage").unwrap();
 
-    let stored = Storage::new(Some(area.clone())).load();
+    let stored = Storage::new(tab()).load();
     assert_eq!(stored.credentials, Some(credentials));
     assert_eq!(stored.outbox, [entry]);
-    assert_eq!(Area::get(&area, "everbeat.outbox.1"), None);
+    assert_eq!(area.get_item("everbeat.outbox.1").unwrap(), None);
 
+    // Older pages' things are found under these very names.
+    let mut keys: Vec<_> = (0..2).map(|index| area.key(index).unwrap()).collect();
+    keys.sort();
+    assert_eq!(
+        keys,
+        ["everbeat.outbox.0", "everbeat.session"].map(|key| Some(key.to_owned()))
+    );
+    area.set_item("other.session", "theirs").unwrap();
+    assert_eq!(Area::get(&tab().unwrap(), "other.session"), None);
+    assert_eq!(tab().unwrap().keys().len(), 2);
     storage.clear();
-    assert_eq!(area.keys(), [""; 0]);
+    assert_eq!(area.length().unwrap(), 1);
+    area.clear().unwrap();
 }
 
 /// A quota is an error value here, not an exception.
 #[wasm_bindgen_test]
 fn a_full_storage_says_so() {
-    let area = area();
     let text = "x".repeat(64 << 20);
-    assert_eq!(Area::set(&area, "everbeat.test", &text), Err(StorageFailed));
-    area.clear().unwrap();
+    assert_eq!(tab().unwrap().set("test", &text), Err(StorageFailed));
+    area().clear().unwrap();
 }
 
 /// The server of these tests speaks no WebSocket: every attempt ends in a close event.
 #[wasm_bindgen_test]
 async fn nothing_is_heard_of_a_dropped_socket() {
     let queue = Queue::default();
-    let url = socket::url(&window().location()).unwrap();
+    let url = socket::url(&window().location(), "/ws").unwrap();
     let dropped = Socket::open(&url, ConnectionId(1), &queue).unwrap();
     let closed = Socket::open(&url, ConnectionId(2), &queue).unwrap();
     let kept = Socket::open(&url, ConnectionId(3), &queue).unwrap();
@@ -142,7 +162,7 @@ async fn nothing_is_heard_of_a_dropped_socket() {
     let code = Some(CloseCode::ABNORMAL);
     assert_eq!(
         queue.next().await,
-        Happening::Closed {
+        BrowserEvent::Closed {
             id: ConnectionId(3),
             code
         }
@@ -165,11 +185,11 @@ fn the_page_tells_of_its_sleep_until_dropped() {
     document
         .dispatch_event(&Event::new("freeze").unwrap())
         .unwrap();
-    assert_eq!(queue.try_next(), Some(Happening::Page(Network::Frozen)));
+    assert_eq!(queue.try_next(), Some(BrowserEvent::Page(Network::Frozen)));
     document
         .dispatch_event(&Event::new("resume").unwrap())
         .unwrap();
-    assert_eq!(queue.try_next(), Some(Happening::Page(Network::Visible)));
+    assert_eq!(queue.try_next(), Some(BrowserEvent::Page(Network::Visible)));
     // Without `persisted` it is the page's end, not its sleep.
     window()
         .dispatch_event(&Event::new("pagehide").unwrap())
@@ -182,11 +202,82 @@ fn the_page_tells_of_its_sleep_until_dropped() {
     assert_eq!(queue.try_next(), None);
 }
 
+/// RC-4.
+#[wasm_bindgen_test]
+fn the_page_tells_of_its_network_and_of_being_seen() {
+    let queue = Queue::default();
+    let document = window().document().unwrap();
+    let lifecycle = Lifecycle::of(&window(), &queue);
+    for (name, expected) in [("online", Network::Online), ("offline", Network::Offline)] {
+        window().dispatch_event(&Event::new(name).unwrap()).unwrap();
+        assert_eq!(queue.try_next(), Some(BrowserEvent::Page(expected)));
+    }
+    // As nothing of this page is hidden, it can be seen.
+    let changed = Event::new("visibilitychange").unwrap();
+    document.dispatch_event(&changed).unwrap();
+    let seen = (!document.hidden()).then_some(BrowserEvent::Page(Network::Visible));
+    assert_eq!(queue.try_next(), seen);
+    drop(lifecycle);
+    document.dispatch_event(&changed).unwrap();
+    assert_eq!(queue.try_next(), None);
+}
+
+#[wasm_bindgen_test]
+fn a_path_is_one_of_the_pages_own_host() {
+    let location = window().location();
+    let whole = format!("ws://{}/rt/ws", location.host().unwrap());
+    assert_eq!(socket::url(&location, "/rt/ws").unwrap(), whole);
+    let other = "wss://rt.example.org/ws";
+    assert_eq!(socket::url(&location, other).unwrap(), other);
+}
+
+/// AC-6: the page's own function is asked each time.
+#[wasm_bindgen_test]
+async fn tokens_may_come_from_the_page() {
+    let count = Rc::new(Cell::new(0));
+    let asked = count.clone();
+    let source = TokenSource::new(move || {
+        asked.set(asked.get() + 1);
+        Box::pin(async { Token::new("t").map_err(|_| NoToken::Denied) })
+    });
+    let queue = Queue::default();
+    let options = Options::at("/ws").tokens(source);
+    let mut browser = Browser::find(queue.clone(), options).unwrap();
+    for _ in 0..2 {
+        browser.fetch_token();
+        let token = Token::new("t").unwrap();
+        assert_eq!(queue.next().await, BrowserEvent::Token(Ok(token)));
+    }
+    assert_eq!(count.get(), 2);
+}
+
+/// Two applications of one origin: neither sees what the other keeps, nor waits for its locks.
+#[wasm_bindgen_test]
+async fn prefixes_keep_applications_apart() {
+    clear();
+    let prefix = "mine.".into();
+    let mut mine = Storage::new(BrowserArea::of_tab(&prefix));
+    let store = Store::Session(Some(credentials("mine")));
+    mine.apply(&store, 1).unwrap();
+    assert_eq!(Storage::new(tab()).load().credentials, None);
+    assert!(mine.load().credentials.is_some());
+    let (window, page) = (window(), PageId("same".into()));
+    let short = Duration::from_millis(50);
+    let mut held = Vec::new();
+    for prefix in [&prefix, &Options::PREFIX.into()] {
+        let locks = Locks::of(&window, prefix).unwrap();
+        let claim = Lock::claim(&locks, &window, &page, short).await;
+        assert!(matches!(claim, Claim::Ours(_)));
+        held.push(claim);
+    }
+    clear();
+}
+
 /// RS-8: one owner at a time; the next in line gets the lock when it is let go.
 #[wasm_bindgen_test]
 async fn a_storage_has_one_owner() {
     let window = window();
-    let locks = LockManager::of(&window).unwrap();
+    let locks = Locks::of(&window, &Options::PREFIX.into()).unwrap();
     let page = PageId("owned".into());
     let short = Duration::from_millis(50);
     let claim = async |patience| Lock::claim(&locks, &window, &page, patience).await;
@@ -262,7 +353,7 @@ async fn a_copied_tab_starts_a_session_of_its_own() {
     let credentials = credentials("copied");
     let session = Some(credentials.id.clone());
     let store = Store::Session(Some(credentials));
-    Storage::new(Some(area())).apply(&store, 1).unwrap();
+    Storage::new(tab()).apply(&store, 1).unwrap();
 
     let (stop_original, _commands, mut original) = start();
     assert_eq!(restored(&mut original).await, (session.clone(), vec![]));
@@ -273,7 +364,7 @@ async fn a_copied_tab_starts_a_session_of_its_own() {
 
     let (stop_copy, _commands_as_well, mut copy) = start();
     assert_eq!(restored(&mut copy).await, (None, vec![]));
-    assert_eq!(Storage::new(Some(area())).load().credentials, None);
+    assert_eq!(Storage::new(tab()).load().credentials, None);
     stop_copy();
 }
 
@@ -292,9 +383,9 @@ async fn a_copied_tab_leaves_the_first_messages_alone() {
         original.next().await,
         Some(Report::Event(SessionEvent::Queued(_)))
     ) {}
-    let mut storage = Storage::new(Some(area()));
+    let mut storage = Storage::new(tab());
     let page = storage.page().unwrap();
-    storage.share(&page, Some(shared()));
+    storage.share(&page, BrowserArea::shared(&Options::PREFIX.into()));
     assert_eq!(storage.load().outbox.len(), 1);
 
     let (stop_copy, _commands_too, mut copy) = start();
@@ -345,7 +436,9 @@ async fn what_a_closed_page_left_is_taken_up() {
         .await
         .is_some_and(|report| report != handed_over)
     {}
-    let keys = shared().keys();
-    let own = Storage::new(Some(area())).page().unwrap();
+    let keys: Vec<String> = (0..shared().length().unwrap())
+        .filter_map(|index| shared().key(index).unwrap())
+        .collect();
+    let own = Storage::new(tab()).page().unwrap();
     assert!(keys.iter().all(|key| key.contains(&own.0)), "{keys:?}");
 }

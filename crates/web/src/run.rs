@@ -4,22 +4,29 @@ use std::cell::RefCell;
 use std::pin::pin;
 use std::rc::Rc;
 
-use app::{Command, Report, Reporter, Stop};
 use futures_channel::mpsc::Receiver;
 use futures_util::StreamExt;
 use futures_util::future::{AbortHandle, Abortable, Either, select};
-use protocol::client::{Config, Network, Session};
+use protocol::client::{Network, Session};
+use view::{Command, Report};
 use wasm_bindgen_futures::spawn_local;
 
 use crate::browser::Browser;
 use crate::driver::Driver;
 use crate::heirs::{Heirs, Step};
-use crate::queue::{Happening, Queue};
+use crate::options::Options;
+use crate::queue::{BrowserEvent, Queue};
 
-/// Drives a session for the page until stopped. What [`app::Connector`] is made of.
-pub fn start(commands: Receiver<Command>, report: Reporter) -> Stop {
+/// Takes what a session reports, in order, on the page's thread.
+pub type Reporter = Box<dyn FnMut(Report)>;
+
+/// Ends the session's driver when called: it lets go of its socket, timers and listeners.
+pub type Stop = Box<dyn FnOnce() + Send + Sync>;
+
+/// Drives a session for the page until it is stopped or `commands` ends.
+pub fn start(options: Options, commands: Receiver<Command>, report: Reporter) -> Stop {
     let (handle, registration) = AbortHandle::new_pair();
-    let driving = Abortable::new(run(commands, report), registration);
+    let driving = Abortable::new(run(options, commands, report), registration);
     spawn_local(async {
         // Stopped or at its end: either way everything that it owned is dropped here.
         let _ = driving.await;
@@ -27,29 +34,25 @@ pub fn start(commands: Receiver<Command>, report: Reporter) -> Stop {
     Box::new(move || handle.abort())
 }
 
-/// Where both sessions tell what there is to tell.
+/// The reporter of both sessions.
 pub(crate) type Page = Rc<RefCell<Reporter>>;
 
 /// Something that the loop waits for.
 enum Fact {
     Command(Option<Command>),
-    Happening(Happening),
+    Browser(BrowserEvent),
     Heir(Step),
 }
 
-async fn run(mut commands: Receiver<Command>, report: Reporter) {
+async fn run(options: Options, mut commands: Receiver<Command>, report: Reporter) {
     let queue = Queue::default();
-    let Some(mut browser) = Browser::find(queue.clone()) else {
+    let Some(mut browser) = Browser::find(queue.clone(), options) else {
         return;
     };
     let stored = browser.restore().await;
     let page: Page = Rc::new(RefCell::new(report));
     let mut heirs = Heirs::new(&browser, page.clone());
-    let config = Config {
-        seed: Browser::seed(),
-        fetches_tokens: browser.fetches_tokens(),
-        ..Config::default()
-    };
+    let config = browser.config();
     let report = Box::new(move |report: Report| (page.borrow_mut())(report));
     let mut driver = Driver::new(Session::new(config, stored), browser, report);
     driver.start();
@@ -57,16 +60,18 @@ async fn run(mut commands: Receiver<Command>, report: Reporter) {
     loop {
         match next(&mut commands, &queue, &mut heirs).await {
             Fact::Command(Some(command)) => {
-                if matches!(command, Command::Network(Network::Visible)) {
-                    heirs.look();
-                }
                 heirs.command(&command);
                 driver.command(command);
             }
             // The app is gone.
             Fact::Command(None) => return,
-            Fact::Happening(Happening::Shared) => heirs.look(),
-            Fact::Happening(happening) => driver.happening(happening),
+            Fact::Browser(BrowserEvent::Shared) => heirs.look(),
+            Fact::Browser(event) => {
+                if event == BrowserEvent::Page(Network::Visible) {
+                    heirs.look();
+                }
+                driver.handle(event);
+            }
             Fact::Heir(step) => heirs.step(step, driver.name()),
         }
         heirs.hand_over(&mut driver);
@@ -74,11 +79,11 @@ async fn run(mut commands: Receiver<Command>, report: Reporter) {
 }
 
 async fn next(commands: &mut Receiver<Command>, queue: &Queue, heirs: &mut Heirs) -> Fact {
-    let happening = pin!(queue.next());
+    let event = pin!(queue.next());
     let step = pin!(heirs.next());
-    match select(commands.next(), select(happening, step)).await {
+    match select(commands.next(), select(event, step)).await {
         Either::Left((command, _)) => Fact::Command(command),
-        Either::Right((Either::Left((happening, _)), _)) => Fact::Happening(happening),
+        Either::Right((Either::Left((event, _)), _)) => Fact::Browser(event),
         Either::Right((Either::Right((step, _)), _)) => Fact::Heir(step),
     }
 }

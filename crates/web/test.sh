@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
 # Runs this crate's tests: the driver and what else needs no browser natively, the rest in headless Chromium.
 # Needs wasm-bindgen-test-runner (wasm-bindgen-cli) and chromedriver (Debian: chromium-driver).
-# usage: frontend/test.sh
+# usage: crates/web/test.sh
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 for tool in wasm-bindgen-test-runner chromedriver; do
-  command -v "$tool" >/dev/null || { echo "frontend/test.sh: $tool is not on the PATH." >&2; exit 1; }
+  command -v "$tool" >/dev/null || { echo "crates/web/test.sh: $tool is not on the PATH." >&2; exit 1; }
 done
 
-cargo test --locked -p frontend --lib
+cargo test --locked -p everbeat-web
 
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 CHROMEDRIVER=$(command -v chromedriver) CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=wasm-bindgen-test-runner \
-  cargo test --locked -p frontend --target wasm32-unknown-unknown --test web 2>&1 | tee "$out"
+  cargo test --locked -p everbeat-web --target wasm32-unknown-unknown --test web 2>&1 | tee "$out"
 # The runner is content with a test binary in which it finds no test at all: that must not pass for success.
-grep -qE '^test result: ok\. [1-9]' "$out" || { echo "frontend/test.sh: no test ran in the browser." >&2; exit 1; }
+grep -qE '^test result: ok\. [1-9]' "$out" || { echo "crates/web/test.sh: no test ran in the browser." >&2; exit 1; }

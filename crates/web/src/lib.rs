@@ -1,0 +1,36 @@
+//! Everbeat's driver for browsers.
+//!
+//! [`start`] drives one session for a page: it takes [`Command`](view::Command)s and makes
+//! [`Report`](view::Report)s. [`protocol::client::Session`] decides, [`driver::Driver`] carries facts in and its
+//! wishes out, [`browser::Browser`] does what only a browser can, and [`run`] is the loop around them.
+//!
+//! ```no_run
+//! use everbeat_web::{Options, start};
+//! use futures_channel::mpsc;
+//!
+//! let (commands, receiver) = mpsc::channel(256);
+//! let options = Options::at("/ws").token_url("/token");
+//! let stop = start(options, receiver, Box::new(|report| { /* show it */ }));
+//! ```
+//!
+//! The crate exports nothing to JavaScript by itself. Everything that the browser may call back is owned by a field,
+//! and detached by its drop.
+
+pub mod area;
+pub mod browser;
+pub mod clock;
+pub mod driver;
+pub mod heirs;
+pub mod leftovers;
+pub mod lifecycle;
+pub mod lock;
+pub mod options;
+pub mod queue;
+pub mod run;
+pub mod socket;
+pub mod storage;
+pub mod token;
+
+pub use self::options::Options;
+pub use self::run::{Reporter, Stop, start};
+pub use self::token::TokenSource;
