@@ -128,11 +128,6 @@ impl Gate {
         }
     }
 
-    /// Whether there are tokens that are good here.
-    pub const fn takes_tokens(&self) -> bool {
-        self.tokens.is_some()
-    }
-
     /// A cookie for a guest who has none yet, or not the one that there should be; none for anybody else.
     /// `is_secure`: the request came by HTTPS.
     pub fn guest_cookie(&self, presented: &Presented, is_secure: bool) -> Option<GuestCookie> {

@@ -8,6 +8,7 @@ mod caller;
 mod events;
 mod input;
 mod messages;
+mod perform;
 mod presence;
 mod problem;
 mod publish;

@@ -371,6 +371,7 @@ impl Config {
             members_named: self.members_named,
             token_warning: self.access.token_warning,
             token_grace: self.access.token_grace,
+            takes_tokens: self.access.token_keys.is_some(),
             limits: Limits {
                 frame_bytes: self.frame_bytes,
                 body_bytes: self.body_bytes,

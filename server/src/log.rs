@@ -19,6 +19,7 @@ use futures_util::future::BoxFuture;
 use protocol::frame::{ErrorCode, Message, Refused};
 use protocol::id::{Name, RoomName, Seq, SessionId};
 use protocol::position::{Epoch, Offset};
+pub use protocol::server::{PostKey, Posted, Removal};
 use thiserror::Error;
 
 use self::page::Gathering;
@@ -99,9 +100,6 @@ pub struct Append {
     pub is_repeat: bool,
 }
 
-/// What tells a post apart: a hash of its author and of the key that they gave it.
-pub type PostKey = [u8; 32];
-
 /// A message to append that comes without a session: its key makes sure that it does so once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Post {
@@ -117,28 +115,6 @@ pub struct Post {
     pub body: String,
     /// Unix time in milliseconds.
     pub at_ms: u64,
-}
-
-/// What became of a post.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Posted {
-    /// The identity of the room's log.
-    pub epoch: Epoch,
-    /// Its place in that log.
-    pub offset: Offset,
-    /// It was there already.
-    pub is_repeat: bool,
-}
-
-/// What became of the wish to remove a text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Removal {
-    /// It is gone.
-    Removed,
-    /// It was gone already.
-    Before,
-    /// The log holds no such message, or not any more.
-    Missing,
 }
 
 /// What a room's log holds.

@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use crate::frame::ErrorCode;
 use crate::id::{Name, RoomName, SessionId};
+use crate::time::Timestamp;
 
 /// What a token, or its absence, entitles to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +40,11 @@ impl Access {
         rights: Rights::ALL,
         expires_in: None,
     };
+
+    /// When it ends, if it is given at this moment (AC-2). None: never.
+    pub fn ends(&self, now: Timestamp) -> Option<Timestamp> {
+        self.expires_in.map(|expires_in| now + expires_in)
+    }
 }
 
 /// A guest or the subject of a token: the author of messages, and the owner of sessions (AC-3).

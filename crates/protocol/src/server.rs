@@ -2,7 +2,8 @@
 //!
 //! A [`Session`] lives as long as its connection; what outlives the connection (the session's last
 //! `seq`, the messages, who is away) is kept by the log and the rooms, and comes back in as facts.
-//! [`Tutorial`] is the same for pages that speak bare text, [`Feed`] for who only listens.
+//! [`Tutorial`] is the same for pages that speak bare text, [`Feed`] for who only listens, and [`Request`] decides about one
+//! request over HTTP.
 
 mod access;
 mod acks;
@@ -16,7 +17,9 @@ mod owed;
 mod publish;
 mod reader;
 mod rename;
+mod request;
 mod rooms;
+mod rules;
 mod seats;
 mod tutorial;
 
@@ -36,6 +39,10 @@ pub use self::owed::RequestId;
 use self::publish::Publisher;
 pub use self::reader::{Pull, Reader, Span};
 use self::rename::Renames;
+pub use self::request::{
+    Call, MessagePage, PostError, PostKey, Posted, Removal, Request, RequestAnswer, RequestError,
+    RequestInput, RequestTransmit, Which,
+};
 use self::rooms::Seat;
 use self::seats::Seats;
 pub use self::tutorial::{Tutorial, TutorialInput, TutorialTransmit};

@@ -3,8 +3,8 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use protocol::access::{Access, Denied, Identity, Right};
-use protocol::id::{RoomName, Token};
+use protocol::access::{Access, Denied};
+use protocol::id::Token;
 
 use super::problem::{Code, Problem};
 use crate::address::Client;
@@ -16,26 +16,6 @@ pub(crate) struct Caller {
     pub(super) access: Access,
     /// Where they are.
     pub(super) client: Client,
-}
-
-impl Caller {
-    /// EO-8: guests never moderate. One who has shown no token is told to do so, where that can help.
-    pub(super) fn may_moderate(&self, state: &AppState, room: &RoomName) -> Result<(), Problem> {
-        let is_guest = matches!(self.access.identity, Identity::Guest(_));
-        if is_guest && state.gate.takes_tokens() {
-            return Err(Problem::new(Code::TokenRequired));
-        }
-        self.may(room, Right::Moderate)
-    }
-
-    /// AC-5.
-    pub(super) fn may(&self, room: &RoomName, right: Right) -> Result<(), Problem> {
-        if self.access.rights.allow(room, right) {
-            Ok(())
-        } else {
-            Err(Problem::denied(right))
-        }
-    }
 }
 
 impl FromRequestParts<AppState> for Caller {

@@ -16,15 +16,16 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::future::BoxFuture;
 use futures_util::stream;
-use protocol::access::{Right, Subject};
+use protocol::access::Subject;
 use protocol::id::RoomName;
 use protocol::position::{Epoch, Offset, Position};
-use protocol::server::{Feed, FeedConfig, FeedInput, FeedTransmit, Pull};
+use protocol::server::{Call, Feed, FeedInput, FeedTransmit, Pull, RequestAnswer};
 use serde::Deserialize;
 use tokio::time::sleep_until;
 
 use super::caller::Caller;
 use super::input::{Asked, InRoom};
+use super::perform::perform;
 use super::problem::{Code, Problem, ProblemBody};
 use crate::answers::Owed;
 use crate::hub::inspect::{Kind, Question, Vitals};
@@ -83,22 +84,19 @@ pub(super) async fn events(
     Extension(half_open): Extension<Arc<HalfOpen>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    caller.may(&room, Right::Read)?;
     let last = headers.get("last-event-id").map(HeaderValue::as_bytes);
     let since = match last.filter(|last| !last.is_empty()) {
         Some(last) => Some(position(std::str::from_utf8(last).unwrap_or_default())?),
         None => since.as_deref().map(position).transpose()?,
     };
-    let now = state.hub.clock().now();
-    // As a session's: served a little longer than the token is good (AC-2).
-    let good_for = caller.access.expires_in;
-    let ends = good_for.map(|good_for| now + good_for.saturating_add(state.protocol.token_grace));
-    let feed = Feed::new(FeedConfig {
+    let call = Call::Follow {
+        room: room.clone(),
         since,
-        ends,
-        open_by: now + state.protocol.welcome_timeout,
-        unavailable_retry: state.protocol.unavailable_retry,
-    });
+    };
+    let feed = match perform(&state, &caller, call).await?.answer {
+        RequestAnswer::Feed(config) => Feed::new(config),
+        _ => return Err(Problem::mismatched()),
+    };
     let heartbeat = KeepAlive::new().interval(state.protocol.heartbeat_interval);
     let place = state.connect(caller.client.counted());
     let place = place.map_err(|_| Problem::later(Code::Unavailable, Full::LATER))?;
@@ -179,19 +177,14 @@ impl Listener {
     async fn begin(&mut self) -> Result<(), Problem> {
         loop {
             match self.feed.poll_transmit() {
-                Some(FeedTransmit::Refuse(wait) | FeedTransmit::Retry(wait)) => {
+                Some(FeedTransmit::Refuse(wait)) => {
                     return Err(Problem::later(Code::Unavailable, wait));
                 }
-                Some(FeedTransmit::End) => {
-                    return Err(Problem::later(Code::Unavailable, Full::LATER));
+                Some(begun @ FeedTransmit::Begin { .. }) => {
+                    self.perform(begun);
+                    return Ok(());
                 }
-                Some(transmit) => {
-                    let is_begun = matches!(transmit, FeedTransmit::Begin { .. });
-                    self.perform(transmit);
-                    if is_begun {
-                        return Ok(());
-                    }
-                }
+                Some(transmit) => self.perform(transmit),
                 None => self.wait().await,
             }
         }

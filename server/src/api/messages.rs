@@ -2,25 +2,21 @@
 
 use std::num::NonZeroU32;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use protocol::access::Right;
 use protocol::frame::Message;
-use protocol::position::{Epoch, Offset, Position};
-use protocol::server::Span;
+use protocol::position::{Epoch, Offset};
+use protocol::server::{Call, RequestAnswer, Which};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::caller::Caller;
 use super::input::{Asked, InRoom};
+use super::perform::perform;
 use super::problem::{Problem, ProblemBody};
-use crate::log::RoomLog;
 use crate::state::AppState;
-
-/// How many messages are sent to who does not say how many.
-const LIMIT: NonZeroU32 = NonZeroU32::new(50).unwrap();
 
 /// The media type of what is answered.
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -31,11 +27,22 @@ pub(super) const FRESH: [(HeaderName, HeaderValue); 1] =
 
 /// Which messages: what the document says about each is with [`list`].
 #[derive(Deserialize)]
-pub(super) struct Which {
+pub(super) struct Query {
     after: Option<Offset>,
     before: Option<Offset>,
     epoch: Option<Epoch>,
     limit: Option<NonZeroU32>,
+}
+
+impl From<Query> for Which {
+    fn from(query: Query) -> Self {
+        Self {
+            after: query.after,
+            before: query.before,
+            epoch: query.epoch,
+            limit: query.limit.map(NonZeroU32::get),
+        }
+    }
 }
 
 /// Messages, and where they stand in the room's log.
@@ -132,56 +139,31 @@ pub(super) async fn list(
     State(state): State<AppState>,
     caller: Caller,
     InRoom(room): InRoom,
-    Asked(which): Asked<Which>,
+    Asked(query): Asked<Query>,
 ) -> Result<Response, Problem> {
-    caller.may(&room, Right::Read)?;
-    let owed = state.hub.owe(caller.client.counted()).await?;
-    let log = state.hub.log();
-    let held = log.room(room.clone()).await?;
-    let limit = which.limit.unwrap_or(LIMIT).get();
-    let limit = limit.min(state.protocol.limits.history);
-    let (messages, gap, more) = if let Some(after) = which.after {
-        let (from, follows) = which.begin(&held, after, limit);
-        let mut messages = log.read(room.clone(), from, limit).await?.messages;
-        // Some may have been trimmed since the log was asked what it holds.
-        let starts = messages.first().is_none_or(|m| m.offset == from.next());
-        let last = messages.last().map_or(from, |last| last.offset);
-        let end = which.before.unwrap_or_else(|| held.head.next());
-        messages.retain(|message| message.offset < end);
-        (messages, !(follows && starts), last.next() < end)
-    } else {
-        let before = which.before.unwrap_or_else(|| held.head.next());
-        let page = log.read_before(room.clone(), before, limit).await?;
-        (page.messages, false, page.more)
+    let call = Call::Read {
+        room: room.clone(),
+        which: query.into(),
+    };
+    let performed = perform(&state, &caller, call).await?;
+    let RequestAnswer::Messages(page) = performed.answer else {
+        return Err(Problem::mismatched());
     };
     let messages = Messages {
         room: room.into(),
-        epoch: held.epoch.into(),
-        head: held.head.get(),
-        gap,
-        more,
-        messages: messages.into_iter().map(Entry::from).collect(),
+        epoch: page.epoch.into(),
+        head: page.head.get(),
+        gap: page.gap,
+        more: page.more,
+        messages: page.messages.into_iter().map(Entry::from).collect(),
     };
     // Strings, numbers and flags: nothing that JSON lacks.
     let content = serde_json::to_vec(&messages).unwrap_or_default();
     let json = [(header::CONTENT_TYPE, JSON)];
-    let body = Body::from(owed.hold(content.into()));
-    Ok((FRESH, json, body).into_response())
-}
-
-impl Which {
-    /// Where to read on, and whether that follows what the caller has: as for a session (RS-6).
-    fn begin(&self, held: &RoomLog, after: Offset, limit: u32) -> (Offset, bool) {
-        let epoch = self.epoch.clone();
-        let since = Position {
-            epoch: epoch.unwrap_or_else(|| held.epoch.clone()),
-            offset: after,
-        };
-        let span = Span {
-            epoch: &held.epoch,
-            head: held.head,
-            trimmed: held.trimmed,
-        };
-        span.begin(Some(&since), limit)
-    }
+    let content = Bytes::from(content);
+    let content = match performed.owed {
+        Some(owed) => owed.hold(content),
+        None => content,
+    };
+    Ok((FRESH, json, Body::from(content)).into_response())
 }

@@ -3,13 +3,14 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue};
-use protocol::access::Right;
+use protocol::server::{Call, RequestAnswer};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::caller::Caller;
 use super::input::InRoom;
 use super::messages::FRESH;
+use super::perform::perform;
 use super::problem::{Problem, ProblemBody};
 use crate::state::AppState;
 
@@ -55,8 +56,11 @@ pub(super) async fn presence(
     caller: Caller,
     InRoom(room): InRoom,
 ) -> Result<([(HeaderName, HeaderValue); 1], Json<Presence>), Problem> {
-    caller.may(&room, Right::Read)?;
-    let (members, count) = state.hub.members(&room);
+    let call = Call::Presence { room: room.clone() };
+    let performed = perform(&state, &caller, call).await?;
+    let RequestAnswer::Presence { members, count } = performed.answer else {
+        return Err(Problem::mismatched());
+    };
     let members = members.into_iter().map(|member| Member {
         session: member.session.into(),
         name: member.name.into(),

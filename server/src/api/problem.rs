@@ -6,21 +6,19 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use protocol::access::{Denied, Right};
+use protocol::access::Denied;
 use protocol::frame::ErrorCode;
+use protocol::server::RequestError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::PREFIX;
-use crate::answers::NoRoom;
 use crate::http::retry_after;
-use crate::journal;
-use crate::log::LogError;
 
 /// The media type of a problem.
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
 
-/// How long somebody should wait for a log, or for keys, that cannot answer now: as on the wire.
+/// How long a caller should wait for the keys of tokens, where these cannot be read now.
 const AGAIN: Duration = Duration::from_secs(2);
 
 /// Why a request was refused, for programs. What is refused on a socket, too, is called the same there.
@@ -139,6 +137,26 @@ impl Code {
     }
 }
 
+/// What is refused on a socket, too, is called the same here.
+impl From<ErrorCode> for Code {
+    fn from(code: ErrorCode) -> Self {
+        match code {
+            ErrorCode::BadRoom => Self::BadRoom,
+            ErrorCode::BodyEmpty => Self::BodyEmpty,
+            ErrorCode::BodyTooLarge => Self::BodyTooLarge,
+            ErrorCode::RateLimited => Self::RateLimited,
+            ErrorCode::ReadDenied => Self::ReadDenied,
+            ErrorCode::WriteDenied => Self::WriteDenied,
+            ErrorCode::TokenRequired => Self::TokenRequired,
+            ErrorCode::TokenInvalid => Self::TokenInvalid,
+            ErrorCode::TokenExpired => Self::TokenExpired,
+            ErrorCode::Busy | ErrorCode::Unavailable => Self::Unavailable,
+            // About frames and sessions, which a request has none of.
+            _ => Self::Internal,
+        }
+    }
+}
+
 /// A refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
@@ -191,13 +209,9 @@ impl Problem {
         }
     }
 
-    /// Somebody lacks a right to a room (AC-5).
-    pub(super) fn denied(right: Right) -> Self {
-        Self::new(match right {
-            Right::Read => Code::ReadDenied,
-            Right::Write => Code::WriteDenied,
-            Right::Moderate => Code::ModerateDenied,
-        })
+    /// An answer to another call than the one that was asked: the core gives none.
+    pub(super) fn mismatched() -> Self {
+        Self::new(Code::Internal)
     }
 
     /// Why, for programs.
@@ -236,29 +250,27 @@ impl Problem {
 
 impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
+        let code = denied.code().into();
         match denied {
-            Denied::TokenRequired => Self::new(Code::TokenRequired),
-            Denied::TokenInvalid => Self::new(Code::TokenInvalid),
-            Denied::TokenExpired => Self::new(Code::TokenExpired),
-            Denied::Unavailable => Self::later(Code::Unavailable, AGAIN),
-            Denied::Busy(slot) => Self::later(Code::Unavailable, slot),
+            Denied::TokenRequired | Denied::TokenInvalid | Denied::TokenExpired => Self::new(code),
+            Denied::Unavailable => Self::later(code, AGAIN),
+            Denied::Busy(slot) => Self::later(code, slot),
         }
     }
 }
 
-impl From<NoRoom> for Problem {
-    fn from(_: NoRoom) -> Self {
-        Self::later(Code::Unavailable, AGAIN)
-    }
-}
-
-impl From<LogError> for Problem {
-    fn from(error: LogError) -> Self {
-        if error == LogError::Conflict {
-            return Self::new(Code::IdempotencyKeyReused);
+impl From<RequestError> for Problem {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::Refused(code) => Self::new(code.into()),
+            RequestError::Later(code, wait) => Self::later(code.into(), wait),
+            RequestError::ModerateDenied => Self::new(Code::ModerateDenied),
+            RequestError::KeyReused => Self::new(Code::IdempotencyKeyReused),
+            RequestError::NoMessage(offset) => {
+                let detail = format!("the room's log has no message {offset}, or not any more");
+                Self::new(Code::NotFound).detail(detail)
+            }
         }
-        journal::log_trouble(&error);
-        Self::later(Code::Unavailable, AGAIN)
     }
 }
 

@@ -3,17 +3,16 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
-use protocol::access::Right;
 use protocol::id::{Name, RoomName, SessionId};
-use protocol::server::AppendError;
+use protocol::server::{Call, Posted, RequestAnswer};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::caller::Caller;
 use super::input::{Given, InRoom, Key};
 use super::messages::FRESH;
+use super::perform::perform;
 use super::problem::{Code, Problem, ProblemBody};
-use crate::log::{Post, Posted};
 use crate::secret;
 use crate::state::AppState;
 
@@ -101,33 +100,18 @@ pub(crate) async fn publish_once(
     body: String,
     name: Option<&Name>,
 ) -> Result<Posted, Problem> {
-    caller.may(room, Right::Write)?;
-    if body.is_empty() {
-        return Err(Problem::new(Code::BodyEmpty));
-    }
-    if body.len() > state.protocol.limits.body_bytes as usize {
-        return Err(Problem::new(Code::BodyTooLarge));
-    }
-    let author = caller.access.identity.subject();
-    let now = state.hub.clock().now();
-    let counted = state.limits.publish(now, author, caller.client.counted());
-    counted.map_err(|(met, wait)| {
-        let metrics = state.hub.metrics();
-        metrics.limited(met);
-        metrics.published(Err(AppendError::RateLimited(wait)));
-        Problem::later(Code::RateLimited, wait)
-    })?;
     let session = secret::random_hex::<16>().and_then(|id| SessionId::new(&id).ok());
     let session = session.ok_or_else(|| Problem::new(Code::Internal))?;
-    let post = Post {
-        key: secret::post_key(author, &caller.client, key.as_str()),
-        name: caller.access.naming.name(name, &session),
-        session,
+    let author = caller.access.identity.subject();
+    let call = Call::Publish {
         room: room.clone(),
+        key: secret::post_key(author, &caller.client, key.as_str()),
+        session,
+        name: name.cloned(),
         body,
-        at_ms: state.hub.stamp(),
     };
-    let posted = state.hub.log().post(post).await?;
-    state.hub.metrics().published(Ok(()));
-    Ok(posted)
+    match perform(state, caller, call).await?.answer {
+        RequestAnswer::Published(posted) => Ok(posted),
+        _ => Err(Problem::mismatched()),
+    }
 }

@@ -1,22 +1,14 @@
 //! Texts that go.
 
-use std::time::Duration;
-
 use axum::extract::State;
 use axum::http::StatusCode;
-use protocol::access::Subject;
-use protocol::position::Offset;
-use tokio::time::timeout;
+use protocol::server::{Call, RequestAnswer};
 
 use super::caller::Caller;
 use super::input::{AtOffset, InRoom};
-use super::problem::{Code, Problem, ProblemBody};
-use crate::log::Removal;
+use super::perform::perform;
+use super::problem::{Problem, ProblemBody};
 use crate::state::AppState;
-
-/// How long the answer waits for the text to leave the database's files, too. Without another program that reads
-/// them it takes milliseconds.
-const SCRUB_WAIT: Duration = Duration::from_secs(2);
 
 /// Remove the text of a message
 ///
@@ -46,28 +38,10 @@ pub(super) async fn remove(
     InRoom(room): InRoom,
     AtOffset(offset): AtOffset,
 ) -> Result<StatusCode, Problem> {
-    caller.may_moderate(&state, &room)?;
-    let removal = state
-        .hub
-        .log()
-        .remove(room.clone(), offset, state.hub.stamp());
-    match removal.await? {
-        Removal::Removed => {
-            let by = caller.access.identity.subject().map(Subject::as_str);
-            tracing::info!(%room, %offset, by, "a text was removed");
-        }
-        Removal::Before => {}
-        Removal::Missing => return Err(missing(offset)),
+    let call = Call::Remove { room, offset };
+    match perform(&state, &caller, call).await?.answer {
+        RequestAnswer::Removed { is_scrubbed: true } => Ok(StatusCode::NO_CONTENT),
+        RequestAnswer::Removed { is_scrubbed: false } => Ok(StatusCode::ACCEPTED),
+        _ => Err(Problem::mismatched()),
     }
-    let scrubbed = timeout(SCRUB_WAIT, state.hub.log().scrubbed()).await;
-    Ok(match scrubbed {
-        Ok(Ok(())) => StatusCode::NO_CONTENT,
-        // Too early, or the server ends: the duty is as durable as the removal.
-        Ok(Err(_)) | Err(_) => StatusCode::ACCEPTED,
-    })
-}
-
-fn missing(offset: Offset) -> Problem {
-    let detail = format!("the room's log has no message {offset}, or not any more");
-    Problem::new(Code::NotFound).detail(detail)
 }

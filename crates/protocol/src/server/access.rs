@@ -1,7 +1,7 @@
 //! Who is on the connection, what they may do, and for how long (AC).
 
-use super::{Config, Live, Session, State, Transmit};
-use crate::access::{Access, Denied, Identity, Naming, Right, Rights};
+use super::{Config, Live, Session, State, Transmit, rules};
+use crate::access::{Access, Denied, Identity, Naming, Rights};
 use crate::close::CloseCode;
 use crate::frame::{ErrorCode, Refusal, ServerFrame};
 use crate::id::{Name, RoomName, SessionId, Token};
@@ -46,8 +46,8 @@ impl Permit {
         }
     }
 
-    pub(super) fn allows(&self, room: &RoomName, right: Right) -> bool {
-        self.rights.allow(room, right)
+    pub(super) const fn rights(&self) -> &Rights {
+        &self.rights
     }
 
     pub(super) const fn vouched(&self) -> Option<&Name> {
@@ -87,7 +87,7 @@ impl Session {
                 lease.is_checked = false;
                 match answer {
                     Ok(access) if access.identity == lease.identity => {
-                        let ends = access.expires_in.map(|expires_in| now + expires_in);
+                        let ends = access.ends(now);
                         if ends.is_some_and(|ends| ends <= lease.ends) {
                             // The very one that ends, or an older one: no use in asking for it again.
                             return self.refuse(ErrorCode::TokenExpired);
@@ -123,14 +123,13 @@ impl Session {
 
     /// Tells the client in time that its token ends, and ends the connection when it has ended.
     pub(super) fn watch_lease(&mut self, now: Timestamp) {
-        let grace = self.config.token_grace;
         let State::Live(live) = &mut self.state else {
             return;
         };
         let Some(lease) = &mut live.permit.lease else {
             return;
         };
-        if now >= lease.ends + grace {
+        if now >= rules::served_until(lease.ends, &self.config) {
             self.refuse(ErrorCode::TokenExpired);
             return self.close(CloseCode::TOKEN_EXPIRED);
         }
@@ -143,11 +142,8 @@ impl Session {
     /// When the lease is to be looked at.
     pub(super) fn lease_due(&self, live: &Live) -> Option<Timestamp> {
         let lease = live.permit.lease.as_ref()?;
-        Some(
-            lease
-                .warn_at
-                .unwrap_or(lease.ends + self.config.token_grace),
-        )
+        let until = rules::served_until(lease.ends, &self.config);
+        Some(lease.warn_at.unwrap_or(until))
     }
 
     fn let_in(&mut self, now: Timestamp, access: Access) {
@@ -181,7 +177,7 @@ impl Session {
         let denied: Vec<RoomName> = live
             .seats
             .rooms()
-            .filter(|room| !live.permit.allows(room, Right::Read))
+            .filter(|room| rules::may_read(live.permit.rights(), room).is_err())
             .cloned()
             .collect();
         if let Some(name) = live.permit.vouched()

@@ -39,6 +39,8 @@ pub struct Config {
     pub token_warning: Duration,
     /// How long after its token's end a session is still served (AC-2).
     pub token_grace: Duration,
+    /// Whether there are tokens that are good here: guests who lack a right that only tokens give are asked for one.
+    pub takes_tokens: bool,
     /// What one session may do.
     pub limits: Limits,
 }
@@ -62,6 +64,7 @@ impl Default for Config {
             members_named: 100,
             token_warning: Duration::from_secs(60),
             token_grace: Duration::from_secs(30),
+            takes_tokens: false,
             limits: Limits::default(),
         }
     }

@@ -47,7 +47,7 @@ pub enum FeedInput {
 pub enum FeedTransmit {
     /// Open the room; answer with [`FeedInput::RoomOpened`].
     OpenRoom,
-    /// Say that the log cannot answer now, and when to come back. Nothing was said yet, and nothing follows.
+    /// Say that the room cannot be followed now, and when to come back. Nothing was said yet, and nothing follows.
     Refuse(Duration),
     /// Say where what follows begins.
     Begin {
@@ -68,7 +68,7 @@ pub enum FeedTransmit {
 }
 
 /// What a listener is told when it begins.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedConfig {
     /// Everything up to there the listener has; without it, it listens from now on.
     pub since: Option<Position>,
@@ -121,7 +121,7 @@ impl Feed {
             (FeedInput::RoomOpened(Some(view)), Stage::Opening | Stage::Reopening(_)) => {
                 self.opened(view);
             }
-            (FeedInput::RoomOpened(None), Stage::Opening) => self.refuse(),
+            (FeedInput::RoomOpened(None), Stage::Opening) => self.end(None),
             (FeedInput::RoomOpened(None), Stage::Reopening(again_at))
             | (FeedInput::PullFailed, Stage::Reading(_, again_at)) => *again_at = again,
             (FeedInput::RoomMoved { head, version }, Stage::Reading(reader, _)) => {
@@ -148,12 +148,8 @@ impl Feed {
                 | FeedInput::PullFailed,
                 _,
             ) => {}
-            (FeedInput::Removed, _) => self.end(),
-            (FeedInput::GoAway { reconnect_after }, _) => {
-                self.transmits
-                    .push_back(FeedTransmit::Retry(reconnect_after));
-                self.end();
-            }
+            (FeedInput::Removed, _) => self.end(None),
+            (FeedInput::GoAway { reconnect_after }, _) => self.end(Some(reconnect_after)),
         }
     }
 
@@ -162,12 +158,12 @@ impl Feed {
         let now = self.latest.advance(now);
         let is_over = matches!(self.stage, Stage::Over);
         if !is_over && self.config.ends.is_some_and(|ends| now >= ends) {
-            return self.end();
+            return self.end(None);
         }
         match &mut self.stage {
             Stage::Opening => {
                 if now >= self.config.open_by {
-                    self.refuse();
+                    self.end(None);
                 }
             }
             Stage::Reopening(again_at) => {
@@ -231,14 +227,16 @@ impl Feed {
         }
     }
 
-    fn refuse(&mut self) {
+    /// Ends it, with a slot where there is one. Where nothing was said yet, the whole request is refused.
+    fn end(&mut self, slot: Option<Duration>) {
+        if matches!(self.stage, Stage::Opening) {
+            let wait = slot.unwrap_or(self.config.unavailable_retry);
+            self.transmits.push_back(FeedTransmit::Refuse(wait));
+        } else {
+            let retry = slot.map(FeedTransmit::Retry);
+            self.transmits
+                .extend(retry.into_iter().chain([FeedTransmit::End]));
+        }
         self.stage = Stage::Over;
-        let wait = self.config.unavailable_retry;
-        self.transmits.push_back(FeedTransmit::Refuse(wait));
-    }
-
-    fn end(&mut self) {
-        self.stage = Stage::Over;
-        self.transmits.push_back(FeedTransmit::End);
     }
 }

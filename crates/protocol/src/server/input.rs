@@ -32,9 +32,9 @@ pub struct RoomView {
 
 impl RoomView {
     /// What its log holds.
-    pub const fn span(&self) -> Span<'_> {
+    pub fn span(&self) -> Span {
         Span {
-            epoch: &self.epoch,
+            epoch: self.epoch.clone(),
             head: self.head,
             trimmed: self.trimmed,
         }

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use super::acks::Acks;
 use super::allowance::{FRAME, NEWS, text_cost};
-use super::{AppendError, Config, Session, State, Transmit};
-use crate::access::Right;
+use super::{AppendError, Config, Session, State, Transmit, rules};
 use crate::close::CloseCode;
 use crate::frame::{ErrorCode, Refusal, ServerFrame};
 use crate::id::{RoomName, Seq};
@@ -65,26 +64,22 @@ impl Session {
         let Some(is_new) = self.take_number(now, seq, Some((&room, &body))) else {
             return;
         };
-        let limit = self.config.limits.body_bytes as usize;
+        let limits = self.config.limits;
         let State::Live(live) = &mut self.state else {
             return;
         };
         if let Some(seat) = live.seats.get_mut(&room) {
             seat.forget_draft();
         }
-        let refused = match body.len() {
-            // A repeated number is for the log to judge, whatever it carries (EO-1, EO-6).
-            _ if !is_new => None,
-            // AC-5.
-            _ if !live.permit.allows(&room, Right::Write) => Some(ErrorCode::WriteDenied),
-            0 => Some(ErrorCode::BodyEmpty),
-            bytes if bytes > limit => Some(ErrorCode::BodyTooLarge),
-            _ => None,
+        // A repeated number is for the log to judge, whatever it carries (EO-1, EO-6).
+        let checked = match is_new {
+            true => rules::check_message(live.permit.rights(), &room, &body, &limits),
+            false => Ok(()),
         };
         let name = live.name.clone();
-        self.transmits.push_back(match refused {
-            Some(code) => Transmit::Refuse { seq, code },
-            None => Transmit::Append {
+        self.transmits.push_back(match checked {
+            Err(code) => Transmit::Refuse { seq, code },
+            Ok(()) => Transmit::Append {
                 seq,
                 room,
                 name,

@@ -16,18 +16,18 @@ pub struct Pull {
     pub since: u64,
 }
 
-/// What a room's log holds, as somebody needs to know it who begins to read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span<'a> {
+/// What the log of a room holds, as far as it matters where a reader begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
     /// The identity of the log.
-    pub epoch: &'a Epoch,
+    pub epoch: Epoch,
     /// The offset of its newest message.
     pub head: Offset,
     /// Everything up to this offset is no longer there.
     pub trimmed: Offset,
 }
 
-impl Span<'_> {
+impl Span {
     /// RS-5, RS-6: after which offset somebody begins to read who has everything up to `since`, and
     /// whether that follows what they have. If not, they get the newest messages, at most `limit`.
     pub fn begin(&self, since: Option<&Position>, limit: u32) -> (Offset, bool) {
@@ -35,15 +35,15 @@ impl Span<'_> {
             epoch,
             head,
             trimmed,
-        } = *self;
+        } = self;
         match since {
             Some(since)
-                if since.epoch == *epoch && since.offset >= trimmed && since.offset <= head =>
+                if since.epoch == *epoch && since.offset >= *trimmed && since.offset <= *head =>
             {
                 (since.offset, true)
             }
             since => {
-                let from = head.back(u64::from(limit)).max(trimmed);
+                let from = head.back(u64::from(limit)).max(*trimmed);
                 (from, since.is_none())
             }
         }

@@ -2,8 +2,7 @@
 
 use super::allowance::{FRAME, text_cost};
 use super::drafts::HeldDraft;
-use super::{Live, Reader, RequestId, RoomView, Session, State, Transmit};
-use crate::access::Right;
+use super::{Live, Reader, RequestId, RoomView, Session, State, Transmit, rules};
 use crate::frame::{ErrorCode, Joined, ServerFrame};
 use crate::id::RoomName;
 use crate::position::{Offset, Position};
@@ -91,8 +90,8 @@ impl Session {
             return;
         };
         let limits = self.config.limits;
-        if !live.permit.allows(&room, Right::Read) {
-            return self.refuse_room(ErrorCode::ReadDenied, room);
+        if let Err(code) = rules::may_read(live.permit.rights(), &room) {
+            return self.refuse_room(code, room);
         }
         if live.seats.len() >= limits.rooms as usize && !live.seats.contains(&room) {
             return self.refuse_room(ErrorCode::TooManyRooms, room);
@@ -108,10 +107,10 @@ impl Session {
         let State::Live(live) = &mut self.state else {
             return;
         };
-        if !live.permit.allows(&room, Right::Read) {
-            return self.refuse_room(ErrorCode::ReadDenied, room);
+        if let Err(code) = rules::may_read(live.permit.rights(), &room) {
+            return self.refuse_room(code, room);
         }
-        let limit = limit.min(self.config.limits.history).max(1);
+        let limit = rules::page_limit(Some(limit), &self.config.limits);
         live.owed.ask();
         self.transmits.push_back(Transmit::History {
             room,
@@ -139,19 +138,19 @@ impl Session {
 
     /// Returns whether the draft is shown at once.
     fn take_draft(&mut self, now: Timestamp, room: RoomName, body: String) -> bool {
-        let limit = self.config.limits.body_bytes;
+        let limits = self.config.limits;
         let State::Live(live) = &mut self.state else {
             return false;
         };
-        let refused = match live.seats.get_mut(&room) {
-            None => ErrorCode::NotJoined,
-            Some(_) if !live.permit.allows(&room, Right::Write) => ErrorCode::WriteDenied,
-            Some(_) if body.len() > limit as usize => ErrorCode::BodyTooLarge,
-            Some(seat) if matches!(seat.stage, Stage::Entering(_)) => {
+        let checked = rules::check_draft(live.permit.rights(), &room, &body, &limits);
+        let refused = match (live.seats.get_mut(&room), checked) {
+            (None, _) => ErrorCode::NotJoined,
+            (Some(_), Err(code)) => code,
+            (Some(seat), Ok(())) if matches!(seat.stage, Stage::Entering(_)) => {
                 seat.held_draft.keep(body);
                 return false;
             }
-            Some(seat) => {
+            (Some(seat), Ok(())) => {
                 let shown = seat.held_draft.take(now, &mut live.drafts, body);
                 let is_shown = shown.is_some();
                 let shown = shown.map(|body| Transmit::Draft { room, body });
@@ -223,7 +222,7 @@ impl Session {
             removed,
             ..
         } = view;
-        let read_only = !live.permit.allows(&room, Right::Write);
+        let read_only = rules::may_write(live.permit.rights(), &room).is_err();
         live.seats.share_name(&room);
         let joined = Joined {
             room: room.clone(),

@@ -163,6 +163,26 @@ fn a_listener_is_refused_where_the_log_does_not_answer() {
     }
 }
 
+/// AC-2, RC-3: where nothing was said yet, the request is refused when the right to listen ends, or the server goes.
+#[test]
+fn a_listener_that_has_heard_nothing_is_refused() {
+    let mut ended = feed(None, Some(at(500)));
+    ended.handle_timeout(at(500));
+    let mut removed = feed(None, None);
+    removed.handle_input(at(1), FeedInput::Removed);
+    let mut sent_away = feed(None, None);
+    let reconnect_after = secs(3);
+    sent_away.handle_input(at(1), FeedInput::GoAway { reconnect_after });
+    for (feed, wait) in [
+        (&mut ended, secs(2)),
+        (&mut removed, secs(2)),
+        (&mut sent_away, reconnect_after),
+    ] {
+        assert_eq!(drain(feed), [FeedTransmit::Refuse(wait)]);
+        assert_eq!(feed.poll_timeout(), None);
+    }
+}
+
 /// AC-2, RC-3: it ends with the right to listen, and when the server goes, with a slot; nothing follows.
 #[test]
 fn listening_ends() {

@@ -33,6 +33,8 @@ mod reconnect;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod request;
+#[cfg(test)]
 mod resume;
 #[cfg(test)]
 mod rules;

@@ -26,6 +26,7 @@ const TESTS: &[(&str, &str)] = &[
     ("pure", include_str!("pure.rs")),
     ("reconnect", include_str!("reconnect.rs")),
     ("refusals", include_str!("refusals.rs")),
+    ("request", include_str!("request.rs")),
     ("resume", include_str!("resume.rs")),
     ("rules", include_str!("rules.rs")),
     ("tokens", include_str!("tokens.rs")),

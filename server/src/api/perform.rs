@@ -1,0 +1,170 @@
+//! The driver of a request: does what the core asks for, and tells it what came of that.
+
+use std::time::Duration;
+
+use protocol::access::Subject;
+use protocol::id::RoomName;
+use protocol::position::Offset;
+use protocol::server::{
+    AppendError, Call, PostError, Removal, Request, RequestAnswer, RequestInput, RequestTransmit,
+    Span,
+};
+use tokio::time::timeout;
+
+use super::caller::Caller;
+use super::problem::{Code, Problem};
+use crate::answers::{NoRoom, Owed};
+use crate::journal;
+use crate::log::{LogError, Page, Post};
+use crate::state::AppState;
+
+/// An answer of the core.
+pub(super) struct Performed {
+    /// What came of the call.
+    pub(super) answer: RequestAnswer,
+    /// The room that it takes among the answers, where it may be much.
+    pub(super) owed: Option<Owed>,
+}
+
+/// Has a call decided, and does it.
+///
+/// # Errors
+/// Why it is refused.
+pub(super) async fn perform(
+    state: &AppState,
+    caller: &Caller,
+    call: Call,
+) -> Result<Performed, Problem> {
+    let now = state.hub.clock().now();
+    let config = state.protocol.clone();
+    let mut request = Request::new(now, &caller.access, call, config);
+    let mut driver = Driver {
+        state,
+        caller,
+        owed: None,
+    };
+    while let Some(transmit) = request.poll_transmit() {
+        request.handle_input(match transmit {
+            RequestTransmit::Answer(answer) => {
+                let owed = driver.owed;
+                return Ok(Performed { answer, owed });
+            }
+            RequestTransmit::Refuse(error) => return Err(error.into()),
+            RequestTransmit::Count => RequestInput::Counted(driver.count()),
+            RequestTransmit::Post {
+                room,
+                key,
+                session,
+                name,
+                body,
+            } => {
+                let at_ms = state.hub.stamp();
+                let post = Post {
+                    key,
+                    session,
+                    room,
+                    name,
+                    body,
+                    at_ms,
+                };
+                driver.post(post).await
+            }
+            RequestTransmit::LogSpan { room } => RequestInput::LogSpan(driver.log_span(room).await),
+            RequestTransmit::Read { room, after, limit } => {
+                page(state.hub.log().read(room, after, limit).await)
+            }
+            RequestTransmit::ReadBefore {
+                room,
+                before,
+                limit,
+            } => page(state.hub.log().read_before(room, before, limit).await),
+            RequestTransmit::Remove { room, offset } => {
+                RequestInput::Removed(driver.remove(room, offset).await)
+            }
+            RequestTransmit::Scrub { within } => {
+                // Too early, or the server ends: the duty is as durable as the removal.
+                let scrubbed = timeout(within, state.hub.log().scrubbed()).await;
+                RequestInput::Scrubbed(matches!(scrubbed, Ok(Ok(()))))
+            }
+            RequestTransmit::Members { room } => {
+                let (members, count) = state.hub.members(&room);
+                RequestInput::Members(members, count)
+            }
+        });
+    }
+    // It asks for something until it is answered or refused.
+    Err(Problem::new(Code::Internal))
+}
+
+/// What it takes to do what a request asks for.
+struct Driver<'a> {
+    state: &'a AppState,
+    caller: &'a Caller,
+    owed: Option<Owed>,
+}
+
+impl Driver<'_> {
+    fn count(&self) -> Result<(), Duration> {
+        let Self { state, caller, .. } = self;
+        let author = caller.access.identity.subject();
+        let now = state.hub.clock().now();
+        let counted = state.limits.publish(now, author, caller.client.counted());
+        counted.map_err(|(met, wait)| {
+            let metrics = state.hub.metrics();
+            metrics.limited(met);
+            metrics.published(Err(AppendError::RateLimited(wait)));
+            wait
+        })
+    }
+
+    async fn post(&self, post: Post) -> RequestInput {
+        let hub = &self.state.hub;
+        RequestInput::Posted(match hub.log().post(post).await {
+            Ok(posted) => {
+                hub.metrics().published(Ok(()));
+                Ok(posted)
+            }
+            Err(LogError::Conflict) => Err(PostError::Conflict),
+            Err(error) => {
+                journal::log_trouble(&error);
+                Err(PostError::Unavailable)
+            }
+        })
+    }
+
+    /// Room for an answer is taken before it is read.
+    async fn log_span(&mut self, room: RoomName) -> Option<Span> {
+        let hub = &self.state.hub;
+        self.owed = match hub.owe(self.caller.client.counted()).await {
+            Ok(owed) => Some(owed),
+            Err(NoRoom) => return None,
+        };
+        let held = done(hub.log().room(room).await)?;
+        Some(Span {
+            epoch: held.epoch,
+            head: held.head,
+            trimmed: held.trimmed,
+        })
+    }
+
+    async fn remove(&self, room: RoomName, offset: Offset) -> Option<Removal> {
+        let hub = &self.state.hub;
+        let removal = hub.log().remove(room.clone(), offset, hub.stamp()).await;
+        let removal = done(removal)?;
+        if removal == Removal::Removed {
+            let by = self.caller.access.identity.subject().map(Subject::as_str);
+            tracing::info!(%room, %offset, by, "a text was removed");
+        }
+        Some(removal)
+    }
+}
+
+fn page(page: Result<Page, LogError>) -> RequestInput {
+    let page = done(page);
+    RequestInput::PageRead(page.map(|page| (page.messages, page.more)))
+}
+
+/// What the log did; none where it cannot do it now.
+fn done<T>(result: Result<T, LogError>) -> Option<T> {
+    result.map_err(|error| journal::log_trouble(&error)).ok()
+}
