@@ -22,7 +22,7 @@ pub struct Peer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Network(u64);
 
-/// Before an IPv4 address: a prefix of multicast (RFC 4291 section 2.7), from which nobody sends.
+/// Before an IPv4 address: a prefix of multicast (RFC 4291 section 2.7), which is the source of no packet.
 const IPV4: u64 = 0xffff_ffff << 32;
 
 impl From<IpAddr> for Network {

@@ -29,10 +29,10 @@ use crate::state::AppState;
 use crate::{headers, health};
 
 /// How many connections the operator may have: a few browsers, each with six, and what scrapes. They take
-/// nothing from those of everybody else.
+/// nothing from those of clients.
 const CONNECTIONS: usize = 64;
 
-/// What Prometheus is told that it gets.
+/// The content type for Prometheus.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// A listener that serves the operator.
@@ -57,7 +57,7 @@ impl Watch {
     }
 }
 
-/// Serves the operator until the `end`, with the deadlines that everybody has.
+/// Serves the operator until the `end`, with the deadlines of all connections.
 async fn serve(listener: TcpListener, state: AppState, end: CancellationToken) {
     let limits = LimitsConfig {
         handshakes: CONNECTIONS,

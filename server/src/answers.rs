@@ -1,4 +1,4 @@
-//! Answers on their way: what was read for somebody and is not written yet, of all connections together, in
+//! Answers on their way: what was read for a client and is not written yet, of all connections together, in
 //! bytes.
 //!
 //! Room for an answer is taken before it is read, for the largest that it may be, and given back byte by
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// pages, where most take a few kB and are written at once.
 pub const ANSWER_BYTES: usize = 64 << 20;
 
-/// One address may hold this part of what all hold together, so that one alone locks nobody out.
+/// One address may hold this part of what all hold together, so that one alone locks no other out.
 const SHARE: usize = 4;
 
 /// There is no room for an answer now.
@@ -138,7 +138,7 @@ impl Owed {
         }
     }
 
-    /// The answer, which holds its room until nobody has it any more.
+    /// The answer, which holds its room until it is dropped.
     pub fn hold(mut self, answer: Bytes) -> Bytes {
         self.shrink(answer.len());
         Bytes::from_owner(Held {

@@ -61,7 +61,7 @@ impl Pages {
         let Ok(Ok(permit)) = timeout(PATIENCE, line.acquire_owned()).await else {
             return Err(busy());
         };
-        // Whoever has a turn waits for nobody who may be slow.
+        // A request with a turn waits for no slow client.
         let Some(Ok(owed)) = self.state.hub.owe(network).now_or_never() else {
             self.state.hub.metrics().limited(Met::AnswerBytes);
             return Err(busy());

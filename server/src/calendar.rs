@@ -21,7 +21,7 @@ const AHEAD: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long it has to run evenly without a doubt: network time is there by then.
 pub const SETTLED: Duration = Duration::from_secs(60 * 60);
 
-/// How long with one: somebody sees the line in the journal by then. It may be right, after all.
+/// How long with one: an operator sees the line in the journal by then. It may be right, after all.
 pub const DOUBTED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// 2026, in Unix time in milliseconds: no server is older. A clock behind it was never set.

@@ -83,7 +83,7 @@ pub enum CommandError {
     /// About the database.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// Nobody takes what is to be told.
+    /// The reader of the output is gone.
     #[error("cannot write what there is to tell: {0}")]
     Tell(#[from] io::Error),
     /// No such room.

@@ -107,7 +107,7 @@ pub struct Config {
     #[arg(long, env = "EVERBEAT_SESSION_TTL", default_value = "7d", value_name = "TIME", value_parser = duration)]
     pub session_ttl: Duration,
 
-    /// The same for a session that never published anything: nothing is lost with it, and whoever wants can
+    /// The same for a session that never published anything: nothing is lost with it, and anyone can
     /// make very many
     #[arg(long, env = "EVERBEAT_UNUSED_SESSION_TTL", default_value = "45m", value_name = "TIME", value_parser = duration)]
     pub unused_session_ttl: Duration,
@@ -203,13 +203,13 @@ pub struct Config {
     )]
     pub replay_bytes: u64,
 
-    /// Memory for what was read for somebody and is not written to their connection yet, of all connections
+    /// Memory for what was read for a client and is not written to its connection yet, of all connections
     /// together; one address may have a quarter of it. What does not fit waits some seconds for its turn, and
     /// is then to be asked for again
     #[arg(long, env = "EVERBEAT_ANSWER_BYTES", default_value_t = ANSWER_BYTES, value_name = "BYTES")]
     pub answer_bytes: usize,
 
-    /// Memory for the newest messages of rooms that somebody is in, and for what is typed there, of all rooms
+    /// Memory for the newest messages of rooms in use, and for what is typed there, of all rooms
     /// together. Where it is full, the rooms in which nothing was said for longest are read from the log again
     #[arg(long, env = "EVERBEAT_TAIL_BYTES", default_value_t = TAILS_BYTES, value_name = "BYTES")]
     pub tail_bytes: usize,
@@ -270,7 +270,7 @@ pub enum ConfigError {
     /// Clients would give up in the line.
     #[error("--hello-line must be at most {max:?}: clients wait for 10s", max = HELLO_LINE_MAX)]
     HelloLine,
-    /// Nobody could enter.
+    /// No user could enter.
     #[error("--guests off needs --token-keys: or nobody gets in")]
     Nobody,
     /// Something that cannot be zero.
@@ -336,7 +336,7 @@ impl Config {
         Ok(())
     }
 
-    /// Makes the data directory if it is missing. What is said is for nobody else on this machine. Where this
+    /// Makes the data directory if it is missing. What is said is not for other users of this machine. Where this
     /// fails, opening the database says what is wrong with it.
     pub fn make_data_directory(&self) {
         let mut builder = DirBuilder::new();

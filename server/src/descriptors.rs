@@ -21,7 +21,7 @@ pub fn raise() -> Option<u64> {
     rlimit::increase_nofile_limit(u64::MAX).ok()
 }
 
-/// What the system says where this process, or everybody together, has no descriptor left: EMFILE and ENFILE
+/// What the system says where this process, or all processes together, have no descriptor left: EMFILE and ENFILE
 /// of errno(3), which have these numbers on Linux, macOS and the BSDs.
 const EXHAUSTED: [i32; 2] = [24, 23];
 
@@ -36,7 +36,7 @@ pub fn are_left() -> bool {
     nothing().is_ok()
 }
 
-/// A descriptor that is kept for when there are no others: so that whoever asks how the server is can be
+/// A descriptor that is kept for when there are no others: so that a probe of health can be
 /// answered.
 #[derive(Debug)]
 pub struct Reserve(Option<File>);

@@ -15,7 +15,7 @@ use crate::readiness::Readiness;
 pub const PATHS: [&str; 2] = ["/healthz", "/readyz"];
 
 /// - `GET /healthz`: 200 as long as the server answers at all: restart it when it does not
-/// - `GET /readyz`: 200 if it takes connections and the log can store, else 503: send nobody here. Answered
+/// - `GET /readyz`: 200 if it takes connections and the log can store, else 503: send no clients here. Answered
 ///   within 2 s, whatever the log does
 pub fn routes<S>() -> Router<S>
 where

@@ -17,10 +17,10 @@ use crate::samples::{self, Samples};
 use crate::supervise::supervised;
 
 /// How late rooms may be looked at in which something is due. PR-1 and PR-3 are about seconds: a fifth
-/// more harms nobody.
+/// more does no harm.
 const AGENDA_EVERY: Duration = Duration::from_millis(200);
 
-/// How often it is looked for rooms that nobody uses. All of them are looked at: that is not for every
+/// How often unused rooms are looked for. All of them are looked at: that is not for every
 /// second. What a crowd leaves is gone after three of these and the 30 s of PR-1.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
@@ -62,7 +62,7 @@ impl Housekeeping {
         }));
     }
 
-    /// Looks at the rooms in which something is due, lets go of what nobody uses, and takes samples. Nothing
+    /// Looks at the rooms in which something is due, drops what is unused, and takes samples. Nothing
     /// of it waits for the log.
     async fn look(self) {
         let hub = &self.hub;

@@ -41,7 +41,7 @@ use crate::metrics::{Met, Metrics, Now};
 /// How long the operator's figures wait for those of the log: scrapers wait for 10 s.
 const LOG_PATIENCE: Duration = Duration::from_secs(1);
 
-/// The rooms that somebody uses. Told by the log of every message.
+/// The rooms in use. The log notifies them of every message.
 #[derive(Debug)]
 pub struct Rooms {
     open: Mutex<HashMap<RoomName, Arc<Room>>>,
@@ -75,7 +75,7 @@ impl Rooms {
         Self { tails, ..self }
     }
 
-    /// The same, where readers of all rooms together are told at most so many bytes a second of drafts and
+    /// The same, where readers of all rooms together get at most so many bytes a second of drafts and
     /// members. The clock is the one of the hub.
     #[must_use]
     pub fn with_fan_out(self, clock: Clock, bytes_per_s: u32) -> Self {
@@ -129,7 +129,7 @@ impl Rooms {
         }
     }
 
-    /// Lets go of rooms that nobody uses. One that somebody is about to use is held by them: handles
+    /// Drops unused rooms. A room that is about to be used is held by its user: handles
     /// are given out under the same lock.
     fn sweep(&self) {
         self.open
@@ -159,7 +159,7 @@ impl Observer for Rooms {
     }
 
     fn removed(&self, message: &Message) {
-        // First: whoever hears of it must find no page that was read before.
+        // First: a reader that is notified must find no page that was read before.
         self.removals.fetch_add(1, Ordering::AcqRel);
         if let Some(room) = self.open_one(&message.room) {
             room.removed(message);
@@ -214,8 +214,8 @@ impl Hub {
         Self { answers, ..self }
     }
 
-    /// Takes room for an answer to somebody there. Before it is read, and when everything is written that their
-    /// connection has to write.
+    /// Takes room for an answer to that address. Before it is read, and when the connection has written all that it
+    /// has to write.
     ///
     /// # Errors
     /// [`NoRoom`] if there was none for some seconds, which is counted.
@@ -245,7 +245,7 @@ impl Hub {
         &self.log
     }
 
-    /// Messages after an offset, at most `limit`, for somebody who is far behind. None if the log does
+    /// Messages after an offset, at most `limit`, for a reader that is far behind. None if the log does
     /// not reach back there.
     ///
     /// # Errors
@@ -269,7 +269,7 @@ impl Hub {
         &self.rooms.metrics
     }
 
-    /// What is so now. A log that does not answer holds up nobody who asks for the rest.
+    /// The gauges. A log that does not answer does not hold up the others.
     pub async fn now(&self) -> Now {
         let resumable = timeout(LOG_PATIENCE, self.log.sessions()).await;
         let resumable = resumable.ok().and_then(Result::ok);
@@ -326,7 +326,7 @@ impl Hub {
         Some((id, mailbox))
     }
 
-    /// The connection now speaks for this session; the older one of two is told that it does not
+    /// The connection now speaks for this session; the older one of two is notified that it does not
     /// (RS-4). That may be this one: answers of the log reach the connections' tasks in any order, and
     /// a client that came back does so because it had no answer.
     pub fn attach(&self, session: &SessionId, id: ConnectionId) {
@@ -364,12 +364,12 @@ impl Hub {
         self.connections.lock().sessions.len()
     }
 
-    /// Whether the server is going and takes nobody in.
+    /// Whether the server drains and takes no new connections.
     pub fn is_draining(&self) -> bool {
         self.connections.lock().is_draining
     }
 
-    /// Opens a room: finds out what its log holds, where that is not known. Nobody is in it for that.
+    /// Opens a room: finds out what its log holds, where that is not known. That makes no member.
     ///
     /// # Errors
     /// [`LogError::Unavailable`] if the log cannot tell what the room holds.
@@ -400,7 +400,7 @@ impl Hub {
         }
     }
 
-    /// Lets go of rooms that nobody uses, and of pages that nobody asks for any more.
+    /// Drops unused rooms, and pages that were not asked for lately.
     pub fn sweep(&self) {
         self.replays.sweep();
         self.rooms.sweep();
@@ -411,7 +411,7 @@ impl Hub {
         self.connections.lock().sessions.keys().cloned().collect()
     }
 
-    /// Takes nobody in any more, and gives each client its own slot in a window as long as the drain,
+    /// Takes no new connections any more, and gives each client its own slot in a window as long as the drain,
     /// and after it: a client that came back earlier would find the door shut (RC-3).
     pub fn go_away(&self, drain: Duration) {
         let mut connections = self.connections.lock();

@@ -1,6 +1,6 @@
 //! Writes that must make progress.
 //!
-//! Whoever asks for much and reads none of it would otherwise hold it in memory for as long as they like.
+//! A client that asks for much and reads none of it would otherwise hold it in memory for as long as it likes.
 //! It stands right above the socket: what TLS takes in is not on its way. WebSockets have their own
 //! deadline, with a close code: see `ws`.
 

@@ -115,7 +115,7 @@ fn left_out(sessions: u64) {
     }
 }
 
-/// Troubles of the log that somebody's message or request met: whoever repeats it repeats them.
+/// Errors of the log that a client's message or request met: a client that repeats it repeats them.
 static TROUBLES: LazyLock<(Clock, Mutex<Period>)> =
     LazyLock::new(|| (Clock::start(), Mutex::default()));
 

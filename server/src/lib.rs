@@ -155,7 +155,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves until `shutdown`, then drains: takes nobody in, gives each client a slot to come back in,
+    /// Serves until `shutdown`, then drains: takes no new connections, gives each client a slot to come back in,
     /// closes what is left with 1012, commits, and returns. An entrance that is shared is left at once: who
     /// comes then is for the next server.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {

@@ -197,7 +197,7 @@ impl Limits {
         }
     }
 
-    /// Somebody says hello (RC-7).
+    /// Counts a `hello`; when it is its turn (RC-7).
     pub fn hello(&self, now: Timestamp) -> Turn {
         match &self.hellos {
             Some(hellos) => hellos.lock().take(now),

@@ -2,7 +2,7 @@
 //!
 //! A trait, so that a log on other machines can stand behind it one day: offsets and epochs are the
 //! log's own, an append is idempotent by (session, seq), and the head of a room may move by itself
-//! (the [`Observer`] is told of every message, whoever appended it).
+//! (the [`Observer`] is notified of every message, by every author).
 
 pub mod late;
 pub mod memory;
@@ -77,7 +77,7 @@ pub struct OpenedSession {
     pub refused: Vec<Refused>,
 }
 
-/// How many refusals a resumed session is told of.
+/// How many refusals a resumed session gets.
 pub const REFUSED_MAX: usize = 1000;
 
 /// A message to append.
@@ -206,7 +206,7 @@ pub trait Log: Send + Sync + 'static {
     /// How many sessions can be resumed, connected ones among them.
     fn sessions(&self) -> Answer<u64>;
 
-    /// Stores something as large as a message and removes it: whoever asks learns whether the log can
+    /// Stores something as large as a message and removes it: the answer says whether the log can
     /// store.
     fn probe(&self) -> Answer<()>;
 

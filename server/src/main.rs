@@ -76,7 +76,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         // Built by Cargo alone, which does not tell.
         leptos.output_name = "everbeat".into();
     }
-    // The port first: whoever already serves there also holds the data.
+    // The port first: a server that already listens there also holds the data.
     let entrance = Entrance::open(&config).await?;
     let hub = if entrance.shared.is_shared() {
         server::await_hub(&config).await?

@@ -1,7 +1,7 @@
 //! The operator's figures (docs/operations/watch.md lists them).
 //!
 //! Counting is an atomic addition; what can be looked up (connections, sessions, rooms) is looked up
-//! when somebody asks.
+//! at scrape time.
 
 mod met;
 
@@ -80,7 +80,7 @@ pub struct Metrics {
     commits: Histogram,
 }
 
-/// What is looked up when somebody asks.
+/// The gauges, computed at scrape time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Now {
     /// WebSockets, before and after `hello`, in both dialects.
@@ -89,7 +89,7 @@ pub struct Now {
     pub live: usize,
     /// Sessions without one that can be resumed (RS-9); `None` if the log cannot tell.
     pub away: Option<u64>,
-    /// Rooms that somebody uses.
+    /// Rooms in use.
     pub rooms: usize,
     /// Whether the server is going.
     pub is_draining: bool,
@@ -186,7 +186,7 @@ impl Metrics {
         });
     }
 
-    /// Somebody was not let in.
+    /// A caller was denied.
     pub fn denied(&self, why: Denied) {
         self.hello(match why {
             Denied::Busy(_) => "busy",
@@ -219,7 +219,7 @@ impl Metrics {
         }
     }
 
-    /// Somebody is told that they missed something (RS-6).
+    /// A reader gets a gap (RS-6).
     pub fn gap(&self) {
         self.gaps.inc();
     }
@@ -257,7 +257,7 @@ impl Metrics {
         self.requests.get_or_create(&Status { code }).inc();
     }
 
-    /// Somebody met a limit.
+    /// A limit was exceeded.
     pub fn limited(&self, met: Met) {
         self.limited_times(met, 1);
     }
@@ -268,7 +268,7 @@ impl Metrics {
         self.limited.get_or_create(&Limit { limit }).inc_by(times);
     }
 
-    /// Messages were read from the log for somebody who was away, or fell behind.
+    /// Messages were read from the log for a reader that was away, or fell behind.
     pub fn replayed(&self, messages: usize) {
         self.replayed.inc_by(messages as u64);
     }
@@ -295,7 +295,7 @@ impl Metrics {
         self.commits.observe(took.as_secs_f64());
     }
 
-    /// What may be counted, is told as zero from the start: Prometheus sees no rise from nothing.
+    /// Counters are zero from the start: Prometheus sees no rise from nothing.
     fn begin(&self) {
         for outcome in [
             "fresh",

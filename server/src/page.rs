@@ -179,7 +179,7 @@ async fn page(
 }
 
 /// A proxy that serves us under a path of its host says so in this header, which no standard knows. Told once:
-/// whoever asks can write it.
+/// any client can write it.
 fn warn_of_prefix(headers: &HeaderMap) {
     static TOLD: Once = Once::new();
     let prefix = headers.get("x-forwarded-prefix");
@@ -218,7 +218,7 @@ fn counted(request: &Request) -> Option<Network> {
     client.and_then(Client::counted)
 }
 
-/// Whether somebody may see a room's page (AC-1, AC-5); if not, why.
+/// Whether a user may see a room's page (AC-1, AC-5); if not, why.
 async fn may_read(state: &AppState, presented: &Presented, room: &RoomName) -> Result<(), Closed> {
     match state.gate.admit(presented, None).await {
         Ok(access) if access.rights.allow(room, Right::Read) => Ok(()),
@@ -241,7 +241,7 @@ fn guard_page(token_url: Option<&TokenUrl>) {
     }
 }
 
-/// Renders the page of a room that somebody may not see.
+/// Renders the page of a room that the user may not see.
 async fn closed(pages: &Pages, files: &Arc<Files>, request: Request, why: Closed) -> Response {
     let turn = match pages.turn(counted(&request)).await {
         Ok(turn) => turn,

@@ -80,7 +80,7 @@ mod tests {
     use crate::log::late::LateLog;
     use crate::log::memory::MemoryLog;
 
-    /// Whoever asks is answered within the deadline of the probe, also the tenth who asks a log that hangs;
+    /// Each request is answered within the deadline of the probe, also the tenth while the log hangs;
     /// and the log is asked once.
     #[tokio::test(start_paused = true)]
     async fn a_log_that_hangs_is_not_ready_in_time() {

@@ -36,7 +36,7 @@ pub fn build(state: AppState) -> Router {
         .layer(from_fn_with_state(state.clone(), own_pages))
         .layer(from_fn_with_state(state.clone(), limited))
         .layer(from_fn(api::everywhere))
-        // Whoever watches the server asks as often as they like.
+        // Monitoring is not limited.
         .merge(health::routes())
         .layer(from_fn(headers::guard))
         .layer(from_fn_with_state(state.clone(), watched))

@@ -15,8 +15,8 @@ pub fn random_hex<const N: usize>() -> Option<String> {
     Some(hex(&bytes))
 }
 
-/// The hash under which a session's key is kept, together with the subject that owns the session: so nobody
-/// else can show it (AC-3). Guests own none: theirs is that of the key alone. A key has 256 random bits: no
+/// The hash under which a session's key is kept, together with the subject that owns the session: so no
+/// other subject can show it (AC-3). Guests own none: theirs is that of the key alone. A key has 256 random bits: no
 /// salt and no slow hash is needed.
 pub fn hash(key: &SessionKey, owner: &Identity) -> KeyHash {
     match owner {
@@ -45,7 +45,7 @@ fn hashed(key: &SessionKey, subject: Option<&Subject>) -> KeyHash {
     hash.finalize().into()
 }
 
-/// What tells a post apart: its author and the key that they gave it, so that nobody meets anybody else's.
+/// What tells a post apart: its author and the key that they gave it, so that no author meets another's.
 /// Callers without a subject are identified by their address.
 pub fn post_key(author: Option<&Subject>, from: &Client, key: &str) -> PostKey {
     let author = match author {

@@ -44,13 +44,13 @@ use crate::stream::{HalfOpen, Stream};
 use crate::supervise::supervised;
 use crate::tls::Tls;
 
-/// How long after its connection somebody's first request may come when no more connections are taken.
+/// How long after its connection a client's first request may come when no more connections are taken.
 const FIRST_WORD: Duration = Duration::from_secs(1);
 
 /// How long to wait before accepting again when the system has no more sockets to give.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
-/// How often it is told that no connections can be accepted.
+/// How often the journal says that no connections can be accepted.
 const TELL_AGAIN: Duration = Duration::from_secs(60);
 
 /// How long the head of a request may take on the last descriptor: others wait for it.
@@ -175,8 +175,8 @@ impl Doors {
         self.begin(http, accepted, tls.is_some(), end)
     }
 
-    /// Looks at who comes. None: whoever holds too many such connections is dropped without a word, as
-    /// nobody listens there.
+    /// Counts a new connection. None: an address that holds too many such connections gets no answer, as its
+    /// client does not listen.
     fn begin(
         &self,
         http: &http1::Builder,

@@ -41,7 +41,7 @@ pub struct SiteError {
 }
 
 /// Lays the site into the data directory, unless it is there, and removes those of other versions. Only
-/// for whoever holds the log: no other server is left to serve them then.
+/// for the server that holds the log: no other is left to serve them then.
 ///
 /// # Errors
 /// If that directory cannot be written.

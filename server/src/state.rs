@@ -189,7 +189,7 @@ impl Place {
         self.end(what, CloseCode::ABNORMAL, is_told);
     }
 
-    /// The connection is gone, also where its task still says farewell: it speaks for nobody, and is in no
+    /// The connection is gone, also where its task still says farewell: it speaks for no session, and is in no
     /// room.
     pub fn vacate(&mut self) {
         let hub = &self.state.hub;

@@ -125,7 +125,7 @@ impl Tls {
     }
 
     /// Looks at the files for as long as it is polled. What is good in them is used by the next
-    /// connections; what is not is told once, and changes nothing.
+    /// connections; what is not is one line of the journal, and changes nothing.
     pub async fn keep(mut self) {
         let mut look = interval(self.every);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);

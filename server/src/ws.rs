@@ -65,7 +65,7 @@ pub async fn upgrade(
         Ok(dialect) => dialect,
         Err(text) => return (StatusCode::BAD_REQUEST, text).into_response(),
     };
-    // Whoever speaks our subprotocol may be known by a cookie; the tutorial's pages are nobody.
+    // A client of our subprotocol may be authenticated by a cookie; the tutorial's pages never are.
     let is_ours = matches!(dialect, Dialect::Everbeat(_));
     let allowed = &state.config.limits.allowed_origins;
     let by_tls = came_by_tls(&request, state.config.limits.trust());

@@ -10,7 +10,7 @@ use thiserror::Error;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Operation")]
 pub struct AdminOptions {
-    /// Address and port of /metrics and /status, which are not for everybody: whoever reaches them may end
+    /// Address and port of /metrics and /status, which are not for the public: a client that reaches them may end
     /// connections; or off. Port 0 takes a free one
     #[arg(
         long,

@@ -36,7 +36,7 @@ pub struct LimitOptions {
     )]
     pub connections_per_address: usize,
 
-    /// TCP connections on which no WebSocket has begun, of everybody together; more are closed at once, so that
+    /// TCP connections on which no WebSocket has begun, of all addresses together; more are closed at once, so that
     /// there are descriptors left for those who are there. 0: no limit
     #[arg(
         long,
@@ -138,7 +138,7 @@ pub struct LimitOptions {
     )]
     pub hellos: u32,
 
-    /// How long somebody may wait in that line
+    /// How long a session may wait in that line
     #[arg(long, env = "EVERBEAT_HELLO_LINE", default_value = "2s", value_name = "TIME", value_parser = duration)]
     pub hello_line: Duration,
 

@@ -15,7 +15,7 @@ const ENTRY_BYTES: usize = 2 * size_of::<Entry>() + 2 * 48;
 /// Something to write, in both dialects.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// The offset of a message, also where it is its removal that is told; zero for anything else.
+    /// The offset of a message, also where this is its redaction; zero for anything else.
     pub offset: Offset,
     /// The frame.
     pub frame: TextFrame,

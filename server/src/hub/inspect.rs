@@ -58,6 +58,6 @@ pub enum Kind {
     Session,
     /// A page's that speaks the tutorial's dialect.
     Tutorial,
-    /// Of somebody who listens to a room's events over HTTP.
+    /// A listener's: it reads a room's events over HTTP.
     Events,
 }

@@ -69,7 +69,7 @@ pub(crate) fn take<T>(
 }
 
 /// The same where there is much, or it is in the log: with room for it among the answers, which may take some
-/// seconds. Whoever asks has written before what they have to write.
+/// seconds. The caller has written before what it has to write.
 pub(crate) async fn take_much<T>(
     hub: &Hub,
     room: &Room,

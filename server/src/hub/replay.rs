@@ -22,7 +22,7 @@ pub(super) struct Replays {
 }
 
 /// The room, after which offset the page begins, and how many texts had been removed before it was read.
-/// Pages do not change but by that: the log only grows, and what it has trimmed nobody asks for, or is no
+/// Pages do not change but by that: the log only grows, and what it has trimmed no reader asks for, or is no
 /// worse off for getting it.
 type Key = (RoomName, Offset, u64);
 

@@ -30,7 +30,7 @@ impl Hub {
             .collect();
         drop(question);
         let deadline = Instant::now() + PATIENCE;
-        // Ends by itself when all have answered: nobody holds the other end then.
+        // Ends by itself when all have answered: no sender is left then.
         while let Ok(Some(report)) = timeout_at(deadline, answers.recv()).await {
             let place = reports
                 .iter_mut()

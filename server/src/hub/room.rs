@@ -27,7 +27,7 @@ use crate::metrics::{Met, Metrics};
 /// How many bytes a reader takes at once from the tail: as a page of the log has.
 const TAKE_BYTES: usize = PAGE_BYTES as usize;
 
-/// A room that somebody uses. Readers pull: a message costs each of them a mark, not a queue entry.
+/// A room in use. Readers pull: a message costs each of them a mark, not a queue entry.
 #[derive(Debug)]
 pub struct Room {
     name: RoomName,
@@ -58,7 +58,7 @@ struct State {
     /// What all rooms keep counts the tail, the drafts and the changes below.
     kept: Kept,
     presence: Presence,
-    /// How far readers are told of that.
+    /// How far readers are notified of that.
     pace: Pace,
     removals: Removals,
     /// For when the room is on the agenda.
@@ -91,7 +91,7 @@ impl State {
         self.kept.set(bytes);
     }
 
-    /// What everybody sees who may read.
+    /// What every reader sees.
     fn view(&self) -> RoomView {
         RoomView {
             epoch: self.epoch.clone(),
@@ -256,12 +256,12 @@ impl Room {
         });
     }
 
-    /// Somebody's input box changed.
+    /// A member's input box changed.
     pub fn draft(self: &Arc<Self>, session: &SessionId, body: String) {
         self.change(|state| state.presence.draft(session, body));
     }
 
-    /// Somebody's text is on its way into the log (PR-2).
+    /// A member's text is on its way into the log (PR-2).
     pub fn published(self: &Arc<Self>, session: &SessionId) {
         self.change(|state| state.presence.published(session));
     }
@@ -281,7 +281,7 @@ impl Room {
         self.settle(&mut state);
     }
 
-    /// A text is gone: readers are told, and nobody reads it here any more (EO-8).
+    /// A text is redacted: readers are notified, and it is no longer read here (EO-8).
     pub(super) fn removed(self: &Arc<Self>, message: &Message) {
         self.change(|state| {
             state.tail.replace(&Entry::message(message.clone()));
@@ -305,7 +305,7 @@ impl Room {
         self.state.lock().kept.turn()
     }
 
-    /// Lets go of what is kept of the newest messages and changes: whoever is behind reads the log.
+    /// Lets go of what is kept of the newest messages and changes: a reader that is behind reads the log.
     pub(super) fn forget_tail(&self) {
         let mut state = self.state.lock();
         state.tail.clear();

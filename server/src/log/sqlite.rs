@@ -102,7 +102,7 @@ impl Default for SqliteConfig {
 /// has committed what was queued.
 pub struct SqliteLog {
     queue: Arc<Queue>,
-    /// The writer's thread; `None` once somebody waits for its end.
+    /// The writer's thread; `None` once its end is awaited.
     writer: Mutex<Option<JoinHandle<()>>>,
     readers: Arc<Readers>,
     page_bytes: u32,
@@ -324,7 +324,7 @@ impl Drop for SqliteLog {
         };
         // An observer that owns the log is dropped by the writer: a thread cannot wait for itself.
         if writer.thread().id() != thread::current().id() {
-            // A panic has been reported by the thread itself, and there is nobody to tell here.
+            // A panic has been reported by the thread itself, and has no other receiver here.
             drop(writer.join());
         }
     }

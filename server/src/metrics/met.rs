@@ -39,7 +39,7 @@ pub enum Met {
     AnswerBytes,
     /// `--tail-bytes`: the newest messages of a room were forgotten.
     TailBytes,
-    /// `--fan-out-bytes`: readers of a room are told of drafts and members later.
+    /// `--fan-out-bytes`: readers of a room get drafts and members later.
     FanOutBytes,
     /// The head of a request: 16 KiB, 100 lines.
     HeadBytes,

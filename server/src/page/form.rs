@@ -16,8 +16,8 @@ use crate::api::{Caller, Code, Key, Problem, publish_once};
 use crate::secret;
 use crate::state::AppState;
 
-/// Publishes what a form sends, as the HTTP API does, and leads back to the room. What is refused is told
-/// by a page that keeps the text.
+/// Publishes what a form sends, as the HTTP API does, and leads back to the room. A refusal is a
+/// page that keeps the text.
 pub(super) async fn say(
     State(state): State<AppState>,
     Extension(files): Extension<Arc<Files>>,

@@ -48,7 +48,7 @@ mod tests {
 
     use super::*;
 
-    /// Somebody who takes nothing begins no read, and keeps none from its end that had begun before.
+    /// A client that takes nothing begins no read, and keeps none from its end that had begun before.
     #[test]
     fn what_is_begun_goes_on() {
         let cx = &mut Context::from_waker(Waker::noop());

@@ -89,7 +89,7 @@ type Answers = VecDeque<BoxFuture<'static, Answer>>;
 
 /// Who that is: only as long as it is not known.
 enum Access {
-    /// Nobody has asked; this is what the request for the connection showed.
+    /// Not asked for yet; this is what the request for the connection showed.
     Unknown(Presented),
     /// It is being found out.
     Sought(BoxFuture<'static, Input>),
@@ -381,7 +381,7 @@ impl<S: Stream> Driver<S> {
         Ok(())
     }
 
-    /// For whoever follows one session.
+    /// To follow one session by.
     fn trace(&self, what: &'static str, room: &RoomName) {
         let session = self.place.session().map_or("none", SessionId::as_str);
         tracing::debug!(session.id = session, connection.id = %self.place.id, %room, "{what}");
@@ -431,12 +431,12 @@ impl<S: Stream> Driver<S> {
             End::Closed(code) => self.wire.close(code).await,
             End::Gone(_) => self.wire.answer_close().await,
         }
-        // What the log still owes is awaited by nobody; the client asks again when it is back.
+        // What the log still owes is no longer awaited; the client asks again when it is back.
     }
 }
 
 impl<S> Driver<S> {
-    /// The connection is gone, for everybody else.
+    /// The connection is gone, for all others.
     fn tell_end(&mut self, end: End) {
         self.is_over = true;
         let is_told = self.is_told();

@@ -302,7 +302,7 @@ impl<S: Stream> Driver<S> {
 }
 
 impl<S> Driver<S> {
-    /// The connection is gone, for everybody else. Its session leaves at once: nobody can come back as it.
+    /// The connection is gone, for all others. Its session leaves at once: it cannot be resumed.
     fn tell_end(&mut self, code: Option<CloseCode>) {
         self.is_over = true;
         let reason = code.unwrap_or(CloseCode::ABNORMAL);

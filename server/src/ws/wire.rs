@@ -77,7 +77,7 @@ pub(super) const fn code_for(error: &Error) -> Option<CloseCode> {
 }
 
 /// Takes a driver's turns until one has to wait, or is the last. A connection that has written its part lets others
-/// go first: some hundred that have megabytes to write would otherwise hold everybody up for as long as that takes.
+/// go first: some hundred that have megabytes to write would otherwise hold all others up for as long as that takes.
 pub(super) fn poll_turns<D, E>(
     driver: &mut D,
     cx: &mut Context<'_>,

@@ -239,7 +239,7 @@ impl<'c> Batch<'c> {
                 .query_row([id.as_str()], |row| row.get::<_, KeyHash>(0))
                 .optional()?;
             // Not in constant time: what could be learned from the time is about the hash of 128
-            // random bits or more, and brings nobody nearer to the key.
+            // random bits or more, and brings an attacker no nearer to the key.
             if stored.is_some_and(|stored| key_hashes.contains(&stored)) {
                 self.touch(std::slice::from_ref(id), open.at_ms)?;
                 return Ok(OpenedSession {

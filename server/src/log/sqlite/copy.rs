@@ -19,7 +19,7 @@ use super::files::{Lock, OWN, sync_directory};
 use super::open::{check_header, open_beside};
 use super::witness;
 
-/// How long to wait for somebody who holds the database locked, and how often to look.
+/// How long to wait for a program that holds the database locked, and how often to look.
 const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -66,7 +66,7 @@ pub fn backup(database: &Path, to: &Path) -> Result<(), CopyError> {
 
 /// Brings a copy back as the database of a server that is to start. Its rooms get a new epoch: what clients
 /// have seen since the copy was made is not in it, and what comes now under the same offsets is something
-/// else, so that every position from before is told a gap (RS-6).
+/// else, so that every position from before is a gap (RS-6).
 ///
 /// # Errors
 /// [`CopyError`]: also where there is a database already.
@@ -78,7 +78,7 @@ pub fn restore(from: &Path, database: &Path) -> Result<(), CopyError> {
         })?;
     }
     check_header(database)?;
-    // Nobody may start a server here meanwhile.
+    // No server may start here meanwhile.
     let _lock = Lock::take(database)?;
     let beside = |suffix: &str| with_suffix(database, suffix);
     for path in [database.to_owned(), beside("-wal"), beside("-journal")] {

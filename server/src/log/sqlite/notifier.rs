@@ -50,7 +50,7 @@ impl Notifier {
 }
 
 impl Drop for Notifier {
-    /// Waits until every batch is told and answered.
+    /// Waits until the observer has every batch, and each operation its answer.
     fn drop(&mut self) {
         self.batches = None;
         if let Some(thread) = self.thread.take() {
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(answers.recv(), Ok(2));
     }
 
-    /// A panic of the observer costs no answer, and the next batch is told as before.
+    /// A panic of the observer costs no answer, and the observer gets the next batch as before.
     #[test]
     fn a_panic_costs_no_answer() {
         let (notifier, go_on) = slow();

@@ -319,7 +319,7 @@ mod tests {
         assert_eq!(pages, setting("page_count").max(40_000 / 4096));
     }
 
-    /// Only a file without anything in it, and without anybody's mark, becomes ours.
+    /// Only a file without anything in it, and without another program's mark, becomes ours.
     #[test]
     fn a_file_is_new_when_nothing_is_in_it() {
         let is_new = |application, format, tables| {

@@ -38,7 +38,7 @@ impl Queue {
         let session = session.cloned();
         let operation: Operation = Box::new(move |batch| {
             let result = batch.attempt(work);
-            // Whoever asked may have gone; what was done stays done.
+            // The caller may have gone; what was done stays done.
             let answer = move |failure: Option<_>| drop(reply.send(failure.map_or(result, Err)));
             batch.answer_later(session, answer);
         });

@@ -28,7 +28,7 @@ pub(super) struct Readers {
 
 struct Reader {
     connection: Connection,
-    /// Dropped after the connection: nobody else may come in before it is closed.
+    /// Dropped after the connection: no other server may open the database before it is closed.
     _lock: Arc<Lock>,
 }
 
@@ -63,7 +63,7 @@ impl Readers {
         Box::pin(async move {
             let free = Arc::clone(&readers.free).acquire_owned().await;
             let free = free.map_err(|_| closed())?;
-            // The read goes on where nobody waits for its answer any more: so it takes with it
+            // The read goes on also where its answer is no longer awaited: so it takes with it
             // what must be given back afterwards.
             let read = tokio::task::spawn_blocking(move || {
                 let _permits = (place, free);
@@ -79,7 +79,7 @@ impl Readers {
 
     /// Waits for the reads under way and closes the connections.
     pub(super) async fn close(self: Arc<Self>) {
-        // The semaphore is fair: who asked before is served before. It is closed by nobody else.
+        // The semaphore is fair: who asked before is served before. Nothing else closes it.
         let Ok(all) = self.free.acquire_many(self.count).await else {
             return;
         };

@@ -108,8 +108,8 @@ pub struct Cleared {
     pub is_scrubbed: bool,
 }
 
-/// Empties a room, while no server uses the log. Its next message has the next offset: whoever has not seen
-/// everything is told a gap (RS-6). `None` where there is no such room.
+/// Empties a room, while no server uses the log. Its next message has the next offset: a client that has not seen
+/// everything gets a gap (RS-6). `None` where there is no such room.
 ///
 /// # Errors
 /// [`OpenError`], with the file and what to do.

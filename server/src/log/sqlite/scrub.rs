@@ -17,7 +17,7 @@ const RETRY_EVERY: Duration = Duration::from_millis(50);
 /// How soon a sweep's next step is taken.
 const STEP_EVERY: Duration = Duration::from_millis(5);
 
-/// After how long the journal is told that texts which were removed still stand in the files.
+/// After how long the journal says that redacted texts still stand in the files.
 const TELL_AFTER: Duration = Duration::from_secs(10);
 
 /// Whether removed texts may still stand in the files. Durable in `state.must_scrub`.
@@ -95,7 +95,7 @@ impl Scrub {
         }
     }
 
-    /// Takes the next step. Nobody waits for a reader that is in the way; `timeout` is what the connection
+    /// Takes the next step. It waits for no reader that is in the way; `timeout` is what the connection
     /// waits for otherwise.
     pub(super) fn step(&mut self, connection: &Connection, timeout: Duration) {
         if !self.is_due() {

@@ -41,7 +41,7 @@ pub(super) struct Writer {
     scrub: Scrub,
     /// Whether the last batch could not be committed: one line in the log file per trouble.
     failing: bool,
-    /// Declared last, so dropped last: nobody else may come in before the connection is closed.
+    /// Declared last, so dropped last: no other server may open the database before the connection is closed.
     _lock: Arc<Lock>,
 }
 
@@ -84,7 +84,7 @@ impl Writer {
             self.work(first);
         }
         if let Err(error) = scrub::empty_write_ahead_log(&self.connection) {
-            // Nothing is lost: whoever opens the database next takes the rest from there.
+            // Nothing is lost: the next server takes the rest from there.
             tracing::warn!(%error, "the write-ahead log was not emptied at the end");
         }
         if let Some(witness) = &mut self.witness {

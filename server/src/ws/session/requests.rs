@@ -348,7 +348,7 @@ impl<S: Stream> Driver<S> {
     }
 }
 
-/// A session that nobody has.
+/// Credentials of a new session.
 fn fresh() -> Option<Credentials> {
     Some(Credentials {
         id: SessionId::new(&secret::random_hex::<16>()?).ok()?,

@@ -1,4 +1,4 @@
-//! What goes: texts that somebody removes, and messages that are too old.
+//! What goes: texts that a moderator removes, and messages that are too old.
 
 use protocol::id::RoomName;
 use protocol::position::Offset;

@@ -1,5 +1,5 @@
 //! Numbers that were used up by a refusal for good (EO-7). Those in a row that were refused for the same reason
-//! share a row: whoever is refused all the time fills no disk.
+//! share a row: a client that is refused all the time fills no disk.
 
 use protocol::frame::{ErrorCode, Refused};
 use protocol::id::{Seq, SessionId};
