@@ -35,6 +35,7 @@ mod other_sites;
 mod pages;
 mod process;
 mod raw;
+mod rings;
 mod sessions;
 mod static_files;
 mod test_server;
