@@ -101,7 +101,7 @@ impl State {
             count: None,
             drafts: Vec::new(),
             removed: self.removals.newest().cloned().collect(),
-            version: self.pace.announced(),
+            version: self.presence.version(),
         }
     }
 }
@@ -386,7 +386,8 @@ impl Room {
 
     /// What changed, and up to which version.
     fn changes_since(&self, state: &mut State, since: u64) -> Option<(Arc<[Entry]>, u64)> {
-        let version = state.pace.announced();
+        // A snapshot may be ahead of what is announced.
+        let version = state.pace.announced().max(since);
         let is_same = |known: &&Changed| known.since == since && known.version == version;
         if let Some(known) = state.changes.as_ref().filter(is_same) {
             return Some((Arc::clone(&known.entries), known.through));
