@@ -10,27 +10,32 @@ use protocol::outbox::{EntryId, Stage};
 use crate::log::Log;
 use crate::machine::Machine;
 
-/// One message, from the moment when the outbox took it.
+/// One message, from the moment when the outbox or a program took it.
 #[derive(Clone, Debug)]
-struct Published {
-    /// Unlike any other.
-    body: String,
-    room: RoomName,
+pub struct Published {
+    /// The text, unlike any other.
+    pub body: String,
+    /// Where.
+    pub room: RoomName,
     /// Who wrote it: pages that inherit a storage go on as the same author.
-    author: usize,
-    outcome: Outcome,
-    /// How often somebody had it sent again when it was uncertain: so much more often it may be
+    pub author: usize,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// How often it was sent again when it was uncertain, or in another database: so much more often it may be
     /// there, and late.
-    repeats: usize,
+    pub repeats: usize,
 }
 
+/// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
+pub enum Outcome {
     /// In this page's outbox, under this id.
     Waiting(usize, EntryId),
-    /// The page was told that it is durable.
+    /// A program has no answer yet.
+    Posting,
+    /// Its author was told that it is durable.
     Durable,
-    /// The page was told that it is refused for good.
+    /// Its author was told that it is refused for good.
     Refused,
     /// A person dropped it, or its storage is gone.
     GivenUp,
@@ -58,6 +63,11 @@ impl Ledger {
             outcome: Outcome::Waiting(client, id),
             repeats: 0,
         });
+    }
+
+    /// What a program posted, and what became of it.
+    pub fn posted(&mut self, post: &Published) {
+        self.published.push(post.clone());
     }
 
     /// A person had an uncertain message sent again.
@@ -122,7 +132,7 @@ impl Ledger {
             match published.outcome {
                 Outcome::Durable => assert!(count > 0, "lost: {published:?}"),
                 Outcome::Refused => assert!(count < most, "refused, but there: {published:?}"),
-                Outcome::Waiting(..) => panic!("still waiting: {published:?}"),
+                Outcome::Waiting(..) | Outcome::Posting => panic!("still waiting: {published:?}"),
                 Outcome::GivenUp => {}
             }
         }

@@ -9,6 +9,7 @@
     reason = "a harness of tests: what it cannot unwrap is a failed test"
 )]
 
+pub mod callers;
 mod faults;
 pub mod issuer;
 pub mod ledger;

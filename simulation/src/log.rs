@@ -1,5 +1,7 @@
 //! The log of the test world: the semantics of the server's log in plain maps, with faults.
 
+mod posts;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -7,7 +9,9 @@ use protocol::access::Identity;
 use protocol::frame::{ErrorCode, Message, Refused};
 use protocol::id::{Credentials, Name, RoomName, Seq, SessionId, SessionKey};
 use protocol::position::{Epoch, Offset};
-use protocol::server::{AppendError, Input, SessionOpened, Transmit};
+use protocol::server::{
+    AppendError, Input, PostKey, RequestInput, RequestTransmit, SessionOpened, Transmit,
+};
 use protocol::time::Timestamp;
 
 /// Something to be done in the order in which it was asked for.
@@ -44,17 +48,57 @@ pub enum Op {
         /// Why.
         code: ErrorCode,
     },
+    /// Append a message of a request, or find it.
+    Post {
+        /// What tells it apart.
+        key: PostKey,
+        /// Its session, in which it is the first.
+        session: SessionId,
+        /// Where.
+        room: RoomName,
+        /// How the author is called.
+        name: Name,
+        /// The text.
+        body: String,
+    },
+    /// Redact a text, for a request.
+    Remove {
+        /// Where.
+        room: RoomName,
+        /// Which one.
+        offset: Offset,
+    },
 }
 
 /// What an operation led to.
 #[derive(Debug)]
 pub struct Done {
-    /// The link whose connection asked.
-    pub link: u64,
-    /// The answer for its session.
-    pub answer: Input,
+    /// The link whose connection asked, or the number of the request.
+    pub asker: u64,
+    /// The answer.
+    pub answer: Answer,
     /// The message that is durable now.
     pub message: Option<Message>,
+    /// The message whose text is redacted now.
+    pub removed: Option<Message>,
+}
+
+/// The answer to an operation.
+#[derive(Debug)]
+pub enum Answer {
+    /// For a connection.
+    Connection(Input),
+    /// For a request.
+    Request(RequestInput),
+}
+
+/// Something that is read.
+#[derive(Debug)]
+pub enum Read {
+    /// For a connection.
+    Connection(Transmit),
+    /// For a request.
+    Request(RequestTransmit),
 }
 
 #[derive(Debug)]
@@ -99,7 +143,9 @@ pub struct Log {
     sessions: BTreeMap<SessionId, Kept>,
     rooms: BTreeMap<RoomName, RoomLog>,
     queue: VecDeque<(Timestamp, u64, Op)>,
-    reads: VecDeque<(Timestamp, u64, Transmit)>,
+    reads: VecDeque<(Timestamp, u64, Read)>,
+    /// What each key was used for first.
+    posts: BTreeMap<PostKey, (RoomName, String, Offset)>,
     database: u64,
     opened: u64,
     /// Every message that ever was durable, in this or an earlier database.
@@ -121,6 +167,7 @@ impl Log {
             rooms: BTreeMap::new(),
             queue: VecDeque::new(),
             reads: VecDeque::new(),
+            posts: BTreeMap::new(),
             database: 1,
             opened: 0,
             ever: BTreeMap::new(),
@@ -146,23 +193,24 @@ impl Log {
         self.queue.push_back((due, link, op));
     }
 
-    /// Asks for something to be read, which is done after what was asked for before. `false` if that takes no
+    /// Asks for something to be read, which is done after what was asked for before. It comes back where that takes no
     /// time: then it can be read at once.
-    pub fn read_later(&mut self, now: Timestamp, link: u64, what: &Transmit) -> bool {
+    pub fn read_later(&mut self, now: Timestamp, asker: u64, what: Read) -> Option<Read> {
         let takes_time = self.is_frozen || !self.read_latency.is_zero() || !self.reads.is_empty();
-        if takes_time {
-            let due = now + self.read_latency;
-            let due = self.reads.back().map_or(due, |(last, _, _)| due.max(*last));
-            self.reads.push_back((due, link, what.clone()));
+        if !takes_time {
+            return Some(what);
         }
-        takes_time
+        let due = now + self.read_latency;
+        let due = self.reads.back().map_or(due, |(last, _, _)| due.max(*last));
+        self.reads.push_back((due, asker, what));
+        None
     }
 
-    /// The next read whose time has come: on which link it was asked for, and what.
-    pub fn next_read(&mut self, now: Timestamp) -> Option<(u64, Transmit)> {
+    /// The next read whose time has come: who asked for it, and what.
+    pub fn next_read(&mut self, now: Timestamp) -> Option<(u64, Read)> {
         let first = self.reads.front().filter(|_| !self.is_frozen);
         first.filter(|(due, _, _)| *due <= now)?;
-        self.reads.pop_front().map(|(_, link, what)| (link, what))
+        self.reads.pop_front().map(|(_, asker, what)| (asker, what))
     }
 
     /// When the next commit or read is through.
@@ -180,10 +228,13 @@ impl Log {
     /// Commits the next operation whose time has come.
     pub fn commit(&mut self, now: Timestamp) -> Option<Done> {
         self.commit_due().filter(|due| *due <= now)?;
-        let (_, link, op) = self.queue.pop_front()?;
-        let mut message = None;
+        let (_, asker, op) = self.queue.pop_front()?;
+        let (mut message, mut removed) = (None, None);
         let answer = match op {
-            Op::Open { resume, owner } => Input::SessionOpened(self.open_session(resume, owner)),
+            Op::Open { resume, owner } => {
+                let opened = self.open_session(resume, owner);
+                Answer::Connection(Input::SessionOpened(opened))
+            }
             Op::Append {
                 session,
                 seq,
@@ -192,32 +243,62 @@ impl Log {
                 body,
                 is_repeat,
             } => {
-                let at_ms = u64::try_from(now.since_origin().as_millis()).unwrap();
-                let new = Message {
-                    room: room.clone(),
-                    offset: self.room(&room).head().next(),
-                    session,
-                    seq,
-                    name,
-                    at_ms,
-                    body,
-                    removed: false,
-                };
+                let new = self.next_message(now, &room, (session, seq), name, body);
                 let offset = new.offset;
                 let result = self.append(&new, is_repeat);
                 message = (result == Ok(offset)).then_some(new);
-                Input::Appended { seq, room, result }
+                Answer::Connection(Input::Appended { seq, room, result })
             }
-            Op::Refuse { session, seq, code } => Input::NumberUsed {
-                seq,
-                result: self.refuse(&session, seq, code),
-            },
+            Op::Refuse { session, seq, code } => {
+                let result = self.refuse(&session, seq, code);
+                Answer::Connection(Input::NumberUsed { seq, result })
+            }
+            Op::Post {
+                key,
+                session,
+                room,
+                name,
+                body,
+            } => {
+                let new = self.next_message(now, &room, (session, Seq::FIRST), name, body);
+                let posted = self.post(key, &new);
+                let is_new = posted.as_ref().is_ok_and(|posted| !posted.is_repeat);
+                message = is_new.then_some(new);
+                Answer::Request(RequestInput::Posted(posted))
+            }
+            Op::Remove { room, offset } => {
+                let (removal, gone) = self.removed_for(&room, offset);
+                removed = gone;
+                Answer::Request(RequestInput::Removed(removal))
+            }
         };
         Some(Done {
-            link,
+            asker,
             answer,
             message,
+            removed,
         })
+    }
+
+    /// The message that is the next one of its room, if it is appended.
+    fn next_message(
+        &mut self,
+        now: Timestamp,
+        room: &RoomName,
+        (session, seq): (SessionId, Seq),
+        name: Name,
+        body: String,
+    ) -> Message {
+        Message {
+            room: room.clone(),
+            offset: self.room(room).head().next(),
+            session,
+            seq,
+            name,
+            at_ms: u64::try_from(now.since_origin().as_millis()).unwrap(),
+            body,
+            removed: false,
+        }
     }
 
     fn open_session(
@@ -462,6 +543,12 @@ impl Log {
         self.reads.clear();
         self.sessions.clear();
         self.rooms.clear();
+        self.posts.clear();
+    }
+
+    /// Which database it is, from 1.
+    pub const fn database(&self) -> u64 {
+        self.database
     }
 
     /// Everything up to this offset goes.

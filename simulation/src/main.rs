@@ -120,6 +120,12 @@ impl std::fmt::Display for Total {
             "connections: {}; dead ends noticed in time: {}",
             sum.connections, sum.noticed
         )?;
+        let http = &sum.over_http;
+        writeln!(
+            f,
+            "over HTTP: {} posted, {} of them found again; {} pages read, {} gaps told; {} texts removed; {} refusals",
+            http.posted, http.found, http.pages, http.gaps, http.removed, http.refused
+        )?;
         let done: Vec<String> = sum
             .done
             .iter()

@@ -16,6 +16,7 @@ use protocol::position::{Offset, Position};
 use protocol::server;
 use protocol::time::Timestamp;
 
+use crate::callers::Callers;
 use crate::link::{Links, Packet, Reach, Way};
 use crate::machine::{Machine, Pace, Step};
 use crate::world::World;
@@ -42,6 +43,8 @@ pub struct Pair {
     pub links: Links,
     /// The server.
     pub world: World,
+    /// Programs that use it over HTTP.
+    pub callers: Callers,
     steps_at_once: usize,
 }
 
@@ -65,6 +68,7 @@ impl Pair {
             clients: Vec::new(),
             links: Links::new(Duration::from_millis(20), client_config.seed),
             world: World::new(server_config),
+            callers: Callers::none(),
             steps_at_once: 0,
         }
     }
@@ -323,6 +327,7 @@ impl Pair {
             .chain(self.world.poll_timeout())
             .chain(self.links.due(&self.asleep()))
             .chain(self.world.issuer.due())
+            .chain(self.callers.due(&self.world))
             .min()
     }
 
@@ -361,6 +366,8 @@ impl Pair {
         while let Some(client) = self.world.issuer.answered(self.now) {
             self.fetched(client);
         }
+        let (world, links) = (&mut self.world, &mut self.links);
+        self.callers.step(self.now, world, links);
         self.check();
     }
 

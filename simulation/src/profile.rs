@@ -162,6 +162,10 @@ pub struct Profile {
     pub token_ttl: Option<Duration>,
     /// How many removals readers are told of.
     pub removed_max: usize,
+    /// How many programs use the HTTP API.
+    pub callers: usize,
+    /// The mean time between two errands of one of them.
+    pub caller_pause: Duration,
     /// The pages' configuration.
     pub client: client::Config,
     /// The server's.
@@ -226,21 +230,33 @@ impl Profile {
             } else {
                 REMOVED_MAX
             },
+            callers: 0,
+            caller_pause: Duration::ZERO,
             idle_cut: (rng.u8(..4) == 0).then_some(Duration::from_secs(60)),
             client,
             server,
         };
-        if later.bool() {
-            profile.read_latency = millis(later.u64(0..2_000));
-            profile.tail = later.u64(0..20);
-        }
-        draw_faults(&mut later, LATER_FAULTS, &mut profile.weights);
+        profile.server.takes_tokens = profile.token_ttl.is_some();
+        profile.draw_later(&mut later);
         if is_slow {
             // A long draft over a lower limit is dropped, and shown by nobody.
             let weights = &mut profile.weights;
             weights.retain(|(action, _)| *action != Action::LowerLimits);
         }
         profile
+    }
+
+    /// What joined the others later, each after what was there: the seeds from before stay what they were.
+    fn draw_later(&mut self, later: &mut Rng) {
+        if later.bool() {
+            self.read_latency = Duration::from_millis(later.u64(0..2_000));
+            self.tail = later.u64(0..20);
+        }
+        draw_faults(later, LATER_FAULTS, &mut self.weights);
+        if later.u8(..3) == 0 {
+            self.callers = later.usize(1..=3);
+            self.caller_pause = Duration::from_millis(later.u64(200..5_000));
+        }
     }
 }
 

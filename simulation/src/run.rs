@@ -11,6 +11,7 @@ use protocol::position::Position;
 use protocol::presence::{AWAY_AFTER, CROWD_EVERY};
 use protocol::time::Timestamp;
 
+use crate::callers::{Callers, Tally};
 use crate::ledger::Ledger;
 use crate::link::Way;
 use crate::machine::Pace;
@@ -91,6 +92,8 @@ pub struct Summary {
     pub connections: usize,
     /// Dead ends that were noticed in time.
     pub noticed: usize,
+    /// What programs did over HTTP.
+    pub over_http: Tally,
     /// Virtual time.
     pub time: Duration,
 }
@@ -107,6 +110,7 @@ impl Summary {
         self.gaps += other.gaps;
         self.connections += other.connections;
         self.noticed += other.noticed;
+        self.over_http.add(&other.over_http);
         self.time += other.time;
     }
 }
@@ -128,6 +132,12 @@ impl Run {
         pair.world.tail = profile.tail;
         pair.world.issuer.ttl = profile.token_ttl;
         pair.world.removed_max = profile.removed_max;
+        pair.callers = Callers::new(
+            profile.callers,
+            profile.rooms,
+            profile.caller_pause,
+            profile.client.seed,
+        );
         Self {
             pair,
             rng,
@@ -172,7 +182,8 @@ impl Run {
 
     /// What happened, by time.
     pub fn trace(&self) -> String {
-        self.trace.render(&self.pair.clients)
+        self.trace
+            .render(&self.pair.clients, &self.pair.callers.notes)
     }
 
     pub(crate) fn note(&mut self, line: String) {
@@ -268,6 +279,7 @@ impl Run {
     /// Nothing goes wrong any more. Links that died in silence stay dead: they have to be noticed.
     fn heal(&mut self) {
         self.note("peace".to_owned());
+        self.pair.callers.is_calm = true;
         for (_, what) in std::mem::take(&mut self.later) {
             if !matches!(what, Later::ShutDown) {
                 self.end(&what);
@@ -343,6 +355,9 @@ impl Run {
                 }
             }
         }
+        for post in &self.pair.callers.posts {
+            self.ledger.posted(post);
+        }
         self.ledger.check(&self.pair.world.log);
     }
 
@@ -357,6 +372,7 @@ impl Run {
             gaps: shown.map(|shown| shown.gaps).sum(),
             connections: self.pair.links.opened(),
             noticed: self.watches.noticed(),
+            over_http: self.pair.callers.tally,
             time: self.pair.now.since_origin(),
         }
     }

@@ -19,9 +19,10 @@ impl Trace {
         self.lines.push((now, line));
     }
 
-    /// Everything, with what the pages' drivers did and heard.
-    pub fn render(&self, machines: &[Machine]) -> String {
+    /// Everything, with what the pages' drivers did and heard, and what else was noted.
+    pub fn render(&self, machines: &[Machine], notes: &[(Timestamp, String)]) -> String {
         let mut lines: Vec<(Timestamp, String)> = self.lines.clone();
+        lines.extend_from_slice(notes);
         for (number, machine) in machines.iter().enumerate() {
             for (at, id, step) in &machine.steps {
                 let text = match step {

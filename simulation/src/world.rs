@@ -1,6 +1,7 @@
 //! The virtual server: drives one `server::Session` for each link, as the real driver
 //! does, over the test log and rooms made of the real `Presence` and `Removals`. It decides nothing.
 
+pub mod requests;
 mod rooms;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -10,18 +11,24 @@ use protocol::close::CloseCode;
 use protocol::codec::{self, DecodeError};
 use protocol::frame::ClientFrame;
 use protocol::id::{ConnectionId, RoomName, SessionId};
+use protocol::rate::Bucket;
 use protocol::removals::REMOVED_MAX;
-use protocol::server::{Config, Input, Session, Transmit};
+use protocol::server::{Config, Input, Request, Session, Transmit};
 use protocol::time::Timestamp;
 
+use self::requests::Reply;
 use self::rooms::Room;
 use crate::issuer::Issuer;
 use crate::link::{Links, Packet, Way};
-use crate::log::{Done, Log, Op};
+use crate::log::{Answer, Done, Log, Op, Read};
 use crate::writing::write;
 
 /// More than this at one moment: a machine and its world keep each other busy.
 const ROUNDS_MAX: usize = 100_000;
+
+/// How many messages may be posted over HTTP: few, so that some are refused for now.
+const POSTS_PER_S: u32 = 2;
+const POSTS_BURST: u32 = 4;
 
 /// One connection as the server sees it.
 #[derive(Debug)]
@@ -50,7 +57,7 @@ struct Desk {
 #[derive(Debug)]
 enum Waiting {
     /// What the log did.
-    Done(Done),
+    Done(Input),
     /// What can be read now.
     Read(Transmit),
 }
@@ -76,6 +83,10 @@ pub struct World {
     pub cuts_off: Option<u64>,
     rooms: BTreeMap<RoomName, Room>,
     desks: BTreeMap<u64, Desk>,
+    requests: BTreeMap<u64, Request>,
+    replies: Vec<(u64, Reply)>,
+    /// How fast messages may be posted.
+    posts: Bucket,
     moved: BTreeSet<RoomName>,
 }
 
@@ -93,6 +104,9 @@ impl World {
             cuts_off: None,
             rooms: BTreeMap::new(),
             desks: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            replies: Vec::new(),
+            posts: Bucket::new(Timestamp::ZERO, POSTS_PER_S, POSTS_BURST),
             moved: BTreeSet::new(),
         }
     }
@@ -173,6 +187,8 @@ impl World {
     pub fn crash(&mut self) {
         self.is_up = false;
         self.desks.clear();
+        self.requests.clear();
+        self.replies.clear();
         self.rooms.clear();
         self.moved.clear();
         self.log.crash();
@@ -269,10 +285,15 @@ impl World {
                 self.drain(now, link, links);
             }
             if let Some(done) = self.log.commit(now) {
-                self.committed(done);
-            } else if let Some((link, read)) = self.log.next_read(now) {
-                if let Some(desk) = self.desks.get_mut(&link) {
-                    desk.waiting.push_back(Waiting::Read(read));
+                self.committed(now, done);
+            } else if let Some((asker, read)) = self.log.next_read(now) {
+                match read {
+                    Read::Connection(read) => {
+                        if let Some(desk) = self.desks.get_mut(&asker) {
+                            desk.waiting.push_back(Waiting::Read(read));
+                        }
+                    }
+                    Read::Request(read) => self.read_request(now, asker, read),
                 }
             } else if let Some(room) = self.moved.pop_first() {
                 self.announce(now, &room);
@@ -311,7 +332,7 @@ impl World {
             };
             match desk.waiting.pop_front() {
                 Some(Waiting::Done(done)) => {
-                    self.answer_done(now, done);
+                    self.answer_done(now, link, done);
                     continue;
                 }
                 Some(Waiting::Read(read)) => {
@@ -392,41 +413,48 @@ impl World {
         }
     }
 
-    fn committed(&mut self, mut done: Done) {
-        if let Some(message) = done.message.take() {
+    fn committed(&mut self, now: Timestamp, done: Done) {
+        if let Some(message) = done.message {
             let presence = &mut self.room(&message.room).presence;
             presence.message_shown(&message.session);
             self.moved.insert(message.room);
         }
+        if let Some(message) = done.removed {
+            self.redacted(message);
+        }
+        let (link, answer) = match done.answer {
+            Answer::Connection(answer) => (done.asker, answer),
+            Answer::Request(answer) => return self.answer_request(now, done.asker, answer),
+        };
         if let Input::Appended {
             room,
             result: Err(_),
             ..
-        } = &done.answer
-            && let Some(session) = self.session(done.link).cloned()
+        } = &answer
+            && let Some(session) = self.session(link).cloned()
             && let Some(room) = self.rooms.get_mut(room)
         {
             room.presence.publish_failed(&session);
         }
-        if let Some(desk) = self.desks.get_mut(&done.link) {
-            desk.waiting.push_back(Waiting::Done(done));
+        if let Some(desk) = self.desks.get_mut(&link) {
+            desk.waiting.push_back(Waiting::Done(answer));
         }
     }
 
     /// A connection learns what the log did.
-    fn answer_done(&mut self, now: Timestamp, done: Done) {
+    fn answer_done(&mut self, now: Timestamp, link: u64, answer: Input) {
         // The older connection of a session is told before the newer one goes on.
-        if let Input::SessionOpened(Some(opened)) = &done.answer {
+        if let Input::SessionOpened(Some(opened)) = &answer {
             let owner = Some(opened.credentials.id.clone());
             for (number, desk) in &mut self.desks {
-                if *number == done.link {
+                if *number == link {
                     desk.owner.clone_from(&owner);
                 } else if desk.owner == owner {
                     desk.session.handle_input(now, Input::TakenOver);
                 }
             }
         }
-        self.answer(now, done.link, done.answer);
+        self.answer(now, link, answer);
     }
 
     fn answer(&mut self, now: Timestamp, link: u64, input: Input) {

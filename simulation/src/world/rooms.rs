@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use protocol::frame::ServerFrame;
+use protocol::frame::{Message, ServerFrame};
 use protocol::id::{ConnectionId, RoomName, SessionId};
 use protocol::position::Offset;
 use protocol::presence::{Changes, Presence};
@@ -12,6 +12,7 @@ use protocol::time::Timestamp;
 
 use super::{Waiting, World};
 use crate::link::Links;
+use crate::log::Read;
 use crate::writing::{write, write_changes};
 
 #[derive(Debug)]
@@ -36,13 +37,18 @@ impl World {
         let Some(message) = self.log.remove(room, offset) else {
             return false;
         };
-        if let Some(entry) = self.rooms.get_mut(room) {
-            let version = entry.presence.changed_beside();
-            entry.removals.add(version, message);
-            self.moved.insert(room.clone());
-        }
+        self.redacted(message);
         self.settle(now, links);
         true
+    }
+
+    /// Readers of a room are told that a text of it is gone.
+    pub(super) fn redacted(&mut self, message: Message) {
+        if let Some(entry) = self.rooms.get_mut(&message.room) {
+            let version = entry.presence.changed_beside();
+            self.moved.insert(message.room.clone());
+            entry.removals.add(version, message);
+        }
     }
 
     /// Everything up to this offset goes from a room's log, and what is known of it here.
@@ -86,16 +92,22 @@ impl World {
                 self.moved.insert(room);
             }
             Transmit::OpenRoom { .. } | Transmit::History { .. } => {
-                if !self.log.read_later(now, link, &transmit) {
-                    self.read(now, link, transmit, links);
+                let read = Read::Connection(transmit);
+                if let Some(Read::Connection(read)) = self.log.read_later(now, link, read) {
+                    self.read(now, link, read, links);
                 }
             }
             Transmit::Pull { ref room, pull, .. } => {
                 let (_, head, _) = self.log.state(room);
                 let is_at_hand = pull.after >= head.back(self.tail);
-                if !is_at_hand && self.log.read_later(now, link, &transmit) {
+                let read = Read::Connection(transmit);
+                let read = match is_at_hand {
+                    true => Some(read),
+                    false => self.log.read_later(now, link, read),
+                };
+                let Some(Read::Connection(transmit)) = read else {
                     return;
-                }
+                };
                 if self.is_blocked(now, link, links) {
                     let waiting = &mut self.desk(link).waiting;
                     waiting.push_back(Waiting::Read(transmit));

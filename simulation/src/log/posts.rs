@@ -1,0 +1,54 @@
+//! What the log of the test world does for requests over HTTP.
+
+use protocol::frame::Message;
+use protocol::id::RoomName;
+use protocol::position::Offset;
+use protocol::server::{PostError, PostKey, Posted, Removal};
+
+use super::Log;
+
+impl Log {
+    /// Appends a message, or finds the one that was posted under its key.
+    pub(super) fn post(&mut self, key: PostKey, new: &Message) -> Result<Posted, PostError> {
+        if !self.is_available {
+            return Err(PostError::Unavailable);
+        }
+        let epoch = self.room(&new.room).epoch.clone();
+        if let Some((room, body, offset)) = self.posts.get(&key) {
+            let is_same = *room == new.room && *body == new.body;
+            let posted = Posted {
+                epoch,
+                offset: *offset,
+                is_repeat: true,
+            };
+            return is_same.then_some(posted).ok_or(PostError::Conflict);
+        }
+        let first = (new.room.clone(), new.body.clone(), new.offset);
+        self.posts.insert(key, first);
+        Ok(Posted {
+            epoch,
+            offset: self.keep(new),
+            is_repeat: false,
+        })
+    }
+
+    /// Redacts a text; what became of that, and the message where it has changed. None while nothing can be stored.
+    pub(super) fn removed_for(
+        &mut self,
+        room: &RoomName,
+        offset: Offset,
+    ) -> (Option<Removal>, Option<Message>) {
+        if !self.is_available {
+            return (None, None);
+        }
+        if let Some(gone) = self.remove(room, offset) {
+            return (Some(Removal::Removed), Some(gone));
+        }
+        let is_there = self.messages(room).iter().any(|m| m.offset == offset);
+        let removal = match is_there {
+            true => Removal::Before,
+            false => Removal::Missing,
+        };
+        (Some(removal), None)
+    }
+}
