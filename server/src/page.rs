@@ -18,7 +18,7 @@ use leptos::nonce::use_nonce;
 use leptos::prelude::{provide_context, use_context};
 use leptos_axum::{ResponseOptions, render_app_async_with_context};
 use percent_encoding::percent_decode_str;
-use protocol::access::{Denied, Right};
+use protocol::access::Denied;
 use protocol::frame::Message;
 use protocol::id::RoomName;
 use protocol::position::Position;
@@ -221,7 +221,7 @@ fn counted(request: &Request) -> Option<Network> {
 /// Whether a user may see a room's page (AC-1, AC-5); if not, why.
 async fn may_read(state: &AppState, presented: &Presented, room: &RoomName) -> Result<(), Closed> {
     match state.gate.admit(presented, None).await {
-        Ok(access) if access.rights.allow(room, Right::Read) => Ok(()),
+        Ok(access) if access.rights.may_read(room).is_ok() => Ok(()),
         Ok(_) => Err(Closed::Room),
         Err(Denied::Unavailable | Denied::Busy(_)) => Err(Closed::Unavailable),
         Err(Denied::TokenRequired | Denied::TokenInvalid | Denied::TokenExpired) => {

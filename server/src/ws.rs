@@ -15,9 +15,9 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
-use protocol::access::Right;
 use protocol::frame::SUBPROTOCOL;
 use protocol::id::RoomName;
+use protocol::server::Tutorial;
 use serde::Deserialize;
 use tokio::net::TcpStream;
 use tungstenite::handshake::server::create_response_with_body;
@@ -144,10 +144,7 @@ fn drive<S: Stream>(stream: S, rest: Bytes, place: Place, dialect: Dialect) {
 /// cannot say where a page comes from must not speak for the person in front of it.
 async fn may_tutor(gate: &Gate, room: &RoomName) -> bool {
     let access = gate.admit(&Presented::default(), None).await;
-    access.is_ok_and(|access| {
-        let rights = access.rights;
-        rights.allow(room, Right::Read) && rights.allow(room, Right::Write)
-    })
+    access.is_ok_and(|access| Tutorial::may_open(&access, room).is_ok())
 }
 
 /// Which dialect the client offers to speak; or why there is none to speak with it.

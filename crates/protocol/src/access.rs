@@ -195,6 +195,24 @@ impl Rights {
             None => right != Right::Moderate,
         }
     }
+
+    /// AC-5: whether the messages of a room may be read: by a frame, a request, a page or the tutorial's dialect.
+    ///
+    /// # Errors
+    /// The code that says so on the wire.
+    pub fn may_read(&self, room: &RoomName) -> Result<(), ErrorCode> {
+        let may = self.allow(room, Right::Read);
+        may.then_some(()).ok_or(ErrorCode::ReadDenied)
+    }
+
+    /// AC-5: whether messages and drafts may be written in a room.
+    ///
+    /// # Errors
+    /// The code that says so on the wire.
+    pub fn may_write(&self, room: &RoomName) -> Result<(), ErrorCode> {
+        let may = self.allow(room, Right::Write);
+        may.then_some(()).ok_or(ErrorCode::WriteDenied)
+    }
 }
 
 impl From<Grants> for Rights {

@@ -177,7 +177,7 @@ impl Session {
         let denied: Vec<RoomName> = live
             .seats
             .rooms()
-            .filter(|room| rules::may_read(live.permit.rights(), room).is_err())
+            .filter(|room| live.permit.rights().may_read(room).is_err())
             .cloned()
             .collect();
         if let Some(name) = live.permit.vouched()

@@ -443,7 +443,7 @@ fn begin(
             (Stage::Counting(post), RequestTransmit::Count)
         }
         Call::Read { room, which } => {
-            rules::may_read(rights, &room)?;
+            rights.may_read(&room)?;
             let transmit = RequestTransmit::LogSpan { room: room.clone() };
             (Stage::Looking { room, which }, transmit)
         }
@@ -455,11 +455,11 @@ fn begin(
             )
         }
         Call::Presence { room } => {
-            rules::may_read(rights, &room)?;
+            rights.may_read(&room)?;
             (Stage::Listing, RequestTransmit::Members { room })
         }
         Call::Follow { room, since } => {
-            rules::may_read(rights, &room)?;
+            rights.may_read(&room)?;
             let ends = access.ends(now);
             answer(RequestAnswer::Feed(FeedConfig {
                 since,

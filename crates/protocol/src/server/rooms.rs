@@ -90,7 +90,7 @@ impl Session {
             return;
         };
         let limits = self.config.limits;
-        if let Err(code) = rules::may_read(live.permit.rights(), &room) {
+        if let Err(code) = live.permit.rights().may_read(&room) {
             return self.refuse_room(code, room);
         }
         if live.seats.len() >= limits.rooms as usize && !live.seats.contains(&room) {
@@ -107,7 +107,7 @@ impl Session {
         let State::Live(live) = &mut self.state else {
             return;
         };
-        if let Err(code) = rules::may_read(live.permit.rights(), &room) {
+        if let Err(code) = live.permit.rights().may_read(&room) {
             return self.refuse_room(code, room);
         }
         let limit = rules::page_limit(Some(limit), &self.config.limits);
@@ -222,7 +222,7 @@ impl Session {
             removed,
             ..
         } = view;
-        let read_only = rules::may_write(live.permit.rights(), &room).is_err();
+        let read_only = live.permit.rights().may_write(&room).is_err();
         live.seats.share_name(&room);
         let joined = Joined {
             room: room.clone(),

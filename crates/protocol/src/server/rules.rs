@@ -2,28 +2,10 @@
 
 use super::Config;
 use super::rooms::JOIN_LIMIT;
-use crate::access::{Right, Rights};
+use crate::access::Rights;
 use crate::frame::{ErrorCode, Limits};
 use crate::id::RoomName;
 use crate::time::Timestamp;
-
-/// AC-5: whether the messages of a room may be read.
-///
-/// # Errors
-/// The code that says so.
-pub(super) fn may_read(rights: &Rights, room: &RoomName) -> Result<(), ErrorCode> {
-    let may = rights.allow(room, Right::Read);
-    may.then_some(()).ok_or(ErrorCode::ReadDenied)
-}
-
-/// AC-5: whether messages and drafts may be written in a room.
-///
-/// # Errors
-/// The code that says so.
-pub(super) fn may_write(rights: &Rights, room: &RoomName) -> Result<(), ErrorCode> {
-    let may = rights.allow(room, Right::Write);
-    may.then_some(()).ok_or(ErrorCode::WriteDenied)
-}
 
 /// Whether a text may become a message of a room (AC-5, and the limits of PROTOCOL.md).
 ///
@@ -35,7 +17,7 @@ pub(super) fn check_message(
     body: &str,
     limits: &Limits,
 ) -> Result<(), ErrorCode> {
-    may_write(rights, room)?;
+    rights.may_write(room)?;
     if body.is_empty() {
         return Err(ErrorCode::BodyEmpty);
     }
@@ -52,7 +34,7 @@ pub(super) fn check_draft(
     body: &str,
     limits: &Limits,
 ) -> Result<(), ErrorCode> {
-    may_write(rights, room)?;
+    rights.may_write(room)?;
     check_size(body, limits)
 }
 

@@ -10,8 +10,11 @@ use std::time::Duration;
 use super::allowance::{Allowance, Cost, FRAME, text_cost};
 use super::drafts::HeldDraft;
 use super::{Config, Pull, Reader, RoomView};
+use crate::access::Access;
 use crate::close::CloseCode;
+use crate::frame::ErrorCode;
 use crate::heartbeat::{Heartbeat, Verdict};
+use crate::id::RoomName;
 use crate::position::Offset;
 use crate::rate::Bucket;
 use crate::time::{Latest, Timestamp};
@@ -109,6 +112,15 @@ enum Stage {
 }
 
 impl Tutorial {
+    /// Whether a guest may use a room so (AC-5): to read it and to write in it, at once.
+    ///
+    /// # Errors
+    /// The right that is missing.
+    pub fn may_open(guest: &Access, room: &RoomName) -> Result<(), ErrorCode> {
+        guest.rights.may_read(room)?;
+        guest.rights.may_write(room)
+    }
+
     /// The end of a connection that opened now.
     pub fn new(now: Timestamp, config: &Config) -> Self {
         let limits = config.limits;

@@ -4,13 +4,15 @@
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use everbeat_protocol::close::CloseCode;
+use everbeat_protocol::frame::ErrorCode;
 use everbeat_protocol::position::{Epoch, Offset};
 use everbeat_protocol::server::{
     Config, Pull, RoomView, Tutorial, TutorialInput, TutorialTransmit,
 };
 use everbeat_protocol::time::Timestamp;
 
-use crate::solo::at;
+use crate::access::with_grants;
+use crate::solo::{at, lobby};
 
 struct Page {
     end: Tutorial,
@@ -93,6 +95,21 @@ fn a_text_comes_back_and_is_a_draft() {
         [TutorialTransmit::Text(back), TutorialTransmit::Draft(draft)]
     };
     assert_eq!(page.transmits, [both("h"), both("he")].concat());
+}
+
+/// AC-5: a page of the tutorial reads and writes at once: it needs the rights of a guest to both.
+#[test]
+fn a_page_needs_both_rights() {
+    let checks = [
+        ("*=rw", Ok(())),
+        ("lobby=r", Err(ErrorCode::WriteDenied)),
+        ("lobby=w", Err(ErrorCode::ReadDenied)),
+        ("other=rw", Err(ErrorCode::ReadDenied)),
+    ];
+    for (grants, expected) in checks {
+        let guest = with_grants(grants);
+        assert_eq!(Tutorial::may_open(&guest, &lobby()), expected, "{grants}");
+    }
 }
 
 /// HB-1: `heartbeat` is a sign of life and goes nowhere; so does nothing that only looks like it.
