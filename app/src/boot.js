@@ -1,8 +1,12 @@
 (({ dataset: { js, wasm } }) => {
-  // sessionStorage: when this page was loaded again by itself, and what to carry over.
+  const TAB = 'sessionStorage';
+  const BROWSER = 'localStorage';
+  const NAME = 'everbeat.name';
+  // In the tab's area: when this page was loaded again by itself, and why the next one is to stay as it is.
   const AGAIN = 'everbeat.again';
   const AGAIN_AFTER_MS = 600_000;
   const PATIENCE_MS = 2_000;
+  const ANSWER_MS = 10_000;
   const FIELDS = 'input[id], textarea[id]';
   const STOPS = 'a, button, input:not([type=hidden]), textarea, [tabindex]';
   const WHY = {
@@ -11,11 +15,14 @@
     fault: 'This page stopped because of a fault in it: it does not update by itself.',
   };
   const find = (id) => document.getElementById(id);
+  const soon = () => AbortSignal.timeout?.(ANSWER_MS);
   const parsed = new Promise((done) => {
     if (document.readyState !== 'loading') done();
     else document.addEventListener('DOMContentLoaded', done);
   });
-  let served, isStarted, isOver, composition;
+  const here = location.pathname;
+  // `isShown`: the page that stands is the program's, and not the server's.
+  let program, served, said, reason, isShown, isStarted, isOver, composition, sending;
   addEventListener('compositionstart', () => {
     composition ??= new Promise((done) => {
       const end = () => ((composition = undefined), done());
@@ -23,28 +30,57 @@
     });
   });
 
-  const remembered = () => {
+  // A browser that forbids an area throws.
+  const get = (area, key) => {
     try {
-      return JSON.parse(sessionStorage.getItem(AGAIN)) ?? {};
+      return window[area].getItem(key) ?? '';
     } catch {
-      return {};
+      return '';
     }
   };
-  const remember = (what) => {
+  const set = (area, key, text) => {
     try {
-      sessionStorage.setItem(AGAIN, JSON.stringify(what));
+      if (text) window[area].setItem(key, text);
+      else window[area].removeItem(key);
       return true;
     } catch {
       return false;
     }
   };
+  const remembered = () => {
+    try {
+      return JSON.parse(get(TAB, AGAIN)) ?? {};
+    } catch {
+      return {};
+    }
+  };
+  const remember = (what) => set(TAB, AGAIN, JSON.stringify(what));
+  // As in `realtime/handle.rs`.
+  const room = () => location.pathname.split('/')[2] || 'lobby';
+  const textKey = () => `everbeat.text.${room()}`;
+  const waiting = () => {
+    const isWaiting = ([key, text]) =>
+      /^everbeat\.(left\..+\.)?outbox\.\d+$/.test(key) && /"stage":"(un)?sent"/.test(text);
+    const count = [TAB, BROWSER].flatMap((area) => {
+      try {
+        return Object.entries(window[area]).filter(isWaiting);
+      } catch {
+        return [];
+      }
+    }).length;
+    if (count === 0) return '';
+    return count === 1
+      ? ' 1 message waits in this browser: it is sent once the page comes alive.'
+      : ` ${count} messages wait in this browser: they are sent once the page comes alive.`;
+  };
+
   const typed = (page) => {
     const fields = [...(page?.querySelectorAll(FIELDS) ?? [])];
     return Object.fromEntries(fields.filter((f) => f.value !== f.defaultValue).map((f) => [f.id, f.value]));
   };
   // What stands in a field already is not lost either.
   const type = (texts) => {
-    for (const [id, text] of Object.entries(texts ?? {})) {
+    for (const [id, text] of Object.entries(texts)) {
       const field = find(id);
       if (!field || field.value === text) continue;
       const isNew = field.localName === 'input' || text.includes(field.value);
@@ -52,6 +88,32 @@
       for (const event of ['input', 'change']) field.dispatchEvent(new Event(event, { bubbles: true }));
     }
   };
+
+  // As long as the page is not the program's, its fields are kept and filled here, where the program keeps
+  // them, too (EO-4).
+  const kept = { message: () => get(TAB, textKey()), name: () => get(BROWSER, NAME) };
+  const filled = new WeakSet();
+  let isNamed;
+  const fill = (id) => {
+    const field = find(id);
+    if (isShown || !field || filled.has(field)) return;
+    filled.add(field);
+    const text = kept[id]();
+    // What the server put into a field is older.
+    if (text && (id === 'message' || field.value === field.defaultValue)) type({ [id]: text });
+  };
+  const keepName = () => {
+    if (!isShown && isNamed) set(BROWSER, NAME, find('name')?.value);
+  };
+  addEventListener('focusin', ({ target }) => target.id in kept && fill(target.id), true);
+  addEventListener('input', ({ target: { id, value } }) => {
+    if (!isShown && id === 'message') set(TAB, textKey(), value);
+    isNamed ||= id === 'name';
+  }, true);
+  // Not with each letter: other pages take it up.
+  addEventListener('change', ({ target }) => target.id === 'name' && keepName(), true);
+  addEventListener('pagehide', keepName);
+
   const stops = (page) => [...page.querySelectorAll(STOPS)];
   // One page in place of another: what was typed, the focus and the place in the list stay.
   const swap = (page, fresh) => {
@@ -74,44 +136,65 @@
     await program.default({ module_or_path: wasm });
     return program;
   };
-  const show = async (program, data) => {
+  const show = async (loaded, data) => {
+    program = loaded;
     const fresh = document.createElement('div');
     fresh.id = 'page';
     program.start(fresh, data);
+    isStarted = true;
     // The first values of its fields are set just after that: what was typed goes in after them.
     await null;
+    isShown = true;
     swap(find('page'), fresh);
   };
+  // Nobody is composing, and nothing is on its way by the plain form.
+  const calm = async () => {
+    while (composition || sending) await (composition ?? sending);
+  };
 
-  const say = (why) => {
-    const page = find('page');
-    if (served && page !== served) swap(page, served);
-    const name = find('name');
-    try {
-      if (name) name.value ||= localStorage.getItem('everbeat.name') ?? '';
-    } catch {}
-    const words = document.createElement('p');
-    words.className = 'alert';
-    words.setAttribute('role', 'alert');
+  const tell = (text, rest) => {
+    said?.remove();
+    said = document.createElement('p');
+    said.className = 'alert';
+    said.setAttribute('role', 'alert');
     const again = document.createElement('a');
     again.href = location.pathname + location.search;
     again.textContent = 'Load it again';
+    said.append(text, again, rest);
+    (find('composer') ?? document.querySelector('main') ?? document.body).prepend(said);
+  };
+  // Shows the server's page, with why the program's is not there, if that is known by now.
+  const say = (why, first = '') => {
+    const page = find('page');
+    isShown = false;
+    delete document.body.dataset.hydrated;
+    if (served && page !== served) swap(page, served);
+    Object.keys(kept).forEach(fill);
     const form = find('composer');
+    if (form && location.pathname !== here) {
+      // The program went to another room: all that is known of it here is its name.
+      form.action = location.pathname;
+      document.querySelector('h1').textContent = room();
+      document.querySelector('[role=log]').replaceChildren();
+    }
+    reason = why;
     const rest = form ? ' What you write is sent with the button. ' : ' ';
-    words.append(WHY[why] + rest, again, form ? ' to see what is new.' : '.');
-    (form ?? document.querySelector('main') ?? document.body).prepend(words);
+    tell(first + (why ? WHY[why] + waiting() + rest : ''), form ? ' to see what is new.' : '.');
     const connection = document.querySelector('.connection');
-    if (connection) connection.dataset.state = 'stopped';
+    if (connection && why) connection.dataset.state = 'stopped';
   };
   // Once: loads the page again. A page that came alive is never left half dead: its connection goes with it.
   const giveUp = async (why) => {
     if (isOver) return;
     isOver = true;
+    await calm();
     const isFirst = !(Date.now() - remembered().at < AGAIN_AFTER_MS);
     const stay = isFirst ? undefined : why;
-    if ((isFirst || isStarted) && remember({ at: Date.now(), stay, texts: typed(find('page')) })) {
+    const box = find('message');
+    const isKept = !box?.value || kept.message().includes(box.value);
+    if ((isFirst || isStarted) && isKept && remember({ at: Date.now(), stay })) {
       try {
-        const answer = await fetch(location.href, { method: 'HEAD', cache: 'no-store' });
+        const answer = await fetch(location.href, { method: 'HEAD', cache: 'no-store', signal: soon() });
         // Not the form that was sent, if this page answers one.
         if (answer.ok) return location.replace(location.pathname + location.search);
       } catch {}
@@ -119,27 +202,58 @@
     say(why);
   };
 
+  // The plain form, sent from here: the text stays in the box until the server has it.
+  const send = async (form) => {
+    const box = find('message');
+    const body = new URLSearchParams(new FormData(form));
+    keepName();
+    box.readOnly = true;
+    let words;
+    try {
+      const answer = await fetch(form.action, { method: 'POST', body, signal: soon() });
+      // A message that was taken is answered by the way back to the room; another way leads to a sign-in, say.
+      if (answer.redirected && new URL(answer.url).pathname === new URL(form.action).pathname) {
+        box.value = '';
+        set(TAB, textKey(), '');
+        location.replace(location.pathname + location.search);
+        return new Promise(() => {});
+      }
+      const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+      words = page.querySelector('.alert')?.textContent;
+      const key = page.querySelector('[name=key]');
+      if (key) form.elements.key.value = key.value;
+    } catch (error) {
+      console.warn(error);
+    }
+    box.readOnly = false;
+    say(reason, `${words ?? 'Your message was not sent: the server did not answer. Send it again later.'} `);
+  };
+  addEventListener('submit', (event) => {
+    if (isShown || event.target.id !== 'composer') return;
+    event.preventDefault();
+    sending ??= send(event.target).finally(() => (sending = undefined));
+  });
+
   const run = async () => {
     const loading = typeof WebAssembly === 'object' ? load(js) : Promise.reject();
     loading.catch(() => {});
     await parsed;
     served = find('page');
-    const { at, stay, texts } = remembered();
+    Object.keys(kept).forEach(fill);
+    const { at, stay } = remembered();
     if (at) remember({ at });
-    type(texts);
     if (stay) return say(stay);
     if (typeof WebAssembly !== 'object') return giveUp('wasm');
-    let program;
+    let loaded;
     try {
-      program = await loading;
+      loaded = await loading;
     } catch (error) {
       console.warn(error);
       return giveUp('load');
     }
-    while (composition) await composition;
+    await calm();
     try {
-      await show(program, find('snapshot')?.textContent);
-      isStarted = true;
+      await show(loaded, find('snapshot')?.textContent);
     } catch (error) {
       console.warn(error);
       try {

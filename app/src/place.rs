@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use protocol::id::RoomName;
 use serde::Deserialize;
-use view::Snapshot;
+use view::{Snapshot, as_sent};
 
 /// What an address leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,7 +170,7 @@ impl Letter {
     /// The text as it is sent, by a form as by a page that is alive. Forms end lines with CR LF
     /// (HTML section 4.10.22.4), people do not.
     pub fn text(&self) -> String {
-        self.body.replace("\r\n", "\n").trim().to_owned()
+        as_sent(&self.body.replace("\r\n", "\n")).to_owned()
     }
 }
 
@@ -221,6 +221,21 @@ impl AddressBar {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_is_sent_as_it_was_typed() {
+        let sent = |body: &str| {
+            let body = body.to_owned();
+            Letter {
+                body,
+                ..Letter::default()
+            }
+            .text()
+        };
+        assert_eq!(sent("  lead\r\n\r\nline2  \r\n"), "  lead\n\nline2");
+        assert_eq!(sent("\r\n\tcode"), "\n\tcode");
+        assert_eq!(sent(" \r\n "), "");
+    }
 
     #[test]
     fn what_people_type_becomes_a_room() {

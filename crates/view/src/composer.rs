@@ -34,6 +34,12 @@ pub struct Composer {
     read_only: bool,
 }
 
+/// A text as it is sent, by a page that is alive as by a plain form: what was typed, without the white space
+/// after it.
+pub fn as_sent(text: &str) -> &str {
+    text.trim_end()
+}
+
 /// What a person should know about what they did last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Alert {
@@ -159,10 +165,9 @@ impl Composer {
         self.texts.get(&self.room).map_or("", String::as_str)
     }
 
-    /// The message that stands in the box, and its room: the text without the white space around it, where
-    /// anything is left of it.
+    /// The message that stands in the box, and its room: the text [`as_sent`], where anything is left of it.
     pub fn message(&self) -> Option<(RoomName, String)> {
-        let body = self.text().trim();
+        let body = as_sent(self.text());
         (!body.is_empty()).then(|| (self.room.clone(), body.to_owned()))
     }
 
@@ -257,7 +262,7 @@ mod tests {
         composer.write(" a  b\n".into());
         assert_eq!(
             composer.message(),
-            Some((RoomName::lobby(), "a  b".to_owned()))
+            Some((RoomName::lobby(), " a  b".to_owned()))
         );
     }
 

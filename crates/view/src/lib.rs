@@ -22,7 +22,7 @@ mod timeline;
 mod fixtures;
 
 pub use self::command::Command;
-pub use self::composer::{Alert, Composer};
+pub use self::composer::{Alert, Composer, as_sent};
 pub use self::link::Link;
 pub use self::own::Own;
 pub use self::people::{People, Person};

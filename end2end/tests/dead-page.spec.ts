@@ -1,0 +1,104 @@
+import type { Page } from '@playwright/test';
+
+import { expect, test } from '../fixtures/app';
+import type { Server } from '../fixtures/server';
+import { Wire } from '../fixtures/wire';
+import { RoomPage } from '../pages/room-page';
+
+/** A room's page that need not come alive. */
+async function visit(page: Page, server: Server, room = 'tea'): Promise<RoomPage> {
+  // It may load itself again before it is loaded.
+  await page.goto(`${server.url}/r/${room}`, { waitUntil: 'commit' });
+  return new RoomPage(page, new Wire(page));
+}
+
+/** From now on no page comes alive. */
+const forbidWasm = (page: Page) => page.route('**/*.wasm', (route) => route.abort());
+
+/** A page without WebAssembly, that has said so. */
+async function visitDead(page: Page, server: Server): Promise<RoomPage> {
+  await page.addInitScript(() => Reflect.deleteProperty(window, 'WebAssembly'));
+  const ada = await visit(page, server);
+  await expect(ada.alert).toContainText('WebAssembly');
+  return ada;
+}
+
+test('a dead page keeps what is typed, by room, and the name (EO-4)', async ({ page, server }) => {
+  const ada = await visitDead(page, server);
+  await ada.input.fill('  half a sentence\n');
+  await ada.name.fill('Ada');
+  await page.getByRole('link', { name: 'Load it again' }).click();
+  await expect(ada.alert).toContainText('WebAssembly');
+  await expect(ada.input).toHaveValue('  half a sentence\n');
+  await expect(ada.name).toHaveValue('Ada');
+  await ada.input.fill('typed since');
+  await page.reload();
+  await expect(ada.input).toHaveValue('typed since');
+  await visit(page, server, 'coffee');
+  await expect(ada.alert).toContainText('WebAssembly');
+  await expect(ada.input).toHaveValue('');
+  await expect(ada.name).toHaveValue('Ada');
+  await visit(page, server);
+  await expect(ada.input).toHaveValue('typed since');
+});
+
+test('the plain form of a dead page lets no text go before the server has it', async ({
+  openPage,
+  page,
+  server,
+}) => {
+  const bob = await openPage('tea', { via: server });
+  const ada = await visitDead(page, server);
+  await ada.name.fill('Ada');
+  const text = '  indented\n\n  twice';
+  await ada.input.fill(text);
+  await server.kill();
+  await ada.sendButton.click();
+  await expect(ada.alert).toContainText('the server did not answer');
+  await expect(ada.input).toHaveValue(text);
+  await server.start();
+  await visit(page, server);
+  await expect(ada.input).toHaveValue(text);
+  await ada.sendButton.click();
+  await expect(ada.log.locator('.body')).toHaveText([text]);
+  await expect(ada.input).toHaveValue('');
+  await expect(ada.name).toHaveValue('Ada');
+  await expect.poll(() => bob.bodies()).toEqual([text]);
+  await expect(bob.log.locator('.author')).toHaveText('Ada');
+
+  const long = 'x'.repeat(9_000);
+  await ada.input.fill(long);
+  await ada.sendButton.click();
+  await expect(ada.alert).toContainText('longer than');
+  await expect(ada.input).toHaveValue(long);
+  await ada.input.fill('shorter');
+  await ada.sendButton.click();
+  await expect(ada.log.locator('.body')).toHaveText([text, 'shorter']);
+  await page.reload();
+  await expect(ada.input).toHaveValue('');
+});
+
+test('a page that was alive leaves its text to one that is not, and says what waits', async ({
+  openPage,
+  server,
+  guard,
+}) => {
+  guard.expected.push(/net::ERR_FAILED/);
+  const ada = await openPage('tea', { via: server });
+  await ada.name.fill('Ada');
+  await ada.name.press('Enter');
+  await server.kill();
+  await ada.sendAll(['one', 'two']);
+  await ada.input.fill('not yet sent');
+  await forbidWasm(ada.page);
+  await server.start();
+  await visit(ada.page, server);
+  await expect(ada.alert).toContainText('2 messages wait in this browser');
+  await expect(ada.input).toHaveValue('not yet sent');
+  await expect(ada.name).toHaveValue('Ada');
+  await ada.page.unroute('**/*.wasm');
+  await visit(ada.page, server);
+  await ada.expectState('live');
+  await ada.expectFate('two', 'durable');
+  await expect(ada.input).toHaveValue('not yet sent');
+});
