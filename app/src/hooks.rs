@@ -8,7 +8,7 @@ use view::{Composer, Link, People, Received, Timeline};
 
 use crate::effect::effect;
 use crate::keeper::{Keeper, Shelf};
-use crate::place::{AddressBar, FormKey, Place, Visit, path, title};
+use crate::place::{AddressBar, Place, PlainForm, Visit, path, title};
 use crate::realtime::{Command, use_realtime};
 
 /// How many older messages are asked for at once.
@@ -65,7 +65,7 @@ pub struct RowActions {
 /// The person's name, as the browser keeps it.
 #[derive(Clone, Copy)]
 pub struct NameHandle {
-    /// The name; empty on the server.
+    /// The name; on the server as it was given with the plain form.
     pub name: Signal<String>,
     /// Whether a token vouches for it, so that it cannot be chosen.
     pub is_vouched: Memo<bool>,
@@ -78,8 +78,8 @@ pub struct NameHandle {
 pub struct FormHandle {
     /// The address of the room that is shown.
     pub action: Signal<String>,
-    /// The message's key; `None` in the browser, where the session numbers messages.
-    pub key: Option<String>,
+    /// What only such a form needs; `None` in the browser, where the session numbers messages.
+    pub plain: Option<PlainForm>,
 }
 
 impl FormHandle {
@@ -157,7 +157,8 @@ pub fn use_link() -> LinkHandle {
 pub fn provide_name() {
     let realtime = use_realtime();
     let keeper = use_context::<Keeper>();
-    let name = RwSignal::new(String::new());
+    let given = use_context::<PlainForm>();
+    let name = RwSignal::new(given.map_or_else(String::new, |form| form.name.to_string()));
     if let Some(keeper) = keeper.clone() {
         let read = move || {
             let kept = keeper.get(Shelf::Browser, NAME_KEY);
@@ -236,7 +237,7 @@ pub fn use_form() -> FormHandle {
     let timeline = use_realtime().timeline.read;
     FormHandle {
         action: Signal::derive(move || timeline.with(|list| path(list.room()))),
-        key: use_context::<FormKey>().map(|FormKey(key)| key.to_string()),
+        plain: use_context(),
     }
 }
 

@@ -6,7 +6,7 @@
 //! server's elements. What a person typed meanwhile is kept, and where the page cannot come alive, it is
 //! still there, with a form that any browser sends (`boot.js`).
 //!
-//! What only one of the two can do comes through the context: the server's [`FormKey`], the browser's
+//! What only one of the two can do comes through the context: the server's [`PlainForm`], the browser's
 //! [`Connector`], [`AddressBar`] and [`Keeper`]. Neither is named here otherwise.
 
 pub mod components;
@@ -31,7 +31,7 @@ use leptos::prelude::*;
 pub use self::keeper::{Keep, Keeper, Shelf};
 pub use self::markup::{html, shown, textarea_html};
 pub use self::place::{
-    AddressBar, Closed, FormKey, Letter, PAGE_ID, Place, Refusal, TokenUrl, Visit, path,
+    AddressBar, Closed, Letter, PAGE_ID, Place, PlainForm, Refusal, TokenUrl, Visit, path,
     snapshot_of,
 };
 pub use self::realtime::{Command, Connector, Realtime, Report, Reporter, Stop};

@@ -158,7 +158,7 @@ impl Closed {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Letter {
-    /// The message's key: see [`FormKey`].
+    /// The message's key: see [`PlainForm`].
     pub key: String,
     /// How the author wants to be called; empty where they do not say.
     pub name: String,
@@ -185,10 +185,31 @@ pub struct Refusal {
     pub letter: Letter,
 }
 
-/// The key by which a message of the page's plain form is known when it is repeated (`Idempotency-Key` of
-/// the HTTP API). The server gives it through the context.
+/// What only a page needs that the browser sends as a plain form. The server gives it through the context.
 #[derive(Clone, Debug)]
-pub struct FormKey(pub Arc<str>);
+pub struct PlainForm {
+    /// The key by which its message is known when it is repeated (`Idempotency-Key` of the HTTP API).
+    pub key: Arc<str>,
+    /// How the person wants to be called, as they said with the form before; empty where they did not.
+    pub name: Arc<str>,
+    /// What is said where there is no script, as HTML.
+    pub(crate) no_script: &'static str,
+}
+
+impl PlainForm {
+    /// A form with a key that no other one has.
+    pub fn new(key: &str, name: &str) -> Self {
+        Self {
+            key: key.into(),
+            name: name.into(),
+            no_script: NO_SCRIPT,
+        }
+    }
+}
+
+/// Not a part of the program that browsers download.
+const NO_SCRIPT: &str = "<p class=\"no-script\">Without JavaScript this page does not update by itself: \
+    load it again to see what is new. What you write is sent with the button.</p>";
 
 /// Where the browser fetches newer tokens (AC-6). The server gives it through the context, where there
 /// is such an address.

@@ -28,6 +28,7 @@ test('without JavaScript the room can be read and written to', async ({
   await expect(page).toHaveURL(`${server.url}/r/readable`);
   await expect(log.locator('.body')).toHaveText(['first', 'second', 'third']);
   await expect(ada.message('third').locator('.author')).toHaveText('Bob');
+  await expect(page.getByRole('textbox', { name: 'Your name' })).toHaveValue('Bob');
   // Nothing is sent twice, whatever is pressed.
   await page.reload();
   await expect(log.locator('.body')).toHaveCount(3);

@@ -149,7 +149,7 @@ impl Gate {
 
 /// The values of the cookies of this name (RFC 6265 section 5.4): there may be several, of which some are not
 /// ours. Others beside them may hold any bytes.
-fn cookies<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = &'h str> {
+pub(crate) fn cookies<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = &'h str> {
     headers
         .get_all(header::COOKIE)
         .iter()

@@ -6,7 +6,7 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use any_spawner::Executor;
-use app::{Closed, Files, FormKey, Place, Snapshot, TokenUrl, Visit, closed_shell, path, shell};
+use app::{Closed, Files, Place, PlainForm, Snapshot, TokenUrl, Visit, closed_shell, path, shell};
 use axum::extract::{DefaultBodyLimit, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
@@ -20,7 +20,7 @@ use leptos_axum::{ResponseOptions, render_app_async_with_context};
 use percent_encoding::percent_decode_str;
 use protocol::access::Denied;
 use protocol::frame::Message;
-use protocol::id::RoomName;
+use protocol::id::{Name, RoomName};
 use protocol::position::Position;
 use serde::Deserialize;
 use tower_http::CompressionLevel;
@@ -151,15 +151,16 @@ async fn page(
     let cookie = cookie
         .filter(|_| is_room)
         .and_then(|cookie| cookie.header());
+    let name = form::kept_name(request.headers());
     let visit = Visit { place, snapshot };
     let token_url = state.config.access.token_url.as_deref();
     let token_url = token_url.map(|url| TokenUrl(url.into()));
     let render = render_app_async_with_context(
         move || {
             provide_context(visit.clone());
-            if let Some(key) = secret::random_hex::<16>() {
-                provide_context(FormKey(key.into()));
-            }
+            let key = secret::random_hex::<16>().unwrap_or_default();
+            let name = name.as_ref().map_or("", Name::as_str);
+            provide_context(PlainForm::new(&key, name));
             guard_page(token_url.as_ref());
             if let Some(url) = &token_url {
                 provide_context(url.clone());

@@ -8,13 +8,11 @@ use view::Composer;
 use crate::effect::effect;
 use crate::hooks::FormHandle;
 use crate::markup::html;
+use crate::place::PlainForm;
 use crate::words;
 
 /// What browsers report for keys that an input method swallows.
 const KEY_CODE_COMPOSING: u32 = 229;
-
-const NO_SCRIPT: &str = "<p class=\"no-script\">Without JavaScript this page does not update by itself: \
-    load it again to see what is new. What you write is sent with the button.</p>";
 
 /// The input box, bound both ways: each input is a draft, Enter sends, Shift+Enter breaks the line. Before
 /// the page is alive, and where it cannot be, it is a form that any browser sends.
@@ -64,8 +62,15 @@ pub fn ComposerForm(
                 publish();
             }
         >
-            <noscript inner_html=NO_SCRIPT></noscript>
-            {form.key.map(|key| view! { <input type="hidden" name="key" value=key /> })}
+            {form
+                .plain
+                .map(|PlainForm { key, no_script, .. }| {
+                    let key = key.to_string();
+                    view! {
+                        <noscript inner_html=no_script></noscript>
+                        <input type="hidden" name="key" value=key />
+                    }
+                })}
             {move || {
                 alert
                     .get()

@@ -51,6 +51,7 @@ pub fn NameField(
                 autocomplete="nickname"
                 maxlength=Name::CHARS_MAX.to_string()
                 placeholder="guest"
+                value=name
                 disabled=is_vouched
                 prop:value=shown
                 on:focus=move |_| is_held.set(true)

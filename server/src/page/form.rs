@@ -5,14 +5,17 @@ use std::sync::Arc;
 use app::{Files, Letter, Place, Refusal, path, refused_shell};
 use axum::body::Body;
 use axum::extract::{Extension, Form, FromRequest as _, FromRequestParts as _, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use leptos_axum::render_app_async_with_context;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use protocol::id::{Name, RoomName};
 
 use super::{counted, guard_page, page};
+use crate::access::cookies;
 use crate::apart::Pages;
 use crate::api::{Caller, Code, Key, Problem, publish_once};
+use crate::http::came_by_tls;
 use crate::secret;
 use crate::state::AppState;
 
@@ -46,10 +49,30 @@ pub(super) async fn say(
     match published {
         Ok(()) => {
             let never = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-            (never, Redirect::to(&path(&room))).into_response()
+            let name = keep_name(&letter, came_by_tls(&rest, state.config.limits.trust()));
+            (never, name, Redirect::to(&path(&room))).into_response()
         }
         Err(problem) => refused((&pages, &files), rest, room, &problem, letter).await,
     }
+}
+
+/// The cookie in which a browser keeps the name of the form, for pages that have no script to do so.
+const NAME_COOKIE: &str = "everbeat-name";
+
+/// Has the browser keep the name until it is closed.
+fn keep_name(letter: &Letter, by_tls: bool) -> [(HeaderName, String); 1] {
+    let name = Name::tidy(&letter.name);
+    let name = utf8_percent_encode(name.as_str(), NON_ALPHANUMERIC);
+    let secure = if by_tls { "; Secure" } else { "" };
+    let cookie = format!("{NAME_COOKIE}={name}; Path=/; HttpOnly; SameSite=Lax{secure}");
+    [(header::SET_COOKIE, cookie)]
+}
+
+/// The name that the browser keeps.
+pub(super) fn kept_name(headers: &HeaderMap) -> Option<Name> {
+    let kept = cookies(headers, NAME_COOKIE).next()?;
+    let name = Name::tidy(&percent_decode_str(kept).decode_utf8().ok()?);
+    (!name.is_empty()).then_some(name)
 }
 
 /// Whether a browser's form sent it, and no program that takes the page for the API.
@@ -113,4 +136,37 @@ async fn refused(
     let mut rendered = render_app_async_with_context(|| guard_page(None), shell)(request).await;
     rendered.extensions_mut().insert(turn);
     problem.told_by(rendered)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_kept_as_it_was_given() {
+        let kept = |name: &str| {
+            let letter = Letter {
+                name: name.into(),
+                ..Letter::default()
+            };
+            let [(_, cookie)] = keep_name(&letter, false);
+            let mut headers = HeaderMap::new();
+            headers.append(header::COOKIE, HeaderValue::from_static("other=1"));
+            headers.append(header::COOKIE, cookie.parse().unwrap());
+            kept_name(&headers).map(|name| name.to_string())
+        };
+        assert_eq!(
+            kept("Zo\u{eb} <b>; x=\"1\",%41").as_deref(),
+            Some("Zo\u{eb} <b>; x=\"1\",%41")
+        );
+        assert_eq!(kept("  "), None);
+        let [(_, cookie)] = keep_name(&Letter::default(), true);
+        assert!(cookie.ends_with("; Secure"));
+        let mut headers = HeaderMap::new();
+        headers.append(
+            header::COOKIE,
+            HeaderValue::from_static("everbeat-name=%ff"),
+        );
+        assert_eq!(kept_name(&headers), None);
+    }
 }
