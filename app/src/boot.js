@@ -6,12 +6,17 @@
   const AGAIN = 'everbeat.again';
   const AGAIN_AFTER_MS = 600_000;
   const PATIENCE_MS = 2_000;
+  // What is said then is taken back when the file comes: it needs not wait for the slowest of lines.
+  const LATE_MS = 10_000;
+  // A browser neither paints nor parses to the end before it has the style sheet.
+  const STYLE_MS = 5_000;
   const ANSWER_MS = 10_000;
   const FIELDS = 'input[id], textarea[id]';
   const STOPS = 'a, button, input:not([type=hidden]), textarea, [tabindex]';
   const WHY = {
     wasm: 'This browser does not run WebAssembly (Lockdown Mode turns it off): this page cannot update by itself.',
     load: 'A part of this page could not be loaded: it does not update by itself.',
+    late: 'A part of this page has not come yet: until it does, this page does not update by itself.',
     fault: 'This page stopped because of a fault in it: it does not update by itself.',
   };
   const find = (id) => document.getElementById(id);
@@ -237,6 +242,12 @@
   const run = async () => {
     const loading = typeof WebAssembly === 'object' ? load(js) : Promise.reject();
     loading.catch(() => {});
+    setTimeout(() => {
+      const style = document.querySelector('link[rel=stylesheet]');
+      if (!style || style.sheet) return;
+      style.media = 'print';
+      style.addEventListener('load', () => (style.media = 'all'));
+    }, STYLE_MS);
     await parsed;
     served = find('page');
     Object.keys(kept).forEach(fill);
@@ -244,12 +255,15 @@
     if (at) remember({ at });
     if (stay) return say(stay);
     if (typeof WebAssembly !== 'object') return giveUp('wasm');
+    const late = setTimeout(() => isOver || say('late'), LATE_MS);
     let loaded;
     try {
       loaded = await loading;
     } catch (error) {
       console.warn(error);
       return giveUp('load');
+    } finally {
+      clearTimeout(late);
     }
     await calm();
     try {

@@ -102,3 +102,41 @@ test('a page that was alive leaves its text to one that is not, and says what wa
   await ada.expectFate('two', 'durable');
   await expect(ada.input).toHaveValue('not yet sent');
 });
+
+test('a program that does not come is said, and welcome later', async ({ page, server, guard }) => {
+  guard.watch(page);
+  let release = () => {};
+  const held = new Promise<void>((resolve) => (release = resolve));
+  await page.route('**/*.wasm', async (route) => {
+    await held;
+    await route.continue();
+  });
+  const ada = await visit(page, server);
+  await expect(ada.alert).toContainText('has not come yet');
+  await ada.input.fill('by the form');
+  await ada.sendButton.click();
+  await expect(ada.message('by the form')).toBeVisible();
+  await ada.input.fill('kept');
+  await expect(ada.alert).toContainText('has not come yet');
+  release();
+  await ada.expectState('live');
+  await expect(ada.alert).toHaveCount(0);
+  await expect(ada.input).toHaveValue('kept');
+});
+
+test('a style sheet that does not come holds nothing up', async ({ page, server, guard }) => {
+  guard.watch(page);
+  let release = () => {};
+  const held = new Promise<void>((resolve) => (release = resolve));
+  await page.route('**/*.css', async (route) => {
+    await held;
+    await route.continue();
+  });
+  const ada = await visit(page, server);
+  await ada.expectState('live');
+  await ada.send('without style');
+  await ada.expectFate('without style', 'durable');
+  await expect(page.getByText('came without its style')).toBeVisible();
+  release();
+  await expect(page.getByText('came without its style')).toBeHidden();
+});
