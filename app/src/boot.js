@@ -5,7 +5,8 @@
   // In the tab's area: when this page was loaded again by itself, and why the next one is to stay as it is.
   const AGAIN = 'everbeat.again';
   const AGAIN_AFTER_MS = 600_000;
-  const PATIENCE_MS = 2_000;
+  // Longer than a driver takes to find out whose storage it has, also where the browser never says (lock.rs).
+  const PATIENCE_MS = 8_000;
   // What is said then is taken back when the file comes: it needs not wait for the slowest of lines.
   const LATE_MS = 10_000;
   // A browser neither paints nor parses to the end before it has the style sheet.
@@ -280,8 +281,9 @@
     }
     setTimeout(() => document.body.dataset.hydrated || giveUp('fault'), PATIENCE_MS);
   };
+  // Whatever was thrown: where it went through the driver, that has ended. A panic ends everything.
   const died = (error) => {
-    if (isStarted && error instanceof WebAssembly.RuntimeError) giveUp('fault');
+    if (isStarted && (program.is_broken() || error instanceof WebAssembly.RuntimeError)) giveUp('fault');
   };
   addEventListener('error', ({ error }) => died(error));
   addEventListener('unhandledrejection', ({ reason }) => died(reason));

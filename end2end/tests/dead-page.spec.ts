@@ -140,3 +140,52 @@ test('a style sheet that does not come holds nothing up', async ({ page, server,
   release();
   await expect(page.getByText('came without its style')).toBeHidden();
 });
+
+// What some browsers lack or an extension breaks: the page lives all the same.
+const LACKS: Record<string, () => void> = {
+  'without crypto.randomUUID': () => Reflect.deleteProperty(Crypto.prototype, 'randomUUID'),
+  'with a crypto.randomUUID that throws': () => {
+    Crypto.prototype.randomUUID = () => {
+      throw new Error('not allowed');
+    };
+  },
+  'without crypto': () => Object.defineProperty(window, 'crypto', { value: undefined }),
+  'without performance': () => Object.defineProperty(window, 'performance', { value: undefined }),
+};
+
+for (const [name, lack] of Object.entries(LACKS)) {
+  test(`the page comes alive ${name}`, async ({ page, server, guard }) => {
+    guard.watch(page);
+    await page.addInitScript(lack);
+    const ada = await visit(page, server);
+    await ada.expectState('live');
+    await ada.send('here');
+    await ada.expectFate('here', 'durable');
+  });
+}
+
+test('a driver that an exception ends is said, whatever was thrown', async ({ page, server }) => {
+  await page.addInitScript(() => {
+    // What the driver sets its alarms by; not what this script and the page's do.
+    const set = window.setTimeout;
+    window.setTimeout = ((act: () => void, delay: number, ...rest: unknown[]) => {
+      if (/wasm/.test(String(new Error().stack))) throw 'not an error';
+      return set(act, delay, ...rest);
+    }) as typeof setTimeout;
+    const observe = performance.now.bind(performance);
+    let count = 0;
+    performance.now = () => {
+      // The driver's first look at the clock.
+      if (/wasm/.test(String(new Error().stack)) && ++count > 1) throw 'not an error';
+      return observe();
+    };
+  });
+  const ada = await visit(page, server);
+  await expect(ada.alert).toContainText('fault');
+  await ada.expectState('stopped');
+  await ada.input.fill('all the same');
+  await ada.input.press('Enter');
+  await expect(ada.input).toHaveValue('all the same\n');
+  await ada.sendButton.click();
+  await expect(ada.message('all the same')).toBeVisible();
+});

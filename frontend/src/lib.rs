@@ -5,7 +5,9 @@ mod keeper;
 
 use std::cell::Cell;
 
-use app::{AddressBar, App, Connector, Keeper, Place, TokenUrl, Visit, snapshot_of};
+use app::{
+    AddressBar, App, Connector, Keeper, Place, Report, Reporter, TokenUrl, Visit, snapshot_of,
+};
 use everbeat_web::Options;
 use leptos::mount::mount_to;
 use leptos::prelude::*;
@@ -27,8 +29,7 @@ pub fn start(parent: HtmlElement, data: Option<String>) {
     let page = mount_to(parent, move || {
         provide_context(Connector::new(|commands, report| {
             if IS_BUILT.get() {
-                mark_as_alive();
-                everbeat_web::start(options(), commands, report)
+                everbeat_web::start(options(), commands, watched(report))
             } else {
                 Box::new(|| {})
             }
@@ -55,10 +56,28 @@ fn options() -> Options {
     }
 }
 
-/// Tells the page's script, and tests that watch the page, that it answers from now on.
-fn mark_as_alive() {
+/// Whether the driver has ended because the browser threw an exception through it.
+#[wasm_bindgen]
+pub fn is_broken() -> bool {
+    everbeat_web::is_broken()
+}
+
+/// The page's reporter, and the page's script beside it.
+fn watched(mut report: Reporter) -> Reporter {
+    Box::new(move |told| {
+        match &told {
+            Report::Restored { .. } => mark("data-hydrated"),
+            _ => {}
+        }
+        report(told);
+    })
+}
+
+/// Tells the page's script, and tests that watch the page, something about the driver: `data-hydrated` once
+/// it runs.
+fn mark(fact: &str) {
     if let Some(body) = document().body() {
         // Fails for names that no attribute can have, which this one is not.
-        let _ = body.set_attribute("data-hydrated", "true");
+        let _ = body.set_attribute(fact, "true");
     }
 }

@@ -75,9 +75,8 @@ impl Browser {
 
     fn with(queue: Queue, options: Options, storage: Storage<BrowserArea>) -> Option<Self> {
         let window = web_sys::window()?;
-        let clock = Clock::of(&window)?;
         Some(Self {
-            clock,
+            clock: Clock::of(&window),
             storage,
             locks: Locks::of(&window, &options.prefix),
             socket: None,
@@ -154,10 +153,12 @@ impl Browser {
 
     /// Makes the storage this page's.
     fn own(&mut self) {
-        let Some((locks, crypto)) = self.locks.as_ref().zip(self.window.crypto().ok()) else {
+        let Some(locks) = &self.locks else {
             return;
         };
-        let page = PageId(crypto.random_uuid());
+        // It tells the few pages of one browser apart and guards nothing: more than `Math.random` gives, which
+        // is everywhere, is not needed.
+        let page = PageId(format!("{}-{}", Self::seed(), Self::seed()));
         // Before it is written: a page that copies what is written must find the lock taken.
         let lock = Lock::request(locks, &page);
         self.storage.adopt(&page);

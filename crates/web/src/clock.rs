@@ -8,19 +8,24 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use web_sys::{Performance, Window};
 
-/// Monotonic time since the page began to load (PU-1, HB-9).
+/// Monotonic time since the page began to load (PU-1, HB-9); where the browser has no such clock, the
+/// time of day, which the machines never take back.
 #[derive(Clone, Debug)]
-pub struct Clock(Performance);
+pub struct Clock(Option<Performance>);
 
 impl Clock {
-    /// The window's clock; `None` where there is none.
-    pub fn of(window: &Window) -> Option<Self> {
-        window.performance().map(Self)
+    /// The window's clock.
+    pub fn of(window: &Window) -> Self {
+        Self(window.performance())
     }
 
     /// The time now. Browsers never turn it back, and may round it.
     pub fn now(&self) -> Timestamp {
-        let elapsed = Duration::try_from_secs_f64(self.0.now() / 1000.0);
+        let now_ms = self
+            .0
+            .as_ref()
+            .map_or_else(js_sys::Date::now, Performance::now);
+        let elapsed = Duration::try_from_secs_f64(now_ms / 1000.0);
         Timestamp::from_origin(elapsed.unwrap_or_default())
     }
 }

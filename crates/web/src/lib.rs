@@ -32,5 +32,5 @@ pub mod storage;
 pub mod token;
 
 pub use self::options::Options;
-pub use self::run::{Reporter, Stop, start};
+pub use self::run::{Reporter, Stop, is_broken, start};
 pub use self::token::TokenSource;

@@ -1,6 +1,7 @@
 //! The page's loop: its own session, and at most one of a page that is gone (RS-8).
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 
@@ -23,14 +24,29 @@ pub type Reporter = Box<dyn FnMut(Report)>;
 /// Ends the session's driver when called: it lets go of its socket, timers and listeners.
 pub type Stop = Box<dyn FnOnce() + Send + Sync>;
 
+thread_local! {
+    /// Whether the loop takes a step just now. An exception of the browser does not unwind: it leaves the
+    /// step half done, and nothing takes another one.
+    static IS_STEPPING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether an exception of the browser ended the driver: a step of its loop was begun and never ended. Only to
+/// be asked from outside of it.
+pub fn is_broken() -> bool {
+    IS_STEPPING.get()
+}
+
 /// Drives a session for the page until it is stopped or `commands` ends.
 pub fn start(options: Options, commands: Receiver<Command>, report: Reporter) -> Stop {
     let (handle, registration) = AbortHandle::new_pair();
-    let driving = Abortable::new(run(options, commands, report), registration);
-    spawn_local(async {
-        // Stopped or at its end: either way everything that it owned is dropped here.
-        let _ = driving.await;
-    });
+    let mut driving = Box::pin(Abortable::new(run(options, commands, report), registration));
+    // Stopped or at its end: either way everything that it owned is dropped then.
+    spawn_local(poll_fn(move |context| {
+        IS_STEPPING.set(true);
+        let step = driving.as_mut().poll(context);
+        IS_STEPPING.set(false);
+        step.map(drop)
+    }));
     Box::new(move || handle.abort())
 }
 
