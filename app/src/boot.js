@@ -12,8 +12,11 @@
   // A browser neither paints nor parses to the end before it has the style sheet.
   const STYLE_MS = 5_000;
   const ANSWER_MS = 10_000;
+  const RENEWALS_MAX = 3;
   const FIELDS = 'input[id], textarea[id]';
   const STOPS = 'a, button, input:not([type=hidden]), textarea, [tabindex]';
+  const PARTS =
+    '.messages, [role=log], .connection, .words > span, .outbox, h1, #composer, #message, #name, .typing, .people ul';
   const WHY = {
     wasm: 'This browser does not run WebAssembly (Lockdown Mode turns it off): this page cannot update by itself.',
     load: 'A part of this page could not be loaded: it does not update by itself.',
@@ -28,7 +31,8 @@
   });
   const here = location.pathname;
   // `isShown`: the page that stands is the program's, and not the server's.
-  let program, served, said, reason, isShown, isStarted, isOver, composition, sending;
+  let program, served, said, reason, parts, isShown, isStarted, isOver, isLooking, composition, sending;
+  let renewals = 0;
   addEventListener('compositionstart', () => {
     composition ??= new Promise((done) => {
       const end = () => ((composition = undefined), done());
@@ -152,6 +156,7 @@
     await null;
     isShown = true;
     swap(find('page'), fresh);
+    parts = [...fresh.querySelectorAll(PARTS)];
   };
   // Nobody is composing, and nothing is on its way by the plain form.
   const calm = async () => {
@@ -240,6 +245,43 @@
     sending ??= send(event.target).finally(() => (sending = undefined));
   });
 
+  // Whether what the program changes is what stands in the page. Something may have put a copy in its place, or
+  // taken away by what the program finds its way: then nothing new is shown.
+  const isSound = () => {
+    const messages = parts.find((part) => part.matches('.messages'));
+    const outbox = parts.find((part) => part.matches('.outbox'));
+    const rows = messages?.querySelectorAll('.message, .gap').length;
+    const isStuck = messages?.querySelector('[data-fate=waiting], [data-fate=sent]') && outbox?.dataset.waiting === '0';
+    return parts.every((part) => part.isConnected) && (!messages || messages.dataset.rows === String(rows)) && !isStuck;
+  };
+  const frames = () => new Promise((then) => requestAnimationFrame(() => requestAnimationFrame(then)));
+  const data = () => (location.pathname === here ? find('snapshot')?.textContent : undefined);
+  const renew = async () => {
+    await calm();
+    if (isOver) return;
+    renewals += 1;
+    await show(program, data());
+  };
+  // Two frames after a change, and two more: what is under way then is not what is meant.
+  const look = async () => {
+    if (isLooking || isOver) return;
+    isLooking = true;
+    const isAmiss = () => !isOver && !isSound();
+    await frames();
+    if (isAmiss()) await frames();
+    if (isAmiss() && renewals >= RENEWALS_MAX) {
+      // It would go on for ever. From now on the page stays as it is.
+      return tell('Something, perhaps an extension, changes this page: it may not show all that is new. ', '.');
+    }
+    try {
+      if (isAmiss()) await renew();
+    } catch (error) {
+      console.warn(error);
+      giveUp('fault');
+    }
+    isLooking = false;
+  };
+
   const run = async () => {
     const loading = typeof WebAssembly === 'object' ? load(js) : Promise.reject();
     loading.catch(() => {});
@@ -268,7 +310,7 @@
     }
     await calm();
     try {
-      await show(loaded, find('snapshot')?.textContent);
+      await show(loaded, data());
     } catch (error) {
       console.warn(error);
       try {
@@ -279,6 +321,9 @@
         return giveUp('fault');
       }
     }
+    const attributeFilter = ['data-rows', 'data-waiting', 'data-fate'];
+    new MutationObserver(look).observe(document.body, { subtree: true, childList: true, attributeFilter });
+    look();
     setTimeout(() => document.body.dataset.hydrated || giveUp('fault'), PATIENCE_MS);
   };
   // Whatever was thrown: where it went through the driver, that has ended. A panic ends everything.

@@ -3,7 +3,7 @@
 mod address;
 mod keeper;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use app::{
     AddressBar, App, Connector, Keeper, Place, Report, Reporter, TokenUrl, Visit, snapshot_of,
@@ -17,32 +17,42 @@ use web_sys::HtmlElement;
 thread_local! {
     /// Whether the page was built to its end.
     static IS_BUILT: Cell<bool> = const { Cell::new(false) };
+    /// What the page owns: its state and its driver.
+    static OWNER: RefCell<Option<Owner>> = const { RefCell::new(None) };
 }
 
 /// Builds the page within `parent`, from the data that came with the server's page. The page's script
-/// calls it once (`app/src/boot.js`), and puts `parent` in the place of the server's page.
+/// calls it (`app/src/boot.js`), and puts `parent` in the place of the page that stands there. Where that
+/// one was built here, too, its driver ends.
 ///
 /// Throws if that fails; then nothing was begun: no socket, no timer, no lock.
 #[wasm_bindgen]
 pub fn start(parent: HtmlElement, data: Option<String>) {
     console_error_panic_hook::set_once();
-    let page = mount_to(parent, move || {
-        provide_context(Connector::new(|commands, report| {
-            if IS_BUILT.get() {
-                everbeat_web::start(options(), commands, watched(report))
-            } else {
-                Box::new(|| {})
-            }
-        }));
-        provide_context(AddressBar::new(address::show));
-        provide_context(Keeper::new(keeper::WindowStorage));
-        provide_context(Visit {
-            place: Place::at(&address::path()),
-            snapshot: data.as_deref().and_then(snapshot_of),
-        });
-        view! { <App/> }
+    IS_BUILT.set(false);
+    let owner = Owner::new();
+    let page = owner.with(|| {
+        mount_to(parent, move || {
+            provide_context(Connector::new(|commands, report| {
+                if IS_BUILT.get() {
+                    everbeat_web::start(options(), commands, watched(report))
+                } else {
+                    Box::new(|| {})
+                }
+            }));
+            provide_context(AddressBar::new(address::show));
+            provide_context(Keeper::new(keeper::WindowStorage));
+            provide_context(Visit {
+                place: Place::at(&address::path()),
+                snapshot: data.as_deref().and_then(snapshot_of),
+            });
+            view! { <App/> }
+        })
     });
     page.forget();
+    if let Some(before) = OWNER.replace(Some(owner)) {
+        before.cleanup();
+    }
     IS_BUILT.set(true);
 }
 

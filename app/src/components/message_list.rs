@@ -35,6 +35,7 @@ pub fn MessageList(
         note_height(scroller, height);
         timeline.with(|list| list.has_older() && list.last_gap().is_none())
     });
+    let rows = Signal::derive(move || pages.with(|pages| count(pages)).to_string());
     let at_bottom = RwSignal::new(true);
     let received = Memo::new(move |_| timeline.with(Timeline::received));
     let seen = RwSignal::new(0);
@@ -57,7 +58,8 @@ pub fn MessageList(
         }
     };
     view! {
-        <div class="messages">
+        // How many rows there are, for the page's script: it finds out whether they are shown.
+        <div class="messages" data-rows=rows>
             <div class="scroller" node_ref=scroller tabindex="0" on:scroll=on_scroll>
                 <div class="pages">
                     {move || {
@@ -93,6 +95,10 @@ pub fn MessageList(
 
 fn keys(pages: &[Page]) -> Vec<PageKey> {
     pages.iter().map(|page| page.key).collect()
+}
+
+fn count(pages: &[Page]) -> usize {
+    pages.iter().map(|page| page.rows.len()).sum()
 }
 
 /// Rows that came together: a list of its own, which the browser need not look into while it is far
