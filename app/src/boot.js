@@ -19,6 +19,7 @@
     '.messages, [role=log], .connection, .words > span, .outbox, h1, #composer, #message, #name, .typing, .people ul';
   const WHY = {
     wasm: 'This browser does not run WebAssembly (Lockdown Mode turns it off): this page cannot update by itself.',
+    socket: 'This browser, or an extension in it, forbids the connection that keeps this page up to date: it does not update by itself.',
     load: 'A part of this page could not be loaded: it does not update by itself.',
     late: 'A part of this page has not come yet: until it does, this page does not update by itself.',
     fault: 'This page stopped because of a fault in it: it does not update by itself.',
@@ -264,6 +265,7 @@
   };
   // Two frames after a change, and two more: what is under way then is not what is meant.
   const look = async () => {
+    if (document.body.dataset.forbidden) return giveUp('socket');
     if (isLooking || isOver) return;
     isLooking = true;
     const isAmiss = () => !isOver && !isSound();
@@ -283,7 +285,9 @@
   };
 
   const run = async () => {
-    const loading = typeof WebAssembly === 'object' ? load(js) : Promise.reject();
+    const missing = Object.entries({ wasm: 'WebAssembly', socket: 'WebSocket' });
+    const [lack] = missing.find(([, name]) => !window[name]) ?? [];
+    const loading = lack ? Promise.reject() : load(js);
     loading.catch(() => {});
     setTimeout(() => {
       const style = document.querySelector('link[rel=stylesheet]');
@@ -297,7 +301,7 @@
     const { at, stay } = remembered();
     if (at) remember({ at });
     if (stay) return say(stay);
-    if (typeof WebAssembly !== 'object') return giveUp('wasm');
+    if (lack) return giveUp(lack);
     const late = setTimeout(() => isOver || say('late'), LATE_MS);
     let loaded;
     try {
@@ -321,7 +325,7 @@
         return giveUp('fault');
       }
     }
-    const attributeFilter = ['data-rows', 'data-waiting', 'data-fate'];
+    const attributeFilter = ['data-forbidden', 'data-rows', 'data-waiting', 'data-fate'];
     new MutationObserver(look).observe(document.body, { subtree: true, childList: true, attributeFilter });
     look();
     setTimeout(() => document.body.dataset.hydrated || giveUp('fault'), PATIENCE_MS);

@@ -189,3 +189,26 @@ test('a driver that an exception ends is said, whatever was thrown', async ({ pa
   await ada.sendButton.click();
   await expect(ada.message('all the same')).toBeVisible();
 });
+
+const FORBIDDEN: Record<string, () => void> = {
+  'without WebSocket': () => Reflect.deleteProperty(window, 'WebSocket'),
+  'with a WebSocket that throws': () => {
+    window.WebSocket = class {
+      constructor() {
+        throw new DOMException('blocked', 'SecurityError');
+      }
+    } as unknown as typeof WebSocket;
+  },
+};
+
+for (const [name, forbid] of Object.entries(FORBIDDEN)) {
+  test(`${name} the page says so, and a plain form sends`, async ({ page, server }) => {
+    await page.addInitScript(forbid);
+    const ada = await visit(page, server);
+    await expect(ada.alert).toContainText('forbids the connection');
+    await ada.expectState('stopped');
+    await ada.input.fill('by the form');
+    await ada.sendButton.click();
+    await expect(ada.message('by the form')).toBeVisible();
+  });
+}

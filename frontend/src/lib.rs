@@ -77,6 +77,7 @@ fn watched(mut report: Reporter) -> Reporter {
     Box::new(move |told| {
         match &told {
             Report::Restored { .. } => mark("data-hydrated"),
+            Report::Forbidden => mark("data-forbidden"),
             _ => {}
         }
         report(told);
@@ -84,10 +85,10 @@ fn watched(mut report: Reporter) -> Reporter {
 }
 
 /// Tells the page's script, and tests that watch the page, something about the driver: `data-hydrated` once
-/// it runs.
+/// it runs, `data-forbidden` where the browser lets it open no connection.
 fn mark(fact: &str) {
     if let Some(body) = document().body() {
-        // Fails for names that no attribute can have, which this one is not.
+        // Fails for names that no attribute can have, which these are not.
         let _ = body.set_attribute(fact, "true");
     }
 }

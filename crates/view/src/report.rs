@@ -51,4 +51,6 @@ pub enum Report {
     },
     /// The browser's storage refused to keep something: a reload would lose what waits.
     StorageFailed,
+    /// The browser, or an extension in it, lets the page open no connection: its next tries will fail, too.
+    Forbidden,
 }

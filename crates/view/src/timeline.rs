@@ -113,7 +113,7 @@ impl Timeline {
             Report::Event(event) => self.event(event),
             // An answer of a connection that is gone does not come.
             Report::Status { .. } => std::mem::take(&mut self.loading),
-            Report::NotTaken { .. } | Report::StorageFailed => false,
+            Report::NotTaken { .. } | Report::StorageFailed | Report::Forbidden => false,
         };
         claimed | changed
     }

@@ -192,6 +192,8 @@ impl Environment for Browser {
             .and_then(|url| Socket::open(&url, id, &self.queue));
         self.socket = opened.ok();
         if self.socket.is_none() {
+            // The browser did not even try.
+            self.queue.push(BrowserEvent::Forbidden);
             self.queue.push(BrowserEvent::Closed { id, code: None });
         }
     }

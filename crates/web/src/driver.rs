@@ -94,6 +94,7 @@ impl<O: Environment> Driver<O> {
                 self.environment.release(id);
                 self.session.handle_input(now, Input::Closed { id, code });
             }
+            BrowserEvent::Forbidden => (self.report)(Report::Forbidden),
             BrowserEvent::Page(network) => self.session.handle_input(now, Input::Network(network)),
             BrowserEvent::Token(answer) => self.session.handle_input(now, Input::Token(answer)),
             // Of no session in particular.

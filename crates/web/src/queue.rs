@@ -44,6 +44,8 @@ pub enum BrowserEvent {
         /// The code, where one came.
         code: Option<CloseCode>,
     },
+    /// The browser, or an extension in it, lets the page open no connection at all.
+    Forbidden,
     /// The page or its network changed.
     Page(Network),
     /// The timer fired, perhaps long after its time.
@@ -62,7 +64,7 @@ impl BrowserEvent {
             | Self::Text { id, .. }
             | Self::Binary { id }
             | Self::Closed { id, .. } => Some(*id),
-            Self::Page(_) | Self::Timer | Self::Shared | Self::Token(_) => None,
+            Self::Forbidden | Self::Page(_) | Self::Timer | Self::Shared | Self::Token(_) => None,
         }
     }
 }

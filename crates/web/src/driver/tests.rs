@@ -314,6 +314,13 @@ fn failing_storage_is_told() {
     assert!(matches!(rig.told()[0], Report::StorageFailed));
 }
 
+#[test]
+fn a_browser_that_forbids_connections_is_told() {
+    let mut rig = Rig::live();
+    rig.driver.handle(BrowserEvent::Forbidden);
+    assert!(matches!(rig.told()[..], [Report::Forbidden]));
+}
+
 /// RS-8: what waits for a person is stored by their page before it is forgotten where it was.
 #[test]
 fn what_an_heir_cannot_decide_is_handed_over() {
