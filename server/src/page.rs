@@ -2,6 +2,7 @@
 
 mod form;
 
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
@@ -63,6 +64,16 @@ pub fn routes(state: &AppState) -> Router<AppState> {
     let _ = Executor::init_tokio();
     let site = state.config.site_root.clone();
     let pkg = site.join(state.leptos.site_pkg_dir.as_ref());
+    let compiled = files_of(&state.leptos);
+    let missing = missing(&site, &compiled);
+    if !missing.is_empty() {
+        tracing::warn!(
+            ?missing,
+            "files of the page are missing: give --site-root the site of `cargo leptos build`, and \
+             lay the {} that it left beside its program beside this one",
+            state.leptos.hash_file
+        );
+    }
     let files = ServeDir::new(&site)
         .append_index_html_on_directories(false)
         .fallback(get(page).with_state(state.clone()));
@@ -72,7 +83,7 @@ pub fn routes(state: &AppState) -> Router<AppState> {
         .route(Place::ROOMS, get(wanted))
         .fallback_service(files)
         .layer(DefaultBodyLimit::max(state.config.frame_bytes as usize))
-        .layer(Extension(Arc::new(files_of(&state.leptos))))
+        .layer(Extension(Arc::new(compiled)))
         .layer(CompressionLayer::new().quality(QUALITY))
         .layer(from_fn_with_state(Pages::new(state.clone()), apart::made))
         .layer(from_fn(|request, next| cached(NEVER, request, next)));
@@ -284,6 +295,13 @@ fn files_of(options: &LeptosOptions) -> Files {
     }
 }
 
+/// Which of the page's files are not in the site.
+fn missing(site: &Path, files: &Files) -> Vec<PathBuf> {
+    let named = [&files.css, &files.js, &files.wasm];
+    let paths = named.map(|file| site.join(file.trim_start_matches('/')));
+    paths.into_iter().filter(|path| !path.is_file()).collect()
+}
+
 /// Says how long a good answer may be kept.
 async fn cached(how_long: HeaderValue, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
@@ -358,6 +376,25 @@ mod tests {
             removed: false,
         };
         numbered.map(message).collect()
+    }
+
+    /// The names carry hashes, and the file that tells them is not beside the program.
+    #[test]
+    fn a_page_without_its_files_is_found_out_at_the_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str| directory.path().join("pkg").join(name);
+        std::fs::create_dir(directory.path().join("pkg")).unwrap();
+        for name in ["everbeat.css", "everbeat.js", "everbeat.h4sh.wasm"] {
+            std::fs::write(file(name), "").unwrap();
+        }
+        let named = |wasm: &str| Files {
+            css: "/pkg/everbeat.css".into(),
+            js: "/pkg/everbeat.js".into(),
+            wasm: wasm.into(),
+        };
+        let found = |wasm| missing(directory.path(), &named(wasm));
+        assert_eq!(found("/pkg/everbeat.wasm"), [file("everbeat.wasm")]);
+        assert_eq!(found("/pkg/everbeat.h4sh.wasm"), [PathBuf::new(); 0]);
     }
 
     fn held(bodies: impl IntoIterator<Item = String>) -> (Vec<u64>, bool) {
