@@ -111,12 +111,19 @@ pub struct LinkHandle {
 pub fn use_room() -> RoomHandle {
     let realtime = use_realtime();
     effect(Box::new(move || realtime.join()));
+    let composer = realtime.composer.read;
+    effect(Box::new(move || {
+        if composer.with(Composer::is_closed) {
+            // The server's page says so in the room's place.
+            drop(location().reload());
+        }
+    }));
     RoomHandle {
         room: Memo::new(move |_| realtime.timeline.read.with(|list| list.room().clone())),
         timeline: realtime.timeline.read,
         people: realtime.people.read,
         received: realtime.received.read,
-        composer: realtime.composer.read,
+        composer,
         is_live: realtime.is_live,
         list: ListActions {
             older: Callback::new(move |()| realtime.older(OLDER_LIMIT)),

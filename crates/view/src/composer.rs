@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use protocol::client::Event;
-use protocol::frame::Refusal;
+use protocol::frame::{ErrorCode, Refusal};
 use protocol::id::RoomName;
 use protocol::outbox::PublishError;
 
@@ -32,6 +32,10 @@ pub struct Composer {
     is_unkept: bool,
     /// The person may read the room that is shown, and not write (AC-5).
     read_only: bool,
+    /// Whether another room was shown before.
+    is_entered: bool,
+    /// The person may not even read the room that was entered.
+    is_closed: bool,
 }
 
 /// A text as it is sent, by a page that is alive as by a plain form: what was typed, without the white space
@@ -65,6 +69,8 @@ impl Composer {
             storage_failed: false,
             is_unkept: false,
             read_only: false,
+            is_entered: false,
+            is_closed: false,
         }
     }
 
@@ -77,6 +83,8 @@ impl Composer {
         self.room = room.clone();
         self.alert = None;
         self.read_only = false;
+        self.is_entered = true;
+        self.is_closed = false;
     }
 
     /// What the browser kept of the room that is shown, from before a reload or a visit elsewhere. What
@@ -115,6 +123,9 @@ impl Composer {
             }
             Report::StorageFailed => !std::mem::replace(&mut self.storage_failed, true),
             Report::Event(Event::Refused(refusal)) => {
+                let is_here = refusal.room.as_ref() == Some(&self.room);
+                let is_denied = refusal.code == ErrorCode::ReadDenied;
+                self.is_closed |= is_here && is_denied && self.is_entered;
                 self.alert = Some(Alert::Refused(refusal.clone()));
                 true
             }
@@ -158,6 +169,11 @@ impl Composer {
     /// Whether nothing can be written there.
     pub const fn is_read_only(&self) -> bool {
         self.read_only
+    }
+
+    /// Whether the room was entered from another one and may not be read: the server has a page that says so.
+    pub const fn is_closed(&self) -> bool {
+        self.is_closed
     }
 
     /// What stands in the box.
@@ -345,6 +361,31 @@ mod tests {
         composer.enter(&RoomName::new("tea").unwrap());
         assert!(!composer.is_read_only());
         assert!(!composer.fold(&closed) && !composer.is_read_only());
+    }
+
+    /// A page of such a room would be the server's, which has let its person in: it is not loaded for ever.
+    #[test]
+    fn only_a_room_that_was_entered_is_found_closed() {
+        let tea = RoomName::new("tea").unwrap();
+        let refused = Report::Event(Event::Refused(Refusal {
+            code: ErrorCode::ReadDenied,
+            message: "you may not read this room".into(),
+            seq: None,
+            unsettled: None,
+            room: Some(tea.clone()),
+            retry_after_ms: None,
+        }));
+        let mut composer = Composer::new(tea.clone());
+        composer.fold(&refused);
+        assert!(!composer.is_closed());
+        composer.enter(&RoomName::lobby());
+        composer.fold(&refused);
+        assert!(!composer.is_closed());
+        composer.enter(&tea);
+        composer.fold(&refused);
+        assert!(composer.is_closed());
+        composer.enter(&RoomName::lobby());
+        assert!(!composer.is_closed());
     }
 
     #[test]
