@@ -7,7 +7,7 @@ use protocol::client::{Config, Event, Fate, Session, Status, Stored};
 use protocol::close::CloseCode;
 use protocol::frame::{ClientFrame, Joined, Message, ServerFrame};
 use protocol::id::{ConnectionId, RoomName, SessionId};
-use protocol::outbox::EntryId;
+use protocol::outbox::{EntryId, Stage};
 use protocol::position::{Epoch, Offset, Position};
 use protocol::time::Timestamp;
 
@@ -188,6 +188,8 @@ pub struct Machine {
     pub fates: BTreeMap<EntryId, Vec<Fate>>,
     /// What each of them says.
     bodies: BTreeMap<EntryId, String>,
+    /// The session in which each was sent last.
+    sent_in: BTreeMap<EntryId, SessionId>,
     /// How its timers fire.
     pub pace: Pace,
     /// How far its clock is ahead of the world's.
@@ -214,7 +216,11 @@ impl Machine {
     /// A page that finds this storage.
     pub fn new(config: Config, storage: Stored) -> Self {
         let bodies = storage.outbox.iter();
+        let session = storage.credentials.as_ref().map(|it| &it.id);
+        let sent = storage.outbox.iter().filter(|e| e.stage == Stage::Sent);
+        let sent_in = sent.filter_map(|e| Some((e.id, session?.clone())));
         Self {
+            sent_in: sent_in.collect(),
             session: Session::new(config, through_text(&storage)),
             bodies: bodies.map(|e| (e.id, e.body.clone())).collect(),
             storage,
@@ -386,8 +392,12 @@ impl Machine {
                 self.fates.entry(entry.id).or_default().push(Fate::Waiting);
             }
             Event::Fate { id, seq, fate } => {
+                if fate == Fate::Sent {
+                    let session = self.session.id().cloned();
+                    self.sent_in.extend(session.map(|session| (id, session)));
+                }
                 if matches!(fate, Fate::Durable { .. }) {
-                    let session = self.session.id().unwrap();
+                    let session = &self.sent_in[&id];
                     let body = &self.bodies[&id];
                     assert!(log.knows(session, seq, body), "not durable: {seq} {body:?}");
                 }

@@ -91,13 +91,7 @@ impl Realtime {
         if let Some(room) = Composer::concerns(report) {
             self.keep_text(room);
         }
-        let proven = self.timeline.write.try_maybe_update(|timeline| {
-            let changed = timeline.fold(report);
-            (changed, timeline.take_proven())
-        });
-        for id in proven.into_iter().flatten() {
-            self.send(Command::Discard { id });
-        }
+        self.timeline.maybe_update(|timeline| timeline.fold(report));
     }
 
     /// A second of the countdown has passed.
@@ -119,11 +113,13 @@ impl Realtime {
 
     /// Joins the room that is shown, from what is shown of it (RS-7).
     pub fn join(&self) {
-        let shown = self
-            .timeline
-            .with(|timeline| (timeline.room().clone(), timeline.position()));
-        if let Some((room, since)) = shown {
-            self.send(Command::Join { room, since });
+        let join = self.timeline.with(|timeline| Command::Join {
+            room: timeline.room().clone(),
+            since: timeline.position(),
+            shown: timeline.messages().cloned().collect(),
+        });
+        if let Some(join) = join {
+            self.send(join);
             // What was left in the box when the room was left.
             self.tell_draft();
         }

@@ -7,6 +7,7 @@
 
 mod config;
 mod connection;
+mod found;
 mod output;
 mod publish;
 mod room;
@@ -19,6 +20,7 @@ use fastrand::Rng;
 
 pub use self::config::Config;
 use self::connection::{Live, State};
+use self::found::Lost;
 pub use self::output::{Cause, Event, Fate, Status, Store, Transmit};
 use self::room::Room;
 pub use self::tokens::NoToken;
@@ -26,7 +28,7 @@ use self::tokens::Tokens;
 use crate::backoff::Backoff;
 use crate::close::CloseCode;
 use crate::codec::DecodeError;
-use crate::frame::{ClientFrame, ErrorCode, Limits, Refusal, ServerFrame};
+use crate::frame::{ClientFrame, ErrorCode, Limits, Message, Refusal, ServerFrame};
 use crate::id::{ConnectionId, Credentials, Name, RoomName, SessionId, Token};
 use crate::outbox::{Entry, EntryId, Outbox, PublishError};
 use crate::position::{Offset, Position};
@@ -65,6 +67,9 @@ pub enum Input {
     },
     /// The surroundings changed.
     Network(Network),
+    /// Messages of the log that the application has from elsewhere: those that a page was rendered with
+    /// (RS-7). What of the outbox is among them is durable (RS-9).
+    Seen(Vec<Message>),
     /// The answer to [`Transmit::FetchToken`]. It may also come unasked, with a token that the person
     /// has.
     Token(Result<Token, NoToken>),
@@ -153,6 +158,7 @@ pub struct Session {
     /// At most `limits.rooms` when the last one came. Overflow: [`ErrorCode::TooManyRooms`].
     rooms: BTreeMap<RoomName, Room>,
     outbox: Outbox,
+    lost: Lost,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
     latest: Latest,
@@ -181,6 +187,7 @@ impl Session {
             limits: Limits::default(),
             rooms: BTreeMap::new(),
             outbox,
+            lost: Lost::default(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             latest: Latest::default(),
@@ -197,6 +204,7 @@ impl Session {
             Input::Received { id, frame } if self.is_current(id) => self.received(now, frame),
             Input::Closed { id, code } if self.is_current(id) => self.closed(now, code),
             Input::Buffered { id, bytes } if self.is_current(id) => self.buffered(now, bytes),
+            Input::Seen(messages) => self.seen(now, &messages),
             Input::Token(answer) => self.token(now, answer),
             Input::Network(network) => self.network(now, network),
             Input::Opened { .. }
@@ -311,10 +319,8 @@ impl Session {
             joined.take_draft();
         }
         let id = entry.id;
-        self.transmits
-            .push_back(Transmit::Store(Store::Put(entry.clone())));
         self.events.push_back(Event::Queued(entry));
-        self.flush_outbox(now);
+        self.send_new(now, id);
         Ok(id)
     }
 
@@ -372,14 +378,8 @@ impl Session {
     pub fn send_again(&mut self, now: Timestamp, id: EntryId) {
         let now = self.latest.advance(now);
         if let Some(entry) = self.outbox.send_again(id).cloned() {
-            let fate = Event::Fate {
-                id,
-                seq: entry.seq,
-                fate: Fate::Waiting,
-            };
-            self.transmits.push_back(Transmit::Store(Store::Put(entry)));
-            self.events.push_back(fate);
-            self.flush_outbox(now);
+            self.tell_fate(&entry, Fate::Waiting);
+            self.send_new(now, id);
         }
     }
 

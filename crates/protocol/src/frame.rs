@@ -332,6 +332,13 @@ pub struct Message {
 const MESSAGE_BYTES: usize = 320;
 
 impl Message {
+    /// Whether it is what its session published under this number. The number alone is not enough: another body
+    /// or room under it is another message (EO-6). Of a message whose text is removed the body is not known
+    /// any more.
+    pub fn is_published_as(&self, room: &RoomName, seq: Seq, body: &str) -> bool {
+        self.seq == seq && self.room == *room && (self.removed || self.body == body)
+    }
+
     /// How many bytes it takes in a frame, or a few more.
     pub fn wire_bytes(&self) -> usize {
         MESSAGE_BYTES + codec::text_bytes(self.name.as_str()) + codec::text_bytes(&self.body)

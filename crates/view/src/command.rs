@@ -1,5 +1,6 @@
 //! What a page asks of its session.
 
+use protocol::frame::Message;
 use protocol::id::{Name, RoomName};
 use protocol::outbox::EntryId;
 use protocol::position::{Offset, Position};
@@ -11,8 +12,11 @@ pub enum Command {
     Join {
         /// Which room.
         room: RoomName,
-        /// What the page already shows (RS-7).
+        /// Up to where the page shows it already (RS-7).
         since: Option<Position>,
+        /// The messages that it shows of it: for the session they are facts
+        /// ([`Input::Seen`](protocol::client::Input::Seen)).
+        shown: Vec<Message>,
     },
     /// Leave a room.
     Leave {

@@ -50,8 +50,6 @@ pub struct Timeline {
     loading: bool,
     limit: usize,
     pending: Vec<Pending>,
-    /// Entries that the core holds uncertain though they are in the log.
-    proven: Vec<EntryId>,
     received: u32,
     queued: u32,
     loads: u32,
@@ -74,7 +72,6 @@ impl Timeline {
             loading: false,
             limit: ROWS_MAX,
             pending: Vec::new(),
-            proven: Vec::new(),
             received: 0,
             queued: 0,
             loads: 0,
@@ -118,11 +115,6 @@ impl Timeline {
         claimed | changed
     }
 
-    /// Takes the entries that the core may discard: it holds them uncertain, the log has them.
-    pub fn take_proven(&mut self) -> Vec<EntryId> {
-        std::mem::take(&mut self.proven)
-    }
-
     /// Older messages were asked for.
     pub const fn loading_older(&mut self) {
         self.loading = true;
@@ -146,6 +138,12 @@ impl Timeline {
     pub fn text(&self, id: EntryId) -> Option<(RoomName, Arc<str>)> {
         let pending = self.pending.iter().find(|pending| pending.id == id)?;
         Some((pending.room.clone(), pending.body.clone()))
+    }
+
+    /// The messages of the log that are shown, oldest first.
+    pub fn messages(&self) -> impl DoubleEndedIterator<Item = &Message> {
+        let logged = self.rows.iter().filter_map(Row::logged);
+        logged.map(|logged| &*logged.message)
     }
 
     /// Which room is shown.
@@ -320,9 +318,11 @@ impl Timeline {
         let older = messages
             .iter()
             .filter(|message| first.is_none_or(|first| message.offset < first));
-        let rows: Vec<Row> = older
-            .map(|message| self.logged(message, page, None))
-            .collect();
+        let mut rows = Vec::new();
+        for message in older {
+            let entry = self.settle_pending(message);
+            rows.push(self.logged(message, page, entry));
+        }
         let start = self.segment_start();
         self.rows.splice(start..start, rows);
         self.close_gap();
@@ -439,14 +439,23 @@ impl Timeline {
 /// The page's own messages on their way.
 impl Timeline {
     fn restore(&mut self, pending: Pending) {
-        let in_log = self.rows.iter_mut().find_map(|row| match row {
-            Row::Logged(logged) if pending.is(&logged.message) => Some(logged),
-            _ => None,
-        });
-        match in_log {
-            Some(logged) => logged.entry = Some(pending.id),
-            None => self.pending.push(pending),
+        if !self.settle_shown(&pending) {
+            self.pending.push(pending);
         }
+    }
+
+    /// Finds the row of the log that a message on its way is by now. Returns whether there is one.
+    fn settle_shown(&mut self, pending: &Pending) -> bool {
+        for row in self.rows.iter_mut().rev() {
+            if let Row::Logged(logged) = row
+                && logged.epoch == self.epochs
+                && pending.is(&logged.message)
+            {
+                logged.entry = Some(pending.id);
+                return true;
+            }
+        }
+        false
     }
 
     fn queue(&mut self, entry: &Entry) -> bool {
@@ -459,9 +468,6 @@ impl Timeline {
 
     fn fate(&mut self, id: EntryId, seq: Seq, fate: Fate) -> bool {
         let Some(index) = self.pending.iter().position(|pending| pending.id == id) else {
-            if fate == Fate::Uncertain && self.progress(id).is_some() {
-                self.proven.push(id);
-            }
             return false;
         };
         let is_here = self.pending[index].room == self.room;
@@ -477,7 +483,11 @@ impl Timeline {
             Fate::Waiting => self.pending[index].become_waiting(seq),
             Fate::Sent => self.pending[index].become_sent(seq, self.own.current()),
             Fate::Durable { .. } | Fate::Uncertain | Fate::Held | Fate::Refused { .. } => {
-                self.pending[index].fate = fate;
+                let mut pending = self.pending.remove(index);
+                pending.fate = fate;
+                if !self.settle_shown(&pending) {
+                    self.pending.insert(index, pending);
+                }
             }
         }
         true
@@ -489,10 +499,6 @@ impl Timeline {
             .pending
             .iter()
             .position(|pending| pending.is(message))?;
-        let pending = self.pending.remove(index);
-        if pending.fate == Fate::Uncertain {
-            self.proven.push(pending.id);
-        }
-        Some(pending.id)
+        Some(self.pending.remove(index).id)
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use protocol::client::{Event, Input, Session, Status, Store, Transmit};
 use protocol::close::CloseCode;
 use protocol::codec::{self, DecodeError};
-use protocol::frame::{RECEIVED_BYTES_MAX, ServerFrame};
+use protocol::frame::{Message, RECEIVED_BYTES_MAX, ServerFrame};
 use protocol::id::{ConnectionId, Name};
 use protocol::outbox::Entry;
 use protocol::time::Timestamp;
@@ -112,7 +112,10 @@ impl<O: Environment> Driver<O> {
         let now = self.environment.now();
         self.look(now);
         match command {
-            Command::Join { room, since } => self.session.join(now, room, since),
+            Command::Join { room, since, shown } => {
+                self.session.handle_input(now, Input::Seen(shown));
+                self.session.join(now, room, since);
+            }
             Command::Leave { room } => self.session.leave(now, &room),
             Command::Draft { room, body } => self.session.draft(now, &room, body),
             Command::Publish { room, body } => {
@@ -132,6 +135,13 @@ impl<O: Environment> Driver<O> {
             Command::Discard { id } => self.session.discard(now, id),
             Command::ConnectNow => self.session.connect(now),
         }
+        self.drain();
+    }
+
+    /// Feeds messages of the log that the page has from elsewhere.
+    pub fn seen(&mut self, messages: Vec<Message>) {
+        let seen = Input::Seen(messages);
+        self.session.handle_input(self.outside.now(), seen);
         self.drain();
     }
 

@@ -7,6 +7,7 @@ use std::future::pending;
 use std::pin::Pin;
 
 use protocol::client::{Config, Event, Session};
+use protocol::frame::Message;
 use protocol::id::Name;
 use view::{Command, Report};
 use web_sys::Window;
@@ -66,6 +67,8 @@ pub struct Heirs {
     state: State,
     /// How many pages were taken up.
     count: u64,
+    /// The messages that the page was rendered with: some may be what a page left that is gone.
+    shown: Vec<Message>,
     _heard: Option<Listener>,
 }
 
@@ -84,6 +87,7 @@ impl Heirs {
             page,
             state: State::Idle,
             count: 0,
+            shown: Vec::new(),
         }
     }
 
@@ -123,6 +127,11 @@ impl Heirs {
 
     /// What concerns every session of the page.
     pub fn command(&mut self, command: &Command) {
+        if let Command::Join { shown, .. } = command
+            && !shown.is_empty()
+        {
+            self.shown.clone_from(shown);
+        }
         let State::Heir { driver, .. } = &mut self.state else {
             return;
         };
@@ -173,6 +182,7 @@ impl Heirs {
             driver.command(Command::Rename { name });
         }
         driver.start();
+        driver.seen(self.shown.clone());
         Some(State::Heir { driver, queue })
     }
 }

@@ -371,6 +371,7 @@ impl Session {
             .is_some_and(|before| *before != welcome.vouched);
         if !welcome.resumed && is_another {
             // What was written before may be of the person before (RS-8).
+            self.note_lost();
             self.outbox.orphan();
         }
         if !welcome.resumed && (is_another || self.credentials.is_some()) {
@@ -454,6 +455,7 @@ impl Session {
                 messages,
                 more,
             } => {
+                self.seen(now, &messages);
                 self.events.push_back(Event::History {
                     room,
                     messages,
@@ -496,7 +498,10 @@ impl Session {
             return;
         };
         match room.place(&message) {
-            Place::Next => self.events.push_back(Event::Message(message)),
+            Place::Next => {
+                self.seen(now, std::slice::from_ref(&message));
+                self.events.push_back(Event::Message(message));
+            }
             Place::Repeated if message.removed => self.events.push_back(Event::Removed(message)),
             Place::Repeated => self.stats.repeated_messages += 1,
             Place::Gap => self.send_join(now, &message.room),

@@ -7,7 +7,7 @@ use super::output::{Event, Fate, Store, Transmit};
 use crate::codec;
 use crate::frame::{ClientFrame, ErrorCode, NumberFate, Refused};
 use crate::id::Seq;
-use crate::outbox::{Entry, Stage};
+use crate::outbox::{Entry, EntryId, Stage};
 use crate::position::Offset;
 use crate::time::Timestamp;
 
@@ -48,6 +48,17 @@ impl Session {
             self.ping(now);
         }
         self.flush_drafts(now);
+    }
+
+    /// Sends the newest message of the outbox if it can be sent now. It is stored once either way: as sent
+    /// before its frame leaves, or as it waits (EO-4).
+    pub(super) fn send_new(&mut self, now: Timestamp, id: EntryId) {
+        self.flush_outbox(now);
+        let mut waiting = self.outbox.iter();
+        if let Some(entry) = waiting.find(|it| it.id == id && it.stage == Stage::Unsent) {
+            let store = Store::Put(entry.clone());
+            self.transmits.push_back(Transmit::Store(store));
+        }
     }
 
     /// Whether a message is sent or the line asked about, rather than an answer waited for.
@@ -157,7 +168,7 @@ impl Session {
         }
     }
 
-    fn settled(&mut self, entry: &Entry, fate: Fate) {
+    pub(super) fn settled(&mut self, entry: &Entry, fate: Fate) {
         self.transmits
             .push_back(Transmit::Store(Store::Remove(entry.id)));
         self.tell_fate(entry, fate);
@@ -173,6 +184,7 @@ impl Session {
 
     /// RS-9: the session cannot be resumed.
     pub(super) fn abandon_session(&mut self) {
+        self.note_lost();
         self.credentials = None;
         self.transmits
             .push_back(Transmit::Store(Store::Session(None)));

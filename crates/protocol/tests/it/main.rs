@@ -15,6 +15,8 @@ mod exactly_once;
 #[cfg(test)]
 mod feed;
 #[cfg(test)]
+mod found;
+#[cfg(test)]
 mod gaps;
 #[cfg(test)]
 mod handshake;

@@ -17,6 +17,7 @@ const TESTS: &[(&str, &str)] = &[
     ("edges_server", include_str!("edges_server.rs")),
     ("exactly_once", include_str!("exactly_once.rs")),
     ("feed", include_str!("feed.rs")),
+    ("found", include_str!("found.rs")),
     ("gaps", include_str!("gaps.rs")),
     ("handshake", include_str!("handshake.rs")),
     ("heartbeat", include_str!("heartbeat.rs")),

@@ -216,16 +216,16 @@ impl Pending {
         self.fate = Fate::Sent;
     }
 
-    /// Whether a message of the log is this one. The number alone is not enough: another body under
-    /// it is another message (EO-6); of one that is removed it is not known any more.
+    /// Whether a message of the log is this one: it was sent so, or acked at that place.
     pub(super) fn is(&self, message: &Message) -> bool {
-        let sent = self.sent_in.as_ref() == Some(&message.session) && self.seq == message.seq;
-        let acked = self.fate
+        if (self.fate
             == Fate::Durable {
                 offset: Some(message.offset),
-            };
-        (sent || acked)
-            && self.room == message.room
-            && (message.removed || *self.body == *message.body)
+            })
+        {
+            return self.room == message.room && (message.removed || *self.body == *message.body);
+        }
+        self.sent_in.as_ref() == Some(&message.session)
+            && message.is_published_as(&self.room, self.seq, &self.body)
     }
 }

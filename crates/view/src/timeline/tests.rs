@@ -183,10 +183,34 @@ fn a_restored_entry_in_the_snapshot_is_one_row() {
             .iter()
             .any(|row| matches!(row, Row::Logged(logged) if logged.own))
     );
-    // RS-9: the core is not sure, the page is.
-    timeline.fold(&fate(0, 1, Fate::Uncertain));
-    assert_eq!(timeline.take_proven(), [EntryId(0)]);
-    assert!(timeline.take_proven().is_empty());
+}
+
+/// RS-9: the core found an uncertain message among those shown: it is that row.
+#[test]
+fn a_message_that_was_found_is_the_row_that_is_shown() {
+    let rendered = snapshot(&[("old", "hi"), ("ada", "a")]);
+    let mut timeline = Timeline::new(RoomName::lobby(), Some(&rendered));
+    timeline.fold(&Report::Restored {
+        session: Some(session("me")),
+        outbox: vec![entry(0, "hi", Stage::Uncertain)],
+    });
+    assert_eq!(shown(&timeline), "hi a hi?");
+    assert!(timeline.fold(&durable(0, 1, 1)));
+    assert_eq!(shown(&timeline), "hi a");
+    assert_eq!(timeline.rows()[0].key(), RowKey::Entry(0));
+    // Among older ones, too.
+    let mut timeline = fed(
+        lobby(),
+        &[
+            joined(&[], "e", 9, false),
+            queued(1, "b"),
+            fate(1, 1, Fate::Uncertain),
+            durable(1, 1, 9),
+            history(&[(8, "a"), (9, "b")], true),
+        ],
+    );
+    assert_eq!(shown(&timeline), "a b");
+    assert!(!timeline.fold(&durable(1, 1, 9)));
 }
 
 /// EO-6: the number alone does not make it the same message.
@@ -222,9 +246,9 @@ fn uncertain_ones_are_resolved_by_the_log_or_by_the_person() {
         ("a? b? c*", 1)
     );
     // The old session's first message is not the new session's first.
+    timeline.fold(&durable(0, 1, 1));
     timeline.fold(&said("old", 1, 1, "a"));
     assert_eq!(shown(&timeline), "a b? c*");
-    assert_eq!(timeline.take_proven(), [EntryId(0)]);
     timeline.fold(&fate(1, 2, Fate::Waiting));
     assert_eq!(shown(&timeline), "a c* b*");
     timeline.fold(&fate(1, 2, Fate::Sent));
