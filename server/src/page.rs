@@ -394,7 +394,7 @@ mod tests {
         };
         let found = |wasm| missing(directory.path(), &named(wasm));
         assert_eq!(found("/pkg/everbeat.wasm"), [file("everbeat.wasm")]);
-        assert_eq!(found("/pkg/everbeat.h4sh.wasm"), [PathBuf::new(); 0]);
+        assert_eq!(found("/pkg/everbeat.h4sh.wasm"), Vec::<PathBuf>::new());
     }
 
     fn held(bodies: impl IntoIterator<Item = String>) -> (Vec<u64>, bool) {

@@ -62,15 +62,7 @@ pub fn ComposerForm(
                 publish();
             }
         >
-            {form
-                .plain
-                .map(|PlainForm { key, no_script, .. }| {
-                    let key = key.to_string();
-                    view! {
-                        <noscript inner_html=no_script></noscript>
-                        <input type="hidden" name="key" value=key />
-                    }
-                })}
+            {form.plain.map(plain_fields)}
             {move || {
                 alert
                     .get()
@@ -102,6 +94,15 @@ pub fn ComposerForm(
                 "Send"
             </button>
         </form>
+    }
+}
+
+/// What the form needs where the browser sends it by itself.
+fn plain_fields(PlainForm { key, no_script, .. }: PlainForm) -> impl IntoView {
+    let key = key.to_string();
+    view! {
+        <noscript inner_html=no_script></noscript>
+        <input type="hidden" name="key" value=key />
     }
 }
 

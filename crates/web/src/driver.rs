@@ -141,7 +141,7 @@ impl<O: Environment> Driver<O> {
     /// Feeds messages of the log that the page has from elsewhere.
     pub fn seen(&mut self, messages: Vec<Message>) {
         let seen = Input::Seen(messages);
-        self.session.handle_input(self.outside.now(), seen);
+        self.session.handle_input(self.environment.now(), seen);
         self.drain();
     }
 

@@ -71,7 +71,7 @@ async fn a_form_is_one_message() {
     }
     send(&server, "/r/tea", &form(keys[1], "three"), &[]).await;
     let read = Caller::of(&server).get("/rooms/tea/messages").await;
-    assert_eq!(read.bodies(), ["one\ntwo!", "three"]);
+    assert_eq!(read.bodies(), [" one\ntwo!", "three"]);
     assert_eq!(read.body["messages"][0]["name"], "Ada");
     let told = send(&server, "/", &form("k", "here"), &[]).await;
     assert_eq!((told.status, &*told.location), (303, "/"));
