@@ -50,7 +50,7 @@ pub(crate) fn alert(alert: &Alert) -> String {
     match alert {
         Alert::NotTaken(error) => format!("Not sent: {error}."),
         Alert::Busy => "Not sent: the page is busy. Try again in a moment.".to_owned(),
-        Alert::Refused(refusal) => format!("The server refused something: {}.", refusal.message),
+        Alert::Refused(why) => format!("The server refused something: {why}."),
         Alert::NotKept => {
             "This browser keeps nothing more: reloading the page would lose what is not sent."
                 .to_owned()

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use protocol::client::Event;
-use protocol::frame::{ErrorCode, Refusal};
+use protocol::frame::ErrorCode;
 use protocol::id::RoomName;
 use protocol::outbox::PublishError;
 
@@ -51,8 +51,8 @@ pub enum Alert {
     NotTaken(PublishError),
     /// The driver has as many commands as it may have; the text is still in the box.
     Busy,
-    /// The server refused something other than a message.
-    Refused(Refusal),
+    /// The server refused something other than a message, and says why.
+    Refused(String),
     /// The browser keeps nothing more: a reload would lose what is not sent.
     NotKept,
 }
@@ -126,7 +126,7 @@ impl Composer {
                 let is_here = refusal.room.as_ref() == Some(&self.room);
                 let is_denied = refusal.code == ErrorCode::ReadDenied;
                 self.is_closed |= is_here && is_denied && self.is_entered;
-                self.alert = Some(Alert::Refused(refusal.clone()));
+                self.alert = Some(Alert::Refused(refusal.message.clone()));
                 true
             }
             _ => false,
