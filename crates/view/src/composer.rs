@@ -235,6 +235,7 @@ impl Composer {
 
 #[cfg(test)]
 mod tests {
+    use protocol::frame::Refusal;
     use protocol::outbox::Stage;
 
     use super::*;
