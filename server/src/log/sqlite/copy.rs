@@ -17,7 +17,8 @@ use super::epoch::random_epoch;
 use super::error::explain;
 use super::files::{Lock, OWN, sync_directory};
 use super::open::{check_header, open_beside};
-use super::witness;
+use super::state::{self, Chain};
+use super::witness::{self, Witness};
 
 /// How long to wait for a program that holds the database locked, and how often to look.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -90,9 +91,18 @@ pub fn restore(from: &Path, database: &Path) -> Result<(), CopyError> {
     let _ = fs::remove_file(witness::path_of(database));
     let epoch = random_epoch()?;
     let source = open_beside(from, 1)?;
+    // One of an older server has none yet; the next start gives it this one.
+    let chain = state::load(&source).map_or_else(|_| Chain::default(), |state| state.chain);
     copy(&source, from, database, |copy| {
         let renew = "UPDATE meta SET value = ?1 WHERE key = 'epoch'";
         copy.execute(renew, [epoch.as_str()]).map(drop)
+    })?;
+    // So that the next start knows it for what is to be served.
+    let written = Witness::create(database, epoch, chain);
+    let written = written.map(|mut witness| witness.note(chain, true));
+    written.map_err(|source| CopyError::Write {
+        path: witness::path_of(database),
+        source,
     })
 }
 

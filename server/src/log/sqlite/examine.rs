@@ -10,6 +10,7 @@ use rusqlite::{Connection, ErrorCode, params};
 
 use super::epoch::{random_epoch, stored_epoch};
 use super::error::explain;
+use super::scrub::empty_write_ahead_log;
 use super::state::{self, State};
 use super::witness::{self, Testimony};
 use super::{OpenError, integer, row};
@@ -18,39 +19,105 @@ use super::{OpenError, integer, row};
 /// hundred MB.
 const CHECK_FOR: Duration = Duration::from_secs(2);
 
+/// What a start found under the database's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Nothing: this start makes the database.
+    Nothing,
+    /// A database of a server that kept no witness yet.
+    Unwitnessed,
+    /// A database that has had a witness since it was made, or brought up to now.
+    Witnessed,
+}
+
+/// Why a database may not be the one that was served last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doubt {
+    /// It has fewer commits than the witness saw, or others.
+    Lost {
+        /// How many the witness saw.
+        acknowledged: u64,
+    },
+    /// The witness is of another epoch: of another database, or of what this one became since it was copied.
+    Other,
+    /// There is no witness that can be read: this may be an older copy.
+    Unknown,
+}
+
 /// Compares the database with its witness, and looks whether it is whole where the last server did not end in
-/// order. A log that has lost commits takes a new epoch (RS-6).
-pub(super) fn examine(connection: &Connection, path: &Path) -> Result<(Epoch, State), OpenError> {
+/// order. A log that has lost commits, or of which nothing tells that it has not, takes a new epoch (RS-6): an
+/// epoch that another one followed is never served again. The new one is in the database's own file, and not
+/// in its write-ahead log alone, before this returns.
+pub(super) fn examine(
+    connection: &Connection,
+    path: &Path,
+    found: Found,
+) -> Result<(Epoch, State), OpenError> {
     let failed = |error| explain(path, error);
     let epoch = stored_epoch(connection).map_err(failed)?;
     let state = state::load(connection).map_err(failed)?;
-    let testimony = witness::read(path).filter(|said| {
-        let is_ours = said.epoch == epoch;
-        if !is_ours {
-            tracing::warn!(
-                path = %path.display(),
-                "the witness beside the database is of another one: was that moved away? It is not looked at"
-            );
-        }
-        is_ours
-    });
-    let lost = testimony.as_ref().filter(|said| has_lost(&state, said));
-    if lost.is_some() || testimony.as_ref().is_none_or(|said| !said.is_orderly) {
+    let testimony = witness::read(path);
+    let doubt = doubt(found, &epoch, &state, testimony.as_ref());
+    if doubt.is_some() || testimony.as_ref().is_none_or(|said| !said.is_orderly) {
         check(connection, path)?;
     }
-    let Some(lost) = lost else {
+    if found == Found::Nothing && testimony.is_some() {
+        tracing::warn!(
+            path = %path.display(),
+            "the witness tells of a database that is NOT HERE: it was moved away or removed. A new one is made"
+        );
+    }
+    let Some(doubt) = doubt else {
         return Ok((epoch, state));
     };
     let renewed = random_epoch()?;
     renew(connection, &renewed).map_err(failed)?;
-    tracing::error!(
-        path = %path.display(),
-        acknowledged = lost.chain.commits,
-        found = state.chain.commits,
-        "the log has LOST COMMITS that were acknowledged: its write-ahead log is damaged, or an older copy of it \
-         was put in place. Its rooms have a new epoch, so that clients are told of the gap, and sessions begin anew"
-    );
+    if !empty_write_ahead_log(connection).map_err(failed)? {
+        // What is damaged next is the write-ahead log again: then the epoch of before would be back.
+        return Err(OpenError::Locked {
+            path: path.to_owned(),
+        });
+    }
+    tell(doubt, path, &state);
     Ok((renewed, state))
+}
+
+/// Whether the database may be another one than that which was served last.
+fn doubt(found: Found, epoch: &Epoch, state: &State, said: Option<&Testimony>) -> Option<Doubt> {
+    match (found, said) {
+        // Its epoch is new as well.
+        (Found::Nothing, _) | (Found::Unwitnessed, None) => None,
+        (Found::Witnessed, None) => Some(Doubt::Unknown),
+        (_, Some(said)) if said.epoch != *epoch => Some(Doubt::Other),
+        (_, Some(said)) => has_lost(state, said).then_some(Doubt::Lost {
+            acknowledged: said.chain.commits,
+        }),
+    }
+}
+
+fn tell(doubt: Doubt, path: &Path, state: &State) {
+    let path = path.display();
+    match doubt {
+        Doubt::Lost { acknowledged } => tracing::error!(
+            %path,
+            acknowledged,
+            found = state.chain.commits,
+            "the log has LOST COMMITS that were acknowledged: its write-ahead log is damaged, or an older copy of \
+             it was put in place. Its rooms have a new epoch, so that clients are told of the gap, and sessions \
+             begin anew"
+        ),
+        Doubt::Other => tracing::warn!(
+            %path,
+            "the witness beside the database is of ANOTHER ONE, or of what this one became later: an older copy \
+             may be in place. Its rooms have a new epoch, so that clients are told of the gap, and sessions begin \
+             anew"
+        ),
+        Doubt::Unknown => tracing::warn!(
+            %path,
+            "there is NO WITNESS beside the database that can be read: nothing tells whether this is an older copy. \
+             Its rooms have a new epoch, so that clients are told of the gap, and sessions begin anew"
+        ),
+    }
 }
 
 /// Whether the log is not what the witness saw, or what came after it.

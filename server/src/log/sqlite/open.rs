@@ -12,11 +12,14 @@ use rusqlite::{Connection, MAIN_DB, OpenFlags};
 use super::SqliteConfig;
 use super::epoch::random_epoch;
 use super::error::{OpenError, explain};
-use super::examine::examine;
+use super::examine::{Found, examine};
 use super::files::{Files, Lock};
 use super::format::{APPLICATION_ID, FORMAT, STEPS};
 use super::state::State;
 use super::witness::Witness;
+
+/// The format from which on a server keeps a witness.
+const WITNESSED: i32 = 3;
 
 /// A database that is ours alone.
 pub(super) struct Database {
@@ -52,22 +55,28 @@ pub(super) fn open(path: &Path, config: &SqliteConfig) -> Result<Database, OpenE
     if connection.is_readonly(MAIN_DB).unwrap_or(false) {
         return Err(OpenError::ReadOnly { path });
     }
-    if found.is_new() {
+    let found = if found.is_new() {
         let epoch = random_epoch()?;
         create(&connection, &epoch).map_err(|error| explain(&path, error))?;
+        Found::Nothing
     } else {
         found.check(&path)?;
         let behind = found.format;
         migrate(&connection, behind).map_err(|error| explain(&path, error))?;
-    }
+        if behind < WITNESSED {
+            Found::Unwitnessed
+        } else {
+            Found::Witnessed
+        }
+    };
     configure(&connection, &path, config)?;
     if !lock.is_of(&path) {
         return Err(OpenError::Locked { path });
     }
-    let (epoch, state) = examine(&connection, &path)?;
+    let (epoch, state) = examine(&connection, &path, found)?;
     let witness = Witness::create(&path, epoch.clone(), state.chain);
     let witness = witness.inspect_err(
-        |error| tracing::warn!(path = %path.display(), %error, "the witness cannot be written"),
+        |error| tracing::warn!(path = %path.display(), %error, "the witness cannot be written: the next start takes a new epoch"),
     );
     Ok(Database {
         files: Files::of(&path),

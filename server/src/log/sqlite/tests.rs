@@ -21,8 +21,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::log::tests::support::{
-    HISTORY, Recorder, append, append_many, fresh, id, is_unavailable, offset, offsets, resume,
-    room, seq,
+    HISTORY, Recorder, append, append_many, fresh, id, is_unavailable, lines_of, offset, offsets,
+    resume, room, seq,
 };
 
 /// A directory for a database, gone after the test.
@@ -189,7 +189,9 @@ async fn a_killed_server_loses_nothing_that_was_answered() {
         // The state of the disk at this moment is what the next server would find.
         let (here, there) = (place.path("log.db"), place.path(&format!("copy{n}.db")));
         fs::copy(&here, &there).unwrap();
-        fs::copy(beside(&here, "-wal"), beside(&there, "-wal")).unwrap();
+        for suffix in ["-wal", ".witness"] {
+            fs::copy(beside(&here, suffix), beside(&there, suffix)).unwrap();
+        }
 
         let copy = place.open(&format!("copy{n}.db"));
         let found = copy

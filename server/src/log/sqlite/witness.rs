@@ -4,6 +4,10 @@
 //! witness tells of it: so the witness may be older than the log, and is never newer. Where it is, the log
 //! has lost commits that were acknowledged: a byte flipped in the write-ahead log makes SQLite drop all that
 //! follows, and it says nothing about it.
+//!
+//! It is made, on stable storage, before an epoch is served, and lies within one sector. So a crash leaves one
+//! that can be read, of the epoch that was served: a database with another epoch, or with no witness, was
+//! brought here from elsewhere, and may be older than what clients have seen.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -108,13 +112,13 @@ pub(super) fn read(database: &Path) -> Option<Testimony> {
         Ok(said) => said,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "the witness cannot be read: nothing tells whether the log is whole");
+            tracing::warn!(path = %path.display(), %error, "the witness cannot be read");
             return None;
         }
     };
     let testimony = std::str::from_utf8(&said).ok().and_then(Testimony::parse);
     if testimony.is_none() {
-        tracing::warn!(path = %path.display(), "the witness is damaged: nothing tells whether the log is whole");
+        tracing::warn!(path = %path.display(), "the witness is damaged");
     }
     testimony
 }

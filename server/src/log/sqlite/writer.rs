@@ -221,39 +221,14 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, Write};
-
-    use parking_lot::Mutex;
     use protocol::id::{Name, RoomName, Seq, SessionId};
     use tokio::runtime;
 
     use super::*;
     use crate::log::sqlite::open;
     use crate::log::sqlite::queue::Queue;
-    use crate::log::tests::support::Recorder;
+    use crate::log::tests::support::{Recorder, lines_of};
     use crate::log::{Answer, Append, OpenSession};
-
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl Lines {
-        fn take(&self) -> String {
-            let mut bytes = self.0.lock();
-            String::from_utf8(std::mem::take(&mut *bytes)).unwrap()
-        }
-    }
-
-    impl Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let mut lines = self.0.lock();
-            lines.extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
 
     /// A writer over a database that has room for so many bytes, the way to it, and what is told.
     fn writer(directory: &std::path::Path, bytes_max: Option<u64>) -> (Writer, Queue) {
@@ -267,19 +242,7 @@ mod tests {
         (Writer::new(database, operations, &config, notifier), queue)
     }
 
-    /// Has the writer do what is asked of it, and returns what it says.
-    fn lines_of(work: impl FnOnce()) -> String {
-        let lines = Lines::default();
-        let told = {
-            let lines = lines.clone();
-            tracing_subscriber::fmt()
-                .with_writer(move || lines.clone())
-                .finish()
-        };
-        tracing::subscriber::with_default(told, work);
-        lines.take()
-    }
-
+    /// Has the writer do what is asked of it.
     fn done<T>(writer: &mut Writer, answer: Answer<T>) -> Result<T, LogError> {
         let first = writer.operations.recv().unwrap();
         writer.work(first);
@@ -364,25 +327,11 @@ mod tests {
         let (_queue, operations) = Queue::new(1);
         let notifier = Notifier::start(Arc::<Recorder>::default()).unwrap();
         let mut writer = Writer::new(database, operations, &config, notifier);
-        let lines = Lines::default();
-        let told = {
-            let lines = lines.clone();
-            tracing_subscriber::fmt()
-                .with_writer(move || lines.clone())
-                .finish()
-        };
-        tracing::subscriber::with_default(told, || {
-            let trouble = || Some(LogError::Unavailable("disk full".into()));
-            writer.report(None);
-            assert_eq!(lines.take(), "");
-            writer.report(trouble());
-            assert!(lines.take().contains("disk full"));
-            writer.report(trouble());
-            assert_eq!(lines.take(), "");
-            writer.report(None);
-            assert!(lines.take().contains("stores again"));
-            writer.report(None);
-            assert_eq!(lines.take(), "");
-        });
+        let trouble = || Some(LogError::Unavailable("disk full".into()));
+        assert_eq!(lines_of(|| writer.report(None)), "");
+        assert!(lines_of(|| writer.report(trouble())).contains("disk full"));
+        assert_eq!(lines_of(|| writer.report(trouble())), "");
+        assert!(lines_of(|| writer.report(None)).contains("stores again"));
+        assert_eq!(lines_of(|| writer.report(None)), "");
     }
 }

@@ -1,5 +1,6 @@
 //! What the tests of the logs have in common.
 
+use std::io;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -42,6 +43,34 @@ impl Observer for Recorder {
     fn trimmed(&self, room: &RoomName, through: Offset) {
         self.1.lock().push((room.clone(), through));
     }
+}
+
+/// What a piece of work tells the journal, on the thread that does it.
+pub(in crate::log) fn lines_of(work: impl FnOnce()) -> String {
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let lines = Lines::default();
+    let journal = {
+        let lines = lines.clone();
+        tracing_subscriber::fmt()
+            .with_writer(move || lines.clone())
+            .finish()
+    };
+    tracing::subscriber::with_default(journal, work);
+    let bytes = std::mem::take(&mut *lines.0.lock());
+    String::from_utf8(bytes).unwrap()
 }
 
 /// A log under test, and what it told its observer.

@@ -15,6 +15,13 @@ fn killed(place: &Place) -> Place {
     killed
 }
 
+/// Opens the log as a start of the server does, and returns what that tells.
+fn start(place: &Place) -> (SqliteLog, String) {
+    let mut log = None;
+    let lines = lines_of(|| log = Some(place.open("log.db")));
+    (log.unwrap(), lines)
+}
+
 /// Twenty messages, each a commit of its own.
 async fn twenty(place: &Place) -> SqliteLog {
     let log = place.open("log.db");
@@ -110,7 +117,9 @@ async fn another_history_of_one_length_is_another_log() {
     let place = Place::new();
     drop(twenty(&place).await);
     let fork = Place::new();
-    fs::copy(place.path("log.db"), fork.path("log.db")).unwrap();
+    for name in ["log.db", "log.db.witness"] {
+        fs::copy(place.path(name), fork.path(name)).unwrap();
+    }
     for (place, body) in [(&place, "here"), (&fork, "there there")] {
         let log = place.open("log.db");
         let mut append = append("ada", 21, "lobby", body);
@@ -129,28 +138,20 @@ async fn another_history_of_one_length_is_another_log() {
     assert_ne!(held.epoch, epoch);
 }
 
-/// It is written after the commit, and not synced: a cut of the power may leave any older one, or none.
+/// It is written after the commit, and not synced: a cut of the power may leave any older one of its epoch.
 #[tokio::test]
-async fn an_older_witness_or_none_raises_no_alarm() {
+async fn an_older_witness_raises_no_alarm() {
     let place = Place::new();
     let log = place.open("log.db");
     log.open_session(fresh("ada", 1)).await.unwrap();
     let first = fs::read(place.path("log.db.witness")).unwrap();
     append_many(&log, "ada", "lobby", 20).await;
     let before = log.room(room("lobby")).await.unwrap();
-    let mut torn = fs::read(place.path("log.db.witness")).unwrap();
-    assert_ne!(first, torn);
-    assert_eq!(first.len(), torn.len());
-    torn[..40].copy_from_slice(&first[..40]);
-    for witness in [&first[..], &torn, b"", b"something else"] {
-        let killed = killed(&place);
-        fs::write(killed.path("log.db.witness"), witness).unwrap();
-        let held = killed.open("log.db").room(room("lobby")).await.unwrap();
-        assert_eq!(held, before);
-    }
+    assert_ne!(first, fs::read(place.path("log.db.witness")).unwrap());
     let killed = killed(&place);
-    fs::remove_file(killed.path("log.db.witness")).unwrap();
-    let log = killed.open("log.db");
+    fs::write(killed.path("log.db.witness"), first).unwrap();
+    let (log, lines) = start(&killed);
+    assert_eq!(lines, "");
     assert_eq!(log.room(room("lobby")).await.unwrap(), before);
     assert_eq!(
         log.open_session(resume("ada", 2)).await.unwrap().last_seq,
@@ -160,7 +161,7 @@ async fn an_older_witness_or_none_raises_no_alarm() {
 
 /// A database that came from elsewhere, beside the witness of the one before it.
 #[tokio::test]
-async fn the_witness_of_another_database_is_not_looked_at() {
+async fn the_witness_of_another_database_means_a_new_epoch() {
     let (place, other) = (Place::new(), Place::new());
     drop(twenty(&place).await);
     let log = other.open("log.db");
@@ -169,8 +170,173 @@ async fn the_witness_of_another_database_is_not_looked_at() {
     let before = log.room(room("lobby")).await.unwrap();
     drop(log);
     fs::copy(other.path("log.db"), place.path("log.db")).unwrap();
-    let held = place.open("log.db").room(room("lobby")).await.unwrap();
-    assert_eq!(held, before);
+    let (log, lines) = start(&place);
+    assert!(lines.contains("ANOTHER ONE"), "{lines}");
+    let held = log.room(room("lobby")).await.unwrap();
+    assert_eq!(held.head, before.head);
+    assert_ne!(held.epoch, before.epoch);
+    // With its own it is the one that it was.
+    let moved = Place::new();
+    for name in ["log.db", "log.db.witness"] {
+        fs::copy(other.path(name), moved.path(name)).unwrap();
+    }
+    let (log, lines) = start(&moved);
+    assert_eq!(lines, "");
+    assert_eq!(log.room(room("lobby")).await.unwrap(), before);
+}
+
+/// RS-6: a database without a witness may be a copy from before, whose offsets mean other texts by now.
+#[tokio::test]
+async fn a_database_without_its_witness_is_another_log() {
+    for witness in [None, Some("something else")] {
+        let place = Place::new();
+        let log = twenty(&place).await;
+        let before = log.room(room("lobby")).await.unwrap();
+        drop(log);
+        fs::remove_file(place.path("log.db.witness")).unwrap();
+        if let Some(witness) = witness {
+            fs::write(place.path("log.db.witness"), witness).unwrap();
+        }
+        let (log, lines) = start(&place);
+        assert!(lines.contains("NO WITNESS"), "{lines}");
+        let held = log.room(room("lobby")).await.unwrap();
+        assert_eq!(held.head, before.head);
+        assert_ne!(held.epoch, before.epoch);
+        let resumed = log.open_session(resume("ada", 2)).await.unwrap();
+        assert!(!resumed.resumed, "it may be behind what was acknowledged");
+        drop(log);
+        // Once: it has a witness now.
+        let (log, lines) = start(&place);
+        assert_eq!(lines, "");
+        assert_eq!(log.room(room("lobby")).await.unwrap().epoch, held.epoch);
+    }
+}
+
+/// RS-6: a second loss, of whatever kind, brings no epoch back that another one followed.
+#[tokio::test]
+async fn an_epoch_never_comes_back() {
+    let place = Place::new();
+    let log = place.open("log.db");
+    log.open_session(fresh("ada", 1)).await.unwrap();
+    append_many(&log, "ada", "lobby", 5).await;
+    drop(log);
+    fs::copy(place.path("log.db"), place.path("older.db")).unwrap();
+    let log = place.open("log.db");
+    log.open_session(fresh("bob", 1)).await.unwrap();
+    append_many(&log, "bob", "lobby", 45).await;
+    let first = log.room(room("lobby")).await.unwrap().epoch;
+    let damage = |how: &str, place: &Place, older: &Path| {
+        let wal = place.path("log.db-wal");
+        match how {
+            "no write-ahead log" => fs::remove_file(wal).unwrap(),
+            "an empty one" => cut(&wal, 0),
+            "a byte of its first frame" => flip(&wal, 40),
+            "an older copy" => {
+                fs::remove_file(wal).unwrap();
+                fs::copy(older, place.path("log.db")).map(drop).unwrap();
+            }
+            _ => {
+                fs::remove_file(wal).unwrap();
+                fs::remove_file(place.path("log.db.witness")).unwrap();
+                fs::copy(older, place.path("log.db")).map(drop).unwrap();
+            }
+        }
+    };
+    for how in [
+        "no write-ahead log",
+        "an empty one",
+        "a byte of its first frame",
+        "an older copy",
+        "an older copy and no witness",
+    ] {
+        let mut epochs = vec![first.clone()];
+        let mut now = killed(&place);
+        for loss in 1..=3 {
+            damage(how, &now, &place.path("older.db"));
+            let (log, lines) = start(&now);
+            assert!(lines.contains("new epoch"), "{how} {loss}: {lines}");
+            let epoch = log.room(room("lobby")).await.unwrap().epoch;
+            assert!(!epochs.contains(&epoch), "{how}: {loss}");
+            epochs.push(epoch);
+            log.open_session(fresh("eve", 1)).await.unwrap();
+            append_many(&log, "eve", "lobby", 1).await;
+            now = killed(&now);
+        }
+    }
+}
+
+/// A new epoch does not depend on the write-ahead log, which may be damaged next.
+#[tokio::test]
+async fn a_new_epoch_stands_in_the_database_itself() {
+    let place = Place::new();
+    let killed = {
+        let _log = twenty(&place).await;
+        killed(&place)
+    };
+    fs::remove_file(killed.path("log.db-wal")).unwrap();
+    let log = killed.open("log.db");
+    let epoch = log.room(room("lobby")).await.unwrap().epoch;
+    fs::copy(killed.path("log.db"), place.path("alone.db")).unwrap();
+    let alone = Connection::open(place.path("alone.db")).unwrap();
+    let sql = "SELECT value FROM meta WHERE key = 'epoch'";
+    let stored: String = alone.query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(stored, epoch.as_str());
+}
+
+/// A start after an orderly end, or after a kill that lost nothing, has nothing to tell.
+#[tokio::test]
+async fn nothing_lost_raises_no_alarm() {
+    let place = Place::new();
+    drop(twenty(&place).await);
+    let (log, lines) = start(&place);
+    assert_eq!(lines, "");
+    let before = log.room(room("lobby")).await.unwrap();
+    let killed = killed(&place);
+    let (log, lines) = start(&killed);
+    assert_eq!(lines, "");
+    assert_eq!(log.room(room("lobby")).await.unwrap(), before);
+}
+
+/// A witness whose database is gone says so, once, and spoils nothing.
+#[tokio::test]
+async fn a_new_database_beside_an_old_witness_is_new() {
+    let place = Place::new();
+    let log = twenty(&place).await;
+    let before = log.room(room("lobby")).await.unwrap().epoch;
+    drop(log);
+    fs::remove_file(place.path("log.db")).unwrap();
+    let (log, lines) = start(&place);
+    assert!(lines.contains("NOT HERE"), "{lines}");
+    let epoch = log.room(room("lobby")).await.unwrap().epoch;
+    assert_ne!(epoch, before);
+    drop(log);
+    let (log, lines) = start(&place);
+    assert_eq!(lines, "");
+    assert_eq!(log.room(room("lobby")).await.unwrap().epoch, epoch);
+}
+
+/// What `everbeat restore` brings back has a new epoch and a witness: the start after it believes it. A copy
+/// that was put in place by hand has none.
+#[tokio::test]
+async fn a_restored_log_raises_no_alarm() {
+    let place = Place::new();
+    let log = twenty(&place).await;
+    let before = log.room(room("lobby")).await.unwrap();
+    backup(&place.path("log.db"), &place.path("copy.db")).unwrap();
+    drop(log);
+    let (restored, by_hand) = (Place::new(), Place::new());
+    restore(&place.path("copy.db"), &restored.path("log.db")).unwrap();
+    fs::copy(place.path("copy.db"), by_hand.path("log.db")).unwrap();
+    let (log, lines) = start(&restored);
+    assert_eq!(lines, "");
+    let held = log.room(room("lobby")).await.unwrap();
+    assert_eq!(held.head, before.head);
+    assert_ne!(held.epoch, before.epoch);
+    let resumed = log.open_session(resume("ada", 2)).await.unwrap();
+    assert_eq!((resumed.resumed, resumed.last_seq), (true, 20));
+    let (log, lines) = start(&by_hand);
+    assert!(lines.contains("NO WITNESS"), "{lines}");
+    assert_ne!(log.room(room("lobby")).await.unwrap().epoch, before.epoch);
 }
 
 /// SQLite may put pages of different commits together. What is left is dense, and takes new messages.
