@@ -72,9 +72,6 @@ pub struct SqliteConfig {
     /// How long to wait for another program, a backup say, that holds a lock on the database.
     /// All writes wait meanwhile; then they are answered with [`LogError::Unavailable`].
     pub busy_timeout: Duration,
-    /// How long the writer trusts that the database's files are where they were: three calls of stat(2) then.
-    /// Zero: it looks before each commit.
-    pub look_every: Duration,
 }
 
 impl Default for SqliteConfig {
@@ -90,8 +87,6 @@ impl Default for SqliteConfig {
             readers: 2,
             bytes_max: None,
             busy_timeout: Duration::from_secs(2),
-            // Some messages of a file that was removed are lost with it; a look before each commit costs more.
-            look_every: Duration::from_millis(500),
         }
     }
 }

@@ -5,6 +5,7 @@ mod posts;
 mod refusals;
 
 use std::collections::HashMap;
+use std::mem;
 use std::time::{Duration, Instant};
 
 use protocol::frame::Message;
@@ -78,6 +79,22 @@ pub(super) struct Committed {
     pub(super) failure: Option<LogError>,
     /// How long the commit took, with its sync.
     pub(super) took: Duration,
+}
+
+impl Committed {
+    /// Has its operations answered that they failed, and returns what was committed all the same.
+    pub(super) fn withhold(&mut self, failure: LogError) -> Self {
+        self.failure = Some(failure);
+        Self {
+            messages: mem::take(&mut self.messages),
+            removed: mem::take(&mut self.removed),
+            trimmed: mem::take(&mut self.trimmed),
+            chain: self.chain,
+            answers: Vec::new(),
+            failure: None,
+            took: self.took,
+        }
+    }
 }
 
 #[derive(Clone, Copy)]

@@ -85,7 +85,7 @@ fn tell(committed: &Committed, observer: &dyn Observer) {
     for (room, through) in &committed.trimmed {
         observer.trimmed(room, *through);
     }
-    if committed.failure.is_none() {
+    if committed.failure.is_none() && !committed.answers.is_empty() {
         observer.synced(committed.answers.len(), committed.took);
     }
 }

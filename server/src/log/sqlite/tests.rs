@@ -59,8 +59,6 @@ fn config() -> SqliteConfig {
         history_per_room: HISTORY,
         // Whoever holds a lock in these tests does not let go of it by waiting.
         busy_timeout: Duration::ZERO,
-        // What is done to the files is noticed at once.
-        look_every: Duration::ZERO,
         ..SqliteConfig::default()
     }
 }

@@ -6,12 +6,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::watch;
 
-use super::batch::Batch;
+use super::batch::{Batch, Committed};
 use super::files::{Files, Lock};
 use super::notifier::Notifier;
 use super::open::Database;
@@ -34,10 +34,11 @@ pub(super) struct Writer {
     chain: Chain,
     witness: Option<Witness>,
     files: Files,
-    look_every: Duration,
-    looked: Instant,
     /// Why nothing that is stored now would last.
     moved: Option<LogError>,
+    /// What was committed to files that were moved by then: not acknowledged, nor shown, until they are back. At
+    /// most one batch, as the next ones fail.
+    withheld: Option<Committed>,
     scrub: Scrub,
     /// Whether the last batch could not be committed: one line in the log file per trouble.
     failing: bool,
@@ -64,9 +65,8 @@ impl Writer {
             chain: database.state.chain,
             witness: database.witness,
             files: database.files,
-            look_every: config.look_every,
-            looked: Instant::now(),
             moved: None,
+            withheld: None,
             failing: false,
             _lock: database.lock,
         }
@@ -132,7 +132,14 @@ impl Writer {
 
     /// Commits one batch: this operation, and those that come meanwhile.
     fn commit(&mut self, first: Operation) -> Option<LogError> {
-        self.look();
+        if self.moved.is_some() {
+            self.look();
+        }
+        if self.moved.is_none()
+            && let Some(withheld) = self.withheld.take()
+        {
+            self.notifier.notify(withheld);
+        }
         let mut batch = self.begin();
         if let Some(moved) = &self.moved {
             batch.fail(moved.clone());
@@ -141,12 +148,20 @@ impl Writer {
         for operation in iter::once(first).chain(further).take(self.batch_max) {
             operation(&mut batch);
         }
-        let committed = batch.commit();
+        let mut committed = batch.commit();
         self.follow(committed.chain);
-        if committed.removed.is_empty() {
-            self.scrub.retry(&self.connection, self.busy_timeout);
-        } else {
+        // After the commit, as the files may be moved at any time before it.
+        self.look();
+        let is_removal = !committed.removed.is_empty();
+        if let Some(moved) = &self.moved
+            && committed.failure.is_none()
+        {
+            self.withheld = Some(committed.withhold(moved.clone()));
+        }
+        if is_removal {
             self.scrub.demand(&self.connection, self.busy_timeout);
+        } else {
+            self.scrub.retry(&self.connection, self.busy_timeout);
         }
         let failure = committed.failure.clone();
         self.notifier.notify(committed);
@@ -161,13 +176,9 @@ impl Writer {
         Batch::begin(&self.connection, self.history_per_room, state)
     }
 
-    /// Looks now and then whether the files are still where they were. What is stored in one that was
-    /// removed is gone with this process: that must not be acknowledged.
+    /// Looks whether the files are still where they were. What is stored in one that was removed is gone with
+    /// this process: that must not be acknowledged. Four calls of stat(2), 2 µs in all: a sync takes far longer.
     fn look(&mut self) {
-        if self.looked.elapsed() < self.look_every {
-            return;
-        }
-        self.looked = Instant::now();
         let moved = self.files.moved();
         if let Some(path) = moved
             && self.moved.is_none()
