@@ -21,15 +21,29 @@ use protocol::id::{Name, RoomName, Seq, SessionId};
 use protocol::position::{Epoch, Offset};
 pub use protocol::server::{PostKey, Posted, Removal};
 use thiserror::Error;
+use tokio::time::timeout;
 
 use self::page::Gathering;
 pub use self::page::{PAGE_BYTES, Page};
+
+/// How long a read may take, and a request for something that is stored may wait: less than clients wait before
+/// they doubt the connection. Over it: [`LogError::Unavailable`].
+pub const PATIENCE: Duration = Duration::from_secs(4);
 
 /// The SHA-256 hash of a session's key; the key itself is never stored (RS-2).
 pub type KeyHash = [u8; 32];
 
 /// What the log answers, some time later.
 pub type Answer<T> = BoxFuture<'static, Result<T, LogError>>;
+
+/// Waits for an answer for [`PATIENCE`]; what was asked for may be done later all the same.
+///
+/// # Errors
+/// [`LogError::Unavailable`] where there is none by then; else as the log has it.
+pub async fn in_time<T>(answer: impl Future<Output = Result<T, LogError>>) -> Result<T, LogError> {
+    let late = |_| LogError::Unavailable("no answer in time".into());
+    timeout(PATIENCE, answer).await.map_err(late)?
+}
 
 /// Why the log did not do it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -15,7 +15,7 @@ use super::caller::Caller;
 use super::problem::{Code, Problem};
 use crate::answers::{NoRoom, Owed};
 use crate::journal;
-use crate::log::{LogError, Page, Post};
+use crate::log::{LogError, Page, Post, in_time};
 use crate::state::AppState;
 
 /// An answer of the core.
@@ -119,7 +119,8 @@ impl Driver<'_> {
 
     async fn post(&self, post: Post) -> RequestInput {
         let hub = &self.state.hub;
-        RequestInput::Posted(match hub.log().post(post).await {
+        // A log that hangs may still store it: then the same key finds it.
+        RequestInput::Posted(match in_time(hub.log().post(post)).await {
             Ok(posted) => {
                 hub.metrics().published(Ok(()));
                 Ok(posted)

@@ -22,6 +22,7 @@ mod state;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod watchdog;
 mod witness;
 mod writer;
 
@@ -44,6 +45,7 @@ use self::notifier::Notifier;
 use self::queue::Queue;
 use self::readers::Readers;
 pub use self::rooms::{Cleared, RoomSummary, clear, export, summaries};
+use self::watchdog::Watchdog;
 use self::writer::Writer;
 use super::{
     Answer, Append, Log, LogError, Observer, OpenSession, OpenedSession, PAGE_BYTES, Page, Post,
@@ -105,6 +107,7 @@ pub struct SqliteLog {
     /// Whether removed texts may still stand in the files.
     scrubbing: watch::Receiver<bool>,
     newest_ms: Option<u64>,
+    _watchdog: Watchdog,
 }
 
 impl fmt::Debug for SqliteLog {
@@ -132,6 +135,7 @@ impl SqliteLog {
         let epoch = database.epoch.clone();
         let newest_ms = open::newest_ms(&database.connection).ok().flatten();
         let (queue, operations) = Queue::new(config.queue_max);
+        let watchdog = Watchdog::start(Arc::clone(&database.calls)).map_err(OpenError::Thread)?;
         let notifier = Notifier::start(observer).map_err(OpenError::Thread)?;
         let writer = Writer::new(database, operations, &config, notifier);
         let scrubbing = writer.scrubbing();
@@ -147,6 +151,7 @@ impl SqliteLog {
             epoch,
             scrubbing,
             newest_ms,
+            _watchdog: watchdog,
         })
     }
 

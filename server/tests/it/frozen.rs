@@ -9,7 +9,7 @@ use server::clock::Clock;
 use server::hub::{Hub, Rooms};
 use server::log::sqlite::{SqliteConfig, SqliteLog};
 
-use crate::http::{get_raw, status};
+use crate::http::{ask_raw, get_raw, status};
 use crate::raw::Raw;
 use crate::test_server::TestServer;
 
@@ -41,6 +41,10 @@ async fn a_log_that_hangs_holds_nobody_up() {
     let other = Connection::open(database.unwrap()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let begun = Instant::now();
+    let post = "POST /api/rooms/lobby/messages HTTP/1.1\r\nHost: localhost\r\nIdempotency-Key: k\r\n\
+                Content-Type: application/json\r\nContent-Length: 15\r\nConnection: close\r\n\r\n{\"body\":\"post\"}";
+    let address = server.address;
+    let posted = tokio::spawn(async move { ask_raw(address, post).await });
     ada.publish(2, "meanwhile").await;
     ada.send(r#"{"type":"history","room":"lobby","before":2,"limit":5}"#)
         .await;
@@ -72,6 +76,9 @@ async fn a_log_that_hangs_holds_nobody_up() {
         assert_eq!(status(&answer), 503, "{answer}");
     }
     assert!(asked.elapsed() < Duration::from_secs(4), "the second knows");
+    let answer = posted.await.unwrap();
+    assert_eq!(status(&answer), 503, "{answer}");
+    assert!(answer.contains("\"unavailable\""), "{answer}");
     assert!(begun.elapsed() < HANGS / 2);
 
     other.execute_batch("ROLLBACK").unwrap();

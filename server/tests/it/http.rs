@@ -42,7 +42,7 @@ pub(crate) async fn begin(
 }
 
 /// The whole answer to a request that ends its connection.
-async fn ask_raw(address: SocketAddr, request: &str) -> String {
+pub(crate) async fn ask_raw(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();

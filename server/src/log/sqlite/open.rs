@@ -16,6 +16,7 @@ use super::examine::{Found, examine};
 use super::files::{Files, Lock};
 use super::format::{APPLICATION_ID, FORMAT, STEPS};
 use super::state::State;
+use super::watchdog::Calls;
 use super::witness::Witness;
 
 /// The format from which on a server keeps a witness.
@@ -30,6 +31,8 @@ pub(super) struct Database {
     /// `None` where it cannot be written.
     pub(super) witness: Option<Witness>,
     pub(super) files: Files,
+    /// Those of the writer, which is the first connection, and of the readers.
+    pub(super) calls: Arc<Calls>,
     /// Held for as long as anything of the database is open.
     pub(super) lock: Arc<Lock>,
 }
@@ -80,6 +83,7 @@ pub(super) fn open(path: &Path, config: &SqliteConfig) -> Result<Database, OpenE
     );
     Ok(Database {
         files: Files::of(&path),
+        calls: Arc::new(Calls::new(1 + config.readers.max(1))),
         path,
         connection,
         epoch,

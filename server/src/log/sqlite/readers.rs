@@ -13,8 +13,9 @@ use tokio::sync::Semaphore;
 
 use super::files::Lock;
 use super::open::{Database, open_reader};
+use super::watchdog::Calls;
 use super::{OpenError, SqliteConfig, closed, integer, overloaded, ready, row, unavailable};
-use crate::log::{Answer, Gathering, LogError, Page, RoomLog};
+use crate::log::{Answer, Gathering, LogError, Page, RoomLog, in_time};
 
 /// A few connections for reading.
 pub(super) struct Readers {
@@ -24,10 +25,13 @@ pub(super) struct Readers {
     /// One permit for each read that may be under way or wait.
     places: Arc<Semaphore>,
     count: u32,
+    calls: Arc<Calls>,
 }
 
 struct Reader {
     connection: Connection,
+    /// Which one, among the connections that are watched.
+    number: usize,
     /// Dropped after the connection: no other server may open the database before it is closed.
     _lock: Arc<Lock>,
 }
@@ -35,8 +39,9 @@ struct Reader {
 impl Readers {
     pub(super) fn open(database: &Database, config: &SqliteConfig) -> Result<Self, OpenError> {
         let count = u32::try_from(config.readers).unwrap_or(u32::MAX).max(1);
-        let readers = (0..count).map(|_| {
+        let readers = (1..=count).map(|number| {
             Ok(Reader {
+                number: number as usize,
                 connection: open_reader(database, config)?,
                 _lock: Arc::clone(&database.lock),
             })
@@ -48,10 +53,11 @@ impl Readers {
             idle: Mutex::new(idle),
             places: Arc::new(Semaphore::new(places)),
             count,
+            calls: Arc::clone(&database.calls),
         })
     }
 
-    /// Runs a read as soon as a connection is free.
+    /// Runs a read as soon as a connection is free. Answered within [`PATIENCE`](crate::log::PATIENCE), whatever the disk does.
     pub(super) fn read<T: Send + 'static>(
         readers: &Arc<Self>,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -60,7 +66,7 @@ impl Readers {
             return ready(Err(overloaded()));
         };
         let readers = Arc::clone(readers);
-        Box::pin(async move {
+        let read = async move {
             let free = Arc::clone(&readers.free).acquire_owned().await;
             let free = free.map_err(|_| closed())?;
             // The read goes on also where its answer is no longer awaited: so it takes with it
@@ -68,13 +74,16 @@ impl Readers {
             let read = tokio::task::spawn_blocking(move || {
                 let _permits = (place, free);
                 let reader = readers.take().ok_or_else(closed)?;
+                let call = readers.calls.begin(reader.number);
                 let result = work(&reader.connection);
+                drop(call);
                 readers.put(reader);
                 result.map_err(|error| unavailable(&error))
             });
             let died = |_| LogError::Unavailable("the read died".into());
             read.await.map_err(died)?
-        })
+        };
+        Box::pin(in_time(read))
     }
 
     /// Waits for the reads under way and closes the connections.

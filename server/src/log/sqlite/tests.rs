@@ -20,6 +20,7 @@ use protocol::position::Offset;
 use tempfile::TempDir;
 
 use super::*;
+use crate::log::PATIENCE;
 use crate::log::tests::support::{
     HISTORY, Recorder, append, append_many, fresh, id, is_unavailable, lines_of, offset, offsets,
     resume, room, seq,
@@ -355,6 +356,34 @@ async fn too_many_waiting_operations_are_unavailable() {
         answer.unwrap();
     }
     assert_eq!(append_one(5).await, Ok(offset(5)));
+}
+
+/// A read that the disk does not answer is answered all the same, and so is one that waits for it to end; the
+/// readers are there again once it did.
+#[tokio::test(start_paused = true)]
+async fn a_read_that_hangs_is_answered_in_time() {
+    let place = Place::new();
+    let log = place.open("log.db");
+    let (go_on, gone_on) = channel::<()>();
+    let gone_on = Arc::new(Mutex::new(gone_on));
+    let hang = || {
+        let gone_on = Arc::clone(&gone_on);
+        let hang = move |_: &rusqlite::Connection| {
+            gone_on.lock().recv().unwrap_or_default();
+            Ok(())
+        };
+        tokio::spawn(log.read_with(hang))
+    };
+    let hanging = [hang(), hang()];
+    let waiting = tokio::spawn(log.room(room("lobby")));
+    tokio::task::yield_now().await;
+    tokio::time::advance(PATIENCE).await;
+    for answer in hanging {
+        assert!(is_unavailable(&answer.await.unwrap()));
+    }
+    assert!(is_unavailable(&waiting.await.unwrap()));
+    drop(go_on);
+    assert_eq!(head(&log, "lobby").await, 0);
 }
 
 /// EO-2: dropping the log waits for what is queued, closing it also empties the write-ahead log.

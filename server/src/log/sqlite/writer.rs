@@ -18,6 +18,7 @@ use super::open::Database;
 use super::queue::Operation;
 use super::scrub::{self, Scrub};
 use super::state::{Chain, State};
+use super::watchdog::Calls;
 use super::witness::Witness;
 use super::{LogError, SqliteConfig};
 use crate::supervise::reason;
@@ -40,6 +41,7 @@ pub(super) struct Writer {
     /// most one batch, as the next ones fail.
     withheld: Option<Committed>,
     scrub: Scrub,
+    calls: Arc<Calls>,
     /// Whether the last batch could not be committed: one line in the log file per trouble.
     failing: bool,
     /// Declared last, so dropped last: no other server may open the database before the connection is closed.
@@ -65,6 +67,7 @@ impl Writer {
             chain: database.state.chain,
             witness: database.witness,
             files: database.files,
+            calls: database.calls,
             moved: None,
             withheld: None,
             failing: false,
@@ -140,6 +143,7 @@ impl Writer {
         {
             self.notifier.notify(withheld);
         }
+        let call = self.calls.begin(0);
         let mut batch = self.begin();
         if let Some(moved) = &self.moved {
             batch.fail(moved.clone());
@@ -163,6 +167,7 @@ impl Writer {
         } else {
             self.scrub.retry(&self.connection, self.busy_timeout);
         }
+        drop(call);
         let failure = committed.failure.clone();
         self.notifier.notify(committed);
         failure
@@ -222,6 +227,7 @@ impl Writer {
 
     /// Whether something can be stored, found out by storing something.
     fn stores(&mut self) -> bool {
+        let _call = self.calls.begin(0);
         let mut batch = self.begin();
         let probed = batch.attempt(|batch| batch.probe());
         let committed = batch.commit();
