@@ -3,7 +3,30 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use protocol::time::Timestamp;
+use thiserror::Error;
 use tokio::time::Instant;
+
+/// When the year 10000 begins: four digits are all that a date has in HTTP (RFC 9110 section 5.6.7).
+const YEAR_10000: Duration = Duration::from_secs(253_402_300_800);
+
+/// The system's clock tells a time that no answer can say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "the system's clock is before 1970 or after 9999, and no answer could say when it was made (Date in HTTP): \
+     set the clock, then start again"
+)]
+pub struct ClockError;
+
+/// Whether the answers of a server that starts at this time can say when they were made.
+///
+/// # Errors
+/// [`ClockError`] before 1970 and after 9999.
+pub fn check(now: SystemTime) -> Result<(), ClockError> {
+    match now.duration_since(UNIX_EPOCH) {
+        Ok(since) if since < YEAR_10000 => Ok(()),
+        Ok(_) | Err(_) => Err(ClockError),
+    }
+}
 
 /// One origin for all machines of this process, so that their timestamps compare.
 #[derive(Clone, Copy, Debug)]
@@ -40,4 +63,25 @@ pub fn unix_ms() -> u64 {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_no_answer_can_tell_is_refused() {
+        let (tick, last) = (Duration::from_secs(1), UNIX_EPOCH + YEAR_10000);
+        for good in [
+            UNIX_EPOCH,
+            UNIX_EPOCH + tick,
+            SystemTime::now(),
+            last - tick,
+        ] {
+            assert_eq!(check(good), Ok(()), "{good:?}");
+        }
+        for bad in [UNIX_EPOCH - tick, last, last + tick] {
+            assert_eq!(check(bad), Err(ClockError), "{bad:?}");
+        }
+    }
 }

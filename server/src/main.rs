@@ -3,6 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use anyhow::Context;
 use clap::Parser;
@@ -14,7 +15,7 @@ use server::command::Line;
 use server::config::{Admin, Config};
 use server::entrance::{self, Entrance};
 use server::heap::Allocator;
-use server::{Server, descriptors, in_full, telemetry};
+use server::{Server, clock, descriptors, in_full, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[expect(
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
 
 fn start(config: Config) -> anyhow::Result<()> {
     config.check()?;
+    clock::check(SystemTime::now())?;
     let _telemetry = telemetry::start(&config.operation).context("the address of --otlp")?;
     let wanted = descriptors::wanted(&config);
     if let Some(most) = descriptors::raise().filter(|most| *most < wanted) {
