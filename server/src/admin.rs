@@ -88,6 +88,7 @@ fn build(state: AppState) -> Router {
         .merge(health::routes())
         .layer(from_fn_with_state(state.clone(), own_pages))
         .layer(from_fn(headers::guard))
+        .layer(from_fn(headers::unambiguous))
         .with_state(state)
 }
 

@@ -1,12 +1,14 @@
-//! What browsers are told to refuse on our behalf.
+//! What browsers are told to refuse on our behalf, and what a request must say of itself.
 
 use std::fmt::Write as _;
 
 use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use url::Url;
+
+use crate::origin::names_one_host;
 
 /// What every answer carries, whatever it is.
 const FIXED: [(HeaderName, HeaderValue); 6] = [
@@ -46,6 +48,24 @@ pub async fn guard(request: Request, next: Next) -> Response {
     headers
         .entry(header::CONTENT_SECURITY_POLICY)
         .or_insert(NOTHING);
+    response
+}
+
+/// Refuses a request that does not name its host once (RFC 9112 section 3.2): a proxy in front may have read
+/// another one. And where a request's length is not said by `Content-Length` alone, nothing further is read from
+/// its connection: both headers may have been there, of which one is left here (section 6.1).
+pub async fn unambiguous(request: Request, next: Next) -> Response {
+    let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
+    let mut response = if names_one_host(&request) {
+        next.run(request).await
+    } else {
+        let text = "A request names its host once, in Host.\n";
+        (StatusCode::BAD_REQUEST, text).into_response()
+    };
+    if is_chunked {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
     response
 }
 

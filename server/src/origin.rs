@@ -5,7 +5,8 @@
 
 use std::str::FromStr;
 
-use axum::http::{HeaderName, Method, Request, header};
+use axum::http::uri::Authority;
+use axum::http::{HeaderName, Method, Request, Version, header};
 use thiserror::Error;
 use url::Url;
 
@@ -68,6 +69,21 @@ pub fn host<B>(request: &Request<B>) -> Option<&str> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let host = hosts.next()?;
     host.to_str().ok().filter(|_| hosts.next().is_none())
+}
+
+/// Whether a request says once by which name it calls us, as it must (RFC 9112 section 3.2): in `Host`, also where
+/// its target says so. Before HTTP/1.1 it need not. The name may be empty.
+pub fn names_one_host<B>(request: &Request<B>) -> bool {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let is_one = match hosts.next() {
+        Some(host) => host.as_bytes().is_empty() || host.to_str().is_ok_and(is_host),
+        None => request.version() < Version::HTTP_11,
+    };
+    is_one && hosts.next().is_none()
+}
+
+fn is_host(host: &str) -> bool {
+    !host.contains('@') && host.parse::<Authority>().is_ok()
 }
 
 /// Whether a page of this origin may open a session: our own, one of those allowed, or none at all, as
@@ -195,6 +211,25 @@ mod tests {
         ] {
             assert!(!may(host, origin, false), "{host} {origin}");
         }
+    }
+
+    #[test]
+    fn a_request_names_its_host_once() {
+        let of = |version, hosts: &[&str]| {
+            let headers: Vec<_> = hosts.iter().map(|host| (header::HOST, *host)).collect();
+            let mut request = request(&headers);
+            *request.version_mut() = version;
+            names_one_host(&request)
+        };
+        let (old, new) = (Version::HTTP_10, Version::HTTP_11);
+        for good in ["a.example", "a_b:8080", "127.0.0.1", "[::1]:80", ""] {
+            assert!(of(new, &[good]) && of(old, &[good]), "{good:?}");
+        }
+        assert!(of(old, &[]) && !of(new, &[]));
+        for bad in ["a@b", "a b", "a/b", "a?b", "a:b:c"] {
+            assert!(!of(new, &[bad]), "{bad:?}");
+        }
+        assert!(!of(new, &["a", "a"]) && !of(old, &["a", "b"]));
     }
 
     /// A name that is said twice, or in the target as well, leaves no choice of which.

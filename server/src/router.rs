@@ -39,6 +39,7 @@ pub fn build(state: AppState) -> Router {
         // Monitoring is not limited.
         .merge(health::routes())
         .layer(from_fn(headers::guard))
+        .layer(from_fn(headers::unambiguous))
         .layer(from_fn_with_state(state.clone(), watched))
         .with_state(state)
 }

@@ -32,16 +32,78 @@ impl FromRequestParts<AppState> for Caller {
     }
 }
 
-/// The token that is shown. Other schemes are for proxies in front.
+/// The token that is shown. Other schemes are for proxies in front; but a token under one of them, or under none,
+/// is refused: its sender would be a guest unawares (AC-1).
 fn bearer(headers: &HeaderMap) -> Option<Result<Token, Denied>> {
     let mut shown = headers.get_all(header::AUTHORIZATION).iter();
     shown.find_map(|shown| {
         let mut words = shown.as_bytes().splitn(2, u8::is_ascii_whitespace);
         let scheme = words.next()?;
-        scheme.eq_ignore_ascii_case(b"Bearer").then(|| {
+        if scheme.eq_ignore_ascii_case(b"Bearer") {
             let token = std::str::from_utf8(words.next().unwrap_or_default());
-            let token = token.map_err(|_| Denied::TokenInvalid)?;
-            Token::new(token.trim()).map_err(|_| Denied::TokenInvalid)
-        })
+            let token = token.map_err(|_| Denied::TokenInvalid);
+            return Some(
+                token.and_then(|token| Token::new(token.trim()).map_err(|_| Denied::TokenInvalid)),
+            );
+        }
+        has_token(shown.as_bytes()).then_some(Err(Denied::TokenInvalid))
     })
+}
+
+/// Whether a word in this has the form of a token (RFC 7519 section 3.1, RFC 7515 section 7.1): three parts or,
+/// encrypted, five, of which the first is an object in Base64.
+fn has_token(credentials: &[u8]) -> bool {
+    let is_inside = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    credentials.split(|byte| !is_inside(byte)).any(|word| {
+        let parts = word.split(|byte| *byte == b'.').count();
+        word.starts_with(b"eyJ") && matches!(parts, 3 | 5)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    /// A token, not signed by anybody.
+    const TOKEN: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl";
+
+    fn said(authorization: &str) -> Option<Result<Token, Denied>> {
+        let value = HeaderValue::from_str(authorization).unwrap();
+        bearer(&HeaderMap::from_iter([(header::AUTHORIZATION, value)]))
+    }
+
+    #[test]
+    fn a_token_under_another_scheme_is_refused_and_not_ignored() {
+        for good in ["Bearer", "bearer", "BEARER "] {
+            let token = said(&format!("{good} {TOKEN}")).unwrap().unwrap();
+            assert_eq!(token.expose(), TOKEN, "{good}");
+        }
+        for bad in [
+            "",
+            "Token ",
+            "JWT ",
+            "DPoP ",
+            "Bearer: ",
+            "Bearer=",
+            "Token token=\"",
+        ] {
+            let token = said(&format!("{bad}{TOKEN}"));
+            assert_eq!(
+                token.map(|token| token.err()),
+                Some(Some(Denied::TokenInvalid)),
+                "{bad}"
+            );
+        }
+        // Those of proxies in front.
+        for other in [
+            "Basic YWRhOmV5Si5hLmI=",
+            "Negotiate eyJabc==",
+            "Digest username=\"a.b.c\"",
+            "",
+        ] {
+            assert!(said(other).is_none(), "{other}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! What is refused, and what whoever is refused is told; everybody else goes on.
 
-use crate::http::{HEADERS, OURS, ask};
+use crate::http::{HEADERS, OURS, ask, ask_raw, status};
 use crate::raw::Raw;
 use crate::test_server::TestServer;
 
@@ -328,5 +328,41 @@ async fn browsers_are_told_what_to_refuse() {
         assert_eq!(headers["x-frame-options"], "DENY", "{path}");
         assert!(headers.contains_key("content-security-policy"), "{path}");
         assert!(!headers.contains_key("server"), "{path}");
+    }
+}
+
+/// A proxy in front that reads another host, or another length, than we do must not lead two people's requests
+/// astray (RFC 9112 sections 3.2 and 6.1): what is ambiguous is refused, or is the last on its connection.
+#[tokio::test]
+async fn ambiguous_requests_are_refused_or_the_last() {
+    let server = TestServer::start(&[]).await;
+    for address in [server.address, server.admin] {
+        for hosts in [
+            &[][..],
+            &["Host: localhost", "Host: localhost"],
+            &["Host: a b"],
+        ] {
+            let answer = ask(address, "GET /healthz HTTP/1.1", hosts).await;
+            assert_eq!(status(&answer), 400, "{hosts:?}: {answer}");
+        }
+    }
+    let old = ask(server.address, "GET /healthz HTTP/1.0", &["Accept: */*"]).await;
+    assert_eq!(status(&old), 200, "{old}");
+    let chunked = "Transfer-Encoding: chunked\r\n";
+    for lengths in [
+        format!("Content-Length: 5\r\n{chunked}"),
+        format!("{chunked}Content-Length: 5\r\n"),
+    ] {
+        let next = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        let request = format!(
+            "POST /api/rooms/lobby/messages HTTP/1.1\r\nHost: localhost\r\n{lengths}\r\n0\r\n\r\n{next}"
+        );
+        // It ends, and so does the connection.
+        let answers = ask_raw(server.address, &request).await;
+        assert_eq!(answers.matches("HTTP/1.1").count(), 1, "{answers}");
+        assert!(
+            answers.to_lowercase().contains("connection: close"),
+            "{answers}"
+        );
     }
 }
