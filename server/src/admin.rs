@@ -68,6 +68,7 @@ async fn serve(listener: TcpListener, state: AppState, end: CancellationToken) {
         limits: Arc::new(Limits::new(limits)),
         config: Arc::clone(&state.config),
         router: build(state),
+        reserve: state.readiness.reserve().of_operator(),
     };
     let entrance = Entrance::of_operator(listener);
     doors.serve(entrance, end.clone(), end).await;

@@ -2,6 +2,9 @@
 
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::config::Config;
 
@@ -31,35 +34,96 @@ pub fn are_exhausted(error: &io::Error) -> bool {
     code.is_some_and(|code| EXHAUSTED.contains(&code))
 }
 
-/// Whether one more file can be opened.
-pub fn are_left() -> bool {
-    nothing().is_ok()
-}
+/// How many descriptors are kept for when there are no others: that many connections are answered at once.
+const KEPT: usize = 8;
 
-/// A descriptor that is kept for when there are no others: so that a probe of health can be
-/// answered.
+/// How many of them are for the operator alone.
+const OPERATORS: usize = 2;
+
+/// Descriptors that are kept for when there are no others: so that a probe of health can be
+/// answered. All listeners share them, so that all give the same answer.
 #[derive(Debug)]
-pub struct Reserve(Option<File>);
+pub struct Reserve(Mutex<Vec<File>>);
 
 impl Reserve {
-    /// Takes one, if there is one.
-    pub fn keep() -> Self {
-        Self(nothing().ok())
+    /// Takes as many as there are.
+    pub fn keep() -> Arc<Self> {
+        let reserve = Self(Mutex::new(Vec::with_capacity(KEPT)));
+        reserve.refill();
+        Arc::new(reserve)
     }
 
-    /// Gives it back to the system; whether there was one.
-    pub fn lend(&mut self) -> bool {
-        self.0.take().is_some()
+    /// Whether one more file can be opened, beside those that are kept.
+    pub fn are_left(&self) -> bool {
+        self.refill() && nothing().is_ok()
     }
 
-    /// Takes one again, if there is one.
-    pub fn refill(&mut self) {
-        if self.0.is_none() {
-            *self = Self::keep();
+    /// What everybody's listener may lend of it.
+    pub fn of_everybody(self: &Arc<Self>) -> Share {
+        let reserve = Arc::clone(self);
+        Share {
+            reserve,
+            spared: OPERATORS,
         }
+    }
+
+    /// What the operator's listener may lend of it.
+    pub fn of_operator(self: &Arc<Self>) -> Share {
+        let reserve = Arc::clone(self);
+        Share { reserve, spared: 0 }
+    }
+
+    /// Takes again what was lent, as far as there is some; whether all of it is back.
+    fn refill(&self) -> bool {
+        let mut kept = self.0.lock();
+        while kept.len() < KEPT {
+            match nothing() {
+                Ok(file) => kept.push(file),
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+}
+
+/// What one listener may lend of the [`Reserve`].
+#[derive(Clone, Debug)]
+pub struct Share {
+    reserve: Arc<Reserve>,
+    /// How many it leaves.
+    spared: usize,
+}
+
+impl Share {
+    /// Gives a descriptor back to the system; whether there was one.
+    pub fn lend(&self) -> bool {
+        let mut kept = self.reserve.0.lock();
+        kept.len() > self.spared && kept.pop().is_some()
+    }
+
+    /// Takes again what was lent, as far as there is some.
+    pub fn refill(&self) {
+        self.reserve.refill();
     }
 }
 
 fn nothing() -> io::Result<File> {
     File::open("/dev/null")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everybody_leaves_the_operator_some() {
+        let reserve = Reserve::keep();
+        let (everybody, operator) = (reserve.of_everybody(), reserve.of_operator());
+        let lent = |share: &Share| (0..).take_while(|_| share.lend()).count();
+        assert_eq!(lent(&everybody), KEPT - OPERATORS);
+        assert_eq!(lent(&operator), OPERATORS);
+        // This test's process has descriptors.
+        assert!(reserve.are_left());
+        assert!(everybody.lend());
+    }
 }

@@ -7,7 +7,6 @@ use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
 use axum::routing::get;
 
-use crate::descriptors;
 use crate::hub::Hub;
 use crate::readiness::Readiness;
 
@@ -35,7 +34,7 @@ async fn readyz(
     if hub.is_draining() {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining\n");
     }
-    if !descriptors::are_left() {
+    if !readiness.reserve().are_left() {
         return (StatusCode::SERVICE_UNAVAILABLE, "no file can be opened\n");
     }
     if !readiness.stores(&hub).await {

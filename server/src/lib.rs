@@ -74,12 +74,14 @@ use crate::admin::Watch;
 use crate::answers::Answers;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::descriptors::Reserve;
 use crate::entrance::Entrance;
 use crate::heap::{Allocator, Heap};
 use crate::housekeeping::Housekeeping;
 use crate::hub::{Hub, Rooms};
 use crate::limits::Limits;
 use crate::log::sqlite::{OpenError, SqliteConfig, SqliteLog};
+use crate::readiness::Readiness;
 use crate::samples::Samples;
 use crate::serve::Doors;
 use crate::state::{AppState, Parts};
@@ -166,12 +168,13 @@ impl Server {
         let config = Arc::new(self.config);
         let limits = Arc::new(Limits::new(config.limits.shared()));
         let samples = Arc::<Samples>::default();
+        let reserve = Reserve::keep();
         let state = AppState::from(Parts {
             hub: Arc::clone(&hub),
             gate: Arc::clone(&gate),
             limits: Arc::clone(&limits),
             protocol: Arc::new(config.protocol()),
-            readiness: Arc::default(),
+            readiness: Arc::new(Readiness::new(Arc::clone(&reserve))),
             samples: Arc::clone(&samples),
             tracker: tracker.clone(),
             leptos: self.leptos,
@@ -183,6 +186,7 @@ impl Server {
             hub: Arc::clone(&hub),
             limits: Arc::clone(&limits),
             config: Arc::clone(&config),
+            reserve: reserve.of_everybody(),
         };
         // They end with the server, whatever they are doing.
         let mut beside = JoinSet::new();

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
+use crate::descriptors::Reserve;
 use crate::hub::Hub;
 
 /// How long the log may take to store what is written to find out whether it can.
@@ -15,9 +16,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// For how long one answer holds: asking often must not cost a sync each time.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// Whether the log can store, found out by storing something.
-#[derive(Debug, Default)]
-pub struct Readiness(Mutex<Option<Probe>>);
+/// Whether files can be opened, and whether the log can store, found out by storing something.
+#[derive(Debug)]
+pub struct Readiness {
+    reserve: Arc<Reserve>,
+    latest: Mutex<Option<Probe>>,
+}
 
 /// One try to store something. There is one at a time: a log that hangs is not given more to do.
 #[derive(Clone, Debug)]
@@ -58,11 +62,22 @@ impl Probe {
 }
 
 impl Readiness {
+    /// Nothing is known yet. What takes connections lends of this reserve.
+    pub fn new(reserve: Arc<Reserve>) -> Self {
+        let latest = Mutex::default();
+        Self { reserve, latest }
+    }
+
+    /// The descriptors that are kept to say how the server is.
+    pub const fn reserve(&self) -> &Arc<Reserve> {
+        &self.reserve
+    }
+
     /// Whether the log could store something just now. Those who ask at once share an answer, and none of
     /// them waits for another one.
     pub async fn stores(&self, hub: &Arc<Hub>) -> bool {
         let probe = {
-            let mut latest = self.0.lock();
+            let mut latest = self.latest.lock();
             match latest.as_ref().filter(|probe| probe.is_fresh()) {
                 Some(probe) => probe.clone(),
                 None => latest.insert(Probe::begin(hub)).clone(),
@@ -88,7 +103,7 @@ mod tests {
         let memory = Arc::new(MemoryLog::new(1, rooms.clone()));
         let log = Arc::new(LateLog::new(memory));
         let hub = Arc::new(Hub::new(rooms, log.clone(), 0, Clock::start()));
-        let readiness = Readiness::default();
+        let readiness = Readiness::new(Reserve::keep());
         assert!(readiness.stores(&hub).await);
         log.freeze(true);
         tokio::time::advance(FRESH).await;

@@ -1,5 +1,6 @@
 //! Accepting connections: with a deadline for the head of each request, and small buffers.
 
+mod last;
 #[cfg(test)]
 mod tests;
 
@@ -23,15 +24,15 @@ use hyper_util::service::TowerToHyperService;
 #[cfg(target_os = "linux")]
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::{ServiceExt, service_fn};
 
+use self::last::{LAST_HEAD, LastAnswers};
 use crate::address::{Network, Peer};
 use crate::config::Config;
-use crate::descriptors::{self, Reserve};
+use crate::descriptors::{self, Share};
 use crate::entrance::{Entrance, Shared};
 use crate::health;
 use crate::http::{retry_after, upgrade_anywhere};
@@ -53,12 +54,6 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// How often the journal says that no connections can be accepted.
 const TELL_AGAIN: Duration = Duration::from_secs(60);
 
-/// How long the head of a request may take on the last descriptor: others wait for it.
-const LAST_HEAD: Duration = Duration::from_millis(250);
-
-/// How long its answer may take: a little longer than `/readyz` may.
-const LAST_ANSWER: Duration = Duration::from_millis(2_500);
-
 /// What connections come to.
 pub struct Doors {
     /// What answers their requests.
@@ -69,6 +64,8 @@ pub struct Doors {
     pub limits: Arc<Limits>,
     /// Deadlines and proxies.
     pub config: Arc<Config>,
+    /// Descriptors for when there are no others.
+    pub reserve: Share,
 }
 
 impl Doors {
@@ -120,17 +117,15 @@ impl Doors {
         end: &End,
         requests: &TaskTracker,
     ) {
-        let mut reserve = Reserve::keep();
-        // The answer for which the reserve was lent.
-        let mut last: Option<JoinHandle<()>> = None;
+        let mut last = LastAnswers::new(self.reserve.clone());
         let mut told: Option<Instant> = None;
         loop {
-            if last.as_ref().is_none_or(JoinHandle::is_finished) {
-                last = None;
-                reserve.refill();
-            }
             let accepted = tokio::select! {
                 accepted = source.accept() => accepted,
+                () = last.ended() => {
+                    last.refill();
+                    continue;
+                }
                 () = end.leave.cancelled() => return,
             };
             let error = match accepted {
@@ -147,22 +142,21 @@ impl Doors {
                 told = Some(Instant::now());
                 tracing::error!(%error, "cannot accept connections now; trying again");
             }
-            match &mut last {
-                // Its descriptor is the next that is free, if no other connection ends before.
-                Some(answer) => drop(timeout(ACCEPT_AGAIN, answer).await),
-                None if descriptors::are_exhausted(&error) && reserve.lend() => {
-                    last = self.begin_last(http, source, tls, end).await.map(|begun| {
-                        let answer = Box::pin(begun.run_last(tls.cloned()));
-                        // A slow connection gives way to those that wait behind it.
-                        requests.spawn(async { drop(timeout(LAST_ANSWER, answer).await) })
-                    });
+            if !descriptors::are_exhausted(&error) {
+                sleep(ACCEPT_AGAIN).await;
+            } else if last.lend().await {
+                if let Some(begun) = self.begin_last(http, source, tls, end).await {
+                    last.answer(begun, tls.cloned());
                 }
-                None => sleep(ACCEPT_AGAIN).await,
+            } else {
+                // All of them are being answered.
+                let _ = timeout(ACCEPT_AGAIN, last.ended()).await;
             }
+            last.refill();
         }
     }
 
-    /// Takes a connection though there is no descriptor for it but the one that was kept: for as long as it
+    /// Takes a connection though there is no descriptor for it but those that are kept: for as long as it
     /// takes to say how the server is.
     async fn begin_last(
         &self,
@@ -372,6 +366,7 @@ impl Requests {
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let (router, half_open) = (router.clone(), Arc::clone(&half_open));
             async move {
+                half_open.note_request();
                 if !health::PATHS.contains(&request.uri().path()) {
                     let wait = retry_after(Full::LATER);
                     let text = "The server can open nothing more now: try again later.\n";

@@ -22,15 +22,15 @@ async fn a_server_without_descriptors_says_that_it_is_not_ready() {
         crowd.push(TcpStream::connect(process.address).await.unwrap());
     }
     process.says("cannot accept connections now").await;
-    // A part of the crowd waits before us: each of it is given its moment.
-    let waiting = timeout(Duration::from_secs(20), get_raw(process.address, "/readyz"));
-    assert_eq!(status(&waiting.await.unwrap()), 503);
+    // A part of the crowd waits before us: what is silent gives way.
     for _ in 0..3 {
-        let asked = Instant::now();
-        let answer = get_raw(process.address, "/readyz").await;
-        assert_eq!(status(&answer), 503, "{answer}");
-        assert!(asked.elapsed() < Duration::from_secs(2));
-        assert_eq!(status(&get_raw(process.address, "/healthz").await), 200);
+        for address in [process.address, process.admin] {
+            let asked = Instant::now();
+            let answer = get_raw(address, "/readyz").await;
+            assert_eq!(status(&answer), 503, "{answer}");
+            assert!(asked.elapsed() < Duration::from_secs(1));
+            assert_eq!(status(&get_raw(address, "/healthz").await), 200);
+        }
     }
     let page = get_raw(process.address, "/r/tea").await;
     assert_eq!(status(&page), 503);
@@ -43,4 +43,34 @@ async fn a_server_without_descriptors_says_that_it_is_not_ready() {
         }
     };
     timeout(Duration::from_secs(20), healed).await.unwrap();
+}
+
+/// The same while silent connections go on coming, more of them than could be waited for one by one; and both
+/// listeners say the same.
+#[tokio::test]
+async fn silent_connections_do_not_hide_how_the_server_is() {
+    let mut process = Process::start_with_files(FILES, &["--header-timeout", "120s"]).await;
+    let mut crowd = Vec::new();
+    for _ in 0..FILES {
+        crowd.push(TcpStream::connect(process.address).await.unwrap());
+    }
+    process.says("cannot accept connections now").await;
+    let address = process.address;
+    let coming = tokio::spawn(async move {
+        loop {
+            for _ in 0..20 {
+                crowd.extend(TcpStream::connect(address).await);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    for _ in 0..10 {
+        for address in [process.address, process.admin] {
+            let asked = Instant::now();
+            let answer = get_raw(address, "/readyz").await;
+            assert_eq!(status(&answer), 503, "{answer}");
+            assert!(asked.elapsed() < Duration::from_secs(1));
+        }
+    }
+    coming.abort();
 }

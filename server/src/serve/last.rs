@@ -1,0 +1,99 @@
+//! Connections that are answered though the process has no descriptor left but those that it keeps.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::Begun;
+use crate::descriptors::Share;
+use crate::stream::HalfOpen;
+use crate::tls::Tls;
+
+/// How long the head of a request may take where nobody waits for the descriptor.
+pub(super) const LAST_HEAD: Duration = Duration::from_millis(250);
+
+/// How long a connection and its answer may take: a little longer than `/readyz` may.
+const LAST_ANSWER: Duration = Duration::from_millis(2_500);
+
+/// How long a connection has to send its request where others wait: those that waited themselves sent it before.
+/// With the descriptors that everybody has, 600 silent ones a second give way.
+const MOMENT: Duration = Duration::from_millis(10);
+
+/// Connections that are being answered, each on a descriptor that was kept: all at once, and none waits for
+/// another one that is silent.
+pub(super) struct LastAnswers {
+    reserve: Share,
+    tasks: JoinSet<()>,
+    /// Oldest first.
+    connections: VecDeque<LastAnswer>,
+}
+
+struct LastAnswer {
+    half_open: Arc<HalfOpen>,
+    since: Instant,
+    task: AbortHandle,
+}
+
+impl LastAnswers {
+    pub(super) fn new(reserve: Share) -> Self {
+        Self {
+            reserve,
+            tasks: JoinSet::new(),
+            connections: VecDeque::new(),
+        }
+    }
+
+    /// Gives a descriptor back to the system, for the next connection; of those that are kept, or that of the
+    /// oldest connection that has sent no request. False where none can be given now.
+    pub(super) async fn lend(&mut self) -> bool {
+        self.refill();
+        if self.reserve.lend() {
+            return true;
+        }
+        let has_asked = |last: &LastAnswer| last.half_open.has_asked();
+        let Some(at) = self.connections.iter().position(|last| !has_asked(last)) else {
+            return false;
+        };
+        let age = self.connections[at].since.elapsed();
+        if age < MOMENT {
+            sleep(MOMENT - age).await;
+        }
+        if has_asked(&self.connections[at]) {
+            return false;
+        }
+        self.connections[at].task.abort();
+        // It may be another one that ended by itself: that one's descriptor is free as well.
+        self.tasks.join_next().await.is_some()
+    }
+
+    /// Answers one request on this connection.
+    pub(super) fn answer(&mut self, begun: Begun, tls: Option<Tls>) {
+        let half_open = Arc::clone(&begun.requests.half_open);
+        let answering = async move {
+            // Large, and only where it is needed.
+            let _ = timeout(LAST_ANSWER, Box::pin(begun.run_last(tls))).await;
+        };
+        self.connections.push_back(LastAnswer {
+            half_open,
+            since: Instant::now(),
+            task: self.tasks.spawn(answering),
+        });
+    }
+
+    /// Waits until a connection ends; for ever where there is none.
+    pub(super) async fn ended(&mut self) {
+        if self.tasks.join_next().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Keeps as many descriptors as may be kept again.
+    pub(super) fn refill(&mut self) {
+        while self.tasks.try_join_next().is_some() {}
+        self.connections.retain(|last| !last.task.is_finished());
+        self.reserve.refill();
+    }
+}
