@@ -282,7 +282,7 @@ impl Session {
             return self.events.push_back(Event::Refused(refusal));
         }
         self.rooms.insert(room.clone(), Room::new(since));
-        self.send_join(now, &room);
+        self.take_seat(now, &room);
     }
 
     /// Leaves a room.

@@ -1,5 +1,6 @@
 //! The client's connection: its states, and how one leads to the next.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::output::{Cause, Event, Fate, Store, Transmit};
@@ -57,7 +58,12 @@ pub(super) struct Live {
     pub(super) draft_from: Timestamp,
     /// What is under way to the server.
     pub(super) uplink: Uplink,
+    /// Rooms that were joined on this connection, whether they were left since or not.
+    seated: BTreeSet<RoomName>,
 }
+
+/// So many rooms that were joined on one connection are remembered; after that each counts as one of them.
+const SEATED_MAX: usize = 256;
 
 impl Session {
     pub(super) fn is_current(&self, id: ConnectionId) -> bool {
@@ -266,14 +272,33 @@ impl Session {
         .min()
     }
 
-    pub(super) fn send_join(&mut self, now: Timestamp, name: &RoomName) {
-        if self.live().is_none() {
-            return;
+    /// Joins a room from a new position. What may still come of an earlier seat on this connection ends with
+    /// the pong of a ping before it (RS-6).
+    pub(super) fn take_seat(&mut self, now: Timestamp, name: &RoomName) {
+        let Some(live) = self.live() else { return };
+        let is_again = live.seated.len() >= SEATED_MAX || live.seated.contains(name);
+        if !is_again {
+            return self.send_join(now, name);
         }
+        self.ping(now);
+        let pong = self.live().map_or(0, |live| live.uplink.pings());
+        self.send_join(now, name);
+        if let Some(room) = self.rooms.get_mut(name) {
+            room.reseating(pong);
+        }
+    }
+
+    pub(super) fn send_join(&mut self, now: Timestamp, name: &RoomName) {
+        let State::Live(live) = &mut self.state else {
+            return;
+        };
         let Some(room) = self.rooms.get_mut(name) else {
             return;
         };
         room.joining();
+        if live.seated.len() < SEATED_MAX {
+            live.seated.insert(name.clone());
+        }
         let frame = ClientFrame::Join {
             room: name.clone(),
             since: room.position().cloned(),
@@ -405,6 +430,7 @@ impl Session {
             publish_from: now,
             draft_from: now,
             uplink: Uplink::new(now, now - since, &self.config),
+            seated: BTreeSet::new(),
         };
         self.enter(State::Live(Box::new(live)));
         let limits = self.limits;
@@ -485,7 +511,8 @@ impl Session {
     }
 
     fn joined(&mut self, now: Timestamp, joined: Joined) {
-        let Some(room) = self.rooms.get_mut(&joined.room) else {
+        let room = self.rooms.get_mut(&joined.room);
+        let Some(room) = room.filter(|room| !room.is_reseating()) else {
             return;
         };
         let gap = room.joined(&joined);
@@ -521,18 +548,23 @@ impl Session {
             *slot = Some(now + Duration::from_millis(wait));
             return;
         }
-        if let (ErrorCode::TooManyRooms, Some(room)) = (refusal.code, &refusal.room) {
-            // A server that takes fewer than the one before.
-            self.rooms.remove(room);
-        }
-        let room = refusal.room.as_ref();
-        if let Some(room) = room.and_then(|room| self.rooms.get_mut(room)) {
-            if let Some(wait) = refusal.retry_after_ms {
-                room.postponed(now + Duration::from_millis(wait));
-            } else if refusal.code == ErrorCode::ReadDenied {
-                room.denied();
-            }
-        }
+        self.refused_in_room(now, &refusal);
         self.events.push_back(Event::Refused(refusal));
+    }
+
+    fn refused_in_room(&mut self, now: Timestamp, refusal: &Refusal) {
+        let Some(name) = &refusal.room else { return };
+        let room = self.rooms.get_mut(name);
+        let Some(room) = room.filter(|room| !room.is_reseating()) else {
+            return;
+        };
+        if refusal.code == ErrorCode::TooManyRooms {
+            // A server that takes fewer than the one before.
+            self.rooms.remove(name);
+        } else if let Some(wait) = refusal.retry_after_ms {
+            room.postponed(now + Duration::from_millis(wait));
+        } else if refusal.code == ErrorCode::ReadDenied {
+            room.denied();
+        }
     }
 }

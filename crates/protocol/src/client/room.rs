@@ -18,6 +18,9 @@ pub(super) struct Room {
 enum Phase {
     /// Not on this connection.
     Absent,
+    /// It was left, or joined from elsewhere, on this connection, and `join` was sent again, after a `ping`. What
+    /// comes before the connection's pong of this number may be of the seat before.
+    Reseating { pong: u64 },
     /// `join` was sent.
     Joining,
     /// The server cannot do it now: again at this time.
@@ -58,6 +61,23 @@ impl Room {
 
     pub(super) fn joining(&mut self) {
         self.phase = Phase::Joining;
+    }
+
+    /// `join` was sent after this many pings, and not for the first time on this connection.
+    pub(super) fn reseating(&mut self, pong: u64) {
+        self.phase = Phase::Reseating { pong };
+    }
+
+    /// So many pings were answered.
+    pub(super) fn answered(&mut self, pongs: u64) {
+        if matches!(self.phase, Phase::Reseating { pong } if pongs >= pong) {
+            self.phase = Phase::Joining;
+        }
+    }
+
+    /// Whether what comes may be of the seat before.
+    pub(super) const fn is_reseating(&self) -> bool {
+        matches!(self.phase, Phase::Reseating { .. })
     }
 
     /// The server cannot let us in now. A refusal of something else leaves the room as it is.

@@ -57,6 +57,9 @@ pub(super) struct Uplink {
     base: Duration,
     /// Drafts leave the line to others until then.
     drafts_from: Timestamp,
+    /// Pings sent, and pongs received.
+    pings: u64,
+    pongs: u64,
     /// What the driver's own socket still holds.
     held: u64,
     /// How much of that has to leave before the newest ping has left.
@@ -92,6 +95,8 @@ impl Uplink {
             marks: VecDeque::new(),
             base: round_trip,
             drafts_from: now,
+            pings: 0,
+            pongs: 0,
             held: 0,
             to_leave: 0,
             look_at: now,
@@ -105,6 +110,7 @@ impl Uplink {
         self.sent += size(frame);
         let answer = match frame {
             ClientFrame::Ping => {
+                self.pings += 1;
                 // With nothing before it, it leaves at once.
                 self.to_leave = if self.held > 0 {
                     self.held + size(frame)
@@ -128,6 +134,7 @@ impl Uplink {
 
     /// A pong came. Returns the round trip if a ping was under way.
     pub(super) fn pong(&mut self, now: Timestamp) -> Option<Duration> {
+        self.pongs += 1;
         let mark = self.answered(now, &Answer::Pong)?;
         let took = now - mark.at;
         if mark.flight <= NEXT_TO_NOTHING {
@@ -137,6 +144,11 @@ impl Uplink {
             self.drafts_from = now + (on_the_line * (SHARE - 1)).min(PAUSE_MAX);
         }
         Some(took)
+    }
+
+    /// How many pings were sent.
+    pub(super) const fn pings(&self) -> u64 {
+        self.pings
     }
 
     /// A message was answered: acked or refused.
@@ -281,6 +293,9 @@ impl Session {
             self.stats.pongs += 1;
             let rtt = Some(rtt);
             self.events.push_back(Event::Beat { rtt });
+        }
+        for room in self.rooms.values_mut() {
+            room.answered(live.uplink.pongs);
         }
         self.flush_outbox(now);
     }

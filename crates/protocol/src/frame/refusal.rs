@@ -18,7 +18,7 @@ pub enum NumberFate {
 
 impl Refusal {
     /// A refusal of something that is neither a message nor in a room.
-    pub(crate) fn new(code: ErrorCode) -> Self {
+    pub fn new(code: ErrorCode) -> Self {
         let message = code.text().to_owned();
         Self {
             code,

@@ -4,11 +4,11 @@
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use everbeat_protocol::client::{self, Event, Stored};
-use everbeat_protocol::frame::{Joined, ServerFrame};
+use everbeat_protocol::frame::{ClientFrame, ErrorCode, Joined, Refusal, ServerFrame};
 use everbeat_protocol::position::Position;
 use simulation::pair::Pair;
 
-use crate::solo::{Solo, joined, lobby, message, offset, secs, seen};
+use crate::solo::{Solo, joined, lobby, message, offset, secs, seen, welcome};
 
 /// RS-6: the log no longer reaches back: said once, and the newest messages follow.
 #[test]
@@ -133,6 +133,66 @@ fn a_reader_that_is_cut_off_joins_anew() {
     assert_eq!(seen(&pair, bob), ["1", "2", "3", "4"]);
     assert_eq!(pair.clients[bob].shown(&lobby()).joins.len(), 2);
     assert_eq!(pair.clients[bob].shown(&lobby()).gaps, 0);
+}
+
+/// RS-6: what is still on its way for a seat that was left says nothing of the next one, whatever it is. The
+/// pong of a ping before the `join` tells where it ends.
+#[test]
+fn what_a_left_seat_still_gets_is_dropped() {
+    let mut solo = Solo::live(client::Config::default());
+    let join = |solo: &mut Solo, through| {
+        let since = Position {
+            epoch: joined(0, 0).epoch,
+            offset: offset(through),
+        };
+        solo.act(|session, now| session.join(now, lobby(), Some(since)));
+    };
+    join(&mut solo, 3);
+    assert_eq!(solo.pings(), 0);
+    solo.frame(ServerFrame::Joined(joined(3, 3)));
+    solo.act(|session, now| session.leave(now, &lobby()));
+    join(&mut solo, 9);
+    let sent = solo.frames();
+    assert!(matches!(
+        sent[sent.len() - 2..],
+        [ClientFrame::Ping, ClientFrame::Join { .. }]
+    ));
+    solo.events.clear();
+    // The reader of the seat before was cut off, and read on.
+    solo.frame(ServerFrame::Joined(Joined {
+        recovered: false,
+        ..joined(5, 6)
+    }));
+    solo.frame(message(6));
+    let refused = |code| {
+        ServerFrame::Error(Refusal {
+            room: Some(lobby()),
+            ..Refusal::new(code)
+        })
+    };
+    solo.frame(refused(ErrorCode::TooManyRooms));
+    solo.frame(refused(ErrorCode::ReadDenied));
+    let told = |solo: &Solo| {
+        let told = solo.events.iter().filter_map(|event| match event {
+            Event::Joined { joined, gap } => Some((joined.from.get(), *gap)),
+            Event::Message(message) => Some((message.offset.get(), false)),
+            _ => None,
+        });
+        told.collect::<Vec<_>>()
+    };
+    assert_eq!(told(&solo), []);
+    solo.frame(ServerFrame::Pong);
+    solo.frame(ServerFrame::Joined(joined(9, 9)));
+    solo.frame(message(10));
+    assert_eq!(told(&solo), [(9, false), (10, false)]);
+    // On a fresh connection nothing can be left of an earlier seat.
+    solo.close(None);
+    solo.run_to(solo.now + secs(5));
+    let pings = solo.pings();
+    solo.greet(welcome());
+    solo.frame(ServerFrame::Joined(joined(10, 10)));
+    assert_eq!(told(&solo), [(9, false), (10, false), (10, false)]);
+    assert_eq!(solo.pings(), pings);
 }
 
 /// RS-6: who left and joined again is first answered for the seat from before, and then for a position
