@@ -1,6 +1,7 @@
 //! Reading what clients send: strict about what is a frame, lenient about texts in it. A text that is not
 //! what it stands for is refused by itself: the connection and what is in flight on it go on.
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
 use super::Tag;
@@ -24,8 +25,12 @@ enum Kind {
     Pong,
 }
 
+// Each of them names `type` too, though that is known: so a second one is a fault in one pass as in two.
+
 #[derive(Deserialize)]
 struct Hello {
+    #[serde(rename = "type")]
+    _type: IgnoredAny,
     session: Option<Shown>,
     name: Option<Name>,
     token: Option<Given<Token>>,
@@ -40,11 +45,15 @@ struct Shown {
 
 #[derive(Deserialize)]
 struct NewToken {
+    #[serde(rename = "type")]
+    _type: IgnoredAny,
     token: Given<Token>,
 }
 
 #[derive(Deserialize)]
 struct Join {
+    #[serde(rename = "type")]
+    _type: IgnoredAny,
     room: Given<RoomName>,
     since: Option<Position>,
     limit: Option<Count>,
@@ -52,11 +61,15 @@ struct Join {
 
 #[derive(Deserialize)]
 struct Leave {
+    #[serde(rename = "type")]
+    _type: IgnoredAny,
     room: Given<RoomName>,
 }
 
 #[derive(Deserialize)]
 struct Publish {
+    #[serde(rename = "type")]
+    _type: IgnoredAny,
     seq: Seq,
     room: Given<RoomName>,
     body: String,
@@ -64,12 +77,16 @@ struct Publish {
 
 #[derive(Deserialize)]
 struct Draft {
+    #[serde(rename = "type")]
+    _type: IgnoredAny,
     room: Given<RoomName>,
     body: String,
 }
 
 #[derive(Deserialize)]
 struct History {
+    #[serde(rename = "type")]
+    _type: IgnoredAny,
     room: Given<RoomName>,
     before: Offset,
     limit: Count,
@@ -77,6 +94,8 @@ struct History {
 
 #[derive(Deserialize)]
 struct Rename {
+    #[serde(rename = "type")]
+    _type: IgnoredAny,
     name: Name,
 }
 
@@ -126,9 +145,43 @@ impl Shown {
 }
 
 impl Decode for ClientFrame {
+    /// In one pass where `type` comes first, as clients write it. What is then not read is read in two passes,
+    /// which say where the fault is.
     fn decode(text: &str) -> Result<Self, DecodeError> {
+        if let Some(kind) = Kind::leading(text) {
+            match Self::read(&kind, text) {
+                Err(DecodeError::Malformed { .. }) => {}
+                read => return read,
+            }
+        }
         let Tag { r#type } = parse(text)?;
-        Ok(match r#type {
+        Self::read(&r#type, text)
+    }
+}
+
+impl Kind {
+    /// The kind of a frame with fields that begins with its `type`, written without spaces and escapes.
+    fn leading(text: &str) -> Option<Self> {
+        let (name, _) = text.strip_prefix(r#"{"type":""#)?.split_once('"')?;
+        Some(match name {
+            "hello" => Self::Hello,
+            "token" => Self::Token,
+            "join" => Self::Join,
+            "leave" => Self::Leave,
+            "publish" => Self::Publish,
+            "draft" => Self::Draft,
+            "history" => Self::History,
+            "rename" => Self::Rename,
+            // Of the others the `type` is all, and a pass sees whether the text is JSON.
+            _ => return None,
+        })
+    }
+}
+
+impl ClientFrame {
+    /// A frame of this kind. The text of one without fields was read already.
+    fn read(kind: &Kind, text: &str) -> Result<Self, DecodeError> {
+        Ok(match kind {
             Kind::Hello => {
                 let hello: Hello = parse(text)?;
                 Self::Hello {
@@ -138,7 +191,7 @@ impl Decode for ClientFrame {
                 }
             }
             Kind::Token => {
-                let NewToken { token } = parse(text)?;
+                let NewToken { token, .. } = parse(text)?;
                 let token = token.or_unsigned();
                 Self::Token { token }
             }
@@ -151,17 +204,19 @@ impl Decode for ClientFrame {
                 }
             }
             Kind::Leave => {
-                let Leave { room } = parse(text)?;
+                let Leave { room, .. } = parse(text)?;
                 let room = room.or_refuse(None)?;
                 Self::Leave { room }
             }
             Kind::Publish => {
-                let Publish { seq, room, body } = parse(text)?;
+                let Publish {
+                    seq, room, body, ..
+                } = parse(text)?;
                 let room = room.or_refuse(Some(seq))?;
                 Self::Publish { seq, room, body }
             }
             Kind::Draft => {
-                let Draft { room, body } = parse(text)?;
+                let Draft { room, body, .. } = parse(text)?;
                 let room = room.or_refuse(None)?;
                 Self::Draft { room, body }
             }
@@ -174,7 +229,7 @@ impl Decode for ClientFrame {
                 }
             }
             Kind::Rename => {
-                let Rename { name } = parse(text)?;
+                let Rename { name, .. } = parse(text)?;
                 Self::Rename { name }
             }
             Kind::Ping => Self::Ping,
