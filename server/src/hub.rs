@@ -23,6 +23,7 @@ use protocol::frame::{Member, Message};
 use protocol::id::{ConnectionId, RoomName, SessionId};
 use protocol::position::Offset;
 use protocol::presence::pace::FanOut;
+use protocol::server::{TakeOver, reconnect_slots};
 use protocol::time::Timestamp;
 use tokio::time::timeout;
 
@@ -331,13 +332,12 @@ impl Hub {
     /// a client that came back does so because it had no answer.
     pub fn attach(&self, session: &SessionId, id: ConnectionId) {
         let mut connections = self.connections.lock();
-        let other = connections.sessions.get(session).copied();
-        let (older, newer) = match other {
-            Some(other) if other > id => (Some(id), other),
-            other => (other, id),
-        };
-        connections.sessions.insert(session.clone(), newer);
-        if let Some(mailbox) = older.and_then(|older| connections.mailboxes.get(&older)) {
+        let before = connections.sessions.get(session).copied();
+        let TakeOver {
+            holder, taken_over, ..
+        } = TakeOver::new(before, id);
+        connections.sessions.insert(session.clone(), holder);
+        if let Some(mailbox) = taken_over.and_then(|older| connections.mailboxes.get(&older)) {
             mailbox.take_over();
         }
     }
@@ -416,11 +416,9 @@ impl Hub {
     pub fn go_away(&self, drain: Duration) {
         let mut connections = self.connections.lock();
         connections.is_draining = true;
-        let count = u32::try_from(connections.mailboxes.len())
-            .unwrap_or(u32::MAX)
-            .max(1);
-        for (index, mailbox) in (0_u32..).zip(connections.mailboxes.values()) {
-            mailbox.go_away(drain + drain / count * index);
+        let slots = reconnect_slots(drain, connections.mailboxes.len());
+        for (slot, mailbox) in slots.zip(connections.mailboxes.values()) {
+            mailbox.go_away(slot);
         }
     }
 

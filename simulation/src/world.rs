@@ -13,7 +13,7 @@ use protocol::frame::ClientFrame;
 use protocol::id::{ConnectionId, RoomName, SessionId};
 use protocol::rate::Bucket;
 use protocol::removals::REMOVED_MAX;
-use protocol::server::{Config, Input, Request, Session, Transmit};
+use protocol::server::{Config, Input, Request, Session, TakeOver, Transmit, reconnect_slots};
 use protocol::time::Timestamp;
 
 use self::requests::Reply;
@@ -206,9 +206,8 @@ impl World {
     pub fn go_away(&mut self, now: Timestamp, drain: Duration, links: &mut Links) {
         self.is_up = false;
         let connections = self.connections();
-        let share = drain / u32::try_from(connections.len()).unwrap().max(1);
-        for (index, link) in (0..).zip(connections) {
-            let reconnect_after = drain + share * index;
+        let slots = reconnect_slots(drain, connections.len());
+        for (reconnect_after, link) in slots.zip(connections) {
             self.answer(now, link, Input::GoAway { reconnect_after });
         }
         self.settle(now, links);
@@ -443,18 +442,26 @@ impl World {
 
     /// A connection learns what the log did.
     fn answer_done(&mut self, now: Timestamp, link: u64, answer: Input) {
-        // The older connection of a session is told before the newer one goes on.
-        if let Input::SessionOpened(Some(opened)) = &answer {
+        let mut is_older = false;
+        if let Input::SessionOpened(Some(opened)) = &answer
+            && let Some(desk) = self.desks.get_mut(&link)
+        {
             let owner = Some(opened.credentials.id.clone());
-            for (number, desk) in &mut self.desks {
-                if *number == link {
-                    desk.owner.clone_from(&owner);
-                } else if desk.owner == owner {
-                    desk.session.handle_input(now, Input::TakenOver);
-                }
+            desk.owner.clone_from(&owner);
+            let mut others = self.desks.iter().filter(|(other, _)| **other != link);
+            let other = others.find(|(_, desk)| desk.owner == owner);
+            let other = other.map(|(other, _)| ConnectionId(*other));
+            let TakeOver { taken_over, .. } = TakeOver::new(other, ConnectionId(link));
+            is_older = taken_over == Some(ConnectionId(link));
+            if let Some(ConnectionId(other)) = taken_over.filter(|_| !is_older) {
+                // Before the newer one goes on.
+                self.answer(now, other, Input::TakenOver);
             }
         }
         self.answer(now, link, answer);
+        if is_older {
+            self.answer(now, link, Input::TakenOver);
+        }
     }
 
     fn answer(&mut self, now: Timestamp, link: u64, input: Input) {

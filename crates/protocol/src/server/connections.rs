@@ -1,0 +1,72 @@
+//! Rules over the connections of one server together: which of two holds a session, and when each comes back.
+
+use std::time::Duration;
+
+use crate::id::ConnectionId;
+
+/// Which connection holds a session, now that it was opened for one more (RS-4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TakeOver {
+    /// Holds the session from now on: the newer of the two.
+    pub holder: ConnectionId,
+    /// Gets [`Input::TakenOver`](super::Input::TakenOver): the older of the two.
+    pub taken_over: Option<ConnectionId>,
+}
+
+impl TakeOver {
+    /// The session of `holder` was opened for `opened`. A server numbers its connections as they come: the one
+    /// of the smaller number is older. That may be `opened`, as the log answers in any order.
+    pub fn new(holder: Option<ConnectionId>, opened: ConnectionId) -> Self {
+        let other = holder.filter(|holder| *holder != opened);
+        Self {
+            holder: other.map_or(opened, |other| other.max(opened)),
+            taken_over: other.map(|other| other.min(opened)),
+        }
+    }
+}
+
+/// The slots of so many clients that a server sends away: how long from now each comes back (RC-3). They are
+/// spread over a window that is as long as the drain and begins with its end, when the server is gone.
+pub fn reconnect_slots(drain: Duration, clients: usize) -> impl Iterator<Item = Duration> {
+    let clients = u32::try_from(clients).unwrap_or(u32::MAX);
+    let share = drain / clients.max(1);
+    (0..clients).map(move |index| drain + share * index)
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    /// RS-4: older is what was opened first, also where its `hello` is answered last.
+    #[test]
+    fn the_older_connection_is_taken_over() {
+        let [old, new] = [ConnectionId(3), ConnectionId(7)];
+        let first = TakeOver::new(None, old);
+        assert_eq!((first.holder, first.taken_over), (old, None));
+        for (holder, opened) in [(old, new), (new, old)] {
+            let both = TakeOver::new(Some(holder), opened);
+            assert_eq!((both.holder, both.taken_over), (new, Some(old)));
+        }
+        assert_eq!(TakeOver::new(Some(old), old), first);
+    }
+
+    /// RC-3: each client has a slot of its own, none before the server is gone, and all within one more drain.
+    #[test]
+    fn slots_begin_with_the_end_of_the_drain() {
+        let drain = Duration::from_secs(10);
+        let slots: Vec<_> = reconnect_slots(drain, 4).collect();
+        assert_eq!(
+            slots,
+            [10_000, 12_500, 15_000, 17_500].map(Duration::from_millis)
+        );
+        assert_eq!(reconnect_slots(drain, 0).count(), 0);
+        assert_eq!(
+            reconnect_slots(Duration::ZERO, 2).collect::<Vec<_>>(),
+            [Duration::ZERO; 2]
+        );
+    }
+}
