@@ -53,9 +53,9 @@ use crate::close::CloseCode;
 use crate::codec::DecodeError;
 use crate::frame::{Beat, ClientFrame, ErrorCode, Message, Refusal, ServerFrame, Welcome};
 use crate::heartbeat::{Heartbeat, Verdict};
-use crate::id::{Credentials, MAX_SAFE_INTEGER, Name, RoomName, SessionId};
+use crate::id::{Credentials, Name, RoomName, SessionId};
 use crate::rate::Bucket;
-use crate::time::{Latest, Timestamp};
+use crate::time::{Latest, Timestamp, millis};
 
 /// The server's end of one connection.
 #[derive(Debug)]
@@ -531,11 +531,6 @@ const fn cost(frame: &ClientFrame) -> u32 {
         | ClientFrame::Ping
         | ClientFrame::Pong => FRAME,
     }
-}
-
-/// A time as the wire carries it.
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).map_or(MAX_SAFE_INTEGER, |ms| ms.min(MAX_SAFE_INTEGER))
 }
 
 impl Refusal {

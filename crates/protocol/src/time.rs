@@ -3,6 +3,10 @@
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
+
+use crate::id::MAX_SAFE_INTEGER;
+
 /// A moment on the driver's monotonic clock, as the time since an origin that the driver chose.
 ///
 /// Two timestamps mean something together only if they come from the same driver (PU-1).
@@ -69,6 +73,18 @@ impl Latest {
         self.0 = self.0.max(now);
         self.0
     }
+}
+
+/// In milliseconds since the driver's origin.
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        millis(self.0).serialize(serializer)
+    }
+}
+
+/// A time as it is said in JSON: in milliseconds, at most the largest number that every reader keeps.
+pub(crate) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).map_or(MAX_SAFE_INTEGER, |ms| ms.min(MAX_SAFE_INTEGER))
 }
 
 impl Add<Duration> for Timestamp {

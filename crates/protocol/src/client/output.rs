@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
+
 use crate::close::CloseCode;
 use crate::frame::{ClientFrame, Draft, ErrorCode, Joined, Limits, Member, Message, Refusal};
 use crate::id::{ConnectionId, Credentials, Name, RoomName, Seq, SessionId};
 use crate::outbox::{Entry, EntryId};
 use crate::position::Offset;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, millis};
 
 /// I/O that the driver must perform, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,8 +51,9 @@ pub enum Store {
     Remove(EntryId),
 }
 
-/// What the application should know.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What the application should know. As JSON it is an object with a `type`; times are in milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
     /// The connection's state changed.
     Status(Status),
@@ -112,6 +115,7 @@ pub enum Event {
     /// A heartbeat: a ping was answered, by the server or by us.
     Beat {
         /// The round trip, where we asked.
+        #[serde(rename = "rtt_ms", serialize_with = "optional_millis")]
         rtt: Option<Duration>,
     },
     /// Something other than a message was refused.
@@ -119,7 +123,8 @@ pub enum Event {
 }
 
 /// What became of a message (EO-5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Fate {
     /// In the outbox, not on the wire.
     Waiting,
@@ -142,7 +147,8 @@ pub enum Fate {
 }
 
 /// The connection's state as people see it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
 pub enum Status {
     /// Not asked to connect.
     Idle,
@@ -153,6 +159,7 @@ pub enum Status {
     /// Waiting for the next try.
     Waiting {
         /// When it comes.
+        #[serde(rename = "until_ms")]
         until: Timestamp,
         /// Why the last connection ended.
         cause: Cause,
@@ -169,7 +176,8 @@ pub enum Status {
 }
 
 /// Why a connection ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// Closed or refused, with or without a code.
     Closed(Option<CloseCode>),
@@ -183,4 +191,69 @@ pub enum Cause {
     BadAnswer,
     /// A token is needed, and none could be fetched (AC-6).
     NoToken,
+}
+
+fn optional_millis<S: Serializer>(
+    time: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    time.map(millis).serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn events_serialise() {
+        let until = Timestamp::from_millis(1_500);
+        let (id, seq) = (EntryId(3), Seq::FIRST);
+        let fate = |fate| Event::Fate { id, seq, fate };
+        let waiting = Status::Waiting {
+            until,
+            cause: Cause::Closed(Some(CloseCode::DEAD)),
+            attempt: 2,
+            offline: false,
+        };
+        let events = [
+            (
+                Event::Status(Status::Live),
+                r#"{"type":"status","status":"live"}"#,
+            ),
+            (
+                Event::Status(waiting),
+                concat!(
+                    r#"{"type":"status","status":"waiting","until_ms":1500,"#,
+                    r#""cause":{"closed":4000},"attempt":2,"offline":false}"#
+                ),
+            ),
+            (
+                fate(Fate::Sent),
+                r#"{"type":"fate","id":3,"seq":1,"fate":"sent"}"#,
+            ),
+            (
+                fate(Fate::Durable { offset: None }),
+                r#"{"type":"fate","id":3,"seq":1,"fate":{"durable":{"offset":null}}}"#,
+            ),
+            (
+                Event::Beat {
+                    rtt: Some(Duration::from_millis(20)),
+                },
+                r#"{"type":"beat","rtt_ms":20}"#,
+            ),
+            (
+                Event::Refused(Refusal::new(ErrorCode::TooManyRooms)),
+                concat!(
+                    r#"{"type":"refused","code":"too_many_rooms","#,
+                    r#""message":"leave a room before joining another"}"#
+                ),
+            ),
+        ];
+        for (event, json) in events {
+            assert_eq!(serde_json::to_string(&event).unwrap(), json);
+        }
+    }
 }
