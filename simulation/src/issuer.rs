@@ -66,7 +66,7 @@ impl Issuer {
         if ends <= now {
             return Err(Denied::TokenExpired);
         }
-        let person = Subject::new(person).ok_or(Denied::TokenInvalid)?;
+        let person = Subject::new(person).map_err(|_| Denied::TokenInvalid)?;
         Ok(Access {
             identity: Identity::Subject(person),
             naming: Naming::Own {

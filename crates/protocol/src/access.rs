@@ -13,7 +13,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::frame::ErrorCode;
-use crate::id::{Name, RoomName, SessionId};
+use crate::id::{IdError, Name, RoomName, SessionId};
 use crate::time::Timestamp;
 
 /// What a token, or its absence, entitles to.
@@ -117,16 +117,35 @@ impl Subject {
     /// The longest subject, in bytes (OpenID Connect Core 1.0, section 2: 255 ASCII characters).
     pub const BYTES_MAX: usize = 255;
 
-    /// Checks and wraps a text; none if it is empty or too long.
-    pub fn new(text: &str) -> Option<Self> {
-        (1..=Self::BYTES_MAX)
-            .contains(&text.len())
-            .then(|| Self(text.into()))
+    /// Checks and wraps a text as a subject.
+    ///
+    /// # Errors
+    /// [`IdError::Subject`] unless it has 1 to [`Self::BYTES_MAX`] bytes.
+    pub fn new(text: &str) -> Result<Self, IdError> {
+        if (1..=Self::BYTES_MAX).contains(&text.len()) {
+            Ok(Self(text.into()))
+        } else {
+            Err(IdError::Subject)
+        }
     }
 
     /// The subject as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl AsRef<str> for Subject {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl FromStr for Subject {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        Self::new(text)
     }
 }
 
@@ -353,6 +372,19 @@ mod tests {
 
     fn room(name: &str) -> RoomName {
         RoomName::new(name).unwrap()
+    }
+
+    #[test]
+    fn subjects_are_bounded() {
+        assert_eq!(Subject::new(""), Err(IdError::Subject));
+        assert!(Subject::new(&"x".repeat(Subject::BYTES_MAX)).is_ok());
+        let long = "x".repeat(Subject::BYTES_MAX + 1);
+        assert_eq!(long.parse::<Subject>(), Err(IdError::Subject));
+        assert!(
+            IdError::Subject
+                .to_string()
+                .contains(&Subject::BYTES_MAX.to_string())
+        );
     }
 
     /// AC-4

@@ -1,6 +1,7 @@
 //! Names of things: connections, sessions, their keys, rooms, people and numbers on the wire.
 
 mod name;
+mod text;
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,6 +28,9 @@ pub enum IdError {
     #[error("a token is 1 to {max} visible ASCII characters", max = Token::BYTES_MAX)]
     Token,
     /// Zero where numbers start at one, or above [`MAX_SAFE_INTEGER`].
+    /// Not 1 to 255 bytes.
+    #[error("a subject is 1 to 255 bytes")]
+    Subject,
     #[error("the number must lie between {least} and 2^53 - 1")]
     Number {
         /// The smallest number allowed there.

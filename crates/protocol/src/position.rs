@@ -25,6 +25,12 @@ impl Epoch {
     }
 }
 
+impl AsRef<str> for Epoch {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
 impl From<String> for Epoch {
     fn from(text: String) -> Self {
         Self::new(&text)

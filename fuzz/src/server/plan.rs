@@ -95,11 +95,12 @@ impl Answer {
                     .parse::<Grants>()
                     .map_or(Rights::ALL, Rights::from)
             };
-            let subject = Subject::new(if version.is_multiple_of(3) {
+            let subject = if version.is_multiple_of(3) {
                 "bob"
             } else {
                 "ada"
-            });
+            };
+            let subject = Subject::new(subject).ok();
             let identity = match subject {
                 Some(subject) if !version.is_multiple_of(7) => Identity::Subject(subject),
                 guest => Identity::Guest(guest),

@@ -202,7 +202,7 @@ impl Guests {
 
     fn subject(&self, cookie: &str) -> Option<Subject> {
         let token = decode::<Claims>(cookie, &self.checks, &self.validation).ok()?;
-        Subject::new(&token.claims.sub)
+        Subject::new(&token.claims.sub).ok()
     }
 }
 

@@ -202,7 +202,7 @@ impl Tokens {
 }
 
 fn access(claims: Claims) -> Checked {
-    let Some(subject) = Subject::new(&claims.sub) else {
+    let Ok(subject) = Subject::new(&claims.sub) else {
         return Checked::Bad(Denied::TokenInvalid);
     };
     let now = Duration::from_millis(unix_ms()).as_secs_f64();

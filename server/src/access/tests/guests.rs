@@ -133,7 +133,7 @@ async fn a_guests_cookie_is_nothing_else() {
     let known = ours.sign(&good);
     let guest = |value: &str| shows(&gate, &format!("everbeat-guest={value}"));
     let admitted = gate.admit(&guest(known.expose()), None).await.unwrap();
-    let known_as = Identity::Guest(Subject::new("guest-1"));
+    let known_as = Identity::Guest(Subject::new("guest-1").ok());
     assert_eq!(admitted.identity, known_as);
 
     let mut hashed_otherwise = Issuer::secret(&key);
