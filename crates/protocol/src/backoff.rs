@@ -9,7 +9,7 @@ use fastrand::Rng;
 /// The jitter is drawn after the clamp, so that clients at the cap still spread out
 /// ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
 #[derive(Clone, Debug)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     base: Duration,
     cap: Duration,
     attempt: u32,
@@ -17,7 +17,7 @@ pub struct Backoff {
 
 impl Backoff {
     /// A backoff whose first delay is at most `base` and whose later ones grow to at most `cap`.
-    pub const fn new(base: Duration, cap: Duration) -> Self {
+    pub(crate) const fn new(base: Duration, cap: Duration) -> Self {
         Self {
             base,
             cap,
@@ -26,19 +26,19 @@ impl Backoff {
     }
 
     /// Draws the delay before the next attempt and counts it.
-    pub fn next(&mut self, rng: &mut Rng) -> Duration {
+    pub(crate) fn next(&mut self, rng: &mut Rng) -> Duration {
         let ceiling = self.ceiling();
         self.attempt = self.attempt.saturating_add(1);
         uniform(rng, Duration::ZERO, ceiling)
     }
 
     /// Back to the first delay (RC-2).
-    pub const fn reset(&mut self) {
+    pub(crate) const fn reset(&mut self) {
         self.attempt = 0;
     }
 
     /// How many delays were drawn since the last reset.
-    pub const fn attempt(&self) -> u32 {
+    pub(crate) const fn attempt(&self) -> u32 {
         self.attempt
     }
 
@@ -49,7 +49,7 @@ impl Backoff {
 }
 
 /// A duration drawn uniformly from `[least, most]`.
-pub fn uniform(rng: &mut Rng, least: Duration, most: Duration) -> Duration {
+pub(crate) fn uniform(rng: &mut Rng, least: Duration, most: Duration) -> Duration {
     let span = u64::try_from(most.saturating_sub(least).as_nanos()).unwrap_or(u64::MAX);
     least + Duration::from_nanos(rng.u64(0..=span))
 }

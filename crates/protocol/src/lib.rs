@@ -16,7 +16,6 @@
 
 pub mod access;
 pub mod admission;
-pub mod backoff;
 pub mod client;
 pub mod close;
 pub mod codec;
@@ -30,3 +29,5 @@ pub mod rate;
 pub mod removals;
 pub mod server;
 pub mod time;
+
+mod backoff;
