@@ -128,6 +128,7 @@ impl Stored {
 
 /// Counters, for people who look inside.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stats {
     /// Inputs of an older connection, dropped (PU-3).
     pub stale_inputs: u64,

@@ -11,6 +11,7 @@ use crate::id::Seq;
 
 /// Why a text is not a frame. The position of the fault is told, never the content.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum DecodeError {
     /// Binary where only text is spoken.
     #[error("a binary frame: this subprotocol speaks text only")]

@@ -17,6 +17,7 @@ pub const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 
 /// A text or number that cannot be the name of the thing it was given for.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum IdError {
     /// Not 1 to 64 of `a-z 0-9 - _`.
     #[error("a room's name is 1 to 64 of a-z 0-9 - _")]
@@ -27,10 +28,10 @@ pub enum IdError {
     /// Not 1 to 8,192 visible ASCII characters.
     #[error("a token is 1 to {max} visible ASCII characters", max = Token::BYTES_MAX)]
     Token,
-    /// Zero where numbers start at one, or above [`MAX_SAFE_INTEGER`].
     /// Not 1 to 255 bytes.
     #[error("a subject is 1 to 255 bytes")]
     Subject,
+    /// Zero where numbers start at one, or above [`MAX_SAFE_INTEGER`].
     #[error("the number must lie between {least} and 2^53 - 1")]
     Number {
         /// The smallest number allowed there.

@@ -70,6 +70,7 @@ impl Stage {
 pub enum PublishError {
     /// The outbox holds as much as it may.
     #[error("too many messages are waiting: try again when some have gone")]
+#[non_exhaustive]
     OutboxFull,
     /// Nothing to send.
     #[error("there is nothing to send")]

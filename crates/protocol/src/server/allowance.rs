@@ -29,6 +29,7 @@ const WORD_EVERY: Duration = Duration::from_millis(500);
 
 /// What frames cost since that was asked for last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Cost {
     /// In points; to be counted for the person and the address that the connection is of.
     pub points: u32,
