@@ -13,6 +13,7 @@
 //! obey have ids, such as HB-2; PROTOCOL.md lists them.
 
 #![forbid(unsafe_code)]
+#![warn(unnameable_types)]
 
 pub mod access;
 pub mod admission;
