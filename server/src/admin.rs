@@ -67,8 +67,8 @@ async fn serve(listener: TcpListener, state: AppState, end: CancellationToken) {
         hub: Arc::clone(&state.hub),
         limits: Arc::new(Limits::new(limits)),
         config: Arc::clone(&state.config),
-        router: build(state),
         reserve: state.readiness.reserve().of_operator(),
+        router: build(state),
     };
     let entrance = Entrance::of_operator(listener);
     doors.serve(entrance, end.clone(), end).await;

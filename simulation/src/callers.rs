@@ -465,8 +465,8 @@ fn access(number: usize, is_moderator: bool) -> Access {
     )]);
     Access {
         identity: match subject {
-            Some(subject) if is_moderator => Identity::Subject(subject),
-            guest => Identity::Guest(guest),
+            Ok(subject) if is_moderator => Identity::Subject(subject),
+            guest => Identity::Guest(guest.ok()),
         },
         naming: Naming::Own {
             usual: None,

@@ -28,10 +28,12 @@ use super::*;
 use crate::access::Gate;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::descriptors::Reserve;
 use crate::hub::{Hub, Rooms};
 use crate::limits::Limits;
 use crate::log::late::LateLog;
 use crate::log::memory::MemoryLog;
+use crate::readiness::Readiness;
 use crate::state::{AppState, Parts};
 use crate::tls::TlsStream;
 
@@ -72,7 +74,7 @@ impl Server {
             limits: Arc::new(Limits::new(config.limits.shared())),
             protocol: Arc::new(config.protocol()),
             tracker: Default::default(),
-            readiness: Default::default(),
+            readiness: Arc::new(Readiness::new(Reserve::keep())),
             samples: Default::default(),
             leptos: LeptosOptions::builder().output_name("everbeat").build(),
             config: Arc::new(config),
