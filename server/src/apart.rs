@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use crate::address::Network;
 use crate::answers::Owed;
 use crate::http::retry_after;
-use crate::metrics::Met;
+use crate::metrics::Limit;
 use crate::state::{AppState, Full};
 
 /// How many pages are rendered and compressed at once. Others wait in the order in which they came.
@@ -63,7 +63,7 @@ impl Pages {
         };
         // A request with a turn waits for no slow client.
         let Some(Ok(owed)) = self.state.hub.owe(network).now_or_never() else {
-            self.state.hub.metrics().limited(Met::AnswerBytes);
+            self.state.hub.metrics().limited(Limit::AnswerBytes);
             return Err(busy());
         };
         let held = Arc::new((permit, owed));
@@ -123,7 +123,7 @@ async fn whole(state: &AppState, request: Request) -> Result<Request, Response> 
         Ok(Ok(())) => Ok(Request::from_parts(parts, Body::from(bytes))),
         Ok(Err(_)) => Err(StatusCode::BAD_REQUEST.into_response()),
         Err(_) => {
-            state.hub.metrics().limited(Met::BodyTimeout);
+            state.hub.metrics().limited(Limit::BodyTimeout);
             Err((StatusCode::REQUEST_TIMEOUT, "The form came too slowly.\n").into_response())
         }
     }

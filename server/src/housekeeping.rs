@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::heap::Heap;
 use crate::hub::Hub;
 use crate::limits::Limits;
-use crate::metrics::Met;
+use crate::metrics::Limit;
 use crate::samples::{self, Samples};
 use crate::supervise::supervised;
 
@@ -77,7 +77,7 @@ impl Housekeeping {
                 _ = sweep.tick() => {
                     hub.sweep();
                     let evicted = self.limits.sweep(hub.clock().now());
-                    hub.metrics().limited_times(Met::RateBytes, evicted);
+                    hub.metrics().limited_times(Limit::RateBytes, evicted);
                     let heap = Arc::clone(&self.heap);
                     spawn_blocking(move || heap.lock().look());
                 }

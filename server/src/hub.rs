@@ -37,7 +37,7 @@ use crate::answers::{ANSWER_BYTES, Answers, NoRoom, Owed};
 use crate::calendar::Calendar;
 use crate::clock::{Clock, unix_ms};
 use crate::log::{Log, LogError, Observer, PAGE_BYTES};
-use crate::metrics::{Met, Metrics, Now};
+use crate::metrics::{Limit, Metrics, Now};
 
 /// How long the operator's figures wait for those of the log: scrapers wait for 10 s.
 const LOG_PATIENCE: Duration = Duration::from_secs(1);
@@ -125,7 +125,7 @@ impl Rooms {
                     return;
                 }
                 forget(room);
-                self.metrics.limited(Met::TailBytes);
+                self.metrics.limited(Limit::TailBytes);
             }
         }
     }
@@ -222,7 +222,7 @@ impl Hub {
     /// [`NoRoom`] if there was none for some seconds, which is counted.
     pub async fn owe(&self, network: Option<Network>) -> Result<Owed, NoRoom> {
         let owed = self.answers.room(network).await;
-        owed.inspect_err(|NoRoom| self.metrics().limited(Met::AnswerBytes))
+        owed.inspect_err(|NoRoom| self.metrics().limited(Limit::AnswerBytes))
     }
 
     /// Keeps the room for a page that the connection's machine is given, until it is sent: what a connection keeps

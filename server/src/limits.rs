@@ -19,7 +19,7 @@ use self::counts::Counts;
 pub use self::counts::{Handshake, Held};
 use crate::address::Network;
 use crate::journal::Journal;
-use crate::metrics::Met;
+use crate::metrics::Limit;
 
 /// How many times its rate of a second an address may ask at once.
 const REQUESTS_BURST: u32 = 10;
@@ -112,14 +112,14 @@ impl Limits {
     ///
     /// # Errors
     /// Which limit it would exceed.
-    pub fn handshake(&self, network: Option<Network>) -> Result<Handshake, Met> {
+    pub fn handshake(&self, network: Option<Network>) -> Result<Handshake, Limit> {
         let address = network.map(|network| {
             let held = self.handshakes_per_address.hold(network);
-            held.ok_or(Met::HandshakesPerAddress)
+            held.ok_or(Limit::HandshakesPerAddress)
         });
         Ok(Handshake {
             _address: address.transpose()?,
-            _all: self.handshakes.hold(()).ok_or(Met::Handshakes)?,
+            _all: self.handshakes.hold(()).ok_or(Limit::Handshakes)?,
         })
     }
 
@@ -158,14 +158,14 @@ impl Limits {
         now: Timestamp,
         author: Option<&Subject>,
         network: Option<Network>,
-    ) -> Result<(), (Met, Duration)> {
+    ) -> Result<(), (Limit, Duration)> {
         if let Some(author) = author {
             take(self.publishes.as_ref(), now, author, 1)
-                .map_err(|wait| (Met::PublishesPerPerson, wait))?;
+                .map_err(|wait| (Limit::PublishesPerPerson, wait))?;
         }
         if let Some(network) = network {
             take(self.publishes_per_address.as_ref(), now, &network, 1)
-                .map_err(|wait| (Met::PublishesPerAddress, wait))?;
+                .map_err(|wait| (Limit::PublishesPerAddress, wait))?;
         }
         Ok(())
     }
@@ -182,7 +182,7 @@ impl Limits {
         points: u32,
         sender: Option<&Subject>,
         network: Option<Network>,
-    ) -> Result<(), (Met, Duration)> {
+    ) -> Result<(), (Limit, Duration)> {
         let person = spend(self.frames.as_ref(), now, sender, points);
         let address = spend(
             self.frames_per_address.as_ref(),
@@ -192,8 +192,8 @@ impl Limits {
         );
         match person.max(address) {
             Duration::ZERO => Ok(()),
-            wait if wait == address => Err((Met::FramesPerAddress, wait)),
-            wait => Err((Met::FramesPerPerson, wait)),
+            wait if wait == address => Err((Limit::FramesPerAddress, wait)),
+            wait => Err((Limit::FramesPerPerson, wait)),
         }
     }
 

@@ -3,7 +3,7 @@
 //! Counting is an atomic addition; what can be looked up (connections, sessions, rooms) is looked up
 //! at scrape time.
 
-mod met;
+mod limit;
 
 use std::fmt;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use protocol::close::CloseCode;
 use protocol::frame::ServerFrame;
 use protocol::server::AppendError;
 
-pub use self::met::Met;
+pub use self::limit::Limit;
 
 /// A count for each value of one label.
 type Counts<L> = Family<L, Counter>;
@@ -43,7 +43,7 @@ struct Outcome {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Limit {
+struct LimitLabel {
     limit: &'static str,
 }
 
@@ -70,7 +70,7 @@ pub struct Metrics {
     /// Of [`Metrics::publishes`], at hand: the one that counts most often.
     stored: Counter,
     refusals: Counts<Code>,
-    limited: Counts<Limit>,
+    limited: Counts<LimitLabel>,
     replayed: Counter,
     gaps: Counter,
     deliveries: Counter,
@@ -194,7 +194,7 @@ impl Metrics {
             Denied::TokenRequired | Denied::TokenInvalid | Denied::TokenExpired => "denied",
         });
         if matches!(why, Denied::Busy(_)) {
-            self.limited(Met::Hellos);
+            self.limited(Limit::Hellos);
         }
     }
 
@@ -258,14 +258,16 @@ impl Metrics {
     }
 
     /// A limit was exceeded.
-    pub fn limited(&self, met: Met) {
+    pub fn limited(&self, met: Limit) {
         self.limited_times(met, 1);
     }
 
     /// A limit was met so many times.
-    pub fn limited_times(&self, met: Met, times: u64) {
+    pub fn limited_times(&self, met: Limit, times: u64) {
         let limit = met.name();
-        self.limited.get_or_create(&Limit { limit }).inc_by(times);
+        self.limited
+            .get_or_create(&LimitLabel { limit })
+            .inc_by(times);
     }
 
     /// Messages were read from the log for a reader that was away, or fell behind.
@@ -310,8 +312,11 @@ impl Metrics {
         for outcome in ["refused", "rate_limited", "unavailable"] {
             drop(self.publishes.get_or_create(&Outcome { outcome }));
         }
-        for met in Met::ALL {
-            drop(self.limited.get_or_create(&Limit { limit: met.name() }));
+        for met in Limit::ALL {
+            drop(
+                self.limited
+                    .get_or_create(&LimitLabel { limit: met.name() }),
+            );
         }
     }
 
@@ -402,7 +407,7 @@ mod tests {
         metrics.closed(CloseCode::DEAD);
         metrics.published(Ok(()));
         metrics.published(Err(AppendError::RateLimited(Duration::ZERO)));
-        metrics.limited(Met::Origins);
+        metrics.limited(Limit::Origins);
         metrics.synced(3, Duration::from_micros(400));
         metrics.sent(120);
         let now = Now {
@@ -453,11 +458,11 @@ mod tests {
     #[test]
     fn what_is_refused_is_documented() {
         let table = include_str!("../../docs/operations/limits.md");
-        for met in Met::ALL {
+        for met in Limit::ALL {
             let option = format!("`--{}`", met.name().replace('_', "-"));
             let bare = format!("`{}`", met.name());
             let is_told = table.contains(&option) || table.contains(&bare);
-            let is_origins = met == Met::Origins && table.contains("`--allowed-origins`");
+            let is_origins = met == Limit::Origins && table.contains("`--allowed-origins`");
             assert!(is_told || is_origins, "{option}");
         }
     }

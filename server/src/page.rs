@@ -34,7 +34,7 @@ use crate::apart::{self, Pages};
 use crate::headers::page_policy;
 use crate::http::{came_by_tls, retry_after};
 use crate::log::Log;
-use crate::metrics::Met;
+use crate::metrics::Limit;
 use crate::secret;
 use crate::state::AppState;
 
@@ -220,7 +220,7 @@ fn too_many(state: &AppState, request: &Request) -> Option<Duration> {
     let network = counted(request)?;
     let now = state.hub.clock().now();
     let wait = state.limits.page(now, network).err()?;
-    state.hub.metrics().limited(Met::RequestsPerAddress);
+    state.hub.metrics().limited(Limit::RequestsPerAddress);
     Some(wait)
 }
 

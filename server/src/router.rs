@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::http::{came_by_tls, retry_after};
 use crate::hub::Hub;
 use crate::limits::Limits;
-use crate::metrics::Met;
+use crate::metrics::Limit;
 use crate::origin::is_forged;
 use crate::state::AppState;
 use crate::telemetry::SPANS;
@@ -77,7 +77,7 @@ async fn limited(
     let counted = client.counted();
     let now = hub.clock().now();
     if let Some(Err(wait)) = counted.map(|network| limits.request(now, network)) {
-        hub.metrics().limited(Met::RequestsPerAddress);
+        hub.metrics().limited(Limit::RequestsPerAddress);
         let text = "Too many requests from your address: try again later.\n";
         return (StatusCode::TOO_MANY_REQUESTS, retry_after(wait), text).into_response();
     }
@@ -94,7 +94,7 @@ async fn own_pages(
 ) -> Response {
     let by_tls = came_by_tls(&request, config.limits.trust());
     if is_forged(&request, &config.limits.allowed_origins, by_tls) {
-        hub.metrics().limited(Met::Origins);
+        hub.metrics().limited(Limit::Origins);
         let text = "Pages of this origin may change nothing here: see --allowed-origins.\n";
         return (StatusCode::FORBIDDEN, text).into_response();
     }

@@ -39,7 +39,7 @@ use crate::http::{retry_after, upgrade_anywhere};
 use crate::hub::Hub;
 use crate::impatient::Impatient;
 use crate::limits::Limits;
-use crate::metrics::Met;
+use crate::metrics::Limit;
 use crate::state::Full;
 use crate::stream::{HalfOpen, Stream};
 use crate::supervise::supervised;
@@ -285,7 +285,7 @@ impl Begun {
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => {
                 tracing::debug!("a TLS handshake took too long");
-                metrics.limited(Met::HeaderTimeout);
+                metrics.limited(Limit::HeaderTimeout);
             }
         }
     }
@@ -345,7 +345,7 @@ impl Requests {
             // One that lies idle between requests ends so, too, and met nothing.
             let is_idle = self.half_open.has_asked();
             match met(&error) {
-                Some(Met::HeaderTimeout) if is_idle => {}
+                Some(Limit::HeaderTimeout) if is_idle => {}
                 Some(met) => self.hub.metrics().limited(met),
                 None => {}
             }
@@ -388,16 +388,16 @@ impl Requests {
 }
 
 /// Which limit it was that ended an HTTP connection.
-fn met(error: &hyper::Error) -> Option<Met> {
+fn met(error: &hyper::Error) -> Option<Limit> {
     let cause = error
         .source()
         .and_then(<dyn Error>::downcast_ref::<io::Error>);
     if error.is_timeout() {
-        Some(Met::HeaderTimeout)
+        Some(Limit::HeaderTimeout)
     } else if error.is_parse_too_large() {
-        Some(Met::HeadBytes)
+        Some(Limit::HeadBytes)
     } else if cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut) {
-        Some(Met::WriteTimeout)
+        Some(Limit::WriteTimeout)
     } else {
         None
     }

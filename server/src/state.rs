@@ -19,7 +19,7 @@ use crate::hub::Hub;
 use crate::hub::mailbox::Mailbox;
 use crate::hub::room::Room;
 use crate::limits::{Held, Limits};
-use crate::metrics::Met;
+use crate::metrics::Limit;
 use crate::readiness::Readiness;
 use crate::samples::Samples;
 
@@ -86,7 +86,7 @@ impl Place {
         let journal = self.state.limits.journal();
         let is_told = journal.tells(hub.clock().now(), self.network());
         if !is_told {
-            hub.metrics().limited(Met::SessionLines);
+            hub.metrics().limited(Limit::SessionLines);
         }
         is_told
     }
@@ -96,7 +96,7 @@ impl Place {
     pub fn spend(&self, cost: Cost, sender: Option<&Subject>) -> Option<Duration> {
         let hub = &self.state.hub;
         if cost.is_over {
-            hub.metrics().limited(Met::Frames);
+            hub.metrics().limited(Limit::Frames);
         }
         let network = self.network();
         if cost.points == 0 || (sender.is_none() && network.is_none()) {
@@ -234,12 +234,12 @@ impl AppState {
         let metrics = self.hub.metrics();
         let held = network.map(|network| self.limits.connection(network));
         if matches!(held, Some(None)) {
-            metrics.limited(Met::ConnectionsPerAddress);
+            metrics.limited(Limit::ConnectionsPerAddress);
             return Err(Full::Address);
         }
         let Some((id, mailbox)) = self.hub.connect(self.config.limits.connections) else {
             if !self.hub.is_draining() {
-                metrics.limited(Met::Connections);
+                metrics.limited(Limit::Connections);
             }
             return Err(Full::Server);
         };

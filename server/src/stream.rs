@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::address::Network;
 use crate::limits::{Handshake, Limits};
-use crate::metrics::Met;
+use crate::metrics::Limit;
 
 /// What a connection runs over.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
@@ -37,7 +37,7 @@ impl HalfOpen {
     ///
     /// # Errors
     /// Which limit it would exceed.
-    pub(crate) fn begin(limits: &Arc<Limits>, network: Option<Network>) -> Result<Self, Met> {
+    pub(crate) fn begin(limits: &Arc<Limits>, network: Option<Network>) -> Result<Self, Limit> {
         let handshake = limits.handshake(network)?;
         Ok(Self {
             limits: Arc::clone(limits),

@@ -27,7 +27,7 @@ use crate::access::{Gate, Presented};
 use crate::address::Client;
 use crate::http::{came_by_tls, retry_after};
 use crate::impatient::Impatient;
-use crate::metrics::Met;
+use crate::metrics::Limit;
 use crate::origin::may_connect;
 use crate::state::{AppState, Full, Place};
 use crate::stream::Stream;
@@ -70,7 +70,7 @@ pub async fn upgrade(
     let allowed = &state.config.limits.allowed_origins;
     let by_tls = came_by_tls(&request, state.config.limits.trust());
     if is_ours && !may_connect(&request, allowed, by_tls) {
-        state.hub.metrics().limited(Met::Origins);
+        state.hub.metrics().limited(Limit::Origins);
         let text = "Pages of this origin may not connect here: see --allowed-origins.\n";
         return (StatusCode::FORBIDDEN, text).into_response();
     }

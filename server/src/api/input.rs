@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::problem::{Code, Problem};
-use crate::metrics::Met;
+use crate::metrics::Limit;
 use crate::state::AppState;
 
 /// The room in a path.
@@ -86,7 +86,7 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Given<T> {
             Ok(Ok(Json(given))) => Ok(Self(given)),
             Ok(Err(error)) => Err(not_given(&error)),
             Err(_) => {
-                state.hub.metrics().limited(Met::BodyTimeout);
+                state.hub.metrics().limited(Limit::BodyTimeout);
                 Err(Problem::new(Code::RequestTimeout))
             }
         }

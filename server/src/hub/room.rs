@@ -22,7 +22,7 @@ use super::tail::Tail;
 use super::tails::{Kept, Tails};
 use crate::clock::Clock;
 use crate::log::{Log, LogError, PAGE_BYTES};
-use crate::metrics::{Met, Metrics};
+use crate::metrics::{Limit, Metrics};
 
 /// How many bytes a reader takes at once from the tail: as a page of the log has.
 const TAKE_BYTES: usize = PAGE_BYTES as usize;
@@ -458,7 +458,7 @@ impl Room {
         let mut fan_out = paced.fan_out.lock();
         let (pace, presence) = (&mut state.pace, &state.presence);
         if pace.announce(now, presence, readers, &mut fan_out) {
-            paced.metrics.limited(Met::FanOutBytes);
+            paced.metrics.limited(Limit::FanOutBytes);
         }
     }
 

@@ -42,13 +42,13 @@ fn a_connection_that_gives_its_place_up_counts_again() {
     let one = limits.handshake_again(here);
     assert_eq!(
         limits.handshake(here).unwrap_err(),
-        Met::HandshakesPerAddress
+        Limit::HandshakesPerAddress
     );
-    assert_eq!(limits.handshake(there).unwrap_err(), Met::Handshakes);
+    assert_eq!(limits.handshake(there).unwrap_err(), Limit::Handshakes);
     drop(two);
     assert_eq!(
         limits.handshake(here).unwrap_err(),
-        Met::HandshakesPerAddress
+        Limit::HandshakesPerAddress
     );
     assert!(limits.handshake(there).is_ok());
     drop(one);
@@ -102,14 +102,14 @@ fn frames_are_paid_for_together() {
     assert_eq!(spent(0, 1_000, None, Some(here)), Ok(()));
     let waits = (1..=3).map(|turn: u64| {
         let wait = Duration::from_millis(turn * 100);
-        Err((Met::FramesPerAddress, wait))
+        Err((Limit::FramesPerAddress, wait))
     });
     for wait in waits {
         assert_eq!(spent(0, 10, None, Some(here)), wait);
     }
     assert_eq!(spent(0, 100, Some(&ada), Some(there)), Ok(()));
     let wait = Duration::from_millis(500);
-    let over = Err((Met::FramesPerPerson, wait));
+    let over = Err((Limit::FramesPerPerson, wait));
     assert_eq!(spent(0, 5, Some(&ada), Some(there)), over);
     assert_eq!(spent(300, 0, None, Some(here)), Ok(()));
     // Who took nothing for long is forgotten, and nothing else.

@@ -1,8 +1,8 @@
-//! The limits that can be met, and how they are called where that is counted.
+//! The limits, as the metric `everbeat_limited_total` names them.
 
-/// Which limit somebody met.
+/// A limit that was exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Met {
+pub enum Limit {
     /// `--connections`.
     Connections,
     /// `--connections-per-address`.
@@ -47,7 +47,7 @@ pub enum Met {
     Origins,
 }
 
-impl Met {
+impl Limit {
     pub(super) const ALL: [Self; 21] = [
         Self::Connections,
         Self::ConnectionsPerAddress,
