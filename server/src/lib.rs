@@ -5,7 +5,7 @@
 //! - [`address`], [`origin`], [`limits`], [`headers`]: what is refused
 //! - [`command`]: what is done without serving
 //! - [`entrance`], [`descriptors`], [`tls`]: where connections come in
-//! - [`impatient`]: writes that must make progress
+//! - [`write_deadline`]: writes that must make progress
 //! - [`Server`]: from an open entrance to a drained exit; `housekeeping`: what is done every now and then, and
 //!   `supervise`: tasks that are begun anew where they panic
 //! - [`ws`]: connections; the decisions are in [`protocol::server`], here is only I/O
@@ -36,7 +36,6 @@ mod hex;
 mod housekeeping;
 pub mod http;
 pub mod hub;
-pub mod impatient;
 pub mod journal;
 pub mod limits;
 pub mod log;
@@ -56,6 +55,7 @@ mod supervise;
 pub mod telemetry;
 pub mod text_frame;
 pub mod tls;
+pub mod write_deadline;
 pub mod ws;
 
 use std::sync::Arc;

@@ -37,13 +37,13 @@ use crate::entrance::{Entrance, Shared};
 use crate::health;
 use crate::http::{retry_after, upgrade_anywhere};
 use crate::hub::Hub;
-use crate::impatient::Impatient;
 use crate::limits::Limits;
 use crate::metrics::Limit;
 use crate::state::Full;
 use crate::stream::{HalfOpen, Stream};
 use crate::supervise::supervised;
 use crate::tls::Tls;
+use crate::write_deadline::WriteDeadline;
 
 /// How long after its connection a client's first request may come when no more connections are taken.
 const FIRST_WORD: Duration = Duration::from_secs(1);
@@ -260,7 +260,7 @@ impl End {
 
 /// A connection at its beginning.
 struct Begun {
-    stream: Impatient<TcpStream>,
+    stream: WriteDeadline<TcpStream>,
     requests: Requests,
     /// How long TLS may take to begin.
     patience: Duration,
@@ -406,7 +406,7 @@ fn met(error: &hyper::Error) -> Option<Limit> {
 /// Small frames must not wait for company (RFC 896). A peer whose machine acknowledges nothing is gone (RFC
 /// 5482): later than a heartbeat or a deadline of ours would tell, as these say with which code. A socket
 /// that is already gone is dropped.
-fn prepared(stream: TcpStream, config: &Config) -> Option<Impatient<TcpStream>> {
+fn prepared(stream: TcpStream, config: &Config) -> Option<WriteDeadline<TcpStream>> {
     stream.set_nodelay(true).ok()?;
     #[cfg(target_os = "linux")]
     {
@@ -420,5 +420,5 @@ fn prepared(stream: TcpStream, config: &Config) -> Option<Impatient<TcpStream>> 
         let patience = patience.min(Duration::from_millis(i32::MAX as u64));
         let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(patience));
     }
-    Some(Impatient::new(stream, config.write_timeout))
+    Some(WriteDeadline::new(stream, config.write_timeout))
 }

@@ -22,14 +22,14 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_rustls::{TlsAcceptor, server};
 
 use crate::config::TlsOptions;
-use crate::impatient::Impatient;
+use crate::write_deadline::WriteDeadline;
 
 /// What one connection may have on its way that its client has not taken. The rest waits in its frames,
 /// which are shared; and that a reader makes progress is seen by what leaves here.
 const WAITING_BYTES: usize = 16 * 1024;
 
 /// A connection over TLS. Its state is large, and stands aside: a task is as small as over TCP.
-pub type TlsStream = Box<server::TlsStream<Impatient<TcpStream>>>;
+pub type TlsStream = Box<server::TlsStream<WriteDeadline<TcpStream>>>;
 
 /// What TLS needs.
 #[derive(Clone)]
@@ -116,7 +116,7 @@ impl Tls {
     ///
     /// # Errors
     /// If the other end does not.
-    pub async fn accept(&self, stream: Impatient<TcpStream>) -> io::Result<TlsStream> {
+    pub async fn accept(&self, stream: WriteDeadline<TcpStream>) -> io::Result<TlsStream> {
         let limited = |connection: &mut rustls::ServerConnection| {
             connection.set_buffer_limit(Some(WAITING_BYTES));
         };

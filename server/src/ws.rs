@@ -26,12 +26,12 @@ use self::wire::Wire;
 use crate::access::{Gate, Presented};
 use crate::address::Client;
 use crate::http::{came_by_tls, retry_after};
-use crate::impatient::Impatient;
 use crate::metrics::Limit;
 use crate::origin::may_connect;
 use crate::state::{AppState, Full, Place};
 use crate::stream::Stream;
 use crate::tls::TlsStream;
+use crate::write_deadline::WriteDeadline;
 
 /// Where a tutorial page goes.
 #[derive(Debug, Deserialize)]
@@ -108,7 +108,7 @@ fn later(text: &'static str) -> Response {
 async fn begin(upgrade: OnUpgrade, place: Place, dialect: Dialect) {
     let Ok(upgraded) = upgrade.await else { return };
     // The accept loop makes one of the two.
-    match upgraded.downcast::<TokioIo<Impatient<TcpStream>>>() {
+    match upgraded.downcast::<TokioIo<WriteDeadline<TcpStream>>>() {
         Ok(Parts { io, read_buf, .. }) => {
             drive(io.into_inner().into_inner(), read_buf, place, dialect);
         }

@@ -1,4 +1,4 @@
-//! Writes that must make progress.
+//! The write deadline: writes must make progress.
 //!
 //! A client that asks for much and reads none of it would otherwise hold it in memory for as long as it likes.
 //! It stands right above the socket: what TLS takes in is not on its way. WebSockets have their own
@@ -12,16 +12,16 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// A stream on which a write fails with [`io::ErrorKind::TimedOut`] once it has made no progress for so long.
+/// A deadline for writes: a stream on which a write fails with [`io::ErrorKind::TimedOut`] once it has made no progress for so long.
 #[derive(Debug)]
-pub struct Impatient<S> {
+pub struct WriteDeadline<S> {
     stream: S,
     patience: Option<Duration>,
     /// While a write waits.
     due: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Impatient<S> {
+impl<S> WriteDeadline<S> {
     /// Gives each step of a write so long.
     pub const fn new(stream: S, patience: Duration) -> Self {
         Self {
@@ -52,7 +52,7 @@ impl<S> Impatient<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteDeadline<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -62,7 +62,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteDeadline<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -107,7 +107,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_write_that_makes_no_progress_fails() {
         let (near, far) = duplex(8);
-        let mut stream = Impatient::new(near, PATIENCE);
+        let mut stream = WriteDeadline::new(near, PATIENCE);
         let begun = tokio::time::Instant::now();
         let written = stream.write_all(&[0; 9]).await;
         assert_eq!(written.unwrap_err().kind(), io::ErrorKind::TimedOut);
@@ -118,7 +118,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slow_reader_may_be_slow() {
         let (near, mut far) = duplex(8);
-        let mut stream = Impatient::new(near, PATIENCE);
+        let mut stream = WriteDeadline::new(near, PATIENCE);
         let reading = tokio::spawn(async move {
             for _ in 0..10 {
                 sleep(PATIENCE - Duration::from_secs(1)).await;
