@@ -20,11 +20,11 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::entrance::Entrance;
 use crate::hub::Hub;
 use crate::limits::{Limits, LimitsConfig};
+use crate::listener::Listener;
 use crate::origin::{self, is_forged};
-use crate::serve::Doors;
+use crate::serve::Acceptor;
 use crate::state::AppState;
 use crate::{headers, health};
 
@@ -63,15 +63,15 @@ async fn serve(listener: TcpListener, state: AppState, end: CancellationToken) {
         handshakes: CONNECTIONS,
         ..LimitsConfig::default()
     };
-    let doors = Doors {
+    let acceptor = Acceptor {
         hub: Arc::clone(&state.hub),
         limits: Arc::new(Limits::new(limits)),
         config: Arc::clone(&state.config),
         reserve: state.readiness.reserve().of_operator(),
         router: build(state),
     };
-    let entrance = Entrance::of_operator(listener);
-    doors.serve(entrance, end.clone(), end).await;
+    let listener = Listener::of_operator(listener);
+    acceptor.serve(listener, end.clone(), end).await;
 }
 
 /// The operator's routes, for requests that call this listener by an address or by a name of its own:

@@ -4,9 +4,9 @@
 //! - [`access`]: who may enter
 //! - [`address`], [`origin`], [`limits`], [`headers`]: what is refused
 //! - [`command`]: what is done without serving
-//! - [`entrance`], [`descriptors`], [`tls`]: where connections come in
+//! - [`listener`], [`descriptors`], [`tls`]: where connections come in
 //! - [`write_deadline`]: writes that must make progress
-//! - [`Server`]: from an open entrance to a drained exit; `housekeeping`: what is done every now and then, and
+//! - [`Server`]: from an open listener to a drained exit; `housekeeping`: what is done every now and then, and
 //!   `supervise`: tasks that are begun anew where they panic
 //! - [`ws`]: connections; the decisions are in [`protocol::server`], here is only I/O
 //! - [`hub`]: rooms that readers pull from, and who is connected
@@ -28,7 +28,6 @@ pub mod clock;
 pub mod command;
 pub mod config;
 pub mod descriptors;
-pub mod entrance;
 pub mod headers;
 pub mod health;
 pub mod heap;
@@ -38,6 +37,7 @@ pub mod http;
 pub mod hub;
 pub mod journal;
 pub mod limits;
+pub mod listener;
 pub mod log;
 pub mod metrics;
 pub mod origin;
@@ -75,15 +75,15 @@ use crate::answers::Answers;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::descriptors::Reserve;
-use crate::entrance::Entrance;
 use crate::heap::{Allocator, Heap};
 use crate::housekeeping::Housekeeping;
 use crate::hub::{Hub, Rooms};
 use crate::limits::Limits;
+use crate::listener::Listener;
 use crate::log::sqlite::{OpenError, SqliteConfig, SqliteLog};
 use crate::readiness::Readiness;
 use crate::samples::Samples;
-use crate::serve::Doors;
+use crate::serve::Acceptor;
 use crate::state::{AppState, Parts};
 use crate::supervise::supervised;
 
@@ -144,9 +144,9 @@ pub struct Server {
     pub config: Config,
     /// Where the compiled site is.
     pub leptos: LeptosOptions,
-    /// Where everybody comes.
-    pub entrance: Entrance,
-    /// Where the operator comes.
+    /// Where clients connect.
+    pub listener: Listener,
+    /// Where the operator connects.
     pub admin: Option<TcpListener>,
     /// Rooms, log and connections.
     pub hub: Arc<Hub>,
@@ -158,13 +158,13 @@ pub struct Server {
 
 impl Server {
     /// Serves until `shutdown`, then drains: takes no new connections, gives each client a slot to come back in,
-    /// closes what is left with 1012, commits, and returns. An entrance that is shared is left at once: who
+    /// closes what is left with 1012, commits, and returns. A listener that is shared is left at once: who
     /// comes then is for the next server.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let (hub, gate, drain) = (self.hub, self.gate, self.config.drain);
         let tracker = TaskTracker::new();
         let (leave, stop) = (CancellationToken::new(), CancellationToken::new());
-        let is_shared = self.entrance.shared.is_shared();
+        let is_shared = self.listener.shared.is_shared();
         let config = Arc::new(self.config);
         let limits = Arc::new(Limits::new(config.limits.shared()));
         let samples = Arc::<Samples>::default();
@@ -181,7 +181,7 @@ impl Server {
             config: Arc::clone(&config),
         });
         let watching = self.admin.map(|listener| Watch::begin(listener, &state));
-        let doors = Doors {
+        let acceptor = Acceptor {
             router: router::build(state),
             hub: Arc::clone(&hub),
             limits: Arc::clone(&limits),
@@ -190,11 +190,11 @@ impl Server {
         };
         // They end with the server, whatever they are doing.
         let mut beside = JoinSet::new();
-        if let Some(tls) = self.entrance.tls.clone() {
+        if let Some(tls) = self.listener.tls.clone() {
             let renew = move || tls.clone().keep();
             beside.spawn(supervised("renewal of certificates", renew));
         }
-        let serving = tokio::spawn(doors.serve(self.entrance, leave.clone(), stop.clone()));
+        let serving = tokio::spawn(acceptor.serve(self.listener, leave.clone(), stop.clone()));
         let house = Housekeeping {
             hub: Arc::clone(&hub),
             limits,

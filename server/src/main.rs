@@ -13,8 +13,8 @@ use leptos::config::get_configuration;
 use server::access::Gate;
 use server::command::Line;
 use server::config::{Admin, Config};
-use server::entrance::{self, Entrance};
 use server::heap::Allocator;
+use server::listener::{self, Listener};
 use server::{Server, clock, descriptors, in_full, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -79,17 +79,17 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         leptos.output_name = "everbeat".into();
     }
     // The port first: a server that already listens there also holds the data.
-    let entrance = Entrance::open(&config).await?;
-    let hub = if entrance.shared.is_shared() {
+    let listener = Listener::open(&config).await?;
+    let hub = if listener.shared.is_shared() {
         server::await_hub(&config).await?
     } else {
         server::open_hub(&config)?
     };
     // A server before us keeps its own until it has ended: so there is always one to ask.
     let admin = match config.operation.admin {
-        Admin::At(address) => Some(entrance::listen(
+        Admin::At(address) => Some(listener::listen(
             address,
-            entrance.shared.is_shared(),
+            listener.shared.is_shared(),
             "--admin",
         )?),
         Admin::Off => None,
@@ -102,11 +102,11 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     leptos.hash_files |= hashes.exists();
     leptos.site_root = config.site_root.to_string_lossy().into();
     let gate = Arc::new(Gate::new(config.gate()).await?);
-    leptos.site_addr = entrance.listener.local_addr()?;
-    if entrance.shared.is_shared() {
-        tracing::info!(shared = ?entrance.shared, "the next server takes over here");
+    leptos.site_addr = listener.socket.local_addr()?;
+    if listener.shared.is_shared() {
+        tracing::info!(shared = ?listener.shared, "the next server takes over here");
     }
-    tracing::info!("serving on {}", entrance.url()?);
+    tracing::info!("serving on {}", listener.url()?);
     if let Some(admin) = &admin {
         tracing::info!("for the operator: http://{}/status", admin.local_addr()?);
     }
@@ -121,7 +121,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let server = Server {
         config,
         leptos,
-        entrance,
+        listener,
         admin,
         hub,
         gate,

@@ -33,11 +33,11 @@ use self::last::{LAST_HEAD, LastAnswers};
 use crate::address::{Network, Peer};
 use crate::config::Config;
 use crate::descriptors::{self, Share};
-use crate::entrance::{Entrance, Shared};
 use crate::health;
 use crate::http::{retry_after, upgrade_anywhere};
 use crate::hub::Hub;
 use crate::limits::Limits;
+use crate::listener::{Listener, Shared};
 use crate::metrics::Limit;
 use crate::state::Full;
 use crate::stream::{HalfOpen, Stream};
@@ -54,13 +54,13 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// How often the journal says that no connections can be accepted.
 const TELL_AGAIN: Duration = Duration::from_secs(60);
 
-/// What connections come to.
-pub struct Doors {
+/// The acceptor: takes TCP connections, and serves the requests on them.
+pub struct Acceptor {
     /// What answers their requests.
     pub router: Router,
     /// Where what is refused is counted.
     pub hub: Arc<Hub>,
-    /// How many may stand in the door.
+    /// How many connections may be without a WebSocket.
     pub limits: Arc<Limits>,
     /// Deadlines and proxies.
     pub config: Arc<Config>,
@@ -68,22 +68,22 @@ pub struct Doors {
     pub reserve: Share,
 }
 
-impl Doors {
-    /// Takes connections until it is to `leave`, serves them until it is to `stop`, then lets requests
-    /// that are under way finish.
+impl Acceptor {
+    /// Accepts connections until `leave`, serves them until `stop`, then lets requests that are under way
+    /// finish.
     pub async fn serve(
         self,
-        entrance: Entrance,
+        listener: Listener,
         leave: CancellationToken,
         stop: CancellationToken,
     ) {
-        let Entrance {
-            listener,
+        let Listener {
+            socket: listener,
             tls,
             shared,
             #[cfg(target_os = "linux")]
             claim,
-        } = entrance;
+        } = listener;
         let end = End { leave, stop };
         let requests = TaskTracker::new();
         let mut http = http1::Builder::new();

@@ -32,11 +32,11 @@ async fn connection() -> ((TcpStream, SocketAddr), TcpStream) {
     (listener.accept().await.unwrap(), client.unwrap())
 }
 
-fn doors() -> Doors {
+fn acceptor() -> Acceptor {
     let config = Config::parse_from(["everbeat"]);
     let rooms = Arc::new(Rooms::new(1));
     let log = Arc::new(MemoryLog::new(1, rooms.clone()));
-    Doors {
+    Acceptor {
         router: Router::new(),
         hub: Arc::new(Hub::new(rooms, log, 0, Clock::start())),
         limits: Arc::new(Limits::new(config.limits.shared())),
@@ -58,11 +58,11 @@ async fn a_silent_connection_on_the_last_descriptor_holds_up_no_other() {
         leave: CancellationToken::new(),
         stop: CancellationToken::new(),
     };
-    let (doors, requests) = (doors(), TaskTracker::new());
+    let (acceptor, requests) = (acceptor(), TaskTracker::new());
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new());
     let begun = Instant::now();
-    let accept = doors.accept(&http, &script, None, &end, &requests);
+    let accept = acceptor.accept(&http, &script, None, &end, &requests);
     // Longer than the silent connection may take.
     assert!(timeout(LAST_HEAD + ACCEPT_AGAIN, accept).await.is_err());
     let waited = |asked: &Instant| *asked - begun;

@@ -10,9 +10,9 @@ use server::Server;
 use server::access::Gate;
 use server::clock::Clock;
 use server::config::Config;
-use server::entrance::Entrance;
 use server::heap::Allocator;
 use server::hub::{Hub, Rooms};
+use server::listener::Listener;
 use server::log::sqlite::{SqliteConfig, SqliteLog};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -78,8 +78,8 @@ impl TestServer {
         };
         let config = Config::parse_from([&fixed, drain, options].concat());
         config.check().unwrap();
-        let entrance = Entrance::open(&config).await.unwrap();
-        let address = entrance.listener.local_addr().unwrap();
+        let listener = Listener::open(&config).await.unwrap();
+        let address = listener.socket.local_addr().unwrap();
         let hub = open_hub(&config);
         let gate = Arc::new(Gate::new(config.gate()).await.unwrap());
         let (shutdown, stopped) = oneshot::channel();
@@ -93,7 +93,7 @@ impl TestServer {
         let server = Server {
             config,
             leptos,
-            entrance,
+            listener,
             admin: Some(admin),
             hub: Arc::clone(&hub),
             gate,

@@ -1,4 +1,4 @@
-//! Where connections come in: a port, with TLS or without, of this server alone or handed from one
+//! The listener: a port, with TLS or without, of this server alone or handed from one
 //! server to the next.
 
 #[cfg(target_os = "linux")]
@@ -24,10 +24,10 @@ const BACKLOG: u32 = 1024;
 /// How long the next server may take to start, with room to spare.
 const NEXT_START: Duration = Duration::from_secs(2);
 
-/// A socket that listens, and what is spoken on its connections.
-pub struct Entrance {
+/// A listener: its socket, and what is spoken on the connections that it gives.
+pub struct Listener {
     /// The socket.
-    pub listener: TcpListener,
+    pub socket: TcpListener,
     /// TLS, if it is spoken here.
     pub tls: Option<Tls>,
     /// Who else takes connections at this port.
@@ -40,7 +40,7 @@ pub struct Entrance {
 /// Whether the port is this server's alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shared {
-    /// It is: while it is down, nobody can connect.
+    /// It is: while the server is down, no client can connect.
     No,
     /// The next server has a socket of its own on the same port (`SO_REUSEPORT`). Connections that wait
     /// in this one are lost when it is closed.
@@ -50,15 +50,15 @@ pub enum Shared {
 }
 
 impl Shared {
-    /// Whether somebody else takes the connections that come from now on.
+    /// Whether another server takes the connections that come from now on.
     pub const fn is_shared(self) -> bool {
         !matches!(self, Self::No)
     }
 }
 
-/// Why there is no entrance.
+/// Why the server cannot listen.
 #[derive(Debug, Error)]
-pub enum EntranceError {
+pub enum ListenError {
     /// The port is not to be had.
     #[error("cannot listen on {address}: is another server running there? See {option}")]
     Listen {
@@ -90,15 +90,15 @@ pub enum EntranceError {
     Tls(#[from] TlsError),
 }
 
-impl Entrance {
+impl Listener {
     /// Opens what the options say; or takes the socket that was handed over, as by systemd, whatever they
     /// say about the port.
     ///
     /// # Errors
-    /// An [`EntranceError`] that says what to do.
-    pub async fn open(config: &Config) -> Result<Self, EntranceError> {
+    /// An [`ListenError`] that says what to do.
+    pub async fn open(config: &Config) -> Result<Self, ListenError> {
         let tls = Tls::open(&config.tls)?;
-        let (listener, shared) = match handed_over().map_err(EntranceError::HandedOver)? {
+        let (listener, shared) = match handed_over().map_err(ListenError::HandedOver)? {
             Some(listener) => {
                 warn_of_long(config.drain);
                 (listener, Shared::Socket)
@@ -112,7 +112,7 @@ impl Entrance {
         Ok(Self {
             #[cfg(target_os = "linux")]
             claim: claim(&listener, shared, config)?,
-            listener,
+            socket: listener,
             tls,
             shared,
         })
@@ -121,7 +121,7 @@ impl Entrance {
     /// A socket for the operator alone.
     pub fn of_operator(listener: TcpListener) -> Self {
         Self {
-            listener,
+            socket: listener,
             tls: None,
             shared: Shared::No,
             #[cfg(target_os = "linux")]
@@ -135,17 +135,17 @@ impl Entrance {
     /// What the system says where it does not know its own address.
     pub fn url(&self) -> io::Result<String> {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
-        Ok(format!("{scheme}://{}", self.listener.local_addr()?))
+        Ok(format!("{scheme}://{}", self.socket.local_addr()?))
     }
 }
 
-/// Claims a port that is shared for our data. Where the system does not let us, nobody is kept from serving.
+/// Claims a port that is shared for our data. Where the system does not let us, no server is kept from serving.
 #[cfg(target_os = "linux")]
 fn claim(
     listener: &TcpListener,
     shared: Shared,
     config: &Config,
-) -> Result<Option<Claim>, EntranceError> {
+) -> Result<Option<Claim>, ListenError> {
     if !shared.is_shared() {
         return Ok(None);
     }
@@ -155,7 +155,7 @@ fn claim(
         .and_then(|address| Ok((address, Claim::make(address, &config.data)?)));
     match claimed {
         Ok((_, Claimed::Alone(claim))) => Ok(Some(claim)),
-        Ok((address, Claimed::OtherData(data))) => Err(EntranceError::OtherData { address, data }),
+        Ok((address, Claimed::OtherData(data))) => Err(ListenError::OtherData { address, data }),
         Err(error) => {
             tracing::warn!(%error, "cannot tell whether servers of other data share this port");
             Ok(None)
@@ -177,7 +177,7 @@ fn warn_of_long(drain: Duration) {
     }
 }
 
-/// The socket that whoever started us opened (sd_listen_fds(3)).
+/// The socket that the service manager opened (sd_listen_fds(3)).
 fn handed_over() -> io::Result<Option<TcpListener>> {
     let mut sockets = ListenFd::from_env();
     if sockets.len() > 1 {
@@ -193,13 +193,13 @@ fn handed_over() -> io::Result<Option<TcpListener>> {
 /// Listens at an address, which an option names; with `reuse_port` beside another server.
 ///
 /// # Errors
-/// [`EntranceError::Listen`].
+/// [`ListenError::Listen`].
 pub fn listen(
     address: SocketAddr,
     reuse_port: bool,
     option: &'static str,
-) -> Result<TcpListener, EntranceError> {
-    bound(address, reuse_port).map_err(|source| EntranceError::Listen {
+) -> Result<TcpListener, ListenError> {
+    bound(address, reuse_port).map_err(|source| ListenError::Listen {
         option,
         address,
         source,

@@ -122,7 +122,7 @@ impl Name {
     fn is_of_same_user(&self) -> bool {
         let user = || -> io::Result<bool> {
             let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-            // A listener that takes nobody must not hold this server up.
+            // A listener that takes no connection must not hold this server up.
             socket.set_nonblocking(true)?;
             socket.connect(&SockAddr::unix(format!("\0{self}"))?)?;
             let stream = unix::UnixStream::from(OwnedFd::from(socket));
@@ -197,7 +197,7 @@ mod tests {
         fs::create_dir(&data).unwrap();
         let link = place.path().join("link");
         std::os::unix::fs::symlink(&data, &link).unwrap();
-        // Nobody listens there: it is the claim alone that is looked at.
+        // Nothing listens there: it is the claim alone that is looked at.
         let address = SocketAddr::from((Ipv4Addr::new(127, 83, 1, 9), 1));
         let claim = |data: &Path| Claim::make(address, data).unwrap();
         let first = claim(&data);
