@@ -1,4 +1,4 @@
-//! Who may enter: the one check before sockets, pages and whatever else there is (AC-1).
+//! Authentication: every socket, page and request is authenticated first, in the same way (AC-1).
 
 mod guests;
 mod keys;
@@ -20,9 +20,9 @@ use self::guests::{Guests, Known};
 pub use self::keys::{KeySource, KeysError};
 use self::tokens::Tokens;
 
-/// Why the gate cannot be set up.
+/// Why the authenticator cannot be made.
 #[derive(Debug, Error)]
-pub enum GateError {
+pub enum AuthenticatorError {
     /// The keys of tokens.
     #[error(transparent)]
     Keys(#[from] KeysError),
@@ -31,9 +31,9 @@ pub enum GateError {
     Guests(#[from] GuestError),
 }
 
-/// What tokens and guests are admitted.
+/// Which tokens and guests are admitted.
 #[derive(Clone, Debug)]
-pub struct GateConfig {
+pub struct AuthenticatorConfig {
     /// Tokens; `None` where none are taken.
     pub tokens: Option<TokenConfig>,
     /// The cookie in which a browser shows its token.
@@ -57,27 +57,27 @@ pub struct TokenConfig {
     pub issuer: Option<String>,
 }
 
-/// What a request shows of its sender, apart from what is said in `hello`.
+/// The credentials that a request shows in its cookies, apart from the token of a `hello`.
 #[derive(Clone, Default)]
-pub struct Presented {
+pub struct ShownCredentials {
     /// A cookie that holds no token at all is not the same as none.
     token: Option<Result<Token, IdError>>,
     guest: Option<Known>,
 }
 
-/// Lets people in, or not.
-pub struct Gate {
+/// The authenticator: finds out whose a request is, and what it may do.
+pub struct Authenticator {
     tokens: Option<Arc<Tokens>>,
     token_cookie: String,
     guests: Option<Guests>,
 }
 
-impl Gate {
-    /// A gate of this configuration.
+impl Authenticator {
+    /// An authenticator of this configuration.
     ///
     /// # Errors
-    /// A [`GateError`] that says which file is meant and what to do.
-    pub async fn new(config: GateConfig) -> Result<Self, GateError> {
+    /// An [`AuthenticatorError`] that says which file is meant and what to do.
+    pub async fn new(config: AuthenticatorConfig) -> Result<Self, AuthenticatorError> {
         let tokens = match config.tokens {
             Some(tokens) => Some(Arc::new(Tokens::new(tokens).await?)),
             None => None,
@@ -93,49 +93,53 @@ impl Gate {
         })
     }
 
-    /// What a request shows in its cookies.
-    pub fn presented(&self, headers: &HeaderMap) -> Presented {
+    /// The credentials that a request shows in its cookies.
+    pub fn credentials(&self, headers: &HeaderMap) -> ShownCredentials {
         // Without keys it may be a cookie of another program.
         let tokens = self.tokens.as_ref();
         let token = tokens.and_then(|_| cookies(headers, &self.token_cookie).next());
         let token = token.map(Token::new);
         let guests = self.guests.as_ref();
         let guest = guests.and_then(|guests| guests.known(headers));
-        Presented { token, guest }
+        ShownCredentials { token, guest }
     }
 
-    /// Finds out who that is: by the token that was said, else by that in a cookie, else as a guest.
-    /// Somebody whose token is not good does not become a guest unawares.
+    /// Authenticates a caller: by the token of its `hello` or of its header, else by that in a cookie, else as
+    /// a guest. A caller whose token is not good does not become a guest unawares.
     ///
     /// # Errors
-    /// Why they are not let in.
-    pub async fn admit(
+    /// Why the caller is denied.
+    pub async fn authenticate(
         &self,
-        presented: &Presented,
+        credentials: &ShownCredentials,
         said: Option<&Token>,
     ) -> Result<Access, Denied> {
         let shown = said
             .map(Ok)
-            .or_else(|| presented.token.as_ref().map(Result::as_ref));
+            .or_else(|| credentials.token.as_ref().map(Result::as_ref));
         match (&self.tokens, shown) {
             (Some(tokens), Some(Ok(token))) => tokens.check(token).await,
             (_, Some(_)) => Err(Denied::TokenInvalid),
             (_, None) => {
                 let guests = self.guests.as_ref().ok_or(Denied::TokenRequired)?;
-                let known = presented.guest.as_ref();
+                let known = credentials.guest.as_ref();
                 Ok(guests.admit(known.map(|known| known.subject.clone())))
             }
         }
     }
 
-    /// A cookie for a guest who has none yet, or not the one that there should be; none for anybody else.
+    /// A cookie for a guest that has none yet, or not the one that there should be; none for other callers.
     /// `is_secure`: the request came by HTTPS.
-    pub fn guest_cookie(&self, presented: &Presented, is_secure: bool) -> Option<GuestCookie> {
-        if presented.token.is_some() {
+    pub fn guest_cookie(
+        &self,
+        credentials: &ShownCredentials,
+        is_secure: bool,
+    ) -> Option<GuestCookie> {
+        if credentials.token.is_some() {
             return None;
         }
         let guests = self.guests.as_ref()?;
-        guests.cookie(presented.guest.as_ref(), is_secure)
+        guests.cookie(credentials.guest.as_ref(), is_secure)
     }
 
     /// Reads the keys of tokens again and again, where there are any.

@@ -51,7 +51,7 @@ impl Pages {
     }
 
     /// Waits for a turn. To be called when all that others may be slow at is there: the request's body, and the
-    /// verdict of the gate, which may have to ask for keys.
+    /// verdict of the authenticator, which may have to ask for keys.
     ///
     /// # Errors
     /// The response where there is none in time.

@@ -1,6 +1,6 @@
 //! The HTTP API: what programs read from rooms, and what they put into them, without a socket.
 //!
-//! Who asks is found out by the same gate as for sockets and pages (`caller`), what is refused is told
+//! Who asks is found out by the same authenticator as for sockets and pages (`caller`), what is refused is told
 //! as `application/problem+json` (`problem`), and the document at `/api/openapi.json` is made from the
 //! very handlers that it describes.
 

@@ -18,7 +18,7 @@ use protocol::id::Token;
 use protocol::presence::pace::FAN_OUT_BYTES;
 use thiserror::Error;
 
-use crate::access::GateConfig;
+use crate::access::AuthenticatorConfig;
 use crate::answers::ANSWER_BYTES;
 use crate::hub::tails::TAILS_BYTES;
 use crate::log::PAGE_BYTES;
@@ -349,8 +349,8 @@ impl Config {
     }
 
     /// Which tokens and guests are admitted.
-    pub fn gate(&self) -> GateConfig {
-        GateConfig {
+    pub fn authenticator(&self) -> AuthenticatorConfig {
+        AuthenticatorConfig {
             tokens: self.access.tokens(),
             token_cookie: self.access.token_cookie.clone(),
             guests: self.access.guest_rights(),

@@ -69,7 +69,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::access::Gate;
+use crate::access::Authenticator;
 use crate::admin::Watch;
 use crate::answers::Answers;
 use crate::clock::Clock;
@@ -151,7 +151,7 @@ pub struct Server {
     /// Rooms, log and connections.
     pub hub: Arc<Hub>,
     /// Who may enter.
-    pub gate: Arc<Gate>,
+    pub authenticator: Arc<Authenticator>,
     /// Where memory comes from.
     pub allocator: Allocator,
 }
@@ -161,7 +161,7 @@ impl Server {
     /// closes what is left with 1012, commits, and returns. A listener that is shared is left at once: who
     /// comes then is for the next server.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let (hub, gate, drain) = (self.hub, self.gate, self.config.drain);
+        let (hub, authenticator, drain) = (self.hub, self.authenticator, self.config.drain);
         let tracker = TaskTracker::new();
         let (leave, stop) = (CancellationToken::new(), CancellationToken::new());
         let is_shared = self.listener.shared.is_shared();
@@ -171,7 +171,7 @@ impl Server {
         let reserve = Reserve::keep();
         let state = AppState::from(Parts {
             hub: Arc::clone(&hub),
-            gate: Arc::clone(&gate),
+            authenticator: Arc::clone(&authenticator),
             limits: Arc::clone(&limits),
             protocol: Arc::new(config.protocol()),
             readiness: Arc::new(Readiness::new(Arc::clone(&reserve))),
@@ -204,8 +204,8 @@ impl Server {
         };
         house.begin(&mut beside);
         beside.spawn(supervised("keys of tokens", move || {
-            let gate = Arc::clone(&gate);
-            async move { gate.keep().await }
+            let authenticator = Arc::clone(&authenticator);
+            async move { authenticator.keep().await }
         }));
 
         shutdown.await;

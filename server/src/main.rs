@@ -10,7 +10,7 @@ use clap::Parser;
 #[cfg(feature = "embed")]
 use leptos::config::LeptosOptions;
 use leptos::config::get_configuration;
-use server::access::Gate;
+use server::access::Authenticator;
 use server::command::Line;
 use server::config::{Admin, Config};
 use server::heap::Allocator;
@@ -101,7 +101,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let hashes = std::env::current_exe()?.with_file_name(leptos.hash_file.as_ref());
     leptos.hash_files |= hashes.exists();
     leptos.site_root = config.site_root.to_string_lossy().into();
-    let gate = Arc::new(Gate::new(config.gate()).await?);
+    let authenticator = Arc::new(Authenticator::new(config.authenticator()).await?);
     leptos.site_addr = listener.socket.local_addr()?;
     if listener.shared.is_shared() {
         tracing::info!(shared = ?listener.shared, "the next server takes over here");
@@ -124,7 +124,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         listener,
         admin,
         hub,
-        gate,
+        authenticator,
         allocator: allocator(),
     };
     server.run(shutdown).await;

@@ -28,7 +28,7 @@ use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::services::{ServeDir, ServeFile};
 
-use crate::access::Presented;
+use crate::access::ShownCredentials;
 use crate::address::{Client, Network};
 use crate::apart::{self, Pages};
 use crate::headers::page_policy;
@@ -139,9 +139,9 @@ async fn page(
         return (StatusCode::TOO_MANY_REQUESTS, retry_after(wait), text).into_response();
     }
     let place = Place::at(request.uri().path());
-    let presented = state.gate.presented(request.headers());
+    let credentials = state.authenticator.credentials(request.headers());
     if let Some(room) = place.room()
-        && let Err(why) = may_read(&state, &presented, room).await
+        && let Err(why) = may_read(&state, &credentials, room).await
     {
         return closed(&pages, &files, request, why).await;
     }
@@ -158,7 +158,7 @@ async fn page(
     };
     let is_room = place.room().is_some();
     let by_tls = came_by_tls(&request, state.config.limits.trust());
-    let cookie = state.gate.guest_cookie(&presented, by_tls);
+    let cookie = state.authenticator.guest_cookie(&credentials, by_tls);
     let cookie = cookie
         .filter(|_| is_room)
         .and_then(|cookie| cookie.header());
@@ -231,8 +231,12 @@ fn counted(request: &Request) -> Option<Network> {
 }
 
 /// Whether a user may see a room's page (AC-1, AC-5); if not, why.
-async fn may_read(state: &AppState, presented: &Presented, room: &RoomName) -> Result<(), Closed> {
-    match state.gate.admit(presented, None).await {
+async fn may_read(
+    state: &AppState,
+    credentials: &ShownCredentials,
+    room: &RoomName,
+) -> Result<(), Closed> {
+    match state.authenticator.authenticate(credentials, None).await {
         Ok(access) if access.rights.may_read(room).is_ok() => Ok(()),
         Ok(_) => Err(Closed::Room),
         Err(Denied::Unavailable | Denied::Busy(_)) => Err(Closed::Unavailable),

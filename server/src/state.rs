@@ -12,7 +12,7 @@ use protocol::id::{ConnectionId, Name, RoomName, SessionId};
 use protocol::server::{Cost, RoomView};
 use tokio_util::task::TaskTracker;
 
-use crate::access::Gate;
+use crate::access::Authenticator;
 use crate::address::Network;
 use crate::config::Config;
 use crate::hub::Hub;
@@ -32,7 +32,7 @@ pub struct Parts {
     /// Rooms, log and connections.
     pub hub: Arc<Hub>,
     /// Who may enter.
-    pub gate: Arc<Gate>,
+    pub authenticator: Arc<Authenticator>,
     /// What is refused.
     pub limits: Arc<Limits>,
     /// The options.
@@ -281,7 +281,7 @@ macro_rules! parts {
 
 parts! {
     hub: Arc<Hub>,
-    gate: Arc<Gate>,
+    authenticator: Arc<Authenticator>,
     limits: Arc<Limits>,
     config: Arc<Config>,
     readiness: Arc<Readiness>,

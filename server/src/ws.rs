@@ -23,7 +23,7 @@ use tokio::net::TcpStream;
 use tungstenite::handshake::server::create_response_with_body;
 
 use self::wire::Wire;
-use crate::access::{Gate, Presented};
+use crate::access::{Authenticator, ShownCredentials};
 use crate::address::Client;
 use crate::http::{came_by_tls, retry_after};
 use crate::metrics::Limit;
@@ -41,7 +41,7 @@ pub struct TutorialQuery {
 
 /// What a connection speaks.
 enum Dialect {
-    Everbeat(Box<Presented>),
+    Everbeat(Box<ShownCredentials>),
     Tutorial(RoomName),
 }
 
@@ -58,7 +58,7 @@ pub async fn upgrade(
         Err(error) => return not_a_handshake(&error),
     };
     let dialect = match dialect(&state, request.headers(), query.room.as_deref()) {
-        Ok(Dialect::Tutorial(room)) if !may_tutor(&state.gate, &room).await => {
+        Ok(Dialect::Tutorial(room)) if !may_tutor(&state.authenticator, &room).await => {
             let text = "Pages without a session may not use this room here.\n";
             return (StatusCode::FORBIDDEN, text).into_response();
         }
@@ -129,8 +129,8 @@ fn drive<S: Stream>(stream: S, rest: Bytes, place: Place, dialect: Dialect) {
     let wire = Wire::new(stream, rest, frame_bytes, write_timeout);
     let tracker = place.state.tracker.clone();
     match dialect {
-        Dialect::Everbeat(presented) => {
-            let task = session::drive(wire, place, *presented);
+        Dialect::Everbeat(credentials) => {
+            let task = session::drive(wire, place, *credentials);
             tokio::spawn(tracker.track_future(task));
         }
         Dialect::Tutorial(room) => {
@@ -142,8 +142,10 @@ fn drive<S: Stream>(stream: S, rest: Bytes, place: Place, dialect: Dialect) {
 
 /// Whether a page of the tutorial may use a room. It is a guest, whatever its browser sends along: who
 /// cannot say where a page comes from must not speak for the person in front of it.
-async fn may_tutor(gate: &Gate, room: &RoomName) -> bool {
-    let access = gate.admit(&Presented::default(), None).await;
+async fn may_tutor(authenticator: &Authenticator, room: &RoomName) -> bool {
+    let access = authenticator
+        .authenticate(&ShownCredentials::default(), None)
+        .await;
     access.is_ok_and(|access| Tutorial::may_open(&access, room).is_ok())
 }
 
@@ -163,8 +165,8 @@ fn dialect(state: &AppState, headers: &HeaderMap, room: Option<&str>) -> Result<
             .map_err(|error| format!("{error}\n"));
     }
     if offered.any(|protocol| protocol == SUBPROTOCOL) {
-        let presented = state.gate.presented(headers);
-        return Ok(Dialect::Everbeat(Box::new(presented)));
+        let credentials = state.authenticator.credentials(headers);
+        return Ok(Dialect::Everbeat(Box::new(credentials)));
     }
     Err(format!(
         "This server speaks the subprotocol {SUBPROTOCOL}.\n"

@@ -1,4 +1,4 @@
-//! The gate alone: every kind of token, good and bad, and guests.
+//! The authenticator alone: every kind of token, good and bad, and guests.
 
 mod guests;
 mod keys;
@@ -159,27 +159,31 @@ impl Place {
         Config::parse_from([&["everbeat", "--data", data], options].concat())
     }
 
-    async fn gate(&self, options: &[&str]) -> Gate {
-        Gate::new(self.config(options).gate()).await.unwrap()
+    async fn authenticator(&self, options: &[&str]) -> Authenticator {
+        Authenticator::new(self.config(options).authenticator())
+            .await
+            .unwrap()
     }
 
-    /// A gate with keys from a file of this content.
-    async fn with_keys(&self, text: &str, options: &[&str]) -> Gate {
+    /// An authenticator with keys from a file of this content.
+    async fn with_keys(&self, text: &str, options: &[&str]) -> Authenticator {
         let keys = self.file(text);
         let keys = ["--token-keys", keys.to_str().unwrap()];
-        self.gate(&[&keys, options].concat()).await
+        self.authenticator(&[&keys, options].concat()).await
     }
 }
 
-async fn check(gate: &Gate, token: &Token) -> Result<Access, Denied> {
-    gate.admit(&Presented::default(), Some(token)).await
+async fn check(authenticator: &Authenticator, token: &Token) -> Result<Access, Denied> {
+    authenticator
+        .authenticate(&ShownCredentials::default(), Some(token))
+        .await
 }
 
-fn shows(gate: &Gate, cookies: &str) -> Presented {
+fn shows(authenticator: &Authenticator, cookies: &str) -> ShownCredentials {
     let mut headers = HeaderMap::new();
     let value = HeaderValue::from_str(cookies).unwrap();
     headers.insert(header::COOKIE, value);
-    gate.presented(&headers)
+    authenticator.credentials(&headers)
 }
 
 fn base64(value: &Value) -> String {

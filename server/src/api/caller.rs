@@ -10,7 +10,7 @@ use super::problem::{Code, Problem};
 use crate::address::Client;
 use crate::state::AppState;
 
-/// Whoever sent a request, let in by the gate (AC-1): known by the token in `Authorization: Bearer`
+/// Whoever sent a request, let in by the authenticator (AC-1): known by the token in `Authorization: Bearer`
 /// (RFC 6750 section 2.1), else by cookies as for pages, else a guest.
 pub(crate) struct Caller {
     pub(super) access: Access,
@@ -23,8 +23,11 @@ impl FromRequestParts<AppState> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
         let said = bearer(&parts.headers).transpose()?;
-        let presented = state.gate.presented(&parts.headers);
-        let access = state.gate.admit(&presented, said.as_ref()).await?;
+        let credentials = state.authenticator.credentials(&parts.headers);
+        let access = state
+            .authenticator
+            .authenticate(&credentials, said.as_ref())
+            .await?;
         // The router notes it at each request that comes here.
         let client = parts.extensions.get::<Client>().cloned();
         let client = client.ok_or_else(|| Problem::new(Code::Internal))?;

@@ -25,7 +25,7 @@ use tungstenite::{Error as WebSocketError, Message};
 use self::requests::Answer;
 use super::reading::Reading;
 use super::wire::{self, Alarm, Wire, WriteError};
-use crate::access::Presented;
+use crate::access::ShownCredentials;
 use crate::answers::Owed;
 use crate::hub::inspect::{Kind, Question, Vitals};
 use crate::metrics::Metrics;
@@ -41,7 +41,7 @@ const READ_BATCH: usize = 64;
 pub(super) fn drive<S: Stream>(
     wire: Wire<S>,
     place: Place,
-    presented: Presented,
+    credentials: ShownCredentials,
 ) -> impl Future<Output = ()> {
     let clock = place.state.hub.clock();
     let mut driver = Box::new(Driver {
@@ -51,7 +51,7 @@ pub(super) fn drive<S: Stream>(
         writes: VecDeque::new(),
         later: None,
         owner: None,
-        access: Some(Box::new(Access::Unknown(presented))),
+        access: Some(Box::new(Access::Unknown(credentials))),
         is_stalled: false,
         is_told: None,
         is_over: false,
@@ -90,7 +90,7 @@ type Answers = VecDeque<BoxFuture<'static, Answer>>;
 /// Who that is: only as long as it is not known.
 enum Access {
     /// Not asked for yet; this is what the request for the connection showed.
-    Unknown(Presented),
+    Unknown(ShownCredentials),
     /// It is being found out.
     Sought(BoxFuture<'static, Input>),
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::Parser;
 use leptos::config::LeptosOptions;
 use server::Server;
-use server::access::Gate;
+use server::access::Authenticator;
 use server::clock::Clock;
 use server::config::Config;
 use server::heap::Allocator;
@@ -81,7 +81,7 @@ impl TestServer {
         let listener = Listener::open(&config).await.unwrap();
         let address = listener.socket.local_addr().unwrap();
         let hub = open_hub(&config);
-        let gate = Arc::new(Gate::new(config.gate()).await.unwrap());
+        let authenticator = Arc::new(Authenticator::new(config.authenticator()).await.unwrap());
         let (shutdown, stopped) = oneshot::channel();
         let leptos = LeptosOptions::builder().output_name("everbeat").build();
         let stopped = async {
@@ -96,7 +96,7 @@ impl TestServer {
             listener,
             admin: Some(admin),
             hub: Arc::clone(&hub),
-            gate,
+            authenticator,
             allocator: Allocator::default(),
         };
         let running = tokio::spawn(server.run(stopped));

@@ -3,8 +3,10 @@
 use super::*;
 
 /// A new guest's cookie of this server, as name and value.
-fn new_cookie(gate: &Gate, is_secure: bool) -> String {
-    let cookie = gate.guest_cookie(&Presented::default(), is_secure).unwrap();
+fn new_cookie(authenticator: &Authenticator, is_secure: bool) -> String {
+    let cookie = authenticator
+        .guest_cookie(&ShownCredentials::default(), is_secure)
+        .unwrap();
     let header = cookie.header().unwrap();
     header
         .to_str()
@@ -15,8 +17,11 @@ fn new_cookie(gate: &Gate, is_secure: bool) -> String {
         .to_owned()
 }
 
-async fn who(gate: &Gate, cookies: &str) -> Option<Subject> {
-    let access = gate.admit(&shows(gate, cookies), None).await.unwrap();
+async fn who(authenticator: &Authenticator, cookies: &str) -> Option<Subject> {
+    let access = authenticator
+        .authenticate(&shows(authenticator, cookies), None)
+        .await
+        .unwrap();
     match access.identity {
         Identity::Guest(subject) => subject,
         Identity::Subject(subject) => panic!("{subject:?} is no guest"),
@@ -28,35 +33,50 @@ async fn who(gate: &Gate, cookies: &str) -> Option<Subject> {
 #[tokio::test]
 async fn a_guest_is_known_by_a_signed_cookie() {
     let place = Place::new();
-    let gate = place.gate(&[]).await;
-    let nobody = Presented::default();
-    let header = |gate: &Gate, is_secure| {
-        let header = gate.guest_cookie(&nobody, is_secure).unwrap().header();
+    let authenticator = place.authenticator(&[]).await;
+    let nobody = ShownCredentials::default();
+    let header = |authenticator: &Authenticator, is_secure| {
+        let header = authenticator
+            .guest_cookie(&nobody, is_secure)
+            .unwrap()
+            .header();
         header.unwrap().to_str().unwrap().to_owned()
     };
-    let secure = header(&gate, true);
+    let secure = header(&authenticator, true);
     for part in ["; HttpOnly", "; SameSite=Lax", "; Path=/", "; Secure"] {
         assert!(secure.contains(part), "{secure}");
     }
     assert!(secure.starts_with("__Host-everbeat-guest-"), "{secure}");
-    let plain = header(&gate, false);
+    let plain = header(&authenticator, false);
     assert!(plain.starts_with("everbeat-guest-") && !plain.contains("Secure"));
     let value = secure.split(';').next().unwrap();
-    let first = who(&gate, value).await;
+    let first = who(&authenticator, value).await;
     assert!(first.is_some());
-    assert!(gate.guest_cookie(&shows(&gate, value), true).is_none());
-    let again = place.gate(&[]).await;
+    assert!(
+        authenticator
+            .guest_cookie(&shows(&authenticator, value), true)
+            .is_none()
+    );
+    let again = place.authenticator(&[]).await;
     assert_eq!(who(&again, value).await, first);
     assert_ne!(who(&again, &new_cookie(&again, true)).await, first);
 
-    let elsewhere = Place::new().gate(&[]).await;
+    let elsewhere = Place::new().authenticator(&[]).await;
     let claims = json!({"sub": "guest-1", "aud": "everbeat-guest", "exp": from_now(600)});
     let forged = Issuer::secret(SECRET).sign(&claims);
     let name = value.split('=').next().unwrap();
     let [forged, empty] = [forged.expose(), ""].map(|value| format!("{name}={value}"));
-    for (gate, cookie) in [(&elsewhere, value), (&gate, &*forged), (&gate, &*empty)] {
-        assert_eq!(who(gate, cookie).await, None);
-        assert!(gate.guest_cookie(&shows(gate, cookie), true).is_some());
+    for (authenticator, cookie) in [
+        (&elsewhere, value),
+        (&authenticator, &*forged),
+        (&authenticator, &*empty),
+    ] {
+        assert_eq!(who(authenticator, cookie).await, None);
+        assert!(
+            authenticator
+                .guest_cookie(&shows(authenticator, cookie), true)
+                .is_some()
+        );
     }
 }
 
@@ -64,15 +84,25 @@ async fn a_guest_is_known_by_a_signed_cookie() {
 /// takes nobody's away.
 #[tokio::test]
 async fn servers_of_one_host_have_cookies_of_their_own() {
-    let [one, other] = [Place::new().gate(&[]).await, Place::new().gate(&[]).await];
-    let [cookie, another] = [&one, &other].map(|gate| new_cookie(gate, false));
+    let [one, other] = [
+        Place::new().authenticator(&[]).await,
+        Place::new().authenticator(&[]).await,
+    ];
+    let [cookie, another] = [&one, &other].map(|authenticator| new_cookie(authenticator, false));
     let name = |cookie: &str| cookie.split('=').next().unwrap().to_owned();
     assert_ne!(name(&cookie), name(&another));
     let both = format!("{cookie}; {another}");
-    for (gate, own) in [(&one, &cookie), (&other, &another)] {
-        assert_eq!(who(gate, &both).await, who(gate, own).await);
-        assert!(who(gate, own).await.is_some());
-        assert!(gate.guest_cookie(&shows(gate, &both), false).is_none());
+    for (authenticator, own) in [(&one, &cookie), (&other, &another)] {
+        assert_eq!(
+            who(authenticator, &both).await,
+            who(authenticator, own).await
+        );
+        assert!(who(authenticator, own).await.is_some());
+        assert!(
+            authenticator
+                .guest_cookie(&shows(authenticator, &both), false)
+                .is_none()
+        );
     }
 }
 
@@ -80,10 +110,10 @@ async fn servers_of_one_host_have_cookies_of_their_own() {
 /// should be; one that is put in its place hides it not.
 #[tokio::test]
 async fn a_guest_stays_with_another_cookie() {
-    let gate = Place::new().gate(&[]).await;
-    let own = new_cookie(&gate, false);
+    let authenticator = Place::new().authenticator(&[]).await;
+    let own = new_cookie(&authenticator, false);
     let (own_name, value) = own.split_once('=').unwrap();
-    let guest = who(&gate, &own).await;
+    let guest = who(&authenticator, &own).await;
     let former = format!("everbeat-guest={value}");
     let tossed = format!("{own_name}=x.y.z; {own}");
     for (shown, is_secure, name) in [
@@ -93,8 +123,8 @@ async fn a_guest_stays_with_another_cookie() {
         (&*own, false, None),
         (&*tossed, false, None),
     ] {
-        assert_eq!(who(&gate, shown).await, guest, "{shown}");
-        let cookie = gate.guest_cookie(&shows(&gate, shown), is_secure);
+        assert_eq!(who(&authenticator, shown).await, guest, "{shown}");
+        let cookie = authenticator.guest_cookie(&shows(&authenticator, shown), is_secure);
         let header = cookie.map(|cookie| cookie.header().unwrap());
         let header = header.as_ref().map(|header| header.to_str().unwrap());
         assert_eq!(header.is_some(), name.is_some(), "{shown}");
@@ -103,17 +133,21 @@ async fn a_guest_stays_with_another_cookie() {
         };
         assert!(header.starts_with(name), "{header}");
         let renewed = header.split(';').next().unwrap();
-        assert_eq!(who(&gate, renewed).await, guest);
+        assert_eq!(who(&authenticator, renewed).await, guest);
         assert!(
-            gate.guest_cookie(&shows(&gate, renewed), is_secure)
+            authenticator
+                .guest_cookie(&shows(&authenticator, renewed), is_secure)
                 .is_none()
         );
     }
     // The one that no other name of the domain can set comes first.
-    let secure = new_cookie(&gate, true);
+    let secure = new_cookie(&authenticator, true);
     let both = format!("{own}; {secure}");
-    assert_eq!(who(&gate, &both).await, who(&gate, &secure).await);
-    assert_ne!(who(&gate, &both).await, guest);
+    assert_eq!(
+        who(&authenticator, &both).await,
+        who(&authenticator, &secure).await
+    );
+    assert_ne!(who(&authenticator, &both).await, guest);
 }
 
 /// AC-1, AC-3: not even with the key of guests' cookies is everything a guest's cookie; and none of them is
@@ -121,7 +155,7 @@ async fn a_guest_stays_with_another_cookie() {
 #[tokio::test]
 async fn a_guests_cookie_is_nothing_else() {
     let place = Place::new();
-    let gate = place.with_keys(SECRET, &[]).await;
+    let authenticator = place.with_keys(SECRET, &[]).await;
     let key = fs::read(place.directory.path().join("guests.key")).unwrap();
     let (ours, issuer) = (Issuer::secret(&key), Issuer::secret(SECRET));
     let good = json!({"sub": "guest-1", "aud": "everbeat-guest", "exp": from_now(600)});
@@ -131,8 +165,11 @@ async fn a_guests_cookie_is_nothing_else() {
         ours.sign(&claims).expose().to_owned()
     };
     let known = ours.sign(&good);
-    let guest = |value: &str| shows(&gate, &format!("everbeat-guest={value}"));
-    let admitted = gate.admit(&guest(known.expose()), None).await.unwrap();
+    let guest = |value: &str| shows(&authenticator, &format!("everbeat-guest={value}"));
+    let admitted = authenticator
+        .authenticate(&guest(known.expose()), None)
+        .await
+        .unwrap();
     let known_as = Identity::Guest(Subject::new("guest-1").ok());
     assert_eq!(admitted.identity, known_as);
 
@@ -149,14 +186,23 @@ async fn a_guests_cookie_is_nothing_else() {
         hashed_otherwise.sign(&good).expose().to_owned(),
         token.expose().to_owned(),
     ] {
-        let admitted = gate.admit(&guest(&nobody), None).await.unwrap();
+        let admitted = authenticator
+            .authenticate(&guest(&nobody), None)
+            .await
+            .unwrap();
         assert_eq!(admitted.identity, Identity::Guest(None), "{nobody}");
-        assert!(gate.guest_cookie(&guest(&nobody), false).is_some());
+        assert!(authenticator.guest_cookie(&guest(&nobody), false).is_some());
     }
-    let presented = shows(&gate, &format!("everbeat-token={}", known.expose()));
-    let denied = gate.admit(&presented, None).await;
+    let credentials = shows(
+        &authenticator,
+        &format!("everbeat-token={}", known.expose()),
+    );
+    let denied = authenticator.authenticate(&credentials, None).await;
     assert_eq!(denied, Err(Denied::TokenInvalid));
-    assert_eq!(check(&gate, &known).await, Err(Denied::TokenInvalid));
+    assert_eq!(
+        check(&authenticator, &known).await,
+        Err(Denied::TokenInvalid)
+    );
 }
 
 /// The key of guests' cookies is for the server alone, and one that is broken is not replaced in
@@ -165,18 +211,18 @@ async fn a_guests_cookie_is_nothing_else() {
 async fn the_key_of_guests_is_kept() {
     use std::os::unix::fs::PermissionsExt as _;
     let place = Place::new();
-    place.gate(&[]).await;
+    place.authenticator(&[]).await;
     let path = place.directory.path().join("guests.key");
     let mode = fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     // The power may be cut while it is written: what is left is not taken for the key.
     fs::remove_file(&path).unwrap();
     fs::write(path.with_extension("key.part"), "half").unwrap();
-    place.gate(&[]).await;
+    place.authenticator(&[]).await;
     assert_eq!(fs::read(&path).unwrap().len(), 32);
     assert!(!path.with_extension("key.part").exists());
     fs::write(&path, "short").unwrap();
-    let told = Gate::new(place.config(&[]).gate())
+    let told = Authenticator::new(place.config(&[]).authenticator())
         .await
         .err()
         .unwrap()
@@ -193,8 +239,11 @@ async fn guests_are_marked_where_others_are_vouched_for() {
     let session = SessionId::new("abcd").unwrap();
     let name = protocol::id::Name::tidy("Ada");
     let place = Place::new();
-    let gate = place.with_keys(SECRET, &["--guest-rooms", "news=r"]).await;
-    let guest = gate.admit(&Presented::default(), None).await.unwrap();
+    let authenticator = place.with_keys(SECRET, &["--guest-rooms", "news=r"]).await;
+    let guest = authenticator
+        .authenticate(&ShownCredentials::default(), None)
+        .await
+        .unwrap();
     assert_eq!(
         guest.naming.name(Some(&name), &session).as_str(),
         "Ada (guest)"
@@ -205,8 +254,11 @@ async fn guests_are_marked_where_others_are_vouched_for() {
             .allow(&RoomName::new("news").unwrap(), Right::Read)
     );
     assert!(!guest.rights.allow(&RoomName::lobby(), Right::Read));
-    let gate = place.gate(&[]).await;
-    let guest = gate.admit(&Presented::default(), None).await.unwrap();
+    let authenticator = place.authenticator(&[]).await;
+    let guest = authenticator
+        .authenticate(&ShownCredentials::default(), None)
+        .await
+        .unwrap();
     assert_eq!(guest.naming.name(Some(&name), &session), name);
     assert_eq!(guest.rights, Rights::ALL);
 }

@@ -16,12 +16,15 @@ use crate::access::tokens::LOOK_EVERY;
 #[tokio::test]
 async fn a_public_key_is_no_secret() {
     for issuer in [Issuer::rsa(), Issuer::ed25519()] {
-        let gate = Place::new().with_keys(&issuer.public_pem, &[]).await;
+        let authenticator = Place::new().with_keys(&issuer.public_pem, &[]).await;
         for secret in [&*issuer.public_pem, issuer.public_pem.trim()] {
             let confused = Issuer::secret(secret).sign(&ada());
-            assert_eq!(check(&gate, &confused).await, Err(Denied::TokenInvalid));
+            assert_eq!(
+                check(&authenticator, &confused).await,
+                Err(Denied::TokenInvalid)
+            );
         }
-        assert!(check(&gate, &issuer.sign(&ada())).await.is_ok());
+        assert!(check(&authenticator, &issuer.sign(&ada())).await.is_ok());
     }
 }
 
@@ -29,23 +32,29 @@ async fn a_public_key_is_no_secret() {
 #[tokio::test]
 async fn keys_are_known_by_their_names() {
     let (one, other) = (Issuer::ed25519().named("1"), Issuer::ed25519().named("2"));
-    let gate = Place::new().with_keys(&jwks(&[&one, &other]), &[]).await;
-    assert!(check(&gate, &other.sign(&ada())).await.is_ok());
+    let authenticator = Place::new().with_keys(&jwks(&[&one, &other]), &[]).await;
+    assert!(check(&authenticator, &other.sign(&ada())).await.is_ok());
     let misnamed = other.named("1").sign(&ada());
-    assert_eq!(check(&gate, &misnamed).await, Err(Denied::TokenInvalid));
+    assert_eq!(
+        check(&authenticator, &misnamed).await,
+        Err(Denied::TokenInvalid)
+    );
 }
 
 /// AC-1: what is known of a key to everybody is no secret, whichever key a token names.
 #[tokio::test]
 async fn keys_are_not_confused() {
     let (rsa, secret) = (Issuer::rsa().named("r"), Issuer::secret(SECRET).named("s"));
-    let gate = Place::new().with_keys(&jwks(&[&rsa, &secret]), &[]).await;
+    let authenticator = Place::new().with_keys(&jwks(&[&rsa, &secret]), &[]).await;
     for issuer in [&rsa, &secret] {
-        assert!(check(&gate, &issuer.sign(&ada())).await.is_ok());
+        assert!(check(&authenticator, &issuer.sign(&ada())).await.is_ok());
         let mut nameless = issuer.header();
         nameless.kid = None;
         let token = issuer.sign_under(&nameless, &ada());
-        assert!(check(&gate, &token).await.is_ok(), "a key serves it");
+        assert!(
+            check(&authenticator, &token).await.is_ok(),
+            "a key serves it"
+        );
     }
     let jwk = serde_json::to_value(rsa.jwk()).unwrap();
     let n = jwk["n"].as_str().unwrap();
@@ -60,7 +69,7 @@ async fn keys_are_not_confused() {
         for kid in [Some("r"), Some("s"), Some("x"), None] {
             let mut header = forger.header();
             header.kid = kid.map(str::to_owned);
-            let denied = check(&gate, &forger.sign_under(&header, &ada())).await;
+            let denied = check(&authenticator, &forger.sign_under(&header, &ada())).await;
             assert_eq!(denied, Err(Denied::TokenInvalid), "{kid:?}");
         }
     }
@@ -70,16 +79,16 @@ async fn keys_are_not_confused() {
 #[tokio::test]
 async fn keys_of_one_name_keep_their_algorithms() {
     let (rsa, secret) = (Issuer::rsa().named("k"), Issuer::secret(SECRET).named("k"));
-    let gate = Place::new().with_keys(&jwks(&[&rsa, &secret]), &[]).await;
+    let authenticator = Place::new().with_keys(&jwks(&[&rsa, &secret]), &[]).await;
     for issuer in [&rsa, &secret] {
-        assert!(check(&gate, &issuer.sign(&ada())).await.is_ok());
+        assert!(check(&authenticator, &issuer.sign(&ada())).await.is_ok());
     }
     for forger in [
         Issuer::secret(&rsa.public_pem).named("k"),
         Issuer::rsa().named("k"),
         Issuer::ed25519().named("k"),
     ] {
-        let denied = check(&gate, &forger.sign(&ada())).await;
+        let denied = check(&authenticator, &forger.sign(&ada())).await;
         assert_eq!(denied, Err(Denied::TokenInvalid), "{:?}", forger.algorithm);
     }
 }
@@ -89,19 +98,23 @@ async fn keys_of_one_name_keep_their_algorithms() {
 async fn keys_in_tokens_are_ignored() {
     let (rsa, forger) = (Issuer::rsa().named("r"), Issuer::rsa().named("r"));
     let server = KeyServer::start(jwks(&[&forger])).await;
-    let gate = Place::new().with_keys(&jwks(&[&rsa]), &[]).await;
+    let authenticator = Place::new().with_keys(&jwks(&[&rsa]), &[]).await;
     for kid in [Some("r"), Some("x"), None] {
         let mut header = forger.header();
         header.kid = kid.map(str::to_owned);
         header.jwk = Some(forger.jwk());
         header.jku = Some(server.address.clone());
-        let denied = check(&gate, &forger.sign_under(&header, &ada())).await;
+        let denied = check(&authenticator, &forger.sign_under(&header, &ada())).await;
         assert_eq!(denied, Err(Denied::TokenInvalid), "{kid:?}");
     }
     assert_eq!(server.asked(), 0);
     let mut header = rsa.header();
     header.jku = Some(server.address.clone());
-    assert!(check(&gate, &rsa.sign_under(&header, &ada())).await.is_ok());
+    assert!(
+        check(&authenticator, &rsa.sign_under(&header, &ada()))
+            .await
+            .is_ok()
+    );
 }
 
 /// AC-1: a file is there. So a token of a key that it does not hold is a bad one, the first and the
@@ -111,15 +124,15 @@ async fn a_file_of_keys_is_a_verdict() {
     let (rsa, other) = (Issuer::rsa().named("r"), Issuer::rsa().named("x"));
     for text in [jwks(&[&rsa]), rsa.public_pem.clone(), SECRET.to_owned()] {
         let place = Place::new();
-        let gate = place.with_keys(&text, &[]).await;
+        let authenticator = place.with_keys(&text, &[]).await;
         for _ in 0..3 {
-            let denied = check(&gate, &other.sign(&ada())).await;
+            let denied = check(&authenticator, &other.sign(&ada())).await;
             assert_eq!(denied, Err(Denied::TokenInvalid), "{text:.40}");
         }
-        let gate = place.with_keys(&text, &[]).await;
+        let authenticator = place.with_keys(&text, &[]).await;
         fs::remove_file(place.directory.path().join("keys")).unwrap();
         for _ in 0..3 {
-            let denied = check(&gate, &other.sign(&ada())).await;
+            let denied = check(&authenticator, &other.sign(&ada())).await;
             assert_eq!(denied, Err(Denied::TokenInvalid), "{text:.40}");
         }
     }
@@ -152,13 +165,21 @@ async fn files_without_keys_are_refused() {
     ] {
         let keys = place.file(&text);
         let config = place.config(&["--token-keys", keys.to_str().unwrap()]);
-        let told = Gate::new(config.gate()).await.err().unwrap().to_string();
+        let told = Authenticator::new(config.authenticator())
+            .await
+            .err()
+            .unwrap()
+            .to_string();
         assert!(told.contains(expected), "{text:.40}: {told}");
         assert!(told.contains(keys.to_str().unwrap()), "{told}");
         assert!(!told.contains("hunter2"), "{told}");
     }
     let config = place.config(&["--token-keys", "/nowhere/keys"]);
-    let told = Gate::new(config.gate()).await.err().unwrap().to_string();
+    let told = Authenticator::new(config.authenticator())
+        .await
+        .err()
+        .unwrap()
+        .to_string();
     assert!(told.contains("/nowhere/keys"), "{told}");
 }
 
@@ -259,23 +280,25 @@ async fn keys_of_an_address_are_read_again() {
     let (old, new) = (Issuer::rsa().named("old"), Issuer::ed25519().named("new"));
     let server = KeyServer::start(jwks(&[&old])).await;
     let place = Place::new();
-    let gate = place.gate(&["--token-keys", &server.address]).await;
-    assert!(check(&gate, &old.sign(&ada())).await.is_ok());
+    let authenticator = place
+        .authenticator(&["--token-keys", &server.address])
+        .await;
+    assert!(check(&authenticator, &old.sign(&ada())).await.is_ok());
     assert_eq!(server.asked(), 1);
     server.holds(jwks(&[&new]));
-    assert!(check(&gate, &new.sign(&ada())).await.is_ok());
+    assert!(check(&authenticator, &new.sign(&ada())).await.is_ok());
     assert_eq!(server.asked(), 2);
     // Its key is gone, or was never there: the keys were read a moment ago.
     for _ in 0..20 {
-        let denied = check(&gate, &old.sign(&ada())).await;
+        let denied = check(&authenticator, &old.sign(&ada())).await;
         assert_eq!(denied, Err(Denied::TokenInvalid));
     }
     assert_eq!(server.asked(), 2);
     // What the address says now is no set of keys: the last one stays.
     server.holds(SECRET.to_owned());
-    gate.tokens.as_ref().unwrap().read().await;
+    authenticator.tokens.as_ref().unwrap().read().await;
     assert_eq!(server.asked(), 3);
-    assert!(check(&gate, &new.sign(&ada())).await.is_ok());
+    assert!(check(&authenticator, &new.sign(&ada())).await.is_ok());
 }
 
 /// AC-1: a key that came to the address since the last look is found by the next one.
@@ -283,20 +306,22 @@ async fn keys_of_an_address_are_read_again() {
 async fn a_key_is_found_by_the_next_look() {
     let (old, new) = (Issuer::rsa().named("old"), Issuer::ed25519().named("new"));
     let server = KeyServer::start(jwks(&[&old])).await;
-    let gate = Place::new().gate(&["--token-keys", &server.address]).await;
+    let authenticator = Place::new()
+        .authenticator(&["--token-keys", &server.address])
+        .await;
     assert_eq!(
-        check(&gate, &new.sign(&ada())).await,
+        check(&authenticator, &new.sign(&ada())).await,
         Err(Denied::TokenInvalid)
     );
     server.holds(jwks(&[&new]));
     assert_eq!(
-        check(&gate, &new.sign(&ada())).await,
+        check(&authenticator, &new.sign(&ada())).await,
         Err(Denied::TokenInvalid)
     );
     tokio::time::pause();
     tokio::time::advance(LOOK_EVERY).await;
     tokio::time::resume();
-    assert!(check(&gate, &new.sign(&ada())).await.is_ok());
+    assert!(check(&authenticator, &new.sign(&ada())).await.is_ok());
     assert_eq!(server.asked(), 3);
 }
 
@@ -307,13 +332,15 @@ async fn an_unknown_key_is_no_verdict_while_the_address_is_out_of_reach() {
     let (old, new) = (Issuer::rsa().named("old"), Issuer::ed25519().named("new"));
     let forger = Issuer::secret(SECRET).named("old");
     let server = KeyServer::start(jwks(&[&old])).await;
-    let gate = Place::new().gate(&["--token-keys", &server.address]).await;
+    let authenticator = Place::new()
+        .authenticator(&["--token-keys", &server.address])
+        .await;
     server.holds(None);
     for _ in 0..20 {
-        let denied = check(&gate, &new.sign(&ada())).await;
+        let denied = check(&authenticator, &new.sign(&ada())).await;
         assert_eq!(denied, Err(Denied::Unavailable));
-        assert!(check(&gate, &old.sign(&ada())).await.is_ok());
-        let denied = check(&gate, &forger.sign(&ada())).await;
+        assert!(check(&authenticator, &old.sign(&ada())).await.is_ok());
+        let denied = check(&authenticator, &forger.sign(&ada())).await;
         assert_eq!(denied, Err(Denied::TokenInvalid), "that key is known");
     }
     assert_eq!(server.asked(), 2);
@@ -324,12 +351,14 @@ async fn an_unknown_key_is_no_verdict_while_the_address_is_out_of_reach() {
 async fn a_look_goes_on_without_who_began_it() {
     let (old, new) = (Issuer::rsa().named("old"), Issuer::ed25519().named("new"));
     let server = KeyServer::start(jwks(&[&old])).await;
-    let gate = Place::new().gate(&["--token-keys", &server.address]).await;
+    let authenticator = Place::new()
+        .authenticator(&["--token-keys", &server.address])
+        .await;
     server.holds(jwks(&[&new]));
     let token = new.sign(&ada());
     // Polled once: on its way to the address, and gone.
-    assert!(check(&gate, &token).now_or_never().is_none());
-    assert!(check(&gate, &token).await.is_ok());
+    assert!(check(&authenticator, &token).now_or_never().is_none());
+    assert!(check(&authenticator, &token).await.is_ok());
     assert_eq!(server.asked(), 2);
 }
 
@@ -340,16 +369,22 @@ async fn keys_that_cannot_be_read_yet_are_no_verdict() {
     let issuer = Issuer::ed25519();
     let server = KeyServer::start(String::new()).await;
     let place = Place::new();
-    let gate = place.gate(&["--token-keys", &server.address]).await;
-    let denied = check(&gate, &issuer.sign(&ada())).await;
+    let authenticator = place
+        .authenticator(&["--token-keys", &server.address])
+        .await;
+    let denied = check(&authenticator, &issuer.sign(&ada())).await;
     assert_eq!(denied, Err(Denied::Unavailable));
     // A secret that can be fetched is none.
     let secret = Issuer::secret(SECRET);
     server.holds(jwks(&[&secret]));
-    let gate = place.gate(&["--token-keys", &server.address]).await;
-    let denied = check(&gate, &secret.sign(&ada())).await;
+    let authenticator = place
+        .authenticator(&["--token-keys", &server.address])
+        .await;
+    let denied = check(&authenticator, &secret.sign(&ada())).await;
     assert_eq!(denied, Err(Denied::Unavailable));
     server.holds(jwks(&[&issuer]));
-    let gate = place.gate(&["--token-keys", &server.address]).await;
-    assert!(check(&gate, &issuer.sign(&ada())).await.is_ok());
+    let authenticator = place
+        .authenticator(&["--token-keys", &server.address])
+        .await;
+    assert!(check(&authenticator, &issuer.sign(&ada())).await.is_ok());
 }

@@ -20,9 +20,9 @@ async fn good_tokens_are_good() {
     ];
     let claims = but(&json!({"rooms": {"team-*": ["read", "write"], "news": ["read"]}}));
     for (text, issuers) in sets {
-        let gate = Place::new().with_keys(&text, &[]).await;
+        let authenticator = Place::new().with_keys(&text, &[]).await;
         for issuer in issuers {
-            let access = check(&gate, &issuer.sign(&claims)).await.unwrap();
+            let access = check(&authenticator, &issuer.sign(&claims)).await.unwrap();
             assert_eq!(access.identity, subject("ada"));
             assert_eq!(
                 access.naming,
@@ -42,13 +42,13 @@ async fn good_tokens_are_good() {
 /// token is for all of them.
 #[tokio::test]
 async fn what_a_token_need_not_say() {
-    let gate = Place::new().with_keys(SECRET, &[]).await;
+    let authenticator = Place::new().with_keys(SECRET, &[]).await;
     let issuer = Issuer::secret(SECRET);
     for name in [json!(null), json!(""), json!(" \u{200b} ")] {
         let token = issuer.sign(&but(
             &json!({"name": name, "exp": (from_now(600) as f64) + 0.5}),
         ));
-        let access = check(&gate, &token).await.unwrap();
+        let access = check(&authenticator, &token).await.unwrap();
         assert_eq!(
             access.naming,
             Naming::Vouched(protocol::id::Name::tidy("ada"))
@@ -61,17 +61,17 @@ async fn what_a_token_need_not_say() {
 #[tokio::test]
 async fn bad_tokens_are_bad() {
     let options = ["--token-audience", "everbeat", "--token-issuer", "us"];
-    let gate = Place::new().with_keys(SECRET, &options).await;
+    let authenticator = Place::new().with_keys(SECRET, &options).await;
     let issuer = Issuer::secret(SECRET);
     let good = json!({"aud": "everbeat", "iss": "us"});
     let with = |changes: Value| issuer.sign(&changed(but(&good), &changes));
-    assert!(check(&gate, &with(json!({}))).await.is_ok());
+    assert!(check(&authenticator, &with(json!({}))).await.is_ok());
     assert!(
-        check(&gate, &with(json!({"aud": ["x", "everbeat"]})))
+        check(&authenticator, &with(json!({"aud": ["x", "everbeat"]})))
             .await
             .is_ok()
     );
-    let expired = check(&gate, &with(json!({"exp": from_now(-60)}))).await;
+    let expired = check(&authenticator, &with(json!({"exp": from_now(-60)}))).await;
     assert_eq!(expired, Err(Denied::TokenExpired));
     let invalid = [
         json!({"nbf": from_now(60)}),
@@ -96,7 +96,7 @@ async fn bad_tokens_are_bad() {
         json!({"rooms": {"Lobby": ["read"]}}),
     ];
     for changes in invalid {
-        let denied = check(&gate, &with(changes.clone())).await;
+        let denied = check(&authenticator, &with(changes.clone())).await;
         assert_eq!(denied, Err(Denied::TokenInvalid), "{changes}");
     }
 }
@@ -104,20 +104,20 @@ async fn bad_tokens_are_bad() {
 /// AC-1: what is forged, of another key, or no token at all.
 #[tokio::test]
 async fn forged_tokens_are_bad() {
-    let gate = Place::new().with_keys(SECRET, &[]).await;
+    let authenticator = Place::new().with_keys(SECRET, &[]).await;
     let issuer = Issuer::secret(SECRET);
     // Null is a word about rooms, though not one that we know: it must not be for all of them.
     let mut nulled = ada();
     nulled["rooms"] = json!(null);
     assert_eq!(
-        check(&gate, &issuer.sign(&nulled)).await,
+        check(&authenticator, &issuer.sign(&nulled)).await,
         Err(Denied::TokenInvalid)
     );
     // What must be understood is not.
     let mut critical = Header::new(Algorithm::HS256);
     critical.crit = Some(vec!["b64".to_owned()]);
     let critical = encode(&critical, &ada(), &issuer.key).unwrap();
-    let denied = check(&gate, &Token::new(&critical).unwrap()).await;
+    let denied = check(&authenticator, &Token::new(&critical).unwrap()).await;
     assert_eq!(denied, Err(Denied::TokenInvalid));
     // The right key, but not the way of signing that it is for.
     let hashed_otherwise = Header::new(Algorithm::HS512);
@@ -148,7 +148,7 @@ async fn forged_tokens_are_bad() {
         "x".repeat(Token::BYTES_MAX),
     ];
     for text in texts {
-        let denied = check(&gate, &Token::new(&text).unwrap()).await;
+        let denied = check(&authenticator, &Token::new(&text).unwrap()).await;
         assert_eq!(denied, Err(Denied::TokenInvalid), "{text:.80}");
     }
 }
@@ -158,15 +158,24 @@ async fn forged_tokens_are_bad() {
 async fn a_token_counts_before_a_cookie_before_a_guest() {
     let issuer = Issuer::secret(SECRET);
     let place = Place::new();
-    let gate = place.with_keys(SECRET, &[]).await;
+    let authenticator = place.with_keys(SECRET, &[]).await;
     let (ada, bob) = (
         issuer.sign(&ada()),
         issuer.sign(&but(&json!({"sub": "bob"}))),
     );
-    let with_cookie = shows(&gate, &format!("a=b; everbeat-token={}", bob.expose()));
-    let said = gate.admit(&with_cookie, Some(&ada)).await.unwrap();
+    let with_cookie = shows(
+        &authenticator,
+        &format!("a=b; everbeat-token={}", bob.expose()),
+    );
+    let said = authenticator
+        .authenticate(&with_cookie, Some(&ada))
+        .await
+        .unwrap();
     assert_eq!(said.identity, subject("ada"));
-    let in_cookie = gate.admit(&with_cookie, None).await.unwrap();
+    let in_cookie = authenticator
+        .authenticate(&with_cookie, None)
+        .await
+        .unwrap();
     assert_eq!(in_cookie.identity, subject("bob"));
     for bad in [
         "x.y.z",
@@ -174,28 +183,38 @@ async fn a_token_counts_before_a_cookie_before_a_guest() {
         "\"quoted token\"",
         &"x".repeat(Token::BYTES_MAX + 1),
     ] {
-        let presented = shows(&gate, &format!("everbeat-token={bad}"));
-        let denied = gate.admit(&presented, None).await;
+        let credentials = shows(&authenticator, &format!("everbeat-token={bad}"));
+        let denied = authenticator.authenticate(&credentials, None).await;
         assert_eq!(denied, Err(Denied::TokenInvalid), "{bad:.20}");
-        assert!(gate.guest_cookie(&presented, false).is_none());
+        assert!(authenticator.guest_cookie(&credentials, false).is_none());
     }
-    assert!(gate.admit(&Presented::default(), None).await.is_ok());
-
-    // Without keys the cookie is somebody else's, and a token is for another server.
-    let gate = place.gate(&[]).await;
     assert!(
-        gate.admit(&shows(&gate, "everbeat-token=theirs"), None)
+        authenticator
+            .authenticate(&ShownCredentials::default(), None)
             .await
             .is_ok()
     );
-    let denied = gate.admit(&Presented::default(), Some(&ada)).await;
+
+    // Without keys the cookie is somebody else's, and a token is for another server.
+    let authenticator = place.authenticator(&[]).await;
+    assert!(
+        authenticator
+            .authenticate(&shows(&authenticator, "everbeat-token=theirs"), None)
+            .await
+            .is_ok()
+    );
+    let denied = authenticator
+        .authenticate(&ShownCredentials::default(), Some(&ada))
+        .await;
     assert_eq!(denied, Err(Denied::TokenInvalid));
 
-    let gate = place
+    let authenticator = place
         .with_keys(SECRET, &["--guests", "off", "--token-cookie", "sid"])
         .await;
-    let denied = gate.admit(&Presented::default(), None).await;
+    let denied = authenticator
+        .authenticate(&ShownCredentials::default(), None)
+        .await;
     assert_eq!(denied, Err(Denied::TokenRequired));
-    let presented = shows(&gate, &format!("sid={}", bob.expose()));
-    assert!(gate.admit(&presented, None).await.is_ok());
+    let credentials = shows(&authenticator, &format!("sid={}", bob.expose()));
+    assert!(authenticator.authenticate(&credentials, None).await.is_ok());
 }

@@ -1,4 +1,4 @@
-//! What a machine asks for, of the gate, the hub and the log: each is one span in a trace. What takes time
+//! What a machine asks for, of the authenticator, the hub and the log: each is one span in a trace. What takes time
 //! goes among the answers that are owed.
 
 use std::future::ready as now_ready;
@@ -16,7 +16,7 @@ use tokio::time::sleep;
 use tracing::{Instrument, Span};
 
 use super::{Access, Driver};
-use crate::access::Presented;
+use crate::access::ShownCredentials;
 use crate::answers::{NoRoom, Owed};
 use crate::hub::pull::{self, Batch, Nothing};
 use crate::hub::room::{Entry, Room};
@@ -58,13 +58,15 @@ pub(super) enum Answer {
 impl<S: Stream> Driver<S> {
     /// Finds out who that is. It may take some time, in which the connection goes on.
     pub(super) fn admit(&mut self, token: Option<Token>) -> BoxFuture<'static, Input> {
-        let gate = Arc::clone(&self.place.state.gate);
+        let authenticator = Arc::clone(&self.place.state.authenticator);
         // What the request showed is for `hello`, for which there is a line (RC-7).
-        let (presented, turn) = match self.access.take().map(|access| *access) {
-            Some(Access::Unknown(presented)) => {
-                (presented, self.place.state.limits.hello(self.now()))
+        let (credentials, turn) = match self.access.take().map(|access| *access) {
+            Some(Access::Unknown(credentials)) => {
+                (credentials, self.place.state.limits.hello(self.now()))
             }
-            Some(Access::Sought(_)) | None => (Presented::default(), Turn::After(Duration::ZERO)),
+            Some(Access::Sought(_)) | None => {
+                (ShownCredentials::default(), Turn::After(Duration::ZERO))
+            }
         };
         let hub = Arc::clone(&self.place.state.hub);
         let span = self.span("admit");
@@ -75,7 +77,9 @@ impl<S: Stream> Driver<S> {
                     if !wait.is_zero() {
                         sleep(wait).await;
                     }
-                    gate.admit(&presented, token.as_ref()).await
+                    authenticator
+                        .authenticate(&credentials, token.as_ref())
+                        .await
                 }
             };
             if let Err(why) = &admitted {

@@ -25,7 +25,7 @@ use tungstenite::protocol::Role;
 use tungstenite::{Bytes, Message};
 
 use super::*;
-use crate::access::Gate;
+use crate::access::Authenticator;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::descriptors::Reserve;
@@ -44,7 +44,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// stands aside.
 #[test]
 fn a_task_is_small() {
-    fn size<S, F>(_: fn(Wire<S>, Place, Presented) -> F) -> usize {
+    fn size<S, F>(_: fn(Wire<S>, Place, ShownCredentials) -> F) -> usize {
         size_of::<F>()
     }
     let sizes = (size_of::<Driver<TcpStream>>(), size(drive::<TcpStream>));
@@ -70,7 +70,7 @@ impl Server {
         let hub = Arc::new(Hub::new(rooms, log.clone(), 1 << 20, Clock::start()));
         let state = AppState::from(Parts {
             hub: Arc::clone(&hub),
-            gate: Arc::new(Gate::new(config.gate()).await.unwrap()),
+            authenticator: Arc::new(Authenticator::new(config.authenticator()).await.unwrap()),
             limits: Arc::new(Limits::new(config.limits.shared())),
             protocol: Arc::new(config.protocol()),
             tracker: Default::default(),
@@ -98,7 +98,7 @@ impl Server {
         let place = self.state.connect(None).unwrap();
         let write_timeout = self.state.config.write_timeout;
         let wire = Wire::new(stream, Bytes::new(), 64 * 1024, write_timeout);
-        let task = tokio::spawn(drive(wire, place, Presented::default()));
+        let task = tokio::spawn(drive(wire, place, ShownCredentials::default()));
         Client {
             socket: WebSocketStream::from_raw_socket(there, Role::Client, None).await,
             task,
