@@ -49,9 +49,9 @@ pub struct Parts {
     pub leptos: LeptosOptions,
 }
 
-/// A connection's place: among the connections, which counts for its address if that is known, with a
-/// session, and in rooms. All of it is given up with it, however its task ends.
-pub struct Place {
+/// A connection's permit: it counts among the connections, and for its address if that is known; it holds a
+/// session, and rooms. All of it is given up when it is dropped, however the connection's task ends.
+pub struct ConnectionPermit {
     /// Which connection.
     pub id: ConnectionId,
     /// How its task is spoken to.
@@ -64,9 +64,9 @@ pub struct Place {
     rooms: Vec<Arc<Room>>,
 }
 
-/// Who is on a connection.
+/// Whose session a connection carries.
 enum Who {
-    /// Nobody, or not known yet: rooms are only listened to.
+    /// None, or not known yet: rooms are only listened to.
     Nobody,
     /// A session that may come back: without its connection it is away (PR-1).
     Session(SessionId),
@@ -74,7 +74,7 @@ enum Who {
     Passing(SessionId),
 }
 
-impl Place {
+impl ConnectionPermit {
     /// The address that it counts for.
     pub fn network(&self) -> Option<Network> {
         self.held.as_ref().map(Held::network)
@@ -205,32 +205,32 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.vacate();
     }
 }
 
-/// Why somebody gets no place.
+/// Why a connection gets no permit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Full {
-    /// Their address holds as many as it may.
+    /// Its address holds as many as it may.
     Address,
-    /// Everybody together does, or the server is going.
+    /// All addresses together do, or the server is draining.
     Server,
 }
 
 impl Full {
-    /// How long somebody should wait for whom there is no place now.
+    /// How long a client should wait for which there is no permit now.
     pub const LATER: Duration = Duration::from_secs(5);
 }
 
 impl AppState {
-    /// Gives a place to a connection from there.
+    /// Gives a permit to a connection from there.
     ///
     /// # Errors
     /// Where there is none. That it was a limit is counted.
-    pub fn connect(&self, network: Option<Network>) -> Result<Place, Full> {
+    pub fn connect(&self, network: Option<Network>) -> Result<ConnectionPermit, Full> {
         let metrics = self.hub.metrics();
         let held = network.map(|network| self.limits.connection(network));
         if matches!(held, Some(None)) {
@@ -243,7 +243,7 @@ impl AppState {
             }
             return Err(Full::Server);
         };
-        Ok(Place {
+        Ok(ConnectionPermit {
             id,
             mailbox,
             state: self.clone(),

@@ -28,7 +28,7 @@ use crate::address::Client;
 use crate::http::{came_by_tls, retry_after};
 use crate::metrics::Limit;
 use crate::origin::may_connect;
-use crate::state::{AppState, Full, Place};
+use crate::state::{AppState, ConnectionPermit, Full};
 use crate::stream::Stream;
 use crate::tls::TlsStream;
 use crate::write_deadline::WriteDeadline;
@@ -74,8 +74,8 @@ pub async fn upgrade(
         let text = "Pages of this origin may not connect here: see --allowed-origins.\n";
         return (StatusCode::FORBIDDEN, text).into_response();
     }
-    let place = match state.connect(client.counted()) {
-        Ok(place) => place,
+    let permit = match state.connect(client.counted()) {
+        Ok(permit) => permit,
         Err(Full::Address) => {
             return later("Your address holds too many connections: try again later.\n");
         }
@@ -91,7 +91,7 @@ pub async fn upgrade(
     }
     // Tracked, so that a drain can wait for it, and for the one that comes of it.
     let tracker = state.tracker.clone();
-    tokio::spawn(tracker.track_future(begin(upgrade, place, dialect)));
+    tokio::spawn(tracker.track_future(begin(upgrade, permit, dialect)));
     response
 }
 
@@ -105,36 +105,36 @@ fn later(text: &'static str) -> Response {
 }
 
 /// Waits until the connection is a WebSocket, and gives it a task that holds no more than it needs.
-async fn begin(upgrade: OnUpgrade, place: Place, dialect: Dialect) {
+async fn begin(upgrade: OnUpgrade, permit: ConnectionPermit, dialect: Dialect) {
     let Ok(upgraded) = upgrade.await else { return };
     // The accept loop makes one of the two.
     match upgraded.downcast::<TokioIo<WriteDeadline<TcpStream>>>() {
         Ok(Parts { io, read_buf, .. }) => {
-            drive(io.into_inner().into_inner(), read_buf, place, dialect);
+            drive(io.into_inner().into_inner(), read_buf, permit, dialect);
         }
         Err(upgraded) => {
             if let Ok(Parts { io, read_buf, .. }) = upgraded.downcast::<TokioIo<TlsStream>>() {
                 let mut stream = io.into_inner();
                 stream.get_mut().0.be_patient();
-                drive(stream, read_buf, place, dialect);
+                drive(stream, read_buf, permit, dialect);
             }
         }
     }
 }
 
 /// Gives a connection the task of its dialect. `rest` is what the client said on it already.
-fn drive<S: Stream>(stream: S, rest: Bytes, place: Place, dialect: Dialect) {
-    let config = &place.state.config;
+fn drive<S: Stream>(stream: S, rest: Bytes, permit: ConnectionPermit, dialect: Dialect) {
+    let config = &permit.state.config;
     let (frame_bytes, write_timeout) = (config.frame_bytes as usize, config.write_timeout);
     let wire = Wire::new(stream, rest, frame_bytes, write_timeout);
-    let tracker = place.state.tracker.clone();
+    let tracker = permit.state.tracker.clone();
     match dialect {
         Dialect::Everbeat(credentials) => {
-            let task = session::drive(wire, place, *credentials);
+            let task = session::drive(wire, permit, *credentials);
             tokio::spawn(tracker.track_future(task));
         }
         Dialect::Tutorial(room) => {
-            let task = tutorial::drive(wire, place, room);
+            let task = tutorial::drive(wire, permit, room);
             tokio::spawn(tracker.track_future(task));
         }
     }

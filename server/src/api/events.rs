@@ -31,7 +31,7 @@ use crate::answers::Owed;
 use crate::hub::inspect::{Kind, Question, Vitals};
 use crate::hub::pull::{self, Batch, Nothing};
 use crate::hub::room::{Entry, Room};
-use crate::state::{AppState, Full, Place};
+use crate::state::{AppState, ConnectionPermit, Full};
 use crate::stream::{HalfOpen, Placed};
 use crate::text_frame::TextFrame;
 use crate::ws::wire::WRITE_BYTES;
@@ -98,10 +98,10 @@ pub(super) async fn events(
         _ => return Err(Problem::mismatched()),
     };
     let heartbeat = KeepAlive::new().interval(state.protocol.heartbeat_interval);
-    let place = state.connect(caller.client.counted());
-    let place = place.map_err(|_| Problem::later(Code::Unavailable, Full::LATER))?;
+    let permit = state.connect(caller.client.counted());
+    let permit = permit.map_err(|_| Problem::later(Code::Unavailable, Full::LATER))?;
     let mut listener = Listener {
-        place,
+        permit,
         // Until this listener ends, if only as its answer is one to HEAD or an error.
         _placed: half_open.place(),
         subject: caller.access.identity.subject().cloned(),
@@ -155,7 +155,7 @@ enum Answer {
 
 /// A listener, which counts as a connection.
 struct Listener {
-    place: Place,
+    permit: ConnectionPermit,
     _placed: Placed,
     subject: Option<Subject>,
     room: RoomName,
@@ -209,7 +209,7 @@ impl Listener {
     fn perform(&mut self, transmit: FeedTransmit) {
         match transmit {
             FeedTransmit::OpenRoom => {
-                let (hub, name) = (Arc::clone(&self.place.state.hub), self.room.clone());
+                let (hub, name) = (Arc::clone(&self.permit.state.hub), self.room.clone());
                 let opening = async move { Answer::Room(hub.load_room(&name).await.ok()) };
                 self.answer = Some(Box::pin(opening));
             }
@@ -217,7 +217,7 @@ impl Listener {
                 let at = id(&position.epoch, position.offset);
                 let event = Event::default().id(at);
                 self.events.push_back(if gap {
-                    self.place.state.hub.metrics().gap();
+                    self.permit.state.hub.metrics().gap();
                     let (epoch, from) = (position.epoch.as_str(), position.offset.get());
                     let data = serde_json::json!({"epoch": epoch, "from": from});
                     event.event("gap").data(data.to_string())
@@ -239,7 +239,7 @@ impl Listener {
 
     /// Takes what the room has: at once, or, where it is much or in the log, with room for it among the answers.
     fn pull(&mut self, pull: Pull) {
-        let Some(room) = self.place.room(&self.room) else {
+        let Some(room) = self.permit.room(&self.room) else {
             return self.input(FeedInput::PullFailed);
         };
         match pull::take(room, pull, pick) {
@@ -247,8 +247,8 @@ impl Listener {
             Err(Nothing::CutOff) => return self.pulled(pull, Err(Nothing::CutOff)),
             Ok(_) | Err(_) => {}
         }
-        let (hub, room) = (Arc::clone(&self.place.state.hub), Arc::clone(room));
-        let network = self.place.network();
+        let (hub, room) = (Arc::clone(&self.permit.state.hub), Arc::clone(room));
+        let network = self.permit.network();
         self.answer = Some(Box::pin(async move {
             Answer::Page(
                 pull,
@@ -260,7 +260,7 @@ impl Listener {
     fn answered(&mut self, answer: Answer) {
         match answer {
             Answer::Room(room) => {
-                let view = room.map(|room| self.place.watch(room));
+                let view = room.map(|room| self.permit.watch(room));
                 self.input(FeedInput::RoomOpened(view));
             }
             Answer::Page(pull, page) => {
@@ -279,7 +279,7 @@ impl Listener {
             Err(Nothing::CutOff) => return self.input(FeedInput::CutOff),
             Err(Nothing::InLog | Nothing::Unavailable) => return self.input(FeedInput::PullFailed),
         };
-        let metrics = self.place.state.hub.metrics();
+        let metrics = self.permit.state.hub.metrics();
         metrics.delivered(batch.frames.len());
         let mut last = pull.after;
         for entry in &batch.frames {
@@ -300,7 +300,7 @@ impl Listener {
 
     /// Waits until the room has moved, what is owed is there, or something is due.
     async fn wait(&mut self) {
-        let clock = self.place.state.hub.clock();
+        let clock = self.permit.state.hub.clock();
         let due = self.feed.poll_timeout().map(|due| clock.instant(due));
         let due = async {
             match due {
@@ -317,15 +317,15 @@ impl Listener {
                 self.answer = None;
                 self.answered(answer);
             }
-            () = poll_fn(|cx| self.place.mailbox.poll_marked(cx)) => self.look_into_mailbox(),
+            () = poll_fn(|cx| self.permit.mailbox.poll_marked(cx)) => self.look_into_mailbox(),
             () = due => self.feed.handle_timeout(clock.now()),
         }
     }
 
     fn look_into_mailbox(&mut self) {
-        let marks = self.place.mailbox.take();
+        let marks = self.permit.mailbox.take();
         for room in marks.moved {
-            if let Some((head, version)) = self.place.room(&room).map(|room| room.marks()) {
+            if let Some((head, version)) = self.permit.room(&room).map(|room| room.marks()) {
                 self.input(FeedInput::RoomMoved { head, version });
             }
         }
@@ -354,11 +354,11 @@ impl Listener {
             quiet: None,
             kind: Kind::Events,
         };
-        asked.answer(self.place.id, vitals);
+        asked.answer(self.permit.id, vitals);
     }
 
     fn input(&mut self, input: FeedInput) {
-        let now = self.place.state.hub.clock().now();
+        let now = self.permit.state.hub.clock().now();
         self.feed.handle_input(now, input);
     }
 }

@@ -29,7 +29,7 @@ use crate::access::ShownCredentials;
 use crate::answers::Owed;
 use crate::hub::inspect::{Kind, Question, Vitals};
 use crate::metrics::Metrics;
-use crate::state::Place;
+use crate::state::ConnectionPermit;
 use crate::stream::Stream;
 use crate::text_frame::TextFrame;
 
@@ -40,12 +40,12 @@ const READ_BATCH: usize = 64;
 /// and large steps in it are boxed.
 pub(super) fn drive<S: Stream>(
     wire: Wire<S>,
-    place: Place,
+    permit: ConnectionPermit,
     credentials: ShownCredentials,
 ) -> impl Future<Output = ()> {
-    let clock = place.state.hub.clock();
+    let clock = permit.state.hub.clock();
     let mut driver = Box::new(Driver {
-        machine: Session::new(clock.now(), Arc::clone(&place.state.protocol)),
+        machine: Session::new(clock.now(), Arc::clone(&permit.state.protocol)),
         wire,
         alarm: Alarm::new(clock),
         writes: VecDeque::new(),
@@ -55,7 +55,7 @@ pub(super) fn drive<S: Stream>(
         is_stalled: false,
         is_told: None,
         is_over: false,
-        place,
+        permit,
     });
     async move {
         let end = poll_fn(|cx| driver.poll_end(cx)).await;
@@ -113,7 +113,7 @@ impl Later {
 }
 
 struct Driver<S> {
-    place: Place,
+    permit: ConnectionPermit,
     machine: Session,
     wire: Wire<S>,
     alarm: Alarm,
@@ -164,7 +164,7 @@ impl<S: Stream> Driver<S> {
             is_news = true;
         }
         is_news |= self.take_answers(cx);
-        if self.place.mailbox.poll_marked(cx).is_ready() {
+        if self.permit.mailbox.poll_marked(cx).is_ready() {
             self.look_into_mailbox();
             is_news = true;
         }
@@ -238,7 +238,7 @@ impl<S: Stream> Driver<S> {
     }
 
     fn heard(&mut self, heard: Heard) -> Result<(), End> {
-        let limit = self.place.state.protocol.limits.frame_bytes;
+        let limit = self.permit.state.protocol.limits.frame_bytes;
         let input = match heard {
             Some(Ok(Message::Text(text))) => {
                 self.metrics().received(text.len());
@@ -267,16 +267,16 @@ impl<S: Stream> Driver<S> {
     /// Counts what came for its sender and for where they are.
     fn count_frames(&mut self) {
         let cost = self.machine.take_cost();
-        if let Some(wait) = self.place.spend(cost, self.owner.as_ref()) {
+        if let Some(wait) = self.permit.spend(cost, self.owner.as_ref()) {
             self.feed(Input::Throttled(wait));
         }
     }
 
     fn look_into_mailbox(&mut self) {
-        let marks = self.place.mailbox.take();
+        let marks = self.permit.mailbox.take();
         for room in marks.moved {
             // It may have left meanwhile.
-            if let Some((head, version)) = self.place.room(&room).map(|room| room.marks()) {
+            if let Some((head, version)) = self.permit.room(&room).map(|room| room.marks()) {
                 self.feed(Input::RoomMoved {
                     room,
                     head,
@@ -328,7 +328,7 @@ impl<S: Stream> Driver<S> {
             Transmit::Frame(frame) => {
                 let mut text = TextFrame::new(codec::encode(&frame));
                 if matches!(frame, ServerFrame::History { .. })
-                    && let Some(owed) = self.place.state.hub.owed(self.place.id)
+                    && let Some(owed) = self.permit.state.hub.owed(self.permit.id)
                 {
                     text = text.held(owed);
                 }
@@ -349,17 +349,19 @@ impl<S: Stream> Driver<S> {
             Transmit::OpenSession { resume, owner } => self.open_session(resume, owner),
             Transmit::OpenRoom { id, room } => self.open_room(id, room),
             Transmit::LeaveRoom { room } => {
-                self.place.leave(&room);
+                self.permit.leave(&room);
                 self.trace("room left", &room);
             }
             Transmit::Rename { room, name } => {
-                if let (Some(room), Some(session)) = (self.place.room(&room), self.place.session())
+                if let (Some(room), Some(session)) =
+                    (self.permit.room(&room), self.permit.session())
                 {
-                    room.rename(self.now(), session, name, self.place.id);
+                    room.rename(self.now(), session, name, self.permit.id);
                 }
             }
             Transmit::Draft { room, body } => {
-                if let (Some(room), Some(session)) = (self.place.room(&room), self.place.session())
+                if let (Some(room), Some(session)) =
+                    (self.permit.room(&room), self.permit.session())
                 {
                     room.draft(session, body);
                 }
@@ -383,19 +385,19 @@ impl<S: Stream> Driver<S> {
 
     /// To follow one session by.
     fn trace(&self, what: &'static str, room: &RoomName) {
-        let session = self.place.session().map_or("none", SessionId::as_str);
-        tracing::debug!(session.id = session, connection.id = %self.place.id, %room, "{what}");
+        let session = self.permit.session().map_or("none", SessionId::as_str);
+        tracing::debug!(session.id = session, connection.id = %self.permit.id, %room, "{what}");
     }
 
     /// Tells the operator how this connection is.
     fn report(&self, asked: &Question) {
         let now = self.now();
         let vitals = Vitals {
-            session: self.place.session().cloned(),
+            session: self.permit.session().cloned(),
             name: self.machine.name().cloned(),
             subject: self.owner.as_ref().map(|owner| owner.as_str().to_owned()),
             rooms: self
-                .place
+                .permit
                 .rooms()
                 .iter()
                 .map(|room| room.name().clone())
@@ -404,15 +406,15 @@ impl<S: Stream> Driver<S> {
             quiet: Some(now - self.machine.heard_at()),
             kind: Kind::Session,
         };
-        asked.answer(self.place.id, vitals);
+        asked.answer(self.permit.id, vitals);
     }
 
     fn metrics(&self) -> &Metrics {
-        self.place.state.hub.metrics()
+        self.permit.state.hub.metrics()
     }
 
     fn now(&self) -> Timestamp {
-        self.place.state.hub.clock().now()
+        self.permit.state.hub.clock().now()
     }
 
     fn write_failed(&mut self, error: WriteError) -> End {
@@ -440,12 +442,12 @@ impl<S> Driver<S> {
     fn tell_end(&mut self, end: End) {
         self.is_over = true;
         let is_told = self.is_told();
-        self.place.end("session", end.code(), is_told);
+        self.permit.end("session", end.code(), is_told);
     }
 
     /// Whether the journal tells of its end.
     fn is_told(&self) -> bool {
-        self.is_told.unwrap_or_else(|| self.place.is_told())
+        self.is_told.unwrap_or_else(|| self.permit.is_told())
     }
 }
 
@@ -454,7 +456,7 @@ impl<S> Drop for Driver<S> {
     fn drop(&mut self) {
         if !self.is_over {
             let is_told = self.is_told();
-            self.place.end_early("session", is_told);
+            self.permit.end_early("session", is_told);
         }
     }
 }

@@ -17,26 +17,26 @@ use crate::hub::pull::{self, Batch, Nothing};
 use crate::hub::room::{Entry, Room};
 use crate::metrics::Metrics;
 use crate::secret;
-use crate::state::Place;
+use crate::state::ConnectionPermit;
 use crate::stream::Stream;
 use crate::text_frame::TextFrame;
 
 /// Serves one connection to its end.
-pub(super) async fn drive<S: Stream>(wire: Wire<S>, mut place: Place, room: RoomName) {
+pub(super) async fn drive<S: Stream>(wire: Wire<S>, mut permit: ConnectionPermit, room: RoomName) {
     let Some(session) = secret::random_hex::<16>().and_then(|id| SessionId::new(&id).ok()) else {
         return;
     };
-    let clock = place.state.hub.clock();
-    let is_told = place.is_told();
+    let clock = permit.state.hub.clock();
+    let is_told = permit.is_told();
     if is_told {
-        tracing::info!(session.id = %session, connection.id = %place.id, "tutorial session start");
+        tracing::info!(session.id = %session, connection.id = %permit.id, "tutorial session start");
     }
-    place.pass_as(session);
+    permit.pass_as(session);
     let mut driver = Box::new(Driver {
-        machine: Tutorial::new(clock.now(), &place.state.protocol),
+        machine: Tutorial::new(clock.now(), &permit.state.protocol),
         wire,
         alarm: Alarm::new(clock),
-        place,
+        permit,
         room,
         answer: None,
         owed: None,
@@ -62,7 +62,7 @@ enum Answer {
 }
 
 struct Driver<S> {
-    place: Place,
+    permit: ConnectionPermit,
     machine: Tutorial,
     wire: Wire<S>,
     alarm: Alarm,
@@ -108,11 +108,11 @@ impl<S: Stream> Driver<S> {
         }
         self.alarm.arm(self.machine.poll_timeout());
         if self.alarm.poll_ring(cx).is_ready() {
-            let now = self.place.state.hub.clock().now();
+            let now = self.permit.state.hub.clock().now();
             self.machine.handle_timeout(now);
             return Poll::Ready(Ok(()));
         }
-        if self.place.mailbox.poll_marked(cx).is_ready() {
+        if self.permit.mailbox.poll_marked(cx).is_ready() {
             self.look_into_mailbox();
             return Poll::Ready(Ok(()));
         }
@@ -137,7 +137,7 @@ impl<S: Stream> Driver<S> {
         let heard = ready!(self.wire.poll_read(cx));
         let heard = self.heard(heard);
         let cost = self.machine.take_cost();
-        if let Some(wait) = self.place.spend(cost, None) {
+        if let Some(wait) = self.permit.spend(cost, None) {
             self.feed(TutorialInput::Throttled(wait));
         }
         Poll::Ready(heard)
@@ -163,13 +163,13 @@ impl<S: Stream> Driver<S> {
 
     fn feed(&mut self, input: TutorialInput) {
         self.machine
-            .handle_input(self.place.state.hub.clock().now(), input);
+            .handle_input(self.permit.state.hub.clock().now(), input);
     }
 
     fn look_into_mailbox(&mut self) {
-        let marks = self.place.mailbox.take();
+        let marks = self.permit.mailbox.take();
         for room in marks.moved {
-            if let Some((head, version)) = self.place.room(&room).map(|room| room.marks()) {
+            if let Some((head, version)) = self.permit.room(&room).map(|room| room.marks()) {
                 self.feed(TutorialInput::RoomMoved { head, version });
             }
         }
@@ -189,7 +189,7 @@ impl<S: Stream> Driver<S> {
     fn perform(&mut self, transmit: TutorialTransmit) {
         match transmit {
             TutorialTransmit::OpenRoom => {
-                let (hub, name) = (Arc::clone(&self.place.state.hub), self.room.clone());
+                let (hub, name) = (Arc::clone(&self.permit.state.hub), self.room.clone());
                 let opening = async move { Answer::Room(hub.load_room(&name).await.ok()) };
                 self.answer = Some(Box::new(Reading::new(opening)));
             }
@@ -200,7 +200,7 @@ impl<S: Stream> Driver<S> {
             }
             TutorialTransmit::Draft(body) => {
                 if let (Some(room), Some(session)) =
-                    (self.place.room(&self.room), self.place.session())
+                    (self.permit.room(&self.room), self.permit.session())
                 {
                     room.draft(session, body);
                 }
@@ -218,16 +218,16 @@ impl<S: Stream> Driver<S> {
 
     /// Takes what the room has: at once, or, where it is much or in the log, with room for it among the answers.
     fn pull(&mut self, pull: Pull) {
-        let Some(room) = self.place.room(&self.room) else {
+        let Some(room) = self.permit.room(&self.room) else {
             return self.feed(TutorialInput::PullFailed);
         };
-        match pull::take(room, pull, pick(self.place.session())) {
+        match pull::take(room, pull, pick(self.permit.session())) {
             Ok(batch) if self.wire.has_room_for(&batch.frames) => return self.pulled(Ok(batch)),
             Err(Nothing::CutOff) => return self.pulled(Err(Nothing::CutOff)),
             Ok(_) | Err(_) => {}
         }
-        let (hub, room) = (Arc::clone(&self.place.state.hub), Arc::clone(room));
-        let (own, network) = (self.place.session().cloned(), self.place.network());
+        let (hub, room) = (Arc::clone(&self.permit.state.hub), Arc::clone(room));
+        let (own, network) = (self.permit.session().cloned(), self.permit.network());
         let reading = Reading::new(async move {
             let pick = pick(own.as_ref());
             Answer::Page(pull::take_much(&hub, &room, pull, network, pick).await)
@@ -239,8 +239,8 @@ impl<S: Stream> Driver<S> {
         match answer {
             Answer::Room(room) => {
                 let view = room.and_then(|room| {
-                    let name = Name::guest(self.place.session()?);
-                    self.place.enter(room, name)
+                    let name = Name::guest(self.permit.session()?);
+                    self.permit.enter(room, name)
                 });
                 self.feed(TutorialInput::RoomOpened(view));
             }
@@ -272,9 +272,9 @@ impl<S: Stream> Driver<S> {
 
     /// Tells the operator how this connection is.
     fn report(&self, asked: &Question) {
-        let now = self.place.state.hub.clock().now();
+        let now = self.permit.state.hub.clock().now();
         let vitals = Vitals {
-            session: self.place.session().cloned(),
+            session: self.permit.session().cloned(),
             name: None,
             subject: None,
             rooms: vec![self.room.clone()],
@@ -283,11 +283,11 @@ impl<S: Stream> Driver<S> {
             quiet: Some(now - self.machine.heard_at()),
             kind: Kind::Tutorial,
         };
-        asked.answer(self.place.id, vitals);
+        asked.answer(self.permit.id, vitals);
     }
 
     fn metrics(&self) -> &Metrics {
-        self.place.state.hub.metrics()
+        self.permit.state.hub.metrics()
     }
 
     fn write_failed(&mut self, error: WriteError) -> Option<CloseCode> {
@@ -306,7 +306,7 @@ impl<S> Driver<S> {
     fn tell_end(&mut self, code: Option<CloseCode>) {
         self.is_over = true;
         let reason = code.unwrap_or(CloseCode::ABNORMAL);
-        self.place.end("tutorial session", reason, self.is_told);
+        self.permit.end("tutorial session", reason, self.is_told);
     }
 }
 
@@ -314,7 +314,7 @@ impl<S> Driver<S> {
 impl<S> Drop for Driver<S> {
     fn drop(&mut self) {
         if !self.is_over {
-            self.place.end_early("tutorial session", self.is_told);
+            self.permit.end_early("tutorial session", self.is_told);
         }
     }
 }

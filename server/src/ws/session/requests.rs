@@ -58,17 +58,17 @@ pub(super) enum Answer {
 impl<S: Stream> Driver<S> {
     /// Finds out who that is. It may take some time, in which the connection goes on.
     pub(super) fn admit(&mut self, token: Option<Token>) -> BoxFuture<'static, Input> {
-        let authenticator = Arc::clone(&self.place.state.authenticator);
+        let authenticator = Arc::clone(&self.permit.state.authenticator);
         // What the request showed is for `hello`, for which there is a line (RC-7).
         let (credentials, turn) = match self.access.take().map(|access| *access) {
             Some(Access::Unknown(credentials)) => {
-                (credentials, self.place.state.limits.hello(self.now()))
+                (credentials, self.permit.state.limits.hello(self.now()))
             }
             Some(Access::Sought(_)) | None => {
                 (ShownCredentials::default(), Turn::After(Duration::ZERO))
             }
         };
-        let hub = Arc::clone(&self.place.state.hub);
+        let hub = Arc::clone(&self.permit.state.hub);
         let span = self.span("admit");
         let admission = async move {
             let admitted = match turn {
@@ -101,9 +101,9 @@ impl<S: Stream> Driver<S> {
         let open = OpenSession {
             resume: wanted,
             fresh: (fresh.id.clone(), secret::hash(&fresh.key, &owner)),
-            at_ms: self.place.state.hub.stamp(),
+            at_ms: self.permit.state.hub.stamp(),
         };
-        let answer = self.place.state.hub.log().open_session(open);
+        let answer = self.permit.state.hub.log().open_session(open);
         let answer = answer.instrument(self.span("open session"));
         self.writes.push_back(Box::pin(async move {
             let is_wanted = resume.is_some();
@@ -122,7 +122,7 @@ impl<S: Stream> Driver<S> {
     }
 
     pub(super) fn open_room(&mut self, id: RequestId, name: RoomName) {
-        let (hub, span) = (Arc::clone(&self.place.state.hub), self.span("join"));
+        let (hub, span) = (Arc::clone(&self.permit.state.hub), self.span("join"));
         let opening = async move {
             let room = hub.load_room(&name).await.ok();
             Answer::Room { id, name, room }
@@ -132,8 +132,8 @@ impl<S: Stream> Driver<S> {
     }
 
     pub(super) fn history(&mut self, room: RoomName, before: Offset, limit: u32) {
-        let (hub, span) = (Arc::clone(&self.place.state.hub), self.span("history"));
-        let network = self.place.network();
+        let (hub, span) = (Arc::clone(&self.permit.state.hub), self.span("history"));
+        let network = self.permit.network();
         let reading = async move {
             let page = match hub.owe(network).await {
                 Ok(owed) => {
@@ -151,18 +151,18 @@ impl<S: Stream> Driver<S> {
     /// Takes what a room has for this reader: at once, as for all who keep up; or, where it is much or in the
     /// log, with room for it among the answers.
     pub(super) fn pull(&mut self, id: RequestId, name: RoomName, pull: Pull) {
-        let Some(room) = self.place.room(&name) else {
+        let Some(room) = self.permit.room(&name) else {
             return self.feed(Input::PullFailed { id, room: name });
         };
-        match pull::take(room, pull, pick(self.place.session())) {
+        match pull::take(room, pull, pick(self.permit.session())) {
             Ok(batch) if self.wire.has_room_for(&batch.frames) => {
                 return self.pulled(id, name, Ok(batch));
             }
             Err(Nothing::CutOff) => return self.pulled(id, name, Err(Nothing::CutOff)),
             Ok(_) | Err(_) => {}
         }
-        let (hub, room) = (Arc::clone(&self.place.state.hub), Arc::clone(room));
-        let (own, network) = (self.place.session().cloned(), self.place.network());
+        let (hub, room) = (Arc::clone(&self.permit.state.hub), Arc::clone(room));
+        let (own, network) = (self.permit.session().cloned(), self.permit.network());
         let span = self.span("replay");
         let reading = async move {
             let pick = pick(own.as_ref());
@@ -194,13 +194,13 @@ impl<S: Stream> Driver<S> {
                     });
                 };
                 let room = entered.name().clone();
-                let view = self.place.enter(entered, member);
+                let view = self.permit.enter(entered, member);
                 self.trace("room joined", &room);
                 self.feed(Input::RoomOpened { id, room, view });
             }
             Answer::History(room, page) => {
                 let page = page.map(|(page, owed)| {
-                    self.place.state.hub.owes(self.place.id, owed);
+                    self.permit.state.hub.owes(self.permit.id, owed);
                     (page.messages, page.more)
                 });
                 self.feed(Input::HistoryRead { room, page });
@@ -226,15 +226,15 @@ impl<S: Stream> Driver<S> {
         owner: Option<Subject>,
     ) {
         if let Some(opened) = &opened {
-            self.place.attach(opened.credentials.id.clone());
+            self.permit.attach(opened.credentials.id.clone());
             self.owner = owner;
             self.metrics().session_opened(is_wanted, opened.resumed);
-            let is_told = self.place.is_told();
+            let is_told = self.permit.is_told();
             self.is_told = Some(is_told);
             if is_told {
                 tracing::info!(
                     session.id = %opened.credentials.id,
-                    connection.id = %self.place.id,
+                    connection.id = %self.permit.id,
                     resumed = opened.resumed,
                     last_seq = opened.last_seq,
                     "session start"
@@ -272,7 +272,7 @@ impl<S: Stream> Driver<S> {
         (name, body): (Name, String),
         is_repeat: bool,
     ) {
-        let Some(session) = self.place.session().cloned() else {
+        let Some(session) = self.permit.session().cloned() else {
             return;
         };
         // One that is only to be found counts as a frame that has to be looked up.
@@ -283,7 +283,7 @@ impl<S: Stream> Driver<S> {
             let refused = now_ready(Answer::Told(refused));
             return self.writes.push_back(Box::pin(refused));
         }
-        let here = self.place.room(&room).cloned();
+        let here = self.permit.room(&room).cloned();
         if let Some(here) = &here {
             here.published(&session);
         }
@@ -293,10 +293,10 @@ impl<S: Stream> Driver<S> {
             room: room.clone(),
             name,
             body,
-            at_ms: self.place.state.hub.stamp(),
+            at_ms: self.permit.state.hub.stamp(),
             is_repeat,
         };
-        let hub = Arc::clone(&self.place.state.hub);
+        let hub = Arc::clone(&self.permit.state.hub);
         let answer = hub.log().append(append).instrument(self.span("append"));
         self.writes.push_back(Box::pin(async move {
             let result = answer.await.map_err(|error| append_error(&error));
@@ -309,7 +309,7 @@ impl<S: Stream> Driver<S> {
     }
 
     pub(super) fn refuse(&mut self, seq: Seq, code: ErrorCode) {
-        let Some(session) = self.place.session().cloned() else {
+        let Some(session) = self.permit.session().cloned() else {
             return;
         };
         // What is refused is as durable as what is taken.
@@ -318,7 +318,7 @@ impl<S: Stream> Driver<S> {
             let refused = now_ready(Answer::Told(Input::NumberUsed { seq, result }));
             return self.writes.push_back(Box::pin(refused));
         }
-        let hub = &self.place.state.hub;
+        let hub = &self.permit.state.hub;
         let answer = hub.log().refuse(session, seq, code);
         let answer = answer.instrument(self.span("refuse"));
         self.writes.push_back(Box::pin(async move {
@@ -333,8 +333,8 @@ impl<S: Stream> Driver<S> {
     /// Counts a message for its author and for where they are; how long until the next one may come, where
     /// they are too many.
     fn over_rate(&self) -> Option<Duration> {
-        let limits = &self.place.state.limits;
-        let counted = limits.publish(self.now(), self.owner.as_ref(), self.place.network());
+        let limits = &self.permit.state.limits;
+        let counted = limits.publish(self.now(), self.owner.as_ref(), self.permit.network());
         let (met, wait) = counted.err()?;
         self.metrics().limited(met);
         Some(wait)
@@ -346,8 +346,8 @@ impl<S: Stream> Driver<S> {
             target: SPANS,
             "step",
             otel.name = step,
-            session.id = self.place.session().map(SessionId::as_str),
-            connection.id = %self.place.id,
+            session.id = self.permit.session().map(SessionId::as_str),
+            connection.id = %self.permit.id,
         )
     }
 }

@@ -44,7 +44,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// stands aside.
 #[test]
 fn a_task_is_small() {
-    fn size<S, F>(_: fn(Wire<S>, Place, ShownCredentials) -> F) -> usize {
+    fn size<S, F>(_: fn(Wire<S>, ConnectionPermit, ShownCredentials) -> F) -> usize {
         size_of::<F>()
     }
     let sizes = (size_of::<Driver<TcpStream>>(), size(drive::<TcpStream>));
@@ -95,10 +95,10 @@ impl Server {
             stream: here,
             panics: Arc::clone(&panics),
         };
-        let place = self.state.connect(None).unwrap();
+        let permit = self.state.connect(None).unwrap();
         let write_timeout = self.state.config.write_timeout;
         let wire = Wire::new(stream, Bytes::new(), 64 * 1024, write_timeout);
-        let task = tokio::spawn(drive(wire, place, ShownCredentials::default()));
+        let task = tokio::spawn(drive(wire, permit, ShownCredentials::default()));
         Client {
             socket: WebSocketStream::from_raw_socket(there, Role::Client, None).await,
             task,
