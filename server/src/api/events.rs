@@ -24,7 +24,7 @@ use serde::Deserialize;
 use tokio::time::sleep_until;
 
 use super::caller::Caller;
-use super::input::{Asked, InRoom};
+use super::input::{ApiQuery, InRoom};
 use super::perform::perform;
 use super::problem::{Code, Problem, ProblemBody};
 use crate::answers::Owed;
@@ -80,7 +80,7 @@ pub(super) async fn events(
     State(state): State<AppState>,
     caller: Caller,
     InRoom(room): InRoom,
-    Asked(From { since }): Asked<From>,
+    ApiQuery(From { since }): ApiQuery<From>,
     Extension(half_open): Extension<Arc<HalfOpen>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::caller::Caller;
-use super::input::{Asked, InRoom};
+use super::input::{ApiQuery, InRoom};
 use super::perform::perform;
 use super::problem::{Problem, ProblemBody};
 use crate::state::AppState;
@@ -139,7 +139,7 @@ pub(super) async fn list(
     State(state): State<AppState>,
     caller: Caller,
     InRoom(room): InRoom,
-    Asked(query): Asked<Query>,
+    ApiQuery(query): ApiQuery<Query>,
 ) -> Result<Response, Problem> {
     let call = Call::Read {
         room: room.clone(),

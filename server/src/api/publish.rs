@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::caller::Caller;
-use super::input::{Given, InRoom, Key};
+use super::input::{ApiJson, InRoom, Key};
 use super::messages::FRESH;
 use super::perform::perform;
 use super::problem::{Code, Problem, ProblemBody};
@@ -70,7 +70,7 @@ pub(super) async fn publish(
     caller: Caller,
     InRoom(room): InRoom,
     key: Key,
-    Given(NewMessage { body, name }): Given<NewMessage>,
+    ApiJson(NewMessage { body, name }): ApiJson<NewMessage>,
 ) -> Result<(StatusCode, [(HeaderName, HeaderValue); 1], Json<Published>), Problem> {
     let posted = publish_once(&state, &caller, &room, &key, body, name.as_ref()).await?;
     let status = if posted.is_repeat {
