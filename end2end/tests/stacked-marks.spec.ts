@@ -11,9 +11,13 @@ const STACKED = 'Z\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308'.concat(
 /** Whether everything around looks the same without a text. */
 async function expectWithin(text: Locator, around: Locator[]): Promise<void> {
   const look = () => Promise.all(around.map((place) => place.screenshot()));
-  const before = await look();
-  const before_too = await look();
-  before.forEach((image, index) => expect(image.equals(before_too[index]!)).toBe(true));
+  let before = await look();
+  // What comes in fades: it is compared once it stands still.
+  await expect(async () => {
+    const earlier = before;
+    before = await look();
+    before.forEach((image, index) => expect(image.equals(earlier[index]!)).toBe(true));
+  }).toPass();
   await text.evaluate((element) => (element.style.visibility = 'hidden'));
   const after = await look();
   before.forEach((image, index) => {
