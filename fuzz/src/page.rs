@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use protocol::client::{Event, Fate, Session, Status, Store, Stored};
-use protocol::frame::Message;
+use protocol::frame::{ErrorCode, Message};
 use protocol::id::{Credentials, RoomName, Seq};
 use protocol::outbox::{Entry, EntryId, Stage};
 use protocol::position::{Epoch, Offset, Position};
@@ -161,8 +161,13 @@ impl Page {
             | Event::Draft(_)
             | Event::Presence { .. }
             | Event::Beat { .. }
-            | Event::Removed(_)
-            | Event::Refused(_) => {}
+            | Event::Removed(_) => {}
+            // By the server, or by the client itself, which knows the limit (PU-4).
+            Event::Refused(refusal) => {
+                if let (ErrorCode::TooManyRooms, Some(room)) = (refusal.code, &refusal.room) {
+                    self.rooms.remove(room);
+                }
+            }
         }
     }
 

@@ -67,6 +67,7 @@ pub fn run(plan: Plan) {
         asked: 0,
         pulling: None,
         unseen: None,
+        is_stalled: false,
     };
     driver.drain();
     for step in plan.steps {
@@ -86,6 +87,8 @@ struct Driver {
     pulling: Option<Pull>,
     /// The latest text, if the others have not seen it yet.
     unseen: Option<String>,
+    /// What was written waits to be taken: the heartbeat rests.
+    is_stalled: bool,
 }
 
 impl Driver {
@@ -125,10 +128,15 @@ impl Driver {
                 });
             }
             Step::CutOff => self.cut_off(),
-            Step::Stalled(is_stalled) => self.input(TutorialInput::Stalled(is_stalled)),
+            Step::Stalled(is_stalled) => {
+                self.is_stalled = is_stalled;
+                self.input(TutorialInput::Stalled(is_stalled));
+            }
+            // What was asked for fails once, and is asked for again later.
             Step::PullFailed => {
-                self.pulling = None;
-                self.input(TutorialInput::PullFailed);
+                if self.pulling.take().is_some() {
+                    self.input(TutorialInput::PullFailed);
+                }
             }
             Step::Shutdown => self.end(TutorialInput::Shutdown, CloseCode::SERVICE_RESTART),
             Step::WriteStuck => self.end(TutorialInput::WriteStuck, CloseCode::SLOW),
@@ -199,8 +207,14 @@ impl Driver {
             }
             transmits.push(transmit);
         }
-        assert!(transmits.len() <= 2, "one input leads to {transmits:?}");
-        assert_eq!(self.machine.poll_timeout().is_none(), self.closed.is_some());
+        // A timer at most asks again, pings and shows a draft.
+        assert!(transmits.len() <= 3, "one input leads to {transmits:?}");
+        let rests = self.machine.poll_timeout().is_none();
+        assert!(rests || self.closed.is_none(), "a timer after the close");
+        assert!(
+            !rests || self.closed.is_some() || self.is_stalled,
+            "no timer"
+        );
         transmits
     }
 }

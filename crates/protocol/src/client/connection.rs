@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::output::{Cause, Event, Fate, Store, Transmit};
-use super::room::Place;
+use super::room::{Place, Room};
 use super::uplink::Uplink;
 use super::{Network, Session};
 use crate::backoff::uniform;
@@ -548,14 +548,21 @@ impl Session {
             *slot = Some(now + Duration::from_millis(wait));
             return;
         }
-        self.refused_in_room(now, &refusal);
-        self.events.push_back(Event::Refused(refusal));
+        if !self.is_of_an_earlier_seat(&refusal) {
+            self.refused_in_room(now, &refusal);
+            self.events.push_back(Event::Refused(refusal));
+        }
+    }
+
+    /// Whether it may be about a seat that was left: that says nothing of the one that was taken since (RS-6).
+    fn is_of_an_earlier_seat(&self, refusal: &Refusal) -> bool {
+        let room = refusal.room.as_ref().and_then(|name| self.rooms.get(name));
+        room.is_some_and(Room::is_reseating)
     }
 
     fn refused_in_room(&mut self, now: Timestamp, refusal: &Refusal) {
         let Some(name) = &refusal.room else { return };
-        let room = self.rooms.get_mut(name);
-        let Some(room) = room.filter(|room| !room.is_reseating()) else {
+        let Some(room) = self.rooms.get_mut(name) else {
             return;
         };
         if refusal.code == ErrorCode::TooManyRooms {
