@@ -174,8 +174,9 @@ impl Tutorial {
                 self.pull();
             }
             TutorialInput::Pulled { through, version } => {
-                if let Stage::Reading { reader, .. } = &mut self.stage {
+                if let Stage::Reading { reader, again_at } = &mut self.stage {
                     reader.pulled(through, version);
+                    *again_at = None;
                 }
                 self.pull();
             }
