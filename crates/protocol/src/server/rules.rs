@@ -7,7 +7,8 @@ use crate::frame::{ErrorCode, Limits};
 use crate::id::RoomName;
 use crate::time::Timestamp;
 
-/// Whether a text may become a message of a room (AC-5, and the limits of PROTOCOL.md).
+/// Whether a text may become a message of a room (AC-5, and the limits of PROTOCOL.md): as a draft, but for an
+/// empty one.
 ///
 /// # Errors
 /// Why it is refused for good (EO-7).
@@ -17,11 +18,11 @@ pub(super) fn check_message(
     body: &str,
     limits: &Limits,
 ) -> Result<(), ErrorCode> {
-    rights.may_write(room)?;
+    check_draft(rights, room, body, limits)?;
     if body.is_empty() {
         return Err(ErrorCode::BodyEmpty);
     }
-    check_size(body, limits)
+    Ok(())
 }
 
 /// Whether a text may be shown as a draft in a room: an empty one clears it.
@@ -35,7 +36,8 @@ pub(super) fn check_draft(
     limits: &Limits,
 ) -> Result<(), ErrorCode> {
     rights.may_write(room)?;
-    check_size(body, limits)
+    let fits = body.len() <= limits.body_bytes as usize;
+    fits.then_some(()).ok_or(ErrorCode::BodyTooLarge)
 }
 
 /// How many messages a page has at most, where the client asks for so many, or does not say.
@@ -46,9 +48,4 @@ pub(super) fn page_limit(wish: Option<u32>, limits: &Limits) -> u32 {
 /// AC-2: until when a token that ends then is served: a little longer than it is good.
 pub(super) fn served_until(ends: Timestamp, config: &Config) -> Timestamp {
     ends + config.token_grace
-}
-
-fn check_size(body: &str, limits: &Limits) -> Result<(), ErrorCode> {
-    let fits = body.len() <= limits.body_bytes as usize;
-    fits.then_some(()).ok_or(ErrorCode::BodyTooLarge)
 }
