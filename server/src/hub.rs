@@ -13,7 +13,7 @@ pub mod tails;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -140,6 +140,13 @@ impl Rooms {
 }
 
 impl Observer for Rooms {
+    fn wakes(&self, messages: &[Message]) -> usize {
+        let named: HashSet<&RoomName> = messages.iter().map(|message| &message.room).collect();
+        let open = self.open.lock();
+        let rooms = named.into_iter().filter_map(|name| open.get(name));
+        rooms.map(|room| room.readers()).sum()
+    }
+
     fn committed(&self, messages: &[Message]) {
         let mut touched: HashMap<&RoomName, Option<Arc<Room>>> = HashMap::new();
         for message in messages {

@@ -148,6 +148,10 @@ pub struct RoomLog {
 /// Told of what became durable, in each room in the order of its offsets, and before the append is
 /// answered. A read may show a message a moment before this.
 pub trait Observer: Send + Sync + 'static {
+    /// How many readers [`Observer::committed`] wakes for these messages: where they are few, the log calls it on
+    /// the thread that writes.
+    fn wakes(&self, messages: &[Message]) -> usize;
+
     /// These messages are durable. Called from a thread of the log's own, and the log's answers wait for it: must
     /// not block.
     fn committed(&self, messages: &[Message]);

@@ -271,6 +271,11 @@ impl Room {
         self.change(|state| state.presence.publish_failed(session));
     }
 
+    /// How many readers a change wakes.
+    pub(super) fn readers(&self) -> usize {
+        self.state.lock().readers.len()
+    }
+
     /// A message is durable: readers may see it once they are woken.
     pub(super) fn committed(self: &Arc<Self>, message: &Message) {
         let mut state = self.state.lock();

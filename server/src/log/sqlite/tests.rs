@@ -91,6 +91,10 @@ fn hold(log: &SqliteLog) -> Sender<()> {
 struct BatchSizes(Mutex<Vec<usize>>);
 
 impl Observer for BatchSizes {
+    fn wakes(&self, _: &[Message]) -> usize {
+        0
+    }
+
     fn committed(&self, messages: &[Message]) {
         self.0.lock().push(messages.len());
     }

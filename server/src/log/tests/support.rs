@@ -32,6 +32,10 @@ impl Recorder {
 }
 
 impl Observer for Recorder {
+    fn wakes(&self, _: &[Message]) -> usize {
+        0
+    }
+
     fn committed(&self, messages: &[Message]) {
         self.0.lock().extend_from_slice(messages);
     }
