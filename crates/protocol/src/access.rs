@@ -1,7 +1,7 @@
-//! Who is let in, under which name, into which rooms and for how long (PROTOCOL.md, "Access").
+//! Access: a client's identity, name and rights, and when they end (PROTOCOL.md, "Access").
 //!
-//! Reading tokens and cookies is the driver's; what they say comes in as an [`Access`], and what
-//! follows from it is decided by the machine.
+//! A driver reads tokens and cookies, and hands the machine what they say as an [`Access`]. The machine decides
+//! what follows from it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,21 +16,21 @@ use crate::frame::ErrorCode;
 use crate::id::{IdError, Name, RoomName, SessionId};
 use crate::time::Timestamp;
 
-/// What a token, or its absence, entitles to.
+/// What a token, or its absence, entitles a client to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
     /// Whether the client is a guest or the subject of a token, and which.
     pub identity: Identity,
-    /// How the session is called (AC-4).
+    /// The name of the session, and where it comes from (AC-4).
     pub naming: Naming,
-    /// What is allowed where (AC-5).
+    /// What the client may do in which rooms (AC-5).
     pub rights: Rights,
-    /// How long it is good for, from now (AC-2). None: without an end.
+    /// How long this access lasts, from now (AC-2). None: without an end.
     pub expires_in: Option<Duration>,
 }
 
 impl Access {
-    /// What everybody has where the server tells nobody apart.
+    /// The access of every client of a server without tokens: a guest with all rights, without an end.
     pub const ANYBODY: Self = Self {
         identity: Identity::Guest(None),
         naming: Naming::Own {
@@ -41,7 +41,7 @@ impl Access {
         expires_in: None,
     };
 
-    /// When it ends, if it is given at this moment (AC-2). None: never.
+    /// When this access ends, if it is given at this moment (AC-2). None: never.
     pub fn ends(&self, now: Timestamp) -> Option<Timestamp> {
         self.expires_in.map(|expires_in| now + expires_in)
     }
@@ -58,7 +58,7 @@ pub enum Identity {
 }
 
 impl Identity {
-    /// The subject, as far as it is known.
+    /// The subject, if there is one.
     pub const fn subject(&self) -> Option<&Subject> {
         match self {
             Self::Guest(subject) => subject.as_ref(),
@@ -76,7 +76,7 @@ impl Identity {
     }
 }
 
-/// Why somebody is not let in (AC-1).
+/// Why a client is refused (AC-1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Denied {
     /// Guests are not taken, and no token was shown.
@@ -88,10 +88,10 @@ pub enum Denied {
     /// The token has ended.
     #[error("the token has ended")]
     TokenExpired,
-    /// It cannot be told now: the keys cannot be read, say.
+    /// The token cannot be checked now: its keys cannot be read, say.
     #[error("tokens cannot be checked now")]
     Unavailable,
-    /// Too many come at once: this is the client's slot (RC-7).
+    /// Too many clients come at once: this is the client's slot (RC-7).
     #[error("too many come at once")]
     Busy(Duration),
 }
@@ -109,7 +109,7 @@ impl Denied {
     }
 }
 
-/// Somebody, as tokens call them (`sub`): the same over all of their sessions. Told to nobody else.
+/// The name of a user in tokens (`sub`): the same over all of their sessions. Never shown to other users.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subject(Arc<str>);
 
@@ -149,26 +149,25 @@ impl FromStr for Subject {
     }
 }
 
-/// How a session is called, and who says so (AC-4).
+/// The name of a session: the client's own choice, or vouched for by a token (AC-4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Naming {
-    /// A token vouches for the name: it stays, whatever the client wishes.
+    /// A token vouches for the name: the client cannot change it.
     Vouched(Name),
     /// The client's own choice.
     Own {
-        /// The name without a choice; none: one made of the session's id.
+        /// The name of a client that chose none. None: the name is made of the session's id.
         usual: Option<Name>,
-        /// Whether others are told that nobody vouches for it.
+        /// Whether others see that no token vouches for the name.
         is_marked: bool,
     },
 }
 
-/// What follows the name of somebody for whom nobody vouches, where others have names that somebody
-/// vouches for.
+/// The end of a name for which no token vouches, where other names are vouched for.
 const MARK: &str = " (guest)";
 
 impl Naming {
-    /// The name that a session goes by.
+    /// The name under which a session appears to others.
     pub fn name(&self, wish: Option<&Name>, session: &SessionId) -> Name {
         match self {
             Self::Vouched(name) => name.clone(),
@@ -182,7 +181,7 @@ impl Naming {
     }
 }
 
-/// Whether a guest may be called so: pages call their own person "You".
+/// Whether a guest may choose this name: pages call their own user "You".
 fn is_free(wish: &Name) -> bool {
     !wish.is_empty() && !wish.as_str().eq_ignore_ascii_case("you")
 }
@@ -191,15 +190,15 @@ fn is_free(wish: &Name) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Right {
-    /// To join it and to read what was said.
+    /// To join it, and to read its messages.
     Read,
     /// To publish messages and drafts.
     Write,
-    /// To remove what anybody said (EO-8). Nobody has it who was not given it by a token.
+    /// To redact the messages of others (EO-8). Only a token gives this right.
     Moderate,
 }
 
-/// What somebody may do in which rooms: everything everywhere, or what was granted.
+/// What a client may do in which rooms: everything everywhere, or what was granted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rights(Option<Arc<Grants>>);
 
@@ -207,7 +206,7 @@ impl Rights {
     /// To read and write in every room, and not to moderate any.
     pub const ALL: Self = Self(None);
 
-    /// Whether this is allowed in that room.
+    /// Whether this right holds in that room.
     pub fn allow(&self, room: &RoomName, right: Right) -> bool {
         match &self.0 {
             Some(grants) => grants.allow(room, right),
@@ -254,10 +253,10 @@ struct Grant {
     rights: Vec<Right>,
 }
 
-/// Why a text or a claim holds no rights to rooms.
+/// Why a text or a claim does not describe rights to rooms.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum GrantsError {
-    /// Not a room's name with stars.
+    /// Not a room's name, with or without stars.
     #[error("{0:?} is no pattern of rooms: 1 to 64 of a-z 0-9 - _ and *")]
     Pattern(String),
     /// More than [`Grants::PATTERNS_MAX`].
@@ -318,13 +317,13 @@ impl FromStr for Grants {
     }
 }
 
-/// A room's name in which `*` stands for any characters, also none.
+/// A pattern of rooms' names, in which `*` stands for any characters, also none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Pattern(Box<str>);
 
 impl Pattern {
     fn new(text: &str) -> Result<Self, GrantsError> {
-        // What is left without stars is a name, or nothing.
+        // Without its stars a pattern is a room's name, or empty.
         let plain = text.replace('*', "");
         let is_plain = plain.is_empty() || RoomName::new(&plain).is_ok();
         if is_plain && (1..=64).contains(&text.len()) {
@@ -334,8 +333,8 @@ impl Pattern {
         }
     }
 
-    /// What stands between the stars must follow each other: where each is taken at its first place, no
-    /// later choice can need it.
+    /// The parts between the stars must follow each other. Each is matched at its first place: a later one would
+    /// leave less room for the rest.
     fn matches(&self, name: &str) -> bool {
         let Some((head, rest)) = self.0.split_once('*') else {
             return *self.0 == *name;
@@ -452,7 +451,7 @@ mod tests {
         assert!(!Grants::default().allow(&room("lobby"), Right::Read));
     }
 
-    /// EO-8: to moderate is granted by a token, and follows from nothing else.
+    /// EO-8: only a token grants the right to moderate.
     #[test]
     fn nobody_moderates_by_default() {
         assert!(!Rights::ALL.allow(&room("lobby"), Right::Moderate));
@@ -484,7 +483,7 @@ mod tests {
         assert!(many[1..].join(",").parse::<Grants>().is_ok());
     }
 
-    /// AC-4: what a token vouches for stays; a guest's name is marked where others' are vouched for.
+    /// AC-4: a vouched name stays; a guest's name is marked where others are vouched for.
     #[test]
     fn names_are_vouched_for_or_marked() {
         let session = SessionId::new("abcdef").unwrap();

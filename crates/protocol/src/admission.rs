@@ -1,38 +1,38 @@
-//! Many who come at once are let in one after the other, at a rate: those for whom that takes too long
-//! are told when to come back (RC-7).
+//! Admission: a crowd of clients is let in at a rate. A client that would wait too long gets a slot instead, in
+//! which to reconnect (RC-7).
 
 use std::time::Duration;
 
 use crate::time::{Latest, Timestamp};
 
-/// The latest slot: those who come in masses only to be sent away must not push the others' ever on.
+/// The latest slot: clients that come in masses only to be refused must not push the slots of others ever on.
 const SLOT_MAX: Duration = Duration::from_secs(60);
 
-/// The line in front of a server.
+/// The queue of clients in front of a server.
 #[derive(Clone, Debug)]
 pub struct Admission {
-    /// The time between two who are let in.
+    /// The time between two clients that are let in.
     every: Duration,
-    /// How long somebody may wait in the line.
+    /// How long a client may wait in the queue.
     patience: Duration,
-    /// When the next one is let in.
+    /// When the next client is let in.
     next: Timestamp,
-    /// The last slot that was given to somebody who does not wait.
+    /// The last slot that was given to a client that does not wait.
     slot: Timestamp,
     latest: Latest,
 }
 
-/// What becomes of somebody who comes.
+/// How a client is admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// Their turn is after this time: they wait.
+    /// After this time; it waits for that on its connection.
     After(Duration),
-    /// They come back after this time: that is their slot.
+    /// On a new connection, after this time: that is its slot.
     ComeBack(Duration),
 }
 
 impl Admission {
-    /// Lets in so many a second, and lets nobody wait longer than `patience`.
+    /// Lets in so many clients a second; none waits longer than `patience`.
     pub fn new(per_s: u32, patience: Duration) -> Self {
         Self {
             every: Duration::from_secs(1) / per_s.max(1),
@@ -43,8 +43,8 @@ impl Admission {
         }
     }
 
-    /// Somebody comes. Slots begin when the line of now will be gone, and follow each other at the
-    /// same rate: so who comes back in one finds no line, unless others have come.
+    /// Admits one client, now or later. Slots begin when the present queue is served, and follow each other at the same
+    /// rate: a client that reconnects in its slot finds no queue, unless new ones have come.
     pub fn take(&mut self, now: Timestamp) -> Turn {
         let now = self.latest.advance(now);
         let turn = self.next.max(now);
@@ -72,7 +72,7 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    /// RC-7: in the order in which they come, at the rate; the rest in slots after that.
+    /// RC-7: clients are admitted in the order in which they come, at the rate; the rest get slots after that.
     #[test]
     fn who_comes_late_is_told_when() {
         let mut line = Admission::new(100, ms(50));
@@ -81,13 +81,13 @@ mod tests {
         let waits = [0, 10, 20, 30, 40, 50].map(|wait| Turn::After(ms(wait)));
         let slots = [60, 70, 80].map(|slot| Turn::ComeBack(ms(slot)));
         assert_eq!(turns, [&waits[..], &slots[..]].concat());
-        // In their slots they find no line.
+        // In their slots they find no queue.
         for slot in [60, 70, 80] {
             assert_eq!(line.take(now + ms(slot)), Turn::After(ms(0)));
         }
     }
 
-    /// RC-7: as long as no more come than may, nobody waits.
+    /// RC-7: no client waits as long as they come no faster than the rate.
     #[test]
     fn without_a_crowd_nobody_waits() {
         let mut line = Admission::new(100, ms(50));
@@ -97,7 +97,7 @@ mod tests {
         }
     }
 
-    /// RC-7: a crowd of any size is let in at the rate, if each comes in their slot.
+    /// RC-7: a crowd of any size is let in at the rate, if each client comes in its slot.
     #[test]
     fn a_crowd_is_through_when_the_rate_allows_it() {
         let mut line = Admission::new(1_000, ms(2_000));

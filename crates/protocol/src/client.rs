@@ -1,6 +1,6 @@
-//! The client's end of a session: connects, beats, reconnects, resumes, and loses nothing.
+//! The client's machine: it connects, sends heartbeats, reconnects, resumes its session, and loses no message.
 //!
-//! Facts go in through [`Session::handle_input`] and [`Session::handle_timeout`], wishes through the
+//! Facts go in through [`Session::handle_input`] and [`Session::handle_timeout`], a user's wishes through the
 //! commands ([`Session::publish`], [`Session::draft`], …). After each of them the driver drains
 //! [`Session::poll_transmit`] and [`Session::poll_event`], in this order, and arms its timer with
 //! [`Session::poll_timeout`].
@@ -42,45 +42,45 @@ pub enum Input {
         /// Which one.
         id: ConnectionId,
     },
-    /// A frame came, or something that is none.
+    /// A frame came, or something that is not one.
     Received {
         /// On which connection.
         id: ConnectionId,
         /// What.
         frame: Result<ServerFrame, DecodeError>,
     },
-    /// The connection is gone, or could not be opened.
+    /// The connection is closed, or could not be opened.
     Closed {
         /// Which one.
         id: ConnectionId,
         /// The code, where one came.
         code: Option<CloseCode>,
     },
-    /// The socket still holds so much of what was sent on a connection (`WebSocket.bufferedAmount`), where
-    /// that changed: told before another fact or a command is, and before [`Session::handle_timeout`]. A
-    /// driver that cannot know need not tell.
+    /// The socket holds so many bytes of what was sent on a connection (`WebSocket.bufferedAmount`). The driver
+    /// reports a change before any other fact, before a command, and before [`Session::handle_timeout`]. A driver
+    /// that cannot know it reports nothing.
     Buffered {
         /// On which connection.
         id: ConnectionId,
         /// In bytes.
         bytes: u64,
     },
-    /// The surroundings changed.
+    /// The page or the network changed.
     Network(Network),
     /// Messages of the log that the application has from elsewhere: those that a page was rendered with
-    /// (RS-7). What of the outbox is among them is durable (RS-9).
+    /// (RS-7). A message of the outbox that is among them is durable (RS-9).
     Seen(Vec<Message>),
-    /// The answer to [`Transmit::FetchToken`]. It may also come unasked, with a token that the person
-    /// has.
+    /// The answer to [`Transmit::FetchToken`]. It may also come unasked, with a token that the application
+    /// has anyway.
     Token(Result<Token, NoToken>),
 }
 
-/// What the browser tells about the page and the network.
+/// What the browser reports about the page and the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Network {
     /// The browser believes that there is a network again.
     Online,
-    /// The browser believes that there is none. Its word is not reliable (RC-4).
+    /// The browser believes that there is none. That is a hint, and not reliable (RC-4).
     Offline,
     /// The page can be seen again, or woke up.
     Visible,
@@ -88,8 +88,8 @@ pub enum Network {
     Frozen,
 }
 
-/// What an earlier page of the same session left in the browser's storage (EO-4). Where nothing has
-/// to outlive the process it is the storage itself, by [`Stored::apply`].
+/// What the client keeps over restarts: in a browser, what an earlier page of the same session left in the
+/// storage (EO-4). Where nothing has to outlive the process it is the storage itself, by [`Stored::apply`].
 #[derive(Clone, Debug, Default)]
 pub struct Stored {
     /// The session to resume.
@@ -126,7 +126,7 @@ impl Stored {
     }
 }
 
-/// Counters, for people who look inside.
+/// Counters, for diagnosis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -140,19 +140,19 @@ pub struct Stats {
     pub pongs: u64,
 }
 
-/// One client's session. See the module's documentation for how to drive it.
+/// One client's session: the machine. See the module's documentation for how to drive it.
 #[derive(Debug)]
 pub struct Session {
     config: Config,
     rng: Rng,
     backoff: Backoff,
     state: State,
-    /// The browser's word on the network.
+    /// What the browser last said of the network.
     online: bool,
     connections: u64,
     credentials: Option<Credentials>,
     name: Option<Name>,
-    /// For which name, if any, a token vouched when the page was welcomed last.
+    /// The name, if any, that a token vouched for in the last `welcome` of this page.
     vouched: Option<Option<Name>>,
     limits: Limits,
     tokens: Tokens,
@@ -172,7 +172,7 @@ impl Session {
         let backoff = || Backoff::new(config.backoff_base, config.backoff_cap);
         let mut outbox = Outbox::restore(config.outbox, stored.outbox);
         if config.inherits && stored.credentials.is_none() {
-            // Without a session nothing tells whose texts these are.
+            // Without a session nothing proves that these are this user's.
             outbox.orphan();
         }
         Self {
@@ -197,7 +197,7 @@ impl Session {
         }
     }
 
-    /// A fact. Those of an older connection are dropped and counted (PU-3).
+    /// Takes a fact. One of an older connection is dropped and counted (PU-3).
     pub fn handle_input(&mut self, now: Timestamp, input: Input) {
         let now = self.latest.advance(now);
         match input {
@@ -217,7 +217,7 @@ impl Session {
         }
     }
 
-    /// Time has passed. Early and repeated calls are harmless.
+    /// Does what is due by now. Early and repeated calls are harmless.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         let now = self.latest.advance(now);
         match &self.state {
@@ -239,7 +239,7 @@ impl Session {
     }
 
     /// Connects now, whatever the session waits for. Does nothing if it is connected or connecting, nor
-    /// for a page that is gone and has nothing to send (RS-8).
+    /// for the outbox of a closed page in which nothing is left to send (RS-8).
     pub fn connect(&mut self, now: Timestamp) {
         let now = self.latest.advance(now);
         match self.state {
@@ -268,9 +268,9 @@ impl Session {
         self.enter(State::Idle);
     }
 
-    /// Joins a room and stays in it over all connections. `since`: what the page already shows (RS-7).
+    /// Joins a room, and stays in it over all connections. `since`: what the page already shows (RS-7).
     ///
-    /// Over the server's `limits.rooms` it is not joined: [`Event::Refused`] says so, with
+    /// Over the server's `limits.rooms` the room is not joined: [`Event::Refused`] reports
     /// [`ErrorCode::TooManyRooms`], as the server would.
     pub fn join(&mut self, now: Timestamp, room: RoomName, since: Option<Position>) {
         let now = self.latest.advance(now);
@@ -297,7 +297,7 @@ impl Session {
     /// Puts a message into the outbox and sends it as soon as it can be sent.
     ///
     /// # Errors
-    /// Tells at once why the message is not taken; the caller keeps the text (EO-4).
+    /// Why the message is not taken; the caller keeps the text (EO-4).
     pub fn publish(
         &mut self,
         now: Timestamp,
@@ -325,7 +325,7 @@ impl Session {
         Ok(id)
     }
 
-    /// The input box changed. The latest text wins; it is sent again after a reconnect.
+    /// Takes the text of an input box. The latest text wins; it is sent again after a reconnect.
     pub fn draft(&mut self, now: Timestamp, room: &RoomName, body: String) {
         let now = self.latest.advance(now);
         if body.len() > self.limits.body_bytes as usize {
@@ -361,7 +361,7 @@ impl Session {
         }
     }
 
-    /// Takes a message that another page left, for a person to decide about (RS-8).
+    /// Takes a message that another page left, for the user to decide about (RS-8).
     ///
     /// # Errors
     /// [`PublishError::OutboxFull`]: there is no room for it now.
@@ -375,7 +375,7 @@ impl Session {
         Ok(id)
     }
 
-    /// A person decided to send a message that waited for them (RS-8, RS-9).
+    /// Sends a message that waited for the user's decision (RS-8, RS-9).
     pub fn send_again(&mut self, now: Timestamp, id: EntryId) {
         let now = self.latest.advance(now);
         if let Some(entry) = self.outbox.send_again(id).cloned() {
@@ -384,7 +384,7 @@ impl Session {
         }
     }
 
-    /// A person decided to drop a message that waited for them (EO-7, RS-8, RS-9).
+    /// Drops a message that waited for the user's decision (EO-7, RS-8, RS-9).
     pub fn discard(&mut self, now: Timestamp, id: EntryId) {
         self.latest.advance(now);
         if self.outbox.discard(id).is_some() {
@@ -392,7 +392,7 @@ impl Session {
         }
     }
 
-    /// The next thing that the driver must do, in this order.
+    /// The next thing that the driver must do; they are to be done in this order.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.transmits.pop_front()
     }
@@ -414,12 +414,12 @@ impl Session {
         }
     }
 
-    /// The session's public name, once the server gave one.
+    /// The session's public id, once the server gave one.
     pub fn id(&self) -> Option<&SessionId> {
         self.credentials.as_ref().map(|credentials| &credentials.id)
     }
 
-    /// What the page shows about the connection.
+    /// The connection's state, as the page shows it.
     pub fn status(&self) -> Status {
         match &self.state {
             State::Idle => Status::Idle,
@@ -437,17 +437,17 @@ impl Session {
         }
     }
 
-    /// The messages not yet durable, those that wait for a person last.
+    /// The messages that are not yet durable; those that wait for the user come last.
     pub fn outbox(&self) -> impl Iterator<Item = &Entry> {
         self.outbox.iter()
     }
 
-    /// Whether there is anything that it will send by itself, now or after a reconnect.
+    /// Whether the outbox holds a message that the session will send by itself, now or after a reconnect.
     pub fn is_owing(&self) -> bool {
         self.outbox.waiting() > 0
     }
 
-    /// The name that it asked to be called by.
+    /// The name that the client asked for.
     pub const fn name(&self) -> Option<&Name> {
         self.name.as_ref()
     }

@@ -11,22 +11,22 @@ pub struct CloseCode(pub u16);
 /// What a client does after a close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Comeback {
-    /// Come back and resume.
+    /// Reconnect and resume.
     Resume,
-    /// Come back with a fresh session.
+    /// Reconnect with a fresh session.
     Fresh,
-    /// Do not come back until a person acts.
+    /// Do not reconnect until the user acts.
     Never,
 }
 
 impl CloseCode {
     /// The page or the client program ends (RFC 6455: 1000).
     pub const NORMAL: Self = Self(1000);
-    /// The end went away (RFC 6455: 1001).
+    /// One end leaves, as at a closed page or at the client's slot (RFC 6455: 1001).
     pub const GOING_AWAY: Self = Self(1001);
     /// No closing handshake was seen; never sent on the wire (RFC 6455: 1006).
     pub const ABNORMAL: Self = Self(1006);
-    /// Something that is no frame of a WebSocket (RFC 6455: 1002).
+    /// Something that is not a WebSocket frame (RFC 6455: 1002).
     pub const PROTOCOL_ERROR: Self = Self(1002);
     /// A kind of data that this dialect does not take (RFC 6455: 1003).
     pub const UNSUPPORTED_DATA: Self = Self(1003);
@@ -62,7 +62,7 @@ impl CloseCode {
 
     /// The server does not speak the client's version.
     pub const UNSUPPORTED: Self = Self(4200);
-    /// Not let in: no token, or one that is not good here (AC-1).
+    /// Not admitted: no token, or one that is not good here (AC-1).
     pub const UNAUTHORIZED: Self = Self(4201);
     /// The token ended and no newer one came (AC-2).
     pub const TOKEN_EXPIRED: Self = Self(4202);
@@ -71,7 +71,7 @@ impl CloseCode {
 
     /// What a client does after this code.
     ///
-    /// Codes that nobody assigned resume too: a wedged client helps nobody, and backoff keeps it gentle.
+    /// Unassigned codes resume too: a client that stops for an unknown reason helps no user, and backoff is gentle.
     pub const fn comeback(self) -> Comeback {
         match self.0 {
             4100..=4199 => Comeback::Fresh,
@@ -80,7 +80,7 @@ impl CloseCode {
         }
     }
 
-    /// Whether the other end can be expected to answer a close with this code. Not where the close
+    /// Whether the other end can be expected to answer a close with this code. It cannot where the code
     /// says that it gives no sign of life, or does not read (HB-7).
     pub const fn is_answered(self) -> bool {
         !matches!(self, Self::DEAD | Self::SLOW)

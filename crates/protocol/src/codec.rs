@@ -1,4 +1,4 @@
-//! Frames to text and back.
+//! The codec: frames to JSON text and back.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use thiserror::Error;
 use crate::frame::ErrorCode;
 use crate::id::Seq;
 
-/// Why a text is not a frame. The position of the fault is told, never the content.
+/// Why a text is not a frame. Errors name the position of the fault, never the content.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum DecodeError {
@@ -28,7 +28,7 @@ pub enum DecodeError {
         /// Where reading stopped, in bytes from the start.
         column: u64,
     },
-    /// A frame that is refused, and the connection goes on: a text in it is not what it stands for.
+    /// A frame with an invalid text in it, such as a room's name. Only the frame is refused: the connection goes on.
     #[error("a frame that names what cannot be: {code:?}")]
     Unfit {
         /// Why.
@@ -38,10 +38,10 @@ pub enum DecodeError {
     },
 }
 
-/// Writes a frame.
+/// Writes a frame as JSON.
 pub fn encode<F: Serialize>(frame: &F) -> String {
-    // Frames hold only strings, whole numbers, flags and lists of those, under names that are strings: there
-    // is nothing in them that JSON lacks, and a `String` takes all that is written to it.
+    // Frames hold only strings, whole numbers, flags and lists of those, under names that are strings: JSON has
+    // all of that, and a `String` takes everything that is written to it.
     serde_json::to_string(frame).expect("a frame is made of what JSON has")
 }
 
@@ -56,21 +56,21 @@ pub fn text_bytes(text: &str) -> usize {
     text.bytes().map(escaped).sum()
 }
 
-/// What can be read from a text.
+/// What can be read from JSON text.
 pub trait Decode: Sized {
     /// Reads it.
     ///
     /// # Errors
-    /// [`DecodeError::Malformed`] if the text is something else, [`DecodeError::Unfit`] if it names what
-    /// cannot be.
+    /// [`DecodeError::Malformed`] if the text is something else, [`DecodeError::Unfit`] if a text in it is
+    /// invalid.
     fn decode(text: &str) -> Result<Self, DecodeError>;
 }
 
-/// Reads a frame of at most `limit` bytes. Half of a surrogate pair in a text is read as U+FFFD.
+/// Reads a frame of at most `limit` bytes. A lone half of a surrogate pair is read as U+FFFD.
 ///
 /// # Errors
 /// [`DecodeError::TooLarge`] over the limit, [`DecodeError::Malformed`] for anything that is not a frame,
-/// [`DecodeError::Unfit`] for a frame that names what cannot be.
+/// [`DecodeError::Unfit`] for a frame with an invalid text in it.
 pub fn decode<F: Decode>(text: &str, limit: u32) -> Result<F, DecodeError> {
     if text.len() > limit as usize {
         return Err(DecodeError::TooLarge { limit });
@@ -80,7 +80,7 @@ pub fn decode<F: Decode>(text: &str, limit: u32) -> Result<F, DecodeError> {
         return Err(DecodeError::Malformed { column: 1 });
     }
     match F::decode(text) {
-        // Seldom: so whoever writes whole characters pays nothing for it.
+        // A rare case, so it costs a second pass; well-formed texts pay nothing for it.
         Err(DecodeError::Malformed { .. }) if text.contains("\\u") => {
             F::decode(&to_well_formed(text))
         }
@@ -88,11 +88,11 @@ pub fn decode<F: Decode>(text: &str, limit: u32) -> Result<F, DecodeError> {
     }
 }
 
-/// JSON in which each half of a surrogate pair that stands alone is U+FFFD instead.
+/// JSON in which each lone half of a surrogate pair is replaced by U+FFFD.
 ///
 /// `JSON.stringify` writes such a half, as in `"\ud83d"`, where a text was cut within a character. The
-/// grammar of JSON allows it (RFC 8259 section 8.2), but it is no Unicode: no string of Rust holds it. What
-/// is not JSON stays what it is.
+/// grammar of JSON allows it (RFC 8259 section 8.2), but it is not Unicode, so a Rust string cannot hold it. A
+/// text that is not JSON stays as it is.
 pub fn to_well_formed(json: &str) -> Cow<'_, str> {
     const ESCAPE: usize = r"\ud83d".len();
     let mut mended = String::new();
@@ -109,7 +109,7 @@ pub fn to_well_formed(json: &str) -> Cow<'_, str> {
                 at += ESCAPE;
                 copied = at;
             }
-            // Of another escape the second character may be a backslash too.
+            // In another escape the second character may be a backslash too.
             _ => at += 2,
         }
     }

@@ -1,6 +1,6 @@
-//! What travels on the wire (PROTOCOL.md, "Frames"): one JSON object per text frame, tagged by `type`.
+//! The frames of the wire (PROTOCOL.md, "Frames"): one JSON object per text frame, tagged by `type`.
 //!
-//! These are the only types of the core whose shape another program may rely on.
+//! Other programs may rely on the shape of these types, and of no other types of the core.
 
 mod read;
 mod refusal;
@@ -16,8 +16,8 @@ use crate::position::{Epoch, Offset, Position};
 /// The WebSocket subprotocol that names this version of the wire.
 pub const SUBPROTOCOL: &str = "everbeat.v1";
 
-/// The largest frame that a client has to take: many times the largest page of messages, and one message with a
-/// text of 680 kB of which each byte is escaped. A server whose options allow more serves other clients.
+/// The largest frame that a client has to take, in bytes: many times the largest page of messages, and one message
+/// with a text of 680 kB of which each byte is escaped. A server whose options allow more needs other clients.
 pub const RECEIVED_BYTES_MAX: u32 = 4 << 20;
 
 /// A frame from the client to the server.
@@ -29,10 +29,10 @@ pub enum ClientFrame {
         /// The session to resume; absent for a fresh one.
         #[serde(skip_serializing_if = "Option::is_none")]
         session: Option<Credentials>,
-        /// How the person wants to be called.
+        /// The name that the user wishes.
         #[serde(skip_serializing_if = "Option::is_none")]
         name: Option<Name>,
-        /// Who the person is (AC-1); absent where a cookie says so, or for guests.
+        /// The user's token (AC-1); absent where a cookie holds one, and for guests.
         #[serde(skip_serializing_if = "Option::is_none")]
         token: Option<Token>,
     },
@@ -66,7 +66,7 @@ pub enum ClientFrame {
         /// The text.
         body: String,
     },
-    /// What stands in the input box now; an empty body clears it.
+    /// The text in the input box now; an empty body clears it.
     Draft {
         /// Which room.
         room: RoomName,
@@ -82,19 +82,19 @@ pub enum ClientFrame {
         /// At most this many.
         limit: u32,
     },
-    /// Be called something else from now on.
+    /// Take another name from now on.
     Rename {
         /// The new name.
         name: Name,
     },
-    /// Are you there?
+    /// A heartbeat: asks for a `pong`.
     Ping,
-    /// I am.
+    /// The answer to a `ping`.
     Pong,
 }
 
 impl ClientFrame {
-    /// Whether it is what begins a connection (RS-1).
+    /// Whether it is a `hello`, which begins a connection (RS-1).
     pub const fn is_hello(&self) -> bool {
         matches!(self, Self::Hello { .. })
     }
@@ -106,7 +106,7 @@ impl ClientFrame {
 pub enum ServerFrame {
     /// The answer to `hello`.
     Welcome(Welcome),
-    /// The answer to `join`; also sent unasked when a reader fell too far behind on who is there.
+    /// The answer to `join`; also sent unasked when a reader fell too far behind on members or on the log.
     Joined(Joined),
     /// An entry of a room's log.
     Message(Message),
@@ -128,27 +128,27 @@ pub enum ServerFrame {
         /// Its place in the room's log.
         offset: Offset,
     },
-    /// What stands in somebody's input box; an empty body clears it.
+    /// The text in another member's input box; an empty body clears it.
     Draft(Draft),
-    /// Who came and who left.
+    /// Members that came and left.
     Presence {
         /// Which room.
         room: RoomName,
-        /// Who came, or goes by another name now.
+        /// Members that came, or have another name now.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         joined: Vec<Member>,
-        /// Who left.
+        /// Members that left.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         left: Vec<SessionId>,
-        /// How many are here now, where that is more than are named (PR-3).
+        /// How many members there are now, where that is more than are named (PR-3).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         count: Option<u32>,
     },
-    /// The server will go: come back in your own slot (RC-3).
+    /// The server will end: reconnect in your own slot (RC-3).
     GoAway {
         /// This client's slot: how long to wait before the new connection, in milliseconds.
         reconnect_after_ms: u64,
-        /// Why, for people.
+        /// Why, for the user.
         reason: String,
     },
     /// The token is about to end: show a newer one (AC-2).
@@ -158,16 +158,16 @@ pub enum ServerFrame {
     },
     /// Something was refused.
     Error(Refusal),
-    /// Are you there?
+    /// A heartbeat: asks for a `pong`.
     Ping,
-    /// I am.
+    /// The answer to a `ping`.
     Pong,
 }
 
 /// The server's answer to `hello`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Welcome {
-    /// What to show next time.
+    /// What to show at the next `hello`.
     pub session: Credentials,
     /// Whether this is the session that was asked for.
     pub resumed: bool,
@@ -177,12 +177,12 @@ pub struct Welcome {
     /// Of those settled, the newest that were refused for good, lest a lost `error` hides it (EO-7).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<Refused>,
-    /// The name that a token vouches for: wishes change nothing about it (AC-4).
+    /// The name that a token vouches for: the client cannot change it (AC-4).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vouched: Option<Name>,
-    /// The beat of this connection (HB-2).
+    /// The heartbeat of this connection (HB-2).
     pub heartbeat: Beat,
-    /// What the server takes.
+    /// What the server allows.
     pub limits: Limits,
 }
 
@@ -206,7 +206,7 @@ pub struct Beat {
     pub timeout_ms: u64,
 }
 
-/// What the server takes from one session. Announced in `welcome`, so that a client can hold back.
+/// What the server allows one session. Announced in `welcome`, so that a client can hold back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// The largest frame, in bytes. Overflow: close `frame_too_large`.
@@ -231,7 +231,7 @@ impl Default for Limits {
             // Every character may need six bytes of JSON escape: the body then still fits the frame.
             body_bytes: 8 * 1024,
             rooms: 32,
-            // No person types faster; a client that empties its outbox waits as it is told.
+            // No user types faster; a client that empties its outbox waits for the time that an error names.
             publishes_per_s: 50,
             // One in each 50 ms looks live.
             drafts_per_s: 20,
@@ -253,52 +253,52 @@ pub struct Joined {
     pub from: Offset,
     /// Whether they follow the position that the client asked for without a gap (RS-6).
     pub recovered: bool,
-    /// Who is here; in a crowd some of them, oneself always (PR-3).
+    /// The members; in a crowd some of them, this session always (PR-3).
     pub members: Vec<Member>,
-    /// How many are here, where that is more than `members` (PR-3).
+    /// How many members there are, where that is more than `members` (PR-3).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u32>,
-    /// What stands in their input boxes.
+    /// The texts in their input boxes.
     pub drafts: Vec<Author>,
     /// This session may read here, and not write (AC-5).
     #[serde(default, skip_serializing_if = "is_false")]
     pub read_only: bool,
 }
 
-/// Whether a flag need not be said.
+/// Whether a flag is false, and left out.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
 const fn is_false(flag: &bool) -> bool {
     !*flag
 }
 
-/// Somebody in a room.
+/// A member of a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// Whose session.
     pub session: SessionId,
-    /// How they are called.
+    /// Its name.
     pub name: Name,
 }
 
-/// A draft within `joined`, where the room is plain.
+/// A draft within `joined`, which names the room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Author {
-    /// Whose session.
+    /// The author's session.
     pub session: SessionId,
-    /// How they are called.
+    /// The author's name.
     pub name: Name,
     /// The text.
     pub body: String,
 }
 
-/// A draft on its own.
+/// A draft by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Draft {
     /// Which room.
     pub room: RoomName,
-    /// Whose session.
+    /// The author's session.
     pub session: SessionId,
-    /// How they are called.
+    /// The author's name.
     pub name: Name,
     /// The text; empty clears it.
     pub body: String,
@@ -311,18 +311,18 @@ pub struct Message {
     pub room: RoomName,
     /// Its place in the room's log.
     pub offset: Offset,
-    /// Whose session.
+    /// The author's session.
     pub session: SessionId,
-    /// Its number in that session.
+    /// The message's number in that session.
     pub seq: Seq,
-    /// How its author was called then.
+    /// The author's name at that time.
     pub name: Name,
-    /// When it became part of the log: Unix time in milliseconds, the server's clock.
+    /// When the message entered the log: Unix time in milliseconds, by the server's clock.
     #[serde(deserialize_with = "crate::id::safe_integer")]
     pub at_ms: u64,
-    /// The text; empty once it is removed.
+    /// The text; empty once it is redacted.
     pub body: String,
-    /// Somebody removed the text (EO-8). Also sent of a message that was sent before.
+    /// The text was redacted (EO-8). Such a message may have been sent before, with its text.
     #[serde(default, skip_serializing_if = "is_false")]
     pub removed: bool,
 }
@@ -333,33 +333,33 @@ const MESSAGE_BYTES: usize = 320;
 
 impl Message {
     /// Whether it is what its session published under this number. The number alone is not enough: another body
-    /// or room under it is another message (EO-6). Of a message whose text is removed the body is not known
-    /// any more.
+    /// or room under it is another message (EO-6). The body of a redacted message is unknown, and is not
+    /// compared.
     pub fn is_published_as(&self, room: &RoomName, seq: Seq, body: &str) -> bool {
         self.seq == seq && self.room == *room && (self.removed || self.body == body)
     }
 
-    /// How many bytes it takes in a frame, or a few more.
+    /// The message's bytes in a frame, or a few more.
     pub fn wire_bytes(&self) -> usize {
         MESSAGE_BYTES + codec::text_bytes(self.name.as_str()) + codec::text_bytes(&self.body)
     }
 }
 
-/// Something that the server does not do, and why.
+/// A refusal: what the server does not do, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// Why, for programs.
     pub code: ErrorCode,
-    /// Why, for people.
+    /// Why, for the user.
     pub message: String,
-    /// The message that it answers: refused for now with `retry_after_ms`, without it for good (EO-7).
+    /// The message that is refused: for now with `retry_after_ms`, without it for good (EO-7).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<Seq>,
-    /// The number for which the connection ends. It is not used up, and nothing is said of its message
+    /// The number for which the connection ends. It is not used up, and its message is neither durable nor refused
     /// (EO-1, EO-6).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsettled: Option<Seq>,
-    /// The room it is about.
+    /// The room that the refusal is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room: Option<RoomName>,
     /// Refused for now: try again after this long, in milliseconds (EO-7).
@@ -378,13 +378,13 @@ pub struct Refusal {
 pub enum ErrorCode {
     /// Not a frame of this protocol; the connection is closed.
     BadFrame,
-    /// No room has such a name; a message's number is used up.
+    /// A name that no room can have; a message's number is used up.
     BadRoom,
     /// A message without text; its number is used up.
     BodyEmpty,
     /// A text over `limits.body_bytes`; a message's number is used up.
     BodyTooLarge,
-    /// Too many come at once: again after `retry_after_ms`, the client's slot (RC-7).
+    /// Too many clients come at once: again after `retry_after_ms`, the client's slot (RC-7).
     Busy,
     /// A frame over `limits.frame_bytes`; the connection is closed.
     FrameTooLarge,
@@ -402,7 +402,7 @@ pub enum ErrorCode {
     SeqGap,
     /// The token has ended (AC-2).
     TokenExpired,
-    /// The token is not one that this server takes, or of somebody else (AC-1, AC-2).
+    /// Not a token that this server takes, or one of another subject (AC-1, AC-2).
     TokenInvalid,
     /// Guests are not taken: a token is needed (AC-1).
     TokenRequired,
@@ -418,12 +418,12 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
-    /// As it stands on the wire, which outlives any order of the variants.
+    /// The code's name on the wire, which does not depend on the order of the variants.
     pub fn word(self) -> String {
         codec::encode(&self).trim_matches('"').to_owned()
     }
 
-    /// The code that stands there so; [`ErrorCode::Unknown`] if there is none.
+    /// The code with this name on the wire; [`ErrorCode::Unknown`] if there is none.
     pub fn from_word(word: &str) -> Self {
         const MAX: u32 = 64;
         codec::decode(&format!("\"{word}\""), MAX).unwrap_or(Self::Unknown)
@@ -434,8 +434,8 @@ impl ErrorCode {
     const MAY_NOT_WRITE: &str = "you may not write in this room";
     const SOMEHOW: &str = "the server refused it";
 
-    /// The sentence about a message that was refused for good (EO-7). Few codes do that, and the page
-    /// carries no others.
+    /// The sentence about a message that was refused for good (EO-7). Few codes refuse so, and the page
+    /// carries no other sentences.
     pub const fn text_for_good(self) -> &'static str {
         match self {
             Self::BodyEmpty => Self::EMPTY,
@@ -445,7 +445,7 @@ impl ErrorCode {
         }
     }
 
-    /// The sentence that a person reads.
+    /// The sentence for the user.
     pub const fn text(self) -> &'static str {
         match self {
             Self::BadFrame => "this is not a frame of everbeat.v1",

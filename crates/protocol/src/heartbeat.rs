@@ -1,30 +1,30 @@
-//! Who pings when, and when the other end counts as dead. Both ends run this same code.
+//! The heartbeat of a connection: when to ping, and when the other end counts as dead. Both ends run this code.
 
 use std::time::Duration;
 
 use crate::time::Timestamp;
 
-/// The numbers of one end's heartbeat.
+/// The configuration of one end's heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeartbeatConfig {
     /// Nothing received for this long: ping. The client takes `interval` of `welcome`, the server a
     /// little less (HB-3, HB-4).
     pub idle: Duration,
-    /// The same for the first time only, so that beats spread out (HB-3).
+    /// The same for the first ping of the connection only, so that heartbeats spread out (HB-3).
     pub first_idle: Duration,
-    /// Such a ping waits for the next multiple of this, so that those of many connections leave
+    /// Such a ping waits for the next multiple of this, so that the pings of many connections leave
     /// together (HB-4). Zero: it does not wait.
     pub align: Duration,
     /// How long the answer to such a ping may take.
     pub timeout: Duration,
     /// How long the answer to a probe may take (HB-6: 2 s), if that is shorter than `timeout`.
     pub probe_timeout: Duration,
-    /// The shortest wait for an answer to anything we sent before we probe (HB-6: 1 s; 4 smoothed
-    /// round trips if that is longer). `None`: never, as on the server.
+    /// The shortest wait for an answer to a sent frame, before a probe (HB-6: 1 s; 4 smoothed
+    /// round trips if that is longer). `None`: no such probe, as on the server.
     pub answer_within: Option<Duration>,
 }
 
-/// What the owner must do now.
+/// What the owner of the heartbeat must do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Nothing.
@@ -35,31 +35,31 @@ pub enum Verdict {
     Dead,
 }
 
-/// A timer that fires this late tells of a sleep or a stalled process, not of the link (HB-9).
+/// How late a timer has to fire to be a sign of a sleep or a stalled process, not of the link (HB-9).
 const LATE: Duration = Duration::from_secs(1);
 
-/// How long after a ping the line may move without an answer to it (HB-4, HB-6). Only received frames prove
-/// that the other end lives (HB-1): what is taken from us proves that something on the way does.
+/// How long after a ping its deadline may be put off because the line moves (HB-4, HB-6). Only received frames prove
+/// that the other end lives (HB-1): sent bytes that leave prove only that something on the way does.
 pub const PUT_OFF_MAX: Duration = Duration::from_secs(30);
 
 /// The liveness of one connection.
 ///
 /// A received frame stores a timestamp and moves no timer (HB-8): the driver wakes at the deadline
-/// it armed, and learns from [`Heartbeat::handle_timeout`] that there is nothing to do yet.
+/// it armed, and [`Heartbeat::handle_timeout`] then says that there is nothing to do yet.
 #[derive(Clone, Debug)]
 pub struct Heartbeat {
     config: HeartbeatConfig,
     idle: Duration,
     last_received: Timestamp,
-    /// The first frame sent since the last one received.
+    /// When the first frame was sent since the last one was received.
     unanswered_since: Option<Timestamp>,
-    /// The ping whose pong has not come.
+    /// When the ping was sent whose pong has not come.
     pinged_at: Option<Timestamp>,
     waiting: Option<Waiting>,
     smoothed_rtt: Option<Duration>,
-    /// How much longer the answer to a ping of now may take.
+    /// How much longer the answer to a ping sent now may take.
     behind: Duration,
-    /// Since when what was written waits for the other end to take it (HB-4).
+    /// Since when written bytes wait for the other end to take them (HB-4).
     stalled_since: Option<Timestamp>,
 }
 
@@ -67,7 +67,7 @@ pub struct Heartbeat {
 struct Waiting {
     asked_at: Timestamp,
     deadline: Timestamp,
-    /// The deadline passed once during a jump of the clock; the next time it is a verdict.
+    /// The deadline passed once during a jump of the clock; the next time the connection is dead.
     reprieved: bool,
 }
 
@@ -87,7 +87,7 @@ impl Heartbeat {
         }
     }
 
-    /// The connection is live only from now on; whether it is stalled stays as it was.
+    /// The connection is live only from now on; whether it is stalled does not change.
     pub fn restart(&mut self, now: Timestamp) {
         *self = Self {
             stalled_since: self.stalled_since.map(|_| now),
@@ -95,14 +95,14 @@ impl Heartbeat {
         };
     }
 
-    /// A frame came: the other end lives, whatever the frame is (HB-1).
+    /// Takes the time of a received frame: the other end lives, whatever the frame is (HB-1).
     pub const fn on_received(&mut self, now: Timestamp) {
         self.last_received = now;
         self.unanswered_since = None;
         self.waiting = None;
     }
 
-    /// A pong came. Returns the round trip if a ping was under way.
+    /// Takes a pong. Returns the round trip if a ping was under way.
     pub fn on_pong(&mut self, now: Timestamp) -> Option<Duration> {
         self.on_received(now);
         let rtt = now - self.pinged_at.take()?;
@@ -119,19 +119,19 @@ impl Heartbeat {
         });
     }
 
-    /// A frame was sent. It proves nothing (HB-1), but an answer becomes due.
+    /// Takes the time of a sent frame. It proves nothing (HB-1), but an answer becomes due.
     pub fn on_sent(&mut self, now: Timestamp) {
         self.unanswered_since.get_or_insert(now);
     }
 
-    /// What a ping of now has before it takes a slow line so long: its deadline is put off by that, as our
-    /// own backlog tells nothing about the other end (HB-6).
+    /// Sets how long a slow line needs for the bytes before a ping sent now. Its deadline is put off by that, as this
+    /// end's own backlog tells nothing about the other end (HB-6).
     pub const fn set_behind(&mut self, behind: Duration) {
         self.behind = behind;
     }
 
-    /// Some of what was sent has left the socket: the line moves, and a ping that may still be in there is
-    /// given its time anew, for so long as `PUT_OFF_MAX` (HB-6).
+    /// Some sent bytes have left the socket: the line moves, and the deadline of a ping that may still be in the
+    /// socket begins anew, within `PUT_OFF_MAX` (HB-6).
     pub fn on_left(&mut self, now: Timestamp) {
         let deadline = now + self.probe_timeout() + self.behind;
         if let Some(waiting) = &mut self.waiting {
@@ -140,9 +140,9 @@ impl Heartbeat {
         }
     }
 
-    /// Whether what was written waits for the other end to take it, from now on. Meanwhile it is neither asked
-    /// nor given up, as it cannot answer what it has not got (HB-4). That it takes something is no sign of
-    /// life (HB-1): the wait for an answer goes on where it was, or begins anew, as in [`Heartbeat::on_left`].
+    /// Sets whether written bytes wait for the other end to take them. Meanwhile it is neither asked nor given up, as
+    /// it cannot answer what it has not got (HB-4). That it takes bytes is no sign of life (HB-1): after the stall the
+    /// wait for an answer goes on where it was, or begins anew, as in [`Heartbeat::on_left`].
     pub fn set_stalled(&mut self, now: Timestamp, is_stalled: bool) {
         if is_stalled {
             self.stalled_since.get_or_insert(now);
@@ -158,12 +158,12 @@ impl Heartbeat {
         self.on_left(now);
     }
 
-    /// The answer may have come and not been read: asks again instead of giving up.
+    /// The answer may have come, but was not read: asks again instead of giving up.
     pub fn ask_again(&mut self, now: Timestamp) -> Verdict {
         self.ping(now, self.config.timeout, false)
     }
 
-    /// Something happened that makes the link doubtful: ask, with a short deadline (HB-6).
+    /// Asks, with a short deadline, as an event made the link doubtful (HB-6).
     pub fn probe(&mut self, now: Timestamp) -> Verdict {
         let deadline = now + self.probe_timeout() + self.behind;
         match &mut self.waiting {
@@ -175,7 +175,7 @@ impl Heartbeat {
         }
     }
 
-    /// Time has passed. Early and repeated calls are harmless.
+    /// Decides what is due by now. Early and repeated calls are harmless.
     pub fn handle_timeout(&mut self, now: Timestamp) -> Verdict {
         match self.waiting {
             _ if self.stalled_since.is_some() => Verdict::Alive,
@@ -209,7 +209,7 @@ impl Heartbeat {
         }
     }
 
-    /// When a frame came last; before the first one, when the connection opened.
+    /// When the last frame was received; before the first one, when the connection opened.
     pub const fn heard_at(&self) -> Timestamp {
         self.last_received
     }
@@ -230,7 +230,7 @@ impl Heartbeat {
         Verdict::Ping
     }
 
-    /// Never longer than the wait in quiet: using a link does not keep a dead one alive (HB-3).
+    /// The timeout of a probe: at most that of a ping in quiet, so a dead link in use is found no later (HB-3).
     fn probe_timeout(&self) -> Duration {
         let slow = self.smoothed_rtt.unwrap_or_default() * 4;
         self.config.probe_timeout.max(slow).min(self.config.timeout)
@@ -291,7 +291,7 @@ mod tests {
         assert_eq!(beat.poll_timeout(), Some(at(16 + 25)));
     }
 
-    /// HB-1, HB-6: what we send never proves life; unanswered for 1 s it leads to a probe of 2 s.
+    /// HB-1, HB-6: sent frames never prove life; unanswered for 1 s they lead to a probe of 2 s.
     #[test]
     fn sent_frames_prove_nothing() {
         let mut beat = beat();
@@ -313,7 +313,7 @@ mod tests {
         assert_eq!(beat.handle_timeout(at(5)), Verdict::Dead);
     }
 
-    /// HB-6: with slow links the patience is four smoothed round trips.
+    /// HB-6: on slow links a probe waits for four smoothed round trips.
     #[test]
     fn patience_grows_with_the_round_trip() {
         let mut beat = beat();
@@ -322,7 +322,7 @@ mod tests {
         assert_eq!(beat.poll_timeout(), Some(at(5)));
     }
 
-    /// HB-6: what stands before a ping puts its deadline off, and what leaves the socket does.
+    /// HB-6: bytes before a ping put its deadline off, and so do bytes that leave the socket.
     #[test]
     fn our_own_backlog_is_no_verdict() {
         let mut beat = beat();
@@ -341,8 +341,8 @@ mod tests {
         assert_eq!(beat.handle_timeout(at(8)), Verdict::Dead);
     }
 
-    /// HB-1, HB-4: what waits for the other end to take it is no verdict, and what it takes no sign of life. A
-    /// ping is not put off for ever, however often that changes.
+    /// HB-1, HB-4: no verdict falls while bytes wait for the other end, and bytes that it takes are no sign of
+    /// life. A ping is not put off for ever, however often that changes.
     #[test]
     fn a_line_that_moves_proves_nothing() {
         let mut beat = beat();
@@ -351,7 +351,7 @@ mod tests {
         beat.set_stalled(at(17), true);
         assert_eq!(beat.poll_timeout(), None);
         assert_eq!(beat.handle_timeout(at(56)), Verdict::Alive);
-        // The time does not count.
+        // The stall does not count.
         beat.set_stalled(at(56), false);
         assert_eq!(beat.poll_timeout(), Some(at(20 + 40)));
         let asked_at = at(15 + 40);
@@ -364,7 +364,7 @@ mod tests {
         assert_eq!(now, asked_at + PUT_OFF_MAX);
     }
 
-    /// HB-4: what was due during a stall is asked when that is over.
+    /// HB-4: a ping that became due during a stall is sent when the stall is over.
     #[test]
     fn a_ping_waits_for_a_stall_to_end() {
         let mut beat = beat();

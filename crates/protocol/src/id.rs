@@ -1,4 +1,4 @@
-//! Names of things: connections, sessions, their keys, rooms, people and numbers on the wire.
+//! Ids: of connections, sessions, rooms, users' names and numbers on the wire, and the secrets beside them.
 
 mod name;
 mod text;
@@ -15,7 +15,7 @@ pub use self::name::Name;
 /// The largest whole number that every JSON reader keeps exactly: 2^53 - 1 (RFC 8259 section 6).
 pub const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 
-/// A text or number that cannot be the name of the thing it was given for.
+/// A text or number that is not a valid id of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum IdError {
@@ -90,7 +90,7 @@ impl From<SessionId> for String {
     }
 }
 
-/// The secret that proves a session is yours (RS-2). Never shown by `Debug`.
+/// The secret that proves that a session is the client's own (RS-2). Never shown by `Debug`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SessionKey(Box<str>);
@@ -140,7 +140,7 @@ pub struct Credentials {
     pub key: SessionKey,
 }
 
-/// A token that says who somebody is (AC-1): what it holds is for the server. Never shown by `Debug`.
+/// A token: a signed statement of who the user is (AC-1). Only the server reads it. Never shown by `Debug`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Token(Box<str>);
@@ -161,7 +161,7 @@ impl Token {
         }
     }
 
-    /// A token that nobody can have signed: what stands for a text that cannot be a token.
+    /// A token without a signature, in place of a text that cannot be a token.
     pub(crate) fn unsigned() -> Self {
         Self("-".into())
     }
@@ -212,7 +212,7 @@ impl RoomName {
         }
     }
 
-    /// The room everybody starts in.
+    /// The room in which every user starts.
     pub fn lobby() -> Self {
         Self("lobby".into())
     }
@@ -266,7 +266,7 @@ impl Seq {
 
     /// The number that follows `last`, where 0 stands for "none yet".
     ///
-    /// Nothing follows the last number of all: it stays. Nobody counts that far, but a server may say
+    /// The last number of all stays: nothing follows it. No client counts that far, but a server may say
     /// that it did; it then finds the number used twice, and the client gets a fresh session (EO-6).
     pub const fn after(last: u64) -> Self {
         Self(if last < MAX_SAFE_INTEGER {
@@ -308,7 +308,7 @@ impl From<Seq> for u64 {
     }
 }
 
-/// Reads a number that may be 0 and fits 53 bits.
+/// Reads a number from 0 to 2^53 - 1.
 pub(crate) fn safe_integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let number = u64::deserialize(deserializer)?;
     if number > MAX_SAFE_INTEGER {
@@ -378,7 +378,7 @@ mod tests {
         assert!(Seq::new(0).is_err());
         assert!(Seq::new(MAX_SAFE_INTEGER).is_ok());
         assert!(Seq::new(MAX_SAFE_INTEGER + 1).is_err());
-        // Also what follows the last one can be said on the wire.
+        // The number after the last one is valid on the wire, too.
         let last = Seq::new(MAX_SAFE_INTEGER).unwrap();
         assert_eq!((last.next(), Seq::after(MAX_SAFE_INTEGER)), (last, last));
     }

@@ -1,12 +1,12 @@
-//! Everbeat's pure core: what is said on the wire, and what each end does about it.
+//! Everbeat's pure core: the frames of the wire, and the machines that decide for each end.
 //!
 //! Nothing in this crate does I/O, asks a clock or draws randomness of its own. [`client::Session`] and
-//! [`server::Session`] are plain structs. A driver feeds them facts together with the time
-//! (`handle_input`, `handle_timeout`) and people's wishes (`publish`, `draft`, `join`, …), and after
-//! each of these drains what they want done:
+//! [`server::Session`] are plain structs, the machines. A driver feeds them facts together with the time
+//! (`handle_input`, `handle_timeout`) and a user's commands (`publish`, `draft`, `join`, …), and after
+//! each of these drains their output:
 //!
 //! 1. `poll_transmit` until `None`: I/O to perform, in order;
-//! 2. `poll_event` until `None`: what the application should know;
+//! 2. `poll_event` until `None`: reports to the application;
 //! 3. `poll_timeout`: when to call `handle_timeout` at the latest. It may be called earlier.
 //!
 //! The same machines run in the browser, in the server and in the tests (PU-7). The rules that they

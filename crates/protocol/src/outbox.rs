@@ -1,4 +1,4 @@
-//! The client's messages that are not yet durable.
+//! The outbox: the client's messages that are not settled.
 
 #[cfg(test)]
 mod tests;
@@ -11,15 +11,15 @@ use thiserror::Error;
 use crate::frame::ErrorCode;
 use crate::id::{RoomName, Seq};
 
-/// The page's own name of a message, for as long as the outbox knows it. Unlike [`Seq`] it never
+/// The client's own id of a message, for as long as the outbox holds it. Unlike [`Seq`] it never
 /// changes, not even when the message moves to a fresh session (RS-9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EntryId(pub u64);
 
-/// A message on its way, as it is kept in the browser's storage too (EO-4).
+/// A message in the outbox, in memory as in the browser's storage (EO-4).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// The page's own name of it.
+    /// The client's own id of it.
     pub id: EntryId,
     /// Its number in the session.
     pub seq: Seq,
@@ -27,11 +27,11 @@ pub struct Entry {
     pub room: RoomName,
     /// The text.
     pub body: String,
-    /// How far it came.
+    /// How far it has got.
     pub stage: Stage,
 }
 
-/// How far a message in the outbox came. Stored before the step is taken, never after.
+/// How far a message in the outbox has got. A change is stored before the step is taken, never after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
@@ -39,17 +39,17 @@ pub enum Stage {
     Unsent,
     /// It was sent at least once; whether the server has it is not known.
     Sent,
-    /// It was sent in a session that is lost: only a person can tell what to do (RS-9).
+    /// It was sent in a session that is lost: only the user can decide what to do (RS-9).
     Uncertain,
-    /// It never left the page that took it, and neither that page nor its session goes on: a person
-    /// decides, who may be another one (RS-8).
+    /// It never left the page that took it, and neither that page nor its session goes on: the user
+    /// decides, who may be another one by now (RS-8).
     Held,
-    /// Refused for good: a person has it back, to edit or to drop (EO-7).
+    /// Refused for good: the user has it back, to edit or to drop (EO-7).
     Refused(ErrorCode),
 }
 
 impl Stage {
-    /// Whether it waits for a person. Such a message is sent no more by itself.
+    /// Whether the message waits for the user. Such a message is not sent by itself.
     pub const fn is_aside(self) -> bool {
         match self {
             Self::Unsent | Self::Sent => false,
@@ -57,7 +57,7 @@ impl Stage {
         }
     }
 
-    /// What becomes of it when nobody goes on with the session in which it has its number.
+    /// The stage of a message whose session is not continued.
     #[must_use]
     pub const fn orphaned(self) -> Self {
         match self {
@@ -88,23 +88,23 @@ pub enum PublishError {
     },
 }
 
-/// A bounded queue of messages in the order of their numbers, and beside it those for a person.
+/// A bounded queue of messages in the order of their numbers, and beside it those that wait for the user.
 #[derive(Clone, Debug)]
 pub struct Outbox {
     entries: VecDeque<Entry>,
-    /// Those that wait for a person ([`Stage::is_aside`]).
+    /// Messages that wait for the user ([`Stage::is_aside`]).
     aside: Vec<Entry>,
     /// How many of `entries`, from the front, were sent on this connection.
     in_flight: usize,
     next_seq: Seq,
     next_id: u64,
-    /// Ids from here on are of messages that this page took; those before were found in its storage.
+    /// The first id of messages that this page took; those with smaller ids were found in its storage.
     first_own: u64,
     bytes: usize,
     limit: OutboxLimit,
 }
 
-/// How much may wait at once, what waits for a person included.
+/// How much the outbox may hold, with the messages that wait for the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutboxLimit {
     /// Messages. Overflow: [`PublishError::OutboxFull`].
@@ -153,7 +153,7 @@ impl Outbox {
         Ok(&self.entries[self.entries.len() - 1])
     }
 
-    /// Takes a message that another page left, for a person to decide about. It gets a name of this page.
+    /// Takes a message that another page left, for the user to decide about. It gets an id of this page.
     ///
     /// # Errors
     /// [`PublishError::OutboxFull`] at the limit.
@@ -164,7 +164,7 @@ impl Outbox {
         Ok(&self.aside[self.aside.len() - 1])
     }
 
-    /// Finds room for a text, and a name for its message.
+    /// Checks that there is room for a text, and returns an id for its message.
     fn admit(&mut self, body: &str) -> Result<EntryId, PublishError> {
         let full = self.entries.len() + self.aside.len() >= self.limit.entries
             || self.bytes + body.len() > self.limit.bytes;
@@ -175,7 +175,7 @@ impl Outbox {
         Ok(self.free_id())
     }
 
-    /// An id that no message has. After the last number of all, which only an odd storage holds, comes 0.
+    /// A free id. After the largest number, which only a damaged storage holds, comes 0.
     fn free_id(&mut self) -> EntryId {
         // There is one: there are more numbers than messages.
         loop {
@@ -206,7 +206,7 @@ impl Outbox {
         self.in_flight < window.min(self.entries.len())
     }
 
-    /// What was sent on this connection and is not settled.
+    /// The messages that were sent on this connection and are not settled.
     pub fn in_flight(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().take(self.in_flight)
     }
@@ -218,7 +218,7 @@ impl Outbox {
         Some(entry)
     }
 
-    /// The message with this number is refused for good: its text waits for a person (EO-7).
+    /// Marks the message with this number as refused for good: its text waits for the user (EO-7).
     pub fn refuse(&mut self, seq: Seq, code: ErrorCode) -> Option<&Entry> {
         let mut entry = self.take(seq)?;
         entry.stage = Stage::Refused(code);
@@ -243,14 +243,14 @@ impl Outbox {
         is_settled.then_some(first.seq)
     }
 
-    /// Goes back so that `seq` is the next to be sent (EO-7).
+    /// Goes back, so that `seq` is the next to be sent (EO-7).
     pub fn rewind(&mut self, seq: Seq) {
         if let Some(index) = self.entries.iter().position(|entry| entry.seq >= seq) {
             self.in_flight = self.in_flight.min(index);
         }
     }
 
-    /// The connection is gone: everything is to be sent again.
+    /// The connection is closed: everything is to be sent again.
     pub const fn disconnected(&mut self) {
         self.in_flight = 0;
     }
@@ -272,15 +272,15 @@ impl Outbox {
         true
     }
 
-    /// The message with this number certainly is not in the log: as if never sent (EO-6).
+    /// Marks the message with this number as unsent, as it certainly is not in the log (EO-6).
     pub fn mark_unsent(&mut self, seq: Seq) -> Option<&Entry> {
         let entry = self.entries.iter_mut().find(|entry| entry.seq == seq)?;
         entry.stage = Stage::Unsent;
         Some(entry)
     }
 
-    /// The session is lost (RS-9): what never left the page is numbered anew from 1, what was sent
-    /// becomes uncertain. What was found in storage may be another person's by now, and is held (RS-8).
+    /// The session is lost (RS-9): unsent messages are numbered anew from 1, sent ones
+    /// become uncertain. Those found in storage may be another user's by now, and are held (RS-8).
     pub fn abandon_session(&mut self) {
         self.in_flight = 0;
         self.next_seq = Seq::FIRST;
@@ -296,8 +296,8 @@ impl Outbox {
         }
     }
 
-    /// The session is lost, and whoever is in front of the page may be another person (RS-8): everything
-    /// waits for them.
+    /// The session is lost, and the page's user may be another one (RS-8): all messages wait for the user's
+    /// decision.
     pub fn orphan(&mut self) {
         self.in_flight = 0;
         self.next_seq = Seq::FIRST;
@@ -307,8 +307,8 @@ impl Outbox {
         }
     }
 
-    /// A person decided to send a message: it gets a new number at the end. One that was refused as it
-    /// is would be refused again.
+    /// Sends a message that waited for the user: it gets a new number at the end. A refused one is not taken, as it
+    /// would be refused again.
     pub fn send_again(&mut self, id: EntryId) -> Option<&Entry> {
         let is_it = |entry: &Entry| entry.id == id && !matches!(entry.stage, Stage::Refused(_));
         let index = self.aside.iter().position(is_it)?;
@@ -320,7 +320,7 @@ impl Outbox {
         self.entries.back()
     }
 
-    /// A person decided to drop a message that waited for them.
+    /// Drops a message that waited for the user.
     pub fn discard(&mut self, id: EntryId) -> Option<Entry> {
         let index = self.aside.iter().position(|entry| entry.id == id)?;
         let entry = self.aside.remove(index);
@@ -328,18 +328,18 @@ impl Outbox {
         Some(entry)
     }
 
-    /// All messages, those in order first, those for a person last.
+    /// All messages: those in order first, those that wait for the user last.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().chain(&self.aside)
     }
 
-    /// How many messages wait to become durable, without those that wait for a person.
+    /// How many messages wait to become durable, without those that wait for the user.
     pub fn waiting(&self) -> usize {
         self.entries.len()
     }
 }
 
-/// Sorts entries by a number of theirs: the same code for each number.
+/// Sorts entries by one of their numbers: one copy of the code for all numbers.
 fn sort(entries: &mut [Entry], number: fn(&Entry) -> u64) {
     entries.sort_by_key(number);
 }

@@ -1,4 +1,4 @@
-//! Where in a room's log a reader stands.
+//! Positions: where a reader stands in a room's log.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::id::{IdError, MAX_SAFE_INTEGER};
 pub struct Epoch(Arc<str>);
 
 impl Epoch {
-    /// Wraps a text that the log made up.
+    /// Wraps a text that the log chose.
     pub fn new(text: &str) -> Self {
         Self(text.into())
     }
@@ -104,7 +104,7 @@ impl From<Offset> for u64 {
     }
 }
 
-/// A place in one room's log: everything up to `offset` of `epoch` is known.
+/// A place in a room's log: everything up to `offset` of `epoch` is known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// Which log.

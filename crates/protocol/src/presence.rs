@@ -1,9 +1,9 @@
-//! Who is in a room and what stands in their input boxes: the part of a room that is never stored.
+//! Presence: the members of a room and their drafts, the part of a room that is never stored.
 //!
-//! Readers pull. Every change gets a version; a reader asks for what changed since the version it
+//! Readers pull. Every change gets a version; a reader asks for the changes since the version it
 //! has, and so takes only the latest draft of each author, however slowly it reads. In a crowd
-//! (PR-3) readers know only some members by name, and hear of who is here now and then: otherwise
-//! everybody who comes would cost as much as there are people who hear of it.
+//! (PR-3) readers know only some members by name, and get changes of membership now and then: otherwise
+//! each member that comes would cost as much as there are readers.
 
 mod drafts;
 pub mod pace;
@@ -19,20 +19,20 @@ use crate::frame::{Author, Member};
 use crate::id::{ConnectionId, Name, SessionId};
 use crate::time::{Latest, Timestamp};
 
-/// How long a member whose connection is gone still counts as here (PR-1).
+/// How long a member whose connection is closed still counts as a member (PR-1).
 pub const AWAY_AFTER: Duration = Duration::from_secs(30);
 
 /// How many departures are remembered for slow readers; a reader further behind takes a snapshot.
 pub const DEPARTURES_MAX: usize = 256;
 
-/// How many drafts whoever joins is told of, the newest; of others it hears when they change.
+/// How many drafts a new reader gets at once, the newest; the others follow when they change.
 pub const DRAFTS_MAX: usize = 100;
 
-/// How many bytes these drafts may have in a frame, and what a reader is told of drafts at once: as much as
-/// anybody reads of a room at a glance. One draft may be larger.
+/// How many bytes of drafts a reader gets at once, in a frame or in one pull: about as much as a user reads of a room
+/// at a glance. One draft may be larger.
 pub const DRAFTS_BYTES: usize = 64 * 1024;
 
-/// How often readers in a crowd hear of who is here (PR-3).
+/// How often readers in a crowd get changes of membership (PR-3).
 pub const CROWD_EVERY: Duration = Duration::from_secs(1);
 
 /// The members of one room.
@@ -40,12 +40,12 @@ pub const CROWD_EVERY: Duration = Duration::from_secs(1);
 pub struct Presence {
     named_max: usize,
     members: BTreeMap<SessionId, Here>,
-    /// Members that are away, and when they have to leave.
+    /// Members that are away, and when they leave.
     away: BTreeSet<(Timestamp, SessionId)>,
-    /// Whom readers know by name, and the version at which their name or arrival was told.
+    /// The named members, each with the version at which its arrival or its name was announced.
     named: BTreeMap<SessionId, u64>,
     told: Told,
-    /// Those who left since.
+    /// Named members that left since the last announcement.
     leaving: Vec<SessionId>,
     departures: VecDeque<(u64, SessionId)>,
     /// Departures at or before this version are forgotten.
@@ -55,16 +55,16 @@ pub struct Presence {
     latest: Latest,
 }
 
-/// What readers were last told of who is here.
+/// The last announcement of members.
 #[derive(Debug, Default)]
 struct Told {
     count: usize,
-    /// The version at which the count changed.
+    /// The version at which the announced count changed.
     version: u64,
     at: Option<Timestamp>,
-    /// When they are to be told again.
+    /// When the next announcement is due.
     due: Option<Timestamp>,
-    /// Somebody entered since and saw another count: they are to be told, even if it is the same again.
+    /// A session entered since and got another count: the count is announced even if it is the same again.
     is_stale: bool,
 }
 
@@ -80,31 +80,31 @@ enum Place {
     Away { until: Timestamp },
 }
 
-/// What changed between two versions.
+/// The changes between two versions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Who came and left.
+    /// Changes of membership, if there are any.
     pub members: Option<MemberChanges>,
     /// The latest drafts; an empty body clears one.
     pub drafts: Vec<Author>,
-    /// Up to which version they reach, where that is not the last one asked for: there are more drafts than are told at
-    /// once ([`DRAFTS_BYTES`]).
+    /// The version up to which these changes reach, if that is not the last one asked for: there are more drafts
+    /// than a reader gets at once ([`DRAFTS_BYTES`]).
     pub until: Option<u64>,
 }
 
-/// How those who are here changed between two versions.
+/// The changes of membership between two versions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemberChanges {
-    /// Who came, or goes by another name, or is named now that there is room for it.
+    /// Members that came, that have another name, or that are named now that there is room.
     pub joined: Vec<Member>,
-    /// Who left.
+    /// Members that left.
     pub left: Vec<SessionId>,
-    /// How many are here, where that is more than are named (PR-3).
+    /// How many members there are, where that is more than are named (PR-3).
     pub count: Option<u32>,
 }
 
 impl Presence {
-    /// Nobody is here. Readers know at most `named_max` members by name (PR-3).
+    /// An empty room. Readers know at most `named_max` members by name (PR-3).
     pub fn new(named_max: usize) -> Self {
         Self {
             named_max,
@@ -121,7 +121,7 @@ impl Presence {
         }
     }
 
-    /// A session enters, comes back, or changes its name.
+    /// Makes a session a member; or takes its return, or its new name.
     pub fn enter(
         &mut self,
         now: Timestamp,
@@ -148,7 +148,7 @@ impl Presence {
         self.told.is_stale |= self.members.len() != self.told.count;
     }
 
-    /// A session leaves for good.
+    /// A member leaves for good.
     pub fn leave(&mut self, now: Timestamp, session: &SessionId) {
         let now = self.latest.advance(now);
         let Some(here) = self.members.remove(session) else {
@@ -163,14 +163,14 @@ impl Presence {
             self.leaving.push(session.clone());
         }
         if was_typing {
-            // Its draft goes from all pages with it.
+            // Its draft disappears from all pages with it.
             self.tell(now);
         } else {
             self.changed(now);
         }
     }
 
-    /// A member's connection is gone: it counts as away, and its draft ends (PR-1, PR-2). The end of
+    /// A member's connection is closed: it counts as away, and its draft ends (PR-1, PR-2). The end of
     /// a connection that the session no longer uses changes nothing (PU-3).
     pub fn disconnect(&mut self, now: Timestamp, session: &SessionId, connection: ConnectionId) {
         let now = self.latest.advance(now);
@@ -186,7 +186,7 @@ impl Presence {
         self.draft(session, String::new());
     }
 
-    /// A member's input box changed. Sessions that are not members have no drafts.
+    /// Takes the text of a member's input box. Sessions that are not members have no drafts.
     pub fn draft(&mut self, session: &SessionId, body: String) {
         if !self.members.contains_key(session) {
             return;
@@ -201,14 +201,14 @@ impl Presence {
         self.drafts.set(self.version, session, body);
     }
 
-    /// A member published: what stood in its box goes when the message shows.
+    /// A member published: its draft ends when the message is shown.
     pub fn published(&mut self, session: &SessionId) {
         if let Some(draft) = self.drafts.get_mut(session) {
             draft.published = true;
         }
     }
 
-    /// What a member published did not get into the log: the draft that it came from ends all the same.
+    /// A member's message did not get into the log: the draft that it was made of ends all the same.
     pub fn publish_failed(&mut self, session: &SessionId) {
         let draft = self.drafts.get(session);
         if draft.is_some_and(|draft| draft.published) {
@@ -216,8 +216,8 @@ impl Presence {
         }
     }
 
-    /// A member's message is in the log and about to be seen. Its reader takes the draft for ended;
-    /// a draft typed since is therefore sent again.
+    /// A member's message is in the log and about to be shown. Its readers take the draft for ended; text
+    /// typed since is therefore sent as a draft again.
     pub fn message_shown(&mut self, session: &SessionId) {
         let Some(draft) = self.drafts.remove(session) else {
             return;
@@ -228,7 +228,7 @@ impl Presence {
         }
     }
 
-    /// Members that were away too long leave (PR-1), and readers hear of who is here if that is due.
+    /// Lets members leave that were away too long (PR-1), and announces changes that are due.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         let now = self.latest.advance(now);
         while let Some((_, session)) = self.away.first().filter(|(until, _)| *until <= now) {
@@ -246,7 +246,7 @@ impl Presence {
         [until, self.told.due].into_iter().flatten().min()
     }
 
-    /// Something else about the room changed, of which readers are to hear. Returns its version.
+    /// Gives a version to a change of the room that is not one of presence, such as a redaction.
     pub const fn changed_beside(&mut self) -> u64 {
         self.version += 1;
         self.version
@@ -257,23 +257,23 @@ impl Presence {
         self.version
     }
 
-    /// Whether nobody is here.
+    /// Whether the room has no members.
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
     }
 
-    /// Everybody here.
+    /// All members.
     pub fn sessions(&self) -> impl Iterator<Item = &SessionId> {
         self.members.keys()
     }
 
-    /// Whoever is known by name, and how many there are in all.
+    /// The named members, and how many members there are in all.
     pub fn named(&self) -> (Vec<Member>, u32) {
         let members = self.named.keys().filter_map(|id| self.member(id));
         (members.collect(), count_of(self.members.len()))
     }
 
-    /// Whoever this session knows by name, itself always among them; and how many there are, if that is
+    /// The members that this session knows by name, itself always among them; and how many there are, if that is
     /// more (PR-3).
     pub fn members(&self, session: &SessionId) -> (Vec<Member>, Option<u32>) {
         let mut members: Vec<Member> = self.named.keys().filter_map(|id| self.member(id)).collect();
@@ -285,8 +285,8 @@ impl Presence {
         (members, is_crowd.then(|| count_of(count)))
     }
 
-    /// What stands in input boxes, empty ones left out: the newest [`DRAFTS_MAX`] of them, and of at most
-    /// [`DRAFTS_BYTES`], oldest first.
+    /// The drafts that are not empty: the newest [`DRAFTS_MAX`] of them, within [`DRAFTS_BYTES`], oldest
+    /// first.
     pub fn drafts(&self) -> Vec<Author> {
         let mut bytes = 0;
         let newest = self.drafts.newest().take(DRAFTS_MAX);
@@ -343,12 +343,12 @@ impl Presence {
         })
     }
 
-    /// The bytes of what stands in input boxes.
+    /// The bytes of all drafts.
     pub const fn draft_bytes(&self) -> usize {
         self.drafts.bytes()
     }
 
-    /// Ends all drafts: there is no room to keep them. What is typed next is shown again.
+    /// Ends all drafts, as there is no room to keep them. What is typed next is shown again.
     pub fn clear_drafts(&mut self) {
         let typing = self.drafts.newest().map(|(session, _)| session.clone());
         for session in typing.collect::<Vec<_>>() {
@@ -356,7 +356,7 @@ impl Presence {
         }
     }
 
-    /// Somebody came or left. Readers hear of it at once; in a crowd now and then.
+    /// Members came or left. It is announced at once; in a crowd at most once a second.
     fn changed(&mut self, now: Timestamp) {
         let last = self.told.at.filter(|_| self.is_crowd());
         match last.map(|at| at + CROWD_EVERY).filter(|due| *due > now) {
@@ -365,12 +365,12 @@ impl Presence {
         }
     }
 
-    /// Whether there are, or readers believe that there are, more than are named.
+    /// Whether the room has, or was announced to have, more members than are named.
     fn is_crowd(&self) -> bool {
         self.members.len().max(self.told.count) > self.named_max
     }
 
-    /// Lets readers know who is here.
+    /// Announces the members to readers.
     fn tell(&mut self, now: Timestamp) {
         self.told.at = Some(now);
         self.told.due = None;

@@ -1,14 +1,14 @@
-//! A token bucket: so many in a burst, so many a second in the long run.
+//! A token bucket: a rate with a burst.
 
 use std::time::Duration;
 
 use crate::time::Timestamp;
 
-/// How far ahead a bucket can be spent. Whoever shares it with many others waits no longer than this, and what
+/// How far ahead a bucket can be spent. A client that shares it with many others waits no longer than this, and what
 /// all of them spend beyond it together is as little as they can do once in this time.
 const DEBT_MAX: Duration = Duration::from_secs(5);
 
-/// Counts what one session may do. It is as full as the time is long until it would be full by itself: so it is
+/// A token bucket. It stores only the time at which it would be full by itself: so it is
 /// small, and nothing is rounded on the way.
 #[derive(Clone, Debug)]
 pub struct Bucket {
@@ -25,7 +25,7 @@ impl Bucket {
         Self::every(now, Duration::from_secs(1) / per_s.max(1), burst)
     }
 
-    /// A full bucket that refills with one token after each such time.
+    /// A full bucket that refills with one token each such time.
     pub fn every(now: Timestamp, time: Duration, burst: u32) -> Self {
         Self {
             every: nanos(time).max(1),
@@ -45,7 +45,7 @@ impl Bucket {
     /// Takes so many tokens at once, or none of them.
     ///
     /// # Errors
-    /// How long until there are so many; where a full bucket holds fewer, it never comes to that.
+    /// How long until there are so many. If a full bucket holds fewer, there never are.
     pub fn take_many(&mut self, now: Timestamp, tokens: u32) -> Result<(), Duration> {
         let taken = self.without(now, tokens);
         match self.debt(now, taken) {
@@ -53,7 +53,7 @@ impl Bucket {
                 self.full_at = taken;
                 Ok(())
             }
-            // Never "again at this very moment": a timer armed with that would not let time pass.
+            // Never zero: a timer armed with that would not let time pass.
             wait => Err(wait),
         }
     }
@@ -72,14 +72,14 @@ impl Bucket {
         self.full_at <= nanos(now.since_origin())
     }
 
-    /// When it is full if so many tokens are taken now. (A clock that goes back refills nothing.)
+    /// When the bucket is full if so many tokens are taken now. (A clock that goes back refills nothing.)
     fn without(&self, now: Timestamp, tokens: u32) -> u64 {
         let now = nanos(now.since_origin());
         let tokens = self.every.saturating_mul(tokens.into());
         self.full_at.max(now).saturating_add(tokens)
     }
 
-    /// How long until it holds nothing less than nothing, if it is full then.
+    /// How long until the bucket has no debt, if it is full then.
     fn debt(&self, now: Timestamp, full_at: u64) -> Duration {
         let full_at = Timestamp::from_origin(Duration::from_nanos(full_at));
         (full_at - now).saturating_sub(self.capacity())
@@ -91,7 +91,7 @@ impl Bucket {
     }
 }
 
-/// 584 years at most.
+/// A time in nanoseconds: 584 years at most.
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -128,7 +128,7 @@ mod tests {
         assert!(bucket.take_many(at(99_999), 11).is_err());
     }
 
-    /// What is spent beyond what is there is paid for by waiting, up to a point.
+    /// Tokens spent beyond those that are there are paid for by waiting, up to a point.
     #[test]
     fn a_debt_is_paid_by_waiting() {
         let at = Timestamp::from_millis;

@@ -1,25 +1,25 @@
-//! Which texts of a room were removed lately (EO-8), for readers who pull, as with
-//! [`presence`](crate::presence): each removal has a version, and a reader asks for those since its own.
+//! The newest redactions of a room (EO-8), for readers that pull, as with
+//! [`presence`](crate::presence): each redaction has a version, and a reader asks for those since its own.
 
 use std::collections::VecDeque;
 
 use crate::frame::Message;
 use crate::position::Offset;
 
-/// How many removals readers are told of, the newest (EO-8). Removing is a moderator's work: more than this
-/// while somebody is away, or slow, are rare.
+/// How many redactions are kept for readers, the newest (EO-8). Redacting is a moderator's work: more than this
+/// while a reader is away, or slow, are rare.
 pub const REMOVED_MAX: usize = 256;
 
-/// The newest removals of one room, in their order.
+/// The newest redactions of one room, in their order.
 #[derive(Debug)]
 pub struct Removals {
     max: usize,
-    /// With the versions at which readers were told; 0 for before anybody was here to be told.
+    /// Redacted messages with the versions of their announcements; 0 for those from before the room had readers.
     told: VecDeque<(u64, Message)>,
 }
 
 impl Removals {
-    /// Nothing was removed. At most `max` removals are remembered: [`REMOVED_MAX`] by default.
+    /// No redactions. At most `max` are remembered: [`REMOVED_MAX`] by default.
     pub const fn new(max: usize) -> Self {
         Self {
             max,
@@ -27,7 +27,7 @@ impl Removals {
         }
     }
 
-    /// What the log knows of removals, oldest first: those that are not known here came before all others.
+    /// Takes the redactions that the log knows, oldest first: those not known here came before all others.
     pub fn learn(&mut self, mut from_log: Vec<Message>) {
         from_log.retain(|message| {
             let mut known = self.newest();
@@ -39,9 +39,9 @@ impl Removals {
         }
     }
 
-    /// The text of this message was removed, which readers are told with this version.
+    /// Takes a redacted message, which is announced with this version.
     pub fn add(&mut self, version: u64, message: Message) {
-        // The log may have told of it a moment before.
+        // The log may have reported it a moment before.
         self.told
             .retain(|(_, known)| known.offset != message.offset);
         self.told.push_back((version, message));
@@ -50,17 +50,17 @@ impl Removals {
         }
     }
 
-    /// Messages up to this offset are gone from the log, and what was removed of them with them.
+    /// Messages up to this offset are trimmed from the log: forgets their redactions, too.
     pub fn trim(&mut self, through: Offset) {
         self.told.retain(|(_, message)| message.offset > through);
     }
 
-    /// All that is remembered, oldest first: for whoever joins.
+    /// All redactions that are remembered, oldest first: for a client that joins.
     pub fn newest(&self) -> impl Iterator<Item = &Message> {
         self.told.iter().map(|(_, message)| message)
     }
 
-    /// What was removed after `version`, oldest first, as far as it is remembered.
+    /// The redactions after `version`, oldest first, as far as they are remembered.
     pub fn since(&self, version: u64) -> impl Iterator<Item = &Message> {
         let newer = self.told.iter().filter(move |(at, _)| *at > version);
         newer.map(|(_, message)| message)
@@ -96,7 +96,7 @@ mod tests {
         offsets(removals.since(version))
     }
 
-    /// EO-8: whoever pulls is told each removal once, in order.
+    /// EO-8: a reader that pulls gets each redaction once, in order.
     #[test]
     fn readers_are_told_what_was_removed_since() {
         let mut removals = Removals::new(10);
@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(since(&removals, 0), [9]);
     }
 
-    /// EO-8: the newest are remembered, none where there is room for none.
+    /// EO-8: the newest are remembered; none, where there is room for none.
     #[test]
     fn the_oldest_are_forgotten() {
         let mut removals = Removals::new(2);
@@ -125,7 +125,7 @@ mod tests {
         assert!(since(&removals, 0).is_empty());
     }
 
-    /// EO-8: what the log knows from before is for those who join; readers who are here have it.
+    /// EO-8: redactions that the log knows from before are for clients that join; the readers in the room have them.
     #[test]
     fn what_the_log_knows_comes_first_and_once() {
         let mut removals = Removals::new(3);
@@ -135,10 +135,10 @@ mod tests {
             assert_eq!(offsets(removals.newest()), [5, 6, 8]);
         }
         assert_eq!(since(&removals, 0), [8]);
-        // What the log told of before its removal is told here is remembered once.
+        // A redaction that the log reported before it is announced here is remembered once.
         removals.add(5, removed(6));
         assert_eq!(offsets(removals.newest()), [5, 8, 6]);
-        // Nobody waits to be told of what came before all others: it goes without a trace.
+        // No reader waits for what came before all others: it is dropped.
         removals.add(6, removed(1));
         assert_eq!(offsets(removals.newest()), [8, 6, 1]);
         assert_eq!(since(&removals, 0), [8, 6, 1]);

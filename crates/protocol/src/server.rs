@@ -1,9 +1,9 @@
-//! The server's end of one connection: who it is, what it may do, where it reads.
+//! The server's machine for one connection: its client's identity and rights, and its reading of rooms.
 //!
-//! A [`Session`] lives as long as its connection; what outlives the connection (the session's last
-//! `seq`, the messages, who is away) is kept by the log and the rooms, and comes back in as facts.
-//! [`Tutorial`] is the same for pages that speak bare text, [`Feed`] for who only listens, and [`Request`] decides about one
-//! request over HTTP.
+//! A [`Session`] lives as long as its connection. What outlives the connection (the session's last
+//! `seq`, the messages, its away members) is kept by the log and the rooms, and comes back in as facts.
+//! [`Tutorial`] is the machine of a page that speaks bare text, [`Feed`] that of a listener, and [`Request`] decides
+//! about one request over HTTP.
 
 mod access;
 mod acks;
@@ -57,12 +57,12 @@ use crate::id::{Credentials, Name, RoomName, SessionId};
 use crate::rate::Bucket;
 use crate::time::{Latest, Timestamp, millis};
 
-/// The server's end of one connection.
+/// The server's machine for one connection.
 #[derive(Debug)]
 pub struct Session {
     config: Arc<Config>,
     state: State,
-    /// A frame that waits: for the welcome, or because too many answers are owed. Nothing follows it.
+    /// A frame that waits: for `welcome`, or because too many answers are owed. Nothing follows it.
     held: Option<Box<Result<ClientFrame, DecodeError>>>,
     heartbeat: Heartbeat,
     latest: Latest,
@@ -74,12 +74,12 @@ pub struct Session {
 enum State {
     AwaitingHello {
         deadline: Timestamp,
-        /// When to go, if the server is about to: told after `welcome`, as nothing comes before it.
+        /// The client's slot, if the server is about to end: sent after `welcome`, as nothing comes before that.
         slot: Option<Timestamp>,
     },
-    /// It is asked who that is.
+    /// The client is being authenticated.
     Admitting {
-        /// Until when there has to be a session.
+        /// When the session has to be open.
         deadline: Timestamp,
         name: Option<Name>,
         slot: Option<Timestamp>,
@@ -89,7 +89,7 @@ enum State {
         deadline: Timestamp,
         name: Option<Name>,
         slot: Option<Timestamp>,
-        /// Since when, and to what: a token that ends does not wait for the log (AC-2).
+        /// When the client was authenticated, and its access: a token that ends does not wait for the log (AC-2).
         admitted: (Timestamp, Access),
     },
     Live(Live),
@@ -104,13 +104,13 @@ struct Live {
     publisher: Publisher,
     owed: Owed,
     drafts: Bucket,
-    /// Only for who was renamed: there are many others.
+    /// Only for a session that was renamed: most are not.
     renames: Option<Box<Renames>>,
     seats: Seats,
 }
 
 impl Session {
-    /// The end of a connection that opened now. All connections of a server share their config.
+    /// The machine of a connection that opened now. All connections of a server share their configuration.
     pub fn new(now: Timestamp, config: impl Into<Arc<Config>>) -> Self {
         let config = config.into();
         Self {
@@ -127,7 +127,7 @@ impl Session {
         }
     }
 
-    /// A fact.
+    /// Takes a fact.
     pub fn handle_input(&mut self, now: Timestamp, input: Input) {
         let now = self.latest.advance(now);
         match input {
@@ -167,7 +167,7 @@ impl Session {
         self.serve_held(now);
     }
 
-    /// Time has passed. Early and repeated calls are harmless.
+    /// Does what is due by now. Early and repeated calls are harmless.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         let now = self.latest.advance(now);
         let is_word_due = self.allowance.handle_timeout(now);
@@ -240,16 +240,16 @@ impl Session {
         }
     }
 
-    /// Whether the driver should read on. Not while a frame waits, as too many answers are outstanding: a
-    /// client that sends faster than the log stores feels it as back-pressure. Until then it is read, so that
-    /// pings are answered, and an end is noticed. Nor while what came is not paid for, which is soon.
+    /// Whether the driver should read on (back-pressure). It should not while a frame waits because too many answers
+    /// are owed: until then it reads, so that pings are answered and an end is noticed. Nor should it while the
+    /// frames that came are not paid for, which is soon.
     pub const fn wants_input(&self) -> bool {
         let is_open = !matches!(self.state, State::Closed);
         is_open && self.held.is_none() && !self.allowance.is_paused()
     }
 
-    /// Whether the answer to this question is of use: the room was not left meanwhile, nor entered anew.
-    /// An answer that is of none has no consequence but to be told.
+    /// Whether the answer to this question is still of use: the room was neither left nor entered anew meanwhile.
+    /// An answer that is of no use has to be given, but has no other effect.
     pub fn awaits(&self, id: RequestId) -> bool {
         match &self.state {
             State::Live(live) => live.seats.iter().any(|seat| seat.awaits(id)),
@@ -257,8 +257,8 @@ impl Session {
         }
     }
 
-    /// What the frames cost that came since this was asked last, for the limits over more than one
-    /// connection: where these are met, [`Input::Throttled`] says so.
+    /// The cost of the frames since the last call, for the limits over more than one connection. Where these are
+    /// exceeded, the driver says so by [`Input::Throttled`].
     pub fn take_cost(&mut self) -> Cost {
         self.allowance.take_cost()
     }
@@ -272,7 +272,7 @@ impl Session {
         }
     }
 
-    /// How the client is called, once that is known.
+    /// The session's name, once it is known.
     pub fn name(&self) -> Option<&Name> {
         if let State::Live(live) = &self.state {
             Some(&live.name)
@@ -323,7 +323,7 @@ impl Session {
     /// Serves a frame if that can be done now, else keeps it.
     fn take_up(&mut self, now: Timestamp, frame: Result<ClientFrame, DecodeError>) {
         if self.held.is_some() {
-            // The driver reads on though it should not: what it reads has no place.
+            // The driver reads on though it should not: there is no place for this frame.
             self.close(CloseCode::TRY_AGAIN_LATER);
         } else if self.can_serve(&frame) {
             self.served(now, frame);
@@ -332,7 +332,7 @@ impl Session {
         }
     }
 
-    /// Serves the frame that was kept, once that can be done.
+    /// Serves the frame that was kept, if that can be done now.
     fn serve_held(&mut self, now: Timestamp) {
         if let Some(frame) = &self.held
             && self.can_serve(frame)
@@ -356,7 +356,7 @@ impl Session {
         !is_question || live.owed.count() < self.config.pending_max
     }
 
-    /// RS-1, AC-1: who is that?
+    /// RS-1, AC-1: has the client authenticated.
     fn hello(&mut self, now: Timestamp, slot: Option<Timestamp>, frame: ClientFrame) {
         let ClientFrame::Hello {
             session: resume,
@@ -487,7 +487,7 @@ impl Session {
         }
     }
 
-    /// One of the answers that are owed came.
+    /// Counts one answer that came, of those that are owed.
     const fn answered(&mut self) {
         if let State::Live(live) = &mut self.state {
             live.owed.answered();
@@ -520,7 +520,7 @@ impl Session {
     }
 }
 
-/// What a frame costs, but for those that have a rate of their own and are judged where they are served.
+/// The cost of a frame; none of frames that have a rate of their own, which is applied where they are served.
 const fn cost(frame: &ClientFrame) -> u32 {
     match frame {
         ClientFrame::Publish { .. } | ClientFrame::Draft { .. } => 0,
@@ -535,7 +535,7 @@ const fn cost(frame: &ClientFrame) -> u32 {
 
 impl Refusal {
     fn retry_after(self, wait: Duration) -> Self {
-        // Rounded up: a client that comes back to the millisecond must not be too early again.
+        // Rounded up: a client that reconnects to the millisecond must not be too early again.
         Self {
             retry_after_ms: Some(millis(wait.saturating_add(Duration::from_millis(1)))),
             ..self

@@ -1,4 +1,4 @@
-//! The core's only notion of time: a number that the driver hands in.
+//! Time in the core: a number that the driver hands in.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::id::MAX_SAFE_INTEGER;
 
 /// A moment on the driver's monotonic clock, as the time since an origin that the driver chose.
 ///
-/// Two timestamps mean something together only if they come from the same driver (PU-1).
+/// Two timestamps can be compared only if they come from the same driver (PU-1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(Duration);
 
@@ -53,22 +53,22 @@ impl Timestamp {
     }
 }
 
-/// The newest moment that a machine was given: time never goes back for it, whatever its driver says (PU-1).
+/// The latest time of a machine: it never goes back, whatever the driver says (PU-1).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Latest(Timestamp);
 
 impl Latest {
-    /// A machine begins.
+    /// The time at which a machine begins.
     pub const fn new(now: Timestamp) -> Self {
         Self(now)
     }
 
-    /// That moment.
+    /// The time.
     pub const fn get(self) -> Timestamp {
         self.0
     }
 
-    /// What time it is for the machine when its driver says `now`.
+    /// Takes the time from the driver, and returns the machine's time.
     pub fn advance(&mut self, now: Timestamp) -> Timestamp {
         self.0 = self.0.max(now);
         self.0
@@ -82,7 +82,7 @@ impl Serialize for Timestamp {
     }
 }
 
-/// A time as it is said in JSON: in milliseconds, at most the largest number that every reader keeps.
+/// A time as JSON has it: in milliseconds, at most the largest number that every reader keeps.
 pub(crate) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).map_or(MAX_SAFE_INTEGER, |ms| ms.min(MAX_SAFE_INTEGER))
 }

@@ -1,16 +1,16 @@
-//! The client's numbers.
+//! The client's configuration: times, sizes and the seed.
 
 use std::time::Duration;
 
 use crate::outbox::OutboxLimit;
 
-/// What a client can be told. The beat itself comes from the server (HB-2).
+/// The configuration of a client. The heartbeat's interval comes from the server (HB-2).
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
     /// Where all randomness comes from (PU-2). Two clients with one seed behave alike.
     pub seed: u64,
-    /// The ceiling of the first delay (RC-1). Smaller is quicker for one and harder on a server that
-    /// just came back.
+    /// The ceiling of the first delay (RC-1). A smaller one is quicker for one client, and harder on a server that
+    /// has just restarted.
     pub backoff_base: Duration,
     /// The ceiling of all later delays (RC-1).
     pub backoff_cap: Duration,
@@ -26,12 +26,12 @@ pub struct Config {
     pub wake_jitter: Duration,
     /// How long the answer to a probe may take (HB-6).
     pub probe_timeout: Duration,
-    /// The shortest wait for an answer to what we sent, before a probe (HB-6).
+    /// The shortest wait for an answer to what the client sent, before it probes (HB-6).
     pub answer_within: Duration,
-    /// How many messages are on the way at once. More fill the pipe of a slow link; fewer wait for
+    /// How many messages are in flight at once. More fill the pipe of a slow link; fewer wait for
     /// acks. 32 at 100 ms are 320 messages a second.
     pub window: usize,
-    /// Bytes that may be under way, and do not count as arrived, when a further message is sent. More fill the
+    /// How many bytes may be in flight, not counted as arrived, when a further message is sent. More fill the
     /// pipe of a quick line; on a slow one they stand before every heartbeat. 8 KiB are two seconds of
     /// 32 kbit/s.
     pub publish_flight: u64,
@@ -42,13 +42,13 @@ pub struct Config {
     /// for what was sent before (HB-6). Less takes longer to notice a dead link on which much was sent. 32
     /// kbit/s, and a quarter of it for others.
     pub slowest_line: u32,
-    /// How much may wait in the outbox (EO-4).
+    /// How much the outbox may hold (EO-4).
     pub outbox: OutboxLimit,
-    /// Whether the outbox is that of a page which is gone, and whose person may be gone, too (RS-8): it is
-    /// emptied in its own session or, where that cannot be resumed, given to a person.
+    /// Whether the outbox is that of a closed page, whose user may be another one (RS-8): it is
+    /// sent in its own session or, where that cannot be resumed, left to the user's decision.
     pub inherits: bool,
-    /// Whether the driver can fetch tokens (AC-6). Where it cannot, a server that wants another token
-    /// than the one shown waits for a person.
+    /// Whether the driver can fetch tokens (AC-6). Without that a client whose token the server refuses stops
+    /// until its user acts.
     pub fetches_tokens: bool,
     /// How many of the newest messages to ask for where there is no position.
     pub join_limit: u32,

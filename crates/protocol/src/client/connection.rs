@@ -16,7 +16,7 @@ use crate::id::{ConnectionId, RoomName};
 use crate::outbox::Entry;
 use crate::time::Timestamp;
 
-/// Where the client stands. Each state carries what only it needs (PU-5).
+/// The state of the connection. Each state carries what only it needs (PU-5).
 #[derive(Debug)]
 pub(super) enum State {
     /// Not asked to connect.
@@ -35,12 +35,12 @@ pub(super) enum State {
         id: ConnectionId,
         since: Timestamp,
         deadline: Timestamp,
-        /// Too many came at once: this client's slot (RC-7).
+        /// Too many clients came at once: this client's slot (RC-7).
         slot: Option<Timestamp>,
     },
     /// `welcome` came.
     Live(Box<Live>),
-    /// Until a person acts.
+    /// Until the user acts.
     Stopped { code: CloseCode },
 }
 
@@ -50,19 +50,19 @@ pub(super) struct Live {
     id: ConnectionId,
     since: Timestamp,
     pub(super) heartbeat: Heartbeat,
-    /// The server will go: this client's slot (RC-3).
+    /// The server will end: this client's slot (RC-3).
     slot: Option<Timestamp>,
     /// A publish was refused for now: nothing is sent before this time (EO-7).
     pub(super) publish_from: Timestamp,
-    /// Drafts are paced: none is sent before this time.
+    /// No draft is sent before this time: drafts are paced.
     pub(super) draft_from: Timestamp,
-    /// What is under way to the server.
+    /// What is in flight to the server.
     pub(super) uplink: Uplink,
     /// Rooms that were joined on this connection, whether they were left since or not.
     seated: BTreeSet<RoomName>,
 }
 
-/// So many rooms that were joined on one connection are remembered; after that each counts as one of them.
+/// How many rooms joined on one connection are remembered; beyond that each room counts as one of them.
 const SEATED_MAX: usize = 256;
 
 impl Session {
@@ -164,7 +164,7 @@ impl Session {
         }
     }
 
-    /// Takes the browser's word, and tells it where it is part of the status.
+    /// Takes the browser's report of the network, and reports it where it is part of the status.
     fn believe(&mut self, online: bool) {
         let before = std::mem::replace(&mut self.online, online);
         if before != online && matches!(self.state, State::Waiting { .. }) {
@@ -329,7 +329,7 @@ impl Session {
     pub(super) fn lose(&mut self, now: Timestamp, cause: Cause) {
         let slot = match &self.state {
             State::Live(live) => {
-                // Who sends everybody away with a slot is not in trouble, and spreads them by it (RC-2).
+                // A server that sends its clients away with slots is not in trouble, and spreads them by it (RC-2).
                 if now - live.since >= self.config.stable_after || live.slot.is_some() {
                     self.backoff.reset();
                 }
@@ -395,7 +395,7 @@ impl Session {
             .as_ref()
             .is_some_and(|before| *before != welcome.vouched);
         if !welcome.resumed && is_another {
-            // What was written before may be of the person before (RS-8).
+            // What was written before may be another user's (RS-8).
             self.note_lost();
             self.outbox.orphan();
         }
@@ -418,7 +418,7 @@ impl Session {
         }
         let mut heartbeat = Heartbeat::new(now, self.heartbeat_config(welcome.heartbeat));
         // The round trip of `hello` holds a commit of the log. Only a long one tells of a slow link,
-        // for which the patience of HB-6 has to grow.
+        // for which the deadlines of HB-6 have to grow.
         if now - since >= self.config.answer_within {
             heartbeat.sample_rtt(now - since);
         }
@@ -554,7 +554,7 @@ impl Session {
         }
     }
 
-    /// Whether it may be about a seat that was left: that says nothing of the one that was taken since (RS-6).
+    /// Whether a refusal may be about a seat that was left: it says nothing of the seat taken since (RS-6).
     fn is_of_an_earlier_seat(&self, refusal: &Refusal) -> bool {
         let room = refusal.room.as_ref().and_then(|name| self.rooms.get(name));
         room.is_some_and(Room::is_reseating)
@@ -566,7 +566,7 @@ impl Session {
             return;
         };
         if refusal.code == ErrorCode::TooManyRooms {
-            // A server that takes fewer than the one before.
+            // This server takes fewer rooms than the one before.
             self.rooms.remove(name);
         } else if let Some(wait) = refusal.retry_after_ms {
             room.postponed(now + Duration::from_millis(wait));

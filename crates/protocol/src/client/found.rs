@@ -7,13 +7,13 @@ use crate::id::SessionId;
 use crate::outbox::{Entry, EntryId, Stage};
 use crate::time::Timestamp;
 
-/// The sessions in which uncertain messages were sent. Those that another page left have none here. At most
-/// one for each message of the outbox.
+/// The sessions in which this page sent messages that are now uncertain. Messages that another page left have no
+/// entry. There is at most one for each message of the outbox.
 #[derive(Debug, Default)]
 pub(super) struct Lost(Vec<(EntryId, SessionId)>);
 
 impl Session {
-    /// Notes in which session messages were sent that become uncertain now.
+    /// Notes the session of each message that becomes uncertain now.
     pub(super) fn note_lost(&mut self) {
         let mut lost = Vec::new();
         for entry in self.outbox.iter() {
@@ -22,7 +22,7 @@ impl Session {
         self.lost = Lost(lost);
     }
 
-    /// The application has these messages of the log from elsewhere.
+    /// Takes messages of the log that the application has from elsewhere.
     pub(super) fn seen(&mut self, now: Timestamp, messages: &[Message]) {
         let mut found = false;
         for message in messages {
@@ -34,7 +34,7 @@ impl Session {
         }
     }
 
-    /// Settles the message of the outbox that a message of the log is. Returns whether it is one.
+    /// Settles the message of the outbox that this message of the log is. Returns whether there is one.
     fn find(&mut self, message: &Message) -> bool {
         let is_it = |entry: &&Entry| {
             message.is_published_as(&entry.room, entry.seq, &entry.body)
@@ -60,7 +60,7 @@ impl Session {
         true
     }
 
-    /// The session in which a message of the outbox was sent under its number, as far as it is known.
+    /// The session in which a message of the outbox was sent under its number, if it is known.
     fn sent_in(&self, entry: &Entry) -> Option<&SessionId> {
         match entry.stage {
             Stage::Sent => self.id(),

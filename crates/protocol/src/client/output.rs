@@ -1,4 +1,4 @@
-//! What comes out of the client's machine.
+//! The output of the client's machine: I/O to perform, and events to show.
 
 use std::time::Duration;
 
@@ -26,21 +26,21 @@ pub enum Transmit {
         /// What.
         frame: ClientFrame,
     },
-    /// Let go of a connection at once; nothing more is heard of it (HB-7).
+    /// Drop a connection at once; its later events are ignored (HB-7).
     Close {
         /// Which one.
         id: ConnectionId,
         /// The code to send if that can be done without waiting.
         code: CloseCode,
     },
-    /// Fetch a token from whoever gives them, and answer with
+    /// Fetch a token from the token endpoint, and answer with
     /// [`Input::Token`](super::Input::Token). It has as long as a connection may take to open (RC-5).
     FetchToken,
     /// Keep something where it survives a reload, before anything that follows is done (EO-4).
     Store(Store),
 }
 
-/// A change to what is kept.
+/// A change of what is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Store {
     /// The session to resume; `None` forgets it.
@@ -59,16 +59,16 @@ pub enum Event {
     Status(Status),
     /// The server welcomed the session.
     Welcomed {
-        /// Its public name.
+        /// Its public id.
         session: SessionId,
         /// Whether it is the one that the page had.
         resumed: bool,
-        /// What the server takes.
+        /// What the server allows.
         limits: Limits,
-        /// The name that a token vouches for: wishes change nothing about it (AC-4).
+        /// The name that a token vouches for: the client cannot change it (AC-4).
         vouched: Option<Name>,
     },
-    /// A room's state: who is here, and where its messages go on.
+    /// A room's state: its members, and where its messages go on.
     Joined {
         /// The server's answer.
         joined: Joined,
@@ -88,20 +88,20 @@ pub enum Event {
         /// Whether there are still older ones.
         more: bool,
     },
-    /// Somebody's input box changed.
+    /// Another member's input box changed.
     Draft(Draft),
-    /// Somebody came, left or changed their name.
+    /// Members came, left or changed their names.
     Presence {
         /// Which room.
         room: RoomName,
-        /// Who came or changed their name.
+        /// Those who came or changed their names.
         joined: Vec<Member>,
         /// Who left.
         left: Vec<SessionId>,
-        /// How many are here now, where that is more than are named (PR-3).
+        /// How many members the room has now, where that is more than are named (PR-3).
         count: Option<u32>,
     },
-    /// A message entered the outbox: it waits to be sent or, left by another page, for a person.
+    /// A message entered the outbox: it waits to be sent or, if another page left it, for the user.
     Queued(Entry),
     /// A message's fate changed (EO-5).
     Fate {
@@ -109,12 +109,12 @@ pub enum Event {
         id: EntryId,
         /// The number it has now.
         seq: Seq,
-        /// What became of it.
+        /// The new fate.
         fate: Fate,
     },
-    /// A heartbeat: a ping was answered, by the server or by us.
+    /// A heartbeat: a ping was answered, by the server or by this client.
     Beat {
-        /// The round trip, where we asked.
+        /// The round trip, where this client asked.
         #[serde(rename = "rtt_ms", serialize_with = "optional_millis")]
         rtt: Option<Duration>,
     },
@@ -122,7 +122,7 @@ pub enum Event {
     Refused(Refusal),
 }
 
-/// What became of a message (EO-5).
+/// The fate of a message (EO-5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fate {
@@ -132,21 +132,21 @@ pub enum Fate {
     Sent,
     /// In the log for good.
     Durable {
-        /// Its place, where the server named it.
+        /// Its offset, where the server named it.
         offset: Option<Offset>,
     },
-    /// Refused for good. The text is in the outbox until a person drops it (EO-7).
+    /// Refused for good. The text stays in the outbox until the user drops it (EO-7).
     Refused {
         /// Why.
         code: ErrorCode,
     },
-    /// Not sent, and not to be sent before a person decides (RS-8).
+    /// Not sent, and not to be sent before the user decides (RS-8).
     Held,
-    /// Perhaps in the log, perhaps not; a person decides (RS-9).
+    /// Perhaps in the log, perhaps not; the user decides (RS-9).
     Uncertain,
 }
 
-/// The connection's state as people see it.
+/// The connection's state as a page shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum Status {
@@ -168,7 +168,7 @@ pub enum Status {
         /// Whether the browser says that there is no network.
         offline: bool,
     },
-    /// Until a person acts.
+    /// Until the user acts.
     Stopped {
         /// Why.
         code: CloseCode,
@@ -181,13 +181,13 @@ pub enum Status {
 pub enum Cause {
     /// Closed or refused, with or without a code.
     Closed(Option<CloseCode>),
-    /// The other end said nothing in time (HB-3, RC-5).
+    /// The server sent nothing in time (HB-3, RC-5).
     NoAnswer,
     /// The server asked for it (RC-3).
     GoAway,
-    /// The page slept (RC-6).
+    /// The page was frozen (RC-6).
     Frozen,
-    /// The server sent what is not a frame, or continued another session.
+    /// The server sent something that is not a frame, or continued another session.
     BadAnswer,
     /// A token is needed, and none could be fetched (AC-6).
     NoToken,

@@ -1,5 +1,5 @@
-//! What becomes of a message on its way from the outbox to the log: numbered, sent, settled,
-//! refused, or uncertain.
+//! The way of a message from the outbox to the log: it is numbered, sent, and settled, refused or
+//! uncertain.
 
 use super::Session;
 use super::connection::{Live, State};
@@ -11,10 +11,10 @@ use crate::outbox::{Entry, EntryId, Stage};
 use crate::position::Offset;
 use crate::time::Timestamp;
 
-/// No escape of JSON makes a byte longer than this: `\u0000`.
+/// The longest escape of a byte in JSON: `\u0000`.
 const LONGEST_ESCAPE: usize = 6;
 
-/// What a frame has around its text, at most: a room's name, a number and the fields' names.
+/// The most bytes of a frame beside its text: a room's name, a number and the fields' names.
 const ENVELOPE: usize = 192;
 
 impl Session {
@@ -39,7 +39,7 @@ impl Session {
             let frame = self.publish_frame(entry);
             self.send(now, frame);
         }
-        // No answer may be due for what is under way, as where the server ignores what follows a held one.
+        // For what is in flight no answer may be due, as where the server ignores what follows a held message.
         if self.outbox.has_unsent(self.config.window)
             && let State::Live(live) = &self.state
             && now >= live.publish_from
@@ -61,13 +61,13 @@ impl Session {
         }
     }
 
-    /// Whether a message is sent or the line asked about, rather than an answer waited for.
+    /// Whether to go on, with a message or a question about the line, rather than wait for an answer.
     pub(super) fn may_publish(&self, live: &Live) -> bool {
         let (now, uplink) = (self.latest.get(), &live.uplink);
         uplink.takes_message(now, &self.config) || uplink.asks(now, self.config.publish_flight)
     }
 
-    /// The server's word that a message is durable.
+    /// Takes an `ack`: the message is durable.
     pub(super) fn acked(&mut self, now: Timestamp, seq: Seq, offset: Offset) {
         if let Some(entry) = self.outbox.settle(seq) {
             let offset = Some(offset);
@@ -76,7 +76,7 @@ impl Session {
         self.arrived(now, seq);
     }
 
-    /// RS-3: what `welcome` tells of messages whose answer was lost.
+    /// RS-3: settles the messages whose answers were lost, by what `welcome` says of them.
     pub(super) fn settle_through(&mut self, last_seq: u64, refused: &[Refused]) {
         while let Some(seq) = self.outbox.first_through(last_seq) {
             match refused.iter().find(|refused| refused.seq == seq) {
@@ -101,16 +101,16 @@ impl Session {
         continues
     }
 
-    /// What an error says of a message (EO-7).
+    /// Takes what an error says of a message (EO-7).
     pub(super) fn number_fate(&mut self, now: Timestamp, fate: NumberFate, code: ErrorCode) {
         match fate {
-            // Under this number the log has another message (EO-6): so this one it has not.
+            // Under this number the log has another message (EO-6): so it does not have this one.
             NumberFate::Unsettled(seq) if code == ErrorCode::SeqConflict => {
                 if let Some(entry) = self.outbox.mark_unsent(seq).cloned() {
                     self.transmits.push_back(Transmit::Store(Store::Put(entry)));
                 }
             }
-            // The close that follows says what to do.
+            // The close code that follows decides.
             NumberFate::Unsettled(_) => {}
             NumberFate::Later(seq, wait) => {
                 self.hold(seq, now + wait);
@@ -131,7 +131,7 @@ impl Session {
         self.flush_outbox(now);
     }
 
-    /// The number is used up; the text stays until a person has seen it (EO-7).
+    /// The number is used up; the text stays until the user has seen it (EO-7).
     fn refused_for_good(&mut self, seq: Seq, code: ErrorCode) {
         if let Some(entry) = self.outbox.refuse(seq, code).cloned() {
             self.tell_fate(&entry, Fate::Refused { code });
@@ -139,7 +139,7 @@ impl Session {
         }
     }
 
-    /// This message and what follows it wait until then.
+    /// Holds this message and those after it until then.
     fn hold(&mut self, seq: Seq, until: Timestamp) {
         let held: Vec<Entry> = self
             .outbox
@@ -156,8 +156,8 @@ impl Session {
         }
     }
 
-    /// Numbers given before `welcome` were provisional: what is stored follows, or a reload would
-    /// sort the outbox wrongly.
+    /// Stores the numbers that changed at `welcome`: those given before were provisional, and a reload would
+    /// sort the outbox wrongly by them.
     fn renumbered(&mut self, before: &[Seq]) {
         let entries: Vec<Entry> = self.outbox.iter().cloned().collect();
         for (entry, before) in entries.into_iter().zip(before) {
@@ -195,7 +195,7 @@ impl Session {
         }
         let entries: Vec<Entry> = self.outbox.iter().cloned().collect();
         for entry in entries {
-            // Refused it was before, and has been told.
+            // A refusal was reported when it came.
             let Some(fate) = Fate::after(entry.stage) else {
                 continue;
             };
@@ -204,8 +204,8 @@ impl Session {
         }
     }
 
-    /// A message that was taken under larger limits than are in force now gives its number up: sent
-    /// without text it is refused for good, and blocks nothing (EO-7).
+    /// The frame of a message. One that no longer fits the limits in force is sent without its text: so it is
+    /// refused for good, which uses its number up and blocks no other message (EO-7).
     fn publish_frame(&self, entry: Entry) -> ClientFrame {
         let Entry {
             seq, room, body, ..
@@ -230,8 +230,8 @@ impl Session {
 }
 
 impl Fate {
-    /// The fate of a message at this stage that is not on the wire; none of one that was refused, which
-    /// was told when it was.
+    /// The fate of a message at this stage that is not in flight; none of a refused one, whose refusal
+    /// was reported when it came.
     const fn after(stage: Stage) -> Option<Self> {
         match stage {
             Stage::Unsent | Stage::Sent => Some(Self::Waiting),

@@ -1,4 +1,4 @@
-//! One room, as a client that stays in it over many connections sees it.
+//! One room, as a client that stays in it over many connections knows it.
 
 use crate::frame::{Joined, Message};
 use crate::position::Position;
@@ -16,20 +16,20 @@ pub(super) struct Room {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Phase {
-    /// Not on this connection.
+    /// Not joined on this connection.
     Absent,
     /// It was left, or joined from elsewhere, on this connection, and `join` was sent again, after a `ping`. What
     /// comes before the connection's pong of this number may be of the seat before.
     Reseating { pong: u64 },
     /// `join` was sent.
     Joining,
-    /// The server cannot do it now: again at this time.
+    /// The server cannot let the client in now: `join` is sent again at this time.
     Postponed(Timestamp),
     /// `joined` came.
     Joined,
 }
 
-/// What a message is to a room (EO-3).
+/// How a message relates to the room's position (EO-3).
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// The next one: deliver it.
@@ -68,26 +68,26 @@ impl Room {
         self.phase = Phase::Reseating { pong };
     }
 
-    /// So many pings were answered.
+    /// Takes how many pings were answered.
     pub(super) fn answered(&mut self, pongs: u64) {
         if matches!(self.phase, Phase::Reseating { pong } if pongs >= pong) {
             self.phase = Phase::Joining;
         }
     }
 
-    /// Whether what comes may be of the seat before.
+    /// Whether what comes may still be of the seat before.
     pub(super) const fn is_reseating(&self) -> bool {
         matches!(self.phase, Phase::Reseating { .. })
     }
 
-    /// The server cannot let us in now. A refusal of something else leaves the room as it is.
+    /// The server cannot let the client in now. A refusal of something else leaves the room as it is.
     pub(super) fn postponed(&mut self, until: Timestamp) {
         if self.phase == Phase::Joining {
             self.phase = Phase::Postponed(until);
         }
     }
 
-    /// The server does not let us in, or not any longer (AC-5). Asked again on the next connection.
+    /// The server does not let the client in, or no longer (AC-5). The next connection asks again.
     pub(super) fn denied(&mut self) {
         self.phase = Phase::Absent;
     }
@@ -104,7 +104,7 @@ impl Room {
     /// and what follows (RS-6).
     pub(super) fn joined(&mut self, joined: &Joined) -> bool {
         self.phase = Phase::Joined;
-        // `recovered` is about the position that was asked with: by now there may be more here, read for a
+        // `recovered` is about the position that was asked with: by now the client may have more, read in a
         // seat that was left meanwhile.
         let follows = self.position.as_ref().is_some_and(|position| {
             position.epoch == joined.epoch
@@ -145,14 +145,14 @@ impl Room {
         self.draft = body;
     }
 
-    /// Its text was published: there is no draft any more, and no frame is needed to say so (PR-2).
+    /// Its text was published: the draft ends without a frame of its own (PR-2).
     pub(super) fn take_draft(&mut self) {
         self.draft.clear();
         self.draft_due = false;
     }
 
-    /// An earlier message leaves the outbox: the server takes it for what stood in the box (PR-2), so
-    /// what was typed since is sent again.
+    /// An earlier message leaves the outbox. The server takes it for the text in the box (PR-2), so what was typed
+    /// since is sent again.
     pub(super) fn message_sent(&mut self) {
         self.draft_due |= !self.draft.is_empty();
     }

@@ -12,13 +12,13 @@ use crate::time::Timestamp;
 /// Why there is no token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoToken {
-    /// Whoever gives tokens could not be asked: again later.
+    /// The token endpoint could not be reached: the client tries again later.
     Unavailable,
-    /// Whoever gives tokens gives none: a person has to act.
+    /// The token endpoint denies this user a token: a client that needs one to connect stops (AC-6).
     Denied,
 }
 
-/// The token that is shown, and how the next one comes.
+/// The token that `hello` shows, and the fetch of the next one.
 #[derive(Debug)]
 pub(super) struct Tokens {
     shown: Shown,
@@ -29,22 +29,22 @@ pub(super) struct Tokens {
 /// What the next `hello` shows.
 #[derive(Debug)]
 enum Shown {
-    /// Nothing: a cookie says who it is, or nobody has to.
+    /// Nothing: a cookie authenticates the client, or the server takes guests.
     Nothing,
     /// This token.
     Token(Token),
-    /// The server let nobody in with what was shown: another token comes before the next connection.
+    /// Nothing: the server refused what was shown. Another token has to come before the next connection.
     TurnedAway,
 }
 
-/// What the driver does for the next token.
+/// Where the driver stands with the next token.
 #[derive(Debug)]
 enum Fetch {
     /// Nothing.
     Idle,
-    /// It was asked for one.
+    /// The driver was asked for one.
     Asked,
-    /// That failed on a live connection: it is asked again at this time.
+    /// A fetch failed on a live connection: the next one begins at this time.
     Again(Timestamp),
 }
 
@@ -64,7 +64,7 @@ impl Tokens {
         }
     }
 
-    /// Whether another one has to come before the next connection.
+    /// Whether another token has to come before the next connection.
     pub(super) const fn is_wanted(&self) -> bool {
         matches!(self.shown, Shown::TurnedAway)
     }
@@ -77,14 +77,14 @@ impl Tokens {
         }
     }
 
-    /// The connection is gone: on the next one the server says what it wants.
+    /// The connection is closed: on the next one the server says what it wants.
     pub(super) fn disconnected(&mut self) {
         if self.due().is_some() {
             self.fetch = Fetch::Idle;
         }
     }
 
-    /// The driver answered, or its time is over.
+    /// The driver answered, or its deadline is over.
     fn answered(&mut self) {
         if matches!(self.fetch, Fetch::Asked) {
             self.fetch = Fetch::Idle;
@@ -93,7 +93,7 @@ impl Tokens {
 }
 
 impl Session {
-    /// The answer to [`Transmit::FetchToken`]; or a token that the person has anyway.
+    /// Takes the answer to [`Transmit::FetchToken`], or a token that the application has anyway.
     pub(super) fn token(&mut self, now: Timestamp, answer: Result<Token, NoToken>) {
         self.tokens.answered();
         let is_live = matches!(self.state, State::Live(_));
@@ -114,7 +114,7 @@ impl Session {
                 let code = CloseCode::UNAUTHORIZED;
                 self.enter(State::Stopped { code });
             }
-            // The server will say when it has had enough of the old one.
+            // The server will say when it no longer takes the old one.
             Err(_) => {}
         }
     }
@@ -125,13 +125,13 @@ impl Session {
         self.fetch_token();
     }
 
-    /// AC-6: whether a refusal is about a token that another one can mend. Where that is a newer one
-    /// that was not taken, it may have been kept by somebody for too long: it is fetched again.
+    /// AC-6: whether a refusal is about a token, so that another token can mend it. On a live connection the refused
+    /// token may be an old one from a cache: it is fetched again.
     pub(super) fn token_refused(&mut self, now: Timestamp, refusal: &Refusal) -> bool {
         let is_live = matches!(self.state, State::Live(_));
         let is_about_token = match refusal.code {
             ErrorCode::TokenExpired | ErrorCode::TokenInvalid | ErrorCode::TokenRequired => true,
-            // What else is refused for now names a message or a room.
+            // Any other refusal for now names a message or a room.
             ErrorCode::RateLimited | ErrorCode::Unavailable => is_live && refusal.room.is_none(),
             _ => false,
         };
@@ -141,8 +141,8 @@ impl Session {
         is_about_token && self.config.fetches_tokens
     }
 
-    /// Whether the server turned away what another token could mend; if so, one is fetched before the
-    /// next connection.
+    /// Whether the server refused the client for a reason that another token can mend; if so, one is fetched before
+    /// the next connection.
     pub(super) fn wants_token(&mut self, code: Option<CloseCode>) -> bool {
         let is_mended = matches!(
             code,
@@ -155,7 +155,7 @@ impl Session {
         wants
     }
 
-    /// Nobody answered: it is asked again, after a pause.
+    /// The fetch had no answer in time: the client tries again, after a pause.
     pub(super) fn not_fetched(&mut self, now: Timestamp) {
         self.tokens.answered();
         self.lose(now, Cause::NoToken);

@@ -1,11 +1,11 @@
-//! The way up: what was sent and is not known to have arrived.
+//! The uplink: what a client sent, and does not know to have arrived.
 //!
 //! A frame that was handed over lies in buffers of the browser, of the system and of proxies before it is on
-//! the line, and most of them tell nobody what they hold. An answer tells: a `pong`, that all has arrived up
-//! to its `ping`; an `ack` or a refusal, that all has up to its `publish`. Where no answer is due, what the
-//! slowest healthy line has had the time for counts as arrived: who types short texts is asked nothing. So
-//! the client sends only as much ahead as a slow line carries in a moment, and its own backlog is never
-//! taken for a dead link (HB-6).
+//! the line, and most of them do not say what they hold. Answers say it: a `pong`, that everything up to
+//! its `ping` has arrived; an `ack` or a refusal, that everything up to its `publish` has. Where no answer is
+//! due, what the slowest healthy line has had the time for counts as arrived: so short texts cost no pings. The
+//! client sends only as much ahead as a slow line carries in a moment, and its own backlog is never taken for a
+//! dead link (HB-6).
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -19,28 +19,28 @@ use crate::frame::ClientFrame;
 use crate::id::{RoomName, Seq};
 use crate::time::Timestamp;
 
-/// The deadline of a ping has room for so many bytes before it. Only what is more puts it off.
+/// So many bytes before a ping do not change its deadline. Only what is more puts it off.
 const SMALL: u64 = 1024;
 
 /// A ping with no more than this before it measures the line's round trip, not its speed.
 const NEXT_TO_NOTHING: u64 = 256;
 
-/// What a frame has around its text, about.
+/// The bytes of a frame beside its text, estimated.
 const ENVELOPE: usize = 64;
 
-/// Answers that may be due at once. Of more nothing is known; the next ones tell it.
+/// How many answers may be due at once. Later frames have no mark: the answers to earlier ones are enough.
 const MARKS_MAX: usize = 64;
 
-/// Of the time on a slow line drafts take one part in this many, so that messages and heartbeats find room.
+/// Drafts take one part in so many of the time on a slow line, so that messages and heartbeats find room.
 const SHARE: u32 = 4;
 
-/// The longest that drafts wait for their share to come up.
+/// The longest pause of drafts.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// How often a socket is looked at that holds much: no event tells when it holds less.
+/// How often a socket that holds much is looked at: no event tells when it holds less.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// What one connection has under way to the server.
+/// What one connection has in flight to the server.
 #[derive(Debug)]
 pub(super) struct Uplink {
     /// Bytes sent.
@@ -49,20 +49,20 @@ pub(super) struct Uplink {
     arrived: u64,
     /// When that was counted.
     counted_at: Timestamp,
-    /// What the slowest healthy line carries in a second.
+    /// The speed of the slowest healthy line.
     bytes_per_s: u64,
     /// The frames whose answers tell more, in order.
     marks: VecDeque<Mark>,
     /// The shortest round trip of a frame that had next to nothing before it.
     base: Duration,
-    /// Drafts leave the line to others until then.
+    /// Until when drafts pause, to leave the line to others.
     drafts_from: Timestamp,
     /// Pings sent, and pongs received.
     pings: u64,
     pongs: u64,
-    /// What the driver's own socket still holds.
+    /// The bytes that the driver's own socket still holds.
     held: u64,
-    /// How much of that has to leave before the newest ping has left.
+    /// How many of them have to leave before the newest ping has left.
     to_leave: u64,
     /// When to look at the socket again, as long as it holds much.
     look_at: Timestamp,
@@ -85,7 +85,7 @@ enum Answer {
 }
 
 impl Uplink {
-    /// A connection whose `hello` was answered after this time.
+    /// The uplink of a connection whose `hello` was answered after this time.
     pub(super) fn new(now: Timestamp, round_trip: Duration, config: &Config) -> Self {
         Self {
             sent: 0,
@@ -103,7 +103,7 @@ impl Uplink {
         }
     }
 
-    /// A frame was handed to the driver.
+    /// Counts a frame that was handed to the driver.
     pub(super) fn sent(&mut self, now: Timestamp, frame: &ClientFrame) {
         self.arrived = self.sent - self.flight(now);
         self.counted_at = now;
@@ -111,7 +111,7 @@ impl Uplink {
         let answer = match frame {
             ClientFrame::Ping => {
                 self.pings += 1;
-                // With nothing before it, it leaves at once.
+                // With nothing before it in the socket, the ping leaves at once.
                 self.to_leave = if self.held > 0 {
                     self.held + size(frame)
                 } else {
@@ -132,7 +132,7 @@ impl Uplink {
         }
     }
 
-    /// A pong came. Returns the round trip if a ping was under way.
+    /// Takes a pong. Returns the round trip if a ping was under way.
     pub(super) fn pong(&mut self, now: Timestamp) -> Option<Duration> {
         self.pongs += 1;
         let mark = self.answered(now, &Answer::Pong)?;
@@ -151,13 +151,13 @@ impl Uplink {
         self.pings
     }
 
-    /// A message was answered: acked or refused.
+    /// Takes the answer to a message: its ack or its refusal.
     pub(super) fn settled(&mut self, now: Timestamp, seq: Seq) {
         self.answered(now, &Answer::Settled(seq));
     }
 
-    /// The socket holds so much. Returns whether something has left it that stood before the newest ping, or
-    /// the ping itself. What is sent after it proves nothing by leaving: a dead link's buffers take it, too.
+    /// Takes how many bytes the socket holds. Returns whether some have left it that stood before the newest ping,
+    /// or the ping itself. What was sent after it proves nothing by leaving: a dead link's buffers take it, too.
     pub(super) fn buffered(&mut self, now: Timestamp, bytes: u64) -> bool {
         let left = self.held.saturating_sub(bytes);
         let is_before_ping = left > 0 && self.to_leave > 0;
@@ -189,8 +189,8 @@ impl Uplink {
         flight.saturating_sub(millis.saturating_mul(self.bytes_per_s) / 1000)
     }
 
-    /// HB-6: how much later than on a quick line a ping of now may be answered: the time of the slowest
-    /// line that counts for what is before it.
+    /// HB-6: how much longer than on a quick line the answer to a ping sent now may take: the time that the slowest
+    /// healthy line needs for what is before it.
     pub(super) fn behind(&self, now: Timestamp) -> Duration {
         let bytes = self.flight(now).max(self.held).saturating_sub(SMALL);
         Duration::from_millis(bytes.saturating_mul(1000) / self.bytes_per_s)
@@ -201,13 +201,13 @@ impl Uplink {
         self.flight(now) <= config.publish_flight
     }
 
-    /// From when on a draft may be sent (PR-2); none while too much is under way.
+    /// From when on a draft may be sent (PR-2); none while too much is in flight.
     pub(super) fn takes_drafts_from(&self, now: Timestamp, config: &Config) -> Option<Timestamp> {
         let is_all_but_empty = self.flight(now) <= config.draft_flight && self.held <= SMALL;
         is_all_but_empty.then_some(self.drafts_from)
     }
 
-    /// Whether to ask what has arrived, where so much is under way.
+    /// Whether to send a ping, to learn what has arrived, as so much is in flight.
     pub(super) fn asks(&self, now: Timestamp, bytes: u64) -> bool {
         let is_asked = || self.marks.iter().any(|mark| mark.answer == Answer::Pong);
         self.flight(now) > bytes && !is_asked()
@@ -233,7 +233,7 @@ impl Session {
         }
     }
 
-    /// Sends the latest drafts, at most as often as the server takes them, and only as the line takes
+    /// Sends the latest drafts, at most as often as the server allows, and only as fast as the line takes
     /// them: meanwhile the latest wins (PR-2).
     pub(super) fn flush_drafts(&mut self, now: Timestamp) {
         if self.live().is_none_or(|live| now < live.draft_from) {
@@ -267,7 +267,7 @@ impl Session {
         }
     }
 
-    /// The socket holds so much of what was sent.
+    /// Takes how many bytes the socket holds.
     pub(super) fn buffered(&mut self, now: Timestamp, bytes: u64) {
         let State::Live(live) = &mut self.state else {
             return;
@@ -301,7 +301,7 @@ impl Session {
     }
 }
 
-/// How many bytes a frame has on the wire, about.
+/// The bytes of a frame on the wire, estimated.
 fn size(frame: &ClientFrame) -> u64 {
     let text = match frame {
         ClientFrame::Publish { room, body, .. } | ClientFrame::Draft { room, body } => {

@@ -1,5 +1,5 @@
-//! Reading frames: first what a text is, then what it holds. In one go serde would keep everything
-//! that it reads until it has met the `type`, which costs time, and the page a good part of its size.
+//! Reads frames in two passes: first the `type`, then the fields of that type. In one pass serde would keep
+//! everything that it reads until it has met the `type`, which costs time, and the page a good part of its size.
 
 mod client;
 
@@ -32,8 +32,8 @@ enum Kind {
     Pong,
 }
 
-/// What the frames hold that are not types of their own, each some of it: one reader for all of them is
-/// two kilobytes less of the page than one for each.
+/// All fields of all frames that have no type of their own here, each optional. One reader for all frames makes the
+/// page two kilobytes smaller than one for each.
 #[derive(Deserialize)]
 struct Fields {
     room: Option<RoomName>,
@@ -60,7 +60,7 @@ struct SafeInteger(#[serde(deserialize_with = "crate::id::safe_integer")] u64);
 impl Fields {
     fn read(text: &str, kind: &Kind) -> Result<ServerFrame, DecodeError> {
         let fields: Self = parse(text)?;
-        // What is missing is known at the end.
+        // A missing field is known only at the end of the text.
         let column = text.len() as u64;
         fields.frame(kind).ok_or(DecodeError::Malformed { column })
     }
@@ -96,7 +96,7 @@ impl Fields {
             Kind::Renew => ServerFrame::Renew {
                 within_ms: self.within_ms?.0,
             },
-            // Read otherwise.
+            // Read elsewhere.
             Kind::Welcome
             | Kind::Joined
             | Kind::Message

@@ -1,11 +1,11 @@
-//! What an `error` says, and the one rule by which a client reads what it says of a message (EO-7).
+//! Refusals (`error`), and the one rule by which a client reads what they say of a message (EO-7).
 
 use std::time::Duration;
 
 use super::{ErrorCode, Refusal};
 use crate::id::Seq;
 
-/// What became of a message's number.
+/// The fate of a message's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NumberFate {
     /// Used up: the message is refused for good.
@@ -30,9 +30,9 @@ impl Refusal {
         }
     }
 
-    /// What became of the number of a message; none if this is about something else.
+    /// The fate of a message's number; none if the refusal is about something else.
     pub fn number_fate(&self) -> Option<NumberFate> {
-        // Servers of before named these two like a refusal for good.
+        // Older servers named the number of these two like a refusal for good.
         let is_unsettled = matches!(self.code, ErrorCode::SeqConflict | ErrorCode::SeqGap);
         let wait = self.retry_after_ms.map(Duration::from_millis);
         match (self.unsettled, self.seq, wait) {

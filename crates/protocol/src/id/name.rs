@@ -1,4 +1,4 @@
-//! Names of people.
+//! Names of users.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::SessionId;
 
-/// How a person is called in a room: at most 40 characters, trimmed, nothing unseen in it but what shapes
-/// the character before it.
+/// A user's name in a room: at most 40 characters, trimmed, without invisible characters but those that shape
+/// the character before them.
 ///
-/// Names are tidied rather than refused: a long or odd name must not keep anybody out.
+/// Names are tidied rather than refused: a long or odd name must not keep a user out.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub struct Name(Arc<str>);
@@ -19,8 +19,8 @@ impl Name {
     /// The most characters that a name keeps.
     pub const CHARS_MAX: usize = 40;
 
-    /// Tidies a text into a name: characters that nobody sees dropped, trimmed, cut to
-    /// [`Self::CHARS_MAX`]. Nothing is left of a text that shows nothing.
+    /// Tidies a text into a name: invisible characters are dropped, it is trimmed, and cut to
+    /// [`Self::CHARS_MAX`]. A text that shows nothing becomes an empty name.
     pub fn tidy(text: &str) -> Self {
         let name = tidied(text, Self::CHARS_MAX);
         Self(if name.chars().any(is_shown) {
@@ -30,14 +30,14 @@ impl Name {
         })
     }
 
-    /// The name with a mark at its end, for which it makes room.
+    /// The name with a mark at its end, for which it is cut where it is too long.
     #[must_use]
     pub fn marked(&self, mark: &str) -> Self {
         let room = Self::CHARS_MAX.saturating_sub(mark.chars().count());
         Self((tidied(&self.0, room) + mark).into())
     }
 
-    /// The name that a session without one goes by.
+    /// The name of a session that chose none.
     pub fn guest(session: &SessionId) -> Self {
         let tail: String = session.as_str().chars().take(4).collect();
         Self(format!("guest {tail}").into())
@@ -48,7 +48,7 @@ impl Name {
         &self.0
     }
 
-    /// Whether nothing of the text was left.
+    /// Whether the name is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -72,12 +72,12 @@ impl From<Name> for String {
     }
 }
 
-/// Latin, Greek, Cyrillic and Armenian stand before it, and need nothing that shapes them: there two names
-/// would look like one.
+/// The first character that may be shaped. Latin, Greek, Cyrillic and Armenian stand before it and need no shaping:
+/// there it would only make two names look alike.
 const FIRST_SHAPED: char = '\u{590}';
 
 fn tidied(text: &str, chars_max: usize) -> String {
-    // After white space and at the beginning nothing is shaped: so what is tidy stays as it is.
+    // After white space and at the beginning nothing is shaped: so a tidy name stays as it is.
     let mut last = ' ';
     let is_kept = |c: &char| {
         let is_kept = if is_shaping(*c) {
@@ -95,8 +95,8 @@ fn tidied(text: &str, chars_max: usize) -> String {
     cut.trim_end().to_owned()
 }
 
-/// Joiners and variation selectors: unseen, but sequences of emoji and the scripts of Persia and India
-/// are not written right without them.
+/// Joiners and variation selectors: invisible, but needed to write sequences of emoji, and the scripts of Persia and
+/// India.
 fn is_shaping(c: char) -> bool {
     matches!(
         c,
@@ -105,9 +105,9 @@ fn is_shaping(c: char) -> bool {
     )
 }
 
-/// Characters that are not seen but change what is: control characters and line breaks, those that turn
-/// the direction of writing (Unicode Standard Annex #9, section 2), tags, and whatever else is ignored
-/// where it is shown (Unicode's `Default_Ignorable_Code_Point`) or has no ink.
+/// Invisible characters that change how a text looks or reads: control characters and line breaks, those that turn
+/// the direction of writing (Unicode Standard Annex #9, section 2), tags, and all others that are ignored
+/// when shown (Unicode's `Default_Ignorable_Code_Point`) or have no ink.
 fn is_unseen(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -120,7 +120,7 @@ fn is_unseen(c: char) -> bool {
         )
 }
 
-/// Whether a kept character is seen by itself: not what shapes or marks another one (the marks of
+/// Whether a kept character is visible by itself, rather than shaping or marking another one (the marks of
 /// Unicode's five blocks of them).
 fn is_shown(c: char) -> bool {
     !is_shaping(c)
@@ -147,14 +147,14 @@ mod tests {
             Name::CHARS_MAX
         );
         assert!(Name::tidy(" \t ").is_empty());
-        // What would turn the text around it, or make two names look like one.
+        // These would turn the text around them, or make two names look alike.
         assert_eq!(
             Name::tidy("\u{202e}A\u{200b}d\u{2066}a\u{feff}").as_str(),
             "Ada"
         );
     }
 
-    /// What joins or varies characters stays where there is something to join or to vary.
+    /// Joiners and selectors stay where there is a character to join or to vary.
     #[test]
     fn joiners_and_selectors_stay_where_they_are_needed() {
         for right in [
@@ -223,7 +223,7 @@ mod tests {
         }
     }
 
-    /// Nobody is called by a blank.
+    /// A blank is not a name.
     #[test]
     fn a_name_that_shows_nothing_is_none() {
         for blank in [
@@ -260,7 +260,7 @@ mod tests {
         ];
         for number in 0..parts.len().pow(5) {
             let place = |n: u32| parts[number / parts.len().pow(n) % parts.len()];
-            // In short, and where it is cut.
+            // Short, and where it is cut.
             let odd: String = (0..5).map(place).collect();
             for text in [odd.clone(), "\u{301}".repeat(37) + &odd] {
                 let once = Name::tidy(&text);

@@ -1,10 +1,10 @@
-//! Texts as ids, and ids as texts, by the traits that generic code asks for.
+//! Conversions between ids and texts, by the standard traits (`FromStr`, `AsRef<str>`).
 
 use std::str::FromStr;
 
 use super::{IdError, Name, RoomName, SessionId, SessionKey, Token};
 
-/// What a checked text is parsed from.
+/// `FromStr` for ids that are checked texts.
 macro_rules! from_str {
     ($($id:ty),+) => {$(
         impl FromStr for $id {
@@ -17,7 +17,7 @@ macro_rules! from_str {
     )+};
 }
 
-/// What may be shown; secrets are not among them.
+/// `AsRef<str>` for ids that may be shown; secrets are not among them.
 macro_rules! as_ref_str {
     ($($id:ty),+) => {$(
         impl AsRef<str> for $id {

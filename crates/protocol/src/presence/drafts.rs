@@ -1,4 +1,4 @@
-//! What stands in the input boxes of a room's members.
+//! The drafts of a room's members.
 
 use std::collections::BTreeMap;
 
@@ -8,18 +8,18 @@ use crate::id::SessionId;
 #[derive(Debug, Default)]
 pub(super) struct Drafts {
     of: BTreeMap<SessionId, Draft>,
-    /// Whose draft changed at which version: what is new is found without a look at all.
+    /// The session of each draft by the version at which it changed: new ones are found without a look at all.
     order: BTreeMap<u64, SessionId>,
     /// The bytes of all texts.
     bytes: usize,
 }
 
-/// One member's input box. Cleared, it is kept, for readers who have yet to hear of it.
+/// The text of one member's input box. A cleared one is kept for readers that have not got it yet.
 #[derive(Debug)]
 pub(super) struct Draft {
     version: u64,
     pub(super) body: String,
-    /// Its message is on the way to the log: the draft goes when the message shows (PR-2).
+    /// Its message is on the way to the log: the draft ends when the message is shown (PR-2).
     pub(super) published: bool,
 }
 
@@ -32,7 +32,7 @@ impl Drafts {
         self.of.get_mut(session)
     }
 
-    /// A draft changed, at a version of its own.
+    /// Sets a draft, at a version of its own.
     pub(super) fn set(&mut self, version: u64, session: &SessionId, body: String) {
         self.remove(session);
         self.bytes += body.len();
@@ -45,7 +45,7 @@ impl Drafts {
         self.order.insert(version, session.clone());
     }
 
-    /// Forgets a draft and takes out what it was, without telling anybody.
+    /// Removes a draft without announcing it, and returns it.
     pub(super) fn remove(&mut self, session: &SessionId) -> Option<Draft> {
         let draft = self.of.remove(session)?;
         self.order.remove(&draft.version);
@@ -58,13 +58,13 @@ impl Drafts {
         self.bytes
     }
 
-    /// What changed after `version`, oldest first, each with its version.
+    /// The drafts that changed after `version`, oldest first, each with its version.
     pub(super) fn since(&self, version: u64) -> impl Iterator<Item = (u64, (&SessionId, &str))> {
         let changed = self.order.range(version.saturating_add(1)..);
         changed.filter_map(|(at, session)| Some((*at, self.entry(session)?)))
     }
 
-    /// What stands in input boxes that are not empty, newest first.
+    /// The drafts that are not empty, newest first.
     pub(super) fn newest(&self) -> impl Iterator<Item = (&SessionId, &str)> {
         let all = self.order.values().rev();
         all.filter_map(|session| self.entry(session))

@@ -1,8 +1,8 @@
-//! How fast readers are told of drafts and members: what one draft costs is its bytes for each reader.
+//! The pace of presence: how fast readers get drafts and members. One draft costs its bytes for each reader.
 //!
-//! A reader takes the latest state whenever it pulls, so nothing is lost where it is told later. What is
-//! bounded is the fan-out: some hundred readers in a room who all type long texts would otherwise have the
-//! server encode, wake and write for seconds, and everybody else wait.
+//! A reader takes the latest state whenever it pulls, so nothing is lost by waiting. What is bounded is the
+//! fan-out: some hundred members of a room who all type long texts would otherwise have the server encode,
+//! wake and write for seconds, while all other clients wait.
 
 use std::time::Duration;
 
@@ -10,27 +10,27 @@ use super::{DRAFTS_BYTES, Presence};
 use crate::rate::Bucket;
 use crate::time::Timestamp;
 
-/// How many bytes of drafts and members all readers together are told a second, unless the options say
-/// otherwise: in small pieces that is about what one core can write.
+/// How many bytes of drafts and members all readers together get a second, by default: in small pieces that is about
+/// what one core can write.
 pub const FAN_OUT_BYTES: u32 = 64 << 20;
 
-/// What waking a reader and writing to it costs beside the bytes of a draft.
+/// The cost of waking a reader and writing to it, beside the bytes of a draft.
 const READER_BYTES: usize = 256;
 
-/// What costs so little never waits: a room of a few readers types on while a large one is paced.
+/// An announcement of at most this cost never waits: a room of a few readers types on while a large one is paced.
 const FREE_BYTES: usize = 64 * 1024;
 
-/// How many bytes the bucket counts as one token.
+/// How many bytes one token of the bucket stands for.
 const TOKEN_BYTES: usize = 1024;
 
-/// What all rooms together may tell their readers.
+/// The budget for what all rooms together send to their readers.
 #[derive(Debug)]
 pub struct FanOut {
     bucket: Bucket,
 }
 
 impl FanOut {
-    /// At most so many bytes a second, and half as many at once.
+    /// A budget of so many bytes a second, and half as many at once.
     pub fn new(now: Timestamp, bytes_per_s: u32) -> Self {
         let tokens = (bytes_per_s / 1024).max(2);
         Self {
@@ -38,7 +38,7 @@ impl FanOut {
         }
     }
 
-    /// So many readers are told so much. Returns for how long their room is not to tell them more.
+    /// Spends the cost of an announcement to so many readers. Returns how long their room has to wait for the next.
     fn tell(&mut self, now: Timestamp, bytes: usize, readers: usize) -> Duration {
         let cost = (bytes + READER_BYTES).saturating_mul(readers);
         let tokens = u32::try_from(cost.div_ceil(TOKEN_BYTES)).unwrap_or(u32::MAX);
@@ -50,23 +50,23 @@ impl FanOut {
     }
 }
 
-/// How far the readers of one room are told of its [`Presence`].
+/// How much of one room's [`Presence`] was announced to its readers.
 #[derive(Debug, Default)]
 pub struct Pace {
     announced: u64,
-    /// Until when they are not told more.
+    /// No announcement before this time.
     until: Option<Timestamp>,
 }
 
 impl Pace {
-    /// The version up to which readers are told.
+    /// The version up to which changes were announced.
     pub const fn announced(&self) -> u64 {
         self.announced
     }
 
-    /// Lets readers know what changed, as far as it may be told now: in pieces of [`DRAFTS_BYTES`], each of which
+    /// Announces changes to readers, as far as the budget allows: in pieces of [`DRAFTS_BYTES`], each of which
     /// has to be paid for before the next. To be called after each change, and at [`Pace::poll_timeout`].
-    /// Returns whether a wait begins: what comes next is told later.
+    /// Returns whether a wait begins: the next changes are announced later.
     pub fn announce(
         &mut self,
         now: Timestamp,
@@ -87,7 +87,7 @@ impl Pace {
         self.until.is_some()
     }
 
-    /// Lets readers know everything at once, for what must not wait: a removed text (EO-8).
+    /// Announces everything at once, for what must not wait: a redaction (EO-8).
     pub const fn announce_all(&mut self, presence: &Presence) {
         self.announced = presence.version();
     }
@@ -99,7 +99,7 @@ impl Pace {
 }
 
 impl Presence {
-    /// Up to which version, and how many bytes of drafts, a reader is told at once that knows `version`.
+    /// The next piece for a reader that knows `version`: the version it reaches, and its bytes of drafts.
     fn piece_after(&self, version: u64) -> (u64, usize) {
         let (mut through, mut bytes) = (version, 0);
         for (at, (_, body)) in self.drafts.since(version) {
@@ -129,7 +129,7 @@ mod tests {
         SessionId::new(&format!("s{number}")).unwrap()
     }
 
-    /// A room with so many members, of which readers know.
+    /// A room with so many members, all of them announced.
     fn crowd(members: u64) -> (Presence, Pace) {
         let mut presence = Presence::new(10);
         for number in 0..members {
@@ -142,7 +142,7 @@ mod tests {
         (presence, pace)
     }
 
-    /// PR-2, PU-4: 400 pages that each type 8 kB to each other are 1.3 GB. Readers are told piece by piece, no
+    /// PR-2, PU-4: 400 pages that each type 8 kB to each other are 1.3 GB. Readers get it piece by piece, no
     /// faster than the fan-out allows, and in the end everything.
     #[test]
     fn many_long_drafts_are_told_slowly_and_whole() {
@@ -169,7 +169,7 @@ mod tests {
         }
         assert_eq!(known, presence.version());
         let took = (now - at(10_000)).as_secs_f64();
-        // The last piece is told, and not yet paid for.
+        // The last piece is announced, and not yet paid for.
         let rate = (told - DRAFTS_BYTES * 400) as f64 / took;
         assert!(rate <= f64::from(64 << 20), "{rate} bytes a second");
         assert!(
@@ -178,7 +178,7 @@ mod tests {
         );
     }
 
-    /// PR-2: the latest wins: who types on while readers are paced is shown with the newest text alone.
+    /// PR-2: the latest wins: while readers are paced, only the newest text of a draft is shown.
     #[test]
     fn what_was_overwritten_meanwhile_is_not_told() {
         let (mut presence, mut pace) = crowd(2_000);
@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(changes.drafts[0].body, "key 49");
     }
 
-    /// A room of a few readers does not wait for what large ones owe.
+    /// A room of a few readers does not wait for the debts of large ones.
     #[test]
     fn a_small_room_never_waits() {
         let mut fan_out = FanOut::new(at(10_000), 1 << 20);
@@ -213,7 +213,7 @@ mod tests {
         }
     }
 
-    /// EO-8: a removed text is told at once, whatever the room owes.
+    /// EO-8: a redaction is announced at once, whatever the room owes.
     #[test]
     fn a_removal_does_not_wait() {
         let (mut presence, mut pace) = crowd(2_000);

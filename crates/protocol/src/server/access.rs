@@ -1,4 +1,4 @@
-//! Who is on the connection, what they may do, and for how long (AC).
+//! Access of one connection: its client's identity and rights, and the end of its token (AC).
 
 use super::{Config, Live, Session, State, Transmit, rules};
 use crate::access::{Access, Denied, Identity, Naming, Rights};
@@ -7,12 +7,12 @@ use crate::frame::{ErrorCode, Refusal, ServerFrame};
 use crate::id::{Name, RoomName, SessionId, Token};
 use crate::time::Timestamp;
 
-/// What a session on this connection may do.
+/// The access in force: name, rights, and when they end.
 #[derive(Debug)]
 pub(super) struct Permit {
     naming: Naming,
     rights: Rights,
-    /// Only for who showed a token that ends: there are many others.
+    /// Only for a client with a token that ends: most are guests.
     lease: Option<Box<Lease>>,
 }
 
@@ -20,7 +20,7 @@ pub(super) struct Permit {
 #[derive(Debug)]
 struct Lease {
     identity: Identity,
-    /// When the client is told that it ends; none: it was.
+    /// When `renew` is due; none once it was sent.
     warn_at: Option<Timestamp>,
     ends: Timestamp,
     /// A newer token is being checked.
@@ -30,7 +30,7 @@ struct Lease {
 impl Permit {
     pub(super) fn new(now: Timestamp, access: Access, config: &Config) -> Self {
         let lease = access.expires_in.map(|expires_in| {
-            // Never in its first half: a token that is always short is not asked for all the time.
+            // Never in its first half: so a client whose tokens are always short is not asked all the time.
             let quiet = expires_in.saturating_sub(config.token_warning);
             Lease {
                 identity: access.identity,
@@ -63,7 +63,7 @@ impl Permit {
 }
 
 impl Session {
-    /// The answer to [`Transmit::Admit`]: for `hello`, or for a newer token.
+    /// Takes the answer to [`Transmit::Admit`]: for `hello`, or for a newer token.
     pub(super) fn admitted(&mut self, now: Timestamp, answer: Result<Access, Denied>) {
         match (&mut self.state, answer) {
             (State::Admitting { .. }, Ok(access)) => self.let_in(now, access),
@@ -89,12 +89,12 @@ impl Session {
                     Ok(access) if access.identity == lease.identity => {
                         let ends = access.ends(now);
                         if ends.is_some_and(|ends| ends <= lease.ends) {
-                            // The very one that ends, or an older one: no use in asking for it again.
+                            // The token in force, or an older one: there is no use in asking for it again.
                             return self.refuse(ErrorCode::TokenExpired);
                         }
                         self.renewed(now, access);
                     }
-                    // Somebody else is another session (AC-3).
+                    // Another subject needs another session (AC-3).
                     Ok(_) => self.refuse(ErrorCode::TokenInvalid),
                     Err(denied) => self.refuse(denied.code()),
                 }
@@ -103,25 +103,25 @@ impl Session {
         }
     }
 
-    /// AC-2: a newer token came.
+    /// AC-2: takes a newer token, to have it checked.
     pub(super) fn renew(&mut self, token: Token) {
         let State::Live(live) = &mut self.state else {
             return;
         };
         match &mut live.permit.lease {
-            // One at a time: what is checked costs more than what is sent.
+            // One at a time: to check a token costs more than to send it.
             Some(lease) if lease.is_checked => self.refuse(ErrorCode::RateLimited),
             Some(lease) => {
                 lease.is_checked = true;
                 let token = Some(token);
                 self.transmits.push_back(Transmit::Admit { token });
             }
-            // Nothing that could be renewed.
+            // Access without an end needs no renewal.
             None => self.refuse(ErrorCode::TokenInvalid),
         }
     }
 
-    /// Tells the client in time that its token ends, and ends the connection when it has ended.
+    /// Sends `renew` in time, and ends the connection when the token has ended.
     pub(super) fn watch_lease(&mut self, now: Timestamp) {
         let State::Live(live) = &mut self.state else {
             return;
@@ -168,7 +168,7 @@ impl Session {
             .push_back(Transmit::OpenSession { resume, owner });
     }
 
-    /// The newer token counts from now on: for the name, and for the rooms (AC-4, AC-5).
+    /// A newer token is in force from now on: its name, and its rights (AC-4, AC-5).
     fn renewed(&mut self, now: Timestamp, access: Access) {
         let State::Live(live) = &mut self.state else {
             return;

@@ -1,4 +1,4 @@
-//! What a session's newest numbers were answered with on this connection: a repeated one is answered from
+//! The newest acks of a session on this connection: a repeated message is answered from
 //! here, and costs the log nothing (EO-1).
 
 use std::collections::VecDeque;
@@ -9,10 +9,10 @@ use crate::id::{RoomName, Seq};
 use crate::position::Offset;
 use crate::time::Timestamp;
 
-/// How many of them: as many as this project's client has in flight.
+/// How many acks are kept: as many as this project's client has messages in flight.
 const ACKS_MAX: usize = 32;
 
-/// How long after its last message a session's are known. A client that had no answer for so long has
+/// How long after a session's last message its acks are kept. A client without an answer for so long has
 /// given its connection up.
 const KEPT_FOR: Duration = Duration::from_secs(20);
 
@@ -26,15 +26,15 @@ pub(super) struct Acks {
 #[derive(Debug)]
 struct Answer {
     seq: Seq,
-    /// Of its room and body. Who found two messages with the same one could only deceive himself: it tells
-    /// apart the messages of one session under one number.
+    /// The hash of room and body. It tells apart the messages of one session under one number: a client that finds
+    /// two texts with one hash can deceive only itself.
     hash: u64,
     /// None until the log has answered.
     offset: Option<Offset>,
 }
 
 impl Acks {
-    /// A message goes to the log.
+    /// A message goes to the log: its ack is expected.
     pub(super) fn expect(&mut self, now: Timestamp, seq: Seq, room: &RoomName, body: &str) {
         self.newest_at = now;
         // After a refusal for now the same number comes again.
@@ -51,20 +51,20 @@ impl Acks {
         });
     }
 
-    /// The log has it there.
+    /// The log has the message at this offset.
     pub(super) fn settle(&mut self, seq: Seq, offset: Offset) {
         if let Some(index) = self.find(seq) {
             self.answers[index].offset = Some(offset);
         }
     }
 
-    /// Where this very message is; none if that is not known here.
+    /// The offset of this very message; none if it is not known here.
     pub(super) fn of(&self, seq: Seq, room: &RoomName, body: &str) -> Option<Offset> {
         let answer = &self.answers[self.find(seq)?];
         answer.offset.filter(|_| answer.hash == hash(room, body))
     }
 
-    /// Whether nobody repeats any of these any more.
+    /// Whether all of these are too old to be repeated.
     pub(super) fn are_old(&self, now: Timestamp) -> bool {
         now - self.newest_at >= KEPT_FOR
     }

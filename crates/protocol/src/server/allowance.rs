@@ -1,8 +1,8 @@
-//! What the frames of one connection cost, and how its reading is paused where they are too many.
+//! The allowance of one connection: the cost of its frames, and pauses in reading where they cost too much.
 //!
-//! Each connection has a bucket of points, and each frame takes some. A frame is never dropped for it: it is
-//! served, and nothing more is read from the connection until it is paid for (back-pressure). What frames
-//! cost their sender is asked for by the driver, too, for the limits over more than one connection
+//! Each connection has a bucket of points, and each frame takes some. No frame is dropped for its cost: it is
+//! served, and nothing more is read from the connection until it is paid for (back-pressure). The driver asks
+//! for the cost, too, for the limits over more than one connection
 //! ([`Session::take_cost`](super::Session::take_cost)).
 
 use std::time::Duration;
@@ -11,33 +11,33 @@ use super::Config;
 use crate::rate::Bucket;
 use crate::time::Timestamp;
 
-/// What any frame costs: it is read, decoded and perhaps answered.
+/// The cost of any frame: it is read, decoded and perhaps answered.
 pub(super) const FRAME: u32 = 1;
 
-/// What a frame costs of which all members of a room hear, or that looks something up: `join`, `leave`, a new
-/// name in each room, a number that was used before.
+/// The cost of a frame that all members of a room get news of, or that needs a look into the log: `join`, `leave`, a
+/// new name in each room, a number that was used before.
 pub(super) const NEWS: u32 = 10;
 
-/// What a frame costs that is answered with a page of the log, or needs a signature to be checked.
+/// The cost of a frame that is answered with a page of the log, or needs a signature to be checked.
 pub(super) const PAGE: u32 = 50;
 
-/// How many bytes of text cost as much as a frame: they are copied to all who read the room.
+/// How many bytes of text cost as much as a frame: they are copied to all readers of the room.
 const TEXT_BYTES: usize = 512;
 
-/// How long a client may hear nothing while its connection is not read: it probes after a second (HB-6).
+/// How long a client may receive nothing while its connection is not read: it probes after a second (HB-6).
 const WORD_EVERY: Duration = Duration::from_millis(500);
 
-/// What frames cost since that was asked for last.
+/// The cost of frames since the last call of `take_cost`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Cost {
-    /// In points; to be counted for the person and the address that the connection is of.
+    /// In points; to be counted for the connection's user and for its address.
     pub points: u32,
-    /// The connection met its own limit.
+    /// The connection exceeded its own limit.
     pub is_over: bool,
 }
 
-/// What one connection may still do.
+/// The state of one connection's allowance.
 #[derive(Debug)]
 pub(super) struct Allowance {
     bucket: Bucket,
@@ -51,7 +51,7 @@ pub(super) struct Allowance {
 #[derive(Debug)]
 struct Pause {
     until: Timestamp,
-    /// When the client is to hear that the server lives.
+    /// When the next sign of life is due to the client.
     word_at: Timestamp,
 }
 
@@ -65,7 +65,7 @@ impl Allowance {
         }
     }
 
-    /// A frame came that costs the connection and all of its sender's together so many points.
+    /// Takes the cost of a frame, in points: for this connection, and for all of its user's together.
     pub(super) fn spend(&mut self, now: Timestamp, own: u32, shared: u32) {
         self.share(shared);
         if own > 0 {
@@ -74,12 +74,12 @@ impl Allowance {
         }
     }
 
-    /// Something that costs only all of its sender's together.
+    /// Takes a cost that counts only for all connections of the user together.
     pub(super) const fn share(&mut self, points: u32) {
         self.cost.points = self.cost.points.saturating_add(points);
     }
 
-    /// The connection met a limit of its own: it is read again after this time, if that is not zero.
+    /// The connection exceeded a limit of its own: it is read again after this time, if that is not zero.
     pub(super) fn owe(&mut self, now: Timestamp, wait: Duration) {
         if !wait.is_zero() {
             self.cost.is_over = true;
@@ -87,7 +87,7 @@ impl Allowance {
         }
     }
 
-    /// Nothing is read for this time; no longer than an answer to a ping may take, or either end would take
+    /// Pauses reading for this time, but no longer than an answer to a ping may take: otherwise each end would take
     /// the other for dead.
     pub(super) fn pause(&mut self, now: Timestamp, wait: Duration) {
         let until = now + wait.min(Duration::from_millis(self.pause_max_ms.into()));
@@ -102,7 +102,7 @@ impl Allowance {
         self.pause.is_some()
     }
 
-    /// Ends the pause if it is over. Returns whether the client should hear a word meanwhile: a server that
+    /// Ends the pause if it is over. Returns whether a sign of life is due to the client meanwhile: a server that
     /// does not read must not look dead (HB-1).
     pub(super) fn handle_timeout(&mut self, now: Timestamp) -> bool {
         let Some(pause) = &mut self.pause else {
@@ -134,7 +134,7 @@ impl Allowance {
     }
 }
 
-/// What a text costs beside its frame.
+/// The cost of a text beside its frame.
 pub(super) fn text_cost(text: &str) -> u32 {
     u32::try_from(text.len() / TEXT_BYTES).unwrap_or(u32::MAX)
 }

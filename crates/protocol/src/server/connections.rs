@@ -1,10 +1,10 @@
-//! Rules over the connections of one server together: which of two holds a session, and when each comes back.
+//! Rules over all connections of one server: which of two holds a session (RS-4), and when each reconnects (RC-3).
 
 use std::time::Duration;
 
 use crate::id::ConnectionId;
 
-/// Which connection holds a session, now that it was opened for one more (RS-4).
+/// Which connection holds a session, once it was opened for a further one (RS-4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TakeOver {
@@ -15,8 +15,9 @@ pub struct TakeOver {
 }
 
 impl TakeOver {
-    /// The session of `holder` was opened for `opened`. A server numbers its connections as they come: the one
-    /// of the smaller number is older. That may be `opened`, as the log answers in any order.
+    /// Decides between the session's `holder` and the connection for which it was `opened`. A server numbers its
+    /// connections as they come: the smaller number is the older, also where that is `opened`, as the log answers in
+    /// any order.
     pub fn new(holder: Option<ConnectionId>, opened: ConnectionId) -> Self {
         let other = holder.filter(|holder| *holder != opened);
         Self {
@@ -26,8 +27,8 @@ impl TakeOver {
     }
 }
 
-/// The slots of so many clients that a server sends away: how long from now each comes back (RC-3). They are
-/// spread over a window that is as long as the drain and begins with its end, when the server is gone.
+/// The slots of so many clients that a server sends away: how long from now each waits to reconnect (RC-3). They are
+/// spread over a window that is as long as the drain and begins with its end, when the server has ended.
 pub fn reconnect_slots(drain: Duration, clients: usize) -> impl Iterator<Item = Duration> {
     let clients = u32::try_from(clients).unwrap_or(u32::MAX);
     let share = drain / clients.max(1);
@@ -41,7 +42,7 @@ mod tests {
 
     use super::*;
 
-    /// RS-4: older is what was opened first, also where its `hello` is answered last.
+    /// RS-4: the connection that was opened first is older, also where its `hello` is answered last.
     #[test]
     fn the_older_connection_is_taken_over() {
         let [old, new] = [ConnectionId(3), ConnectionId(7)];
@@ -54,7 +55,7 @@ mod tests {
         assert_eq!(TakeOver::new(Some(old), old), first);
     }
 
-    /// RC-3: each client has a slot of its own, none before the server is gone, and all within one more drain.
+    /// RC-3: each client has a slot of its own, none before the server has ended, and all within one more drain.
     #[test]
     fn slots_begin_with_the_end_of_the_drain() {
         let drain = Duration::from_secs(10);

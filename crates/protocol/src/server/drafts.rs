@@ -11,7 +11,7 @@ pub(super) enum HeldDraft {
     None,
     /// It is over the rate, and shown at this time.
     Until(Timestamp, String),
-    /// Its author is not in the room yet.
+    /// It was typed before its author entered the room, and waits for that.
     UntilEntered(String),
 }
 
@@ -39,7 +39,7 @@ impl HeldDraft {
         *self = Self::UntilEntered(body);
     }
 
-    /// The author is in the room: returns what was kept for that, if it may be shown at once.
+    /// The author is in the room: returns the draft that waited for that, if it may be shown at once.
     pub(super) fn entered(&mut self, now: Timestamp, rate: &mut Bucket) -> Option<String> {
         match std::mem::take(self) {
             Self::UntilEntered(body) => self.take(now, rate, body),
@@ -50,7 +50,7 @@ impl HeldDraft {
         }
     }
 
-    /// Returns what was held back and is due.
+    /// Returns the draft that is due, if there is one.
     pub(super) fn flush(&mut self, now: Timestamp, rate: &mut Bucket) -> Option<String> {
         self.due().filter(|due| now >= *due)?;
         let Self::Until(due, body) = std::mem::take(self) else {
@@ -73,7 +73,7 @@ impl HeldDraft {
         }
     }
 
-    /// Shows it never.
+    /// Drops the draft.
     pub(super) fn forget(&mut self) {
         *self = Self::None;
     }

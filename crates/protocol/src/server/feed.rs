@@ -1,5 +1,5 @@
-//! Somebody who listens to a room without being in it, over one long answer (Server-Sent Events): the
-//! same reader as a session's, and nothing else of a session.
+//! The machine of a listener: a reader of a room that is not a member, over one long answer (Server-Sent
+//! Events). It reads as a session does, and has nothing else of a session.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -15,14 +15,14 @@ use crate::time::{Latest, Timestamp};
 pub enum FeedInput {
     /// The room was opened; `None` when the log cannot answer now.
     RoomOpened(Option<RoomView>),
-    /// The room has newer messages, or removals.
+    /// The room has newer messages, or redactions.
     RoomMoved {
         /// Its newest message.
         head: Offset,
         /// Its newest version.
         version: u64,
     },
-    /// A pull was handed over.
+    /// A pull was written.
     Pulled {
         /// The last offset of it.
         through: Offset,
@@ -31,50 +31,50 @@ pub enum FeedInput {
     },
     /// The reader fell behind what the room still has.
     CutOff,
-    /// The log cannot tell now what comes next.
+    /// The log cannot be read now.
     PullFailed,
     /// An operator ends this connection.
     Removed,
-    /// The server will go; this is the listener's slot (RC-3).
+    /// The server will end; this is the listener's slot (RC-3).
     GoAway {
         /// How long from now.
         reconnect_after: Duration,
     },
 }
 
-/// What the driver of a listener must do. It does not wait for answers, of which one at most is owed.
+/// What the driver of a listener must do. The driver does not wait for its answers; at most one is owed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FeedTransmit {
     /// Open the room; answer with [`FeedInput::RoomOpened`].
     OpenRoom,
-    /// Say that the room cannot be followed now, and when to come back. Nothing was said yet, and nothing follows.
+    /// Answer that the room cannot be followed now, and when to reconnect. This is the first and only output.
     Refuse(Duration),
-    /// Say where what follows begins.
+    /// Begin the answer, with the position at which it begins.
     Begin {
         /// Just after this.
         position: Position,
-        /// What the listener has does not reach there (RS-6).
+        /// Messages between those that the listener has and the position are missing (RS-6).
         gap: bool,
     },
-    /// Say that this message, which the listener may have, has no text any more (EO-8).
+    /// Send a redacted message, which the listener may have with its text (EO-8).
     Removed(Message),
-    /// Hand over what the room has of messages, and removals; answer with [`FeedInput::Pulled`],
+    /// Write the room's messages and redactions; answer with [`FeedInput::Pulled`],
     /// [`FeedInput::CutOff`] or [`FeedInput::PullFailed`].
     Pull(Pull),
-    /// Say when to come back.
+    /// Tell the client when to reconnect.
     Retry(Duration),
-    /// End it. Nothing follows.
+    /// End the answer. Nothing follows.
     End,
 }
 
-/// What a listener is told when it begins.
+/// The configuration of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedConfig {
-    /// Everything up to there the listener has; without it, it listens from now on.
+    /// The listener's position; none to listen from now on.
     pub since: Option<Position>,
-    /// When its right to listen ends (AC-2).
+    /// When the listener's access ends: its token, and the grace period after it (AC-2).
     pub ends: Option<Timestamp>,
-    /// By when the room has to be open.
+    /// When the room has to be open.
     pub open_by: Timestamp,
     /// How long to wait where the log cannot answer.
     pub unavailable_retry: Duration,
@@ -91,18 +91,18 @@ pub struct Feed {
 
 #[derive(Debug)]
 enum Stage {
-    /// The room is opened for the first time: nothing was said yet.
+    /// The room is being opened for the first time: nothing was sent yet.
     Opening,
-    /// It is opened anew; where the log could not answer, it is asked again at this time.
+    /// The room is being opened anew; with a time: the log could not answer, and is asked again then.
     Reopening(Option<Timestamp>),
-    /// It is read; where the log could not tell what comes next, it is asked again at this time.
+    /// The room is read; with a time: the log could not be read, and is asked again then.
     Reading(Reader, Option<Timestamp>),
     /// Nothing follows.
     Over,
 }
 
 impl Feed {
-    /// A listener to whom nothing was said yet.
+    /// A listener that was sent nothing yet.
     pub fn new(config: FeedConfig) -> Self {
         Self {
             config,
@@ -112,7 +112,7 @@ impl Feed {
         }
     }
 
-    /// A fact.
+    /// Takes a fact.
     pub fn handle_input(&mut self, now: Timestamp, input: FeedInput) {
         let now = self.latest.advance(now);
         let again = Some(now + self.config.unavailable_retry);
@@ -139,7 +139,7 @@ impl Feed {
                 self.stage = Stage::Reopening(None);
                 self.transmits.push_back(FeedTransmit::OpenRoom);
             }
-            // What nobody asked for.
+            // An answer without a question.
             (
                 FeedInput::RoomOpened(_)
                 | FeedInput::RoomMoved { .. }
@@ -153,7 +153,7 @@ impl Feed {
         }
     }
 
-    /// Time has passed. Early and repeated calls are harmless.
+    /// Does what is due by now. Early and repeated calls are harmless.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         let now = self.latest.advance(now);
         let is_over = matches!(self.stage, Stage::Over);
@@ -196,7 +196,7 @@ impl Feed {
         due.into_iter().chain(self.config.ends).min()
     }
 
-    /// RS-5, RS-6.
+    /// RS-5, RS-6: begins to read, or goes on where it was.
     fn opened(&mut self, view: RoomView) {
         let limit = match self.config.since {
             Some(_) => JOIN_LIMIT,
@@ -227,7 +227,7 @@ impl Feed {
         }
     }
 
-    /// Ends it, with a slot where there is one. Where nothing was said yet, the whole request is refused.
+    /// Ends the answer, with a slot where there is one. If nothing was sent yet, the request is refused.
     fn end(&mut self, slot: Option<Duration>) {
         if matches!(self.stage, Stage::Opening) {
             let wait = slot.unwrap_or(self.config.unavailable_retry);

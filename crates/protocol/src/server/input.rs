@@ -1,4 +1,4 @@
-//! What goes into the server's machine.
+//! The input of the server's machine.
 
 use std::time::Duration;
 
@@ -9,29 +9,29 @@ use crate::frame::{Author, ClientFrame, ErrorCode, Member, Message, Refused};
 use crate::id::{Credentials, RoomName, Seq};
 use crate::position::{Epoch, Offset};
 
-/// What a room is like at the moment of joining.
+/// The state of a room at the moment of joining.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomView {
     /// The identity of its log.
     pub epoch: Epoch,
     /// The offset of its newest message.
     pub head: Offset,
-    /// Everything up to this offset is no longer in the log.
+    /// The messages up to this offset are no longer in the log.
     pub trimmed: Offset,
-    /// Who is here, as far as they are named.
+    /// The named members.
     pub members: Vec<Member>,
-    /// How many are here, where that is more than `members` (PR-3).
+    /// How many members there are, where that is more than `members` (PR-3).
     pub count: Option<u32>,
-    /// What stands in their input boxes.
+    /// The texts in their input boxes.
     pub drafts: Vec<Author>,
-    /// The newest of its messages whose texts were removed (EO-8).
+    /// The newest redacted messages (EO-8).
     pub removed: Vec<Message>,
     /// The version of `members`, `drafts` and `removed`.
     pub version: u64,
 }
 
 impl RoomView {
-    /// What its log holds.
+    /// What the room's log holds.
     pub fn span(&self) -> Span {
         Span {
             epoch: self.epoch.clone(),
@@ -54,19 +54,19 @@ pub enum AppendError {
     UnknownSession,
     /// Not now.
     Unavailable,
-    /// Its author publishes too fast, over all of their sessions: again after this time.
+    /// The author publishes too fast, over all sessions: again after this time.
     RateLimited(Duration),
 }
 
 /// A fact that the driver reports.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
-    /// A text frame came, or something that is none.
+    /// A text frame came, or something that is not one.
     Received(Result<ClientFrame, DecodeError>),
     /// A control frame came: a sign of life (HB-1).
     SignOfLife,
-    /// What [`Session::take_cost`](super::Session::take_cost) told is too much for the person or the address
-    /// behind this connection: it is paid for after this time.
+    /// The cost that [`Session::take_cost`](super::Session::take_cost) returned exceeds the limit of the connection's
+    /// user or address: it is paid for after this time.
     Throttled(Duration),
     /// The answer to [`Transmit::Admit`](super::Transmit::Admit).
     Admitted(Result<Access, Denied>),
@@ -74,14 +74,14 @@ pub enum Input {
     /// answer now.
     SessionOpened(Option<SessionOpened>),
     /// The answer to [`Transmit::OpenRoom`](super::Transmit::OpenRoom); `None` when the log cannot
-    /// answer now, or when the room was not entered as nobody waits for that any more
+    /// answer now, or when the room was not entered because the answer is of no use any more
     /// ([`Session::awaits`](super::Session::awaits)).
     RoomOpened {
         /// To which question.
         id: RequestId,
         /// Which room.
         room: RoomName,
-        /// What it is like.
+        /// Its state.
         view: Option<RoomView>,
     },
     /// A room has newer messages, drafts or members.
@@ -112,8 +112,8 @@ pub enum Input {
         /// Which room.
         room: RoomName,
     },
-    /// The answer to [`Transmit::Pull`](super::Transmit::Pull) where the log cannot tell now what comes
-    /// next, or where nothing was written as nobody waits for that any more
+    /// The answer to [`Transmit::Pull`](super::Transmit::Pull) where the log cannot be read now, or where nothing
+    /// was written because the answer is of no use any more
     /// ([`Session::awaits`](super::Session::awaits)).
     PullFailed {
         /// To which question.
@@ -127,7 +127,7 @@ pub enum Input {
         seq: Seq,
         /// Which room.
         room: RoomName,
-        /// Its place in the log.
+        /// Its offset.
         result: Result<Offset, AppendError>,
     },
     /// The answer to [`Transmit::Refuse`](super::Transmit::Refuse): the number is used up durably.
@@ -149,14 +149,14 @@ pub enum Input {
     TakenOver,
     /// An operator ends this connection.
     Removed,
-    /// The server will go; this is the client's slot (RC-3).
+    /// The server will end; this is the client's slot (RC-3).
     GoAway {
         /// How long from now.
         reconnect_after: Duration,
     },
-    /// The server goes.
+    /// The server ends now.
     Shutdown,
-    /// Whether what was written waits for the other end to take it, from now on.
+    /// Whether written bytes wait for the other end to take them, from now on.
     Stalled(bool),
     /// A write made no progress in time: a slow consumer.
     WriteStuck,
@@ -165,12 +165,12 @@ pub enum Input {
 /// A session as the log opened it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionOpened {
-    /// What the client shows next time.
+    /// What the client shows to resume it.
     pub credentials: Credentials,
     /// Whether it is the one asked for.
     pub resumed: bool,
     /// Its last settled number.
     pub last_seq: u64,
-    /// Those of its numbers that were refused for good.
+    /// Its newest numbers that were refused for good.
     pub refused: Vec<Refused>,
 }

@@ -1,4 +1,4 @@
-//! What comes out of the server's machine.
+//! The output of the server's machine.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use crate::frame::{ErrorCode, ServerFrame};
 use crate::id::{Credentials, Name, RoomName, Seq, Token};
 use crate::position::Offset;
 
-/// Something that the driver must do, in order.
+/// I/O that the driver must perform, in order.
 ///
-/// What calls for an answer may take time. The driver does not wait for it: it goes on with what follows, and
+/// An answer may take time. The driver does not wait for it: it goes on with what follows, and
 /// answers when it can. Answers to [`Append`](Self::Append) and [`Refuse`](Self::Refuse) come in the order in
 /// which they were asked for, and so do those to [`History`](Self::History).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Transmit {
     /// Send a frame.
     Frame(ServerFrame),
-    /// Find out who shows this token, or who it is without one;
+    /// Authenticate the client, by this token or without one;
     /// answer with [`Input::Admitted`](super::Input::Admitted).
     Admit {
-        /// What was shown.
+        /// The token in the frame.
         token: Option<Token>,
     },
     /// Resume this session if it is this owner's (AC-3), or open a fresh one;
@@ -32,9 +32,9 @@ pub enum Transmit {
         /// Whose sessions the client may resume, and whose a fresh one is.
         owner: Identity,
     },
-    /// Find out what the room's log holds; then, unless nobody waits for it any more
+    /// Look up the room's log. Then, if the answer is still of use
     /// ([`Session::awaits`](super::Session::awaits)), enter the room under the name that the session has by
-    /// then ([`Session::name`](super::Session::name)), be told when it moves, and look at it;
+    /// then ([`Session::name`](super::Session::name)), subscribe to its changes, and take its state;
     /// answer with [`Input::RoomOpened`](super::Input::RoomOpened), and with the room's own copy of the
     /// name where there is one.
     OpenRoom {
@@ -48,14 +48,14 @@ pub enum Transmit {
         /// Which room.
         room: RoomName,
     },
-    /// Be called something else in the room.
+    /// Change the session's name in the room.
     Rename {
         /// Which room.
         room: RoomName,
         /// The new name.
         name: Name,
     },
-    /// Write what a room has for this reader, unless that takes time and nobody waits for it any more then
+    /// Write the room's news for this reader, unless that takes time and is of no use any more by then
     /// ([`Session::awaits`](super::Session::awaits));
     /// answer with [`Input::Pulled`](super::Input::Pulled), [`Input::CutOff`](super::Input::CutOff) or
     /// [`Input::PullFailed`](super::Input::PullFailed).
@@ -74,11 +74,11 @@ pub enum Transmit {
         seq: Seq,
         /// Which room.
         room: RoomName,
-        /// How the author is called.
+        /// The author's name.
         name: Name,
         /// The text.
         body: String,
-        /// Its number was passed on before. It is not judged again whether it may be written: a log in
+        /// The number was passed to the log before, so rights and limits are not applied again: a log in
         /// which that number is still free must not take it ([`AppendError`](super::AppendError)'s
         /// `OutOfOrder`).
         is_repeat: bool,
@@ -91,7 +91,7 @@ pub enum Transmit {
         /// Why.
         code: ErrorCode,
     },
-    /// Show a draft to the others in the room.
+    /// Show a draft to the other members of the room.
     Draft {
         /// Which room.
         room: RoomName,
@@ -108,7 +108,7 @@ pub enum Transmit {
         /// At most this many.
         limit: u32,
     },
-    /// A ping was answered after this time: for whoever watches the server.
+    /// A ping was answered after this time: for the server's metrics.
     RoundTrip(Duration),
     /// Send this code and end the connection. Nothing follows.
     Close(CloseCode),

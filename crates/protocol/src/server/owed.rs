@@ -1,11 +1,11 @@
-//! What a connection's driver owes its machine: answers that take time, of the log above all.
+//! The answers that a connection's driver owes its machine, above all from the log.
 
-/// A question's number on its connection: its answer carries it, so that the answer to a question which is
-/// of no use any more is told apart (PU-3).
+/// The number of a question on its connection. Its answer carries it, so that an answer which is of no use any more
+/// is recognised (PU-3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RequestId(pub u64);
 
-/// The answers that are owed now, of all kinds together.
+/// How many answers of all kinds are owed now.
 #[derive(Debug, Default)]
 pub(super) struct Owed {
     asked: u64,
@@ -13,14 +13,14 @@ pub(super) struct Owed {
 }
 
 impl Owed {
-    /// One answer more is owed.
+    /// Counts one more answer as owed.
     pub(super) const fn ask(&mut self) -> RequestId {
         self.asked += 1;
         self.count += 1;
         RequestId(self.asked)
     }
 
-    /// One came.
+    /// Counts an answer that came.
     pub(super) const fn answered(&mut self) {
         self.count = self.count.saturating_sub(1);
     }

@@ -1,4 +1,4 @@
-//! Messages on their way into the log (EO).
+//! Messages of one connection on their way into the log (EO).
 
 use std::time::Duration;
 
@@ -19,15 +19,15 @@ pub(super) struct Publisher {
     accepted: u64,
     /// This number was refused for now: what follows it is ignored until it comes again (EO-7).
     held_at: Option<Seq>,
-    /// Only for who publishes: there are many others.
+    /// Only for a session that publishes: most do not.
     active: Option<Box<Active>>,
 }
 
-/// What is kept of who published lately.
+/// The state of a session that published lately.
 #[derive(Debug)]
 struct Active {
     rate: Bucket,
-    /// What the newest numbers were answered with.
+    /// The answers to the newest numbers.
     acks: Acks,
 }
 
@@ -40,7 +40,7 @@ impl Publisher {
         }
     }
 
-    /// A session that published nothing lately has a full bucket, and no answers.
+    /// The state of a session that publishes. If it published nothing lately, it has a full bucket and no answers.
     fn active(&mut self, now: Timestamp, config: &Config) -> &mut Active {
         self.active.get_or_insert_with(|| {
             let rate = Bucket::new(now, config.limits.publishes_per_s, config.publish_burst);
@@ -71,7 +71,7 @@ impl Session {
         if let Some(seat) = live.seats.get_mut(&room) {
             seat.forget_draft();
         }
-        // A repeated number is for the log to judge, whatever it carries (EO-1, EO-6).
+        // The log decides about a repeated number, whatever it carries (EO-1, EO-6).
         let checked = match is_new {
             true => rules::check_message(live.permit.rights(), &room, &body, &limits),
             false => Ok(()),
@@ -89,16 +89,16 @@ impl Session {
         });
     }
 
-    /// A message that names what cannot be: the refusal uses its number up (EO-7). What a repeated number
-    /// was used for is the log's to say (EO-6).
+    /// Takes a message with an invalid text in it: the refusal uses its number up (EO-7). If the number is a repeated
+    /// one, the log decides (EO-6).
     pub(super) fn publish_unfit(&mut self, now: Timestamp, seq: Seq, code: ErrorCode) {
         if self.take_number(now, seq, None).is_some() {
             self.transmits.push_back(Transmit::Refuse { seq, code });
         }
     }
 
-    /// Whether the number of a message, if there is one, is passed on to the log, and then whether it is a new
-    /// one: EO-1, EO-7.
+    /// Decides whether a message's number is passed on to the log. If so, returns whether it is a new number: EO-1,
+    /// EO-7.
     fn take_number(
         &mut self,
         now: Timestamp,
@@ -142,7 +142,7 @@ impl Session {
                 self.send(ServerFrame::Ack { seq, room, offset });
                 return None;
             }
-            // It has to be looked up, which costs the log as much as a message: it counts as one. It is
+            // The log has to look it up, which costs as much as a message: so it counts as one. It is
             // never refused for that, as what follows would have to wait for it.
             let wait = active.rate.spend(now, 1);
             self.allowance.share(NEWS);
@@ -208,7 +208,7 @@ impl Session {
                 self.refuse_publish(seq, code);
             }
             AppendError::UnknownSession => self.close(CloseCode::SESSION_GONE),
-            // What followed a held one into the log cannot have been taken; it comes again after it.
+            // The log cannot have taken what followed a held message; it comes again after that.
             AppendError::OutOfOrder | AppendError::Unavailable | AppendError::RateLimited(_)
                 if live.publisher.follows_a_held_one(seq) => {}
             AppendError::OutOfOrder | AppendError::Unavailable => {
@@ -218,7 +218,7 @@ impl Session {
         }
     }
 
-    /// EO-7: refused for now. What follows is ignored until it comes again.
+    /// EO-7: refuses a message for now. What follows is ignored until it comes again.
     fn hold(&mut self, seq: Seq, code: ErrorCode, wait: Duration) {
         if let State::Live(live) = &mut self.state {
             live.publisher.hold(seq);
@@ -237,7 +237,7 @@ impl Session {
         }));
     }
 
-    /// A number that cannot be (EO-1, EO-6): the connection ends, and nothing is said of its message.
+    /// Ends the connection for an impossible number (EO-1, EO-6), whose message is not settled.
     fn end_for(&mut self, seq: Seq, code: ErrorCode, close: CloseCode) {
         self.send(ServerFrame::Error(Refusal {
             unsettled: Some(seq),
@@ -246,7 +246,7 @@ impl Session {
         self.close(close);
     }
 
-    /// Gives back what was kept of who published: nobody repeats what was answered long ago.
+    /// Frees the state of a session that published nothing lately: no client repeats what was answered long ago.
     pub(super) fn forget_acks(&mut self, now: Timestamp) {
         if let State::Live(live) = &mut self.state {
             let is_idle =

@@ -1,11 +1,11 @@
-//! Where one connection reads in one room.
+//! Readers: where one connection reads in one room.
 
 use crate::position::{Epoch, Offset, Position};
 
-/// How many messages are written before the connection looks at anything else again.
+/// How many messages one pull writes at most, before the connection looks at anything else again.
 const PULL_MAX: u32 = 64;
 
-/// What to take from a room.
+/// A pull: what to take from a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pull {
     /// Messages after this offset,
@@ -16,20 +16,20 @@ pub struct Pull {
     pub since: u64,
 }
 
-/// What the log of a room holds, as far as it matters where a reader begins.
+/// What a room's log holds, as far as it decides where a reader begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span {
     /// The identity of the log.
     pub epoch: Epoch,
     /// The offset of its newest message.
     pub head: Offset,
-    /// Everything up to this offset is no longer there.
+    /// The messages up to this offset are trimmed.
     pub trimmed: Offset,
 }
 
 impl Span {
-    /// RS-5, RS-6: after which offset somebody begins to read who has everything up to `since`, and
-    /// whether that follows what they have. If not, they get the newest messages, at most `limit`.
+    /// RS-5, RS-6: after which offset a reader with the position `since` begins, and whether that follows its
+    /// position. If not, it gets the newest messages, at most `limit`.
     pub fn begin(&self, since: Option<&Position>, limit: u32) -> (Offset, bool) {
         let Self {
             epoch,
@@ -50,7 +50,7 @@ impl Span {
     }
 }
 
-/// A cursor: a slow consumer costs no more than this.
+/// A cursor in one room: all that a slow consumer costs.
 #[derive(Clone, Debug)]
 pub struct Reader {
     sent: Offset,
@@ -73,7 +73,7 @@ impl Reader {
         }
     }
 
-    /// The room moved on.
+    /// The room has newer messages, or newer versions.
     pub fn moved(&mut self, head: Offset, version: u64) {
         self.head = self.head.max(head);
         self.version = self.version.max(version);
@@ -86,12 +86,12 @@ impl Reader {
         self.seen = self.seen.max(version);
     }
 
-    /// A pull brought nothing: it may be tried again.
+    /// A pull failed: it may be tried again.
     pub const fn pull_failed(&mut self) {
         self.busy = false;
     }
 
-    /// The next pull, if there is anything to take and none is under way.
+    /// The next pull, if the room has news and no pull is under way.
     pub fn next_pull(&mut self) -> Option<Pull> {
         if self.busy || (self.sent >= self.head && self.seen >= self.version) {
             return None;
@@ -104,7 +104,7 @@ impl Reader {
         })
     }
 
-    /// Up to where messages were written.
+    /// The offset of the last message that was written.
     pub const fn sent(&self) -> Offset {
         self.sent
     }

@@ -1,4 +1,4 @@
-//! A new name: all members of all its rooms hear of it, so it is told only now and then, the latest one.
+//! New names: all members of all rooms of a session get them, so they are announced at a rate, the latest one wins.
 
 use super::allowance::NEWS;
 use super::{Config, Session, State, Transmit};
@@ -6,14 +6,14 @@ use crate::id::Name;
 use crate::rate::Bucket;
 use crate::time::Timestamp;
 
-/// How many new names in a row are told at once: people try some.
+/// How many new names in a row are announced at once: users try some.
 const BURST: u32 = 5;
 
-/// The new names of one session.
+/// The rate of one session's new names.
 #[derive(Debug)]
 pub(super) struct Renames {
     rate: Bucket,
-    /// The latest one is not told yet: it is at this time.
+    /// The latest name is not announced yet, but will be at this time.
     due: Option<Timestamp>,
 }
 
@@ -25,7 +25,7 @@ impl Renames {
         }
     }
 
-    /// Whether the latest name may be told now; if not, it is due later.
+    /// Whether the latest name may be announced now; if not, it is due later.
     fn take(&mut self, now: Timestamp) -> bool {
         if self.due.is_some_and(|due| now < due) {
             return false;
@@ -40,7 +40,7 @@ impl Renames {
 }
 
 impl Session {
-    /// What is published from now on carries the name; rooms hear of it as often as they may.
+    /// Takes a new name. Messages carry it from now on; rooms get it as often as the rate allows.
     pub(super) fn rename(&mut self, now: Timestamp, name: &Name) {
         let State::Live(live) = &mut self.state else {
             return;
@@ -58,7 +58,7 @@ impl Session {
         }
     }
 
-    /// Tells the latest name if that is due.
+    /// Announces the latest name if that is due.
     pub(super) fn flush_rename(&mut self, now: Timestamp) {
         let State::Live(live) = &mut self.state else {
             return;

@@ -1,7 +1,7 @@
-//! One request over HTTP: what is decided about it, without HTTP.
+//! The machine of one request over HTTP: what is decided about it, without HTTP.
 //!
-//! A [`Request`] is one [`Call`] of a caller who was authenticated. It asks its driver for one thing at a time, as far as the
-//! rights, the limits and the facts allow, and ends with an answer or a refusal. What a frame and a request have in
+//! A [`Request`] is one [`Call`] of an authenticated client. It asks its driver for one thing at a time, as far as
+//! rights, limits and facts allow, and ends with an answer or a refusal. What frames and requests have in
 //! common is decided by the same functions.
 
 use std::sync::Arc;
@@ -16,41 +16,41 @@ use crate::id::{Name, RoomName, SessionId};
 use crate::position::{Epoch, Offset, Position};
 use crate::time::Timestamp;
 
-/// How long the answer to a removal waits for the text to leave the log's files, too. Where no other program reads
+/// How long the answer to a redaction waits for the text to leave the log's files, too. If no other program reads
 /// them, that takes milliseconds.
 const SCRUB_WAIT: Duration = Duration::from_secs(2);
 
-/// What a caller wants.
+/// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
     /// To publish a message, once.
     Publish {
-        /// Where.
+        /// Which room.
         room: RoomName,
-        /// What tells it apart from others when it is repeated.
+        /// What identifies the message when the request is repeated.
         key: PostKey,
-        /// A fresh session, of which the message is the first.
+        /// The id of a fresh session, whose first message this is.
         session: SessionId,
-        /// What the caller wants to be called (AC-4).
+        /// The name that the client wishes (AC-4).
         name: Option<Name>,
         /// The text.
         body: String,
     },
     /// To read messages.
     Read {
-        /// Of which room.
+        /// Which room.
         room: RoomName,
         /// Which of them.
         which: Which,
     },
     /// To redact the text of a message for good (EO-8).
     Remove {
-        /// In which room.
+        /// Which room.
         room: RoomName,
-        /// Which one.
+        /// Which message.
         offset: Offset,
     },
-    /// To know the members of a room.
+    /// To get the members of a room.
     Presence {
         /// Which room.
         room: RoomName,
@@ -59,7 +59,7 @@ pub enum Call {
     Follow {
         /// Which room.
         room: RoomName,
-        /// Everything up to there the caller has; without it, the caller listens from now on.
+        /// The client's position; none to listen from now on.
         since: Option<Position>,
     },
 }
@@ -77,10 +77,10 @@ pub struct Which {
     pub limit: Option<u32>,
 }
 
-/// A fact that the driver reports: the answer to what it was asked for last.
+/// A fact that the driver reports: the answer to the last output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestInput {
-    /// The answer to [`RequestTransmit::Count`]: how long until the next message, where there are too many.
+    /// The answer to [`RequestTransmit::Count`]: how long until the next message, where the rate is exceeded.
     Counted(Result<(), Duration>),
     /// The answer to [`RequestTransmit::Post`].
     Posted(Result<Posted, PostError>),
@@ -91,38 +91,38 @@ pub enum RequestInput {
     PageRead(Option<(Vec<Message>, bool)>),
     /// The answer to [`RequestTransmit::Remove`]; `None` when the log cannot answer now.
     Removed(Option<Removal>),
-    /// The answer to [`RequestTransmit::Scrub`]: whether it was done in that time.
+    /// The answer to [`RequestTransmit::Scrub`]: whether it was done in time.
     Scrubbed(bool),
-    /// The answer to [`RequestTransmit::Members`]: those who are named, and how many there are (PR-3).
+    /// The answer to [`RequestTransmit::Members`]: the named members, and how many members there are (PR-3).
     Members(Vec<Member>, u32),
 }
 
-/// What the driver of a request must do. It answers one before it asks for the next.
+/// What the driver of a request must do, one thing after the other: it answers before it asks for the next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestTransmit {
-    /// Count a message for its author and for its address; answer with [`RequestInput::Counted`].
+    /// Count a message against the limits of its author and its address; answer with [`RequestInput::Counted`].
     Count,
     /// Append a message, or find the one that was posted under its key; answer with [`RequestInput::Posted`].
     Post {
-        /// Where.
+        /// Which room.
         room: RoomName,
-        /// What tells it apart.
+        /// What identifies the message.
         key: PostKey,
-        /// The session that the message says it is of, and in which it is the first.
+        /// The session that the message names as its own, and whose first message it is.
         session: SessionId,
-        /// How its author is called.
+        /// The author's name.
         name: Name,
         /// The text.
         body: String,
     },
-    /// Find out what the log of a room holds; answer with [`RequestInput::LogSpan`].
+    /// Look up what a room's log holds; answer with [`RequestInput::LogSpan`].
     LogSpan {
         /// Which room.
         room: RoomName,
     },
     /// Read the messages after an offset, oldest first; answer with [`RequestInput::PageRead`].
     Read {
-        /// Of which room.
+        /// Which room.
         room: RoomName,
         /// Only larger offsets.
         after: Offset,
@@ -131,7 +131,7 @@ pub enum RequestTransmit {
     },
     /// Read the newest messages before an offset; answer with [`RequestInput::PageRead`].
     ReadBefore {
-        /// Of which room.
+        /// Which room.
         room: RoomName,
         /// Only smaller offsets.
         before: Offset,
@@ -140,14 +140,14 @@ pub enum RequestTransmit {
     },
     /// Redact the text of a message; answer with [`RequestInput::Removed`].
     Remove {
-        /// In which room.
+        /// Which room.
         room: RoomName,
-        /// Which one.
+        /// Which message.
         offset: Offset,
     },
     /// Wait for redacted texts to leave the log's files; answer with [`RequestInput::Scrubbed`].
     Scrub {
-        /// Not longer than this.
+        /// No longer than this.
         within: Duration,
     },
     /// Look up the members of a room; answer with [`RequestInput::Members`].
@@ -161,37 +161,37 @@ pub enum RequestTransmit {
     Refuse(RequestError),
 }
 
-/// What became of a request.
+/// The answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestAnswer {
     /// The message is durable.
     Published(Posted),
     /// Messages.
     Messages(MessagePage),
-    /// No answer holds the text any more.
+    /// The text is redacted: no later answer holds it.
     Removed {
-        /// Nor do the log's files.
+        /// It has left the log's files, too.
         is_scrubbed: bool,
     },
     /// The members of a room.
     Presence {
-        /// Those who are named (PR-3).
+        /// The named members (PR-3).
         members: Vec<Member>,
         /// How many there are.
         count: u32,
     },
-    /// The caller listens: what a [`Feed`](super::Feed) begins with.
+    /// The client becomes a listener: the configuration of its [`Feed`](super::Feed).
     Feed(FeedConfig),
 }
 
-/// Messages, and where they stand in the log of their room.
+/// A page of messages, and its place in the room's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessagePage {
     /// The identity of the log.
     pub epoch: Epoch,
     /// The offset of its newest message.
     pub head: Offset,
-    /// Messages between those that the caller has and the first of these are missing (RS-6).
+    /// Messages between those that the client has and the first of these are missing (RS-6).
     pub gap: bool,
     /// There are more in the same direction.
     pub more: bool,
@@ -199,17 +199,17 @@ pub struct MessagePage {
     pub messages: Vec<Message>,
 }
 
-/// What tells a message apart that comes without a session: a hash of its author, and of the key that the author gave it.
+/// What identifies a message that comes without a session: a hash of its author, and of the author's key for it.
 pub type PostKey = [u8; 32];
 
-/// What became of a post.
+/// A message that was posted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Posted {
     /// The identity of the room's log.
     pub epoch: Epoch,
-    /// Its place in that log.
+    /// Its offset in that log.
     pub offset: Offset,
-    /// It was there already.
+    /// It was in the log before: the request is a repeat.
     pub is_repeat: bool,
 }
 
@@ -222,30 +222,30 @@ pub enum PostError {
     Unavailable,
 }
 
-/// What became of the wish to redact a text.
+/// The result of a redaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removal {
-    /// It is gone.
+    /// The text is redacted.
     Removed,
-    /// It was gone already.
+    /// The text was redacted before.
     Before,
-    /// The log holds no such message, or not any more.
+    /// The log holds no such message, or no longer.
     Missing,
 }
 
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum RequestError {
-    /// For good, for a reason that the wire knows, too.
+    /// For good, with a code of the wire.
     #[error("refused: {0:?}")]
     Refused(ErrorCode),
     /// For now: the same request may be sent again after this time.
     #[error("refused for now: {0:?}, {1:?}")]
     Later(ErrorCode, Duration),
-    /// The caller lacks the right to moderate the room (EO-8).
+    /// The client has no right to moderate the room (EO-8).
     #[error("no right to moderate the room")]
     ModerateDenied,
-    /// The key of the message was used for another one (EO-6).
+    /// The key of the message was used for another message (EO-6).
     #[error("the key was used for another message")]
     KeyReused,
     /// The log of the room holds no message with this offset, or not any more.
@@ -259,7 +259,7 @@ impl From<ErrorCode> for RequestError {
     }
 }
 
-/// One request.
+/// The machine of one request.
 #[derive(Debug)]
 pub struct Request {
     config: Arc<Config>,
@@ -270,35 +270,35 @@ pub struct Request {
 /// What a request waits for.
 #[derive(Debug)]
 enum Stage {
-    /// Its message is counted, and to be appended then.
+    /// For the limits: then its message is appended.
     Counting(RequestTransmit),
-    /// Its message is appended.
+    /// For its message to be appended.
     Posting,
-    /// It is looked up what the log holds.
+    /// For what the log holds.
     Looking { room: RoomName, which: Which },
-    /// Messages are read.
+    /// For messages.
     Reading(Reading),
-    /// A text is redacted.
+    /// For a redaction.
     Removing(Offset),
-    /// The log's files are scrubbed.
+    /// For the log's files to be scrubbed.
     Scrubbing,
-    /// Members are looked up.
+    /// For members.
     Listing,
     /// Nothing: it was answered.
     Over,
 }
 
-/// What was asked of the log, and what it held before.
+/// A question to the log, with what the log held before it.
 #[derive(Debug)]
 struct Reading {
     span: Span,
-    /// Where messages are read in the order of the log: after which offset, whether that follows what the caller has,
+    /// For messages in the order of the log: after which offset, whether that follows what the client has,
     /// and before which offset they end.
     forward: Option<(Offset, bool, Offset)>,
 }
 
 impl Request {
-    /// A request of a caller with this access.
+    /// A request of a client with this access.
     pub fn new(
         now: Timestamp,
         access: &Access,
@@ -317,7 +317,7 @@ impl Request {
         }
     }
 
-    /// A fact. One that was not asked for has no consequence.
+    /// Takes a fact. One that was not asked for has no effect.
     pub fn handle_input(&mut self, input: RequestInput) {
         let retry = self.config.unavailable_retry;
         let unavailable = RequestError::Later(ErrorCode::Unavailable, retry);
@@ -368,7 +368,7 @@ impl Request {
         self.transmit.take()
     }
 
-    /// RS-5, RS-6: where to read on, and whether that follows what the caller has, as for a session.
+    /// RS-5, RS-6: decides where to read on, and whether that follows what the client has, as for a session.
     fn read(&self, room: RoomName, which: Which, span: Span) -> (Stage, RequestTransmit) {
         let limit = rules::page_limit(which.limit, &self.config.limits);
         let before = which.before.unwrap_or_else(|| span.head.next());
@@ -397,7 +397,7 @@ impl Reading {
         let Self { span, forward } = self;
         let (gap, more) = match forward {
             Some((after, follows, end)) => {
-                // Some may have been trimmed since the log was asked what it holds.
+                // Some may have been trimmed since the log said what it holds.
                 let starts = messages.first().is_none_or(|m| m.offset == after.next());
                 let last = messages.last().map_or(after, |last| last.offset);
                 messages.retain(|message| message.offset < end);
@@ -415,7 +415,7 @@ impl Reading {
     }
 }
 
-/// The first thing to be done, as far as the caller may have it.
+/// The first thing to do, if the client's rights allow it.
 fn begin(
     now: Timestamp,
     access: &Access,
@@ -471,7 +471,7 @@ fn begin(
     })
 }
 
-/// EO-8: guests never moderate. One who has shown no token is asked for one, where that can help.
+/// EO-8: guests never moderate. A guest is asked for a token where the server takes tokens.
 fn may_moderate(access: &Access, room: &RoomName, config: &Config) -> Result<(), RequestError> {
     match access.identity {
         Identity::Guest(_) if config.takes_tokens => Err(ErrorCode::TokenRequired.into()),
@@ -480,7 +480,7 @@ fn may_moderate(access: &Access, room: &RoomName, config: &Config) -> Result<(),
     }
 }
 
-/// The last thing to be done.
+/// The last thing to do.
 const fn answer(answer: RequestAnswer) -> (Stage, RequestTransmit) {
     (Stage::Over, RequestTransmit::Answer(answer))
 }

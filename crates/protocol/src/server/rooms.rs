@@ -1,4 +1,4 @@
-//! Rooms as one connection uses them: joining, reading, drafts.
+//! The rooms of one connection: joining, reading, drafts.
 
 use super::allowance::{FRAME, text_cost};
 use super::drafts::HeldDraft;
@@ -11,37 +11,37 @@ use crate::time::Timestamp;
 /// How many of the newest messages a `join` without position and without limit gets.
 pub(super) const JOIN_LIMIT: u32 = 50;
 
-/// One connection's place in one room.
+/// The seat of one connection in one room.
 #[derive(Debug)]
 pub(super) struct Seat {
-    /// What the client said it has.
+    /// The position that the client has.
     since: Option<Position>,
     limit: u32,
     stage: Stage,
     held_draft: HeldDraft,
 }
 
-/// How far it is with a seat.
+/// The stage of a seat.
 #[derive(Debug)]
 enum Stage {
     /// The room is being entered.
     Entering(RequestId),
-    /// It was entered, and is looked at anew.
+    /// It was entered, and its state is being looked up anew.
     Looking(RequestId),
-    /// The log could not tell what it is like now: it is looked at anew at this time.
+    /// The log could not be read: the room's state is looked up anew at this time.
     LookingAgain(Timestamp),
-    /// It is read.
+    /// The room is read.
     Reading(Reader, Pulling),
 }
 
 /// What a reader waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pulling {
-    /// News of the room.
+    /// For news of the room.
     No,
-    /// The answer to a pull.
+    /// For the answer to a pull.
     Asked(RequestId),
-    /// The log could not tell what comes next: it is asked again at this time.
+    /// The log could not be read: the next pull is at this time.
     Again(Timestamp),
 }
 
@@ -61,7 +61,7 @@ impl Seat {
         }
     }
 
-    /// When something is to be done here.
+    /// When something is due here.
     pub(super) fn due(&self) -> Option<Timestamp> {
         let again = match self.stage {
             Stage::Reading(_, Pulling::Again(at)) | Stage::LookingAgain(at) => Some(at),
@@ -70,7 +70,7 @@ impl Seat {
         [self.held_draft.due(), again].into_iter().flatten().min()
     }
 
-    /// Whether this is what the seat waits for.
+    /// Whether the seat waits for the answer to this question.
     pub(super) fn awaits(&self, id: RequestId) -> bool {
         match self.stage {
             Stage::Entering(asked) | Stage::Looking(asked) => asked == id,
@@ -102,7 +102,7 @@ impl Session {
         self.transmits.push_back(Transmit::OpenRoom { id, room });
     }
 
-    /// Older messages are for those who may read the room, whether they have joined it or not.
+    /// Sends older messages to a client that may read the room, joined or not.
     pub(super) fn history(&mut self, room: RoomName, before: Offset, limit: u32) {
         let State::Live(live) = &mut self.state else {
             return;
@@ -128,7 +128,7 @@ impl Session {
         }
     }
 
-    /// Drafts within their rate cost the connection nothing else.
+    /// Takes a draft. Within its rate it costs the connection nothing else.
     pub(super) fn draft(&mut self, now: Timestamp, room: RoomName, body: String) {
         let cost = FRAME + text_cost(&body);
         let is_shown = self.take_draft(now, room, body);
@@ -136,7 +136,7 @@ impl Session {
         self.allowance.spend(now, own, cost);
     }
 
-    /// Returns whether the draft is shown at once.
+    /// Takes a draft; returns whether it is shown at once.
     fn take_draft(&mut self, now: Timestamp, room: RoomName, body: String) -> bool {
         let limits = self.config.limits;
         let State::Live(live) = &mut self.state else {
@@ -192,12 +192,12 @@ impl Session {
         };
         let Some(view) = view else {
             if matches!(seat.stage, Stage::Looking(_)) {
-                // The client asked for nothing, and is in the room.
+                // The client asked for nothing, and stays in the room.
                 seat.stage = Stage::LookingAgain(now + self.config.unavailable_retry);
                 return;
             }
             live.seats.remove(&room);
-            // It may have been in the room before.
+            // The client may have been in the room before.
             let left = room.clone();
             self.transmits.push_back(Transmit::LeaveRoom { room: left });
             return self.refuse_room(ErrorCode::Unavailable, room);
@@ -206,12 +206,12 @@ impl Session {
         let reader = Reader::new(from, view.head, view.version);
         seat.stage = Stage::Reading(reader, Pulling::No);
         let draft = seat.held_draft.entered(now, &mut live.drafts);
-        // From now on this is what the client has, should the reader ever be cut off.
+        // From now on this is the client's position, should the reader ever be cut off.
         let had = seat.since.replace(Position {
             epoch: view.epoch.clone(),
             offset: from,
         });
-        // EO-8: what the client has may show what was removed since. What follows is read without it.
+        // EO-8: the client may show texts that were redacted since. What follows is read without them.
         let has_seen = had.is_some_and(|had| had.epoch == view.epoch);
         let RoomView {
             epoch,
@@ -268,7 +268,7 @@ impl Session {
         }
     }
 
-    /// The room no longer has what comes next for this reader: look at it anew (RS-6, PR-1).
+    /// The room no longer has what this reader needs next: its state is looked up anew (RS-6, PR-1).
     pub(super) fn cut_off(&mut self, id: RequestId, room: RoomName) {
         let Some((reader, _, since)) = self.pull_answered(id, &room) else {
             return;
@@ -286,7 +286,7 @@ impl Session {
         self.transmits.push_back(Transmit::OpenRoom { id, room });
     }
 
-    /// The log cannot be read now. The reader stays where it is: it must neither be told of a gap that
+    /// The log cannot be read now. The reader keeps its place: it must neither report a gap that
     /// there may not be, nor ask again and again what cannot be answered.
     pub(super) fn pull_failed(&mut self, now: Timestamp, id: RequestId, room: &RoomName) {
         let again = now + self.config.unavailable_retry;
@@ -295,7 +295,7 @@ impl Session {
         }
     }
 
-    /// Pulls or looks again where the log could not tell.
+    /// Pulls, or looks up a room's state, again where the log could not be read.
     pub(super) fn pull_again(&mut self, now: Timestamp) {
         let State::Live(live) = &mut self.state else {
             return;
@@ -325,7 +325,7 @@ impl Session {
         }
     }
 
-    /// Takes what there is for the reader in this room, if there is something and no pull is under way.
+    /// Pulls for the reader in this room, if there is news and no pull is under way.
     fn pull(&mut self, room: RoomName) {
         let State::Live(live) = &mut self.state else {
             return;
@@ -340,7 +340,7 @@ impl Session {
         }
     }
 
-    /// A pull was answered: its reader, if that still waits for it, and what the client had.
+    /// The reader for which a pull was answered, if it still waits for that, and the client's position.
     fn pull_answered(
         &mut self,
         id: RequestId,

@@ -1,4 +1,4 @@
-//! What is decided alike for a frame and for a request over HTTP.
+//! Decisions that are the same for a frame and for a request over HTTP.
 
 use super::Config;
 use super::rooms::JOIN_LIMIT;
@@ -7,8 +7,8 @@ use crate::frame::{ErrorCode, Limits};
 use crate::id::RoomName;
 use crate::time::Timestamp;
 
-/// Whether a text may become a message of a room (AC-5, and the limits of PROTOCOL.md): as a draft, but for an
-/// empty one.
+/// Whether a text may become a message of a room (AC-5, and the limits of PROTOCOL.md): if it may be a draft, and is
+/// not empty.
 ///
 /// # Errors
 /// Why it is refused for good (EO-7).
@@ -40,12 +40,12 @@ pub(super) fn check_draft(
     fits.then_some(()).ok_or(ErrorCode::BodyTooLarge)
 }
 
-/// How many messages a page has at most, where the client asks for so many, or does not say.
+/// How many messages a page has at most: as many as the client asks for, within the limit.
 pub(super) fn page_limit(wish: Option<u32>, limits: &Limits) -> u32 {
     wish.unwrap_or(JOIN_LIMIT).min(limits.history).max(1)
 }
 
-/// AC-2: until when a token that ends then is served: a little longer than it is good.
+/// AC-2: how long a session whose token ends is served: until the end of the grace period.
 pub(super) fn served_until(ends: Timestamp, config: &Config) -> Timestamp {
     ends + config.token_grace
 }

@@ -1,10 +1,10 @@
-//! The rooms of one connection. Most connections are in one room, and there are many connections: so
-//! this is a sorted list, where a map would keep place for a dozen.
+//! The seats of one connection in its rooms. Most connections are in one room, and there are many connections:
+//! so this is a sorted list, where a map would reserve room for a dozen.
 
 use super::rooms::Seat;
 use crate::id::RoomName;
 
-/// One seat a room, sorted by the rooms' names.
+/// One seat for each room, sorted by the rooms' names.
 #[derive(Debug, Default)]
 pub(super) struct Seats(Vec<(RoomName, Seat)>);
 
@@ -33,7 +33,7 @@ impl Seats {
         }
     }
 
-    /// Gives a seat up; whether there was one.
+    /// Gives a seat up; returns whether there was one.
     pub(super) fn remove(&mut self, room: &RoomName) -> bool {
         let found = self.find(room);
         if let Ok(index) = found {
@@ -54,15 +54,15 @@ impl Seats {
         self.0.iter_mut().map(|(room, seat)| (&*room, seat))
     }
 
-    /// Takes over the room's own copy of its name: one for all who are in it, and compared with itself
-    /// at a glance.
+    /// Uses the room's own copy of its name: one copy for all members, and cheap to compare with
+    /// itself.
     pub(super) fn share_name(&mut self, room: &RoomName) {
         if let Ok(index) = self.find(room) {
             self.0[index].0 = room.clone();
         }
     }
 
-    /// Where the room's seat is, or where it would be.
+    /// The index of the room's seat, or the index where it would be.
     fn find(&self, room: &RoomName) -> Result<usize, usize> {
         if let [(only, _)] = &self.0[..]
             && only == room

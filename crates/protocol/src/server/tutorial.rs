@@ -1,7 +1,7 @@
-//! The dialect of the tutorial's page: bare text, no subprotocol.
+//! The machine of the tutorial's dialect: bare text, no subprotocol.
 //!
-//! Any text is a draft of an anonymous session; the text `heartbeat` is only a sign of life. What is
-//! typed or sent in the room comes back as bare text to everyone, the sender included. The server's
+//! Any text is a draft of an anonymous session; the text `heartbeat` is only a sign of life. Drafts and messages
+//! of the room come as bare text to all pages, the sender's too. The server's
 //! own liveness check is a WebSocket Ping, which browsers answer without telling the page.
 
 use std::collections::VecDeque;
@@ -51,29 +51,29 @@ pub enum TutorialInput {
     },
     /// The reader fell behind what the room still has.
     CutOff,
-    /// The log cannot tell now what comes next.
+    /// The log cannot be read now.
     PullFailed,
     /// An operator ends this connection.
     Removed,
-    /// The server goes.
+    /// The server ends now.
     Shutdown,
-    /// Whether what was written waits for the other end to take it, from now on.
+    /// Whether written bytes wait for the other end to take them, from now on.
     Stalled(bool),
     /// A write made no progress in time.
     WriteStuck,
 }
 
-/// What the driver of a tutorial page's connection must do. It does not wait for answers, of which one at
-/// most is owed.
+/// What the driver of a tutorial page's connection must do. The driver does not wait for its answers; at most one
+/// is owed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TutorialTransmit {
-    /// Find out what the room's log holds, and enter the room; answer with [`TutorialInput::RoomOpened`].
+    /// Look up the room's log, and enter the room; answer with [`TutorialInput::RoomOpened`].
     OpenRoom,
     /// Send a text.
     Text(String),
-    /// Show a draft to the others.
+    /// Show a draft to the other members.
     Draft(String),
-    /// Write what the room has, as bare texts, without the page's own drafts; answer with
+    /// Write the room's news as bare texts, without the page's own drafts; answer with
     /// [`TutorialInput::Pulled`], [`TutorialInput::CutOff`] or [`TutorialInput::PullFailed`].
     Pull(Pull),
     /// Send a WebSocket Ping.
@@ -82,7 +82,7 @@ pub enum TutorialTransmit {
     Close(CloseCode),
 }
 
-/// The server's end of a tutorial page's connection.
+/// The machine of a tutorial page's connection.
 #[derive(Debug)]
 pub struct Tutorial {
     body_bytes: usize,
@@ -99,12 +99,12 @@ pub struct Tutorial {
 
 #[derive(Debug)]
 enum Stage {
-    /// The room is being opened, which has to be done by then.
+    /// The room is being opened, until this deadline.
     Opening { deadline: Timestamp },
     /// The room is read.
     Reading {
         reader: Reader,
-        /// The log could not tell what comes next: asked again at this time.
+        /// The log could not be read: the next pull is at this time.
         again_at: Option<Timestamp>,
     },
     /// Nothing follows.
@@ -112,7 +112,7 @@ enum Stage {
 }
 
 impl Tutorial {
-    /// Whether a guest may use a room so (AC-5): to read it and to write in it, at once.
+    /// Whether the dialect may be used in a room (AC-5): a guest needs the rights to read and to write there.
     ///
     /// # Errors
     /// The right that is missing.
@@ -121,7 +121,7 @@ impl Tutorial {
         guest.rights.may_write(room)
     }
 
-    /// The end of a connection that opened now.
+    /// The machine of a connection that opened now.
     pub fn new(now: Timestamp, config: &Config) -> Self {
         let limits = config.limits;
         Self {
@@ -140,7 +140,7 @@ impl Tutorial {
         }
     }
 
-    /// A fact.
+    /// Takes a fact.
     pub fn handle_input(&mut self, now: Timestamp, input: TutorialInput) {
         if matches!(self.stage, Stage::Closed) {
             return;
@@ -158,7 +158,7 @@ impl Tutorial {
             }
             TutorialInput::Throttled(wait) => self.allowance.pause(now, wait),
             TutorialInput::RoomOpened(Some(view)) => {
-                // This page knows no history: it reads from now on.
+                // This page has no position: it reads from now on.
                 self.stage = Stage::Reading {
                     reader: Reader::new(view.head, view.head, view.version),
                     again_at: None,
@@ -197,7 +197,7 @@ impl Tutorial {
         }
     }
 
-    /// Time has passed. Early and repeated calls are harmless.
+    /// Does what is due by now. Early and repeated calls are harmless.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         let now = self.latest.advance(now);
         let is_word_due = self.allowance.handle_timeout(now);
@@ -252,7 +252,7 @@ impl Tutorial {
         !self.allowance.is_paused()
     }
 
-    /// What the texts cost that came, as [`Session::take_cost`](super::Session::take_cost).
+    /// The cost of the texts that came, as [`Session::take_cost`](super::Session::take_cost).
     pub fn take_cost(&mut self) -> Cost {
         self.allowance.take_cost()
     }
@@ -264,8 +264,8 @@ impl Tutorial {
         if text.len() > self.body_bytes {
             return self.close(CloseCode::TOO_BIG);
         }
-        // Straight back, not through the room: there drafts are coalesced, and the page that sent
-        // each of them wants to see each of them.
+        // Back at once, not through the room: there drafts are coalesced, while this page wants to see each of
+        // those that it sent.
         self.transmits
             .push_back(TutorialTransmit::Text(text.clone()));
         let cost = FRAME + text_cost(&text);

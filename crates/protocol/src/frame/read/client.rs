@@ -1,5 +1,5 @@
-//! Reading what clients send: strict about what is a frame, lenient about texts in it. A text that is not
-//! what it stands for is refused by itself: the connection and what is in flight on it go on.
+//! Reads the frames of clients: strict about frames, lenient about texts in them. A frame with an invalid text
+//! (a room's name, say) is refused by itself: the connection and what is in flight on it go on.
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
@@ -25,7 +25,7 @@ enum Kind {
     Pong,
 }
 
-// Each of them names `type` too, though that is known: so a second one is a fault in one pass as in two.
+// Each of these names `type` too, though it is known: so a second `type` is a fault in one pass as in two.
 
 #[derive(Deserialize)]
 struct Hello {
@@ -36,7 +36,7 @@ struct Hello {
     token: Option<Given<Token>>,
 }
 
-/// A session's credentials as they were shown.
+/// A session's credentials as the client showed them, not checked yet.
 #[derive(Deserialize)]
 struct Shown {
     id: Given<SessionId>,
@@ -99,7 +99,7 @@ struct Rename {
     name: Name,
 }
 
-/// A text, as what it stands for, if it can be that.
+/// A text, as the value it should be; none if the text is invalid.
 struct Given<T>(Option<T>);
 
 impl<'de, T: TryFrom<String>> Deserialize<'de> for Given<T> {
@@ -109,7 +109,7 @@ impl<'de, T: TryFrom<String>> Deserialize<'de> for Given<T> {
     }
 }
 
-/// How many; of what is more than anything could be, the most.
+/// A count; a number that is too large counts as the largest.
 struct Count(u32);
 
 impl<'de> Deserialize<'de> for Count {
@@ -120,7 +120,7 @@ impl<'de> Deserialize<'de> for Count {
 }
 
 impl Given<RoomName> {
-    /// The room, or the refusal of what was to be done in it.
+    /// The room, or the refusal of the frame that names it.
     fn or_refuse(self, seq: Option<Seq>) -> Result<RoomName, DecodeError> {
         let code = ErrorCode::BadRoom;
         self.0.ok_or(DecodeError::Unfit { code, seq })
@@ -128,14 +128,14 @@ impl Given<RoomName> {
 }
 
 impl Given<Token> {
-    /// What cannot be a token is judged like any other that nobody signed (AC-1).
+    /// The token. A text that cannot be one becomes an unsigned token, which is refused like any other (AC-1).
     fn or_unsigned(self) -> Token {
         self.0.unwrap_or_else(Token::unsigned)
     }
 }
 
 impl Shown {
-    /// None where there can be no such session: that is resumed like any other that is not known (RS-2).
+    /// The credentials; none where there can be no such session: then the client gets a fresh one (RS-2).
     fn credentials(self) -> Option<Credentials> {
         Some(Credentials {
             id: self.id.0?,
@@ -145,8 +145,8 @@ impl Shown {
 }
 
 impl Decode for ClientFrame {
-    /// In one pass where `type` comes first, as clients write it. What is then not read is read in two passes,
-    /// which say where the fault is.
+    /// One pass where `type` comes first, as clients write it. What cannot be read so is read in two passes,
+    /// which find the position of the fault.
     fn decode(text: &str) -> Result<Self, DecodeError> {
         if let Some(kind) = Kind::leading(text) {
             match Self::read(&kind, text) {
@@ -172,14 +172,14 @@ impl Kind {
             "draft" => Self::Draft,
             "history" => Self::History,
             "rename" => Self::Rename,
-            // Of the others the `type` is all, and a pass sees whether the text is JSON.
+            // The others have no field but `type`, and a pass shows whether the text is JSON.
             _ => return None,
         })
     }
 }
 
 impl ClientFrame {
-    /// A frame of this kind. The text of one without fields was read already.
+    /// Reads a frame of this kind. The text of one without fields was read already.
     fn read(kind: &Kind, text: &str) -> Result<Self, DecodeError> {
         Ok(match kind {
             Kind::Hello => {
