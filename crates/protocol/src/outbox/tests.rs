@@ -1,4 +1,4 @@
-//! What an outbox keeps, numbers, sends again and forgets.
+//! Tests of the outbox: what it keeps, numbers, sends again and forgets.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -22,7 +22,7 @@ fn seqs(outbox: &Outbox) -> Vec<u64> {
     outbox.iter().map(|entry| entry.seq.get()).collect()
 }
 
-/// EO-4, PU-4: full means refused at once, by count and by bytes.
+/// EO-4, PU-4: a full outbox refuses a message at once, by count and by bytes.
 #[test]
 fn it_is_bounded() {
     let mut outbox = filled(&["a", "b", "c"]);
@@ -40,7 +40,7 @@ fn it_is_bounded() {
     assert!(outbox.push(RoomName::lobby(), "123456789".into()).is_ok());
 }
 
-/// EO-4, PU-4: exactly what waits is counted, uncertain messages and stored ones included.
+/// EO-4, PU-4: exactly the messages that wait are counted, uncertain and stored ones included.
 #[test]
 fn what_waits_is_counted() {
     let mut outbox = filled(&["1234", "567"]);
@@ -65,7 +65,7 @@ fn what_waits_is_counted() {
     assert!(push(&mut outbox, 7));
 }
 
-/// RS-3: settled ones go, the rest is sent again with the old numbers, in order.
+/// RS-3: settled messages go, the rest is sent again with the old numbers, in order.
 #[test]
 fn the_rest_is_sent_again_in_order() {
     let mut outbox = filled(&["a", "b", "c"]);
@@ -110,7 +110,7 @@ fn what_never_left_the_page_is_never_settled() {
     );
 }
 
-/// RS-3: a gap among what was sent cannot be continued.
+/// RS-3: a hole among the sent numbers cannot be continued.
 #[test]
 fn sent_numbers_must_follow() {
     let mut outbox = filled(&["a", "b"]);
@@ -131,7 +131,7 @@ fn the_window_bounds_what_is_in_flight() {
     );
 }
 
-/// RS-9: unsent ones move to the fresh session, sent ones become uncertain.
+/// RS-9: unsent messages move to the fresh session, sent ones become uncertain.
 #[test]
 fn a_lost_session_keeps_what_never_left_the_page() {
     let mut outbox = filled(&["a", "b", "c"]);
@@ -147,7 +147,7 @@ fn a_lost_session_keeps_what_never_left_the_page() {
     assert_eq!(outbox.waiting(), 3);
 }
 
-/// RS-8: whoever loaded the page anew may be somebody else, and only a resumed session tells.
+/// RS-8: the user who loaded the page anew may be another one, and only a resumed session proves the same.
 #[test]
 fn a_lost_session_holds_what_was_found_in_storage() {
     let mut outbox = Outbox::restore(LIMIT, filled(&["a"]).iter().cloned().collect());
@@ -161,7 +161,7 @@ fn a_lost_session_holds_what_was_found_in_storage() {
     assert_eq!(outbox.waiting(), 1);
 }
 
-/// EO-7: a text that was refused for good stays, blocks no number, and goes when a person says so.
+/// EO-7: a text that was refused for good stays, blocks no number, and is dropped when the user says so.
 #[test]
 fn a_refused_text_waits_for_a_person() {
     let mut outbox = filled(&["a", "b"]);
@@ -180,7 +180,7 @@ fn a_refused_text_waits_for_a_person() {
     assert_eq!(outbox.iter().count(), 1);
 }
 
-/// RS-8: where nobody knows whose turn it is, nothing is sent and nothing lost.
+/// RS-8: where it is unknown which user wrote the messages, none is sent and none is lost.
 #[test]
 fn orphans_wait_for_a_person() {
     let mut outbox = filled(&["a", "b"]);
@@ -198,7 +198,7 @@ fn orphans_wait_for_a_person() {
     assert_eq!(found, expected);
     let sent = heir.send_again(EntryId(2)).unwrap();
     assert_eq!((sent.seq.get(), sent.body.as_str()), (2, "b"));
-    // As many as there may be.
+    // As many as the limit allows.
     let entry = outbox.iter().next().unwrap().clone();
     assert_eq!(heir.inherit(entry), Err(PublishError::OutboxFull));
 }
@@ -216,7 +216,7 @@ fn it_survives_being_stored() {
     assert_eq!((next.seq.get(), next.id), (3, EntryId(2)));
 }
 
-/// EO-4: an odd storage may hold the last id of all; no id is given twice for that.
+/// EO-4: a damaged storage may hold the last id of all; no id is given twice even then.
 #[test]
 fn ids_are_free_whatever_was_stored() {
     let stored = |id: u64| Entry {

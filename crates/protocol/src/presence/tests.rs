@@ -1,4 +1,4 @@
-//! Who is here, who is named, and when that is told.
+//! Tests of presence: the members, which of them are named, and when changes are announced.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -42,7 +42,7 @@ fn bodies(changes: &Changes) -> Vec<&str> {
         .collect()
 }
 
-/// PR-1: a short break shows nobody leaving; a long one does.
+/// PR-1: a short break shows no departure; a long one does.
 #[test]
 fn away_is_not_gone_for_thirty_seconds() {
     let mut presence = room_with(&["ada", "bob"]);
@@ -63,7 +63,7 @@ fn away_is_not_gone_for_thirty_seconds() {
     );
 }
 
-/// PU-3: the end of an older connection does not send anybody away.
+/// PU-3: the end of an older connection lets no member leave.
 #[test]
 fn the_end_of_an_older_connection_is_ignored() {
     let mut presence = room_with(&["ada"]);
@@ -87,7 +87,7 @@ fn drafts_are_coalesced_and_end() {
     assert_eq!(presence.drafts(), []);
 }
 
-/// PR-2: publishing ends the draft without a frame of its own; what is typed meanwhile is shown
+/// PR-2: publishing ends the draft without a frame of its own; text typed meanwhile is shown
 /// again after the message.
 #[test]
 fn a_message_ends_its_draft_and_spares_a_newer_one() {
@@ -107,7 +107,7 @@ fn a_message_ends_its_draft_and_spares_a_newer_one() {
     assert_eq!(bodies(&presence.changes_since(seen).unwrap()), ["t"]);
 }
 
-/// PU-4: departures are bounded; a reader further behind is told to take a snapshot.
+/// PU-4: departures are bounded; a reader further behind needs a snapshot.
 #[test]
 fn departures_are_bounded() {
     let mut presence = room_with(&["ada"]);
@@ -175,7 +175,7 @@ fn the_oldest_departure_is_forgotten_first() {
     assert_eq!(left(&presence, before + 1), Some(DEPARTURES_MAX));
 }
 
-/// PR-1: whoever has a version has what came with it, and is told of the next ones only.
+/// PR-1: a reader at a version has everything up to it, and gets only the next changes.
 #[test]
 fn nothing_is_told_twice() {
     let mut presence = room_with(&[]);
@@ -191,7 +191,7 @@ fn nothing_is_told_twice() {
     assert!(presence.is_empty());
 }
 
-/// A room that names two and in which these came at second 0.
+/// A room that names two members, and in which these came at second 0.
 fn crowd(names: &[&str]) -> Presence {
     let mut presence = Presence::new(2);
     for name in names {
@@ -211,7 +211,7 @@ fn known(presence: &Presence, session: &str) -> (Vec<String>, Option<u32>) {
     (names.collect(), count)
 }
 
-/// PR-3: some are named, everybody knows themselves, the others are counted.
+/// PR-3: some members are named, each one knows itself, the others are counted.
 #[test]
 fn a_crowd_is_counted() {
     let presence = crowd(&["ada", "bob"]);
@@ -233,7 +233,7 @@ fn strings(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
-/// PR-3: however many come at once, readers hear of it once a second.
+/// PR-3: however many members come at once, it is announced once a second.
 #[test]
 fn a_crowd_comes_without_a_word_each() {
     let mut presence = crowd(&["ada", "bob", "cid"]);
@@ -248,13 +248,14 @@ fn a_crowd_comes_without_a_word_each() {
     assert_eq!(presence.version(), seen + 1);
     let changes = presence.changes_since(seen).unwrap();
     assert_eq!((joined(&changes), count(&changes)), (vec![], Some(103)));
-    // After a quiet second the next one is told at once.
+    // After a quiet second the next change is announced at once.
     presence.leave(at(3), &id("g0"));
     assert_eq!(presence.version(), seen + 2);
     assert_eq!(presence.poll_timeout(), None);
 }
 
-/// PR-3: whoever came between two tellings saw a count of their own; that it is as it was is news to them.
+/// PR-3: a member that came between two announcements got another count: that the count is as before is
+/// announced to it.
 #[test]
 fn who_came_meanwhile_hears_that_the_count_is_as_before() {
     let mut presence = crowd(&["ada", "bob", "cid"]);
@@ -265,7 +266,7 @@ fn who_came_meanwhile_hears_that_the_count_is_as_before() {
     presence.handle_timeout(at(2));
     let changes = presence.changes_since(seen).unwrap();
     assert_eq!(count(&changes), Some(3));
-    // Also where it was a crowd for a moment only.
+    // Also if it was a crowd for a moment only.
     let mut presence = Presence::new(2);
     for name in ["ada", "bob", "cid", "ada"] {
         presence.enter(at(0), id(name), Name::tidy(name), FIRST);
@@ -277,7 +278,7 @@ fn who_came_meanwhile_hears_that_the_count_is_as_before() {
     assert_eq!(changes.members, Some(MemberChanges::default()));
 }
 
-/// PR-3: a count that nobody saw another one of is no news.
+/// PR-3: a count is not announced again if no reader got another one meanwhile.
 #[test]
 fn the_same_count_is_no_news() {
     let mut presence = crowd(&["ada", "bob", "cid", "dan"]);
@@ -288,7 +289,7 @@ fn the_same_count_is_no_news() {
     assert_eq!(presence.version(), seen);
 }
 
-/// PR-3: who is named leaves a place to another; in the end all are named again.
+/// PR-3: a named member that leaves makes room for another; in the end all are named again.
 #[test]
 fn a_crowd_becomes_a_room_again() {
     let mut presence = crowd(&["ada", "bob", "cid", "dan"]);
@@ -305,12 +306,12 @@ fn a_crowd_becomes_a_room_again() {
     let changes = presence.changes_since(seen).unwrap();
     assert_eq!(changes.members, Some(MemberChanges::default()));
     assert_eq!(known(&presence, "bob"), (strings(&["bob", "cid"]), None));
-    // No crowd any more: at once.
+    // No crowd any more: announced at once.
     presence.leave(at(4), &id("cid"));
     assert_eq!(presence.poll_timeout(), None);
 }
 
-/// PR-3: whoever is named, leaves and is back before that was told never left.
+/// PR-3: a named member that leaves and returns before that was announced never left.
 #[test]
 fn back_before_it_was_told() {
     let mut presence = crowd(&["ada", "bob", "cid"]);
@@ -326,7 +327,7 @@ fn back_before_it_was_told() {
     assert_eq!(count(&changes), Some(3));
 }
 
-/// PR-3, PR-2: whoever is typing leaves with their draft, named or not.
+/// PR-3, PR-2: a member that is typing leaves with its draft, named or not.
 #[test]
 fn a_draft_goes_with_its_author() {
     let mut presence = crowd(&["ada", "bob", "cid"]);
@@ -336,7 +337,7 @@ fn a_draft_goes_with_its_author() {
     presence.leave(at(1), &id("cid"));
     assert_eq!(left(&presence.changes_since(seen).unwrap()), ["cid"]);
     assert!(presence.drafts().is_empty());
-    // A name that nobody knows changes nothing.
+    // A member that is not named changes nothing.
     presence.enter(at(1), id("cid"), Name::tidy("cid"), SECOND);
     presence.handle_timeout(at(2));
     let seen = presence.version();
@@ -344,7 +345,7 @@ fn a_draft_goes_with_its_author() {
     assert_eq!(presence.version(), seen);
 }
 
-/// PU-4: what is told of drafts at once is bounded in bytes, as it is sent; a reader goes on from there.
+/// PU-4: the drafts that a reader gets at once are bounded in bytes, as they are sent; it goes on from there.
 #[test]
 fn drafts_are_told_in_pieces() {
     let names: Vec<String> = (0..20).map(|n| format!("s{n:02}")).collect();
@@ -369,13 +370,13 @@ fn drafts_are_told_in_pieces() {
     }
     assert_eq!(told, names.iter().map(|name| id(name)).collect::<Vec<_>>());
 
-    // One is always told, however large.
+    // One draft is always sent, however large.
     presence.draft(&id("s00"), "\u{1}".repeat(DRAFTS_BYTES));
     assert_eq!(presence.drafts().len(), 1);
     let changes = presence.changes_since(presence.version() - 1).unwrap();
     assert_eq!((changes.drafts.len(), changes.until), (1, None));
 
-    // And all of them end where there is no room.
+    // And all of them end where there is no room to keep them.
     let seen = presence.version();
     assert_eq!(presence.draft_bytes(), 19 * 4096 + DRAFTS_BYTES);
     presence.clear_drafts();
@@ -383,7 +384,7 @@ fn drafts_are_told_in_pieces() {
     assert_eq!(presence.changes_since(seen).unwrap().drafts.len(), 20);
 }
 
-/// Whoever joins is told of the newest drafts, in the order in which they were typed.
+/// PR-2, PR-3: a client that joins gets the newest drafts, in the order in which they were typed.
 #[test]
 fn the_newest_drafts_are_told() {
     let names: Vec<String> = (0..=DRAFTS_MAX).map(|n| format!("s{n}")).collect();

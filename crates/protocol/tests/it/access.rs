@@ -1,4 +1,4 @@
-//! Who is let in, under which name, into which rooms and for how long.
+//! Access: who is let in, under which name, into which rooms and for how long.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -28,7 +28,7 @@ pub(crate) fn subject(name: &str) -> Subject {
     Subject::new(name).unwrap()
 }
 
-/// Somebody with a token that is good for this long.
+/// The access of Ada, with a token that is good for this long.
 pub(crate) fn ada(expires_in: Duration) -> Access {
     Access {
         identity: Identity::Subject(subject("ada")),
@@ -66,7 +66,7 @@ pub(crate) fn errors(desk: &Desk) -> Vec<(ErrorCode, Option<u64>)> {
     errors
 }
 
-/// A desk where this one is live and has joined the lobby.
+/// A desk whose client has this access, is live and has joined the lobby.
 pub(crate) fn in_lobby(access: Access) -> Desk {
     let mut desk = Desk::new(Config::default());
     desk.open_for(access, opened());
@@ -76,7 +76,7 @@ pub(crate) fn in_lobby(access: Access) -> Desk {
     desk
 }
 
-/// Time passes, and the client gives signs of life.
+/// Lets time pass while the client gives signs of life.
 pub(crate) fn live_to(desk: &mut Desk, end: Timestamp) {
     while desk.now < end {
         let next = (desk.now + secs(5)).min(end);
@@ -85,8 +85,8 @@ pub(crate) fn live_to(desk: &mut Desk, end: Timestamp) {
     }
 }
 
-/// AC-1: before anything is opened it is asked who that is; whoever is not let in is told why, and
-/// stays away until a person acts. Where it cannot be told, the client comes again by itself.
+/// AC-1: a client is authenticated before anything is opened. A refused one gets the reason, and stays
+/// away until its user acts. Where the token cannot be checked, the client tries again by itself.
 #[test]
 fn nobody_gets_in_unasked() {
     let cases = [
@@ -131,8 +131,8 @@ fn nobody_gets_in_unasked() {
     assert_eq!(CloseCode::REMOVED.comeback(), Comeback::Never);
 }
 
-/// AC-3: a session is looked for among those of whoever is there, and is theirs when it is made. That of a
-/// guest is any guest's who shows its key.
+/// AC-3: a session is looked for among those of the authenticated subject, and belongs to it when it is made. A
+/// guest's session is any guest's who shows its key.
 #[test]
 fn a_session_belongs_to_its_subject() {
     let guest = |name| Access {
@@ -159,8 +159,8 @@ fn a_session_belongs_to_its_subject() {
     }
 }
 
-/// AC-3: a guest is not kept from a session by another cookie, or by none; a token's subject shares its
-/// sessions with nobody, also not with a guest of its name.
+/// AC-3: neither another cookie nor a missing one keeps a guest from a session; a token's subject shares its
+/// sessions with no other client, also not with a guest of its name.
 #[test]
 fn a_guests_session_is_whose_key_is_shown() {
     let ada = Identity::Subject(subject("ada"));
@@ -176,8 +176,8 @@ fn a_guests_session_is_whose_key_is_shown() {
     assert!(ada.admits(&ada) && !ada.admits(&Identity::Subject(subject("bob"))));
 }
 
-/// AC-3, RS-9: another person in front of the same page gets a fresh session, and the first one's
-/// messages do not become theirs.
+/// AC-3, RS-9: another user of the same page gets a fresh session, and the first one's messages do not become
+/// theirs.
 #[test]
 fn another_person_gets_another_session() {
     let mut pair = Pair::new();
@@ -198,7 +198,7 @@ fn another_person_gets_another_session() {
     assert_ne!(pair.clients[other].session.id().cloned(), session);
 }
 
-/// AC-4: a name that a token vouches for is not the client's to choose.
+/// AC-4: a client cannot change a name that a token vouches for.
 #[test]
 fn a_vouched_name_stays() {
     let mut desk = Desk::new(Config::default());
@@ -225,7 +225,7 @@ fn a_vouched_name_stays() {
     assert_eq!(names.collect::<Vec<_>>(), ["Ada"]);
 }
 
-/// AC-5, EO-7: without the right to read nothing of a room is told; without that to write nothing is
+/// AC-5, EO-7: without the right to read, nothing of a room is disclosed; without the right to write, nothing is
 /// written, and a message's number is used up.
 #[test]
 fn rooms_are_for_those_who_may() {
@@ -291,7 +291,7 @@ fn rooms_are_for_those_who_may() {
     assert_eq!(errors(&desk), [(code, Some(1))]);
 }
 
-/// AC-5, EO-1: what was durable before a right ended is acked again after it.
+/// AC-5, EO-1: a message that was durable before a right ended is acked again after it.
 #[test]
 fn a_repeated_number_is_not_a_matter_of_rights() {
     let mut desk = Desk::new(Config::default());
@@ -313,8 +313,8 @@ fn a_repeated_number_is_not_a_matter_of_rights() {
     assert_eq!(errors(&desk), []);
 }
 
-/// AC-5: a number that the log has not taken yet, shown again with another room, is no way around the
-/// rights: it may only be found there.
+/// AC-5: a number that the log has not taken yet, repeated with another room, is no way around the
+/// rights: the log may only find it there.
 #[test]
 fn a_number_under_way_is_no_way_into_another_room() {
     let mut desk = Desk::new(Config::default());
@@ -331,7 +331,7 @@ fn a_number_under_way_is_no_way_into_another_room() {
         other => panic!("{other:?}"),
     });
     assert_eq!(repeats.collect::<Vec<_>>(), [false, true]);
-    // The first one could not be stored: the number is free again, and judged again.
+    // The first message could not be stored: its number is free again, and rights are checked again.
     desk.input(appended(1, Err(AppendError::Unavailable)));
     desk.transmits.clear();
     desk.frame(ClientFrame::Publish {
@@ -342,7 +342,7 @@ fn a_number_under_way_is_no_way_into_another_room() {
     assert!(matches!(desk.transmits[..], [Transmit::Refuse { .. }]));
 }
 
-/// AC-5: whoever may only read is told so with the room.
+/// AC-5: `joined` tells a client that may only read so.
 #[test]
 fn a_room_says_whether_one_may_write() {
     for (grants, read_only) in [("*=r", true), ("*=rw", false)] {
@@ -365,7 +365,7 @@ fn a_room_says_whether_one_may_write() {
     }
 }
 
-/// An operator may end a session's connection: it does not come back by itself (AC-1).
+/// AC-1: an operator ends a session's connection: the client does not reconnect by itself.
 #[test]
 fn who_is_removed_stays_away() {
     let mut desk = Desk::live(Config::default());
@@ -377,7 +377,7 @@ fn who_is_removed_stays_away() {
     assert_eq!(solo.session.status(), Status::Stopped { code });
 }
 
-/// AC-5: a room that is closed to us leaves the others alone, and is asked for on the next connection.
+/// AC-5: a room that the client may not read leaves the others alone, and is asked for on the next connection.
 #[test]
 fn a_denied_room_is_asked_for_on_the_next_connection() {
     let mut solo = Solo::live(client::Config::default());

@@ -1,5 +1,4 @@
-//! Where exactly things begin and end: limits to the byte, calls that must not do anything, words
-//! that a person reads.
+//! Exact limits: limits to the byte, calls that must have no effect, and texts for the user.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -66,7 +65,7 @@ fn an_early_timer_does_nothing() {
     ring(&mut solo);
 }
 
-/// HB-3: also while an answer is awaited.
+/// HB-3: an early timer is no verdict, also while an answer is awaited.
 #[test]
 fn an_early_timer_is_no_verdict() {
     let mut solo = Solo::live(Config::default());
@@ -79,7 +78,7 @@ fn an_early_timer_is_no_verdict() {
     assert_eq!(solo.closes(), [CloseCode::DEAD]);
 }
 
-/// EO-4, PU-4: the longest text is taken, one byte more is not, and is no draft either.
+/// EO-4, PU-4: the longest text is taken; with one byte more it is not, as a draft neither.
 #[test]
 fn the_limit_of_a_body_is_exact() {
     let mut solo = Solo::live(Config::default());
@@ -118,7 +117,7 @@ fn the_limit_of_a_body_is_exact() {
     assert_eq!(draft(&mut solo, limit * 2), 0);
 }
 
-/// PR-1: a room that one is not in is left without a word, and so is any room without a connection.
+/// PR-1: no frame is sent to leave a room that was not joined, nor any room without a connection.
 #[test]
 fn only_what_was_joined_is_left() {
     let mut solo = Solo::live(Config::default());
@@ -135,7 +134,7 @@ fn only_what_was_joined_is_left() {
     assert_eq!(leave(&mut solo), 0);
 }
 
-/// RS-5: history is asked for on a live connection only, and the page's place in a room can be asked, too.
+/// RS-5: history is asked for on a live connection only, and the page's position in a room can be read, too.
 #[test]
 fn history_and_position_are_for_the_asking() {
     let mut solo = Solo::live(Config::default());
@@ -163,7 +162,7 @@ fn history_and_position_are_for_the_asking() {
     assert!(solo.frames().is_empty());
 }
 
-/// RC-4: the page is told what the browser believes.
+/// RC-4: the status says what the browser believes about the network.
 #[test]
 fn the_status_tells_the_browsers_word() {
     let mut solo = Solo::live(Config::default());
@@ -177,7 +176,7 @@ fn the_status_tells_the_browsers_word() {
     assert!(offline(&solo));
 }
 
-/// EO-7: each code and each refusal says something of its own.
+/// EO-7: each code and each refusal has a text of its own.
 #[test]
 fn every_code_has_its_words() {
     let reasons: BTreeSet<&str> = CODES.iter().map(|code| code.reason()).collect();
@@ -207,7 +206,7 @@ fn every_code_has_its_words() {
     assert_eq!(texts.len(), 12);
 }
 
-/// HB-7: who gives no sign of life, or does not read, is not waited for.
+/// HB-7: a client that gives no sign of life, or does not read, is not waited for.
 #[test]
 fn the_dead_and_the_slow_answer_no_close() {
     for code in CODES {
@@ -216,7 +215,7 @@ fn the_dead_and_the_slow_answer_no_close() {
     }
 }
 
-/// RS-2: a key is shown to nobody but the server; everything else prints as it is.
+/// RS-2: a key is never printed; everything else prints as it is.
 #[test]
 fn only_keys_do_not_print() {
     let credentials = credentials("s1");
@@ -230,7 +229,7 @@ fn only_keys_do_not_print() {
     assert_eq!(Seq::FIRST.to_string(), "1");
 }
 
-/// RC-6: a page that sleeps without a connection has nothing to drop, and nothing to tell.
+/// RC-6: a page that freezes without a connection has nothing to drop, and nothing to report.
 #[test]
 fn freezing_without_a_connection_changes_nothing() {
     let mut solo = Solo::live(Config::default());
@@ -240,7 +239,7 @@ fn freezing_without_a_connection_changes_nothing() {
     assert!(solo.transmits.is_empty() && solo.events.is_empty());
 }
 
-/// RC-4: the browser's word is told where it is shown, and once.
+/// RC-4: the browser's report of the network is in the status, once.
 #[test]
 fn the_browsers_word_is_told_once() {
     let mut solo = Solo::live(Config::default());
@@ -256,7 +255,7 @@ fn the_browsers_word_is_told_once() {
     assert!(told(&solo) > before);
 }
 
-/// RS-5: a room that cannot be joined now is joined when the server said so, and not before.
+/// RS-5: a room that cannot be joined now is joined at the time that the server named, not before.
 #[test]
 fn a_join_put_off_comes_again_in_time() {
     let mut solo = Solo::live(Config::default());
@@ -281,7 +280,7 @@ fn a_join_put_off_comes_again_in_time() {
     assert_eq!(joins(&solo), 1);
 }
 
-/// HB-3: what is asked and answered is counted.
+/// HB-3: pings and pongs are counted.
 #[test]
 fn beats_are_counted() {
     let mut solo = Solo::live(Config::default());
@@ -294,7 +293,7 @@ fn beats_are_counted() {
     }
 }
 
-/// EO-5, EO-7: of a publish put off, it and what follows wait again; what was before does not.
+/// EO-5, EO-7: of a publish that was put off, it and what follows wait again; messages before it do not.
 #[test]
 fn only_what_is_put_off_waits() {
     let mut solo = Solo::live(Config::default());
@@ -323,7 +322,7 @@ fn only_what_is_put_off_waits() {
     assert_eq!(told, [2, 3]);
 }
 
-/// EO-7: a text is measured as it is, not as the worst that its length could be.
+/// EO-7: a text is measured as it is, not by the worst case of its length.
 #[test]
 fn a_frame_that_just_fits_is_sent_whole() {
     let mut solo = Solo::new(Config::default(), Stored::default());
@@ -338,7 +337,7 @@ fn a_frame_that_just_fits_is_sent_whole() {
     assert_eq!(solo.frames(), [&publish(1, &body)]);
 }
 
-/// RS-1: `hello` has its ten seconds, and the session its name only after it.
+/// RS-1: `hello` has its ten seconds, and the session gets its name only after it.
 #[test]
 fn the_server_waits_for_hello_to_the_end() {
     let mut desk = Desk::new(server::Config::default());
@@ -353,7 +352,7 @@ fn the_server_waits_for_hello_to_the_end() {
     );
 }
 
-/// EO-7: a refusal about a room names it; only what may succeed later says when.
+/// EO-7: a refusal about a room names it; only a refusal for now has a time.
 #[test]
 fn a_refusal_names_its_room() {
     let mut desk = Desk::live(server::Config::default());
@@ -386,7 +385,7 @@ fn a_refusal_names_its_room() {
     assert!(unavailable.retry_after_ms > Some(0));
 }
 
-/// EO-7: a number that the log put off is a new one when it comes again, and judged as such.
+/// EO-7: a number that the log put off is a new one when it comes again, and is checked as such.
 #[test]
 fn a_number_put_off_is_judged_anew() {
     let mut desk = Desk::live(server::Config::default());

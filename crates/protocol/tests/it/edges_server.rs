@@ -1,4 +1,4 @@
-//! Where exactly things begin and end on the server's side.
+//! Exact limits on the server's side.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -39,7 +39,7 @@ fn drafts(desk: &Desk) -> Vec<String> {
     desk.transmits.iter().filter_map(body).collect()
 }
 
-/// EO-1, EO-6: a repeated number is for the log to judge, whatever it carries now.
+/// EO-1, EO-6: the log decides about a repeated number, whatever it carries now.
 #[test]
 fn a_repeated_number_is_for_the_log() {
     let mut desk = Desk::live(Config::default());
@@ -64,7 +64,7 @@ fn the_limit_of_a_body_is_exact_on_the_server() {
     assert_eq!(desk.transmits.last(), Some(&refused));
 }
 
-/// PR-2: the same for drafts.
+/// PR-2: the same limit holds for drafts.
 #[test]
 fn the_limit_of_a_draft_is_exact() {
     let mut desk = slow_drafts();
@@ -87,11 +87,11 @@ fn what_follows_a_held_number_waits_for_it() {
     }
     desk.input(appended(2, Err(AppendError::Unavailable)));
     desk.transmits.clear();
-    // That it could not follow is no news: it comes again after the held one.
+    // That it could not follow changes nothing: it comes again after the held message.
     desk.input(appended(3, Err(AppendError::OutOfOrder)));
     assert!(desk.transmits.is_empty(), "{:?}", desk.transmits);
 
-    // The answer about an earlier one does not let it go.
+    // The answer about an earlier number does not release it.
     desk.input(appended(1, Ok(1)));
     desk.transmits.clear();
     desk.frame(publish(3, "text"));
@@ -113,7 +113,7 @@ fn a_published_draft_is_not_held_back_any_more() {
     assert_eq!(drafts(&desk), ["a"]);
 }
 
-/// PR-2: a draft over the rate is held until its time; from then on the next one goes at once, though
+/// PR-2: a draft over the rate is held until its time; from then on the next one is shown at once, even if
 /// no timer has fired.
 #[test]
 fn a_held_draft_gives_way_in_time() {

@@ -1,4 +1,4 @@
-//! Every message once, in order, durable before anybody sees it.
+//! Every message once, in order, and durable before any reader gets it.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -17,7 +17,7 @@ use crate::solo::{
 };
 use simulation::pair::Pair;
 
-/// EO-1: the next number is appended, a lower one gets its first ack again, a higher one ends it.
+/// EO-1: the next number is appended, a lower one gets its first ack again, a higher one ends the connection.
 #[test]
 fn numbers_are_dense() {
     let mut desk = Desk::live(Config::default());
@@ -82,7 +82,7 @@ fn nothing_is_seen_before_it_is_durable() {
     assert_eq!(pair.clients[bob].shown(&lobby()).bodies(), ["a", "b"]);
 }
 
-/// EO-2: the server's end passes a message on only by way of the log.
+/// EO-2: the server's machine passes a message on only by way of the log.
 #[test]
 fn an_append_is_all_that_a_publish_asks_for() {
     let mut desk = Desk::live(Config::default());
@@ -91,7 +91,7 @@ fn an_append_is_all_that_a_publish_asks_for() {
     assert_eq!(appends(&desk), [1]);
 }
 
-/// EO-8: a message that was sent before is told to be removed, which moves nothing; one that comes for the
+/// EO-8: a message that was sent before is reported as redacted, which moves no position; one that comes for the
 /// first time has its place like any other.
 #[test]
 fn a_removed_message_keeps_its_place() {
@@ -121,8 +121,8 @@ fn a_removed_message_keeps_its_place() {
     assert!(solo.frames().is_empty(), "nothing is missing");
 }
 
-/// EO-8: who comes back is told what was removed of what they have, after `joined` and before anything
-/// else; and nothing of another log, or where they have nothing.
+/// EO-8: a client that reconnects gets the redactions of messages that it has, after `joined` and before anything
+/// else; and none of another log, or where it has no messages.
 #[test]
 fn who_comes_back_hears_what_was_removed() {
     let since = |epoch: &str, at| {
@@ -225,7 +225,7 @@ fn the_outbox_survives_a_reload_at_any_moment() {
     }
 }
 
-/// EO-4, PU-4: what does not fit is refused at once, and what fits later is taken again.
+/// EO-4, PU-4: a message that does not fit is refused at once, and one that fits later is taken.
 #[test]
 fn a_full_outbox_says_so_at_once() {
     let mut pair = Pair::new();
@@ -251,7 +251,7 @@ fn a_full_outbox_says_so_at_once() {
     assert_eq!(pair.world.log.bodies(&lobby()), ["a", "b", "c", "d"]);
 }
 
-/// EO-1, PU-4: while the log owes too many answers, no more is read than a frame that calls for another one.
+/// EO-1, PU-4: while the log owes too many answers, nothing is read beyond the frame that needs another one.
 #[test]
 fn a_log_that_owes_answers_is_back_pressure() {
     let mut desk = Desk::live(Config {

@@ -1,4 +1,4 @@
-//! Who listens to a room without being in it.
+//! Listeners: readers of a room that are not members.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -16,7 +16,7 @@ fn position(epoch: &str, number: u64) -> Position {
     }
 }
 
-/// A log with messages 11 to 100, of which two have no text any more.
+/// A log with messages 11 to 100, two of which are redacted.
 fn view(head: u64) -> RoomView {
     RoomView {
         epoch: Epoch::new("e"),
@@ -65,8 +65,8 @@ fn pull(after: u64) -> FeedTransmit {
     })
 }
 
-/// RS-5, RS-6, EO-8: it begins where the listener is, or says that it does not, and first tells what is
-/// removed of what the listener has.
+/// RS-5, RS-6, EO-8: it begins at the listener's position, or reports a gap, and first sends the redactions of
+/// messages that the listener has.
 #[test]
 fn listening_begins_where_the_listener_is() {
     let gone = |number| FeedTransmit::Removed(removed(number));
@@ -96,7 +96,7 @@ fn listening_begins_where_the_listener_is() {
     }
 }
 
-/// RS-5, RS-6: one pull at a time; and who is cut off goes on after what was handed over, or hears of a gap.
+/// RS-5, RS-6: one pull at a time; and a listener that is cut off goes on after what was written, or gets a gap.
 #[test]
 fn a_listener_goes_on_after_what_it_has() {
     let (mut feed, _) = opened(Some(position("e", 90)));
@@ -121,7 +121,7 @@ fn a_listener_goes_on_after_what_it_has() {
     assert_eq!(drain(&mut feed), [begin(150, true), pull(150)]);
 }
 
-/// RS-5: a log that cannot answer is asked again after a wait, not at once, and is no gap.
+/// RS-5: a log that cannot answer is asked again after a wait, not at once, and that is no gap.
 #[test]
 fn a_listener_waits_for_the_log() {
     let (mut feed, transmits) = opened(Some(position("e", 90)));
@@ -143,7 +143,7 @@ fn a_listener_waits_for_the_log() {
     assert_eq!(drain(&mut feed)[0], begin(90, false));
 }
 
-/// RS-5: a log that cannot answer at first, or does not: nothing was said yet, and so the request is refused.
+/// RS-5: if the log cannot answer at first, or does not, nothing was sent yet, and the request is refused.
 #[test]
 fn a_listener_is_refused_where_the_log_does_not_answer() {
     let mut unavailable = feed(None, None);
@@ -155,7 +155,7 @@ fn a_listener_is_refused_where_the_log_does_not_answer() {
     frozen.handle_timeout(at(9_000));
     for feed in [&mut unavailable, &mut frozen] {
         assert_eq!(drain(feed), [FeedTransmit::Refuse(secs(2))]);
-        // The answer that comes after all is of no use.
+        // The answer that comes late is of no use.
         feed.handle_input(at(9_001), FeedInput::RoomOpened(Some(view(100))));
         feed.handle_timeout(at(99_000));
         assert_eq!(drain(feed), []);
@@ -163,7 +163,7 @@ fn a_listener_is_refused_where_the_log_does_not_answer() {
     }
 }
 
-/// AC-2, RC-3: where nothing was said yet, the request is refused when the right to listen ends, or the server goes.
+/// AC-2, RC-3: if nothing was sent yet, the request is refused when the listener's access ends, or the server.
 #[test]
 fn a_listener_that_has_heard_nothing_is_refused() {
     let mut ended = feed(None, Some(at(500)));
@@ -183,7 +183,7 @@ fn a_listener_that_has_heard_nothing_is_refused() {
     }
 }
 
-/// AC-2, RC-3: it ends with the right to listen, and when the server goes, with a slot; nothing follows.
+/// AC-2, RC-3: the answer ends with the listener's access, and when the server ends, with a slot; nothing follows.
 #[test]
 fn listening_ends() {
     let mut ended = feed(None, Some(at(500)));

@@ -1,4 +1,4 @@
-//! What of the outbox is found in the log, and how often it is stored.
+//! Messages of the outbox that are found in the log, and how often a message is stored.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -27,7 +27,7 @@ fn logged(session: &str, number: u64, seq: u64, body: &str) -> Message {
     }
 }
 
-/// What a page of the session `s1` left, all of it sent.
+/// The storage that a page of the session `s1` left: all of these were sent.
 fn left(bodies: &[&str]) -> Stored {
     let entry = |(id, body): (u64, &&str)| Entry {
         id: EntryId(id),
@@ -42,7 +42,7 @@ fn left(bodies: &[&str]) -> Stored {
     }
 }
 
-/// In the lobby, with a session that is not the one from before.
+/// A client in the lobby, with a session that is not the one from before.
 fn replaced(stored: Stored) -> Solo {
     let mut solo = Solo::new(Config::default(), stored);
     solo.act(|session, now| session.join(now, lobby(), None));
@@ -93,7 +93,7 @@ fn durable(id: u64, seq: u64, number: u64) -> Event {
     }
 }
 
-/// RS-9: an uncertain message that comes from the log is durable, and is told so before it is shown.
+/// RS-9: an uncertain message that comes from the log is durable, and is reported so before it is shown.
 #[test]
 fn an_uncertain_message_is_found_in_the_log() {
     let mut solo = replaced(left(&["a", "b"]));
@@ -110,7 +110,7 @@ fn an_uncertain_message_is_found_in_the_log() {
     assert_eq!(solo.events, [durable(0, 1, 3), Event::Message(message)]);
     assert_eq!(stores(&solo), [&Store::Remove(EntryId(0))]);
     assert_eq!(stages(&solo), [("b", Stage::Uncertain)]);
-    // One whose text was removed meanwhile was there all the same (EO-8).
+    // A message that was redacted meanwhile was there all the same (EO-8).
     solo.frame(ServerFrame::Message(Message {
         removed: true,
         ..logged("s1", 4, 2, "")
@@ -140,7 +140,7 @@ fn an_uncertain_message_is_found_among_older_ones() {
     assert_eq!(stages(&solo), [("a", Stage::Uncertain)]);
 }
 
-/// RS-7, RS-9: what a page was rendered with is in the log, before there is any connection.
+/// RS-7, RS-9: a message that a page was rendered with is in the log, even before there is any connection.
 #[test]
 fn a_message_that_the_page_was_rendered_with_is_durable() {
     let mut solo = Solo::new(Config::default(), left(&["a", "b", "c"]));
@@ -186,7 +186,7 @@ fn a_message_that_came_before_its_ack_is_durable() {
     assert_eq!(stages(&solo), [("b", Stage::Sent)]);
 }
 
-/// RS-9: in the whole: the ack is lost, then the session; the replay brings the message, once.
+/// RS-9: end to end: the ack is lost, then the session; the replay brings the message, once.
 #[test]
 fn a_lost_session_finds_what_had_arrived() {
     let mut pair = Pair::new();
@@ -249,7 +249,7 @@ fn a_live_publish_is_stored_once() {
     };
     let stages = |solo: &Solo| -> Vec<Stage> { stores(solo).into_iter().map(stage).collect() };
     assert_eq!(stages(&solo), [Stage::Unsent]);
-    // Sent again by a person, it is one that is new.
+    // Sent again by the user, it counts as a new message.
     let mut solo = replaced(left(&["a"]));
     solo.act(|session, now| session.send_again(now, EntryId(0)));
     assert_eq!(stages(&solo), [Stage::Sent]);

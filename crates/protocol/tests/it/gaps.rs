@@ -1,4 +1,4 @@
-//! What is missing is told, and nothing else is: positions that a log cannot go on from.
+//! Gaps: missing messages are reported, and nothing else is; positions that a log cannot continue.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -10,7 +10,7 @@ use simulation::pair::Pair;
 
 use crate::solo::{Solo, joined, lobby, message, offset, secs, seen, welcome};
 
-/// RS-6: the log no longer reaches back: said once, and the newest messages follow.
+/// RS-6: the log no longer reaches back: it is reported once, and the newest messages follow.
 #[test]
 fn a_trimmed_log_is_a_gap() {
     let mut pair = Pair::new();
@@ -35,7 +35,7 @@ fn a_trimmed_log_is_a_gap() {
     assert!(shown.joins.last().is_some_and(|joined| !joined.recovered));
 }
 
-/// RS-6: trimmed exactly up to the client's position is no gap; one further is.
+/// RS-6: a log trimmed exactly up to the client's position is no gap; one message further is.
 #[test]
 fn the_edge_of_the_trimmed_log() {
     for (trim, gaps) in [(3, 0), (4, 1)] {
@@ -65,7 +65,7 @@ fn the_edge_of_the_trimmed_log() {
     }
 }
 
-/// RS-6: another database has other epochs: nothing of the old one is taken for known.
+/// RS-6: another database has other epochs: no position of the old one counts as known.
 #[test]
 fn another_database_is_a_gap() {
     let mut pair = Pair::new();
@@ -75,7 +75,7 @@ fn another_database_is_a_gap() {
         pair.publish(ada, body);
     }
     pair.run_for(secs(1));
-    // Bob comes back when the new log is longer than the old one was: only its epoch tells.
+    // Bob reconnects when the new log is longer than the old one was: only its epoch shows the difference.
     pair.sleep(bob);
     pair.crash();
     pair.world.log.replace();
@@ -117,7 +117,7 @@ fn a_position_beyond_the_head_is_not_recovered() {
     assert_eq!(seen(&pair, bob), ["only"]);
 }
 
-/// RS-6: a reader cut off while it is connected is told of the gap, too.
+/// RS-6: a reader that is cut off while it is connected gets the gap, too.
 #[test]
 fn a_reader_that_is_cut_off_joins_anew() {
     let mut pair = Pair::new();
@@ -135,8 +135,8 @@ fn a_reader_that_is_cut_off_joins_anew() {
     assert_eq!(pair.clients[bob].shown(&lobby()).gaps, 0);
 }
 
-/// RS-6: what is still on its way for a seat that was left says nothing of the next one, whatever it is. The
-/// pong of a ping before the `join` tells where it ends.
+/// RS-6: frames that are still on their way for a seat that was left say nothing of the next seat, whatever they
+/// are. The pong of a ping before the `join` shows where they end.
 #[test]
 fn what_a_left_seat_still_gets_is_dropped() {
     let mut solo = Solo::live(client::Config::default());
@@ -185,7 +185,7 @@ fn what_a_left_seat_still_gets_is_dropped() {
     solo.frame(ServerFrame::Joined(joined(9, 9)));
     solo.frame(message(10));
     assert_eq!(told(&solo), [(9, false), (10, false)]);
-    // On a fresh connection nothing can be left of an earlier seat.
+    // On a fresh connection there can be no frame of an earlier seat.
     solo.close(None);
     solo.run_to(solo.now + secs(5));
     let pings = solo.pings();
@@ -195,8 +195,8 @@ fn what_a_left_seat_still_gets_is_dropped() {
     assert_eq!(solo.pings(), pings);
 }
 
-/// RS-6: who left and joined again is first answered for the seat from before, and then for a position
-/// that it is long past: nothing is missing, whatever became of what it said.
+/// RS-6: a client that left and joined again gets the answer for its earlier seat first, and then one for a
+/// position that it is long past: nothing is missing, whatever these answers say.
 #[test]
 fn an_answer_to_an_older_position_is_no_gap() {
     let mut solo = Solo::live(client::Config::default());
@@ -219,9 +219,9 @@ fn an_answer_to_an_older_position_is_no_gap() {
     for number in 7..=9 {
         solo.frame(message(number));
     }
-    // Whoever joined from a page that knew more than an answer that is late: this one says nothing of that.
+    // The client joined from a page that knew more than this late answer, which therefore says nothing of a gap.
     solo.frame(ServerFrame::Joined(joined(5, 5)));
-    // What lies before the answer is missing, and so is what lies behind the log's head.
+    // Messages before `from` are missing, and a position behind the log's head is not good.
     solo.frame(not_recovered(10, 12));
     solo.frame(not_recovered(7, 9));
     let told = solo.events.iter().filter_map(|event| match event {

@@ -1,4 +1,4 @@
-//! The first frames of a connection, and whose session it is.
+//! The first frames of a connection, and the session that it gets.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -14,8 +14,8 @@ use crate::solo::{Desk, at, hello, secs};
 use simulation::machine::{Machine, Step};
 use simulation::pair::Pair;
 
-/// RS-1, RC-3: a server that is about to go says so right after `welcome`, as nothing comes before it;
-/// the slot stays where it was.
+/// RS-1, RC-3: a server that is about to end says so right after `welcome`, as nothing comes before that;
+/// the slot stays as it was.
 #[test]
 fn a_slot_is_told_after_the_welcome() {
     let mut desk = Desk::new(Config::default());
@@ -36,7 +36,7 @@ fn a_slot_is_told_after_the_welcome() {
     assert_eq!(*reconnect_after_ms, 5_000);
 }
 
-/// RS-1: whatever comes before `hello` is refused, and leads to nothing else.
+/// RS-1: any frame before `hello` is refused, and has no other effect.
 #[test]
 fn nothing_is_served_before_hello() {
     let room = RoomName::lobby;
@@ -135,7 +135,7 @@ fn steps_of(machine: &Machine, connection: ConnectionId) -> Vec<Step> {
     of.map(|(_, _, step)| step.clone()).collect()
 }
 
-/// RS-2: a wrong key gets a fresh session, and the owner of the other one notices nothing.
+/// RS-2: a wrong key gets a fresh session, and does not disturb the owner of the other one.
 #[test]
 fn a_wrong_key_gets_a_fresh_session() {
     let mut pair = Pair::new();
@@ -165,7 +165,7 @@ fn a_wrong_key_gets_a_fresh_session() {
     assert_eq!(kept.map(|kept| &kept.id), pair.clients[eve].session.id());
 }
 
-/// RS-2: the key goes to its owner only: nothing that others receive holds it.
+/// RS-2: the key goes to its owner only: no frame to another client holds it.
 #[test]
 fn nobody_else_sees_a_key() {
     let mut pair = Pair::new();
@@ -259,7 +259,7 @@ fn the_range_of_a_close_code_decides() {
     }
 }
 
-/// RS-1: a name told in `hello` is the name in the room; without one, the server makes one up.
+/// RS-1: a name in `hello` is the name in the room; without one, the server makes one up.
 #[test]
 fn names_travel_with_hello() {
     let mut pair = Pair::new();

@@ -1,4 +1,4 @@
-//! Who asks when, and when the other end counts as dead.
+//! Heartbeats: which end pings when, and when the other end counts as dead.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -26,8 +26,8 @@ fn publish(solo: &mut Solo) {
         .unwrap();
 }
 
-/// HB-1: what we send proves nothing: a client that talks into a dead link notices as soon as one
-/// that is silent would ask.
+/// HB-1: sent frames prove nothing: a client that sends into a dead link notices as soon as one
+/// that is silent would ping.
 #[test]
 fn sent_frames_prove_nothing() {
     let mut solo = Solo::live(Config {
@@ -71,7 +71,7 @@ fn any_received_frame_is_an_answer() {
     assert_eq!(desk.closes(), []);
 }
 
-/// HB-2: the numbers come from `welcome`; the client has none of its own.
+/// HB-2: the heartbeat's interval and timeout come from `welcome`; the client has none of its own.
 #[test]
 fn the_numbers_come_from_the_server() {
     for (interval_ms, timeout_ms) in [(25_000, 5_000), (4_000, 700), (600_000, 60_000)] {
@@ -114,7 +114,7 @@ fn the_numbers_come_from_the_server() {
     );
 }
 
-/// HB-3: a ping after one interval without a frame, dead after the timeout; neither a moment earlier.
+/// HB-3: a ping after one interval without a frame, dead after the timeout; neither comes earlier.
 #[test]
 fn silence_means_a_ping_and_then_the_end() {
     let mut solo = Solo::live(Config::default());
@@ -158,7 +158,7 @@ fn first_beats_spread_out() {
     );
 }
 
-/// HB-4: the server asks shortly before an interval is over, and gives up after the timeout.
+/// HB-4: the server pings shortly before an interval is over, and gives up after the timeout.
 #[test]
 fn in_quiet_the_server_asks() {
     let mut desk = Desk::live(server::Config::default());
@@ -172,7 +172,7 @@ fn in_quiet_the_server_asks() {
     assert_eq!(desk.closes(), [CloseCode::DEAD]);
 }
 
-/// HB-4: those that are due within a hundredth of an interval are asked together, none of them early.
+/// HB-4: pings that are due within a hundredth of an interval leave together, none of them early.
 #[test]
 fn the_server_asks_many_at_once() {
     let mut desk = Desk::live(server::Config::default());
@@ -247,7 +247,7 @@ fn a_connection_with_traffic_costs_none() {
     assert_eq!(beats(&pair, ada), (0, 0));
 }
 
-/// HB-6: whoever uses a dead link notices within 3 s; so does one who comes back to it.
+/// HB-6: a client that uses a dead link notices within 3 s; so does one that becomes visible or online.
 #[test]
 fn a_dead_link_in_use_is_noticed_within_three_seconds() {
     let uses: [fn(&mut Pair, usize); 4] = [
@@ -299,7 +299,7 @@ fn slow_links_are_given_time() {
     assert_eq!((solo.pings(), solo.wait()), (1, secs(2)));
 }
 
-/// HB-6: a page that becomes visible asks at once, with 2 s for the answer.
+/// HB-6: a page that becomes visible pings at once, with 2 s for the answer.
 #[test]
 fn visible_and_online_ask_at_once() {
     for network in [Network::Visible, Network::Online] {
@@ -312,7 +312,7 @@ fn visible_and_online_ask_at_once() {
     }
 }
 
-/// HB-7: a dead connection is dropped at once, and what comes from it later counts for nothing.
+/// HB-7: a dead connection is dropped at once, and frames that come from it later are ignored.
 #[test]
 fn the_dead_are_dropped_without_a_handshake() {
     let mut pair = Pair::new();
@@ -335,13 +335,13 @@ fn received_frames_move_no_armed_timer() {
         solo.now = at(second * 1000);
         solo.frame(ServerFrame::Pong);
     }
-    // The driver kept the timer that it had armed; firing early does no harm and asks nothing.
+    // The driver kept the timer that it had armed; firing early has no effect and sends no ping.
     solo.jump_to(armed);
     assert_eq!(solo.pings(), 0);
     assert!(solo.session.poll_timeout() > Some(armed));
 }
 
-/// HB-9, HB-6: a computer that slept asks before it judges: a link that survived goes on.
+/// HB-9, HB-6: a computer that slept pings before it gives up: a link that survived goes on.
 #[test]
 fn a_jump_of_the_clock_is_no_verdict() {
     let mut pair = Pair::new();

@@ -1,4 +1,4 @@
-//! What a page that is gone left in its outbox: sent once, or given to a person.
+//! The outbox that a closed page left: its messages are sent once, or wait for the user's decision.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -12,7 +12,7 @@ use crate::solo::{Solo, credentials, lobby, millis, secs, welcome};
 use simulation::link::Way;
 use simulation::pair::Pair;
 
-/// A page that takes up what another one left.
+/// A machine that takes up what a closed page left.
 fn heir(pair: &mut Pair, left: Stored) -> usize {
     pair.client_config.inherits = true;
     let heir = pair.page(left);
@@ -29,7 +29,7 @@ fn stages(pair: &Pair, client: usize) -> Vec<(String, Stage)> {
 }
 
 /// RS-8, EO-1: two pages are closed, one with messages that never arrived and one whose acks were lost:
-/// their sessions are resumed, and everything is in the log once, in order each.
+/// their sessions are resumed, and every message is in the log once, each session's in order.
 #[test]
 fn what_dead_pages_left_arrives_once() {
     let mut pair = Pair::new();
@@ -55,8 +55,8 @@ fn what_dead_pages_left_arrives_once() {
     assert_eq!(pair.world.log.bodies(&lobby()), expected);
 }
 
-/// RS-8, AC-3: where the session is not resumed (it expired, or is another subject's), nothing is sent
-/// under whatever name this page has: a person decides.
+/// RS-8, AC-3: if the session is not resumed (it expired, or is another subject's), nothing is sent
+/// under the name that this page has: the user decides.
 #[test]
 fn without_its_session_nothing_is_sent() {
     let mut pair = Pair::new();
@@ -78,7 +78,7 @@ fn without_its_session_nothing_is_sent() {
     assert_eq!(stages(&pair, heir), expected);
     assert!(!pair.clients[heir].session.is_owing());
 
-    // The living page takes them into its own outbox; they are sent when a person says so.
+    // The living page takes them into its own outbox; they are sent when the user says so.
     let page = pair.lobby_page();
     for entry in pair.clients[heir].storage.outbox.clone() {
         pair.command(page, |session, now| session.inherit(now, entry))
@@ -93,7 +93,7 @@ fn without_its_session_nothing_is_sent() {
     assert!(pair.clients[page].storage.outbox.is_empty());
 }
 
-/// RS-8: of what was written before there was a session, nobody knows who wrote it.
+/// RS-8: for messages from before there was a session, it is unknown which user wrote them: they are held.
 #[test]
 fn without_any_session_nothing_is_sent() {
     let entry = Entry {
@@ -116,7 +116,7 @@ fn without_any_session_nothing_is_sent() {
     let held: Vec<_> = heir.session.outbox().cloned().collect();
     assert_eq!(held[0].stage, Stage::Held);
 
-    // EO-4: as everywhere else, a full outbox takes nothing, and what is not taken stays where it is.
+    // EO-4: as everywhere else, a full outbox takes nothing, and a message that is not taken stays where it is.
     let mut page = Solo::live(Config::default());
     let mine = page.act(|session, now| session.inherit(now, entry.clone()));
     assert_eq!(mine, Ok(EntryId(0)));
@@ -129,8 +129,8 @@ fn without_any_session_nothing_is_sent() {
     assert_eq!(full, Err(PublishError::OutboxFull));
 }
 
-/// RS-8, AC-3: somebody else signs in while a page is open and has no connection: what was written
-/// before is not sent in their session.
+/// RS-8, AC-3: another user signs in while a page is open and has no connection: messages written
+/// before are not sent in their session.
 #[test]
 fn another_person_in_front_of_the_page_decides() {
     let signed_in = |session: &str, name: &str| Welcome {
@@ -151,7 +151,7 @@ fn another_person_in_front_of_the_page_decides() {
     assert_eq!(stages, [Stage::Held]);
     let is_publish = |frame: &&ClientFrame| matches!(frame, ClientFrame::Publish { .. });
     assert!(!solo.frames().into_iter().any(|frame| is_publish(&frame)));
-    // Bob's own text goes its way.
+    // Bob's own text is sent.
     solo.act(|session, now| session.publish(now, lobby(), "of Bob".into()))
         .unwrap();
     let sent: Vec<_> = solo.frames().into_iter().filter(is_publish).collect();

@@ -1,4 +1,4 @@
-//! What one connection may do, whatever it sends: what comes too fast is not read yet.
+//! Limits of one connection: frames that come too fast are not read yet.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -53,7 +53,7 @@ fn acks(desk: &Desk) -> usize {
     acks.count()
 }
 
-/// The names that rooms were told.
+/// The names that were announced to rooms.
 fn told(desk: &Desk) -> Vec<&str> {
     desk.transmits
         .iter()
@@ -64,7 +64,7 @@ fn told(desk: &Desk) -> Vec<&str> {
         .collect()
 }
 
-/// Sends as much as is read until then; the log answers everything at once. Returns how much was read.
+/// Sends as much as is read until then; the log answers at once. Returns how much was read.
 fn pour(desk: &mut Desk, end: Timestamp, mut next: impl FnMut(usize) -> Input) -> usize {
     let mut read = 0;
     let mut answered = desk.transmits.len();
@@ -82,7 +82,7 @@ fn pour(desk: &mut Desk, end: Timestamp, mut next: impl FnMut(usize) -> Input) -
     read
 }
 
-/// The log answers what was asked since the last time, which was when so much had been asked for.
+/// The log answers what was asked since the last call, given how much had been asked by then.
 fn answer(desk: &mut Desk, answered: usize) -> usize {
     let asked = desk.transmits.split_off(answered);
     desk.transmits.extend(asked.iter().cloned());
@@ -102,7 +102,7 @@ fn answer(desk: &mut Desk, answered: usize) -> usize {
     done
 }
 
-/// A room in which nothing is.
+/// An empty room.
 fn view() -> RoomView {
     RoomView {
         epoch: Epoch::new("e"),
@@ -119,7 +119,7 @@ fn view() -> RoomView {
 /// Makes the nth frame of a kind.
 type Made = Box<dyn Fn(usize) -> Input>;
 
-/// PU-4: whatever is sent as fast as it is read, is read at a rate, and costs its sender.
+/// PU-4: frames of every kind, sent as fast as they are read, are read at a rate, and cost their sender.
 #[test]
 fn frames_of_every_kind_have_a_rate() {
     let frame = |frame| Input::Received(Ok(frame));
@@ -183,7 +183,7 @@ fn drafts_over_their_rate_are_not_read_for_ever() {
     assert!(read > paid && read <= free + paid + 1, "{read}");
 }
 
-/// PU-4: what a long text costs all of its sender's connections together grows with it.
+/// PU-4: the cost of a long text for all connections of its sender together grows with it.
 #[test]
 fn long_texts_cost_more() {
     let mut desk = Desk::live(Config::default());
@@ -202,7 +202,7 @@ fn long_texts_cost_more() {
     assert_eq!(costs, [1, 17, 1, 17]);
 }
 
-/// PU-4: in all of 32 rooms a new name is told five times in a row, then every 5 s, and the last one is told.
+/// PU-4: in all of 32 rooms a new name is announced five times in a row, then every 5 s, and so is the last one.
 #[test]
 fn new_names_are_told_now_and_then() {
     let mut desk = Desk::live(Config::default());
@@ -220,19 +220,19 @@ fn new_names_are_told_now_and_then() {
     let names = told(&desk);
     assert_eq!(names.len(), (5 + 2) * 32);
     assert!(names[6 * 32..].iter().all(|name| *name == "name 200"));
-    // Nothing more is told of the same name.
+    // The same name is not announced again.
     desk.frame(rename("name 200"));
     assert_eq!(told(&desk).len(), 7 * 32);
     assert_eq!(desk.session.take_cost().points, 201 + 7 * 320);
-    // What is said carries the newest name at once.
+    // Messages carry the newest name at once.
     desk.frame(rename("another"));
     desk.frame(publish(1, "text"));
     let is_named = |transmit: &Transmit| matches!(transmit, Transmit::Append { name, .. } if name.as_str() == "another");
     assert!(desk.transmits.iter().any(is_named));
 }
 
-/// EO-1: what was answered on this connection is answered again without the log; another text is for the log
-/// to judge.
+/// EO-1: a message that was answered on this connection is answered again without the log; the log decides about
+/// another text.
 #[test]
 fn repeats_are_answered_from_memory() {
     let mut desk = Desk::live(Config::default());
@@ -240,7 +240,7 @@ fn repeats_are_answered_from_memory() {
         desk.frame(publish(seq, &format!("text {seq}")));
     }
     desk.frame(publish(40, "text 40"));
-    // Not answered yet: the log knows.
+    // Not answered yet: the log decides.
     assert_eq!(appends(&desk).len(), 41);
     for seq in 1..=40 {
         desk.input(appended(seq, Ok(seq + 100)));
@@ -276,7 +276,7 @@ fn a_number_that_was_held_is_remembered_anew() {
     assert_eq!((acks(&desk), appends(&desk).len()), (1, 1));
 }
 
-/// EO-1: numbers that the log has to look up count as messages do; nothing is refused for it, and new
+/// EO-1: numbers that the log has to look up count as messages do; none is refused for it, and new
 /// messages go on.
 #[test]
 fn repeats_that_the_log_looks_up_count_as_messages() {
@@ -304,8 +304,8 @@ fn repeats_that_the_log_looks_up_count_as_messages() {
     assert_eq!(appends(&desk).last(), Some(&1_001));
 }
 
-/// PU-4: who comes back joins all rooms, says what was typed in each, repeats what is in flight and scrolls
-/// back, and is not held up for any of it.
+/// PU-4: a client that reconnects joins all its rooms, sends each draft, repeats what is in flight and scrolls
+/// back, and is not slowed down.
 #[test]
 fn who_comes_back_is_not_held_up() {
     let mut desk = Desk::new(Config::default());
@@ -333,8 +333,8 @@ fn who_comes_back_is_not_held_up() {
     }
 }
 
-/// HB-1, HB-6: a client whose address has spent too much is not read for a while, and hears that the server is
-/// there; the pause is no longer than it would wait for a pong.
+/// HB-1, HB-6: a client whose address has spent too much is not read for a while, and gets a sign of life from
+/// the server; the pause is no longer than the client would wait for a pong.
 #[test]
 fn a_client_that_is_not_read_hears_a_word() {
     let mut desk = Desk::live(Config::default());
@@ -354,7 +354,7 @@ fn a_client_that_is_not_read_hears_a_word() {
     desk.run_to(at(6_000));
     assert!(desk.session.wants_input() && desk.closes().is_empty());
     desk.transmits.clear();
-    // A short one is not worth a word.
+    // A short pause needs no sign of life.
     desk.input(Input::Throttled(millis(500)));
     desk.run_to(at(6_499));
     assert!(!desk.session.wants_input());

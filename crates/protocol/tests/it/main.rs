@@ -1,4 +1,4 @@
-//! The rules of the protocol, one test or more for each, on a clock that exists only here.
+//! The rules of the protocol, with one test or more for each, on a virtual clock.
 //!
 //! [`simulation::pair::Pair`] holds clients, links, a server and its log; [`solo`] holds one machine alone, for
 //! rules about numbers. The same tests run on wasm32 (PU-6).

@@ -48,7 +48,7 @@ fn one_of(rng: &mut Rng, texts: &'static [&'static str]) -> &'static str {
     texts[rng.usize(..texts.len())]
 }
 
-/// A frame as it should be, or with other values, up to two more fields and any end; without its first brace.
+/// A valid frame, or one with other values, up to two more fields and any end; without its first brace.
 fn draw(rng: &mut Rng) -> String {
     let kind = one_of(rng, TYPES);
     let mut fields = needed(kind).to_vec();
@@ -73,7 +73,7 @@ fn draw(rng: &mut Rng) -> String {
     text + end
 }
 
-/// PU-7: a space makes no difference, whatever follows: keys twice, escapes in names and texts, fields that are
+/// PU-7: a space makes no difference, whatever follows: repeated keys, escapes in names and texts, fields that are
 /// missing, of another kind or unknown, ends that come too soon or too late.
 #[test]
 fn one_pass_reads_what_two_passes_read() {

@@ -1,4 +1,4 @@
-//! Who is here, and what stands in their input boxes.
+//! Presence: the members of a room, and their drafts.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -31,7 +31,7 @@ fn two() -> (Pair, usize, usize) {
     (pair, ada, bob)
 }
 
-/// PR-1: a member from join to leave.
+/// PR-1: a session is a member from its `join` to its `leave`.
 #[test]
 fn a_member_from_join_to_leave() {
     let (mut pair, ada, bob) = two();
@@ -44,7 +44,7 @@ fn a_member_from_join_to_leave() {
     assert_eq!((members(&pair, ada), members(&pair, bob)), (2, 2));
 }
 
-/// PR-1: a short break shows nobody leaving.
+/// PR-1: a short break shows no departure.
 #[test]
 fn a_short_break_shows_nobody_leaving() {
     let (mut pair, ada, bob) = two();
@@ -68,7 +68,7 @@ fn presence_frames(pair: &Pair, client: usize) -> usize {
         .count()
 }
 
-/// PR-1: whoever does not come back leaves after 30 s.
+/// PR-1: a member that does not reconnect leaves after 30 s.
 #[test]
 fn away_too_long_is_gone() {
     let (mut pair, ada, bob) = two();
@@ -80,7 +80,7 @@ fn away_too_long_is_gone() {
     assert_eq!(members(&pair, ada), 1);
 }
 
-/// PR-1: a new name is shown to the others.
+/// PR-1: a new name is shown to the other members.
 #[test]
 fn a_new_name_is_shown() {
     let (mut pair, ada, bob) = two();
@@ -121,7 +121,7 @@ fn a_draft_ends() {
     }
 }
 
-/// PR-2: a message that waited in the outbox does not end what was typed since.
+/// PR-2: a message that waited in the outbox does not end the draft that was typed since.
 #[test]
 fn a_late_message_leaves_the_newer_draft() {
     let (mut pair, ada, bob) = two();
@@ -139,7 +139,7 @@ fn a_late_message_leaves_the_newer_draft() {
     assert_eq!(drafts(&pair, bob, ada), Some("third".into()));
 }
 
-/// PR-2, EO-4: a text that the outbox has no room for stays in the box, and stays a draft.
+/// PR-2, EO-4: a text for which the outbox has no room stays in the box, and stays a draft.
 #[test]
 fn a_text_that_is_not_taken_stays_a_draft() {
     let mut pair = Pair::new();
@@ -154,7 +154,7 @@ fn a_text_that_is_not_taken_stays_a_draft() {
     assert_eq!(drafts(&pair, bob, ada), Some("not taken".into()));
 }
 
-/// PR-2: what is replayed is older than the drafts that come with `joined`, and ends none of them.
+/// PR-2: replayed messages are older than the drafts that come with `joined`, and end none of them.
 #[test]
 fn a_replayed_message_leaves_the_draft() {
     let (mut pair, ada, bob) = two();
@@ -178,7 +178,7 @@ fn the_latest_draft_comes_again_after_a_reconnect() {
     }
     pair.run_for(secs(1));
     assert_eq!(drafts(&pair, ada, bob).as_deref(), Some("hello"));
-    // The draft ends with the connection, and comes again though nothing was typed meanwhile.
+    // The draft ends with the connection, and is sent again though nothing was typed meanwhile.
     pair.cut(bob);
     pair.run_for(millis(21));
     assert_eq!(drafts(&pair, ada, bob), None);
@@ -234,7 +234,7 @@ fn the_server_holds_drafts_to_the_rate() {
     assert_eq!(shown.last().map(String::as_str), Some("text 2999"));
 }
 
-/// PR-3: of a crowd some are named and all are counted, and each knows itself; a few are all named again.
+/// PR-3: of a crowd some members are named and all are counted, and each knows itself; few are all named again.
 #[test]
 fn a_crowd_is_counted() {
     let mut pair = Pair::new();
@@ -258,7 +258,7 @@ fn a_crowd_is_counted() {
     }
 }
 
-/// PR-1: a refused reading of history changes nothing about being in the room.
+/// PR-1: a refused reading of history does not change membership.
 #[test]
 fn a_refused_history_does_not_interrupt_the_room() {
     let (mut pair, ada, bob) = two();

@@ -1,4 +1,4 @@
-//! The properties of a pure core: time and chance come from outside, everything has a limit.
+//! The properties of a pure core: time and randomness are arguments, everything has a limit.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -20,8 +20,8 @@ use crate::solo::{Desk, Solo, appends, at, credentials, millis, publish, secs, w
 use simulation::machine::Step;
 use simulation::pair::Pair;
 
-/// Drives a client through a bad hour that begins at `origin`; the times of its transmits are told
-/// from there.
+/// Drives a client through a bad hour that begins at `origin`; the times of its transmits are relative to
+/// that.
 fn bad_hour(seed: u64, origin: Timestamp) -> Vec<(u128, Transmit)> {
     let config = Config {
         seed,
@@ -59,7 +59,7 @@ fn time_is_an_argument() {
 }
 
 /// PU-1: time never goes back for a machine, whatever its driver says: what is due is not due sooner, a rate
-/// does not refill twice, and nobody is counted as silent for a time that did not pass.
+/// does not refill twice, and a silence is not counted for a time that did not pass.
 #[test]
 fn time_never_goes_back() {
     let mut solo = Solo::live(Config::default());
@@ -116,8 +116,8 @@ fn time_never_goes_back() {
     assert_eq!(line.take(at(0)), Turn::After(millis(100)));
 }
 
-/// PU-4: a client holds no more rooms than the server takes: a further one is refused at once, as the server
-/// would; what a server of smaller limits refuses is no longer held.
+/// PU-4: a client holds no more rooms than the server allows: a further one is refused at once, as the server
+/// would; a room that a server of smaller limits refuses is no longer held.
 #[test]
 fn rooms_are_bounded() {
     let mut solo = Solo::new(Config::default(), Stored::default());
@@ -136,7 +136,7 @@ fn rooms_are_bounded() {
         solo.act(|session, now| session.join(now, room(n), None));
     }
     assert_eq!(refused(&solo), [room(rooms_max)]);
-    // One that is held may be taken up anew, and one that is left makes room.
+    // A room that is held may be joined again, and one that is left makes room.
     solo.act(|session, now| session.join(now, room(0), None));
     solo.act(|session, now| session.leave(now, &room(0)));
     solo.act(|session, now| session.join(now, room(rooms_max), None));
@@ -174,7 +174,7 @@ fn rooms_are_bounded() {
     assert_eq!(joins.count(), 2);
 }
 
-/// PU-2: chance comes from the seed: the same seed goes the same way, another one does not.
+/// PU-2: randomness comes from the seed: the same seed behaves the same, another one does not.
 #[test]
 fn chance_is_an_argument() {
     assert_eq!(bad_hour(3, at(0)), bad_hour(3, at(0)));
@@ -208,7 +208,7 @@ fn a_world_can_be_played_again() {
     assert_eq!(play(), play());
 }
 
-/// PU-3: what an older connection says is dropped and counted, whatever it is.
+/// PU-3: inputs of an older connection are dropped and counted, whatever they are.
 #[test]
 fn an_older_connection_has_no_say() {
     let mut solo = Solo::live(Config::default());
@@ -313,7 +313,7 @@ fn every_overflow_has_its_name() {
     assert_eq!(desk.closes(), [CloseCode::FRAME_TOO_LARGE]);
 }
 
-/// PU-4: limits of nothing at all are odd, but no reason to fall over.
+/// PU-4: limits of zero are unusual, but make no machine panic.
 #[test]
 fn limits_of_zero_are_limits() {
     let limits = Limits {

@@ -1,4 +1,4 @@
-//! Coming back: quick for one, gentle for a hundred thousand.
+//! Reconnects: quick for one client, gentle for a hundred thousand.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -23,7 +23,7 @@ fn seeded(seed: u64) -> Config {
     }
 }
 
-/// Closes the connection under way and returns how long the client waits.
+/// Closes the present connection and returns how long the client waits.
 fn fail(solo: &mut Solo) -> Duration {
     solo.close(None);
     let wait = solo.wait();
@@ -38,7 +38,7 @@ fn go_away(ms: u64) -> ServerFrame {
     }
 }
 
-/// RC-1: uniform(0, min(10 s, 250 ms * 2^attempt)), drawn after the clamp, and it never gives up.
+/// RC-1: uniform(0, min(10 s, 250 ms * 2^attempt)), drawn after the clamp; the client never gives up.
 #[test]
 fn full_jitter_after_the_clamp() {
     let mut sums = [Duration::ZERO; 20];
@@ -65,7 +65,7 @@ fn full_jitter_after_the_clamp() {
     }
 }
 
-/// RC-1: it never gives up by itself.
+/// RC-1: the client never gives up by itself.
 #[test]
 fn it_never_gives_up() {
     let mut pair = Pair::new();
@@ -77,7 +77,7 @@ fn it_never_gives_up() {
     assert!(pair.clients[ada].is_live());
 }
 
-/// RC-1, PU-2: a thousand clients of a server that died do not come back in step.
+/// RC-1, PU-2: a thousand clients of a server that died do not reconnect in step.
 #[test]
 fn clients_do_not_come_back_in_step() {
     let mut waits: Vec<Duration> = (0..1000)
@@ -100,7 +100,7 @@ fn attempt(solo: &Solo) -> u32 {
     }
 }
 
-/// RC-2: the attempt counter goes back only after 10 s of being live; opening is not enough.
+/// RC-2: the attempt counter goes back only after 10 s of being live; an open connection is not enough.
 #[test]
 fn a_flapping_server_does_not_reset_the_counter() {
     let mut solo = Solo::live(Config::default());
@@ -117,7 +117,7 @@ fn a_flapping_server_does_not_reset_the_counter() {
     assert!(solo.wait() <= millis(250));
 }
 
-/// RC-2, RC-3: restart after restart, in good order: a door that is still shut at the slot is tried
+/// RC-2, RC-3: restart after restart, in good order: a server that is not there yet at the slot is tried
 /// again soon, however often that was so.
 #[test]
 fn being_sent_away_is_no_failure() {
@@ -135,7 +135,7 @@ fn being_sent_away_is_no_failure() {
     }
 }
 
-/// RC-3: the client obeys its slot: it stays until then, and comes back then, neither earlier nor
+/// RC-3: the client obeys its slot: it stays until then, and reconnects then, neither earlier nor
 /// with a delay of its own.
 #[test]
 fn the_slot_is_obeyed() {
@@ -147,7 +147,7 @@ fn the_slot_is_obeyed() {
             solo.run_to(at(3_000));
             solo.close(Some(CloseCode::SERVICE_RESTART));
         }
-        // Neither a visible page nor a network that is back jumps the queue.
+        // Neither a visible page nor a network that is back shortens the wait.
         for network in [Network::Visible, Network::Online] {
             solo.input(Input::Network(network));
             solo.frame(ServerFrame::Pong);
@@ -176,7 +176,7 @@ fn being_offline_does_not_move_the_slot() {
     }
 }
 
-/// RC-4: whether the browser says that there is no network is told when it changes, also where the
+/// RC-4: a change of what the browser says of the network is reported, also where the
 /// wait itself stays as it is.
 #[test]
 fn being_offline_is_told() {
@@ -228,7 +228,7 @@ fn a_drain_loses_nothing() {
     );
 }
 
-/// RC-4: offline: a try every 30 s.
+/// RC-4: offline, the client tries every 30 s.
 #[test]
 fn offline_tries_every_thirty_seconds() {
     let mut solo = Solo::live(Config::default());
@@ -244,7 +244,7 @@ fn offline_tries_every_thirty_seconds() {
     assert_eq!(solo.wait(), secs(30));
 }
 
-/// RC-4: the browser's word is not reliable: a link that lives is kept while "offline".
+/// RC-4: the browser's report is not reliable: a link that lives is kept while "offline".
 #[test]
 fn offline_is_only_a_hint() {
     let mut pair = Pair::new();
@@ -256,7 +256,7 @@ fn offline_is_only_a_hint() {
     assert_eq!(pair.clients[ada].closed(), []);
 }
 
-/// RC-4: online or visible: at once, with at most 500 ms of jitter, which is drawn.
+/// RC-4: online or visible: the client tries at once, after at most 500 ms of jitter, which is drawn.
 #[test]
 fn online_and_visible_try_at_once() {
     for network in [Network::Online, Network::Visible] {
@@ -275,7 +275,7 @@ fn online_and_visible_try_at_once() {
     }
 }
 
-/// RC-4: coming back never makes a wait longer.
+/// RC-4: a return of network or visibility never makes a wait longer.
 #[test]
 fn a_shorter_wait_stays() {
     for seed in 0..50 {
@@ -287,7 +287,7 @@ fn a_shorter_wait_stays() {
     }
 }
 
-/// RC-5: connecting has 10 s, `welcome` has 10 s; then the next try.
+/// RC-5: connecting has 10 s, `welcome` has 10 s; then the next try follows.
 #[test]
 fn connecting_has_a_deadline() {
     let mut solo = Solo::new(Config::default(), Default::default());
@@ -318,7 +318,7 @@ fn connecting_has_a_deadline() {
     pair.run_until("live", |pair| pair.clients[ada].is_live());
 }
 
-/// RC-6: a frozen page lets go at once and comes back like from any other loss.
+/// RC-6: a frozen page drops its connection at once and reconnects as after any other loss.
 #[test]
 fn a_frozen_page_is_a_lost_connection() {
     let mut pair = Pair::new();
@@ -344,7 +344,7 @@ fn a_frozen_page_is_a_lost_connection() {
     assert_eq!(pair.clients[bob].shown(&RoomName::lobby()).gaps, 0);
 }
 
-/// RC-1: a person's word comes first: `connect` tries at once, `disconnect` stays away.
+/// RC-1: the user's wish comes first: `connect` tries at once, `disconnect` stays away.
 #[test]
 fn a_person_decides() {
     let mut solo = Solo::live(Config::default());
@@ -363,8 +363,8 @@ fn a_person_decides() {
     );
 }
 
-/// RC-7: whoever is told that too many come at once comes back in the slot that was given, whatever
-/// happens meanwhile.
+/// RC-7: a client that is refused because too many come at once reconnects in its slot, whatever happens
+/// meanwhile.
 #[test]
 fn a_busy_server_gives_slots() {
     let mut solo = Solo::new(Config::default(), Stored::default());

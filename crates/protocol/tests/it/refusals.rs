@@ -1,4 +1,4 @@
-//! What becomes of a message that is not taken: now, or for good.
+//! Refusals: the fate of a message that is refused for now, or for good.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -28,7 +28,7 @@ fn refusal(code: ErrorCode, seq: u64, retry_after_ms: Option<u64>) -> ServerFram
     })
 }
 
-/// The connection ends for this number (EO-1, EO-6).
+/// The error with which a connection ends for this number (EO-1, EO-6).
 fn unsettled(code: ErrorCode, seq: u64) -> ServerFrame {
     ServerFrame::Error(Refusal {
         code,
@@ -76,14 +76,14 @@ fn copies_never_share_a_number() {
         let bodies = pair.world.log.bodies(&lobby());
         let count = |body: &str| bodies.iter().filter(|b| **b == body).count();
         assert_eq!(count("the copy's"), 1, "{both_at}: {bodies:?}");
-        // What was on its way at the moment of the takeover is uncertain: a person decides.
+        // A message on its way at the moment of the takeover is uncertain: the user decides.
         let is_uncertain = pair.clients[ada].fate(mine) == Some(Fate::Uncertain);
         assert!(is_uncertain || count("mine") == 1, "{both_at}: {bodies:?}");
         assert!(count("mine") <= 1, "{both_at}: {bodies:?}");
     }
 }
 
-/// EO-6: the server's end says `seq_conflict` and closes with a code of the fresh range; the client
+/// EO-6: the server's machine sends `seq_conflict` and closes with a code of the fresh range; the client
 /// then sends the message under a new number.
 #[test]
 fn a_conflict_leads_to_a_new_number() {
@@ -104,7 +104,7 @@ fn a_conflict_leads_to_a_new_number() {
     assert_eq!((entry.seq, entry.stage), (Seq::FIRST, Stage::Unsent));
 }
 
-/// EO-6: the error alone is enough: where its close is lost, the message is not taken for durable.
+/// EO-6: the error alone is enough: if its close is lost, the message is not taken for durable.
 #[test]
 fn a_conflict_survives_a_lost_close() {
     let mut solo = Solo::live(client::Config::default());
@@ -135,8 +135,8 @@ fn a_conflict_survives_a_lost_close() {
 }
 
 /// EO-1, EO-6, EO-7: a frame with `seq` alone says that the message is refused for good, and only such a
-/// frame: one that ends the connection names the number otherwise. A client loses no message by it, nor
-/// by a server of before, which named it as `seq`.
+/// frame does: one that ends the connection names the number otherwise. A client loses no message by it, nor
+/// by an older server, which named it as `seq`.
 #[test]
 fn only_a_refusal_for_good_has_a_seq_alone() {
     let mut desk = Desk::live(Config::default());
@@ -162,7 +162,7 @@ fn only_a_refusal_for_good_has_a_seq_alone() {
     }
 }
 
-/// EO-7: refused for now: it and what follows wait as long as told, then go on from that number.
+/// EO-7: refused for now: the message and those after it wait for the named time, then go on from that number.
 #[test]
 fn refused_for_now_goes_on_from_that_number() {
     let mut pair = Pair::new();
@@ -212,7 +212,7 @@ fn the_rate_slows_down_and_loses_nothing() {
     assert_eq!(pair.clients[ada].closed(), []);
 }
 
-/// EO-7: refused for good: the number is used up, the person is told why, nothing is blocked.
+/// EO-7: refused for good: the number is used up, the user sees why, nothing is blocked.
 #[test]
 fn refused_for_good_blocks_nothing() {
     let mut pair = Pair::new();
@@ -235,7 +235,7 @@ fn refused_for_good_blocks_nothing() {
     assert_eq!(pair.clients[ada].fate(ids[1]), Some(refused));
     let session = pair.clients[ada].session.id().unwrap();
     assert_eq!(pair.world.log.last_seq(session), Some(3));
-    // The text waits for its person, over a reload too.
+    // The text waits for its user, over a reload too.
     let kept = pair.clients[ada].storage.clone();
     let stages: Vec<_> = kept.outbox.iter().map(|entry| entry.stage).collect();
     assert_eq!(stages, [Stage::Refused(ErrorCode::BodyTooLarge)]);
@@ -245,7 +245,7 @@ fn refused_for_good_blocks_nothing() {
     assert_eq!(again.outbox().count(), 0);
 }
 
-/// EO-7: where the error was lost, `welcome.refused` tells the same.
+/// EO-7: where the error was lost, `welcome.refused` says the same.
 #[test]
 fn a_lost_refusal_is_told_by_welcome() {
     let mut pair = Pair::new();
@@ -301,7 +301,7 @@ fn a_frame_over_a_lowered_limit_gives_its_number_up() {
     ));
 }
 
-/// EO-7: an answer of the log that comes late does not hold what was taken meanwhile: after the held
+/// EO-7: a late answer of the log does not hold what was taken meanwhile: after the held
 /// number became durable, the following ones are served.
 #[test]
 fn a_late_answer_of_the_log_holds_nothing_for_ever() {
@@ -309,7 +309,7 @@ fn a_late_answer_of_the_log_holds_nothing_for_ever() {
     desk.frame(publish(1, "a"));
     desk.frame(publish(2, "b"));
     desk.input(appended(1, Err(AppendError::Unavailable)));
-    // The client comes back after its wait; the log is slow and answers the first try of 2 now.
+    // The client reconnects after its wait; the log is slow and answers the first try of 2 now.
     desk.now = desk.now + secs(3);
     desk.frame(publish(1, "a"));
     desk.frame(publish(2, "b"));
@@ -321,7 +321,7 @@ fn a_late_answer_of_the_log_holds_nothing_for_ever() {
     assert_eq!(appends(&desk), [3], "{desk:?}");
 }
 
-/// EO-7, PR-2: where the server's limits do not go together, a text may be taken that fits no frame.
+/// EO-7, PR-2: where the server's limits contradict each other, a text may be taken that fits no frame.
 /// A message then gives its number up, a draft is not shown; neither ends connection after connection.
 #[test]
 fn what_fits_no_frame_is_not_sent() {

@@ -1,4 +1,4 @@
-//! What is decided about one request over HTTP (docs/api.md).
+//! The machine of one request over HTTP (docs/api.md).
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -17,7 +17,7 @@ use crate::solo::{at, lobby, millis, offset, publish, removed, secs};
 
 const KEY: PostKey = [7; 32];
 
-/// A request, as far as it is.
+/// A request in progress.
 struct Desk {
     request: Request,
     next: Option<RequestTransmit>,
@@ -58,7 +58,7 @@ impl Desk {
         self.ends(RequestTransmit::Refuse(error.into()));
     }
 
-    /// Nothing follows, whatever comes.
+    /// Checks that nothing follows this output, whatever comes.
     #[track_caller]
     fn ends(self, transmit: RequestTransmit) {
         let mut over = self.asks(transmit);
@@ -119,8 +119,8 @@ fn unavailable() -> RequestError {
     RequestError::Later(ErrorCode::Unavailable, secs(2))
 }
 
-/// AC-4, EO-1, EO-2: a message is counted, then posted under the name that its author may have; where it is durable, also
-/// from before, its place is the answer.
+/// AC-4, EO-1, EO-2: a message is counted, then posted under the name that its author may have; if it is durable, also
+/// from before, its offset is the answer.
 #[test]
 fn a_message_is_counted_then_posted() {
     for is_repeat in [false, true] {
@@ -155,7 +155,7 @@ fn a_message_is_counted_then_posted() {
     }
 }
 
-/// EO-6, EO-7: over a rate, and where the log cannot answer, a message is refused for now; another one under its key for
+/// EO-6, EO-7: over a rate, and if the log cannot answer, a message is refused for now; another one under its key for
 /// good.
 #[test]
 fn a_post_fails_for_now_or_for_good() {
@@ -170,7 +170,7 @@ fn a_post_fails_for_now_or_for_good() {
     posted(PostError::Unavailable).refuses(unavailable());
 }
 
-/// AC-5, EO-7: what a frame is refused for, a request is refused for, too, with the same code; and it is not counted.
+/// AC-5, EO-7: a request is refused for the same reasons as a frame, with the same codes; and it is not counted.
 #[test]
 fn a_frame_and_a_request_are_refused_alike() {
     let limit = Config::default().limits.body_bytes as usize;
@@ -212,7 +212,7 @@ fn a_frame_and_a_request_are_refused_alike() {
     }
 }
 
-/// AC-5: who may not read a room learns nothing of it: neither messages, nor members, nor what is said from now on.
+/// AC-5: a client that may not read a room learns nothing of it: neither messages, nor members, nor later messages.
 #[test]
 fn a_room_is_read_by_who_may_read_it() {
     let calls = || {
@@ -237,7 +237,7 @@ fn a_room_is_read_by_who_may_read_it() {
     }
 }
 
-/// RS-5, RS-6: messages are read after what the caller has; where that does not reach to what the log has, it is a gap, and
+/// RS-5, RS-6: messages are read after the client's position; if the log no longer reaches back to it, that is a gap, and
 /// the newest are read instead.
 #[test]
 fn messages_are_read_from_where_the_caller_is() {
@@ -279,7 +279,7 @@ fn messages_are_read_from_where_the_caller_is() {
         messages: messages(51, 100),
     };
     assert_eq!(newest, expected);
-    // What was asked for, after which offset it is read, what the log gives, and whether there is a gap, or more.
+    // The request, the offset after which it is read, what the log gives, and whether there is a gap, or more.
     let checks = [
         (which(Some(90), None, None), 90, (91, 100), false, false),
         (
@@ -296,7 +296,7 @@ fn messages_are_read_from_where_the_caller_is() {
         (which(Some(9), None, None), 50, (51, 100), true, false),
         (which(Some(101), None, None), 50, (51, 100), true, false),
         (which(Some(90), None, Some("f")), 50, (51, 100), true, false),
-        // Some went while it was asked what there is.
+        // Some were trimmed after the log said what it holds.
         (which(Some(20), None, None), 20, (31, 80), true, true),
     ];
     for (which, after, (first, last), gap, more) in checks {
@@ -307,7 +307,7 @@ fn messages_are_read_from_where_the_caller_is() {
     }
 }
 
-/// RS-5: a page is cut to what the server gives; and a log that cannot answer is asked again by the caller.
+/// RS-5: a page is cut to the server's limit; and if the log cannot answer, the client asks again.
 #[test]
 fn a_page_is_cut_and_may_fail() {
     let mut config = Config::default();
@@ -339,7 +339,7 @@ fn a_page_is_cut_and_may_fail() {
         .refuses(unavailable());
 }
 
-/// EO-8, AC-5: only the right to moderate removes, which guests never have: they are asked for a token where there are such.
+/// EO-8, AC-5: only the right to moderate redacts, which guests never have: they are asked for a token if there are any.
 #[test]
 fn only_moderators_remove() {
     let remove = || Call::Remove {
@@ -367,7 +367,7 @@ fn only_moderators_remove() {
     });
 }
 
-/// EO-8: a text that is gone, now or before, has yet to leave the log's files, for which the answer waits for a while.
+/// EO-8: a redacted text, now or before, has yet to leave the log's files: the answer waits for that for a while.
 #[test]
 fn a_removal_waits_for_the_files() {
     let removed = |removal| {
@@ -386,7 +386,7 @@ fn a_removal_waits_for_the_files() {
     removed(None).refuses(unavailable());
 }
 
-/// PR-1: who asks is told of the members, and is none.
+/// PR-1: a client that asks gets the members, and is not one itself.
 #[test]
 fn members_are_looked_up() {
     let desk = Desk::new(&Access::ANYBODY, Call::Presence { room: lobby() });
@@ -400,7 +400,7 @@ fn members_are_looked_up() {
     desk.answers(RequestAnswer::Presence { members, count });
 }
 
-/// AC-2: who follows a room is served as long as a session would be: a little longer than the token is good.
+/// AC-2: a listener is served as long as a session would be: to the end of the token's grace period.
 #[test]
 fn a_listener_is_served_as_long_as_a_session() {
     let follow = |access: &Access| {
@@ -421,7 +421,7 @@ fn a_listener_is_served_as_long_as_a_session() {
     assert_eq!(follow(&Access::ANYBODY).ends, None);
 }
 
-/// PU-3: an answer to what was not asked for changes nothing.
+/// PU-3: an answer that was not asked for changes nothing.
 #[test]
 fn answers_to_nothing_are_ignored() {
     let mut desk = Desk::new(&ada(secs(600)), say("hello"));

@@ -15,7 +15,7 @@ use crate::solo::{Desk, lobby, millis, offset, secs, seen, view};
 use simulation::link::Way;
 use simulation::pair::Pair;
 
-/// RS-3: what is durable leaves the outbox at `welcome`, though its acks were lost.
+/// RS-3: durable messages leave the outbox at `welcome`, though their acks were lost.
 #[test]
 fn welcome_settles_what_is_durable() {
     let mut pair = Pair::new();
@@ -35,7 +35,7 @@ fn welcome_settles_what_is_durable() {
     assert_eq!(seen(&pair, ada), ["a", "b", "c"]);
 }
 
-/// RS-3: what is not durable is sent again, in order, with its old numbers.
+/// RS-3: messages that are not durable are sent again, in order, with their old numbers.
 #[test]
 fn the_rest_is_sent_again_with_its_numbers() {
     let mut pair = Pair::new();
@@ -53,7 +53,7 @@ fn the_rest_is_sent_again_with_its_numbers() {
     assert_eq!(pair.world.log.bodies(&lobby()), ["a", "b", "c"]);
 }
 
-/// RS-3, EO-4: a page that publishes before its `welcome` numbers nothing that was used before it
+/// RS-3, EO-4: a page that publishes before its `welcome` gives no number that was used before it
 /// was loaded, and loses nothing.
 #[test]
 fn publishing_before_welcome_after_a_reload_loses_nothing() {
@@ -94,7 +94,7 @@ fn corrected_numbers_are_stored() {
     assert_eq!(pair.world.log.bodies(&lobby()), ["a", "b", "c"]);
 }
 
-/// RS-5: after a reconnect everything since comes, once and in order, then the live ones follow;
+/// RS-5: after a reconnect all messages since come, once and in order, then the live ones follow,
 /// whenever the link breaks.
 #[test]
 fn replay_and_live_meet_without_seam() {
@@ -139,7 +139,7 @@ fn a_link_that_pauses_loses_nothing() {
     }
 }
 
-/// RS-5: a replay longer than one pull comes whole, and does not ask for what is already there.
+/// RS-5: a replay longer than one pull comes whole, and asks for no message twice.
 #[test]
 fn a_long_replay_comes_whole() {
     let mut pair = Pair::new();
@@ -169,7 +169,7 @@ fn last_join(pair: &Pair, client: usize) -> Option<Position> {
         .last()
 }
 
-/// RS-5: across a server that was killed.
+/// RS-5: nothing is lost when the server is killed.
 #[test]
 fn a_killed_server_loses_nothing() {
     let mut pair = Pair::new();
@@ -194,7 +194,7 @@ fn a_killed_server_loses_nothing() {
     assert!(pair.clients[ada].storage.outbox.is_empty());
 }
 
-/// RS-5: a log that cannot be read for a while delays a replay. The reader is not told of a gap, and the
+/// RS-5: a log that cannot be read for a while delays a replay. The reader gets no gap, and the
 /// log is asked again after a wait, not at once.
 #[test]
 fn a_replay_waits_for_a_log_that_cannot_be_read() {
@@ -289,8 +289,8 @@ fn a_page_without_storage_has_a_session_of_its_own() {
     assert_eq!(pair.clients[copy].published(), [1]);
 }
 
-/// RS-9: a session that cannot be resumed: what never left the page is numbered anew and sent, what
-/// was sent is uncertain until a person decides.
+/// RS-9: a session cannot be resumed: unsent messages are numbered anew and sent, sent ones are uncertain until
+/// the user decides.
 #[test]
 fn a_lost_session_guesses_nothing() {
     let mut pair = Pair::new();
@@ -353,7 +353,7 @@ fn a_session_that_expires_in_use_is_replaced() {
     );
 }
 
-/// RS-3, RS-9: an older copy of the log cannot continue the session: nothing is numbered over a hole.
+/// RS-3, RS-9: an older copy of the log cannot continue the session: no number follows a hole.
 #[test]
 fn an_older_copy_of_the_log_leads_to_a_fresh_session() {
     use crate::solo::{Solo, credentials, welcome};

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 /// The document that defines the rules.
 const PROTOCOL: &str = include_str!("../../../../PROTOCOL.md");
 
-/// Rules about how the code is written: reviewers and the compiler see to them.
+/// Rules about how the code is written: reviewers and the compiler check them.
 const WITHOUT_TEST: &[&str] = &["PU-5"];
 
 const TESTS: &[(&str, &str)] = &[

@@ -1,4 +1,4 @@
-//! One machine alone, its other end played by hand: for rules about numbers and moments.
+//! One machine alone, whose other end the test plays: for rules about numbers and times.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use everbeat_protocol::server;
 use everbeat_protocol::time::Timestamp;
 use simulation::pair::Pair;
 
-/// More calls than this on the way to a moment: the machine keeps itself busy.
+/// The most calls on the way to a time: more would mean a machine that keeps itself busy.
 const CALLS_MAX: usize = 100_000;
 
-/// The moment this many milliseconds after the origin.
+/// The time this many milliseconds after the origin.
 pub(crate) const fn at(ms: u64) -> Timestamp {
     Timestamp::from_millis(ms)
 }
@@ -45,7 +45,7 @@ pub(crate) fn fetching() -> Config {
     }
 }
 
-/// The welcome of a fresh session with the default numbers.
+/// The welcome of a fresh session with the default configuration.
 pub(crate) fn welcome() -> Welcome {
     Welcome {
         session: credentials("s1"),
@@ -61,7 +61,7 @@ pub(crate) fn welcome() -> Welcome {
     }
 }
 
-/// A client and what it asked for.
+/// A client's machine and its output.
 #[derive(Debug)]
 pub(crate) struct Solo {
     pub(crate) session: Session,
@@ -83,7 +83,7 @@ impl Solo {
         }
     }
 
-    /// Connected and welcomed at time 0.
+    /// A client that was connected and welcomed at time 0.
     pub(crate) fn live(config: Config) -> Self {
         let mut solo = Self::new(config, Stored::default());
         solo.connect();
@@ -129,7 +129,7 @@ impl Solo {
         answer
     }
 
-    /// Time passes, every timer fires when it is due.
+    /// Lets time pass; every timer fires when it is due.
     pub(crate) fn run_to(&mut self, end: Timestamp) {
         let mut calls = 0;
         while let Some(due) = self.session.poll_timeout().filter(|due| *due <= end) {
@@ -141,7 +141,7 @@ impl Solo {
         self.now = end;
     }
 
-    /// Time jumps: the timer fires only at the end of it.
+    /// Lets time jump: the timer fires only at the end of it.
     pub(crate) fn jump_to(&mut self, end: Timestamp) {
         self.now = end;
         self.act(Session::handle_timeout);
@@ -152,7 +152,7 @@ impl Solo {
         self.session.poll_timeout().unwrap() - self.now
     }
 
-    /// Forgets what was asked for and told so far.
+    /// Forgets the output so far.
     pub(crate) fn forget(&mut self) {
         self.transmits.clear();
         self.events.clear();
@@ -187,13 +187,13 @@ impl Solo {
     }
 }
 
-/// The server's end alone.
+/// The server's machine and its output.
 #[derive(Debug)]
 pub(crate) struct Desk {
     pub(crate) session: server::Session,
     pub(crate) now: Timestamp,
     pub(crate) transmits: Vec<server::Transmit>,
-    /// What it asked of the log or of a room last.
+    /// Its last question to the log or to a room.
     pub(crate) asked: server::RequestId,
 }
 
@@ -207,7 +207,7 @@ impl Desk {
         }
     }
 
-    /// Welcomed with a fresh session at time 0.
+    /// A connection that was welcomed with a fresh session at time 0.
     pub(crate) fn live(config: server::Config) -> Self {
         let mut desk = Self::new(config);
         desk.greet();
@@ -220,12 +220,12 @@ impl Desk {
         self.open(opened());
     }
 
-    /// Anybody says hello and gets this session.
+    /// A client of any kind says hello and gets this session.
     pub(crate) fn open(&mut self, opened: server::SessionOpened) {
         self.open_for(Access::ANYBODY, opened);
     }
 
-    /// Somebody says hello and gets this session.
+    /// A client with this access says hello and gets this session.
     pub(crate) fn open_for(&mut self, access: Access, opened: server::SessionOpened) {
         self.frame(hello());
         self.input(server::Input::Admitted(Ok(access)));
@@ -273,7 +273,7 @@ impl Desk {
         });
     }
 
-    /// The lobby is open, and what was asked for last.
+    /// The lobby is opened, in answer to the last question.
     pub(crate) fn enter(&mut self, view: server::RoomView) {
         self.input(server::Input::RoomOpened {
             id: self.asked,
@@ -301,7 +301,7 @@ impl Desk {
     }
 }
 
-/// The first frame of somebody who has nothing to show.
+/// The first frame of a client without credentials and token.
 pub(crate) const fn hello() -> ClientFrame {
     ClientFrame::Hello {
         session: None,
@@ -320,7 +320,7 @@ pub(crate) fn opened() -> server::SessionOpened {
     }
 }
 
-/// The lobby, in which nobody is, from this offset on.
+/// The answer to a `join` of the lobby without members, from this offset on.
 pub(crate) fn joined(from: u64, head: u64) -> Joined {
     Joined {
         room: lobby(),
@@ -335,7 +335,7 @@ pub(crate) fn joined(from: u64, head: u64) -> Joined {
     }
 }
 
-/// A lobby in which nobody is, with messages up to this one.
+/// A lobby without members, with messages up to this one.
 pub(crate) fn view(head: u64) -> server::RoomView {
     server::RoomView {
         epoch: Epoch::new("e"),
@@ -373,7 +373,7 @@ pub(crate) fn message(number: u64) -> ServerFrame {
     })
 }
 
-/// The same after its text was removed.
+/// The same message, redacted.
 pub(crate) fn removed(number: u64) -> Message {
     let ServerFrame::Message(message) = message(number) else {
         unreachable!("it is a message");

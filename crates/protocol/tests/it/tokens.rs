@@ -1,4 +1,4 @@
-//! How a token is renewed on an open connection, and where the client gets the next one.
+//! Tokens: their renewal on an open connection, and how the client gets the next one.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -13,7 +13,7 @@ use everbeat_protocol::server::{Input, Transmit};
 use crate::access::{ada, errors, in_lobby, live_to, refusal, subject, token, with_grants};
 use crate::solo::{Desk, Solo, at, fetching, hello, lobby, millis, offset, secs, welcome};
 
-/// AC-2: a warning before the end, a grace after it, then the end; the numbers are the config's.
+/// AC-2: `renew` before the end, a grace period after it, then the end; the times are those of the config.
 #[test]
 fn a_token_is_renewed_or_ends() {
     let mut desk = in_lobby(ada(secs(600)));
@@ -29,7 +29,7 @@ fn a_token_is_renewed_or_ends() {
     assert_eq!(desk.closes(), [CloseCode::TOKEN_EXPIRED]);
 }
 
-/// AC-2: a newer token of the same subject counts from then on; one of somebody else does not.
+/// AC-2: a newer token of the same subject is in force from then on; one of another subject is not.
 #[test]
 fn only_the_same_subject_renews() {
     let mut desk = in_lobby(ada(secs(100)));
@@ -56,7 +56,7 @@ fn only_the_same_subject_renews() {
     assert_eq!(errors(&desk), [(ErrorCode::TokenExpired, None)]);
     renew(&mut desk, Err(Denied::Unavailable));
     assert_eq!(errors(&desk), [(ErrorCode::Unavailable, None)]);
-    // None of these harmed the one that is there.
+    // None of these changed the token in force.
     assert_eq!(desk.closes(), []);
     live_to(&mut desk, at(90_000));
     renew(&mut desk, Ok(ada(secs(100))));
@@ -65,7 +65,7 @@ fn only_the_same_subject_renews() {
     assert_eq!(desk.closes(), []);
 }
 
-/// AC-2: the token that ends, shown again, changes nothing: or it would be asked for again and again.
+/// AC-2: the token in force, shown again, changes nothing: or it would be asked for again and again.
 #[test]
 fn the_same_token_renews_nothing() {
     let mut desk = in_lobby(ada(secs(100)));
@@ -84,7 +84,7 @@ fn the_same_token_renews_nothing() {
     assert_eq!(desk.closes(), [CloseCode::TOKEN_EXPIRED]);
 }
 
-/// AC-2: one token at a time is checked; and where none was shown, none is renewed.
+/// AC-2: one token at a time is checked; and a client without one has none to renew.
 #[test]
 fn tokens_are_checked_one_at_a_time() {
     let mut desk = in_lobby(ada(secs(100)));
@@ -105,7 +105,7 @@ fn tokens_are_checked_one_at_a_time() {
     assert_eq!(desk.transmits.len(), 1, "{:?}", desk.transmits);
 }
 
-/// AC-2: a token that is always short is not asked for in its first half.
+/// AC-2: `renew` never comes in the first half of a token's life, also of one that is always short.
 #[test]
 fn a_short_token_has_half_its_life_in_quiet() {
     let mut desk = in_lobby(ada(secs(10)));
@@ -116,7 +116,7 @@ fn a_short_token_has_half_its_life_in_quiet() {
     assert_eq!(desk.transmits, [renew]);
 }
 
-/// AC-4, AC-5: what the newer token says counts at once: the name, and the rooms.
+/// AC-4, AC-5: a newer token's name and rights are in force at once.
 #[test]
 fn a_newer_token_brings_its_own_rights() {
     let mut desk = in_lobby(ada(secs(100)));
@@ -151,7 +151,7 @@ fn answer(solo: &mut Solo, answer: Result<&str, NoToken>) {
     solo.input(client::Input::Token(answer.map(token)));
 }
 
-/// AC-6: a client that can fetch tokens does so when it is warned, once, and shows what it got.
+/// AC-6: a client that can fetch tokens does so at `renew`, once, and shows the new token.
 #[test]
 fn a_warned_client_fetches_a_token_and_shows_it() {
     let mut solo = Solo::live(fetching());
@@ -174,7 +174,7 @@ fn a_warned_client_fetches_a_token_and_shows_it() {
     assert_eq!(shown, &Some(token("t2")));
 }
 
-/// AC-6: where fetching fails, or the server does not take what was fetched, it is tried again with
+/// AC-6: if the fetch fails, or the server does not take the fetched token, the client tries again with
 /// backoff, and the connection stays.
 #[test]
 fn a_failed_renewal_is_tried_again() {
@@ -196,7 +196,7 @@ fn a_failed_renewal_is_tried_again() {
     answer(&mut solo, Ok("good"));
     assert_eq!(solo.session.status(), Status::Live);
     assert_eq!(solo.closes(), []);
-    // Whoever gives none is not asked again: the server says when it has had enough.
+    // An endpoint that denies a token is not asked again: the server says when it no longer takes the old one.
     solo.frame(ServerFrame::Renew { within_ms: 60_000 });
     solo.forget();
     answer(&mut solo, Err(NoToken::Denied));
@@ -206,7 +206,7 @@ fn a_failed_renewal_is_tried_again() {
     assert_eq!(solo.session.status(), Status::Live);
 }
 
-/// AC-6: turned away for its token, the client waits, fetches another one, and comes back with it.
+/// AC-6: refused for its token, the client waits, fetches another one, and reconnects with it.
 #[test]
 fn turned_away_it_comes_back_with_another_token() {
     for code in [CloseCode::UNAUTHORIZED, CloseCode::TOKEN_EXPIRED] {
@@ -217,7 +217,7 @@ fn turned_away_it_comes_back_with_another_token() {
         solo.run_to(end);
         assert_eq!((solo.opens(), fetches(&solo)), (0, 1));
         assert_eq!(solo.session.status(), Status::Connecting);
-        // The outage of whoever gives them is waited out, however long.
+        // An outage of the token endpoint is waited out, however long.
         for tries in 2..=20 {
             answer(&mut solo, Err(NoToken::Unavailable));
             let Status::Waiting { cause, .. } = solo.session.status() else {
@@ -241,7 +241,7 @@ fn turned_away_it_comes_back_with_another_token() {
     }
 }
 
-/// AC-6: whoever gives tokens and never answers is asked again after a while.
+/// AC-6: a token endpoint that never answers is asked again after a while.
 #[test]
 fn a_fetch_without_an_answer_is_given_up() {
     let mut solo = Solo::live(fetching());
@@ -262,8 +262,8 @@ fn a_fetch_without_an_answer_is_given_up() {
     assert_eq!(solo.opens(), 1);
 }
 
-/// AC-6: without a way to fetch tokens, or where none is given, only a person can help; when they
-/// have signed in, a token is fetched first.
+/// AC-6: if the client cannot fetch tokens, or is denied one, only the user can help; once
+/// they have signed in, a token is fetched first.
 #[test]
 fn without_tokens_a_person_has_to_act() {
     let code = CloseCode::UNAUTHORIZED;

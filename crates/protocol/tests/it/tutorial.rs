@@ -1,4 +1,4 @@
-//! The tutorial page: bare text, no subprotocol (design section 8), on the same beats and cursors.
+//! The tutorial's dialect: bare text, no subprotocol, with the same heartbeats and cursors.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -21,14 +21,14 @@ struct Page {
 }
 
 impl Page {
-    /// In a room whose head is 7, at version 3.
+    /// A page in a room whose head is 7, at version 3.
     fn open() -> Self {
         let mut page = Self::arriving();
         page.input(TutorialInput::RoomOpened(Some(view(7, 3))));
         page
     }
 
-    /// Its room is being opened.
+    /// A page whose room is being opened.
     fn arriving() -> Self {
         let end = Tutorial::new(at(0), &Config::default());
         let mut page = Self {
@@ -84,7 +84,7 @@ fn view(head: u64, version: u64) -> RoomView {
     }
 }
 
-/// Each text comes back to its sender and is a draft for the others.
+/// A text comes back to its sender and is a draft for the other members.
 #[test]
 fn a_text_comes_back_and_is_a_draft() {
     let mut page = Page::open();
@@ -97,7 +97,7 @@ fn a_text_comes_back_and_is_a_draft() {
     assert_eq!(page.transmits, [both("h"), both("he")].concat());
 }
 
-/// AC-5: a page of the tutorial reads and writes at once: it needs the rights of a guest to both.
+/// AC-5: a page of the tutorial reads and writes at once: it needs a guest's rights to both.
 #[test]
 fn a_page_needs_both_rights() {
     let checks = [
@@ -112,7 +112,7 @@ fn a_page_needs_both_rights() {
     }
 }
 
-/// HB-1: `heartbeat` is a sign of life and goes nowhere; so does nothing that only looks like it.
+/// HB-1: `heartbeat` is a sign of life and is sent to no member; a text that only looks like it is a draft.
 #[test]
 fn heartbeat_goes_nowhere() {
     let mut page = Page::open();
@@ -146,7 +146,7 @@ fn silence_is_asked_with_a_control_frame() {
     assert_eq!(page.end.poll_timeout(), None);
 }
 
-/// HB-1, HB-4: while it does not take what is written it is not asked; that it takes it again proves nothing.
+/// HB-1, HB-4: while the page does not take what is written, it gets no ping; that it takes it again proves nothing.
 #[test]
 fn a_stall_is_no_verdict_and_its_end_no_sign_of_life() {
     let mut page = Page::open();
@@ -164,7 +164,7 @@ fn a_stall_is_no_verdict_and_its_end_no_sign_of_life() {
     );
 }
 
-/// RS-5: it reads from now on, one pull at a time, and misses nothing that moves meanwhile.
+/// RS-5: the page reads from now on, one pull at a time, and misses nothing that comes meanwhile.
 #[test]
 fn it_reads_from_now_on() {
     let mut page = Page::open();
@@ -196,7 +196,7 @@ fn it_reads_from_now_on() {
     assert_eq!(page.transmits, [pull(7, 3), pull(8, 4)]);
 }
 
-/// RS-6: cut off, it opens the room anew.
+/// RS-6: a page that is cut off opens the room anew.
 #[test]
 fn cut_off_it_opens_the_room_anew() {
     let mut page = Page::open();
@@ -215,7 +215,7 @@ fn cut_off_it_opens_the_room_anew() {
     assert_eq!(page.transmits.len(), 2);
 }
 
-/// PU-4: over the limit, binary, a full disk, a drain, a stuck write: each ends it by its name.
+/// PU-4: over the limit, binary, a full disk, a drain, a stuck write: each ends the connection with its code.
 #[test]
 fn each_end_has_its_code() {
     let ends = [
@@ -253,7 +253,7 @@ fn the_limit_of_a_text_is_exact() {
     );
 }
 
-/// PU-4: the others see so many drafts a second, and always the latest; the page itself sees each.
+/// PU-4: the other members see so many drafts a second, and always the latest; the page itself sees each.
 #[test]
 fn drafts_over_the_rate_are_held_back() {
     let rate = u64::from(Config::default().limits.drafts_per_s);
@@ -270,12 +270,12 @@ fn drafts_over_the_rate_are_held_back() {
         (count(&page, is_echo), count(&page, is_draft)),
         (3 * rate, rate)
     );
-    // One place is free after a part of a second, and the timer knows it.
+    // The next draft is allowed after a part of a second, and the timer is set to that.
     page.transmits.clear();
     page.run_to(at(1000));
     let latest = format!("draft {}", 3 * rate - 1);
     assert_eq!(page.transmits, [TutorialTransmit::Draft(latest)]);
-    // What is slower is not held back, and what was is not shown again.
+    // Slower drafts are not held back, and those that were are not shown again.
     page.transmits.clear();
     page.text("slow");
     page.run_to(at(20_000));
@@ -304,8 +304,8 @@ fn a_log_that_cannot_be_read_is_asked_again() {
     assert_eq!(page.transmits, pull);
 }
 
-/// While the room is not open the page is served: its texts come back, and the others see the latest once
-/// it is. If it never is, that has an end.
+/// While the room is not open the page is served: its texts come back, and the other members see the latest
+/// once it is. If it never opens, a deadline ends that.
 #[test]
 fn a_room_that_is_slow_to_open_holds_nothing_up() {
     let mut page = Page::arriving();

@@ -1,5 +1,5 @@
-//! Frames whose JSON is sound, and whose texts are not what they stand for: they are read as well as they
-//! can be, or refused by themselves. The connection lives, and what is in flight on it goes on.
+//! Frames whose JSON is sound, but with an invalid text in them: they are read as far as possible, or refused by
+//! themselves. The connection lives, and what is in flight on it goes on.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -23,7 +23,7 @@ impl Desk {
         self.input(Input::Received(decode(text, LIMIT)));
     }
 
-    /// The newest frame that was sent.
+    /// The last error that was sent: its code, `seq` and `retry_after_ms`.
     fn told(&self) -> (ErrorCode, Option<u64>, Option<u64>) {
         let Some(ServerFrame::Error(refusal)) = self.frames().last().copied() else {
             panic!("no error: {:?}", self.transmits);
@@ -33,8 +33,8 @@ impl Desk {
     }
 }
 
-/// EO-7: half of a surrogate pair, as `JSON.stringify` writes what was cut within an emoji, is read as
-/// U+FFFD, in whatever text and either way; whole pairs and escaped backslashes are what they are.
+/// EO-7: half of a surrogate pair, as `JSON.stringify` writes a text that was cut within an emoji, is read as
+/// U+FFFD, in any text and in both directions; whole pairs and escaped backslashes stay as they are.
 #[test]
 fn half_a_character_is_read_as_the_replacement_character() {
     for (written, body) in [
@@ -62,7 +62,7 @@ fn half_a_character_is_read_as_the_replacement_character() {
         };
         assert_eq!(draft.body, body, "{written}");
     }
-    // Names of fields, and what nobody knows, need not be Unicode either.
+    // Names of fields and unknown fields need not be Unicode either.
     let text = r#"{"\ud83d":"\ude00","type":"rename","name":"Ada \ud83d"}"#;
     let ClientFrame::Rename { name } = read(text) else {
         panic!("{text}");
@@ -75,7 +75,7 @@ fn half_a_character_is_read_as_the_replacement_character() {
     );
 }
 
-/// PU-4: mending takes one pass and no more room, whatever it is given.
+/// PU-4: mending takes one pass and no more room, whatever the text.
 #[test]
 fn mending_is_cheap() {
     let many = r"\ud83d".repeat(100_000);
@@ -105,7 +105,7 @@ fn half_a_character_ends_no_session() {
     assert_eq!(desk.closes(), []);
 }
 
-/// EO-7: a message to what can be no room is refused for good with its number, and the next one goes on.
+/// EO-7: a message to an impossible room is refused for good with its number, and the next one goes on.
 /// Nothing else that was sent is touched.
 #[test]
 fn a_message_to_no_room_uses_its_number_up() {
@@ -157,7 +157,7 @@ fn an_unfit_message_keeps_its_place() {
     assert!(wait.is_some());
 }
 
-/// EO-7: what is not a message and names what can be no room is not done, and the connection goes on.
+/// EO-7: another frame that names an impossible room is refused, and the connection goes on.
 #[test]
 fn what_is_done_in_no_room_is_not_done() {
     for text in [
@@ -197,8 +197,8 @@ fn credentials_that_cannot_be_resume_nothing() {
     }
 }
 
-/// AC-1, AC-2: what cannot be a token is a token that nobody signed: whoever shows it is told so and not
-/// let in, and nobody becomes a guest unawares.
+/// AC-1, AC-2: a text that cannot be a token counts as an unsigned one: the client that shows it gets an error
+/// and is not let in, and does not become a guest by accident.
 #[test]
 fn what_cannot_be_a_token_is_judged_as_one() {
     for token in ["", "a b", "é", "\\ud83d", &"x".repeat(8_193)] {
@@ -213,7 +213,7 @@ fn what_cannot_be_a_token_is_judged_as_one() {
     }
 }
 
-/// PU-4: more than anything could be is cut to the limit, as any number of messages is; a number that is
+/// PU-4: a count that is too large is cut to the limit, as any count of messages is; a number that is
 /// none stays a fault of the frame.
 #[test]
 fn how_many_is_cut_not_refused() {
@@ -238,7 +238,7 @@ fn how_many_is_cut_not_refused() {
     }
 }
 
-/// PU-4: what a frame does not have is passed over, however odd: its nesting, its numbers, its names.
+/// PU-4: unknown fields are ignored, however odd: their nesting, their numbers, their names.
 #[test]
 fn unknown_fields_are_passed_over_whatever_they_are() {
     let deep = format!("{}{}", "[".repeat(20_000), "]".repeat(20_000));
@@ -253,10 +253,10 @@ fn unknown_fields_are_passed_over_whatever_they_are() {
         let text = format!(r#"{{"type":"ping",{odd}}}"#);
         assert_eq!(read::<ClientFrame>(&text), ClientFrame::Ping, "{odd}");
     }
-    // What it has may come once.
+    // A known field may come once.
     let twice = r#"{"type":"leave","room":"a","room":"a"}"#;
     assert!(decode::<ClientFrame>(twice, LIMIT).is_err());
-    // Nothing is like what is absent.
+    // `null` is like an absent field.
     let nothing = r#"{"type":"hello","session":null,"name":null,"token":null}"#;
     assert_eq!(read::<ClientFrame>(nothing), crate::solo::hello());
 }

@@ -23,7 +23,7 @@ fn drafts(pair: &Pair, client: usize) -> (usize, usize) {
     })
 }
 
-/// A person with 2,000 characters in the box types ten more a second for 20 s.
+/// A user with 2,000 characters in the box types ten more a second for 20 s.
 fn type_on(pair: &mut Pair, client: usize) {
     let mut text = "x".repeat(2_000);
     for _ in 0..200 {
@@ -39,7 +39,7 @@ fn type_on(pair: &mut Pair, client: usize) {
 }
 
 /// PR-2, HB-6: on a healthy line of 32 kbit/s, of 96, and on a quick one, however much of what is sent lies
-/// in buffers that nobody sees, who types a long text is not taken for dead, and what is sent for it is at
+/// in invisible buffers, a client whose user types a long text is not taken for dead, and its drafts take at
 /// most a share of what the line carries.
 #[test]
 fn a_long_draft_leaves_room_on_a_slow_line() {
@@ -65,7 +65,7 @@ fn a_long_draft_leaves_room_on_a_slow_line() {
     assert!(drafts(&pair, ada).1 >= 150, "a quick line shows each key");
 }
 
-/// HB-5: who types short texts asks nothing of a quick line that answers by other frames.
+/// HB-5: short drafts need no pings on a quick line that answers by other frames.
 #[test]
 fn short_drafts_ask_nothing() {
     let mut pair = Pair::new();
@@ -101,8 +101,8 @@ fn an_outbox_passes_a_slow_line() {
     assert_eq!(published, Vec::from_iter(1..=30), "none is sent twice");
 }
 
-/// HB-6: a link that dies while much is on its way is noticed within 3 s, and the time of a line of 24
-/// kbit/s for what was sent and did not arrive.
+/// HB-6: a link that dies while much is in flight is noticed within 3 s, plus the time that a line of 24
+/// kbit/s needs for what was sent and did not arrive.
 #[test]
 fn a_dead_link_is_noticed_behind_a_backlog() {
     for way in [Way::Up, Way::Down] {
@@ -143,8 +143,8 @@ fn sent(solo: &Solo) -> Vec<&'static str> {
     solo.frames().iter().map(kind).collect()
 }
 
-/// PR-2: a large draft is followed by a question, and the next one waits for the answer: meanwhile the
-/// latest wins. After a slow answer drafts leave the line three times as long to others.
+/// PR-2: a ping follows a large draft, and the next draft waits for the answer: meanwhile the
+/// latest wins. After a slow answer drafts leave the line to others three times as long.
 #[test]
 fn drafts_wait_for_the_one_before() {
     let mut solo = in_the_lobby(Config::default());
@@ -165,7 +165,7 @@ fn drafts_wait_for_the_one_before() {
 }
 
 /// PR-2: drafts wait while the socket holds much of what was sent, and go on by the machine's own timer, as
-/// no event tells that it holds less. What another connection holds counts for nothing (PU-3).
+/// no event tells that it holds less. What another connection holds does not count (PU-3).
 #[test]
 fn drafts_wait_for_the_socket() {
     let mut solo = in_the_lobby(Config::default());
@@ -187,8 +187,8 @@ fn drafts_wait_for_the_socket() {
     assert_eq!(sent(&solo), ["draft"]);
 }
 
-/// HB-6: while the socket still gives off what was sent, a ping that may be in there is not overdue; once it
-/// gives off nothing any more, the link is dead after a probe's time.
+/// HB-6: while the socket still hands on sent bytes, a ping that may be among them is not overdue; once it
+/// hands on nothing more, the link is dead after a probe's timeout.
 #[test]
 fn what_leaves_the_socket_is_no_silence() {
     let mut solo = in_the_lobby(Config::default());
@@ -208,8 +208,8 @@ fn what_leaves_the_socket_is_no_silence() {
     assert!(solo.now - last <= secs(3), "{:?}", solo.now - last);
 }
 
-/// HB-6: what is sent after a ping does not put it off by leaving the socket: the buffers of a dead link take
-/// it, too. Who types into one notices within 3 s.
+/// HB-6: bytes sent after a ping do not put it off by leaving the socket: the buffers of a dead link take them,
+/// too. A client that types into one notices within 3 s.
 #[test]
 fn what_leaves_after_a_ping_proves_nothing() {
     let mut solo = in_the_lobby(Config::default());
@@ -229,8 +229,8 @@ fn what_leaves_after_a_ping_proves_nothing() {
     assert!(solo.now - start <= millis(3_500), "{:?}", solo.now - start);
 }
 
-/// PU-4: messages on their way are bounded by bytes too: one more is sent when the answers come, and the
-/// line is asked where no answer is due, as after a refusal for now (EO-7).
+/// PU-4: messages in flight are bounded by bytes too: one more is sent when the answers come, and the
+/// client pings where no answer is due, as after a refusal for now (EO-7).
 #[test]
 fn messages_on_their_way_are_bounded_by_bytes() {
     let mut solo = in_the_lobby(Config::default());
@@ -248,6 +248,6 @@ fn messages_on_their_way_are_bounded_by_bytes() {
     assert_eq!(sent(&solo)[4..], ["publish"]);
     solo.forget();
     solo.frame(ServerFrame::Pong);
-    // What a pong tells to have arrived need not be in the log yet.
+    // What has arrived by a pong need not be in the log yet.
     assert_eq!(sent(&solo), ["publish", "publish", "ping"]);
 }

@@ -1,4 +1,4 @@
-//! A server's end that waits for nothing: what takes time is answered later, and everything else goes on.
+//! The server's machine waits for nothing: slow answers come later, and everything else goes on.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -65,7 +65,7 @@ fn joins(desk: &Desk) -> usize {
         .count()
 }
 
-/// PU-3: a room that was left and entered again while it was opened is opened once, by the newer answer.
+/// PU-3: a room that was left and entered again while it was being opened is opened once, by the newer answer.
 #[test]
 fn a_room_left_and_entered_again_is_opened_once() {
     let mut desk = Desk::live(Config::default());
@@ -91,8 +91,8 @@ fn a_room_left_and_entered_again_is_opened_once() {
     assert!(!desk.session.awaits(second));
 }
 
-/// RS-6: a reader that was cut off while the log cannot tell what the room is like stays in the room, and is
-/// looked after once the log can: the client asked for nothing, and would wait for ever.
+/// RS-6: a reader that was cut off while the room's log cannot be read stays in the room, and its state is looked
+/// up once the log can be read: the client asked for nothing, and would wait for ever.
 #[test]
 fn who_was_cut_off_stays_while_the_log_cannot_tell() {
     let mut desk = Desk::live(Config::default());
@@ -123,8 +123,8 @@ fn who_was_cut_off_stays_while_the_log_cannot_tell() {
     assert_eq!(joins(&desk), 1);
 }
 
-/// RS-5, PU-3: a page of the log that was asked for before the room was entered anew moves nobody's cursor,
-/// whatever became of it: the new replay begins where it has to.
+/// RS-5, PU-3: a page of the log that was asked for before the room was entered anew moves no cursor,
+/// whatever the answer: the new replay begins where it has to.
 #[test]
 fn an_answer_to_an_older_pull_moves_no_cursor() {
     for answer in [
@@ -152,7 +152,7 @@ fn an_answer_to_an_older_pull_moves_no_cursor() {
     }
 }
 
-/// RS-1, RC-5: who said hello is not left waiting for ever, neither for who they are nor for their session.
+/// RS-1, RC-5: after `hello` a client does not wait for ever, neither to be authenticated nor for its session.
 #[test]
 fn a_welcome_that_does_not_come_has_a_deadline() {
     let config = Config::default();
@@ -172,13 +172,13 @@ fn a_welcome_that_does_not_come_has_a_deadline() {
             panic!("{:?}", desk.transmits);
         };
         assert_eq!(refusal.code, ErrorCode::Unavailable);
-        // The session that is opened after all is nobody's.
+        // The session that is opened late belongs to no connection.
         desk.input(Input::SessionOpened(Some(opened())));
         assert_eq!((desk.frames().len(), desk.session.id()), (1, None));
     }
 }
 
-/// RS-1: what comes before the welcome is served after it, in order; the connection is listened to, so that
+/// RS-1: frames that come before `welcome` are served after it, in order; the connection is read, so that
 /// its end is noticed.
 #[test]
 fn what_comes_early_is_served_after_the_welcome() {
@@ -197,7 +197,7 @@ fn what_comes_early_is_served_after_the_welcome() {
     assert!(desk.session.wants_input());
 }
 
-/// PU-4: one bound for what the log owes, whatever was asked for; what asks for nothing is served beyond it.
+/// PU-4: one bound for all answers that the log owes; frames that need no answer of the log are served beyond it.
 #[test]
 fn one_bound_for_all_that_is_owed() {
     let mut desk = Desk::live(Config {
@@ -231,7 +231,7 @@ fn one_bound_for_all_that_is_owed() {
     assert_eq!(desk.closes(), [CloseCode::TAKEN_OVER]);
 }
 
-/// HB-1: who is not listened to, as too much is owed to them, is not dead for that.
+/// HB-1: a client that is not read, as too much is owed to it, does not count as dead for that.
 #[test]
 fn who_is_not_listened_to_is_not_dead() {
     let mut desk = Desk::live(Config {
@@ -244,14 +244,14 @@ fn who_is_not_listened_to_is_not_dead() {
     assert_eq!(desk.closes(), []);
     let is_ping = |frame: &&&ServerFrame| ***frame == ServerFrame::Ping;
     assert!(desk.frames().iter().filter(is_ping).count() >= 3);
-    // From now on it is.
+    // From now on it is read.
     desk.input(appended(1, Ok(1)));
     desk.run_to(at(200_000));
     assert_eq!(desk.closes(), [CloseCode::DEAD]);
 }
 
-/// HB-4: who has not got what was written to them cannot answer it: that has a deadline of its own. Once they
-/// have, they are asked at once, and have to answer.
+/// HB-4: a client that has not got what was written to it cannot answer it: that has a deadline of its own. Once it
+/// has, it gets a ping at once, and has to answer.
 #[test]
 fn who_has_not_got_the_ping_is_not_dead() {
     let mut desk = Desk::live(Config::default());
@@ -267,7 +267,7 @@ fn who_has_not_got_the_ping_is_not_dead() {
     assert_eq!(desk.closes(), [CloseCode::DEAD]);
 }
 
-/// HB-1, HB-4: that what is written is taken is no sign of life. A ping has its timeout anew then, until 30 s
+/// HB-1, HB-4: that written bytes are taken is no sign of life. A ping has its timeout anew then, until 30 s
 /// after it, the stalls not counted.
 #[test]
 fn who_takes_everything_and_says_nothing_is_dead() {
@@ -279,7 +279,7 @@ fn who_takes_everything_and_says_nothing_is_dead() {
         desk.run_to(at(second * 1_000 + 100));
         desk.input(Input::Stalled(false));
     }
-    // Asked at 23.75 s; 33 stalls of 0.1 s since.
+    // The ping left at 23.75 s; 33 stalls of 0.1 s since.
     desk.run_to(at(57_040));
     assert_eq!(desk.closes(), []);
     desk.run_to(at(57_060));
@@ -287,7 +287,7 @@ fn who_takes_everything_and_says_nothing_is_dead() {
     assert_eq!(desk.frames(), [&ServerFrame::Ping]);
 }
 
-/// PR-2: what is typed while the room is being entered is shown then: the latest of it, and nothing that was
+/// PR-2: text typed while the room is being entered is shown then: the latest, and none that was
 /// published meanwhile.
 #[test]
 fn what_is_typed_on_the_way_in_is_shown_inside() {
@@ -328,8 +328,9 @@ fn a_token_does_not_wait_for_the_log() {
     assert_eq!(desk.closes(), [CloseCode::TOKEN_EXPIRED]);
 }
 
-/// HB-1, PR-1, RS-5: the whole under a log that answers nothing for a minute: who is connected stays, and is answered; who is
-/// gone leaves in time; who comes back is told to come again, and is welcome when the log answers.
+/// HB-1, PR-1, RS-5: the whole under a log that answers nothing for a minute: connected clients stay, and are
+/// answered; members whose connections closed leave in time; clients that reconnect are put off, and are
+/// welcome when the log answers.
 #[test]
 fn a_log_that_hangs_for_a_minute_harms_nobody() {
     let mut pair = Pair::new();

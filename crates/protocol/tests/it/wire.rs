@@ -1,4 +1,4 @@
-//! The wire: golden texts of every frame, and texts that are none.
+//! The wire: golden texts of every frame, and texts that are not frames.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -81,7 +81,7 @@ fn is_golden<F: Serialize + Decode + Debug>(texts: &[&str]) {
         let with_more = text.replacen('{', r#"{"x":[{"type":1}],"#, 1);
         let more: F = decode(&with_more, LIMIT).unwrap();
         assert_eq!(encode(&more), *text);
-        // Every cut of it is no frame, and nothing panics.
+        // Every cut of it is not a frame, and nothing panics.
         for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)) {
             assert!(
                 decode::<F>(&text[..end], LIMIT).is_err(),
@@ -106,7 +106,7 @@ fn server_frames_are_golden() {
     is_golden::<ServerFrame>(SERVER);
 }
 
-/// EO-7: a code that this build does not know is still a refusal; each known one has its own name.
+/// EO-7: an unknown code is still a refusal; each known one has its own name.
 #[test]
 fn unknown_codes_are_still_refusals() {
     let text = r#"{"type":"error","code":"from_the_future","message":"why"}"#;
@@ -420,7 +420,7 @@ fn the_size_of_a_message_is_known() {
     }
 }
 
-/// PU-4: a fault is told by its place, never by its content.
+/// PU-4: an error names the position of a fault, never the content.
 #[test]
 fn faults_do_not_repeat_the_content() {
     let text = r#"{"type":"hello","session":{"id":"s1","key":{"sword":"fish"}}}"#;
