@@ -1,4 +1,4 @@
-//! The driver of a native client: carries facts into the core and its wishes out, and decides nothing.
+//! The driver of a native client: feeds facts to the core and does the I/O that it asks for; it decides nothing.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -23,7 +23,7 @@ use crate::link::{Heard, Link, Target};
 use crate::options::{ConnectError, Fetch, Options, TokenSource};
 use crate::storage::Storage;
 
-/// One session with a server, over as many connections as it takes. See the crate's documentation for how it runs.
+/// One session with a server, over as many connections as it needs. See the crate's documentation for how it runs.
 ///
 /// Its drop ends the connection without a close frame; [`Client::close_after_flush`] ends it in order.
 pub struct Client {
@@ -51,7 +51,7 @@ pub struct Counts {
     pub held: u64,
 }
 
-/// Messages were not durable in time when a client was closed. They stay in its [`Storage`].
+/// An error: messages were not durable in time when a client was closed. They stay in its [`Storage`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("{messages} messages were not durable in time")]
 pub struct NotFlushed {
@@ -59,7 +59,7 @@ pub struct NotFlushed {
     pub messages: usize,
 }
 
-/// A timer that may ring early, never late: it is moved only when something is due before it.
+/// A timer that may ring early, never late: it is set anew only when something is due before it.
 struct Alarm {
     at: Instant,
     sleep: Pin<Box<Sleep>>,
@@ -102,7 +102,7 @@ impl Client {
         poll_fn(|cx| self.poll_event(cx)).await
     }
 
-    /// An event that is there already, without a look at the connection. It never waits.
+    /// The next event that is there already, without a look at the connection. It never waits.
     pub fn try_next(&mut self) -> Option<Event> {
         self.core.poll_event()
     }
@@ -142,8 +142,8 @@ impl Client {
         self.command(|core, now| core.leave(now, room));
     }
 
-    /// Puts a message into the outbox, from which it is sent as soon as possible, once. [`Event::Fate`] reports what
-    /// becomes of it, under this id.
+    /// Puts a message into the outbox, from which it is sent as soon as possible, once. [`Event::Fate`] reports its
+    /// fate under this id.
     ///
     /// # Errors
     /// [`PublishError`]: the message is not taken, and the caller keeps the text.
@@ -155,7 +155,7 @@ impl Client {
         self.command(|core, now| core.publish(now, room, body.into()))
     }
 
-    /// Shows others in a room what is being written. The newest text replaces those before it; an empty one ends it.
+    /// Shows a draft to the other members of a room. The newest text replaces those before it; an empty one ends it.
     pub fn draft(&mut self, room: &RoomName, body: impl Into<String>) {
         self.command(|core, now| core.draft(now, room, body.into()));
     }
@@ -187,7 +187,7 @@ impl Client {
         self.command(|core, now| core.handle_input(now, Input::Token(Ok(token))));
     }
 
-    /// Reports a change of the network or of the application's visibility that the system told of (RC-4, RC-6).
+    /// Reports a change of the network, or of the application's visibility, as the system reported it (RC-4, RC-6).
     pub fn network(&mut self, network: Network) {
         self.command(|core, now| core.handle_input(now, Input::Network(network)));
     }
@@ -200,10 +200,10 @@ impl Client {
     pub async fn close_after_flush(mut self, patience: Duration) -> Result<(), NotFlushed> {
         let end = Instant::now() + patience;
         let flush = async { while self.core.is_owing() && self.next().await.is_some() {} };
-        // The outbox tells what did not happen in time.
+        // The outbox shows which messages did not become durable in time.
         let _ = timeout_at(end, flush).await;
         if let Some((_, Link::Open(line))) = self.connection.take() {
-            // A server that does not answer in time hears of the end from its system.
+            // A server that does not answer in time learns of the end from its system.
             let _ = timeout_at(end, line.close(CloseCode::NORMAL)).await;
         }
         match self
@@ -222,23 +222,23 @@ impl Client {
         self.core.status()
     }
 
-    /// The session's public name, once the server gave one. Its own messages carry it.
+    /// The session's public id, once the server gave one. The session's own messages carry it.
     pub fn id(&self) -> Option<&SessionId> {
         self.core.id()
     }
 
-    /// The messages that are not durable, those that wait for a decision last.
+    /// The messages that are not durable; those that wait for the user's decision come last.
     pub fn outbox(&self) -> impl Iterator<Item = &Entry> {
         self.core.outbox()
     }
 
-    /// Where this client stands in a room: the `since` of a later join. Messages that wait in [`Client::try_next`] count
+    /// This client's position in a room: the `since` of a later join. Messages that wait in [`Client::try_next`] count
     /// as received: take them first.
     pub fn position(&self, room: &RoomName) -> Option<&Position> {
         self.core.position(room)
     }
 
-    /// Why the storage keeps nothing any more; `None` as long as it does. The client goes on without it.
+    /// The error after which the storage keeps nothing any more, if there was one. The client goes on without it.
     pub const fn storage_error(&self) -> Option<&io::Error> {
         self.storage_error.as_ref()
     }
@@ -347,7 +347,7 @@ impl Client {
         self.feed(input);
     }
 
-    /// Does what the core wants, and writes what the socket takes, until neither changes the other.
+    /// Does the I/O that the core asks for, and writes what the socket takes, until neither changes the other.
     fn settle(&mut self, cx: &mut Context<'_>) {
         loop {
             self.drain();
@@ -360,7 +360,7 @@ impl Client {
         }
     }
 
-    /// Informs the core of what the connection holds, if that has changed.
+    /// Informs the core of how many bytes the connection holds, if that has changed.
     fn look(&mut self) -> bool {
         let Some((id, Link::Open(line))) = &self.connection else {
             self.buffered = 0;
@@ -416,7 +416,7 @@ impl Client {
     }
 }
 
-/// Ends, and may go on later, as [`Client::next`] does.
+/// The events. The stream ends, and may go on later, as [`Client::next`] does.
 impl Stream for Client {
     type Item = Event;
 

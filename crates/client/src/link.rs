@@ -1,4 +1,4 @@
-//! One connection: where it leads, how it opens, and its queue of frames.
+//! One connection: its target, its opening, and its queue of frames.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -23,11 +23,11 @@ const READ_BUFFER: usize = 1024;
 
 type Socket = WebSocketStream<TcpStream>;
 
-/// Where a client connects to.
+/// The server that a client connects to.
 #[derive(Clone)]
 pub(crate) struct Target {
     url: Uri,
-    /// As a resolver takes it: an IPv6 address stands without brackets.
+    /// In the form that a resolver takes: an IPv6 address has no brackets.
     host: String,
     port: u16,
     headers: HeaderMap,
@@ -39,7 +39,7 @@ pub(crate) enum Link {
     Open(Box<Line>),
 }
 
-/// Its drop ends the try.
+/// A connection that is being opened. Its drop ends the try.
 pub(crate) type Opening = Pin<Box<dyn Future<Output = Result<Box<Line>, Error>> + Send>>;
 
 /// An open connection, and the frames that wait to be written to it.
@@ -86,7 +86,7 @@ impl Target {
             host,
             headers: map,
         };
-        // What else may be wrong with the URL shows now, not at each connection.
+        // Any other fault of the URL is found now, not at each connection.
         target
             .url
             .clone()
@@ -122,7 +122,7 @@ impl Target {
 }
 
 impl Link {
-    /// The next report. Meanwhile waiting frames are written.
+    /// The next report. Until it comes, waiting frames are written.
     pub(crate) fn poll_heard(&mut self, cx: &mut Context<'_>) -> Poll<Heard> {
         match self {
             Self::Opening(opening) => opening
@@ -132,10 +132,10 @@ impl Link {
         }
     }
 
-    /// Closes without waiting. What the socket takes at once leaves, the close frame last.
+    /// Closes without waiting. Frames that the socket takes at once leave, the close frame last.
     pub(crate) fn abandon(self, code: CloseCode) {
         if let Self::Open(mut line) = self {
-            // What cannot leave now is lost with the connection.
+            // Frames that cannot leave now are lost with the connection.
             let _ = line.close_now(code);
         }
     }

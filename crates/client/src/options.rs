@@ -1,4 +1,4 @@
-//! What a client is given: its seed, its limits, and where tokens and storage come from.
+//! The options of a client: its seed, its limits, its token source and its storage.
 
 use std::fmt;
 use std::io;
@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::storage::{MemoryStorage, Storage};
 
-/// An answer of the token source that is under way.
+/// A fetch of a token that is under way.
 pub(crate) type Fetch = Pin<Box<dyn Future<Output = Result<Token, NoToken>> + Send>>;
 
 /// Begins to fetch a token.
@@ -34,7 +34,7 @@ pub enum ConnectError {
     Storage(#[source] io::Error),
 }
 
-/// How a [`Client`](crate::Client) behaves.
+/// The options of a [`Client`](crate::Client).
 pub struct Options {
     pub(crate) config: Config,
     pub(crate) headers: Vec<(String, String)>,
@@ -43,8 +43,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// The defaults, with this seed for all randomness (PU-2). Clients with one seed reconnect in the same moments: give
-    /// each client another one. It guards nothing, so it need not be secret.
+    /// The defaults, with this seed for all randomness (PU-2). Clients with one seed reconnect at the same times: give
+    /// each client another one. It protects nothing, so it need not be secret.
     pub fn new(seed: u64) -> Self {
         Self {
             config: Config {
@@ -77,7 +77,7 @@ impl Options {
         self
     }
 
-    /// Keeps the session and the outbox there, and resumes what is kept there.
+    /// Keeps the session and the outbox in this storage, and resumes what it holds.
     #[must_use]
     pub fn storage(mut self, storage: impl Storage + 'static) -> Self {
         self.storage = Box::new(storage);

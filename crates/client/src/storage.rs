@@ -1,4 +1,4 @@
-//! What outlives a connection, a client or the process: the session's credentials and the outbox (EO-4).
+//! Storage: what outlives a connection, a client or the process, the session's credentials and the outbox (EO-4).
 
 #[cfg(feature = "file-store")]
 mod file;
@@ -11,7 +11,7 @@ use protocol::client::{Store, Stored};
 #[cfg(feature = "file-store")]
 pub use self::file::FileStorage;
 
-/// Keeps a session for the client that resumes it.
+/// A storage keeps a session for the client that resumes it.
 ///
 /// One storage belongs to one client at a time: two clients of one session end each other's connections (RS-4).
 pub trait Storage: Send {
@@ -33,7 +33,7 @@ pub trait Storage: Send {
     fn clear(&mut self);
 }
 
-/// Keeps a session in memory. Clones share what they keep.
+/// A storage in memory. Clones share what they keep.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStorage(Arc<Mutex<Stored>>);
 
@@ -44,7 +44,7 @@ impl MemoryStorage {
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Stored) -> T) -> T {
-        // A panic of another holder leaves a whole value: each change is one step.
+        // A panic of another holder leaves a consistent value: each change is one step.
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

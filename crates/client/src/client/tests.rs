@@ -1,4 +1,4 @@
-//! The driver over real sockets, against a server of which the test plays each frame.
+//! Tests of the driver over real sockets, against a server of which the test plays each frame.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -25,10 +25,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// More than the buffers of both sockets hold.
 const MESSAGES: u64 = 3_000;
 
-/// A server's port.
+/// A server's listener.
 struct Port(TcpListener);
 
-/// A connection as a server sees it.
+/// One connection of that server.
 struct Peer {
     socket: WebSocketStream<TcpStream>,
     cookie: Option<String>,
@@ -75,7 +75,7 @@ impl Peer {
         self.socket.send(Message::text(text)).await.unwrap();
     }
 
-    /// The end of the connection: its code.
+    /// Waits for the end of the connection, and returns its close code.
     async fn end(&mut self) -> Option<u16> {
         loop {
             match self.socket.next().await {
@@ -137,7 +137,7 @@ async fn live(client: &mut Client) {
     }
 }
 
-/// A wait that is given up while the socket takes nothing loses no frame, and a command does not wait for the socket.
+/// A wait that is cancelled while the socket takes nothing loses no frame, and a command does not wait for the socket.
 #[tokio::test]
 async fn a_wait_may_be_cancelled() {
     let port = Port::open().await;
@@ -175,7 +175,7 @@ async fn a_wait_may_be_cancelled() {
         go.send(()).unwrap();
         let mut server = server;
         loop {
-            // Each frame is written by a wait that is given up.
+            // Each frame is written by a wait that is cancelled.
             let _ = client.next().now_or_never();
             tokio::select! {
                 biased;
@@ -188,7 +188,7 @@ async fn a_wait_may_be_cancelled() {
     assert_eq!(numbers, Vec::from_iter(1..=MESSAGES));
 }
 
-/// EO-4: the session and the outbox are those of the storage, and so is a cookie of the options.
+/// EO-4: the session and the outbox come from the storage, and a cookie comes from the options.
 #[tokio::test]
 async fn a_client_continues_what_its_storage_keeps() {
     let port = Port::open().await;
@@ -236,7 +236,7 @@ async fn a_client_continues_what_its_storage_keeps() {
     );
 }
 
-/// The end in order: the outbox first, then the closing handshake.
+/// A close in order: the outbox first, then the closing handshake.
 #[tokio::test]
 async fn a_close_waits_for_the_outbox() {
     let port = Port::open().await;
@@ -260,7 +260,7 @@ async fn a_close_waits_for_the_outbox() {
     assert_eq!((closed, code), (Ok(()), Some(1000)));
 }
 
-/// What is not durable in time is counted, and stays in the storage.
+/// Messages that are not durable in time are counted, and stay in the storage.
 #[tokio::test(start_paused = true)]
 async fn a_close_that_cannot_wait_longer_says_what_is_left() {
     let port = Port::open().await;
@@ -275,7 +275,7 @@ async fn a_close_that_cannot_wait_longer_says_what_is_left() {
     assert_eq!(storage.stored().outbox.len(), 1);
 }
 
-/// AC-6: a server that turns the client away gets a token, once it was fetched.
+/// AC-6: a client that the server refuses for its token fetches one, and shows it.
 #[tokio::test]
 async fn a_token_is_fetched_when_the_server_wants_one() {
     let port = Port::open().await;
@@ -300,7 +300,7 @@ async fn a_token_is_fetched_when_the_server_wants_one() {
     assert_eq!(client.counts().connections, 2);
 }
 
-/// Nothing more comes of a session that the server ended for good: the events end, and go on after a command.
+/// When the server has ended a session for good, the events end, and go on after a command.
 #[tokio::test]
 async fn events_end_where_the_session_does() {
     let port = Port::open().await;
@@ -325,7 +325,7 @@ async fn events_end_where_the_session_does() {
     play(&mut client, async { port.accept().await.hear().await }).await;
 }
 
-/// A connection that cannot be opened is tried again, and the events say why there is none.
+/// A connection that cannot be opened is tried again, and the events name the cause.
 #[tokio::test(start_paused = true)]
 async fn a_port_that_refuses_is_tried_again() {
     let port = Port::open().await;
@@ -343,7 +343,7 @@ async fn a_port_that_refuses_is_tried_again() {
     assert_eq!(client.counts().connections, 3);
 }
 
-/// What a failing storage keeps would be out of date: it is forgotten, the client goes on, and says so.
+/// A failing storage would keep outdated messages: it is cleared, the client goes on, and reports it.
 #[tokio::test]
 async fn a_storage_that_fails_is_cleared_and_left_alone() {
     struct Full(MemoryStorage, &'static AtomicU32);

@@ -1,4 +1,4 @@
-//! A session kept in a file (feature `file-store`).
+//! A storage in a file (feature `file-store`).
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Read, Seek, Write};
@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Storage;
 
-/// The file is written anew when it has grown by so many bytes. More writes less often, and reads longer at a start.
+/// The file is rewritten when it has grown by so many bytes. More writes less often, and reads longer at a start.
 const GROWTH_BYTES: u64 = 1 << 20;
 
-/// Keeps a session in a file, one change a line, so that the next process continues it.
+/// A storage in a file, one change a line, so that the next process continues the session.
 ///
 /// What it keeps survives the end of the process at any moment. After a loss of power the last changes may be missing:
 /// the server then still recognises a repeated message by its number, for as long as it keeps the session (EO-1).
@@ -24,9 +24,9 @@ const GROWTH_BYTES: u64 = 1 << 20;
 pub struct FileStorage {
     path: PathBuf,
     file: File,
-    /// What the lines of the file amount to.
+    /// The state after all lines of the file.
     stored: Stored,
-    /// Bytes since the file was last written anew.
+    /// Bytes since the file was last rewritten.
     grown: u64,
     /// Held as long as this storage exists; the file itself is replaced now and then.
     _lock: File,
@@ -82,7 +82,7 @@ impl FileStorage {
         Ok(())
     }
 
-    /// Replaces the file in one step by one without the changes that later ones made void.
+    /// Rewrites the file in one step, without the changes that later ones replaced.
     fn write_anew(&mut self) -> io::Result<()> {
         let fresh = with(&self.path, ".new");
         let mut options = OpenOptions::new();
@@ -97,7 +97,7 @@ impl FileStorage {
         let mut file = writer
             .into_inner()
             .map_err(io::IntoInnerError::into_error)?;
-        // Else a loss of power could leave the new name with nothing behind it.
+        // Otherwise a loss of power could leave the new name with nothing behind it.
         file.sync_data()?;
         std::fs::rename(&fresh, &self.path)?;
         file.seek(io::SeekFrom::End(0))?;
@@ -118,12 +118,12 @@ impl Storage for FileStorage {
 
     fn clear(&mut self) {
         self.stored = Stored::default();
-        // On a disk that fails nothing better can be done.
+        // On a failing disk there is nothing better to do.
         let _ = self.file.set_len(0);
     }
 }
 
-/// What the lines of a file amount to. A last line without its end was not finished, and never acted upon.
+/// The state after all lines of a file. A last line without its end was not finished, and never acted upon.
 fn replay(text: &str) -> io::Result<Stored> {
     let mut stored = Stored::default();
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
@@ -186,7 +186,7 @@ mod tests {
         stored.outbox.iter().map(|entry| &*entry.body).collect()
     }
 
-    /// EO-4: what one process kept, the next one finds, and nothing else.
+    /// EO-4: the next process finds what the one before kept, and nothing else.
     #[test]
     fn it_outlives_its_process() {
         let folder = tempfile::tempdir().unwrap();
@@ -203,14 +203,14 @@ mod tests {
             storage.apply(&change).unwrap();
         }
         drop(storage);
-        // It ended within a write.
+        // The process ended within a write.
         let mut file = OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(br#"{"put":{"id":3"#).unwrap();
         let mut storage = FileStorage::open(&path).unwrap();
         let stored = storage.load().unwrap();
         assert_eq!(stored.credentials, Some(credentials()));
         assert_eq!(bodies(&stored), ["two\nlines \u{1f44b}", "late"]);
-        // The unfinished line is no part of the next one.
+        // The unfinished line is not part of the next one.
         storage.apply(&Store::Put(entry(3, "more"))).unwrap();
         drop(storage);
         let stored = FileStorage::open(&path).unwrap().load().unwrap();
