@@ -1,20 +1,20 @@
-//! What a page asks of its session.
+//! Commands: what a page asks of its session.
 
 use protocol::frame::Message;
 use protocol::id::{Name, RoomName};
 use protocol::outbox::EntryId;
 use protocol::position::{Offset, Position};
 
-/// What the page asks of its session.
+/// What a page asks of its session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Join a room and stay in it.
     Join {
         /// Which room.
         room: RoomName,
-        /// Up to where the page shows it already (RS-7).
+        /// The position up to which the page shows it already (RS-7).
         since: Option<Position>,
-        /// The messages that it shows of it: for the session they are facts
+        /// The messages of the room that the page shows: for the session they are facts
         /// ([`Input::Seen`](protocol::client::Input::Seen)).
         shown: Vec<Message>,
     },
@@ -46,17 +46,17 @@ pub enum Command {
         /// At most this many.
         limit: u32,
     },
-    /// Be called something else.
+    /// Take another name.
     Rename {
         /// The new name.
         name: Name,
     },
-    /// Send a message that waits for a person (RS-8, RS-9).
+    /// Send a message that waits for the user (RS-8, RS-9).
     SendAgain {
         /// Which one.
         id: EntryId,
     },
-    /// Drop a message that waits for a person (EO-7, RS-8, RS-9).
+    /// Drop a message that waits for the user (EO-7, RS-8, RS-9).
     Discard {
         /// Which one.
         id: EntryId,

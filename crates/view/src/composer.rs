@@ -1,4 +1,4 @@
-//! What stands in the input box of each room, and why the last thing was refused.
+//! The composer: the text in the input box of each room, and why the last action was refused.
 
 use std::collections::BTreeMap;
 
@@ -9,51 +9,51 @@ use protocol::outbox::PublishError;
 
 use crate::Report;
 
-/// How many rooms' unsent texts are in memory; entering one more forgets another's, which is then read
-/// from where the browser keeps it. No person leaves that many sentences unfinished.
+/// How many rooms' unsent texts are in memory. Entering one more room drops another's text, which is then read
+/// from where the browser keeps it. No user leaves that many sentences unfinished.
 const ROOMS_MAX: usize = 64;
 
-/// The input box. No text leaves it but by being sent, and it comes back if it was not taken (EO-4).
+/// The input box. A text leaves it only by being sent, and comes back if it was not taken (EO-4).
 ///
-/// What the browser is to keep of a room is [`Composer::kept`]: the text in its box, and what was sent
-/// from there and is not yet in the outbox.
+/// What the browser is to keep of a room is [`Composer::kept`]: the text in its box, and the texts sent
+/// from there that are not yet in the outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Composer {
     room: RoomName,
     texts: BTreeMap<RoomName, String>,
-    /// What the driver has been given and has not stored yet, oldest first: at most as many as there
+    /// Texts that the driver has got and has not stored yet, oldest first: at most as many as there
     /// may be commands.
     handed: Vec<(RoomName, String)>,
-    /// How many texts went back into a box by a person's wish.
+    /// How many texts went back into a box by the user's wish.
     returns: u32,
     alert: Option<Alert>,
     storage_failed: bool,
-    /// The browser does not keep what stands in the box.
+    /// The browser does not keep the text in the box.
     is_unkept: bool,
-    /// The person may read the room that is shown, and not write (AC-5).
+    /// The user may read the room that is shown, but not write (AC-5).
     read_only: bool,
     /// Whether another room was shown before.
     is_entered: bool,
-    /// The person may not even read the room that was entered.
+    /// The user may not even read the room that was entered.
     is_closed: bool,
 }
 
-/// A text as it is sent, by a page that is alive as by a plain form: what was typed, without the white space
-/// after it.
+/// The form in which a text is sent, by a page that is alive as by a plain form: without the white space after
+/// it.
 pub fn as_sent(text: &str) -> &str {
     text.trim_end()
 }
 
-/// What a person should know about what they did last.
+/// What the user should know about their last action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Alert {
     /// The outbox did not take the text; it is in the box again (EO-4).
     NotTaken(PublishError),
-    /// The driver has as many commands as it may have; the text is still in the box.
+    /// The driver's queue of commands is full; the text is still in the box.
     Busy,
-    /// The server refused something other than a message, and says why.
+    /// The server refused something other than a message; this is its reason.
     Refused(String),
-    /// The browser keeps nothing more: a reload would lose what is not sent.
+    /// The browser keeps nothing more: a reload would lose texts that are not sent.
     NotKept,
 }
 
@@ -74,7 +74,7 @@ impl Composer {
         }
     }
 
-    /// Shows another room's box, with what was left in it.
+    /// Shows another room's box, with the text that was left in it.
     pub fn enter(&mut self, room: &RoomName) {
         self.texts.retain(|_, text| !text.is_empty());
         if self.texts.len() >= ROOMS_MAX && !self.texts.contains_key(room) {
@@ -87,15 +87,15 @@ impl Composer {
         self.is_closed = false;
     }
 
-    /// What the browser kept of the room that is shown, from before a reload or a visit elsewhere. What
-    /// is in memory is newer.
+    /// Takes the text that the browser kept of the room shown, from before a reload or a visit elsewhere. A text
+    /// in memory is newer.
     pub fn restore(&mut self, kept: String) {
         if !kept.is_empty() && !self.texts.contains_key(&self.room) {
             self.texts.insert(self.room.clone(), kept);
         }
     }
 
-    /// Of which room a report may change what is to be kept.
+    /// The room whose kept text a report may change.
     pub const fn concerns(report: &Report) -> Option<&RoomName> {
         match report {
             Report::NotTaken { room, .. } => Some(room),
@@ -107,7 +107,7 @@ impl Composer {
     /// Folds a report. Returns whether anything changed.
     pub fn fold(&mut self, report: &Report) -> bool {
         match report {
-            // Nothing of it is shown.
+            // This changes nothing that is shown.
             Report::Event(Event::Queued(entry)) => {
                 self.arrived(&entry.room, &entry.body);
                 false
@@ -133,25 +133,25 @@ impl Composer {
         }
     }
 
-    /// The person typed.
+    /// Takes what the user typed.
     pub fn write(&mut self, text: String) {
         self.alert = None;
         self.texts.insert(self.room.clone(), text);
     }
 
-    /// The text is with the driver.
+    /// The text was given to the driver.
     pub fn sent(&mut self, body: String) {
         self.handed.push((self.room.clone(), body));
         self.write(String::new());
     }
 
-    /// A person wants to go on with a text that was refused.
+    /// Puts a refused text back into the box, as the user wants to go on with it.
     pub fn edit_again(&mut self, room: RoomName, body: &str) {
         self.put_back(room, body);
         self.returns = self.returns.wrapping_add(1);
     }
 
-    /// Whether the browser keeps the text.
+    /// Takes whether the browser keeps the text. Returns whether that changed.
     pub const fn keeps(&mut self, is_kept: bool) -> bool {
         std::mem::replace(&mut self.is_unkept, !is_kept) == is_kept
     }
@@ -161,12 +161,12 @@ impl Composer {
         self.alert = Some(Alert::Busy);
     }
 
-    /// Which room's box is shown.
+    /// The room whose box is shown.
     pub const fn room(&self) -> &RoomName {
         &self.room
     }
 
-    /// Whether nothing can be written there.
+    /// Whether the user may not write in the room.
     pub const fn is_read_only(&self) -> bool {
         self.read_only
     }
@@ -176,23 +176,23 @@ impl Composer {
         self.is_closed
     }
 
-    /// What stands in the box.
+    /// The text in the box.
     pub fn text(&self) -> &str {
         self.texts.get(&self.room).map_or("", String::as_str)
     }
 
-    /// The message that stands in the box, and its room: the text [`as_sent`], where anything is left of it.
+    /// The message in the box, and its room: the text [`as_sent`], unless that is empty.
     pub fn message(&self) -> Option<(RoomName, String)> {
         let body = as_sent(self.text());
         (!body.is_empty()).then(|| (self.room.clone(), body.to_owned()))
     }
 
-    /// The room and what stands in its box.
+    /// The room, and the text in its box.
     pub fn letter(&self) -> (RoomName, String) {
         (self.room.clone(), self.text().to_owned())
     }
 
-    /// What is to be in a room's box after a reload.
+    /// The text that is to be in a room's box after a reload.
     pub fn kept(&self, room: &RoomName) -> String {
         let handed = self.handed.iter().filter(|(to, _)| to == room);
         let mut kept: Vec<&str> = handed.map(|(_, body)| body.as_str()).collect();
@@ -201,12 +201,12 @@ impl Composer {
         kept.join("\n")
     }
 
-    /// How many texts went back into a box by a person's wish.
+    /// How many texts went back into a box by the user's wish.
     pub const fn returns(&self) -> u32 {
         self.returns
     }
 
-    /// What the person should know about what they did last.
+    /// What the user should know about their last action.
     pub fn alert(&self) -> Option<&Alert> {
         let fails = self.storage_failed || self.is_unkept;
         self.alert
@@ -214,7 +214,7 @@ impl Composer {
             .or_else(|| fails.then_some(&Alert::NotKept))
     }
 
-    /// The driver has dealt with a text: it is in the outbox, or comes back.
+    /// The driver has handled a text: it is in the outbox, or comes back.
     fn arrived(&mut self, room: &RoomName, body: &str) {
         let is_it = |(to, text): &(RoomName, String)| to == room && text == body;
         if let Some(index) = self.handed.iter().position(is_it) {
@@ -222,7 +222,7 @@ impl Composer {
         }
     }
 
-    /// In front of what was typed since: neither is lost.
+    /// Puts a text in front of what was typed since: neither is lost.
     fn put_back(&mut self, room: RoomName, body: &str) {
         let text = self.texts.entry(room).or_default();
         if text.is_empty() {
@@ -347,7 +347,7 @@ mod tests {
         assert_eq!(composer.alert(), None);
     }
 
-    /// AC-5: a room says whether one may write there; another one starts anew.
+    /// AC-5: a room says whether the user may write there; another room starts anew.
     #[test]
     fn a_room_may_be_for_reading_only() {
         let mut composer = Composer::new(RoomName::lobby());
@@ -364,7 +364,8 @@ mod tests {
         assert!(!composer.fold(&closed) && !composer.is_read_only());
     }
 
-    /// A page of such a room would be the server's, which has let its person in: it is not loaded for ever.
+    /// A page that begins in a room comes from the server, which let its user in: a refusal there is no reason to load
+    /// it again, for ever.
     #[test]
     fn only_a_room_that_was_entered_is_found_closed() {
         let tea = RoomName::new("tea").unwrap();

@@ -1,4 +1,4 @@
-//! Short ways to say what tests need.
+//! Short constructors for tests.
 
 use protocol::client::Event;
 use protocol::frame::{Draft, Joined, Limits, Member, Message};

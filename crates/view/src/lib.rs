@@ -1,11 +1,11 @@
 //! The view of a client: what it shows of its rooms, as plain values.
 //!
-//! A view takes [`Report`]s in, which the driver of the client machine makes of
+//! A view takes [`Report`]s, which the driver of the client's machine makes of
 //! [`Event`](protocol::client::Event)s, and hands out rows, members, drafts and the text of the input box.
 //! Each part folds a report into itself with a pure function that returns whether anything changed. A view
-//! orders nothing of the core: it knows no signal, no clock and no browser, and holds no sentence for people.
+//! orders nothing of the core: it knows no signal, no clock and no browser, and holds no sentence for the user.
 //!
-//! [`RoomView`] is the whole of one room. A user interface with signals of its own takes the parts apart.
+//! [`RoomView`] is all of one room. A user interface with signals of its own takes the parts apart.
 
 mod command;
 mod composer;

@@ -48,7 +48,7 @@ impl Link {
         }
     }
 
-    /// A second has passed. Returns whether the countdown moved.
+    /// Counts a second down. Returns whether the countdown changed.
     pub fn tick(&mut self) -> bool {
         let before = self.seconds_left();
         self.retry_in = self
@@ -62,7 +62,7 @@ impl Link {
         self.status
     }
 
-    /// Whether frames travel.
+    /// Whether the connection is live.
     pub fn is_live(&self) -> bool {
         self.status == Status::Live
     }
@@ -72,7 +72,7 @@ impl Link {
         matches!(self.status, Status::Waiting { .. })
     }
 
-    /// Whether a person can hurry the session.
+    /// Whether the user can have the session connect now.
     pub const fn can_try_now(&self) -> bool {
         matches!(self.status, Status::Waiting { .. } | Status::Stopped { .. })
     }
@@ -146,7 +146,7 @@ mod tests {
         let mut link = Link::default();
         assert!(link.fold(&Report::Event(Event::Beat { rtt: Some(TRIP) })));
         assert_eq!((link.beats(), link.rtt()), (1, Some(TRIP)));
-        // One that the server began tells no round trip: the last one known stays.
+        // A heartbeat that the server began has no round trip: the last one known stays.
         assert!(link.fold(&Report::Event(Event::Beat { rtt: None })));
         assert_eq!((link.beats(), link.rtt()), (2, Some(TRIP)));
         assert!(!link.fold(&Report::StorageFailed));

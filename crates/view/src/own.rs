@@ -1,4 +1,4 @@
-//! Which sessions are this page's own.
+//! The page's own sessions.
 
 use protocol::client::Event;
 use protocol::id::SessionId;
@@ -6,7 +6,7 @@ use protocol::id::SessionId;
 use crate::Report;
 
 /// How many of its own sessions a page remembers; the oldest is forgotten first. A page has one, and
-/// a fresh one only where it could not be resumed.
+/// gets another only when that cannot be resumed.
 const SESSIONS_MAX: usize = 32;
 
 /// The sessions that this page has or had, the current one last.
@@ -40,7 +40,7 @@ impl Own {
         true
     }
 
-    /// Another page's session is this one's, too, but not the current one.
+    /// Adds a closed page's session to the page's own, but not as the current one.
     fn inherit(&mut self, session: &SessionId) -> bool {
         let is_new = !self.contains(session);
         if is_new {

@@ -1,4 +1,4 @@
-//! Who is in the room, and what they are typing.
+//! The members of the room, and their drafts.
 
 use std::collections::BTreeMap;
 
@@ -10,36 +10,36 @@ use protocol::position::Offset;
 use crate::Own;
 use crate::Report;
 
-/// The members of the room shown, and the drafts of the others among them.
+/// The members of the room shown, and the drafts of the other members.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct People {
     room: RoomName,
     own: Own,
-    /// The own name, where a token vouches for it (AC-4).
+    /// The user's own name, where a token vouches for it (AC-4).
     vouched: Option<Name>,
     members: BTreeMap<SessionId, Name>,
-    /// How many are here, if those are not all (PR-3).
+    /// How many members there are, if not all are named (PR-3).
     count: Option<u32>,
-    /// The newest message when the drafts were told in `joined`: it and older ones, though they may
+    /// The newest message when the drafts came with `joined`: it and older ones, though they may
     /// still come, end none of them.
     head: Offset,
-    /// In the order in which they began to type, so that lines do not jump. At most one a member.
+    /// In the order in which their authors began to type, so that lines do not jump. At most one for each member.
     drafts: Vec<Author>,
 }
 
-/// A member as the list shows them.
+/// A member as the list shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Person {
-    /// Whose session.
+    /// The member's session.
     pub session: SessionId,
-    /// How they are called.
+    /// The member's name.
     pub name: Name,
     /// Whether this is the page's own session.
     pub own: bool,
 }
 
 impl People {
-    /// Nobody is known yet.
+    /// A room of which nothing is known yet.
     pub fn new(room: RoomName) -> Self {
         Self {
             room,
@@ -103,7 +103,7 @@ impl People {
         claimed | changed
     }
 
-    /// Everybody here: oneself first, the others by name.
+    /// All members: the user first, the others by name.
     pub fn here(&self) -> Vec<Person> {
         let mut people: Vec<Person> = self
             .members
@@ -121,18 +121,18 @@ impl People {
         people
     }
 
-    /// The own name, where a token vouches for it: it is not the person's to choose.
+    /// The user's own name, where a token vouches for it: the user cannot change it.
     pub const fn vouched(&self) -> Option<&Name> {
         self.vouched.as_ref()
     }
 
-    /// How many are here, named or not.
+    /// How many members there are, named or not.
     pub fn count(&self) -> usize {
         let count = self.count.map_or(0, |count| count as usize);
         count.max(self.members.len())
     }
 
-    /// What the others are typing, in the order in which they began.
+    /// The drafts of the other members, in the order in which they began.
     pub fn typing(&self) -> Vec<Author> {
         let others = self
             .drafts
@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(here(&people), ["me"]);
     }
 
-    /// PR-3: of a crowd some are named and all are counted.
+    /// PR-3: of a crowd some members are named and all are counted.
     #[test]
     fn a_crowd_is_counted() {
         let mut people = People::new(RoomName::lobby());
@@ -280,7 +280,7 @@ mod tests {
         assert!(!people.fold(&draft("bob", "")));
     }
 
-    /// PR-2: what is replayed is older than the drafts that came with `joined`.
+    /// PR-2: replayed messages are older than the drafts that came with `joined`.
     #[test]
     fn a_replayed_message_ends_no_draft() {
         let mut people = People::new(RoomName::lobby());

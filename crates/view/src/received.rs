@@ -1,4 +1,4 @@
-//! The "received message" line: the text that came last from somebody else.
+//! The "received message" line: the last text that came from another session.
 
 use protocol::client::Event;
 use protocol::frame::{Joined, Message};
@@ -55,7 +55,7 @@ impl Received {
                 body: draft.body.clone(),
                 is_draft: true,
             }),
-            // What is shown may be the very text; not to show another one harms nobody.
+            // The text that is shown may be the redacted one; to show none does no harm.
             Event::Removed(_) => self.latest.take().is_some(),
             Event::Joined { joined, .. } if joined.room == self.room => self.joined(joined),
             _ => false,
@@ -67,12 +67,12 @@ impl Received {
         self.latest.as_ref().map(|text| text.body.as_str())
     }
 
-    /// Whose it is.
+    /// The text's author.
     pub fn author(&self) -> Option<&Name> {
         self.latest.as_ref().map(|text| &text.name)
     }
 
-    /// The draft that is shown may have grown while there was no connection.
+    /// Takes the drafts of `joined`: the one that is shown may have grown while there was no connection.
     fn joined(&mut self, joined: &Joined) -> bool {
         let shown = match &self.latest {
             Some(text) if !text.is_draft => return false,

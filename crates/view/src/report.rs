@@ -1,4 +1,4 @@
-//! What a view is made of.
+//! Reports: what a view is made of.
 
 use std::time::Duration;
 
@@ -10,28 +10,28 @@ use protocol::outbox::{Entry, EntryId, PublishError};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Report {
-    /// Once at the start: what an earlier page left in the outbox, and whose session it is.
+    /// Once at the start: what an earlier page left in the outbox, and its session.
     Restored {
         /// The session that will be resumed.
         session: Option<SessionId>,
         /// Its messages that are not yet durable.
         outbox: Vec<Entry>,
     },
-    /// What a page that is gone left in its outbox is taken up (RS-8). What becomes of it is told as
-    /// [`Event::Fate`], as of the page's own.
+    /// The outbox that a closed page left is taken up (RS-8). The fates of its messages come as
+    /// [`Event::Fate`], like those of the page's own.
     TakenUp {
         /// The session that it belongs to.
         session: Option<SessionId>,
         /// The messages, under ids that the page's own never have.
         outbox: Vec<Entry>,
     },
-    /// A message that was taken up waits for a person now, and is the page's own, queued under another id:
-    /// what is shown under this one goes.
+    /// A message that was taken up waits for the user now. It is the page's own, queued under another id:
+    /// its row under this id goes.
     HandedOver {
         /// The id that it had.
         id: EntryId,
     },
-    /// Everything the core says, except [`Event::Status`], which comes as [`Report::Status`].
+    /// Every event of the core except [`Event::Status`], which comes as [`Report::Status`].
     Event(Event),
     /// The connection's state changed.
     Status {
@@ -49,8 +49,8 @@ pub enum Report {
         /// Why.
         error: PublishError,
     },
-    /// The browser's storage refused to keep something: a reload would lose what waits.
+    /// The browser's storage is full or refused: a reload would lose the messages that wait.
     StorageFailed,
-    /// The browser, or an extension in it, lets the page open no connection: its next tries will fail, too.
+    /// The browser, or an extension in it, forbids the page every connection: its next tries will fail, too.
     Forbidden,
 }

@@ -1,4 +1,4 @@
-//! One room, whole.
+//! The view of one room, with all its parts.
 
 use protocol::id::RoomName;
 
@@ -6,15 +6,15 @@ use crate::{People, Received, Report, Snapshot, Timeline};
 
 /// One room as a client shows it. Its parts may be taken apart: each folds reports by itself.
 ///
-/// A view that begins while the session has begun already needs a [`Report::Restored`] of what the session
-/// holds then: its name, and what is on the way.
+/// A view that begins after its session needs a [`Report::Restored`] with what the session
+/// holds by then: its id, and the messages on their way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomView {
     /// The messages: those of the log, and those of the client on their way to it.
     pub timeline: Timeline,
-    /// The members, and what they are typing.
+    /// The members, and their drafts.
     pub people: People,
-    /// The text that came last from another session.
+    /// The last text that came from another session.
     pub received: Received,
 }
 
@@ -26,7 +26,7 @@ pub struct Changed {
     pub timeline: bool,
     /// The members or their drafts.
     pub people: bool,
-    /// The text that came last.
+    /// The last text.
     pub received: bool,
 }
 
@@ -40,7 +40,7 @@ impl RoomView {
         }
     }
 
-    /// Shows another room. What is on the way stays.
+    /// Shows another room. Messages on their way stay.
     pub fn enter(&mut self, room: &RoomName) {
         self.timeline.enter(room);
         self.people.enter(room);

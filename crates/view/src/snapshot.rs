@@ -1,4 +1,4 @@
-//! A room before the session is there.
+//! Snapshots: a room as it is shown before the session is there.
 
 use protocol::frame::Message;
 use protocol::position::Position;

@@ -1,4 +1,4 @@
-//! The messages of the room shown: what its log holds, and what this page still has on the way.
+//! The timeline: the messages of the room shown, those in its log and those that this page has on the way.
 
 mod pages;
 mod row;
@@ -26,13 +26,13 @@ const ROWS_MAX: usize = 500;
 /// How many rows stay while a reader looks at older ones. Back at the bottom, [`ROWS_MAX`] holds again.
 const HISTORY_MAX: usize = 5_000;
 
-/// The rows of one room, and the outbox of all rooms (its entries come back when their room does).
+/// The rows of one room, and the messages on their way to all rooms (they show in their room's timeline).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeline {
     room: RoomName,
     own: Own,
     epoch: Option<Epoch>,
-    /// Which epoch this is among those that the page saw: offsets of two epochs are not the same.
+    /// The number of the present epoch among those that the page saw: offsets of two epochs are not comparable.
     epochs: u32,
     /// The log's rows and gaps, oldest first. Those after the last gap are the segment: dense, and
     /// the only part that grows.
@@ -40,9 +40,9 @@ pub struct Timeline {
     gaps: u32,
     /// How many pages there were.
     pages: u32,
-    /// To which page the newest messages belong, and what is on the way.
+    /// The page of the newest messages, and of those on their way.
     newest_page: u32,
-    /// After this offset the segment begins, as long as it is empty.
+    /// The offset after which the segment begins, as long as it is empty.
     from: Offset,
     /// Whether the log holds messages before the segment.
     more: bool,
@@ -108,20 +108,20 @@ impl Timeline {
             }
             Report::HandedOver { id } => self.dismiss(*id),
             Report::Event(event) => self.event(event),
-            // An answer of a connection that is gone does not come.
+            // The answer to a question on an earlier connection does not come.
             Report::Status { .. } => std::mem::take(&mut self.loading),
             Report::NotTaken { .. } | Report::StorageFailed | Report::Forbidden => false,
         };
         claimed | changed
     }
 
-    /// Older messages were asked for.
+    /// Notes that older messages were asked for.
     pub const fn loading_older(&mut self) {
         self.loading = true;
     }
 
-    /// The reader follows the newest messages, or reads older ones: those stay while they are read.
-    /// Returns whether rows went.
+    /// Sets whether the user follows the newest messages, or reads older ones: those stay while they are read.
+    /// Returns whether rows were dropped.
     pub fn follow(&mut self, follows: bool) -> bool {
         self.limit = if follows { ROWS_MAX } else { HISTORY_MAX };
         self.trim()
@@ -146,12 +146,12 @@ impl Timeline {
         logged.map(|logged| &*logged.message)
     }
 
-    /// Which room is shown.
+    /// The room that is shown.
     pub const fn room(&self) -> &RoomName {
         &self.room
     }
 
-    /// How far a message of this page came.
+    /// How far a message of this page has got.
     pub fn progress(&self, id: EntryId) -> Option<Progress> {
         let pending = self.pending.iter().find(|pending| pending.id == id);
         pending
@@ -164,7 +164,7 @@ impl Timeline {
             })
     }
 
-    /// Before which offset older messages are to be asked for, where that makes sense now.
+    /// The offset before which older messages are to be asked for, if they are to be now.
     pub fn older_than(&self) -> Option<Offset> {
         (self.has_older() && !self.loading)
             .then(|| self.first().unwrap_or_else(|| self.from.next()))
@@ -268,7 +268,7 @@ impl Timeline {
         (self.rows.len(), self.more, self.loading) != before
     }
 
-    /// A new segment begins. Messages of one's own that fell into the gap are in the log, not here.
+    /// Begins a new segment after a gap. Own messages that fell into the gap are in the log, not here.
     fn break_off(&mut self, renewed: bool, from: Offset) {
         self.pending.retain(|pending| match pending.fate {
             Fate::Durable {
@@ -294,7 +294,7 @@ impl Timeline {
         true
     }
 
-    /// The text of a message that is shown is removed (EO-8). Returns whether it was shown.
+    /// Takes the redaction of a message (EO-8). Returns whether that message was shown.
     fn remove(&mut self, message: &Message) -> bool {
         for row in &mut self.rows {
             if let Row::Logged(logged) = row
@@ -330,7 +330,7 @@ impl Timeline {
         true
     }
 
-    /// Where history reached what is above the gap, there is none any more.
+    /// Drops the last gap if history has reached the messages above it.
     fn close_gap(&mut self) {
         let start = self.segment_start();
         let (Some(first), Some(above)) = (self.first(), self.rows[..start].iter().rev().nth(1))
@@ -363,7 +363,7 @@ impl Timeline {
         let place = self
             .segment()
             .partition_point(|row| row.offset() < Some(message.offset));
-        // One that comes late joins the page that it comes into.
+        // A message that comes late joins the page of the one after it.
         let page = match self.segment().get(place) {
             Some(Row::Logged(next)) => next.page,
             _ => self.newest_page,
@@ -379,7 +379,7 @@ impl Timeline {
             return false;
         }
         self.rows.drain(..surplus);
-        // Nothing is above it any more.
+        // There is nothing above the gap any more.
         if self.rows.first().and_then(Row::gap).is_some() {
             self.rows.remove(0);
         }
@@ -417,7 +417,7 @@ impl Timeline {
         (newest.epoch == self.epochs).then_some(newest.message.offset)
     }
 
-    /// Where the room is to be joined from (RS-7).
+    /// The position from which the room is to be joined (RS-7).
     pub fn position(&self) -> Option<Position> {
         let epoch = self.epoch.clone()?;
         Some(Position {
@@ -426,7 +426,7 @@ impl Timeline {
         })
     }
 
-    /// A session became one's own: so did its rows.
+    /// A session was added to the page's own: marks its rows as own.
     fn claim(&mut self) {
         for row in &mut self.rows {
             if let Row::Logged(logged) = row {
@@ -444,7 +444,7 @@ impl Timeline {
         }
     }
 
-    /// Finds the row of the log that a message on its way is by now. Returns whether there is one.
+    /// Finds the row in the log of a message that was on its way. Returns whether there is one.
     fn settle_shown(&mut self, pending: &Pending) -> bool {
         for row in self.rows.iter_mut().rev() {
             if let Row::Logged(logged) = row
@@ -493,7 +493,7 @@ impl Timeline {
         true
     }
 
-    /// Takes the entry that a message of the log was, off what is on the way.
+    /// Takes the message out of those on their way, and returns its entry, if it was one of them.
     fn settle_pending(&mut self, message: &Message) -> Option<EntryId> {
         let index = self
             .pending

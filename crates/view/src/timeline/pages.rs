@@ -1,18 +1,18 @@
-//! Rows by when they came. The list would move every row that it has when it gets many at once in
+//! Pages: rows by when they came. The list would move every row that it has if it got many at once in
 //! front of them; so they come as one page, and only pages are put in front of others.
 
 use super::{Logged, Row, Timeline};
 
-/// Rows that follow each other and came together, or as they were written.
+/// Rows that follow each other, and came together or one after the other at the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// What tells it apart.
+    /// What identifies the page.
     pub key: PageKey,
     /// Its rows, oldest first; never none.
     pub rows: Vec<Row>,
 }
 
-/// What tells pages apart.
+/// What identifies a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PageKey {
     /// Messages, by the number of their page.
@@ -22,7 +22,7 @@ pub enum PageKey {
 }
 
 impl Timeline {
-    /// Everything in the order in which it is shown: the log, then what is on the way.
+    /// All rows in the order in which they are shown: the log, then the messages on their way.
     pub fn rows(&self) -> Vec<Row> {
         let here = self
             .pending
@@ -35,7 +35,7 @@ impl Timeline {
             .collect()
     }
 
-    /// The same in pages.
+    /// The same rows, in pages.
     pub fn pages(&self) -> Vec<Page> {
         let mut pages: Vec<Page> = Vec::new();
         for row in self.rows() {
@@ -59,12 +59,12 @@ impl Timeline {
         }
     }
 
-    /// Begins a page of which the newest messages will be.
+    /// Begins a page for the newest messages.
     pub(super) const fn begin_page(&mut self) {
         self.newest_page = self.next_page();
     }
 
-    /// The number of a page that is new.
+    /// The number of a new page.
     pub(super) const fn next_page(&mut self) -> u32 {
         self.pages += 1;
         self.pages

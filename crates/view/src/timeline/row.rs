@@ -1,4 +1,4 @@
-//! One row of the list.
+//! One row of the timeline.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use protocol::id::{RoomName, Seq, SessionId};
 use protocol::outbox::{Entry, EntryId, Stage};
 use protocol::position::Offset;
 
-/// One row of the list.
+/// One row of the timeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Row {
     /// A message in the log.
@@ -24,61 +24,61 @@ pub enum Row {
 pub struct Logged {
     /// The message.
     pub message: Arc<Message>,
-    /// Which epoch it belongs to, among those that the page saw.
+    /// The number of its epoch among those that the page saw.
     pub epoch: u32,
-    /// To which [`super::Page`] it belongs.
+    /// The number of its [`super::Page`].
     pub page: u32,
     /// Whether this page sent it.
     pub own: bool,
-    /// The outbox entry that it was, if the page saw it on its way.
+    /// The outbox entry of the message, if the page had it on its way.
     pub entry: Option<EntryId>,
 }
 
 /// A message of this page on its way to the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
-    /// Its name in the outbox.
+    /// Its id in the outbox.
     pub id: EntryId,
     /// Which room it is for.
     pub room: RoomName,
     /// The text.
     pub body: Arc<str>,
-    /// How far it came.
+    /// Its fate (EO-5).
     pub fate: Fate,
     seq: Seq,
-    /// The session of a page that is gone, in which it is sent (RS-8). None: the page's own.
+    /// The session of the closed page that left it, in which it is sent (RS-8). None: the page's own.
     home: Option<SessionId>,
     /// The session in which it was sent with `seq`; only then can the log hold it.
     sent_in: Option<SessionId>,
 }
 
-/// How far a message of this page came, wherever it is now.
+/// How far a message of this page has got, in the log or on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// The session that sent it, or will.
     pub session: Option<SessionId>,
     /// Its fate (EO-5).
     pub fate: Fate,
-    /// Its place in the log.
+    /// Its offset in the log.
     pub offset: Option<Offset>,
-    /// When it became part of the log: Unix time in milliseconds.
+    /// When it entered the log: Unix time in milliseconds.
     pub at_ms: Option<u64>,
 }
 
-/// What tells rows apart while they move and change.
+/// What identifies a row while it moves and changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RowKey {
     /// A message of this page, from the outbox on: one row before and after it is in the log.
     Entry(u64),
     /// Any other message.
     Logged {
-        /// Which epoch.
+        /// The number of its epoch.
         epoch: u32,
-        /// Its place there.
+        /// Its offset there.
         offset: u64,
         /// Whether this page sent it.
         own: bool,
-        /// Whether its text is removed.
+        /// Whether its text is redacted.
         removed: bool,
     },
     /// A gap.
@@ -86,7 +86,7 @@ pub enum RowKey {
 }
 
 impl Row {
-    /// What tells this row apart.
+    /// What identifies this row.
     pub fn key(&self) -> RowKey {
         match self {
             Self::Logged(Logged {
@@ -131,7 +131,7 @@ impl Row {
 }
 
 impl Logged {
-    /// It is in the log.
+    /// Its progress: durable.
     pub(super) fn progress(&self) -> Progress {
         let offset = Some(self.message.offset);
         Progress {
@@ -144,7 +144,7 @@ impl Logged {
 }
 
 impl Pending {
-    /// `session`: that of the page that left it, if it is not new.
+    /// A message of the outbox. `session`: that of the page that left it, if it is not new.
     pub(super) fn new(entry: &Entry, session: Option<&SessionId>) -> Self {
         let (fate, sent_in) = match entry.stage {
             Stage::Unsent => (Fate::Waiting, None),
@@ -164,13 +164,13 @@ impl Pending {
         }
     }
 
-    /// It is sent in a session that is not the page's own.
+    /// Makes it a message that is sent in another session than the page's own.
     pub(super) fn at_home_in(mut self, session: Option<&SessionId>) -> Self {
         self.home = session.cloned();
         self
     }
 
-    /// How far it came; `session` is the page's own.
+    /// Its progress; `session` is the page's own.
     pub(super) fn progress(&self, session: Option<&SessionId>) -> Progress {
         let offset = if let Fate::Durable { offset } = self.fate {
             offset
@@ -187,12 +187,12 @@ impl Pending {
         }
     }
 
-    /// Whether it still has to become durable and will.
+    /// Whether it is not durable yet, and will be without the user.
     pub const fn is_on_the_way(&self) -> bool {
         matches!(self.fate, Fate::Waiting | Fate::Sent)
     }
 
-    /// Whether it waits for a person.
+    /// Whether it waits for the user.
     pub(super) const fn is_aside(&self) -> bool {
         matches!(
             self.fate,
@@ -200,7 +200,7 @@ impl Pending {
         )
     }
 
-    /// Under another number it was not sent yet.
+    /// It waits to be sent. Under another number it was not sent yet.
     pub(super) fn become_waiting(&mut self, seq: Seq) {
         if self.seq != seq || self.is_aside() {
             self.sent_in = None;
@@ -209,14 +209,14 @@ impl Pending {
         self.fate = Fate::Waiting;
     }
 
-    /// `session` is the page's own.
+    /// It was sent. `session` is the page's own.
     pub(super) fn become_sent(&mut self, seq: Seq, session: Option<&SessionId>) {
         self.seq = seq;
         self.sent_in = self.home.as_ref().or(session).cloned();
         self.fate = Fate::Sent;
     }
 
-    /// Whether a message of the log is this one: it was sent so, or acked at that place.
+    /// Whether a message of the log is this one: it was sent so, or acked at that offset.
     pub(super) fn is(&self, message: &Message) -> bool {
         if (self.fate
             == Fate::Durable {

@@ -3,7 +3,7 @@ use protocol::frame::ErrorCode;
 use super::*;
 use crate::fixtures::{entry, joined, message, offset, session, snapshot, welcomed};
 
-/// `*` marks what is on its way, `!` what is refused, `?` what is uncertain, `=` what is held, `|` a gap.
+/// The rows as text: `*` marks what is on its way, `!` refused, `?` uncertain, `=` held, `|` a gap.
 fn shown(timeline: &Timeline) -> String {
     let rows = timeline.rows();
     check_pages(&timeline.pages(), &rows);
@@ -93,7 +93,7 @@ fn lobby() -> Timeline {
     Timeline::new(RoomName::lobby(), None)
 }
 
-/// RS-7: from the rendered rows on, nothing twice.
+/// RS-7: the timeline begins with the rendered rows, and shows none twice.
 #[test]
 fn it_starts_from_the_snapshot_and_goes_on() {
     let mut timeline = Timeline::new(
@@ -151,7 +151,7 @@ fn the_message_may_come_before_the_ack() {
     assert_eq!(shown(&timeline), "hi");
 }
 
-/// RS-3: settled by the welcome; the replay brings the row.
+/// RS-3: a message is settled by `welcome`; the replay brings its row.
 #[test]
 fn an_ack_without_offset_leaves_it_to_the_log() {
     let sent = [welcomed("me"), queued(0, "hi"), fate(0, 1, Fate::Sent)];
@@ -162,7 +162,7 @@ fn an_ack_without_offset_leaves_it_to_the_log() {
     assert_eq!(shown(&timeline), "hi");
 }
 
-/// EO-4, RS-7: what was sent before a reload may be in the rendered rows already.
+/// EO-4, RS-7: a message that was sent before a reload may be in the rendered rows already.
 #[test]
 fn a_restored_entry_in_the_snapshot_is_one_row() {
     let rendered = snapshot(&[("me", "hi"), ("ada", "a")]);
@@ -198,7 +198,7 @@ fn a_message_that_was_found_is_the_row_that_is_shown() {
     assert!(timeline.fold(&durable(0, 1, 1)));
     assert_eq!(shown(&timeline), "hi a");
     assert_eq!(timeline.rows()[0].key(), RowKey::Entry(0));
-    // Among older ones, too.
+    // Also among older messages.
     let mut timeline = fed(
         lobby(),
         &[
@@ -225,7 +225,7 @@ fn another_body_under_the_number_is_another_message() {
     assert_eq!(shown(&fed(lobby(), &sent)), "other hi*");
 }
 
-/// RS-9: what a lost session leaves behind is found in the log or left to the person.
+/// RS-9: an uncertain message is found in the log, or left to the user.
 #[test]
 fn uncertain_ones_are_resolved_by_the_log_or_by_the_person() {
     let lost = [
@@ -258,7 +258,7 @@ fn uncertain_ones_are_resolved_by_the_log_or_by_the_person() {
     assert_eq!(shown(&timeline), "a b");
 }
 
-/// EO-7: a refused text stays until a person drops it, also over a reload.
+/// EO-7: a refused text stays until the user drops it, also over a reload.
 #[test]
 fn refused_ones_stay_until_dismissed() {
     let mut timeline = fed(lobby(), &[welcomed("me")]);
@@ -278,8 +278,8 @@ fn refused_ones_stay_until_dismissed() {
     assert_eq!(shown(&timeline), "");
 }
 
-/// RS-8: what a page that is gone left is on its way in its own session, and is one's own; what waits
-/// for a person then is queued under another id.
+/// RS-8: messages that a closed page left are on their way in its session, and are the page's own; one that waits
+/// for the user then is queued under another id.
 #[test]
 fn what_another_page_left_is_taken_up() {
     let mut timeline = fed(lobby(), &[welcomed("me")]);
@@ -372,7 +372,7 @@ fn history_goes_in_front_and_closes_gaps() {
     assert_eq!((timeline.has_older(), timeline.last_gap()), (false, None));
 }
 
-/// PU-4: the list is bounded, and what went can be loaded again.
+/// PU-4: the list is bounded, and dropped rows can be loaded again.
 #[test]
 fn rows_are_bounded() {
     let mut timeline = fed(lobby(), &[joined(&[], "e", 0, false)]);
@@ -429,8 +429,8 @@ fn an_answer_that_was_lost_can_be_asked_for_again() {
     assert_eq!(timeline.older_than(), Some(offset(10)));
 }
 
-/// EO-8: a text that is removed goes, also from a row that was this page's own outbox entry; the row is
-/// another one then, or it would stay as it was drawn.
+/// EO-8: a redacted text disappears, also from a row that was this page's own outbox entry; the row has
+/// another key then, or it would stay as it was drawn.
 #[test]
 fn a_removed_text_goes_from_its_row() {
     let mut timeline = Timeline::new(RoomName::lobby(), None);
@@ -455,7 +455,7 @@ fn a_removed_text_goes_from_its_row() {
         assert_ne!(row.key(), before);
         assert!(row.logged().is_some_and(|row| row.message.removed));
     }
-    // Removed before this page saw it in the log: it is still the entry that was on its way.
+    // Redacted before this page saw it in the log: it is still the entry that was on its way.
     timeline.fold(&queued(8, "mine, too"));
     timeline.fold(&fate(8, 2, Fate::Sent));
     let gone = Message {
