@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use crate::storage::StorageFailed;
 
-/// A place for texts under keys.
+/// A store of texts under keys.
 pub trait Area {
     /// All keys, in any order.
     fn keys(&self) -> Vec<String>;
@@ -19,9 +19,9 @@ pub trait Area {
     fn remove(&self, key: &str);
 }
 
-/// The part of one of the browser's areas whose keys begin with a prefix. Keys stand without it here.
+/// The part of one of the browser's areas whose keys begin with a prefix. Its methods take keys without it.
 ///
-/// Where the browser throws, the area is as good as empty.
+/// Where the browser throws, the area counts as empty.
 #[derive(Clone, Debug)]
 pub struct BrowserArea {
     storage: web_sys::Storage,
@@ -69,7 +69,7 @@ impl Area for BrowserArea {
     }
 
     fn remove(&self, key: &str) {
-        // What cannot be removed cannot be read either.
+        // A text that cannot be removed cannot be read either.
         let _ = self.storage.remove_item(&self.whole(key));
     }
 }

@@ -22,11 +22,11 @@ use crate::socket::{self, Socket};
 use crate::storage::{PageId, Storage, StorageFailed};
 use crate::token::TokenSource;
 
-/// How long the page before a reload may take to let go of its storage (RS-8). Longer makes a
-/// duplicated tab wait; shorter takes a slow reload for a copy, and parts it from its outbox.
+/// How long the page before a reload may take to release its storage (RS-8). A longer time makes a
+/// duplicated tab wait; a shorter one takes a slow reload for a copy, and parts it from its outbox.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Owns everything that the browser does for us. Dropping it closes, cancels and detaches it all.
+/// The browser: owns everything that it does for one session. Its drop closes, cancels and detaches it all.
 #[derive(Debug)]
 pub struct Browser {
     window: Window,
@@ -37,23 +37,23 @@ pub struct Browser {
     locks: Option<Locks>,
     socket: Option<Socket>,
     timer: Option<Timer>,
-    /// Held as long as the page lives, or goes on for another one.
+    /// Held as long as the page lives, or continues the session of a closed one.
     lock: Option<Lock>,
-    /// The page's id, where it can own anything.
+    /// The page's id, if it can own storage.
     page: Option<PageId>,
     _lifecycle: Lifecycle,
     leaving: Option<Lifecycle>,
 }
 
 impl Browser {
-    /// The browser around us; `None` outside of a window.
+    /// This browser; `None` outside of a window.
     pub fn find(queue: Queue, options: Options) -> Option<Self> {
         let storage = Storage::new(BrowserArea::of_tab(&options.prefix));
         Self::with(queue, options, storage)
     }
 
-    /// The browser around us, for what a page left that is gone, and whose lock we have: with ids from
-    /// `first` on. `None` if it left nothing.
+    /// This browser, for the outbox of a closed page whose lock we hold: with ids from
+    /// `first` on. `None` if the page left nothing.
     pub fn left_by(
         queue: Queue,
         options: Options,
@@ -91,7 +91,7 @@ impl Browser {
         })
     }
 
-    /// What an earlier page left for this one. A copy of a page that is still there gets nothing
+    /// What an earlier page left for this one. A copy of a page that is still open gets nothing
     /// (RS-8).
     pub async fn restore(&mut self) -> Stored {
         if let Some(locks) = &self.locks {
@@ -120,7 +120,7 @@ impl Browser {
         self.locks.as_ref()
     }
 
-    /// Where its callbacks leave what happens.
+    /// The queue into which its callbacks put their facts.
     pub const fn queue(&self) -> &Queue {
         &self.queue
     }
@@ -130,7 +130,7 @@ impl Browser {
         self.page.as_ref()
     }
 
-    /// What the page said about its session.
+    /// The options of the session.
     pub const fn options(&self) -> &Options {
         &self.options
     }
@@ -144,7 +144,7 @@ impl Browser {
         }
     }
 
-    /// A seed for the machine (PU-2). It spreads clients out and guards nothing: no need for a
+    /// A seed for the machine (PU-2). It spreads clients out and protects nothing: no need for a
     /// cryptographic source.
     fn seed() -> u64 {
         // 53 bits are what a random number of JavaScript has.
@@ -156,10 +156,10 @@ impl Browser {
         let Some(locks) = &self.locks else {
             return;
         };
-        // It tells the few pages of one browser apart and guards nothing: more than `Math.random` gives, which
-        // is everywhere, is not needed.
+        // The id only distinguishes the few pages of one browser, and protects nothing: `Math.random`, which is
+        // everywhere, is enough.
         let page = PageId(format!("{}-{}", Self::seed(), Self::seed()));
-        // Before it is written: a page that copies what is written must find the lock taken.
+        // Before the id is written: a page that copies it must find the lock taken.
         let lock = Lock::request(locks, &page);
         self.storage.adopt(&page);
         if let Some(lock) = lock {
@@ -167,7 +167,7 @@ impl Browser {
         }
     }
 
-    /// The page owns what lies under its id.
+    /// The page owns what is stored under this id.
     fn hold(&mut self, page: PageId, lock: Lock) {
         self.lock = Some(lock);
         let shared = BrowserArea::shared(&self.options.prefix);

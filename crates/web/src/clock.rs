@@ -1,4 +1,4 @@
-//! The browser's clock and its alarms.
+//! The browser's clock and its timers.
 
 use std::time::Duration;
 
@@ -30,13 +30,13 @@ impl Clock {
     }
 }
 
-/// Unix time in milliseconds, as far as the browser knows: only for what is measured in days, or between
+/// Unix time in milliseconds, as far as the browser knows it: only for what lasts days, or is compared between
 /// pages.
 pub fn unix_ms() -> u64 {
     js_sys::Date::now() as u64
 }
 
-/// An alarm that rings once, unless it is dropped before.
+/// A timer that rings once, unless it is dropped before.
 #[derive(Debug)]
 pub struct Timer {
     window: Window,
@@ -49,9 +49,9 @@ impl Timer {
     /// anything longer for zero.
     pub const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
 
-    /// Calls `ring` after this long, at most [`Timer::LONGEST`]. `None` if the window is gone.
+    /// Calls `ring` after this long, at most [`Timer::LONGEST`]. `None` if the window is closed.
     ///
-    /// A hidden or sleeping page's alarms ring late; the caller has to ask the clock.
+    /// A hidden or sleeping page's timers ring late; the caller has to ask the clock.
     pub fn after(window: &Window, delay: Duration, ring: impl FnOnce() + 'static) -> Option<Self> {
         let ring = Closure::once(ring);
         let handle = window
@@ -71,10 +71,10 @@ impl Timer {
     pub async fn sleep(window: &Window, delay: Duration) {
         let (ring, rung) = oneshot::channel();
         let timer = Self::after(window, delay, move || {
-            // Fails where the wait was given up.
+            // Fails if the wait was cancelled.
             let _ = ring.send(());
         });
-        // Ends at once if there is no alarm, which dropped `ring`.
+        // Ends at once if there is no timer, which dropped `ring`.
         let _ = rung.await;
         drop(timer);
     }
@@ -86,7 +86,7 @@ impl Drop for Timer {
     }
 }
 
-/// Rounded up: an alarm that rings just before its time would have to be set twice.
+/// Rounded up: a timer that rings just before its time would have to be set twice.
 fn whole_millis(delay: Duration) -> i32 {
     let delay = delay.min(Timer::LONGEST);
     let begun = u64::from(delay.subsec_nanos().div_ceil(1_000_000));

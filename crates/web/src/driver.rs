@@ -1,8 +1,8 @@
-//! A session's driver: carries facts into the machine and its wishes out, and decides nothing.
+//! A session's driver: feeds facts to the machine, does the I/O that it asks for, and decides nothing.
 //!
-//! It is the body of the loop in [`crate::run`]: a fact or a command is fed in with the clock's time of
-//! that moment, then the machine is drained. Everything that acts on the world is behind [`Environment`], so
-//! that it runs in a test without a browser.
+//! It is the body of the loop in [`crate::run`]: a fact or a command is fed in with the clock's present time,
+//! then the machine is drained. All I/O is behind [`Environment`], so that the driver runs in a test without a
+//! browser.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::queue::BrowserEvent;
 use crate::run::Reporter;
 use crate::storage::StorageFailed;
 
-/// What the driver can do to the world. Nothing here waits; what comes of it is a [`BrowserEvent`].
+/// The I/O of a driver. No method waits; its result comes as a [`BrowserEvent`].
 pub trait Environment {
     /// Monotonic time.
     fn now(&self) -> Timestamp;
@@ -28,13 +28,13 @@ pub trait Environment {
     fn open(&mut self, id: ConnectionId);
     /// Sends a frame.
     fn send(&mut self, id: ConnectionId, text: &str);
-    /// Lets go of a connection, with a code if that can be done without waiting.
+    /// Drops a connection, with a code if that can be done without waiting.
     fn close(&mut self, id: ConnectionId, code: CloseCode);
-    /// How many bytes of what was sent the connection that is there still holds.
+    /// The present connection, and how many of the bytes sent on it the socket still holds.
     fn buffered(&self) -> Option<(ConnectionId, u64)>;
-    /// Frees what belonged to a connection that is gone already.
+    /// Frees what belonged to a connection that is closed already.
     fn release(&mut self, id: ConnectionId);
-    /// Keeps something where it survives a reload.
+    /// Keeps a change where it survives a reload.
     ///
     /// # Errors
     /// [`StorageFailed`] the first time that it cannot.
@@ -45,14 +45,14 @@ pub trait Environment {
     fn wake_after(&mut self, delay: Duration);
 }
 
-/// The loop's body: a session, its environment, and the page that is told about it.
+/// The body of the loop: a session, its environment, and the page that gets its reports.
 pub struct Driver<O> {
     session: Session,
     environment: O,
     report: Reporter,
     /// When the timer rings, if one is set.
     armed: Option<Timestamp>,
-    /// What the machine was told last that the socket holds.
+    /// What the machine was last told about the bytes in the socket.
     buffered: Option<(ConnectionId, u64)>,
     /// Whether what is stored survives a reload.
     keeps: bool,
@@ -71,7 +71,7 @@ impl<O: Environment> Driver<O> {
         }
     }
 
-    /// Tells the page what was restored, and connects.
+    /// Reports to the page what was restored, and connects.
     pub fn start(&mut self) {
         let session = self.session.id().cloned();
         let outbox = self.session.outbox().cloned().collect();
@@ -97,7 +97,7 @@ impl<O: Environment> Driver<O> {
             BrowserEvent::Forbidden => (self.report)(Report::Forbidden),
             BrowserEvent::Page(network) => self.session.handle_input(now, Input::Network(network)),
             BrowserEvent::Token(answer) => self.session.handle_input(now, Input::Token(answer)),
-            // Of no session in particular.
+            // Not about this session in particular.
             BrowserEvent::Shared => {}
             BrowserEvent::Timer => {
                 self.armed = None;
@@ -107,7 +107,7 @@ impl<O: Environment> Driver<O> {
         self.drain();
     }
 
-    /// Feeds a wish of the page.
+    /// Feeds a command of the page.
     pub fn command(&mut self, command: Command) {
         let now = self.environment.now();
         self.look(now);
@@ -145,18 +145,18 @@ impl<O: Environment> Driver<O> {
         self.drain();
     }
 
-    /// The name that the person asked to be called by.
+    /// The name that the user wishes.
     pub const fn name(&self) -> Option<&Name> {
         self.session.name()
     }
 
-    /// Whether there is anything that the session will send by itself.
+    /// Whether the outbox holds a message that the session will send by itself.
     pub fn is_owing(&self) -> bool {
         self.session.is_owing()
     }
 
-    /// Takes over what an heir has left for a person (RS-8): each message is kept here before it is
-    /// forgotten there, and what cannot be kept here stays there. Returns whether that was all.
+    /// Takes over the messages that wait for the user in a closed page's session (RS-8): each is kept here before it
+    /// is forgotten there, and one that cannot be kept here stays there. Returns whether that was all.
     pub fn inherit_from(&mut self, heir: &mut Self) -> bool {
         let left: Vec<Entry> = heir.session.outbox().cloned().collect();
         let mut is_all = true;
@@ -196,7 +196,7 @@ impl<O: Environment> Driver<O> {
             .handle_input(now, Input::Received { id, frame });
     }
 
-    /// Tells the machine what the socket holds, where that has changed. No event of the browser does.
+    /// Tells the machine how many bytes the socket holds, if that has changed. No event of the browser does.
     fn look(&mut self, now: Timestamp) {
         let buffered = self.environment.buffered();
         if buffered != self.buffered {
@@ -208,7 +208,7 @@ impl<O: Environment> Driver<O> {
         }
     }
 
-    /// Does what the machine wishes, in its order, and tells what it tells.
+    /// Does the machine's I/O in order, and reports its events.
     fn drain(&mut self) {
         while let Some(transmit) = self.session.poll_transmit() {
             let is_frame = matches!(transmit, Transmit::Frame { .. });
@@ -238,7 +238,7 @@ impl<O: Environment> Driver<O> {
         }
     }
 
-    /// The page has no clock that it could compare the machine's times with.
+    /// Reports an event, with times from now: the page has no clock to compare the machine's times with.
     fn tell(&mut self, event: Event) {
         let report = match event {
             Event::Status(status) => Report::Status {
@@ -257,8 +257,8 @@ impl<O: Environment> Driver<O> {
         }
     }
 
-    /// HB-8: a deadline that moves away leaves the timer as it is. It rings too early then, which
-    /// does no harm, and is set again.
+    /// HB-8: a deadline that moves away leaves the timer as it is. It then rings too early, which
+    /// has no effect, and is set again.
     fn arm(&mut self) {
         let Some(deadline) = self.session.poll_timeout() else {
             return;

@@ -1,7 +1,7 @@
-//! Takes up what pages that are gone left in their outboxes, one page after the other (RS-8).
+//! Heirs: sessions that take up the outboxes of closed pages, one page after the other (RS-8).
 //!
-//! Each gets a session machine of its own, which resumes the session that the page had, sends what it
-//! sent or would have sent, and ends. What only a person can decide goes to the page's own session.
+//! Each page gets a machine of its own, which resumes the page's session, sends its messages, and ends. Messages
+//! that need the user's decision go to the session of the page that is open.
 
 use std::future::pending;
 use std::pin::Pin;
@@ -28,7 +28,7 @@ use crate::storage::PageId;
 /// no outbox holds so many.
 const PAGE_IDS: u64 = 1 << 40;
 
-/// What another page left, and its lock.
+/// A closed page that left something, and its lock.
 #[derive(Debug)]
 pub struct Found {
     page: PageId,
@@ -37,28 +37,28 @@ pub struct Found {
 
 type Looking = Pin<Box<dyn Future<Output = Option<Found>>>>;
 
-/// What happened.
+/// The next step of the search or of an heir's session.
 #[derive(Debug)]
 pub enum Step {
-    /// A page was found that is gone, or none.
+    /// The search found a closed page, or none.
     Looked(Option<Found>),
-    /// To the session of such a page.
+    /// An event for the session of such a page.
     Event(BrowserEvent),
 }
 
 enum State {
     Idle,
     Looking(Looking),
-    /// Going on for a page that is gone.
+    /// The session of a closed page is continued.
     Heir {
         driver: Box<Driver<Browser>>,
         queue: Queue,
     },
 }
 
-/// Looks for pages that are gone, and continues their sessions.
+/// Looks for closed pages, and continues their sessions.
 pub struct Heirs {
-    /// None where there are no locks: without them a page that is gone cannot be told from others.
+    /// None where there are no locks: without them a closed page cannot be recognised.
     locks: Option<Locks>,
     options: Options,
     window: Window,
@@ -67,13 +67,13 @@ pub struct Heirs {
     state: State,
     /// How many pages were taken up.
     count: u64,
-    /// The messages that the page was rendered with: some may be what a page left that is gone.
+    /// The messages that the page was rendered with: some may be of a closed page's outbox.
     shown: Vec<Message>,
     _heard: Option<Listener>,
 }
 
 impl Heirs {
-    /// Looks for others than the browser's own page, and tells what becomes of their messages to `page`.
+    /// Looks for other pages than the browser's own, and reports the fates of their messages to `page`.
     pub fn new(browser: &Browser, page: Page) -> Self {
         let queue = browser.queue().clone();
         let window = browser.window().clone();
@@ -91,7 +91,7 @@ impl Heirs {
         }
     }
 
-    /// Begins to look, unless there is something under way.
+    /// Begins to look, unless a search or a session is under way.
     pub fn look(&mut self) {
         if let Some(locks) = &self.locks
             && matches!(self.state, State::Idle)
@@ -102,7 +102,7 @@ impl Heirs {
         }
     }
 
-    /// The next thing that happens; nothing ever where nothing is under way.
+    /// The next step; never one while nothing is under way.
     pub async fn next(&mut self) -> Step {
         match &mut self.state {
             State::Idle => pending().await,
@@ -111,7 +111,7 @@ impl Heirs {
         }
     }
 
-    /// Goes on. `name`: what the person is called.
+    /// Takes a step. `name`: the user's name.
     pub fn step(&mut self, step: Step, name: Option<&Name>) {
         match (step, &mut self.state) {
             (Step::Looked(found), _) => {
@@ -125,7 +125,7 @@ impl Heirs {
         }
     }
 
-    /// What concerns every session of the page.
+    /// Takes a command of the page that concerns all of its sessions.
     pub fn command(&mut self, command: &Command) {
         if let Command::Join { shown, .. } = command
             && !shown.is_empty()
@@ -143,8 +143,8 @@ impl Heirs {
         });
     }
 
-    /// Where nothing is to be sent any more, gives the rest to the page's own session, and looks for the
-    /// next one. What it has no room for now is offered again.
+    /// When nothing is left to send, hands the rest to the page's own session, and looks for the
+    /// next page. Messages for which it has no room now are offered again.
     pub fn hand_over(&mut self, own: &mut Driver<Browser>) {
         if let State::Heir { driver, .. } = &mut self.state
             && !driver.is_owing()
@@ -171,7 +171,7 @@ impl Heirs {
             let report = match report {
                 Report::Restored { session, outbox } => Report::TakenUp { session, outbox },
                 Report::Event(Event::Fate { .. }) | Report::StorageFailed => report,
-                // The connection that is shown is the page's own.
+                // The page shows the status of its own connection only.
                 _ => return,
             };
             (told.borrow_mut())(report);
@@ -187,8 +187,8 @@ impl Heirs {
     }
 }
 
-/// Finds a page that is gone and left something, with patience for those that are only loaded anew. It
-/// looks again for as long as another page has messages on their way: that page may crash without a word.
+/// Finds a closed page that left something, with patience for pages that are only being reloaded. It
+/// looks again for as long as another page has messages on their way: that page may crash without notice.
 async fn find(
     window: Window,
     area: Option<BrowserArea>,

@@ -1,37 +1,37 @@
-//! What pages that are gone left in the area that all pages of the browser share (RS-8), and when it may
-//! be taken up. Whether a page is really gone only its lock can tell.
+//! The outboxes that closed pages left in the area that all pages of the browser share (RS-8), and when they may
+//! be taken up. Only a page's lock proves that it is closed.
 
 use std::time::Duration;
 
 use crate::area::Area;
 use crate::storage::{PageId, StorageFailed, keys};
 
-/// What the keys of all pages begin with; the page's id and a full stop follow.
+/// The beginning of the keys of all pages; the page's id and a full stop follow.
 const LEFT: &str = "left.";
 const MARK: &str = "mark";
 
-/// How long a page must be gone. A page that is loaded anew lets its lock go for as long as it takes to
+/// How long a page must be closed. A page that is reloaded releases its lock for as long as it takes to
 /// start: with less patience another page would take its messages.
 pub const GRACE: Duration = Duration::from_secs(3);
 
-/// How long what is left is kept after its page was closed: as long as the server keeps the session
-/// (RS-9). A browser that is shared keeps unsent texts for no longer.
+/// How long messages are kept after their page was closed: as long as the server keeps the session
+/// (RS-9). A shared browser keeps unsent texts for no longer.
 pub const KEPT_FOR: Duration = Duration::from_hours(7 * 24);
 
-/// What follows the time in the mark of a page that is on its way out.
+/// What follows the time in the mark of a page that is being closed.
 const GONE: char = '.';
 
-/// What a page says about itself as long as its outbox is not empty.
+/// The mark of a page whose outbox is not empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
-    /// When it said so: Unix time in milliseconds.
+    /// When the page wrote it: Unix time in milliseconds.
     pub at_ms: u64,
-    /// Whether the page was on its way out: closed, or loaded anew.
+    /// Whether the page was being closed, or reloaded.
     pub is_gone: bool,
 }
 
 impl Mark {
-    /// Reads a page's mark, by where its keys begin.
+    /// Reads a page's mark. `prefix`: the beginning of its keys.
     pub fn read(area: &impl Area, prefix: &str) -> Option<Self> {
         let text = area.get(&mark_key(prefix))?;
         let digits = text.trim_end_matches(GONE);
@@ -41,10 +41,10 @@ impl Mark {
         })
     }
 
-    /// Writes a page's mark, by where its keys begin.
+    /// Writes a page's mark. `prefix`: the beginning of its keys.
     ///
     /// # Errors
-    /// [`StorageFailed`] if there is no room; the mark before is then still there.
+    /// [`StorageFailed`] if there is no room; the earlier mark is then still there.
     pub fn write(self, area: &impl Area, prefix: &str) -> Result<(), StorageFailed> {
         let mut text = self.at_ms.to_string();
         text.extend(self.is_gone.then_some(GONE));
@@ -52,18 +52,18 @@ impl Mark {
     }
 }
 
-/// What is to be done about what a page left.
+/// What to do about a page's outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Take it up, if the page is gone.
+    /// Take it up, if the page is closed.
     Take,
     /// Look again after this long.
     Wait(Duration),
-    /// Forget it, if the page is gone: it is too old.
+    /// Forget it, if the page is closed: it is too old.
     Forget,
 }
 
-/// Where a page's keys begin.
+/// The beginning of a page's keys.
 pub fn prefix(page: &PageId) -> String {
     format!("{LEFT}{}.", page.0)
 }
@@ -72,14 +72,14 @@ fn mark_key(prefix: &str) -> String {
     format!("{prefix}{MARK}")
 }
 
-/// Notes that a page is on its way out, if it leaves anything.
+/// Notes that a page is being closed, if it leaves anything.
 pub fn say_gone(area: &impl Area, page: &PageId, now_ms: u64) {
     let mark = Mark {
         at_ms: now_ms,
         is_gone: true,
     };
     if has_any(area, page) {
-        // Without room the mark before stays: the page is then taken for one that crashed.
+        // Without room the earlier mark stays: the page then counts as one that crashed.
         let _ = mark.write(area, &prefix(page));
     }
 }
@@ -89,14 +89,14 @@ pub fn has_any(area: &impl Area, page: &PageId) -> bool {
     area.get(&mark_key(&prefix(page))).is_some()
 }
 
-/// Forgets everything that begins so.
+/// Forgets everything whose key begins so.
 pub fn forget<A: Area>(area: &A, prefix: &str) {
     for key in keys(area, prefix) {
         area.remove(&key);
     }
 }
 
-/// The pages that left something, but for one's own, each with what is to be done. `is_first`: there was no
+/// The other pages that left something, each with what to do about it. `is_first`: there was no
 /// look [`GRACE`] before.
 pub fn look<A: Area>(
     area: &A,
@@ -121,7 +121,7 @@ pub fn look<A: Area>(
 fn verdict(mark: Option<Mark>, now_ms: u64, is_first: bool) -> Verdict {
     match mark.filter(|mark| mark.is_gone) {
         Some(Mark { at_ms, .. }) => {
-            // A clock that was set back tells nothing about how long that was ago.
+            // A clock that was set back does not tell how long ago that was.
             let ago = now_ms.checked_sub(at_ms);
             let ago = ago.map_or(GRACE, Duration::from_millis);
             match GRACE.checked_sub(ago) {
@@ -130,7 +130,7 @@ fn verdict(mark: Option<Mark>, now_ms: u64, is_first: bool) -> Verdict {
                 _ => Verdict::Take,
             }
         }
-        // It lives, or it crashed and is perhaps coming back.
+        // It is open, or it crashed and is perhaps being reloaded.
         None if is_first => Verdict::Wait(GRACE),
         None => Verdict::Take,
     }

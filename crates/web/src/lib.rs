@@ -1,8 +1,8 @@
 //! Everbeat's driver for browsers.
 //!
 //! [`start`] drives one session for a page: it takes [`Command`](view::Command)s and makes
-//! [`Report`](view::Report)s. [`protocol::client::Session`] decides, [`driver::Driver`] carries facts in and its
-//! wishes out, [`browser::Browser`] does what only a browser can, and [`run`] is the loop around them.
+//! [`Report`](view::Report)s. [`protocol::client::Session`] decides, [`driver::Driver`] feeds it facts and does the
+//! I/O that it asks for by [`browser::Browser`], and [`run`] is the loop around them.
 //!
 //! ```no_run
 //! use everbeat_web::{Options, start};

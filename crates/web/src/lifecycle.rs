@@ -1,5 +1,5 @@
-//! The page's surroundings: whether it sleeps, in the back/forward cache or frozen by the browser (RC-6), whether it
-//! can be seen, and whether there is a network (RC-4).
+//! The life of the page: whether it is frozen, by the browser or in the back/forward cache (RC-6), whether it is
+//! visible, and whether there is a network (RC-4).
 
 use protocol::client::Network;
 use wasm_bindgen::JsCast;
@@ -12,14 +12,14 @@ use crate::leftovers;
 use crate::queue::{BrowserEvent, Queue};
 use crate::storage::PageId;
 
-/// Listens as long as it lives.
+/// Listeners for the page's life, as long as it exists.
 #[derive(Debug)]
 pub struct Lifecycle {
     _listeners: Vec<Listener>,
 }
 
 impl Lifecycle {
-    /// Tells `queue` when the page falls asleep and wakes up, can be seen again, and when the network comes and goes.
+    /// Reports to `queue` when the page is frozen, wakes up, becomes visible, and when the network comes and goes.
     pub fn of(window: &Window, queue: &Queue) -> Self {
         let tell = |target: &EventTarget, kind, means, counts: fn(&Event) -> bool| {
             let queue = queue.clone();
@@ -31,7 +31,7 @@ impl Lifecycle {
         };
         let always = |_: &Event| true;
         let mut listeners = vec![
-            // A page that is not kept is gone for good: there is nothing to report.
+            // A page that is not kept is closed for good: there is nothing to report.
             tell(window, "pagehide", Network::Frozen, is_kept),
             tell(window, "pageshow", Network::Visible, is_kept),
             tell(window, "online", Network::Online, always),
@@ -49,9 +49,9 @@ impl Lifecycle {
         }
     }
 
-    /// Looks after what the page would leave in the area that pages share (RS-8). A page on its way out
-    /// says so; one that comes back out of the browser's cache may have lost its lock, and its messages to
-    /// another page, so that it starts anew from what is stored.
+    /// Takes care of what the page would leave in the area that pages share (RS-8). A page that is being closed
+    /// marks it; one that returns from the browser's cache may have lost its lock, and its messages to
+    /// another page, so it is loaded anew from the storage.
     pub fn of_leftovers(window: &Window, page: &PageId, area: &BrowserArea) -> Self {
         let (shared, gone) = (area.clone(), page.clone());
         let say_gone = move |_| leftovers::say_gone(&shared, &gone, unix_ms());
@@ -103,14 +103,14 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         let heard = self.heard.as_ref().unchecked_ref();
-        // Fails for targets that are gone, and nothing calls back from those.
+        // Fails for closed targets, and those call nothing back.
         let _ = self
             .target
             .remove_event_listener_with_callback(self.kind, heard);
     }
 }
 
-/// Whether the page can be seen now.
+/// Whether the page is visible now.
 fn is_seen(_: &Event) -> bool {
     let document = web_sys::window().and_then(|window| window.document());
     document.is_some_and(|document| !document.hidden())

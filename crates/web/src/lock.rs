@@ -1,6 +1,6 @@
-//! The owner of a tab's storage: the one page that holds its Web Lock (RS-8).
+//! The lock of a tab's storage: the page that holds this Web Lock owns it (RS-8).
 //!
-//! `web_sys` knows these locks only behind a compiler flag; the one method that we need is bound
+//! `web_sys` has these locks only behind a compiler flag; the one method that is needed is bound
 //! here.
 
 use std::pin::pin;
@@ -34,7 +34,7 @@ extern "C" {
     ) -> Result<Promise, JsValue>;
 }
 
-/// The locks of pages: of those of the browser the ones whose names begin with a prefix.
+/// The Web Locks of pages: those whose names begin with a prefix.
 #[derive(Clone, Debug)]
 pub struct Locks {
     manager: LockManager,
@@ -53,31 +53,31 @@ impl Locks {
     }
 }
 
-/// The exclusive lock on what is stored under a page's id, or a place in the line for it. Dropping it
-/// lets it go.
+/// The exclusive lock on what is stored under a page's id, or a place in the queue for it. Its drop
+/// releases it.
 #[derive(Debug)]
 pub struct Lock {
     release: Function,
     abort: AbortController,
 }
 
-/// Whose the storage is.
+/// The owner of the storage.
 #[derive(Debug)]
 pub enum Claim {
-    /// This page's.
+    /// This page.
     Ours(Lock),
-    /// Another page's: this page has a copy.
+    /// Another page: this page has a copy.
     Elsewhere,
     /// Unknown; the server's takeover rule remains (RS-4).
     Unknown,
 }
 
-/// What to do about those who came first.
+/// How to treat the requests before this one.
 #[derive(Clone, Copy, Debug)]
 enum Line {
-    /// Now or not at all.
+    /// Get the lock now or not at all.
     Skip,
-    /// Until it is our turn.
+    /// Wait in the queue for it.
     Wait,
 }
 
@@ -88,16 +88,16 @@ enum Answer {
 }
 
 impl Lock {
-    /// Gets in line for a page's lock and keeps it until dropped. `None` where locks do not work.
+    /// Requests a page's lock, and keeps it until dropped. `None` where locks do not work.
     pub fn request(locks: &Locks, page: &PageId) -> Option<Self> {
         Self::ask(locks, page, Line::Wait).map(|(lock, _)| lock)
     }
 
-    /// Finds out whether what is stored is this page's, with this much patience: after a reload the
-    /// page before may still be letting go.
+    /// Finds out whether the storage is this page's, with this much patience: after a reload the
+    /// page before may still be releasing it.
     ///
-    /// Patience counts from the browser's word that the lock is taken, not from our question: a busy
-    /// machine's slow answer must not pass for another page.
+    /// Patience counts from the browser's answer that the lock is taken, not from the request: the slow
+    /// answer of a busy browser must not pass for another page.
     pub async fn claim(locks: &Locks, window: &Window, page: &PageId, patience: Duration) -> Claim {
         let Some((lock, answer)) = Self::ask(locks, page, Line::Skip) else {
             return Claim::Unknown;
@@ -117,14 +117,14 @@ impl Lock {
         }
     }
 
-    /// Gets the lock of a page that is gone; `None` if it is not, or if that is unknown.
+    /// Gets the lock of a closed page; `None` if it is not closed, or if that is unknown.
     pub async fn claim_free(locks: &Locks, window: &Window, page: &PageId) -> Option<Self> {
         let (lock, answer) = Self::ask(locks, page, Line::Skip)?;
         let answer = within(window, ANSWER_TIMEOUT, answer).await;
         matches!(answer, Some(Ok(Answer::Granted))).then_some(lock)
     }
 
-    /// Asks. The answer is cancelled if the browser refuses to consider the question.
+    /// Requests a lock. The answer is cancelled if the browser rejects the request.
     fn ask(locks: &Locks, page: &PageId, line: Line) -> Option<(Self, oneshot::Receiver<Answer>)> {
         let abort = AbortController::new().ok()?;
         let options = Object::new();
@@ -135,11 +135,11 @@ impl Lock {
         };
         Reflect::set(&options, &JsValue::from_str(option), &value).ok()?;
         let mut release = None;
-        // The browser keeps the lock for us until this promise is kept.
+        // The browser keeps the lock for this page until the promise is resolved.
         let held = Promise::new(&mut |resolve, _| release = Some(resolve));
         let (tell, answer) = oneshot::channel();
         let callback = Closure::once(move |lock: JsValue| -> Promise {
-            // Fails where the answer is not awaited, as with a lock that is only to be kept.
+            // Fails where no answer is awaited, as with a lock that is only to be kept.
             let _ = tell.send(if lock.is_null() {
                 Answer::Taken
             } else {
@@ -153,7 +153,7 @@ impl Lock {
             .request(&name, &options, callback.as_ref().unchecked_ref())
             .ok()?;
         spawn_local(async move {
-            // Until all is over the browser may call back. Being aborted or refused is over, too.
+            // Until the request has ended the browser may call back. An aborted or rejected one has ended, too.
             let _ = JsFuture::from(over).await;
             drop(callback);
         });
@@ -167,7 +167,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // One of the two applies: a lock that is held is released, a request still in line is
+        // One of the two applies: a lock that is held is released, a request in the queue is
         // withdrawn. A promise's resolving function does not throw.
         let _ = self.release.call0(&JsValue::UNDEFINED);
         self.abort.abort();
@@ -186,5 +186,5 @@ async fn within(
     }
 }
 
-/// How long the browser may take to say anything at all. A page without a lock is better than none.
+/// How long the browser may take to answer at all. A page without a lock is better than none.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,10 +1,10 @@
-//! What a page says about its session: where the server is, who gives tokens, and where the browser keeps things.
+//! The options of a page's session: its server, its token source, and its place in the browser's storage.
 
 use std::rc::Rc;
 
 use crate::token::TokenSource;
 
-/// How a session is driven.
+/// The options of a session.
 #[derive(Clone, Debug)]
 pub struct Options {
     pub(crate) url: Rc<str>,
@@ -13,7 +13,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// What the names of all locks and of all keys in the browser's storage begin with, unless another prefix is set.
+    /// The default beginning of the names of all locks, and of all keys in the browser's storage.
     pub const PREFIX: &str = "everbeat.";
 
     /// The URL of the server's WebSocket: `wss://host/path`, or a path of the page's own host, `/ws` say.

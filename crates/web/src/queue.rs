@@ -1,7 +1,7 @@
-//! What the browser's callbacks leave for the driver: the one queue between them.
+//! The queue of facts between the browser's callbacks and the driver.
 //!
 //! A callback does nothing but push. It therefore never meets the machine half-way through
-//! something else, and what comes from an older connection is told apart by its id (PU-3).
+//! something else, and facts of an older connection are recognised by its id (PU-3).
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -13,8 +13,8 @@ use protocol::client::{Network, NoToken};
 use protocol::close::CloseCode;
 use protocol::id::{ConnectionId, Token};
 
-/// How many facts may wait. The driver runs after every single callback, so that usually one does;
-/// a queue this long means that it cannot keep up.
+/// How many facts may wait. The driver runs after every single callback, so usually one waits;
+/// a queue this long means that the driver cannot keep up.
 pub const LIMIT: usize = 1024;
 
 /// What a callback of the browser reports.
@@ -37,14 +37,14 @@ pub enum BrowserEvent {
         /// Which one.
         id: ConnectionId,
     },
-    /// A connection is gone, or could not be opened.
+    /// A connection is closed, or could not be opened.
     Closed {
         /// Which one.
         id: ConnectionId,
         /// The code, where one came.
         code: Option<CloseCode>,
     },
-    /// The browser, or an extension in it, lets the page open no connection at all.
+    /// The browser, or an extension in it, forbids the page every connection.
     Forbidden,
     /// The page or its network changed.
     Page(Network),
@@ -52,7 +52,7 @@ pub enum BrowserEvent {
     Timer,
     /// Another page of this browser changed the storage that they share.
     Shared,
-    /// A token came, or none.
+    /// The answer to a fetch of a token.
     Token(Result<Token, NoToken>),
 }
 
@@ -80,10 +80,10 @@ struct Inner {
 }
 
 impl Queue {
-    /// Leaves a fact for the driver.
+    /// Pushes a fact for the driver.
     ///
-    /// Overflow: the newest connection counts as lost. What it brought is dropped as a whole, never
-    /// in part, and the resume that follows gets it again (RS-5).
+    /// Overflow: the newest connection counts as lost. Its facts in the queue are dropped as a whole, never
+    /// in part, and the resume that follows gets its messages again (RS-5).
     pub fn push(&self, event: BrowserEvent) {
         let driver = {
             let mut inner = self.0.borrow_mut();
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(queue.try_next(), None);
     }
 
-    /// PU-4: too much is a lost connection, not a lost frame.
+    /// PU-4: an overflow loses the connection, not a frame.
     #[test]
     fn overflow_loses_the_connection_as_a_whole() {
         let queue = Queue::default();

@@ -1,4 +1,4 @@
-//! The page's loop: its own session, and at most one of a page that is gone (RS-8).
+//! The loop of the page: its own session, and at most one of a closed page (RS-8).
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -18,20 +18,20 @@ use crate::heirs::{Heirs, Step};
 use crate::options::Options;
 use crate::queue::{BrowserEvent, Queue};
 
-/// Takes what a session reports, in order, on the page's thread.
+/// Takes the reports of a session, in order, on the page's thread.
 pub type Reporter = Box<dyn FnMut(Report)>;
 
-/// Ends the session's driver when called: it lets go of its socket, timers and listeners.
+/// Ends the session's driver when called: it releases its socket, timers and listeners.
 pub type Stop = Box<dyn FnOnce() + Send + Sync>;
 
 thread_local! {
-    /// Whether the loop takes a step just now. An exception of the browser does not unwind: it leaves the
-    /// step half done, and nothing takes another one.
+    /// Whether the loop is within a step. An exception of the browser does not unwind: it leaves the
+    /// step half done, and no other step begins.
     static IS_STEPPING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Whether an exception of the browser ended the driver: a step of its loop was begun and never ended. Only to
-/// be asked from outside of it.
+/// be called from outside of the loop.
 pub fn is_broken() -> bool {
     IS_STEPPING.get()
 }
@@ -53,7 +53,7 @@ pub fn start(options: Options, commands: Receiver<Command>, report: Reporter) ->
 /// The reporter of both sessions.
 pub(crate) type Page = Rc<RefCell<Reporter>>;
 
-/// Something that the loop waits for.
+/// What the loop waits for.
 enum Fact {
     Command(Option<Command>),
     Browser(BrowserEvent),
@@ -79,7 +79,7 @@ async fn run(options: Options, mut commands: Receiver<Command>, report: Reporter
                 heirs.command(&command);
                 driver.command(command);
             }
-            // The app is gone.
+            // The application has ended.
             Fact::Command(None) => return,
             Fact::Browser(BrowserEvent::Shared) => heirs.look(),
             Fact::Browser(event) => {

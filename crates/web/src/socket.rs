@@ -1,4 +1,4 @@
-//! One WebSocket, owned: what the browser may call goes away with it.
+//! One WebSocket, owned: its callbacks are dropped with it.
 
 use protocol::close::CloseCode;
 use protocol::frame::SUBPROTOCOL;
@@ -9,8 +9,8 @@ use web_sys::{CloseEvent, Location, MessageEvent, WebSocket};
 
 use crate::queue::{BrowserEvent, Queue};
 
-/// A connection as the browser sees it. Dropping it closes it without waiting (HB-7), and nothing
-/// more is heard of it.
+/// A connection as the browser has it. Its drop closes it without waiting (HB-7), and its later
+/// events are ignored.
 #[derive(Debug)]
 pub struct Socket {
     id: ConnectionId,
@@ -21,10 +21,10 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Begins to connect; how that goes is told through `queue` under `id`.
+    /// Begins to connect; the outcome comes through `queue` under `id`.
     ///
     /// # Errors
-    /// What the browser throws where it does not even try, such as a `SecurityError`.
+    /// The browser's exception where it does not even try, such as a `SecurityError`.
     pub fn open(url: &str, id: ConnectionId, queue: &Queue) -> Result<Self, JsValue> {
         let socket = WebSocket::new_with_str(url, SUBPROTOCOL)?;
         let opened = {
@@ -49,7 +49,7 @@ impl Socket {
                 });
             })
         };
-        // No `onerror`: it says nothing about the error, and `onclose` always follows.
+        // No `onerror`: it does not describe the error, and `onclose` always follows.
         socket.set_onopen(Some(opened.as_ref().unchecked_ref()));
         socket.set_onmessage(Some(received.as_ref().unchecked_ref()));
         socket.set_onclose(Some(closed.as_ref().unchecked_ref()));
@@ -65,7 +65,7 @@ impl Socket {
     /// Hands a frame to the browser, which sends it in its own time.
     ///
     /// # Errors
-    /// What the browser throws if the connection is not open yet.
+    /// The browser's exception if the connection is not open yet.
     pub fn send(&self, text: &str) -> Result<(), JsValue> {
         self.socket.send_with_str(text)
     }
@@ -77,14 +77,14 @@ impl Socket {
 
     /// Closes with a code, without waiting.
     pub fn close(self, code: CloseCode) {
-        // A page may send only 1000 and 3000 to 4999. For others, 1001 above all, the browser
+        // A page may send only 1000 and 3000 to 4999. For other codes, 1001 above all, the browser
         // throws, and the drop that follows closes without a code.
         let _ = self
             .socket
             .close_with_code_and_reason(code.0, code.reason());
     }
 
-    /// Which connection this is.
+    /// The id of this connection.
     pub const fn id(&self) -> ConnectionId {
         self.id
     }
@@ -104,7 +104,7 @@ impl Drop for Socket {
 /// The whole URL of a WebSocket: a path is one of the page's own host.
 ///
 /// # Errors
-/// What the browser throws for a page whose location may not be read.
+/// The browser's exception for a page whose location may not be read.
 pub fn url(location: &Location, url: &str) -> Result<String, JsValue> {
     if !url.starts_with('/') {
         return Ok(url.to_owned());

@@ -1,13 +1,13 @@
-//! What survives a reload and a closed tab: the session's credentials and its outbox (EO-4), and the id
-//! of the page that they belong to (RS-8).
+//! The storage of a page: what survives a reload and a closed tab. That is the session's credentials, its
+//! outbox (EO-4), and the id of the page that they belong to (RS-8).
 //!
-//! The credentials lie in the tab's own area (`sessionStorage`). The outbox lies in the area that all
+//! The credentials are in the tab's own area (`sessionStorage`). The outbox is in the area that all
 //! pages of the browser share (`localStorage`), under the page's id, so that another page can take it up
-//! ([`crate::leftovers`]); and with it, for as long as there is something in it, a copy of the
-//! credentials. A page with an empty outbox leaves nothing behind. What the shared area does not take, or
-//! a page without locks has, lies in the tab's area.
+//! ([`crate::leftovers`]); beside it, as long as it is not empty, is a copy of the
+//! credentials. A page with an empty outbox leaves nothing behind. What the shared area does not take, and
+//! what a page without locks has, is in the tab's area.
 //!
-//! Storage may be absent, full, or hold texts of other programs. None of it may keep the page from working.
+//! Storage may be absent, full, or hold texts of other programs. None of that may keep the page from working.
 
 use protocol::client::{Store, Stored};
 use protocol::id::Credentials;
@@ -20,17 +20,17 @@ use crate::area::Area;
 use crate::leftovers::{self, Mark};
 
 const PAGE: &str = "page";
-/// What keys of a page's things begin with in the tab's area.
+/// The beginning of the keys of a page's things in the tab's area.
 const TAB: &str = "";
 const SESSION: &str = "session";
 const OUTBOX: &str = "outbox.";
 
-/// The browser does not keep what it was given: no storage, or no room in it.
+/// The browser does not keep what it was given: it has no storage, or no room in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the browser's storage keeps nothing more")]
 pub struct StorageFailed;
 
-/// Names the page that a storage belongs to, over its reloads. A copied tab has a copy of it, too.
+/// The id of the page that a storage belongs to, over its reloads. A copied tab has a copy of it, too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageId(pub String);
 
@@ -38,12 +38,12 @@ pub struct PageId(pub String);
 #[derive(Debug)]
 pub struct Storage<A> {
     tab: Option<A>,
-    /// The area that pages share, and under what the page's keys begin there.
+    /// The area that pages share, and the beginning of the page's keys there.
     shared: Option<(A, String)>,
     credentials: Option<Credentials>,
-    /// Which entries lie in the shared area.
+    /// The entries that are in the shared area.
     left: Vec<EntryId>,
-    /// The entry with the number 0 has this id.
+    /// The id of the entry with the number 0.
     first: u64,
     health: Health,
 }
@@ -52,12 +52,12 @@ pub struct Storage<A> {
 enum Health {
     Good,
     /// Something could not be kept. An outbox with holes is of no use after a reload: from now on
-    /// memory alone is relied on, and storage only ever loses things.
+    /// only memory counts, and storage only ever loses things.
     Failed,
 }
 
 impl<A: Area> Storage<A> {
-    /// What is kept in the area of a tab.
+    /// The storage in the area of a tab.
     pub const fn new(tab: Option<A>) -> Self {
         Self {
             tab,
@@ -69,8 +69,8 @@ impl<A: Area> Storage<A> {
         }
     }
 
-    /// What a page that is gone left in the area that pages share. Its entries get ids from `first` on:
-    /// those of this page are others.
+    /// The storage of a closed page in the area that pages share. Its entries get ids from `first` on, unlike those
+    /// of this page.
     pub fn left_by(page: &PageId, shared: A, first: u64) -> Self {
         Self {
             shared: Some((shared, leftovers::prefix(page))),
@@ -79,23 +79,23 @@ impl<A: Area> Storage<A> {
         }
     }
 
-    /// The page that this one is a reload of, or a copy.
+    /// The page of which this one is a reload, or a copy.
     pub fn page(&self) -> Option<PageId> {
         self.tab.as_ref()?.get(PAGE).map(PageId)
     }
 
-    /// Makes it a page's own. Where that cannot be written nothing else is kept in the tab's area: it
-    /// might be taken for another page's.
+    /// Makes the storage a page's own. If that cannot be written, nothing else is kept in the tab's area: it
+    /// could be taken for another page's.
     pub fn adopt(&mut self, page: &PageId) {
         self.tab.take_if(|tab| tab.set(PAGE, &page.0).is_err());
     }
 
-    /// From now on the outbox lies in the area that pages share. Only for the page that holds the lock.
+    /// From now on the outbox is in the area that pages share. Only for the page that holds the lock.
     pub fn share(&mut self, page: &PageId, shared: Option<A>) {
         self.shared = shared.map(|area| (area, leftovers::prefix(page)));
     }
 
-    /// Everything that an earlier page left. What cannot be read is forgotten.
+    /// Everything that an earlier page left. Unreadable entries are forgotten.
     pub fn load(&mut self) -> Stored {
         let shared = self.shared.as_ref().map(|(area, prefix)| (area, &**prefix));
         let tab = self.tab.as_ref().map(|area| (area, TAB));
@@ -113,12 +113,12 @@ impl<A: Area> Storage<A> {
                 outbox.push(entry);
             }
         }
-        // The copy is newer, where a browser that crashed brings back the tab as it was some time before.
+        // The copy is newer if a browser that crashed restores the tab as it was some time before.
         let mut areas = shared.into_iter().chain(tab);
         let credentials =
             areas.find_map(|(area, prefix)| read(area, &format!("{prefix}{SESSION}")));
         if credentials.is_none() {
-            // What was sent in a session that is not known any more may have arrived or not.
+            // A message sent in a session that is not known any more may have arrived or not.
             for entry in outbox.iter_mut().filter(|entry| entry.stage == Stage::Sent) {
                 entry.stage = entry.stage.orphaned();
             }
@@ -142,11 +142,11 @@ impl<A: Area> Storage<A> {
         }
     }
 
-    /// Makes a change that is to survive a reload. `now_ms`: Unix time.
+    /// Keeps a change over a reload. `now_ms`: Unix time.
     ///
     /// # Errors
-    /// [`StorageFailed`] the first time that it will not survive; after that nothing is kept any
-    /// more, and nothing said.
+    /// [`StorageFailed`] the first time that this fails; after that nothing is kept any
+    /// more, and no error returned.
     pub fn apply(&mut self, change: &Store, now_ms: u64) -> Result<(), StorageFailed> {
         match change {
             Store::Session(credentials) => {
@@ -167,7 +167,7 @@ impl<A: Area> Storage<A> {
             Store::Put(entry) => {
                 let is_kept = self.is_good() && self.put(entry, now_ms);
                 if !is_kept {
-                    // Better forgotten than out of date: an entry kept as unsent that was sent since then
+                    // Better forgotten than outdated: an entry kept as unsent that was sent since then
                     // would be doubled by a fresh session (RS-9).
                     self.remove(entry.id);
                 }
@@ -194,8 +194,8 @@ impl<A: Area> Storage<A> {
         }
     }
 
-    /// Keeps an entry where there is room. First that by which it can be taken up, then the entry itself:
-    /// whatever of it there is can be relied on.
+    /// Keeps an entry if there is room. First what is needed to take it up, then the entry itself: so an entry that
+    /// is there can be taken up.
     fn put(&mut self, entry: &Entry, now_ms: u64) -> bool {
         let number = self.number(entry.id);
         let kept = &Entry {
@@ -248,7 +248,7 @@ impl<A: Area> Storage<A> {
         }
     }
 
-    /// With the last entry everything else goes that would help to take it up.
+    /// Forgets an entry in the shared area; with the last one also what would help to take it up.
     fn unshare(&mut self, id: EntryId) {
         let number = self.number(id);
         if let Some((area, prefix)) = &self.shared {
@@ -271,7 +271,7 @@ impl<A: Area> Storage<A> {
             _ => false,
         };
         if !is_kept {
-            // Without them what was sent is uncertain.
+            // Without credentials the sent messages are uncertain.
             area.remove(&key);
         }
     }
@@ -286,7 +286,7 @@ fn write<A: Area>(area: &A, key: &str, value: &impl Serialize) -> Result<(), Sto
     area.set(key, &text)
 }
 
-/// A value, or nothing: garbage is removed.
+/// A value, or none: an unreadable one is removed.
 fn read<T: DeserializeOwned>(area: &impl Area, key: &str) -> Option<T> {
     let text = area.get(key)?;
     let value = serde_json::from_str(&text).ok();
@@ -296,7 +296,7 @@ fn read<T: DeserializeOwned>(area: &impl Area, key: &str) -> Option<T> {
     value
 }
 
-/// The outbox under a prefix. What is not an entry of the key's number is removed.
+/// The outbox under a prefix. A value that is not an entry of the key's number is removed.
 fn entries<A: Area>(area: &A, prefix: &str) -> Vec<Entry> {
     let outbox = format!("{prefix}{OUTBOX}");
     let mut entries = Vec::new();

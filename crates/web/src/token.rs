@@ -1,4 +1,4 @@
-//! Newer tokens, from a URL or from the page itself (AC-6).
+//! Token sources: newer tokens from a URL or from the page itself (AC-6).
 
 use std::fmt;
 use std::pin::Pin;
@@ -10,10 +10,10 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{RequestCache, RequestCredentials, RequestInit, Response, Window};
 
-/// An answer that is under way.
+/// A fetch of a token that is under way.
 pub type Fetch = Pin<Box<dyn Future<Output = Result<Token, NoToken>>>>;
 
-/// Fetches tokens of the page's user.
+/// A source of tokens for the page's user.
 #[derive(Clone)]
 pub struct TokenSource(Rc<dyn Fn() -> Fetch>);
 
@@ -52,9 +52,9 @@ async fn fetch(url: String) -> Result<Token, NoToken> {
 
 async fn ask(window: &Window, url: &str) -> Result<(u16, String), JsValue> {
     let init = RequestInit::new();
-    // A cached token is an old one.
+    // A cached token would be an old one.
     init.set_cache(RequestCache::NoStore);
-    // The URL may be another site's, which knows the user by its own cookies.
+    // The URL may be another site's, which authenticates the user by its own cookies.
     init.set_credentials(RequestCredentials::Include);
     let answer = window.fetch_with_str_and_init(url, &init);
     let answer: Response = JsFuture::from(answer).await?.dyn_into()?;

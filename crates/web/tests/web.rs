@@ -42,7 +42,7 @@ fn tab() -> Option<BrowserArea> {
     BrowserArea::of_tab(&Options::PREFIX.into())
 }
 
-/// Nothing is stored anywhere.
+/// Empties all storage.
 fn clear() {
     area().clear().unwrap();
     shared().clear().unwrap();
@@ -69,7 +69,7 @@ fn start() -> (Stop, mpsc::Sender<Command>, mpsc::UnboundedReceiver<Report>) {
     (stop, commands, told)
 }
 
-/// HB-9.
+/// HB-9: time never goes back.
 #[wasm_bindgen_test]
 async fn the_clock_goes_forward_only() {
     let clock = Clock::of(&window());
@@ -101,7 +101,7 @@ async fn a_dropped_timer_never_rings() {
     drop(kept);
 }
 
-/// EO-4, in the browser's own storage.
+/// EO-4: the outbox is kept in the browser's own storage.
 #[wasm_bindgen_test]
 fn storage_keeps_and_tolerates() {
     let area = area();
@@ -126,7 +126,7 @@ fn storage_keeps_and_tolerates() {
     assert_eq!(stored.outbox, [entry]);
     assert_eq!(area.get_item("everbeat.outbox.1").unwrap(), None);
 
-    // Older pages' things are found under these very names.
+    // Older pages' entries are found under these very names.
     let mut keys: Vec<_> = (0..2).map(|index| area.key(index).unwrap()).collect();
     keys.sort();
     assert_eq!(
@@ -141,7 +141,7 @@ fn storage_keeps_and_tolerates() {
     area.clear().unwrap();
 }
 
-/// A quota is an error value here, not an exception.
+/// A quota that is exceeded is an error value here, not an exception.
 #[wasm_bindgen_test]
 fn a_full_storage_says_so() {
     let text = "x".repeat(64 << 20);
@@ -176,7 +176,7 @@ fn an_impossible_address_is_an_error() {
     assert!(Socket::open("ftp://nowhere", ConnectionId(1), &Queue::default()).is_err());
 }
 
-/// RC-6.
+/// RC-6: freezing and waking are reported until the listeners are dropped.
 #[wasm_bindgen_test]
 fn the_page_tells_of_its_sleep_until_dropped() {
     let queue = Queue::default();
@@ -190,7 +190,7 @@ fn the_page_tells_of_its_sleep_until_dropped() {
         .dispatch_event(&Event::new("resume").unwrap())
         .unwrap();
     assert_eq!(queue.try_next(), Some(BrowserEvent::Page(Network::Visible)));
-    // Without `persisted` it is the page's end, not its sleep.
+    // Without `persisted` the page is closed, not frozen.
     window()
         .dispatch_event(&Event::new("pagehide").unwrap())
         .unwrap();
@@ -202,7 +202,7 @@ fn the_page_tells_of_its_sleep_until_dropped() {
     assert_eq!(queue.try_next(), None);
 }
 
-/// RC-4.
+/// RC-4: changes of the network and of visibility are reported.
 #[wasm_bindgen_test]
 fn the_page_tells_of_its_network_and_of_being_seen() {
     let queue = Queue::default();
@@ -212,7 +212,7 @@ fn the_page_tells_of_its_network_and_of_being_seen() {
         window().dispatch_event(&Event::new(name).unwrap()).unwrap();
         assert_eq!(queue.try_next(), Some(BrowserEvent::Page(expected)));
     }
-    // As nothing of this page is hidden, it can be seen.
+    // As nothing of this page is hidden, it is visible.
     let changed = Event::new("visibilitychange").unwrap();
     document.dispatch_event(&changed).unwrap();
     let seen = (!document.hidden()).then_some(BrowserEvent::Page(Network::Visible));
@@ -273,7 +273,7 @@ async fn prefixes_keep_applications_apart() {
     clear();
 }
 
-/// RS-8: one owner at a time; the next in line gets the lock when it is let go.
+/// RS-8: one owner at a time; the next in the queue gets the lock when it is released.
 #[wasm_bindgen_test]
 async fn a_storage_has_one_owner() {
     let window = window();
@@ -290,7 +290,7 @@ async fn a_storage_has_one_owner() {
     drop(first);
     assert!(matches!(claim(short).await, Claim::Elsewhere));
     drop(next);
-    // The release may take a moment to arrive: patience is rewarded.
+    // The release may take a moment to arrive: patience waits for it.
     assert!(matches!(
         claim(Duration::from_secs(5)).await,
         Claim::Ours(_)
@@ -328,7 +328,7 @@ async fn a_driver_tries_again_until_it_is_stopped() {
     assert!(told.next().await.is_none());
 }
 
-/// The app is gone when nobody can send a command any more.
+/// The application has ended when no handle can send a command any more.
 #[wasm_bindgen_test]
 async fn a_driver_ends_with_its_page() {
     clear();
@@ -346,7 +346,7 @@ async fn restored(told: &mut mpsc::UnboundedReceiver<Report>) -> (Option<Session
     }
 }
 
-/// RS-8: a reload finds its session, even if the page before is slow to let go; a copy starts afresh.
+/// RS-8: a reload finds its session, even if the page before is slow to release it; a copy starts afresh.
 #[wasm_bindgen_test]
 async fn a_copied_tab_starts_a_session_of_its_own() {
     clear();
@@ -368,7 +368,7 @@ async fn a_copied_tab_starts_a_session_of_its_own() {
     stop_copy();
 }
 
-/// RS-8: what is written before the first `welcome` has no session yet, and is not copied either.
+/// RS-8: messages from before the first `welcome` have no session yet, and are not copied either.
 #[wasm_bindgen_test]
 async fn a_copied_tab_leaves_the_first_messages_alone() {
     clear();
@@ -420,7 +420,7 @@ async fn what_a_closed_page_left_is_taken_up() {
         }
     };
     assert_eq!(taken_up[0].body, "left");
-    // It has no session: a person decides, in the page's own outbox.
+    // The closed page had no session: the user decides, in the page's own outbox.
     let held = loop {
         match other.next().await {
             Some(Report::Event(SessionEvent::Queued(entry))) => break entry,

@@ -9,7 +9,7 @@ use protocol::position::Offset;
 
 use super::*;
 
-/// What was done to the world, in order.
+/// The I/O that was done, in order.
 #[derive(Clone, Debug, PartialEq)]
 enum Done {
     Opened,
@@ -26,7 +26,7 @@ struct World {
     now: Timestamp,
     done: Vec<Done>,
     is_full: bool,
-    /// What the socket holds.
+    /// How many bytes the socket holds.
     buffered: u64,
 }
 
@@ -82,7 +82,7 @@ impl Environment for Fake {
     }
 }
 
-/// A driver, its world, and what the page was told.
+/// A driver, its environment, and its reports.
 struct Rig {
     driver: Driver<Fake>,
     world: Rc<RefCell<World>>,
@@ -121,12 +121,12 @@ impl Rig {
         rig
     }
 
-    /// What was done since the last call.
+    /// The I/O since the last call.
     fn done(&self) -> Vec<Done> {
         std::mem::take(&mut self.world.borrow_mut().done)
     }
 
-    /// What was told since the last call.
+    /// The reports since the last call.
     fn told(&self) -> Vec<Report> {
         self.told.take()
     }
@@ -222,7 +222,7 @@ fn an_earlier_deadline_moves_the_timer() {
     );
 }
 
-/// RS-7, RS-9: what the page shows when it joins is the machine's to judge.
+/// RS-7, RS-9: the machine decides about the messages that the page shows when it joins.
 #[test]
 fn what_the_page_shows_is_told() {
     let credentials = Credentials {
@@ -269,8 +269,8 @@ fn what_the_page_shows_is_told() {
     );
 }
 
-/// PR-2: what the socket holds is the machine's to judge: drafts wait until it is all but empty, and the
-/// latest goes on when the timer finds it so.
+/// PR-2: the machine decides by the bytes in the socket: drafts wait until it is all but empty, and the
+/// latest is sent when the timer finds it so.
 #[test]
 fn drafts_wait_for_the_socket() {
     let mut rig = Rig::live();
@@ -313,7 +313,7 @@ fn binary_frames_and_garbage_end_the_connection() {
     }
 }
 
-/// RC-6: sleep is a lost connection; the page hears how long is left, not until when.
+/// RC-6: sleep is a lost connection; the page gets the time that is left, not a time of the machine's clock.
 #[test]
 fn waiting_is_told_as_a_time_from_now() {
     let mut rig = Rig::live();
@@ -373,7 +373,7 @@ fn a_browser_that_forbids_connections_is_told() {
     assert!(matches!(rig.told()[..], [Report::Forbidden]));
 }
 
-/// RS-8: what waits for a person is stored by their page before it is forgotten where it was.
+/// RS-8: a message that waits for the user is stored by their page before it is forgotten where it was.
 #[test]
 fn what_an_heir_cannot_decide_is_handed_over() {
     let config = Config {
@@ -428,7 +428,7 @@ fn what_an_heir_cannot_decide_is_handed_over() {
     assert!(!full.driver.inherit_from(&mut heir.driver));
     assert_eq!((full.done(), heir.done()), (vec![], vec![]));
 
-    // So it does where it would not be kept here, and is not tried again.
+    // So it does if it would not be kept here, and is not offered again.
     let mut unkept = Rig::of(Config::default(), Stored::default());
     unkept.world.borrow_mut().is_full = true;
     for stored in [vec![Done::Stored, Done::Stored], vec![]] {

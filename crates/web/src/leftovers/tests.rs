@@ -20,7 +20,7 @@ fn look_at(shelf: &Shelf, now_ms: u64, is_first: bool) -> Vec<(String, Verdict)>
         .collect()
 }
 
-/// RS-8: a page that is loaded anew gets the time to come back, one that crashed, too.
+/// RS-8: a page that is reloaded gets the time for that, one that crashed, too.
 #[test]
 fn a_page_must_be_gone_for_a_while() {
     let shelf = Shelf::default();
@@ -52,7 +52,7 @@ fn a_page_must_be_gone_for_a_while() {
     assert!(second.iter().all(|(_, verdict)| *verdict == Verdict::Take));
 }
 
-/// RS-9: as long as the session, and no longer.
+/// RS-9: messages are kept as long as the session, and no longer.
 #[test]
 fn what_is_too_old_is_forgotten() {
     let shelf = Shelf::default();

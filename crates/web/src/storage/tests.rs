@@ -55,7 +55,7 @@ fn entry(id: u64) -> Entry {
     }
 }
 
-/// EO-4: what one page kept, the next one finds.
+/// EO-4: the next page finds what one page kept.
 #[test]
 fn it_survives_a_reload() {
     let shelf = Shelf::default();
@@ -153,7 +153,7 @@ fn absent_storage_is_an_empty_one_that_fails() {
     storage.clear();
 }
 
-/// RS-8: whose a storage is stays with it, and goes with it.
+/// RS-8: the id of its page stays with a storage, and goes with it.
 #[test]
 fn it_belongs_to_a_page() {
     let shelf = Shelf::default();
@@ -166,7 +166,7 @@ fn it_belongs_to_a_page() {
     assert_eq!(storage.page(), None);
 }
 
-/// RS-8: what could be taken for another page's is not written at all, and that is said.
+/// RS-8: what could be taken for another page's is not written at all, which is an error.
 #[test]
 fn without_an_owner_nothing_is_kept() {
     let shelf = Shelf::default();
@@ -190,7 +190,7 @@ fn owned(tab: &Shelf, shared: &Shelf) -> Storage<Shelf> {
     storage
 }
 
-/// RS-8, EO-4: what a closed tab leaves can be taken up, credentials and all; and a page whose messages
+/// RS-8, EO-4: the outbox of a closed tab can be taken up, with its credentials; and a page whose messages
 /// are all durable leaves nothing.
 #[test]
 fn the_outbox_outlives_the_tab_and_nothing_else_does() {
@@ -228,7 +228,7 @@ fn the_outbox_outlives_the_tab_and_nothing_else_does() {
     assert!(shared.keys().is_empty());
 }
 
-/// EO-4: what the shared area does not take lies in the tab's, once.
+/// EO-4: an entry that the shared area does not take is in the tab's, once.
 #[test]
 fn a_full_shared_area_is_no_loss() {
     let (tab, shared) = (Shelf::default(), Shelf::default());
@@ -245,7 +245,7 @@ fn a_full_shared_area_is_no_loss() {
     shared.is_full.set(false);
     let mut again = owned(&tab, &shared);
     let mut outbox = again.load().outbox;
-    // Without a session the fate of what was sent is unknown.
+    // Without a session the fate of a sent message is unknown.
     let uncertain = Entry {
         stage: Stage::Uncertain,
         ..sent
@@ -259,7 +259,7 @@ fn a_full_shared_area_is_no_loss() {
     assert_eq!((tab.keys().len(), shared.keys().len()), (1, 0));
 }
 
-/// RS-9: a session that is given up is not resumed by anybody else, either.
+/// RS-9: a session that is given up is not resumed by another page, either.
 #[test]
 fn the_copy_of_the_credentials_follows() {
     let (tab, shared) = (Shelf::default(), Shelf::default());
