@@ -1,7 +1,7 @@
-//! Programs that use the HTTP API: each has one errand at a time, and repeats it as it was until it is answered.
+//! Programs that use the HTTP API. Each has one errand at a time, and repeats its request until it is answered.
 //!
-//! What goes on their way is one request and one answer, of which each may be lost. What they are told is compared with the
-//! log at once; what became of their messages goes into the ledger.
+//! A request and its answer may each be lost on the way. Answers are compared with the log at once; the outcomes of
+//! posts go into the ledger.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -23,37 +23,37 @@ use crate::world::requests::Reply;
 /// How long a program waits for an answer before it repeats its request.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long it waits where nothing takes its request.
+/// How long a program waits if no server takes its request.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// The first number of an author who is a program: those of pages are smaller.
+/// The first author number of programs: those of pages are smaller.
 const AUTHORS: usize = 1_000_000;
 
-/// What programs did.
+/// What the programs did.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tally {
-    /// Posts that were answered with their place.
+    /// Posts that were answered with their offset.
     pub posted: usize,
-    /// Those of them that were there already: the first answer was lost.
+    /// Posts that were in the log already, as the first answer was lost.
     pub found: usize,
     /// Pages that were read.
     pub pages: usize,
-    /// Gaps that readers were told of.
+    /// Gaps that were reported to readers.
     pub gaps: usize,
-    /// Texts that were removed.
+    /// Texts that were redacted.
     pub removed: usize,
     /// Requests that were refused, for now or for good.
     pub refused: usize,
 }
 
-/// All programs, and what is on its way.
+/// All programs, and their requests and answers on the way.
 #[derive(Debug)]
 pub struct Callers {
-    /// Nothing is lost any more, and nothing is begun.
+    /// From now on nothing is lost, and no errand begins.
     pub is_calm: bool,
-    /// What they did.
+    /// What the programs did.
     pub tally: Tally,
-    /// What they posted.
+    /// What the programs posted.
     pub posts: Vec<Published>,
     /// What happened, by time.
     pub notes: Vec<(Timestamp, String)>,
@@ -62,9 +62,9 @@ pub struct Callers {
     pause: Duration,
     latency: Duration,
     callers: Vec<Caller>,
-    /// On their way to the server, each with when it arrives.
+    /// Requests on their way to the server, each with its time of arrival.
     requests: Vec<(Timestamp, u64, usize, Call)>,
-    /// On their way back.
+    /// Answers on their way back.
     replies: Vec<(Timestamp, u64, Reply)>,
     numbered: u64,
 }
@@ -73,14 +73,14 @@ pub struct Callers {
 struct Caller {
     access: Access,
     is_moderator: bool,
-    /// What it has read.
+    /// The position up to which it has read each room.
     read: BTreeMap<RoomName, Position>,
     errand: Option<Errand>,
-    /// When it begins the next one, or repeats the one that it has.
+    /// When it begins its next errand, or repeats its request.
     due: Timestamp,
 }
 
-/// Something that is to be done once, however often it is asked for.
+/// Something to be done once, however often it is asked for.
 #[derive(Debug)]
 struct Errand {
     wish: Wish,
@@ -93,7 +93,7 @@ struct Errand {
 
 #[derive(Clone, Debug)]
 enum Wish {
-    /// The message with this index among all posts.
+    /// To post the message with this index among all posts.
     Post {
         index: usize,
         key: PostKey,
@@ -149,7 +149,7 @@ impl Callers {
         }
     }
 
-    /// Nobody uses the API.
+    /// No programs.
     pub fn none() -> Self {
         Self::new(0, 1, Duration::ZERO, 0)
     }
@@ -183,7 +183,7 @@ impl Callers {
                 let errand = caller.errand.as_ref();
                 errand.is_some_and(|errand| errand.request == number)
             };
-            // One that comes too late was asked for again.
+            // An answer that comes too late was asked for again.
             if let Some(caller) = self.callers.iter().position(waits) {
                 self.answered(now, caller, reply, &mut world.log);
             }
@@ -196,7 +196,7 @@ impl Callers {
         }
     }
 
-    /// A request is at the server's door.
+    /// A request arrives at the server.
     fn arrived(
         &mut self,
         now: Timestamp,
@@ -218,7 +218,7 @@ impl Callers {
         }
     }
 
-    /// Begins an errand, or asks for the same once more.
+    /// Begins an errand, or repeats the request of the present one.
     fn ask(&mut self, now: Timestamp, index: usize, log: &mut Log) {
         let errand = self.callers[index].errand.take();
         let mut errand = errand.unwrap_or_else(|| Errand {
@@ -332,7 +332,7 @@ impl Callers {
         self.callers[index].due = now + pause;
     }
 
-    /// EO-2: what is answered is in the log, in its place.
+    /// EO-2: a message whose post was answered is in the log, at its offset.
     fn posted(&mut self, index: usize, errand: &Errand, reply: Reply, log: &Log) {
         let post = &mut self.posts[index];
         // A new database knows no key of the one before.
@@ -348,7 +348,7 @@ impl Callers {
                 self.tally.found += usize::from(posted.is_repeat);
                 Outcome::Durable
             }
-            // The limits are lower than they were when it was tried first.
+            // The limits are lower than they were at the first try.
             Err(RequestError::Refused(ErrorCode::BodyTooLarge)) if errand.tries > 1 => {
                 self.tally.refused += 1;
                 Outcome::GivenUp
@@ -361,7 +361,7 @@ impl Callers {
         };
     }
 
-    /// RS-6: what is read follows what the reader has, without a hole, or is said not to.
+    /// RS-6: the messages follow the reader's position without a hole, or a gap is reported.
     fn read(&mut self, index: usize, room: &RoomName, page: &MessagePage, log: &mut Log) {
         self.tally.pages += 1;
         let is_current = log.state(room).0 == page.epoch;
@@ -400,7 +400,7 @@ impl Callers {
         self.callers[index].read.insert(room.clone(), position);
     }
 
-    /// EO-8: only moderators remove, and what is said to be gone is.
+    /// EO-8: only moderators redact, and a text that is reported as redacted is gone.
     fn removed(
         &mut self,
         is_moderator: bool,
@@ -410,7 +410,7 @@ impl Callers {
     ) {
         let mut messages = log.messages(room).iter();
         let text = messages.find(|message| message.offset == offset);
-        // It is asked of the database of now.
+        // The answer is about the present database only.
         let is_same = errand.databases.iter().eq([&log.database()]);
         match reply {
             Ok(RequestAnswer::Removed { .. }) if is_moderator => {
@@ -441,7 +441,7 @@ impl Callers {
     }
 }
 
-/// A page in a line.
+/// A page of messages in one line of the trace.
 fn brief(reply: &Reply) -> String {
     match reply {
         Ok(RequestAnswer::Messages(page)) => {

@@ -1,4 +1,4 @@
-//! What goes wrong: with a page's computer, with a connection, with the server.
+//! Faults: what goes wrong with a page's computer, with a connection, with the server.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const HALF_A_DAY: Duration = Duration::from_secs(12 * 60 * 60);
 const LONE_JUMP: Duration = Duration::from_secs(5);
 
 impl Run {
-    /// A fault. `false` if it was not possible.
+    /// Makes a fault happen. `false` if it was not possible.
     pub(crate) fn act_on_world(&mut self, action: Action) -> bool {
         match action {
             Action::Offline | Action::Throttle | Action::Freeze | Action::Sleep | Action::Jump => {
@@ -119,7 +119,7 @@ impl Run {
             }
             _ => {
                 let pause = if action == Action::SlowReader {
-                    // What it has not read yet may be gone by then: by itself that would be rare.
+                    // Messages that it has not read yet may be trimmed by then: by chance that would be rare.
                     let pause = self.millis(5_000, 45_000);
                     self.later(pause.mul_f64(0.9), Later::Trim);
                     pause
@@ -148,7 +148,7 @@ impl Run {
             self.pair.world.trim(&room, through);
             return true;
         }
-        // Only who is not connected is forgotten: the server keeps the sessions of the others (RS-9).
+        // Only a session without a connection is forgotten: the server keeps the others (RS-9).
         let Some(index) = self.any_tab() else {
             return false;
         };

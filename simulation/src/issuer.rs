@@ -1,4 +1,4 @@
-//! Who gives tokens to people, and what the server reads in them (AC).
+//! The issuer: gives tokens to users, and tells what the server reads in them (AC).
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use protocol::time::Timestamp;
 /// How long a page waits for its token.
 const LATENCY: Duration = Duration::from_millis(30);
 
-/// The one that the server trusts.
+/// The issuer that the server trusts.
 #[derive(Debug, Default)]
 pub struct Issuer {
-    /// How long a token is good. None: the server takes guests, and nobody needs a token.
+    /// How long a token is good. None: the server takes guests, and no user needs a token.
     pub ttl: Option<Duration>,
-    /// Nobody gets a token now.
+    /// No user gets a token now.
     pub is_down: bool,
     asked: VecDeque<(Timestamp, usize)>,
 }
@@ -38,10 +38,10 @@ impl Issuer {
         self.asked.pop_front().map(|(_, client)| client)
     }
 
-    /// A token for somebody.
+    /// A token for a user.
     ///
     /// # Errors
-    /// While it is down.
+    /// [`NoToken`] while the issuer is down.
     pub fn give(&self, now: Timestamp, person: usize) -> Result<Token, NoToken> {
         if self.is_down {
             return Err(NoToken::Unavailable);
@@ -51,10 +51,10 @@ impl Issuer {
         Ok(Token::new(&format!("{person}.{ends}")).unwrap())
     }
 
-    /// What the server makes of a token, or of none.
+    /// The access that a token gives, or that of a guest.
     ///
     /// # Errors
-    /// If it lets nobody in with that.
+    /// Why the server refuses the client.
     pub fn admit(&self, now: Timestamp, token: Option<&Token>) -> Result<Access, Denied> {
         if self.ttl.is_none() {
             return Ok(Access::ANYBODY);

@@ -1,4 +1,4 @@
-//! What must become of each message that somebody published.
+//! The ledger: what must become of each message that was published.
 
 use std::collections::BTreeMap;
 
@@ -15,29 +15,29 @@ use crate::machine::Machine;
 pub struct Published {
     /// The text, unlike any other.
     pub body: String,
-    /// Where.
+    /// Its room.
     pub room: RoomName,
-    /// Who wrote it: pages that inherit a storage go on as the same author.
+    /// Its author: pages that inherit a storage go on as the same author.
     pub author: usize,
-    /// What became of it.
+    /// Its fate.
     pub outcome: Outcome,
-    /// How often it was sent again when it was uncertain, or in another database: so much more often it may be
-    /// there, and late.
+    /// How often it was sent again after it was uncertain, or in another database: so many more times it may be
+    /// in the log, and late.
     pub repeats: usize,
 }
 
-/// What became of a message.
+/// The fate of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// In this page's outbox, under this id.
     Waiting(usize, EntryId),
     /// A program has no answer yet.
     Posting,
-    /// Its author was told that it is durable.
+    /// Its author knows that it is durable.
     Durable,
-    /// Its author was told that it is refused for good.
+    /// Its author knows that it is refused for good.
     Refused,
-    /// A person dropped it, or its storage is gone.
+    /// The user dropped it, or its storage is lost.
     GivenUp,
 }
 
@@ -65,26 +65,26 @@ impl Ledger {
         });
     }
 
-    /// What a program posted, and what became of it.
+    /// Takes a program's post, with its fate.
     pub fn posted(&mut self, post: &Published) {
         self.published.push(post.clone());
     }
 
-    /// A person had an uncertain message sent again.
+    /// The user had an uncertain message sent again.
     pub fn send_again(&mut self, client: usize, id: EntryId) {
         for published in self.waiting(client, id) {
             published.repeats += 1;
         }
     }
 
-    /// A person dropped an uncertain message.
+    /// The user dropped an uncertain message.
     pub fn discard(&mut self, client: usize, id: EntryId) {
         for published in self.waiting(client, id) {
             published.outcome = Outcome::GivenUp;
         }
     }
 
-    /// Writes down what a page was told.
+    /// Takes the fates that were reported to a page.
     pub fn settle(&mut self, client: usize, machine: &Machine) {
         for published in &mut self.published {
             let Outcome::Waiting(holder, id) = published.outcome else {
@@ -104,7 +104,7 @@ impl Ledger {
         }
     }
 
-    /// A page is gone; `heir` found its storage.
+    /// A page is closed; `heir` found its storage.
     pub fn pass_on(&mut self, client: usize, machine: &Machine, heir: Option<usize>) {
         self.settle(client, machine);
         for published in &mut self.published {
@@ -119,7 +119,7 @@ impl Ledger {
         }
     }
 
-    /// After everything: nothing lost, nothing doubled, nothing out of order, in any database.
+    /// At the end: nothing lost, nothing doubled, nothing out of order, in any database.
     pub fn check(&self, log: &Log) {
         let mut found: BTreeMap<&str, usize> = BTreeMap::new();
         for message in log.ever() {
@@ -136,18 +136,18 @@ impl Ledger {
                 Outcome::GivenUp => {}
             }
         }
-        assert!(found.is_empty(), "nobody wrote these: {found:?}");
+        assert!(found.is_empty(), "no author wrote these: {found:?}");
         self.check_order(log);
     }
 
-    /// How many messages there were, and how many of them the pages know to be durable.
+    /// How many messages there were, and how many of them are known to be durable.
     pub fn counts(&self) -> (usize, usize) {
         let durable = self.published.iter();
         let durable = durable.filter(|published| published.outcome == Outcome::Durable);
         (self.published.len(), durable.count())
     }
 
-    /// What one author wrote into one room comes in the order in which they wrote it.
+    /// The messages of one author in one room are in the order in which they were written.
     fn check_order(&self, log: &Log) {
         let places: BTreeMap<&str, usize> = self
             .published
@@ -179,7 +179,7 @@ impl Ledger {
     }
 }
 
-/// The messages of a page that wait for a person, each with how far it came.
+/// The messages of a page that wait for the user, each with how far it has got.
 pub fn aside(machine: &Machine) -> Vec<(EntryId, Stage)> {
     let outbox = machine.session.outbox();
     outbox

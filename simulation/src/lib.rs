@@ -2,7 +2,7 @@
 //!
 //! [`pair::Pair`] holds clients, links, a server and its log, and checks after every step what must
 //! always hold. The rule tests of `protocol` script it by hand; [`run::Run`] draws the script from a
-//! seed, lets things go wrong, then lets them rest, and counts.
+//! seed, makes faults happen, then lets all recover, and checks the outcome.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Links: what lies between a client and the server. A WebSocket is ordered and reliable until it
+//! Links: the network between a client and the server. A WebSocket is ordered and reliable until it
 //! dies, so a link delays, stalls and dies; it never reorders or doubles.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -9,18 +9,18 @@ use protocol::close::CloseCode;
 use protocol::id::ConnectionId;
 use protocol::time::Timestamp;
 
-/// What travels on a link.
+/// A packet on a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Packet {
     /// The upgrade request, or the server's answer to it.
     Open,
     /// A text frame, as encoded.
     Text(String),
-    /// The end, with its code if there was a closing handshake.
+    /// The end of the connection, with its code if there was a closing handshake.
     End(Option<CloseCode>),
 }
 
-/// Which way.
+/// A direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// To the server.
@@ -51,13 +51,13 @@ struct Travelling {
 struct Lane {
     queue: VecDeque<Travelling>,
     latest: Timestamp,
-    /// What is sent waits.
+    /// Packets that are sent wait.
     is_stalled: bool,
-    /// What is sent is lost, and nobody is told.
+    /// Packets that are sent are lost, and no end notices.
     is_dead: bool,
-    /// What it carries in a second, if that is little.
+    /// How many bytes it carries in a second, if it is slow.
     bytes_per_s: Option<u32>,
-    /// When the line has carried what was sent so far.
+    /// When the line has carried everything that was sent so far.
     free_at: Timestamp,
 }
 
@@ -73,7 +73,7 @@ impl Lane {
         }
     }
 
-    /// When a packet has left, that is sent now.
+    /// When a packet that is sent now has left the socket.
     fn leave(&mut self, now: Timestamp, packet: &Packet) -> Timestamp {
         let Some(bytes_per_s) = self.bytes_per_s else {
             return now;
@@ -116,12 +116,12 @@ impl Lane {
 pub struct Link {
     /// Which client opened it.
     pub client: usize,
-    /// How that client numbered it.
+    /// The client's id of the connection.
     pub id: ConnectionId,
     latency: Duration,
     /// When something last passed.
     busy: Timestamp,
-    /// Something befell it: it was silenced for a while, or it died.
+    /// A fault befell the link: it was silenced for a while, or it died.
     pub was_disturbed: bool,
     up: Lane,
     down: Lane,
@@ -154,11 +154,11 @@ pub struct Links {
     pub jitter: Duration,
     /// How many bytes a link holds towards the client before the server's writes wait.
     pub buffer_bytes: usize,
-    /// What a link opened from now on carries to the server in a second, if that is little.
+    /// How many bytes a second a link opened from now on carries to the server, if it is slow.
     pub up_bytes_per_s: Option<u32>,
-    /// How much of that lies where no client sees it: in buffers of the system and of proxies.
+    /// How much of its backlog is where no client sees it: in buffers of the system and of proxies.
     pub hidden_bytes: u64,
-    /// A proxy on the way cuts what was silent for so long.
+    /// A proxy on the way cuts a link that was silent for so long.
     pub idle_cut: Option<Duration>,
     /// What becomes of new connections.
     pub reach: Reach,
@@ -184,7 +184,7 @@ impl Links {
         }
     }
 
-    /// A client opens a connection: the request is under way.
+    /// A client opens a connection: the upgrade request is on its way.
     pub fn open(&mut self, now: Timestamp, client: usize, id: ConnectionId) {
         self.opened += 1;
         let is_dead = self.reach == Reach::BlackHole;
@@ -221,7 +221,7 @@ impl Links {
         }
     }
 
-    /// What a client's socket still holds, as far as the client can see.
+    /// The bytes that a client's socket still holds, as far as the client can see.
     pub fn held(&self, now: Timestamp, number: u64) -> u64 {
         let link = self.links.get(&number);
         let backlog = link.map_or(0, |link| link.up.backlog(now));
@@ -246,7 +246,7 @@ impl Links {
         link.is_some_and(|link| link.down.bytes() > self.buffer_bytes)
     }
 
-    /// Cuts what was silent for too long, as proxies do.
+    /// Cuts links that were silent for too long, as proxies do.
     pub fn cut_idle(&mut self, now: Timestamp) {
         let Some(idle) = self.idle_cut else { return };
         for number in self.numbers() {
@@ -256,7 +256,7 @@ impl Links {
         }
     }
 
-    /// The next packet that has arrived, and where.
+    /// The next packet that has arrived, with its link and direction.
     pub fn arrival(&mut self, now: Timestamp, held: &[usize]) -> Option<(u64, Way, Packet)> {
         for (number, link) in &mut self.links {
             if let Some(packet) = link.up.take(now) {
@@ -309,7 +309,7 @@ impl Links {
         self.links.remove(&number)
     }
 
-    /// How many were ever opened.
+    /// How many links were ever opened.
     pub fn opened(&self) -> usize {
         usize::try_from(self.opened).unwrap()
     }
@@ -319,7 +319,7 @@ impl Links {
         self.links.keys().copied().collect()
     }
 
-    /// What is sent that way waits, or goes on.
+    /// Holds packets in this direction back, or lets them go on.
     pub fn stall(&mut self, number: u64, way: Way, is_stalled: bool) {
         if let Some(link) = self.links.get_mut(&number) {
             link.was_disturbed = true;
@@ -327,7 +327,7 @@ impl Links {
         }
     }
 
-    /// From now on nothing arrives that way, and nobody is told: half-open.
+    /// From now on nothing arrives in this direction, and no end notices: half-open.
     pub fn deaden(&mut self, number: u64, way: Way) {
         if let Some(link) = self.links.get_mut(&number) {
             link.was_disturbed = true;
@@ -335,7 +335,7 @@ impl Links {
         }
     }
 
-    /// The link breaks and both ends learn it: what was under way is lost.
+    /// The link breaks, and both ends notice: packets on their way are lost.
     pub fn cut(&mut self, now: Timestamp, number: u64) {
         if let Some(link) = self.links.get_mut(&number) {
             link.busy = now;

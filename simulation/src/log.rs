@@ -1,4 +1,4 @@
-//! The log of the test world: the semantics of the server's log in plain maps, with faults.
+//! The log of the test world: the behaviour of the server's log in plain maps, with faults.
 
 mod posts;
 
@@ -14,25 +14,25 @@ use protocol::server::{
 };
 use protocol::time::Timestamp;
 
-/// Something to be done in the order in which it was asked for.
+/// An operation on the log. Operations are done in the order in which they were asked for.
 #[derive(Clone, Debug)]
 pub enum Op {
     /// Resume or open a session.
     Open {
         /// The session that the client asks for.
         resume: Option<Credentials>,
-        /// Whose session it must be (AC-3).
+        /// The owner that it must have (AC-3).
         owner: Identity,
     },
     /// Append a message.
     Append {
-        /// Whose.
+        /// Its session.
         session: SessionId,
         /// Its number.
         seq: Seq,
-        /// Where.
+        /// Its room.
         room: RoomName,
-        /// How the author is called.
+        /// The author's name.
         name: Name,
         /// The text.
         body: String,
@@ -41,7 +41,7 @@ pub enum Op {
     },
     /// Use a number up.
     Refuse {
-        /// Whose.
+        /// Its session.
         session: SessionId,
         /// Its number.
         seq: Seq,
@@ -50,36 +50,36 @@ pub enum Op {
     },
     /// Append a message of a request, or find it.
     Post {
-        /// What tells it apart.
+        /// What identifies it.
         key: PostKey,
-        /// Its session, in which it is the first.
+        /// Its session, whose first message it is.
         session: SessionId,
-        /// Where.
+        /// Its room.
         room: RoomName,
-        /// How the author is called.
+        /// The author's name.
         name: Name,
         /// The text.
         body: String,
     },
-    /// Redact a text, for a request.
+    /// Redact a message, for a request.
     Remove {
-        /// Where.
+        /// Its room.
         room: RoomName,
-        /// Which one.
+        /// Its offset.
         offset: Offset,
     },
 }
 
-/// What an operation led to.
+/// The result of an operation.
 #[derive(Debug)]
 pub struct Done {
     /// The link whose connection asked, or the number of the request.
     pub asker: u64,
     /// The answer.
     pub answer: Answer,
-    /// The message that is durable now.
+    /// The message that became durable.
     pub message: Option<Message>,
-    /// The message whose text is redacted now.
+    /// The message that was redacted.
     pub removed: Option<Message>,
 }
 
@@ -92,7 +92,7 @@ pub enum Answer {
     Request(RequestInput),
 }
 
-/// Something that is read.
+/// A read of the log.
 #[derive(Debug)]
 pub enum Read {
     /// For a connection.
@@ -105,7 +105,7 @@ pub enum Read {
 struct Kept {
     key: SessionKey,
     owner: Identity,
-    /// By number, from 1.
+    /// The settled numbers, from 1.
     settled: Vec<Settled>,
 }
 
@@ -124,16 +124,16 @@ struct RoomLog {
     epoch: Epoch,
     messages: Vec<Message>,
     trimmed: Offset,
-    /// Whose texts were removed (EO-8), in that order.
+    /// The redacted messages (EO-8), in the order of their redactions.
     removed: Vec<Offset>,
 }
 
-/// What is durable.
+/// The log: what is durable.
 #[derive(Debug)]
 pub struct Log {
     /// How long a commit takes.
     pub commit_latency: Duration,
-    /// How long a read takes; what takes no time is answered at once.
+    /// How long a read takes; at zero it is answered at once.
     pub read_latency: Duration,
     /// Nothing is answered, and nothing committed.
     pub is_frozen: bool,
@@ -144,13 +144,13 @@ pub struct Log {
     rooms: BTreeMap<RoomName, RoomLog>,
     queue: VecDeque<(Timestamp, u64, Op)>,
     reads: VecDeque<(Timestamp, u64, Read)>,
-    /// What each key was used for first.
+    /// The first message of each key.
     posts: BTreeMap<PostKey, (RoomName, String, Offset)>,
     database: u64,
     opened: u64,
     /// Every message that ever was durable, in this or an earlier database.
     ever: BTreeMap<(SessionId, Seq, String), Vec<Message>>,
-    /// Every message whose text ever was removed, as it is since.
+    /// Every message that ever was redacted, in its redacted form.
     ever_removed: Vec<Message>,
 }
 
@@ -175,26 +175,26 @@ impl Log {
         }
     }
 
-    /// It answers again.
+    /// The log answers again.
     pub const fn thaw(&mut self, now: Timestamp) {
         self.is_frozen = false;
         self.thawed_at = Some(now);
     }
 
-    /// Whether it was frozen at that time, or since.
+    /// Whether the log was frozen at that time, or since.
     pub fn was_frozen_since(&self, at: Timestamp) -> bool {
         self.is_frozen || self.thawed_at.is_some_and(|thawed| thawed >= at)
     }
 
-    /// Asks for an operation; it is done after the others, when its commit is through.
+    /// Asks for an operation; it is done after the earlier ones, when its commit is through.
     pub fn submit(&mut self, now: Timestamp, link: u64, op: Op) {
         let due = now + self.commit_latency;
         let due = self.queue.back().map_or(due, |(last, _, _)| due.max(*last));
         self.queue.push_back((due, link, op));
     }
 
-    /// Asks for something to be read, which is done after what was asked for before. It comes back where that takes no
-    /// time: then it can be read at once.
+    /// Asks for a read, which is done after what was asked for before. If reads take no time, it is returned: then it
+    /// can be done at once.
     pub fn read_later(&mut self, now: Timestamp, asker: u64, what: Read) -> Option<Read> {
         let takes_time = self.is_frozen || !self.read_latency.is_zero() || !self.reads.is_empty();
         if !takes_time {
@@ -206,7 +206,7 @@ impl Log {
         None
     }
 
-    /// The next read whose time has come: who asked for it, and what.
+    /// The next read whose time has come, and the link or request that asked for it.
     pub fn next_read(&mut self, now: Timestamp) -> Option<(u64, Read)> {
         let first = self.reads.front().filter(|_| !self.is_frozen);
         first.filter(|(due, _, _)| *due <= now)?;
@@ -280,7 +280,7 @@ impl Log {
         })
     }
 
-    /// The message that is the next one of its room, if it is appended.
+    /// The next message of its room, if it is appended.
     fn next_message(
         &mut self,
         now: Timestamp,
@@ -385,7 +385,7 @@ impl Log {
         }
     }
 
-    /// What became of a number; `None` if it is the next one.
+    /// The answer to a number that was used; `None` if the number is the next one.
     fn settled(&self, session: &SessionId, seq: Seq) -> Result<Option<Settled>, AppendError> {
         if !self.is_available {
             return Err(AppendError::Unavailable);
@@ -415,18 +415,18 @@ impl Log {
         })
     }
 
-    /// Epoch, head and trimmed.
+    /// A room's epoch, head, and the offset up to which it is trimmed.
     pub fn state(&mut self, room: &RoomName) -> (Epoch, Offset, Offset) {
         let log = self.room(room);
         (log.epoch.clone(), log.head(), log.trimmed)
     }
 
-    /// Up to where a room's messages are gone.
+    /// The offset up to which a room is trimmed.
     pub fn trimmed(&self, room: &RoomName) -> Offset {
         self.rooms.get(room).map_or(Offset::ZERO, |log| log.trimmed)
     }
 
-    /// The messages after an offset; `None` if some of them are gone.
+    /// The messages after an offset; `None` if some of them are trimmed.
     pub fn read(&mut self, room: &RoomName, after: Offset, limit: u32) -> Option<Vec<Message>> {
         let log = self.room(room);
         if after < log.trimmed {
@@ -457,12 +457,12 @@ impl Log {
         Some((page, skipped > 0))
     }
 
-    /// All that a room holds.
+    /// All messages that a room holds.
     pub fn messages(&self, room: &RoomName) -> &[Message] {
         self.rooms.get(room).map_or(&[], |log| &log.messages)
     }
 
-    /// What a room holds, as texts.
+    /// The texts of the messages that a room holds.
     pub fn bodies(&self, room: &RoomName) -> Vec<&str> {
         self.messages(room)
             .iter()
@@ -470,8 +470,8 @@ impl Log {
             .collect()
     }
 
-    /// Removes a text for good (EO-8). Returns the message as it is from now on; `None` if it is not there,
-    /// or had no text any more.
+    /// Redacts a message (EO-8). Returns its redacted form; `None` if it is not there,
+    /// or was redacted before.
     pub fn remove(&mut self, room: &RoomName, offset: Offset) -> Option<Message> {
         let log = self.rooms.get_mut(room)?;
         let mut messages = log.messages.iter_mut();
@@ -484,7 +484,7 @@ impl Log {
         Some(message)
     }
 
-    /// The newest of a room's messages whose texts were removed, as long as they are there.
+    /// The newest redacted messages of a room, as long as they are there.
     pub fn removed(&self, room: &RoomName, max: usize) -> Vec<Message> {
         let Some(log) = self.rooms.get(room) else {
             return Vec::new();
@@ -513,7 +513,7 @@ impl Log {
             .contains_key(&(session.clone(), seq, body.to_owned()))
     }
 
-    /// Every message that ever was durable, in no order that means anything.
+    /// Every message that ever was durable, in no particular order.
     pub fn ever(&self) -> impl Iterator<Item = &Message> {
         self.ever.values().flatten()
     }
@@ -523,20 +523,20 @@ impl Log {
         Some(self.sessions.get(session)?.settled.len() as u64)
     }
 
-    /// The server is gone: what was not committed is lost.
+    /// The server dies: operations that were not committed are lost.
     pub fn crash(&mut self) {
         self.queue.clear();
         self.reads.clear();
     }
 
-    /// The server is gone after this commit, before it could tell anybody.
+    /// The server dies after this commit, before any connection gets its answer.
     pub fn commit_and_crash(&mut self) {
         while let Some(due) = self.commit_due() {
             self.commit(due);
         }
     }
 
-    /// Another database: everything is forgotten.
+    /// Begins another database: everything is forgotten.
     pub fn replace(&mut self) {
         self.database += 1;
         self.queue.clear();
@@ -546,19 +546,19 @@ impl Log {
         self.posts.clear();
     }
 
-    /// Which database it is, from 1.
+    /// The number of the database, from 1.
     pub const fn database(&self) -> u64 {
         self.database
     }
 
-    /// Everything up to this offset goes.
+    /// Trims a room up to this offset.
     pub fn trim(&mut self, room: &RoomName, through: Offset) {
         let log = self.room(room);
         log.messages.retain(|message| message.offset > through);
         log.trimmed = log.trimmed.max(through);
     }
 
-    /// The session expired (RS-9).
+    /// Lets a session expire (RS-9).
     pub fn forget(&mut self, session: &SessionId) {
         self.sessions.remove(session);
     }

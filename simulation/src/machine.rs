@@ -1,4 +1,4 @@
-//! A client in the pair: its machine, its storage, and the page that believes its events.
+//! A client of the pair: its machine, its storage, and the page that believes its events.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use protocol::time::Timestamp;
 
 use crate::log::Log;
 
-/// What the driver did or heard.
+/// What the driver did or received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Asked for a connection.
@@ -24,7 +24,7 @@ pub enum Step {
     Sent(ClientFrame),
     /// A frame came.
     Received(ServerFrame),
-    /// Let go of the connection.
+    /// Dropped the connection.
     Dropped(CloseCode),
     /// The connection ended.
     Closed(Option<CloseCode>),
@@ -33,20 +33,20 @@ pub enum Step {
 /// One room as the page shows it.
 #[derive(Debug, Default)]
 pub struct Shown {
-    /// Up to where the page knows everything, once it knows where it starts.
+    /// The offset up to which the page knows all messages, once it has a position.
     through: Option<Offset>,
     epoch: Option<Epoch>,
     /// The messages, in the order in which they came.
     pub messages: Vec<Message>,
-    /// How often the page was told that it missed something (RS-6).
+    /// How many gaps were reported (RS-6).
     pub gaps: usize,
-    /// How often it was joined, and what the server answered.
+    /// The server's answers to each join.
     pub joins: Vec<Joined>,
-    /// Who is here, and how they are called.
+    /// The members, and their names.
     pub members: BTreeMap<SessionId, String>,
-    /// How many are here, if those are not all (PR-3).
+    /// How many members there are, if not all are named (PR-3).
     pub count: Option<u32>,
-    /// What they are typing.
+    /// The members' drafts.
     pub drafts: BTreeMap<SessionId, String>,
 }
 
@@ -85,12 +85,12 @@ impl Shown {
             self.through = Some(joined.from);
             self.epoch = Some(joined.epoch.clone());
         }
-        // Without a gap the same log goes on.
+        // Without a gap the epoch stays.
         assert_eq!(self.epoch.as_ref(), Some(&joined.epoch), "{joined:?}");
         self.joins.push(joined);
     }
 
-    /// Contiguous and without doubles (EO-3), whatever happened.
+    /// Messages are contiguous and without doubles (EO-3), whatever happened.
     fn message(&mut self, message: Message, log: &Log) {
         let next = self.through.map(Offset::next);
         assert_eq!(next, Some(message.offset), "out of order: {message:?}");
@@ -99,7 +99,7 @@ impl Shown {
             "seen before it was durable: {message:?}"
         );
         self.through = next;
-        // What is replayed is older than the drafts that came with `joined` (PR-2).
+        // A replayed message is older than the drafts that came with `joined` (PR-2).
         if self
             .joins
             .last()
@@ -110,8 +110,8 @@ impl Shown {
         self.messages.push(message);
     }
 
-    /// EO-8: a text goes, if it is shown, and nothing moves. While a room is joined anew this may come from
-    /// the seat before, and be ahead.
+    /// EO-8: a redacted text disappears, if it is shown, and no position moves. While a room is joined anew this may
+    /// come for the seat before, and be ahead.
     fn removed(&mut self, message: Message, log: &Log) {
         assert!(log.holds(&message), "it was not removed: {message:?}");
         if let Some(shown) = self.find(&message) {
@@ -119,7 +119,7 @@ impl Shown {
         }
     }
 
-    /// Of what the log tells to be removed, no text is shown any more (EO-8).
+    /// No text is shown any more of messages that the log has redacted (EO-8).
     pub fn check_removed(&self, removed: &[Message]) {
         for message in removed {
             let shown = self.find(message).map(|index| &self.messages[index]);
@@ -135,7 +135,7 @@ impl Shown {
         self.messages.iter().position(is_it)
     }
 
-    /// Everybody who is here, or as many as are named and how many there are (PR-3).
+    /// The members known are all, or as many as are named, with the right count (PR-3).
     pub fn check_members(&self, here: &BTreeSet<&SessionId>, named_max: usize) {
         let known: BTreeSet<_> = self.members.keys().collect();
         let Some(count) = self.count else {
@@ -165,10 +165,10 @@ pub enum Pace {
 /// How often timers fire in a hidden tab.
 const THROTTLE: Duration = Duration::from_secs(60);
 
-/// The most connections that one page opens within [`OPENS_IN`], a person's impatience included.
+/// The most connections that one page opens within [`OPENS_IN`], those of an impatient user included.
 const OPENS_MAX: usize = 40;
 
-/// See [`OPENS_MAX`].
+/// The time in which [`OPENS_MAX`] holds.
 const OPENS_IN: Duration = Duration::from_secs(30);
 
 /// One page.
@@ -178,15 +178,15 @@ pub struct Machine {
     pub session: Session,
     /// What would survive a reload now.
     pub storage: Stored,
-    /// Everything that the driver did or heard.
+    /// Everything that the driver did or received.
     pub steps: Vec<(Timestamp, ConnectionId, Step)>,
-    /// Everything that the page was told.
+    /// All events of the page.
     pub events: VecDeque<(Timestamp, Event)>,
     /// The rooms as it shows them.
     pub rooms: BTreeMap<RoomName, Shown>,
-    /// What became of each message, in order.
+    /// The fates of each message, in order.
     pub fates: BTreeMap<EntryId, Vec<Fate>>,
-    /// What each of them says.
+    /// The text of each message.
     bodies: BTreeMap<EntryId, String>,
     /// The session in which each was sent last.
     sent_in: BTreeMap<EntryId, SessionId>,
@@ -196,19 +196,19 @@ pub struct Machine {
     ahead: Duration,
     /// The connection that the driver holds.
     current: Option<ConnectionId>,
-    /// Up to where the server has sent each room on that connection.
+    /// The offset up to which the server has sent each room on that connection.
     sent_through: BTreeMap<RoomName, Offset>,
     /// Its timers fired late on that connection, or its clock jumped.
     is_late: bool,
-    /// What it was told last that its socket holds.
+    /// The bytes that its socket held when the machine was last informed.
     pub(crate) held: u64,
-    /// When it opened connections lately.
+    /// When it opened its latest connections.
     opens: VecDeque<Timestamp>,
-    /// No backoff is exactly as long as its longest (RC-1).
+    /// The longest backoff, which no delay equals exactly (RC-1).
     backoff_cap: Duration,
-    /// The page is gone.
+    /// The page is closed.
     pub is_closed: bool,
-    /// Who sits in front of it, where that makes a difference.
+    /// Its user, where that makes a difference.
     pub person: usize,
 }
 
@@ -270,7 +270,7 @@ impl Machine {
         self.is_late = true;
     }
 
-    /// Whether this connection was timed well from its beginning.
+    /// Whether the timers of this connection were on time from its beginning.
     pub fn is_timely(&self) -> bool {
         !self.is_late && self.pace == Pace::Awake
     }
@@ -280,7 +280,7 @@ impl Machine {
         !self.is_closed && self.current == Some(id)
     }
 
-    /// Remembers what the driver did or heard.
+    /// Remembers what the driver did or received.
     pub fn note(&mut self, now: Timestamp, id: ConnectionId, step: Step) {
         match &step {
             Step::Open => {
@@ -296,7 +296,7 @@ impl Machine {
         self.steps.push((now, id, step));
     }
 
-    /// RC-1, RC-2: a server in trouble is left in peace.
+    /// RC-1, RC-2: a server in trouble does not get too many connections.
     fn opens(&mut self, now: Timestamp) {
         while self.opens.front().is_some_and(|at| *at + OPENS_IN < now) {
             self.opens.pop_front();
@@ -308,7 +308,7 @@ impl Machine {
         );
     }
 
-    /// RS-5: what the server sends after `joined` is contiguous, from replay to live.
+    /// RS-5: the messages that the server sends after `joined` are contiguous, from replay to live.
     fn check_sent(&mut self, frame: &ServerFrame) {
         match frame {
             ServerFrame::Joined(joined) => {
@@ -316,7 +316,7 @@ impl Machine {
             }
             ServerFrame::Message(message) => {
                 let through = self.sent_through.get(&message.room).copied();
-                // EO-8: it has that one, and is told of its end.
+                // EO-8: the page has that one, and gets its redaction.
                 if message.removed && Some(message.offset) <= through {
                     return;
                 }
@@ -329,7 +329,7 @@ impl Machine {
         }
     }
 
-    /// The page's own idea of where it starts (RS-7).
+    /// Sets the position from which the page begins (RS-7).
     pub fn start(&mut self, room: &RoomName, since: Option<&Position>) {
         let shown = Shown {
             through: since.map(|since| since.offset),
@@ -339,7 +339,7 @@ impl Machine {
         self.rooms.insert(room.clone(), shown);
     }
 
-    /// Folds everything that the machine has to tell.
+    /// Folds all events of the machine.
     pub fn drain_events(&mut self, now: Timestamp, log: &Log) {
         while let Some(event) = self.session.poll_event() {
             if let Event::Status(Status::Waiting { until, .. }) = event {
@@ -415,17 +415,17 @@ impl Machine {
         }
     }
 
-    /// Whether it is live.
+    /// Whether its connection is live.
     pub fn is_live(&self) -> bool {
         self.session.status() == Status::Live
     }
 
-    /// The last thing that became of a message.
+    /// The latest fate of a message.
     pub fn fate(&self, id: EntryId) -> Option<Fate> {
         self.fates.get(&id)?.last().copied()
     }
 
-    /// Whether it was told that a message is durable.
+    /// Whether a message was reported as durable.
     pub fn is_durable(&self, id: EntryId) -> bool {
         matches!(self.fate(id), Some(Fate::Durable { .. }))
     }
@@ -455,13 +455,13 @@ impl Machine {
         self.sent().filter_map(seq).collect()
     }
 
-    /// When such a step happened.
+    /// The times of the steps that are wanted.
     pub fn times(&self, wanted: impl Fn(&Step) -> bool) -> Vec<Timestamp> {
         let of = self.steps.iter().filter(|(_, _, step)| wanted(step));
         of.map(|(at, _, _)| *at).collect()
     }
 
-    /// How the connections ended, as the driver heard.
+    /// The close codes of its connections, as the driver received them.
     pub fn closed(&self) -> Vec<Option<CloseCode>> {
         let of = self.steps.iter().filter_map(|(_, _, step)| match step {
             Step::Closed(code) => Some(*code),
@@ -476,7 +476,7 @@ impl Machine {
     }
 }
 
-/// What a new page finds: the outbox goes through the text in which it is kept.
+/// The storage that a new page finds: the outbox passes through the text in which it is kept.
 fn through_text(storage: &Stored) -> Stored {
     let text = serde_json::to_string(&storage.outbox).unwrap();
     Stored {

@@ -1,4 +1,4 @@
-//! Runs seeds: the ones that once failed first, then as many new ones as asked for.
+//! Runs seeds: first those that once failed, then as many new ones as asked for.
 
 #![expect(clippy::print_stdout, reason = "a report is printed")]
 
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     report(failure.as_deref(), options.lines)
 }
 
-/// What all runs were like together.
+/// The sum of all runs.
 #[derive(Default)]
 struct Total {
     runs: u64,
@@ -135,7 +135,7 @@ impl std::fmt::Display for Total {
     }
 }
 
-/// Says what failed, and how to see it again.
+/// Reports what failed, and how to see it again.
 fn report(failure: Option<&Failure>, lines: usize) -> ExitCode {
     let Some(failure) = failure else {
         println!("nothing failed");

@@ -1,7 +1,7 @@
 //! Clients and a server on one virtual clock, which jumps to the next wake-up.
 //!
-//! Frames pass through the real codec. After every step the invariants are checked: what a page was
-//! shown is contiguous and without doubles, what it was told to be durable is in the log (both in
+//! Frames pass through the real codec. After every step the invariants are checked: the messages that a page
+//! shows are contiguous and without doubles, those reported as durable are in the log (both in
 //! [`Machine`]), no timer is left in the past, every outbox is within its limits.
 
 mod driver;
@@ -22,26 +22,26 @@ use crate::link::{Links, Packet, Reach, Way};
 use crate::machine::{Machine, Pace, Step};
 use crate::world::World;
 
-/// More steps than this at one moment: the machines keep each other busy.
+/// More steps than this at one time mean that the machines keep each other busy.
 const STEPS_AT_ONCE_MAX: usize = 10_000;
 
-/// How long a test waits for something before it fails.
+/// How long a test waits for a condition before it fails.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// The whole.
+/// The pair: clients, links, a server and its log.
 #[derive(Debug)]
 pub struct Pair {
     /// The world's time.
     pub now: Timestamp,
-    /// How pages are configured; each gets a seed of its own.
+    /// The configuration of pages; each gets a seed of its own.
     pub client_config: client::Config,
     /// All pages that ever were, by number.
     pub clients: Vec<Machine>,
-    /// What lies between.
+    /// The network between clients and server.
     pub links: Links,
     /// The server.
     pub world: World,
-    /// Programs that use it over HTTP.
+    /// Programs that use the server over HTTP.
     pub callers: Callers,
     steps_at_once: usize,
 }
@@ -53,12 +53,12 @@ impl Default for Pair {
 }
 
 impl Pair {
-    /// Nobody yet, and the defaults.
+    /// A world without pages, with the defaults.
     pub fn new() -> Self {
         Self::with(client::Config::default(), server::Config::default())
     }
 
-    /// Nobody yet.
+    /// A world without pages, with these configurations.
     pub fn with(client_config: client::Config, server_config: server::Config) -> Self {
         Self {
             now: Timestamp::from_millis(1_000),
@@ -103,7 +103,7 @@ impl Pair {
         page
     }
 
-    /// The page is gone.
+    /// The page is closed.
     pub fn close(&mut self, client: usize) {
         self.clients[client].is_closed = true;
         if let Some(link) = self.links.newest(client) {
@@ -111,7 +111,7 @@ impl Pair {
         }
     }
 
-    /// A moderator removes a text (EO-8). `false` if there is none, or the server cannot.
+    /// A moderator redacts a message (EO-8). `false` if it is not there, or the server cannot.
     pub fn remove(&mut self, room: &RoomName, offset: Offset) -> bool {
         self.world.is_up && self.world.remove(self.now, room, offset, &mut self.links)
     }
@@ -144,7 +144,7 @@ impl Pair {
     /// Publishes, if the outbox has room.
     ///
     /// # Errors
-    /// What the machine says.
+    /// Why the machine does not take the message.
     pub fn try_publish(
         &mut self,
         client: usize,
@@ -163,14 +163,14 @@ impl Pair {
         });
     }
 
-    /// The browser tells about the page or the network.
+    /// The browser reports a change of the page or the network.
     pub fn network(&mut self, client: usize, network: Network) {
         self.command(client, |session, now| {
             session.handle_input(now, Input::Network(network));
         });
     }
 
-    /// Any command, drained as a driver does.
+    /// Any command, drained as a driver does it.
     pub fn command<T>(
         &mut self,
         client: usize,
@@ -191,29 +191,29 @@ impl Pair {
         self.links.newest(client).unwrap()
     }
 
-    /// The client's link breaks, and both ends learn it.
+    /// The client's link breaks, and both ends notice.
     pub fn cut(&mut self, client: usize) {
         self.links.cut(self.now, self.link(client));
     }
 
-    /// Nothing arrives any more either way, and nobody is told.
+    /// Nothing arrives any more in either direction, and no end notices.
     pub fn half_open(&mut self, client: usize) {
         for way in [Way::Up, Way::Down] {
             self.deaden(client, way);
         }
     }
 
-    /// Nothing arrives any more this way, and nobody is told.
+    /// Nothing arrives any more in this direction, and no end notices.
     pub fn deaden(&mut self, client: usize, way: Way) {
         self.links.deaden(self.link(client), way);
     }
 
-    /// What is sent this way waits.
+    /// Packets in this direction wait.
     pub fn stall(&mut self, client: usize, way: Way) {
         self.links.stall(self.link(client), way, true);
     }
 
-    /// What waited goes on.
+    /// Packets that waited go on.
     pub fn unstall(&mut self, client: usize, way: Way) {
         self.links.stall(self.link(client), way, false);
     }
@@ -223,7 +223,7 @@ impl Pair {
         self.clients[client].pace = Pace::Asleep;
     }
 
-    /// It wakes up: timers that are overdue fire first, then what waited is read.
+    /// The computer wakes up: overdue timers fire first, then waiting packets are read.
     pub fn wake(&mut self, client: usize) {
         self.clients[client].jump(Duration::ZERO);
         self.clients[client].pace = Pace::Awake;
@@ -249,7 +249,7 @@ impl Pair {
         );
     }
 
-    /// The server dies: connections, presence and what was not committed are lost.
+    /// The server dies: connections, presence and uncommitted operations are lost.
     pub fn crash(&mut self) {
         self.world.crash();
         for link in self.links.numbers() {
@@ -257,14 +257,14 @@ impl Pair {
         }
     }
 
-    /// The server dies right after a commit: what was on its way into the log is durable, and nobody
-    /// was told.
+    /// The server dies right after a commit: messages on their way into the log are durable, and no client gets an
+    /// ack.
     pub fn crash_after_commit(&mut self) {
         self.world.log.commit_and_crash();
         self.crash();
     }
 
-    /// The server sends everybody away, each with a slot after the drain (RC-3).
+    /// The server sends all clients away, each with a slot after the drain (RC-3).
     pub fn go_away(&mut self, drain: Duration) {
         self.world.go_away(self.now, drain, &mut self.links);
     }
@@ -286,7 +286,7 @@ impl Pair {
         self.world.tell(self.now, link, input, &mut self.links);
     }
 
-    /// Other limits from the next connection on.
+    /// Sets the limits from the next connection on.
     pub fn set_limits(&mut self, limits: Limits) {
         self.world.config.limits = limits;
     }
@@ -307,7 +307,7 @@ impl Pair {
         self.advance(end);
     }
 
-    /// Goes on until this is so, and fails if it does not become so.
+    /// Goes on until this condition holds, and fails if it never does.
     pub fn run_until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let end = self.now + PATIENCE;
         while !is_so(self) {
@@ -317,7 +317,7 @@ impl Pair {
         }
     }
 
-    /// When something happens next.
+    /// When the next thing happens.
     pub fn wake_up(&self) -> Option<Timestamp> {
         self.clients
             .iter()
@@ -380,7 +380,7 @@ impl Pair {
             let bytes: usize = machine.session.outbox().map(|entry| entry.body.len()).sum();
             assert!(machine.session.outbox().count() <= limit.entries);
             assert!(bytes <= limit.bytes);
-            // What is stored is what the machine holds: a reload at any moment loses nothing.
+            // The storage holds what the machine holds: a reload at any moment loses nothing.
             let held: Vec<_> = machine.session.outbox().collect();
             assert_eq!(held.len(), machine.storage.outbox.len());
             for entry in held {

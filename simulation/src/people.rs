@@ -1,4 +1,4 @@
-//! What people do in front of their pages, and what befalls those.
+//! The users' actions, and what happens to their pages.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,11 @@ use crate::ledger::aside;
 use crate::profile::Action;
 use crate::run::{Run, Tab};
 
-/// At most so many pages at once.
+/// The most pages at once.
 const PAGES_MAX: usize = 8;
 
 impl Run {
-    /// Something that people do, or that befalls a page. `false` if it was not possible.
+    /// Does an action of a user, or a fault of a page. `false` if it was not possible.
     pub(crate) fn act_on_page(&mut self, action: Action) -> bool {
         let Some(index) = self.any_tab() else {
             return action == Action::OpenPage && self.open_page(Stored::default(), None);
@@ -98,7 +98,7 @@ impl Run {
         true
     }
 
-    /// What is removed is mostly new.
+    /// Redacts a message, mostly a new one.
     fn remove(&mut self, room: &RoomName) -> bool {
         let (_, head, _) = self.pair.world.log.state(room);
         let back = self.rng.u64(0..5).pow(2);
@@ -113,7 +113,7 @@ impl Run {
             return false;
         }
         let client = tab.client;
-        // A page that the server rendered knows where it is (RS-7).
+        // A page that the server rendered has a position (RS-7).
         let (epoch, offset, _) = self.pair.world.log.state(room);
         let since = self.rng.bool().then_some(Position { epoch, offset });
         self.pair.join(client, room, since);
@@ -189,7 +189,7 @@ impl Run {
     fn decide_about(&mut self, client: usize, id: EntryId, stage: Stage) {
         let machine = &self.pair.clients[client];
         self.ledger.settle(client, machine);
-        // What was refused as it is can only be dropped.
+        // A refused message can only be dropped.
         if !matches!(stage, Stage::Refused(_)) && self.rng.bool() {
             self.ledger.send_again(client, id);
             self.pair

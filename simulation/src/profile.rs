@@ -1,4 +1,4 @@
-//! What a seed makes of the world: its numbers, and which faults strike how often.
+//! The profile of a run: what a seed draws of numbers and faults.
 
 use std::time::Duration;
 
@@ -7,30 +7,30 @@ use protocol::outbox::OutboxLimit;
 use protocol::removals::REMOVED_MAX;
 use protocol::{client, server};
 
-/// Something that happens, to a page or to the world.
+/// An action of a user, or a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Action {
-    /// Somebody commits a message.
+    /// A user publishes a message.
     Publish,
-    /// Somebody types.
+    /// A user types.
     Draft,
-    /// Somebody changes their name.
+    /// A user changes their name.
     Rename,
-    /// Somebody enters a room.
+    /// A user enters a room.
     Join,
-    /// Somebody leaves a room.
+    /// A user leaves a room.
     Leave,
-    /// Somebody scrolls back.
+    /// A user scrolls back.
     History,
-    /// A moderator removes a text (EO-8).
+    /// A moderator redacts a message (EO-8).
     Remove,
-    /// Somebody decides about an uncertain message.
+    /// A user decides about an uncertain message.
     Decide,
-    /// Somebody opens a page.
+    /// A user opens a page.
     OpenPage,
-    /// Somebody closes a page, and its storage goes with it.
+    /// A user closes a page, and its storage goes with it.
     ClosePage,
-    /// Somebody presses "Try now".
+    /// A user presses "Try now".
     TryNow,
     /// A page is loaded again.
     Reload,
@@ -42,9 +42,9 @@ pub enum Action {
     Offline,
     /// A tab is hidden: its timers fire once a minute.
     Throttle,
-    /// A tab is frozen, and told so (RC-6).
+    /// A tab is frozen, and the browser reports it (RC-6).
     Freeze,
-    /// A computer sleeps, and nobody is told.
+    /// A computer sleeps, and nothing reports it.
     Sleep,
     /// A page's clock jumps forward by 12 hours.
     Jump,
@@ -64,23 +64,23 @@ pub enum Action {
     CrashAfterCommit,
     /// The server drains and starts again (RC-3).
     Drain,
-    /// The server dies and comes back with an empty database: new epochs.
+    /// The server dies and starts again with an empty database: new epochs.
     Replace,
     /// The log refuses everything for a while: a full disk.
     Unavailable,
     /// The log answers nothing for a while: a disk that hangs.
     LogFrozen,
-    /// Nobody gives tokens for a while (AC-6).
+    /// No user gets a token for a while (AC-6).
     NoTokens,
-    /// Old messages go.
+    /// Old messages are trimmed.
     Trim,
     /// The server forgets a session (RS-9).
     Forget,
-    /// The server comes back with a smaller limit for bodies (EO-7).
+    /// The server starts again with a smaller limit for bodies (EO-7).
     LowerLimits,
 }
 
-/// What everybody does all the time.
+/// The actions that users do all the time.
 const EVERYDAY: &[(Action, u32)] = &[
     (Action::Publish, 60),
     (Action::Draft, 30),
@@ -95,7 +95,7 @@ const EVERYDAY: &[(Action, u32)] = &[
     (Action::TryNow, 1),
 ];
 
-/// What goes wrong. Each seed knows some of these only: faults that hide each other meet in some
+/// The faults. Each seed has only some of these: faults that hide each other meet in some
 /// runs, and are alone in others.
 const FAULTS: &[Action] = &[
     Action::Reload,
@@ -122,7 +122,7 @@ const FAULTS: &[Action] = &[
     Action::LowerLimits,
 ];
 
-/// What joined the others later: drawn apart, so that the seeds from before stay what they were.
+/// Faults that were added later: drawn apart, so that the seeds from before stay what they were.
 const LATER_FAULTS: &[Action] = &[Action::LogFrozen];
 
 /// The numbers of one run.
@@ -132,7 +132,7 @@ pub struct Profile {
     pub pages: usize,
     /// How many rooms there are.
     pub rooms: usize,
-    /// How long something goes wrong.
+    /// How long faults happen.
     pub duration: Duration,
     /// The mean time between two actions.
     pub pause: Duration,
@@ -146,21 +146,21 @@ pub struct Profile {
     pub commit_latency: Duration,
     /// How long a read of the log takes.
     pub read_latency: Duration,
-    /// How many of a room's newest messages are at hand without reading the log.
+    /// How many of a room's newest messages are in memory, without reading the log.
     pub tail: u64,
     /// How many bytes a link holds towards a client.
     pub buffer_bytes: usize,
-    /// How many bytes a second a link carries to the server, where that is little.
+    /// How many bytes a second a link carries to the server, if it is slow.
     pub up_bytes_per_s: Option<u32>,
-    /// How many bytes on their way to the server lie where no page sees them.
+    /// How many bytes on their way to the server are in buffers that no page sees.
     pub hidden_bytes: u64,
     /// How long the texts in input boxes are at least.
     pub draft_bytes: usize,
-    /// A proxy cuts what is silent for so long.
+    /// A proxy cuts a link that is silent for so long.
     pub idle_cut: Option<Duration>,
     /// How long tokens are good, where they are needed.
     pub token_ttl: Option<Duration>,
-    /// How many removals readers are told of.
+    /// How many redactions are kept for readers.
     pub removed_max: usize,
     /// How many programs use the HTTP API.
     pub callers: usize,
@@ -168,7 +168,7 @@ pub struct Profile {
     pub caller_pause: Duration,
     /// The pages' configuration.
     pub client: client::Config,
-    /// The server's.
+    /// The server's configuration.
     pub server: server::Config,
 }
 
@@ -205,7 +205,7 @@ impl Profile {
         let mut line = Rng::with_seed(client.seed);
         let is_slow = line.u8(..4) == 0;
         let mut profile = Self {
-            // 32 and 96 kbit/s, and long texts: what was typed is soon more than the line carries.
+            // 32 and 96 kbit/s, and long texts: soon more is typed than the line carries.
             up_bytes_per_s: is_slow.then(|| if line.bool() { 4_000 } else { 12_000 }),
             hidden_bytes: if line.bool() { 0 } else { 64 * 1024 },
             draft_bytes: if is_slow { line.usize(0..2_000) } else { 0 },
@@ -239,14 +239,14 @@ impl Profile {
         profile.server.takes_tokens = profile.token_ttl.is_some();
         profile.draw_later(&mut later);
         if is_slow {
-            // A long draft over a lower limit is dropped, and shown by nobody.
+            // A long draft over a lower limit is dropped, and no page shows it.
             let weights = &mut profile.weights;
             weights.retain(|(action, _)| *action != Action::LowerLimits);
         }
         profile
     }
 
-    /// What joined the others later, each after what was there: the seeds from before stay what they were.
+    /// Draws what was added later, each after what was there: so the seeds from before stay what they were.
     fn draw_later(&mut self, later: &mut Rng) {
         if later.bool() {
             self.read_latency = Duration::from_millis(later.u64(0..2_000));

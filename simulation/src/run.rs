@@ -1,4 +1,4 @@
-//! One run: pages, a server and a network under the faults of one seed, then peace, then the count.
+//! One run: pages, a server and a network under the faults of one seed, then recovery, then the checks.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,18 +20,18 @@ use crate::profile::{Action, Profile};
 use crate::trace::Trace;
 use crate::watch::Watches;
 
-/// A page that is open, as the person in front of it knows it.
+/// A page that is open, as its user knows it.
 #[derive(Debug)]
 pub(crate) struct Tab {
     /// Its number in the pair.
     pub(crate) client: usize,
-    /// Who writes. A page that inherits a storage goes on as the same author.
+    /// The author. A page that inherits a storage goes on as the same author.
     pub(crate) author: usize,
-    /// The rooms it is in, and what stands in their input boxes.
+    /// The rooms it is in, and the drafts there.
     pub(crate) rooms: BTreeMap<RoomName, String>,
 }
 
-/// What comes to an end later.
+/// The end of a fault, later.
 #[derive(Debug)]
 pub(crate) enum Later {
     /// The server is started.
@@ -48,9 +48,9 @@ pub(crate) enum Later {
     Issuer,
     /// A silent link speaks again.
     Unstall(u64, Way),
-    /// Old messages go, in most rooms.
+    /// Old messages are trimmed, in most rooms.
     Trim,
-    /// A page is seen again, or its computer wakes up.
+    /// A page is visible again, or its computer wakes up.
     Wake(usize),
     /// The browser has its network back.
     Online(usize),
@@ -75,18 +75,18 @@ pub struct Run {
     done: BTreeMap<Action, usize>,
 }
 
-/// What a run was like.
+/// The counts of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
     /// How often each action was done.
     pub done: BTreeMap<Action, usize>,
     /// Messages that an outbox took.
     pub published: usize,
-    /// Messages that a page was told to be durable.
+    /// Messages that were reported to a page as durable.
     pub durable: usize,
-    /// Messages that pages were shown.
+    /// Messages that pages showed.
     pub shown: usize,
-    /// Gaps that pages were told of.
+    /// Gaps that were reported to pages.
     pub gaps: usize,
     /// Connections that were opened.
     pub connections: usize,
@@ -99,7 +99,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Adds what another run was like.
+    /// Adds the counts of another run.
     pub fn add(&mut self, other: &Self) {
         for (action, count) in &other.done {
             *self.done.entry(*action).or_default() += count;
@@ -157,7 +157,7 @@ impl Run {
     /// Runs to the end.
     ///
     /// # Panics
-    /// As soon as something does not hold; [`Run::trace`] then tells how it came to that.
+    /// As soon as a check fails; [`Run::trace`] then tells what led to it.
     pub fn run(&mut self) -> Summary {
         for _ in 0..self.profile.pages {
             self.open_page(Stored::default(), None);
@@ -194,7 +194,7 @@ impl Run {
         self.later.push((self.pair.now + after, what));
     }
 
-    /// Time passes, with what comes to an end meanwhile.
+    /// Lets time pass, and faults end meanwhile.
     fn pass(&mut self, time: Duration) {
         let end = self.pair.now + time;
         loop {
@@ -276,7 +276,7 @@ impl Run {
         RoomName::new(&format!("room-{number}")).unwrap()
     }
 
-    /// Nothing goes wrong any more. Links that died in silence stay dead: they have to be noticed.
+    /// Ends all faults. Links that died in silence stay dead: they have to be noticed.
     fn heal(&mut self) {
         self.note("peace".to_owned());
         self.pair.callers.is_calm = true;
@@ -295,15 +295,15 @@ impl Run {
         }
     }
 
-    /// How long it may take until everybody is back: a dead end is noticed, the server's write
-    /// timeout passes, the longest backoff and the deadlines of a connection follow, those who are
-    /// away leave, and everybody hears of that.
+    /// How long it may take until all clients are live again: a dead end is noticed, the server's write
+    /// timeout passes, the longest backoff and the deadlines of a connection follow, members that are
+    /// away leave, and that is announced to all.
     fn recovery(&self) -> Duration {
         let server = &self.profile.server;
         let noticed = server.heartbeat_interval + server.heartbeat_timeout;
         let client = &self.profile.client;
         let back = client.backoff_cap + client.connect_timeout + client.welcome_timeout;
-        // Somebody comes with an old token, waits, fetches a new one, and comes again (AC-6).
+        // A client connects with an old token, waits, fetches a new one, and connects again (AC-6).
         let tokens = client.backoff_cap * 2;
         // A slow line carries a full outbox, perhaps twice.
         let bytes = client.outbox.bytes * 2;
@@ -314,13 +314,13 @@ impl Run {
         noticed + self.pair.world.write_timeout + back + AWAY_AFTER + CROWD_EVERY
     }
 
-    /// Everybody is live, with an empty outbox, and sees the same.
+    /// All clients are live, with empty outboxes, and show the same.
     fn check_peace(&mut self) {
         let mut present: BTreeMap<RoomName, BTreeMap<_, String>> = BTreeMap::new();
         for tab in &self.tabs {
             let machine = &self.pair.clients[tab.client];
             assert!(machine.is_live(), "page {} is not live", tab.client);
-            // Only refused texts may be left for their person.
+            // Only refused texts may be left for their user.
             let is_open = |entry: &&Entry| !matches!(entry.stage, Stage::Refused(_));
             let left = machine.session.outbox().filter(is_open).count();
             assert_eq!(left, 0, "page {} has a full outbox", tab.client);

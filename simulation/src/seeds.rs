@@ -1,4 +1,4 @@
-//! Runs of seeds, and what becomes of them.
+//! Runs of seeds, and their results.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -7,12 +7,12 @@ use std::sync::Once;
 
 use crate::run::{Run, Summary};
 
-/// A run in which something did not hold.
+/// A run in which a check failed.
 #[derive(Clone, Debug)]
 pub struct Failure {
     /// Its seed: it fails again, in exactly the same way.
     pub seed: u64,
-    /// What did not hold, and where that is checked.
+    /// The check that failed, and its place.
     pub message: String,
     /// What happened up to then.
     pub trace: String,
@@ -34,7 +34,7 @@ pub fn known() -> Vec<u64> {
 /// Runs a seed.
 ///
 /// # Errors
-/// [`Failure`] if something did not hold.
+/// [`Failure`] if a check failed.
 pub fn attempt(seed: u64) -> Result<Summary, Box<Failure>> {
     silence_panics();
     let mut run = Run::new(seed);
@@ -50,7 +50,7 @@ pub fn attempt(seed: u64) -> Result<Summary, Box<Failure>> {
     })
 }
 
-/// The trace of a seed, whatever becomes of it.
+/// The trace of a seed, whether it fails or not.
 pub fn trace(seed: u64) -> String {
     match attempt(seed) {
         Err(failure) => failure.trace,
@@ -63,11 +63,11 @@ pub fn trace(seed: u64) -> String {
 }
 
 thread_local! {
-    /// What the panic of this thread's attempt said; `None` while it attempts nothing.
+    /// The message of a panic in this thread's attempt; `None` while it attempts nothing.
     static CAUGHT: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// A failed check is part of an attempt's result: nothing is printed.
+/// Silences panics: a failed check is part of an attempt's result.
 fn silence_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -90,7 +90,7 @@ fn silence_panics() {
 mod tests {
     use super::*;
 
-    /// PU-1, PU-2: a seed is the whole truth.
+    /// PU-1, PU-2: a seed determines everything.
     #[test]
     fn a_seed_runs_again_exactly() {
         for seed in [3, 43, 77] {

@@ -1,4 +1,4 @@
-//! A run as one reads it: what was done, and what each page's driver did and heard, by time.
+//! The trace of a run, for a reader: what was done, and what each page's driver did and received, by time.
 
 use std::fmt::Write as _;
 
@@ -14,12 +14,12 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Remembers a deed.
+    /// Remembers an action.
     pub fn note(&mut self, now: Timestamp, line: String) {
         self.lines.push((now, line));
     }
 
-    /// Everything, with what the pages' drivers did and heard, and what else was noted.
+    /// The whole trace: the actions, the steps of the pages' drivers, and other notes.
     pub fn render(&self, machines: &[Machine], notes: &[(Timestamp, String)]) -> String {
         let mut lines: Vec<(Timestamp, String)> = self.lines.clone();
         lines.extend_from_slice(notes);
@@ -36,7 +36,7 @@ impl Trace {
                 lines.push((*at, format!("page {number} #{}: {text}", id.0)));
             }
         }
-        // Stable: what happened at one moment stays in its order, deeds first.
+        // Stable: what happened at one time stays in its order, actions first.
         lines.sort_by_key(|(at, _)| *at);
         let mut text = String::new();
         for (at, line) in lines {

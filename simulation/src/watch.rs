@@ -1,5 +1,5 @@
-//! Dead ends: a link that died in silence must be noticed within the bound that the heartbeat
-//! promises, at each end that hears nothing any more.
+//! Watches for dead ends: a link that died in silence must be noticed within the bound that the heartbeat
+//! promises, at each end that receives nothing any more.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const SLACK: Duration = Duration::from_millis(10);
 struct Watch {
     client: usize,
     link: u64,
-    /// What no longer arrives: its receiver has to notice.
+    /// The direction that died: its receiver has to notice.
     way: Way,
     deadline: Timestamp,
     /// How long the server had been deaf to this link before (see [`World::deaf_for`]).
@@ -27,7 +27,7 @@ struct Watch {
     deaf_before: Duration,
 }
 
-/// The dead ends that nobody noticed yet.
+/// The dead ends that were not noticed yet.
 #[derive(Debug, Default)]
 pub struct Watches {
     open: Vec<Watch>,
@@ -35,7 +35,7 @@ pub struct Watches {
 }
 
 impl Watches {
-    /// A way of a link has died.
+    /// Takes a direction of a link that has died.
     pub fn add(&mut self, pair: &Pair, client: usize, link: u64, way: Way) {
         if way == Way::Down && pair.clients[client].pace != Pace::Awake {
             return;
@@ -43,7 +43,7 @@ impl Watches {
         let server = &pair.world.config;
         let (interval, timeout) = (server.heartbeat_interval, server.heartbeat_timeout);
         let bound = match way {
-            // HB-3. Until it is live it has deadlines of its own (RC-5).
+            // HB-3. Until the client is live it has deadlines of its own (RC-5).
             Way::Down if pair.clients[client].is_live() => {
                 interval + timeout + behind_max(&pair.client_config)
             }
@@ -66,18 +66,18 @@ impl Watches {
         });
     }
 
-    /// A page whose timers do not run as they should promises nothing.
+    /// Forgets a page whose timers do not run as they should: it promises nothing.
     pub fn forget(&mut self, client: usize) {
         self.open
             .retain(|watch| watch.client != client || watch.way == Way::Up);
     }
 
-    /// How many were noticed in time.
+    /// How many dead ends were noticed in time.
     pub const fn noticed(&self) -> usize {
         self.noticed
     }
 
-    /// Fails if one was not noticed in time.
+    /// Fails if a dead end was not noticed in time.
     pub fn check(&mut self, pair: &Pair) {
         let before = self.open.len();
         self.open.retain(|watch| {
@@ -105,8 +105,8 @@ impl Watches {
     }
 }
 
-/// HB-6: how long a ping's deadline may be put off for what is before it: a window, one frame more, and what
-/// only a pong tells to have arrived.
+/// HB-6: how long a ping's deadline may be put off for the bytes before it: a window, one frame more, and the
+/// frames whose arrival only a pong proves.
 fn behind_max(config: &client::Config) -> Duration {
     const FRAME_MAX: u64 = 4 * 1024;
     let bytes = config.publish_flight + config.draft_flight + 2 * FRAME_MAX;

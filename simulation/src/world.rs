@@ -23,69 +23,69 @@ use crate::link::{Links, Packet, Way};
 use crate::log::{Answer, Done, Log, Op, Read};
 use crate::writing::write;
 
-/// More than this at one moment: a machine and its world keep each other busy.
+/// More rounds than this at one time mean that a machine and its world keep each other busy.
 const ROUNDS_MAX: usize = 100_000;
 
 /// How many messages may be posted over HTTP: few, so that some are refused for now.
 const POSTS_PER_S: u32 = 2;
 const POSTS_BURST: u32 = 4;
 
-/// One connection as the server sees it.
+/// One connection of the server.
 #[derive(Debug)]
 struct Desk {
     session: Session,
-    /// Who it is, also after its end.
+    /// Its session, also after the connection's end.
     owner: Option<SessionId>,
-    /// Read from the socket, but not yet wanted.
+    /// Frames that were read from the socket, but not given to the machine yet.
     inbox: VecDeque<Result<ClientFrame, DecodeError>>,
-    /// Where its session is a member through it.
+    /// The rooms in which its session is a member through this connection.
     rooms: BTreeSet<RoomName>,
-    /// Since when its writes make no progress. Meanwhile nothing is read from it, nothing is taken from its
-    /// rooms, and what the log answers waits.
+    /// Since when its writes make no progress. Meanwhile nothing is read from it, nothing is pulled from its
+    /// rooms, and answers of the log wait.
     blocked: Option<Timestamp>,
     /// What is to be written to it next.
     waiting: VecDeque<Waiting>,
-    /// Since when it proves nothing by silence: it takes nothing, or is not read.
+    /// Since when its silence proves nothing: it takes nothing, or is not read.
     deaf_since: Option<Timestamp>,
     /// How long that was so before.
     deaf: Duration,
-    /// When its newest token has ended, and the grace with it.
+    /// When its newest token has ended, and the grace period with it.
     until: Option<Timestamp>,
 }
 
-/// What waits for a connection to take what was written before.
+/// An answer that waits until the connection has taken what was written before.
 #[derive(Debug)]
 enum Waiting {
-    /// What the log did.
+    /// An operation was done.
     Done(Input),
-    /// What can be read now.
+    /// A read can be done now.
     Read(Transmit),
 }
 
 /// The server, its rooms and its log.
 #[derive(Debug)]
 pub struct World {
-    /// What its connections are told.
+    /// The configuration of its connections.
     pub config: Config,
     /// Its log.
     pub log: Log,
-    /// Whose tokens it takes.
+    /// The issuer of the tokens that it takes.
     pub issuer: Issuer,
     /// Whether connections are taken.
     pub is_up: bool,
     /// How long a write may make no progress.
     pub write_timeout: Duration,
-    /// How many removals readers are told of.
+    /// How many redactions are kept for readers.
     pub removed_max: usize,
-    /// How many of a room's newest messages are at hand; the others are in the log.
+    /// How many of a room's newest messages are in memory; the others are only in the log.
     pub tail: u64,
-    /// The next pull on this link does not find what it looks for.
+    /// The next pull on this link is cut off.
     pub cuts_off: Option<u64>,
     rooms: BTreeMap<RoomName, Room>,
     desks: BTreeMap<u64, Desk>,
     requests: BTreeMap<u64, Request>,
     replies: Vec<(u64, Reply)>,
-    /// How fast messages may be posted.
+    /// The rate at which messages may be posted.
     posts: Bucket,
     moved: BTreeSet<RoomName>,
 }
@@ -111,7 +111,7 @@ impl World {
         }
     }
 
-    /// Something arrived from a client.
+    /// A packet arrived from a client.
     pub fn receive(&mut self, now: Timestamp, link: u64, packet: Packet, links: &mut Links) {
         match packet {
             Packet::Open if self.is_up => {
@@ -149,7 +149,7 @@ impl World {
         self.settle(now, links);
     }
 
-    /// Time has passed.
+    /// Does what is due by now.
     pub fn handle_timeout(&mut self, now: Timestamp, links: &mut Links) {
         for link in self.stuck(now) {
             self.answer(now, link, Input::WriteStuck);
@@ -183,7 +183,7 @@ impl World {
             .min()
     }
 
-    /// The process dies: connections, presence and what was not committed are gone.
+    /// The process dies: connections, presence and uncommitted operations are lost.
     pub fn crash(&mut self) {
         self.is_up = false;
         self.desks.clear();
@@ -194,7 +194,7 @@ impl World {
         self.log.crash();
     }
 
-    /// Something left a link: the server may write on.
+    /// Bytes left a link: the server may write on.
     pub fn written(&mut self, now: Timestamp, link: u64, links: &mut Links) {
         let is_blocked = |desk: &Desk| desk.blocked.is_some();
         if self.desks.get(&link).is_some_and(is_blocked) {
@@ -202,7 +202,7 @@ impl World {
         }
     }
 
-    /// Takes nobody in any more, and gives each client its own slot after the drain (RC-3).
+    /// Takes no new connections, and gives each client its own slot after the drain (RC-3).
     pub fn go_away(&mut self, now: Timestamp, drain: Duration, links: &mut Links) {
         self.is_up = false;
         let connections = self.connections();
@@ -221,7 +221,7 @@ impl World {
         self.settle(now, links);
     }
 
-    /// Those whose writes made no progress for too long.
+    /// The links whose writes made no progress for too long.
     fn stuck(&self, now: Timestamp) -> Vec<u64> {
         let is_stuck = |since: Timestamp| since + self.write_timeout <= now;
         let desks = self.desks.iter();
@@ -241,7 +241,7 @@ impl World {
         self.desks.contains_key(&link)
     }
 
-    /// How long in all what was written waited for a link, or what came from it was not read: in that time
+    /// How long in all written bytes waited for a link, or frames from it were not read: in that time
     /// its silence proves nothing (HB-4).
     pub fn deaf_for(&self, now: Timestamp, link: u64) -> Duration {
         let desk = self.desks.get(&link);
@@ -256,12 +256,12 @@ impl World {
         owners.any(|owner| owner == session)
     }
 
-    /// Which session is on a link.
+    /// The session on a link.
     pub fn session(&self, link: u64) -> Option<&SessionId> {
         self.desks.get(&link)?.owner.as_ref()
     }
 
-    /// Who is in a room.
+    /// The members of a room.
     pub fn members(&self, room: &RoomName) -> Vec<SessionId> {
         let room = self.rooms.get(room);
         room.map_or_else(Vec::new, |room| room.presence.sessions().cloned().collect())
@@ -273,7 +273,7 @@ impl World {
         loop {
             rounds += 1;
             assert!(rounds < ROUNDS_MAX, "the server does not come to rest");
-            // Until there is a session nothing is served, and that has a deadline of its own.
+            // Until the session is open nothing is served, and that has a deadline of its own.
             let late = self.config.welcome_timeout + Duration::from_secs(1);
             let mut desks = self.desks.values();
             assert!(
@@ -440,7 +440,7 @@ impl World {
         }
     }
 
-    /// A connection learns what the log did.
+    /// A connection gets the answer to an operation of the log.
     fn answer_done(&mut self, now: Timestamp, link: u64, answer: Input) {
         let mut is_older = false;
         if let Input::SessionOpened(Some(opened)) = &answer

@@ -13,7 +13,7 @@ pub(crate) fn write(now: Timestamp, link: u64, frame: &ServerFrame, links: &mut 
     links.send(now, link, Way::Down, Packet::Text(codec::encode(frame)));
 }
 
-/// Sends what changed among the members and drafts of a room.
+/// Sends the changes of a room's members and drafts.
 pub(crate) fn write_changes(
     now: Timestamp,
     link: u64,

@@ -1,5 +1,5 @@
-//! The core beside a model that a person can hold in their head: one room is a list of texts, a page
-//! sees that list from where it came in, and an outbox is a list, too. Random steps, quiet after each;
+//! The core beside a simple model: one room is a list of texts, a page
+//! sees that list from where it entered, and an outbox is a list, too. Random steps, quiet after each;
 //! a difference shrinks to the shortest run that shows it.
 
 #![expect(clippy::unwrap_used, reason = "this whole file is tests")]
@@ -14,13 +14,13 @@ use protocol::id::RoomName;
 use simulation::link::Way;
 use simulation::pair::Pair;
 
-/// More pages than two show nothing new, but who is closed and who is copied needs a few.
+/// More pages than two show nothing new, but closed pages and copies need a few.
 const PAGES_MAX: usize = 4;
 
 /// How many of the newest messages a page without a position gets.
 const JOIN_LIMIT: usize = 50;
 
-/// Longer than everything that follows a step: a backoff, a resume, somebody away who leaves.
+/// Longer than all that follows a step: a backoff, a resume, the departure of an away member.
 const QUIET: Duration = Duration::from_secs(75);
 
 /// The lobby, as it should be.
@@ -34,7 +34,7 @@ struct Model {
 #[derive(Clone, Debug)]
 struct Page {
     is_connected: bool,
-    /// Where in the log its view begins; `None` outside of the room.
+    /// The index in the log at which its view begins; `None` outside of the room.
     from: Option<usize>,
     draft: String,
     outbox: Vec<String>,
@@ -55,7 +55,7 @@ enum Step {
     Disconnect(usize),
     /// Connects again, and resumes.
     Connect(usize),
-    /// Disconnected for so long that the server forgot it (RS-9).
+    /// Connects after the server forgot its session, long disconnected (RS-9).
     ConnectForgotten(usize),
     Reload(usize),
     /// A copy without a lock resumes the session: it takes it over (RS-4).
@@ -84,7 +84,7 @@ impl Model {
         self.log.len().saturating_sub(JOIN_LIMIT)
     }
 
-    /// What the others see that a page types.
+    /// The draft of a page as the other members see it.
     fn visible_draft(&self, page: &Page) -> String {
         if page.is_connected && page.from.is_some() {
             page.draft.clone()
@@ -275,7 +275,7 @@ impl Real {
     }
 
     fn publish(&mut self, client: usize, model: &Model) {
-        // The model has counted it already.
+        // The model has counted the message already.
         self.pair
             .publish(client, &format!("text {}", model.written - 1));
     }
@@ -370,7 +370,7 @@ prop_state_machine! {
         ..ProptestConfig::default()
     })]
 
-    /// RS-3, RS-4, RS-5, RS-9, EO-1, EO-3, EO-4, PR-1, PR-2.
+    /// RS-3, RS-4, RS-5, RS-9, EO-1, EO-3, EO-4, PR-1, PR-2: the core behaves like the model.
     #[test]
     fn the_core_behaves_like_the_model(sequential 1..40 => Real);
 }

@@ -1,4 +1,4 @@
-//! What the log of the test world does for requests over HTTP.
+//! The operations of the test world's log for requests over HTTP.
 
 use protocol::frame::Message;
 use protocol::id::RoomName;
@@ -32,7 +32,7 @@ impl Log {
         })
     }
 
-    /// Redacts a text; what became of that, and the message where it has changed. None while nothing can be stored.
+    /// Redacts a message. Returns the result, and the message if it changed; none while nothing can be stored.
     pub(super) fn removed_for(
         &mut self,
         room: &RoomName,

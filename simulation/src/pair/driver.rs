@@ -1,5 +1,5 @@
-//! What the drivers of pages do: carry packets in, look at sockets, and do what the machines want. No verdict on a
-//! healthy line passes here, and no draft beyond what the line takes.
+//! The drivers of pages: they carry packets in, look at sockets, and do the machines' I/O. Two rules are checked
+//! here: no verdict on a healthy line, and no draft beyond what the line takes.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::machine::Step;
 const TIMEOUT_FAIR: Duration = Duration::from_secs(2);
 
 impl Pair {
-    /// The page's request for a token is answered.
+    /// The page's fetch of a token is answered.
     pub(super) fn fetched(&mut self, client: usize) {
         let machine = &mut self.clients[client];
         if machine.is_closed {
@@ -58,7 +58,7 @@ impl Pair {
                 self.world.written(self.now, number, &mut self.links);
             }
         }
-        // The end that the server was told of was the client's own: nothing comes back.
+        // The client itself ended this connection: nothing comes back on it.
         let is_over = is_end && (way == Way::Down || !self.clients[client].holds(id));
         if is_over {
             self.links.remove(number);
@@ -101,7 +101,7 @@ impl Pair {
         self.drain(client);
     }
 
-    /// The driver looks at its socket, and tells the machine if that holds more or less than before.
+    /// The driver looks at its socket, and informs the machine if the bytes there have changed.
     pub(super) fn look(&mut self, client: usize) -> bool {
         let machine = &mut self.clients[client];
         let Some(link) = self.links.newest(client) else {
@@ -121,7 +121,7 @@ impl Pair {
         has_changed
     }
 
-    /// HB-6: a link to which nothing happened, however slow, is not taken for a dead one.
+    /// HB-6: an undisturbed link, however slow, is not taken for a dead one.
     fn check_verdict(&self, client: usize, id: ConnectionId) {
         let link = self.links.find(client, id);
         let link = link.and_then(|link| self.links.link(link));
@@ -136,7 +136,7 @@ impl Pair {
         );
     }
 
-    /// RC-5: a connection that was not welcomed may wait for a frozen log. The server says so after 9 s, which
+    /// RC-5: a connection without `welcome` may wait for a frozen log. The server says so after 9 s, which
     /// on a slow line is too late.
     fn is_log_awaited(&self, client: usize, id: ConnectionId) -> bool {
         let is_welcomed = self.clients[client].steps.iter().any(|(_, of, step)| {
@@ -151,7 +151,7 @@ impl Pair {
                 .was_frozen_since(Timestamp::from_origin(since))
     }
 
-    /// PR-2: of what is typed, the line has no more before it than the newest and a little.
+    /// PR-2: of the drafts, at most the newest and a little more is before the line.
     fn check_drafts(&self, client: usize, link: u64) {
         let (bytes, most) = self.links.drafts_under_way(self.now, link);
         let little = usize::try_from(self.client_config.draft_flight).unwrap_or(usize::MAX);
@@ -161,7 +161,7 @@ impl Pair {
         );
     }
 
-    /// What a driver does after each call: everything that is asked for, in order.
+    /// Does the machine's I/O after each call, in order.
     pub(super) fn drain(&mut self, client: usize) {
         self.drain_once(client);
         while self.look(client) {

@@ -1,4 +1,4 @@
-//! Requests over HTTP as the virtual server has them: drives one `server::Request` for each, as the real driver does.
+//! Requests over HTTP in the virtual server: drives one `server::Request` for each, as the real driver does.
 
 use protocol::access::Access;
 use protocol::server::{
@@ -10,11 +10,11 @@ use super::World;
 use crate::link::Links;
 use crate::log::{Op, Read};
 
-/// What became of a request.
+/// The answer to a request.
 pub type Reply = Result<RequestAnswer, RequestError>;
 
 impl World {
-    /// A request arrives, of a caller who was authenticated.
+    /// A request arrives, of an authenticated client.
     pub fn request(
         &mut self,
         now: Timestamp,
@@ -28,17 +28,17 @@ impl World {
         self.settle(now, links);
     }
 
-    /// The answers that go out now, each with the number of its request.
+    /// The answers that leave now, each with the number of its request.
     pub fn replies(&mut self) -> Vec<(u64, Reply)> {
         std::mem::take(&mut self.replies)
     }
 
-    /// Whether there is an answer that has to go out.
+    /// Whether there is an answer that has to leave.
     pub const fn has_replies(&self) -> bool {
         !self.replies.is_empty()
     }
 
-    /// A request learns what became of what it asked for.
+    /// A request gets the answer to its last output.
     pub(super) fn answer_request(&mut self, now: Timestamp, number: u64, input: RequestInput) {
         if let Some(request) = self.requests.get_mut(&number) {
             request.handle_input(input);
@@ -46,13 +46,13 @@ impl World {
         self.serve(now, number);
     }
 
-    /// Does what there was to be read for.
+    /// Does a read that a request asked for.
     pub(super) fn read_request(&mut self, now: Timestamp, number: u64, what: RequestTransmit) {
         let input = self.request_read(what);
         self.answer_request(now, number, input);
     }
 
-    /// Does what a request asks for, until that takes time.
+    /// Does what a request asks for, until something takes time.
     fn serve(&mut self, now: Timestamp, number: u64) {
         while let Some(transmit) = self
             .requests
@@ -109,7 +109,7 @@ impl World {
                 RequestInput::LogSpan(is_available.then_some(span))
             }
             RequestTransmit::Read { room, after, limit } => {
-                // What was trimmed meanwhile is not there: then it begins later.
+                // Trimmed messages are not there: then the page begins later.
                 let after = after.max(self.log.trimmed(&room));
                 let messages = self.log.read(&room, after, limit).filter(|_| is_available);
                 RequestInput::PageRead(messages.map(|messages| (messages, false)))

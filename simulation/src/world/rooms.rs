@@ -1,4 +1,4 @@
-//! Rooms as the virtual server has them: who is there, who is told, and what a reader takes.
+//! Rooms in the virtual server: their members, their readers, and what a reader pulls.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ pub(super) struct Room {
 }
 
 impl World {
-    /// A moderator removes a text (EO-8). `false` if there is none, or nothing can be stored.
+    /// A moderator redacts a message (EO-8). `false` if it is not there, or nothing can be stored.
     pub fn remove(
         &mut self,
         now: Timestamp,
@@ -42,7 +42,7 @@ impl World {
         true
     }
 
-    /// Readers of a room are told that a text of it is gone.
+    /// Announces a redaction to the readers of its room.
     pub(super) fn redacted(&mut self, message: Message) {
         if let Some(entry) = self.rooms.get_mut(&message.room) {
             let version = entry.presence.changed_beside();
@@ -51,7 +51,7 @@ impl World {
         }
     }
 
-    /// Everything up to this offset goes from a room's log, and what is known of it here.
+    /// Trims a room up to this offset, in the log and in the redactions that are kept here.
     pub fn trim(&mut self, room: &RoomName, through: Offset) {
         self.log.trim(room, through);
         if let Some(room) = self.rooms.get_mut(room) {
@@ -119,7 +119,7 @@ impl World {
         }
     }
 
-    /// Does what there was to be read for.
+    /// Does a read of the log that a connection asked for.
     pub(super) fn read(&mut self, now: Timestamp, link: u64, what: Transmit, links: &mut Links) {
         let answer = match what {
             Transmit::OpenRoom { id, room } => {
@@ -224,7 +224,7 @@ impl World {
         let mut version = pull.since;
         if through >= head {
             let Some(since) = presence.changes_since(pull.since) else {
-                // Nothing was written: the reader is where it was.
+                // Nothing was written: the reader keeps its position.
                 return Input::CutOff { id, room };
             };
             version = since.until.unwrap_or_else(|| presence.version());
