@@ -1,4 +1,4 @@
-//! The client's machine between a page, a driver and a server that may all be odd.
+//! The client's machine between a page, a driver and a server that may all misbehave.
 
 mod plan;
 
@@ -22,7 +22,7 @@ use crate::time::{Clock, settle};
 /// Plays a run.
 ///
 /// # Panics
-/// If something does not hold that has to.
+/// If a check fails.
 pub fn run(plan: Plan) {
     let config = Config {
         seed: plan.seed,
@@ -66,7 +66,7 @@ struct Driver {
     limits: Limits,
     /// The highest number on the wire in this session.
     sent: u64,
-    /// The outbox never has more than at its beginning or than it may have.
+    /// The most messages and bytes that the outbox may have: its limit, or what it began with.
     most: (usize, usize),
 }
 
@@ -165,7 +165,7 @@ impl Driver {
                 self.session.leave(now, &room);
             }
             Step::Publish(Any(room), Any(body)) => {
-                // Refused at once, or told by an event.
+                // Refused at once, or reported by an event.
                 let _ = self.session.publish(now, room, body);
             }
             Step::Draft(Any(room), Any(body)) => self.session.draft(now, &room, body),
@@ -186,7 +186,7 @@ impl Driver {
         self.drain();
     }
 
-    /// What a server that knows this client would say.
+    /// The answers that a server which knows this client would send.
     fn answer(&mut self, step: Step) {
         let frame = match step {
             Step::Ack(nth) => {
@@ -312,7 +312,7 @@ impl Driver {
         }
     }
 
-    /// A frame of the server; only an open connection can bring one.
+    /// A frame of the server; it can come on an open connection only.
     fn frame(&mut self, frame: Result<ServerFrame, DecodeError>) {
         if let Some(Line {
             id, is_open: true, ..
@@ -350,9 +350,9 @@ impl Driver {
         self.drain();
     }
 
-    /// Does what the machine wants, and checks it.
+    /// Does the machine's I/O, and checks it.
     fn drain(&mut self) {
-        // PU-4: what one input leads to has a bound: something for each message and each room.
+        // PU-4: the outputs of one input are bounded: some for each message and each room.
         let mut bound = 32 + 8 * (self.most.0 + 1) + 4 * self.page.rooms();
         let mut count = || {
             bound = bound.checked_sub(1).expect("one input leads to ever more");
@@ -405,7 +405,7 @@ impl Driver {
             Transmit::FetchToken => {
                 assert!(
                     self.config.fetches_tokens,
-                    "asked somebody who has no tokens"
+                    "asked a driver that has no tokens"
                 );
             }
             Transmit::Store(store) => self.storage.apply(store),
@@ -426,7 +426,7 @@ impl Driver {
             self.storage.knows_sent(*seq, body);
             self.sent = seq.get();
         }
-        // Where a limit leaves room for anything at all.
+        // If a limit leaves room for any text at all.
         let is_text = matches!(
             frame,
             ClientFrame::Publish { .. } | ClientFrame::Draft { .. }

@@ -1,4 +1,4 @@
-//! The codec: whatever arrives is refused or understood, and what is understood can be said again.
+//! The codec: any text is refused or understood, and what is understood can be written again.
 
 use std::fmt::Debug;
 
@@ -16,7 +16,7 @@ pub trait Frame: serde::Serialize + Decode + PartialEq + Debug {}
 impl Frame for ClientFrame {}
 impl Frame for ServerFrame {}
 
-/// The first byte says what the others are: a text to read as a frame of the client (`0`) or of the
+/// The first byte decides what the others are: a text to read as a frame of the client (`0`) or of the
 /// server (`1`), or what a frame of the client (`2`) or of the server (`3`) is drawn from.
 pub fn run(data: &[u8]) {
     let Some((kind, rest)) = data.split_first() else {
@@ -50,13 +50,13 @@ fn read<F: Frame>(text: &str) {
     }
     match decode::<F>(text, bytes) {
         Ok(frame) => survives(&frame),
-        // A frame, and a text in it that is not what it stands for.
+        // Not a frame, or a frame with an invalid text in it.
         Err(DecodeError::Malformed { .. } | DecodeError::Unfit { .. }) => {}
         Err(error) => panic!("{error} about a text within the limit"),
     }
 }
 
-/// The frame goes over the wire and comes out as it was.
+/// A frame goes over the wire and comes out unchanged.
 ///
 /// # Panics
 /// If it does not.

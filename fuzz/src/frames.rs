@@ -12,7 +12,7 @@ use protocol::id::{
 };
 use protocol::position::{Epoch, Offset, Position};
 
-/// Something of the core that the fuzzer can draw.
+/// A value of the core that the fuzzer can draw.
 #[derive(Clone, Debug)]
 pub struct Any<T>(pub T);
 
@@ -50,7 +50,7 @@ impl<T: Draw> Draw for Vec<T> {
     }
 }
 
-/// A text: what people type, what breaks JSON, what is too long, and anything.
+/// A text: what users type, what breaks JSON, what is too long, and anything.
 impl Draw for String {
     fn draw(u: &mut Unstructured<'_>) -> Result<Self> {
         Ok(match u.int_in_range(0..=11)? {

@@ -1,9 +1,9 @@
-//! What the fuzzer plays with Everbeat's pure core, and what must stay true meanwhile.
+//! Fuzz targets: what the fuzzer plays with Everbeat's pure core, and what must stay true meanwhile.
 //!
 //! Each target is a module with a `run`: [`codec`] takes bytes; [`client`], [`server`] and [`tutorial`]
 //! take a list of steps, play the driver and the other end, and check the machine after each step.
-//! The lists are drawn so that most of them make sense: a fuzzer that only says nonsense never gets
-//! behind `hello`.
+//! Most lists make sense by design: random steps alone would never get behind
+//! `hello`.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! What a page has of its session: its storage, and what it believes from the events.
+//! A page of the fuzzer: its storage, and what it believes from the events.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +8,14 @@ use protocol::id::{Credentials, RoomName, Seq};
 use protocol::outbox::{Entry, EntryId, Stage};
 use protocol::position::{Epoch, Offset, Position};
 
-/// What survives a reload, and what must be so of it.
+/// A storage that survives reloads, and its checks.
 #[derive(Clone, Debug, Default)]
 pub struct Storage {
     kept: Stored,
 }
 
 impl Storage {
-    /// A storage that some earlier page left.
+    /// The storage that an earlier page left.
     pub fn of(credentials: Option<Credentials>, entries: Vec<Entry>) -> Self {
         let mut kept = Stored {
             credentials,
@@ -27,7 +27,7 @@ impl Storage {
         Self { kept }
     }
 
-    /// What a new page finds.
+    /// The storage that a new page finds.
     pub fn stored(&self) -> Stored {
         self.kept.clone()
     }
@@ -131,10 +131,10 @@ impl Page {
         self.rooms.len()
     }
 
-    /// Believes what it is told.
+    /// Folds an event.
     ///
     /// # Panics
-    /// If that cannot be.
+    /// If the event is impossible.
     pub fn fold(&mut self, event: Event) {
         match event {
             Event::Status(status) => self.status = status,
@@ -150,7 +150,7 @@ impl Page {
             Event::Fate { id, seq, fate } => {
                 let before = self.fates.insert(id, (seq, fate));
                 let is_final = |(_, fate): &(Seq, Fate)| is_settled(*fate);
-                assert!(before.is_some(), "nobody sent {id:?}");
+                assert!(before.is_some(), "a fate of an unknown message: {id:?}");
                 assert!(
                     !before.as_ref().is_some_and(is_final),
                     "{before:?} was final, not {fate:?}"
@@ -162,7 +162,7 @@ impl Page {
             | Event::Presence { .. }
             | Event::Beat { .. }
             | Event::Removed(_) => {}
-            // By the server, or by the client itself, which knows the limit (PU-4).
+            // Refused by the server, or by the client itself, which knows the limit (PU-4).
             Event::Refused(refusal) => {
                 if let (ErrorCode::TooManyRooms, Some(room)) = (refusal.code, &refusal.room) {
                     self.rooms.remove(room);
@@ -171,10 +171,10 @@ impl Page {
         }
     }
 
-    /// EO-3, RS-6: offsets go on where they stopped, unless a gap was told.
+    /// EO-3, RS-6: offsets go on where they stopped, unless a gap was reported.
     fn joined(&mut self, room: &RoomName, epoch: Epoch, from: Offset, gap: bool) {
         let position = self.rooms.get_mut(room);
-        let position = position.unwrap_or_else(|| panic!("nobody joined {room}"));
+        let position = position.unwrap_or_else(|| panic!("{room} was not joined"));
         match position {
             Some(position) if !gap => {
                 assert_eq!(position.epoch, epoch, "another log without a gap");
@@ -196,7 +196,7 @@ impl Page {
         position.offset = message.offset;
     }
 
-    /// EO-5: what the page shows is what is so.
+    /// EO-5: the page shows what the session holds.
     ///
     /// # Panics
     /// If it is not.
@@ -211,7 +211,7 @@ impl Page {
                 (Stage::Uncertain, Fate::Uncertain) | (Stage::Held, Fate::Held) => true,
                 (Stage::Refused(why), Fate::Refused { code }) => why == code,
                 (Stage::Unsent | Stage::Sent, Fate::Waiting) => true,
-                // A conflict is followed by the close that makes it wait again.
+                // The close that follows a conflict makes it wait again.
                 (Stage::Unsent | Stage::Sent, Fate::Sent) => is_live,
                 _ => false,
             };

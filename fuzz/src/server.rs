@@ -1,4 +1,4 @@
-//! The server's machine between a client, a log and rooms that may all be odd.
+//! The server's machine between a client, a log and rooms that may all misbehave.
 
 mod plan;
 
@@ -24,7 +24,7 @@ use crate::time::{Clock, settle};
 /// How many answers of the log may be owed in a run.
 const PENDING_MAX: usize = 4;
 
-/// What the log and the rooms owe.
+/// A question that the log or a room has not answered yet.
 #[derive(Debug)]
 enum Request {
     Admit,
@@ -39,7 +39,7 @@ enum Request {
 /// Plays a run.
 ///
 /// # Panics
-/// If something does not hold that has to.
+/// If a check fails.
 pub fn run(plan: Plan) {
     let config = Config {
         publish_burst: plan.burst.into(),
@@ -78,13 +78,13 @@ struct Driver {
     requests: VecDeque<Request>,
     closed: Option<CloseCode>,
     is_welcome: bool,
-    /// Nothing came so far that nobody asked for.
+    /// So far every answer belonged to a question.
     is_plausible: bool,
     /// The highest number settled or passed on.
     highest: u64,
     /// The lowest number refused for now (EO-7).
     held: Option<Seq>,
-    /// What the log said to have.
+    /// The messages that the log reported as durable.
     acks_allowed: BTreeSet<(Seq, RoomName, Offset)>,
     seats: BTreeSet<RoomName>,
     /// Pulls under way.
@@ -168,14 +168,14 @@ impl Driver {
             _ => false,
         };
         let count = self.input(Input::Received(frame));
-        // EO-7: not served, not refused, until the held one comes again.
+        // EO-7: neither served nor refused, until the held one comes again.
         assert!(
             !is_ignored || count == 0,
             "what follows a held number is ignored"
         );
     }
 
-    /// This ends an open connection, with this code.
+    /// An input that ends an open connection with this code.
     fn end(&mut self, input: Input, code: CloseCode) {
         let expected = self.closed.or(Some(code));
         self.input(input);
@@ -197,7 +197,7 @@ impl Driver {
                 }))
             }
             Request::Room(id, room) => {
-                // Nobody enters a room that nobody waits for.
+                // A room is not entered if its answer is of no use any more.
                 let view = answer.room_view().filter(|_| self.session.awaits(id));
                 Input::RoomOpened { id, room, view }
             }
@@ -272,14 +272,14 @@ impl Driver {
         });
     }
 
-    /// Returns how many transmits it leads to.
+    /// Feeds an input. Returns how many outputs it leads to.
     fn input(&mut self, input: Input) -> usize {
         self.note(&input);
         self.session.handle_input(self.clock.now(), input);
         self.drain()
     }
 
-    /// What follows from a fact, as far as the checks need to know.
+    /// Remembers what the checks need to know of a fact.
     fn note(&mut self, input: &Input) {
         if self.closed.is_some() {
             return;
@@ -301,7 +301,7 @@ impl Driver {
                     self.settled(*seq);
                 }
             }
-            // What a room is asked for next it is asked for under another number.
+            // The next question about the room has another number.
             Input::Pulled { id, room, .. }
             | Input::CutOff { id, room }
             | Input::PullFailed { id, room }
@@ -318,7 +318,7 @@ impl Driver {
         self.held = self.held.filter(|held| *held > seq);
     }
 
-    /// Does what the machine wants, and checks it.
+    /// Does what the machine asks for, and checks it.
     fn drain(&mut self) -> usize {
         let before = self.seats.len().max(1);
         let mut count = 0;
@@ -327,13 +327,13 @@ impl Driver {
             count += 1;
             self.perform(transmit);
         }
-        // PU-4: what one input leads to has a bound; a rename says so in each room, and a newer token
-        // may rename somebody and shut each of their rooms.
+        // PU-4: the outputs of one input are bounded: a rename needs one for each room, and a newer token
+        // may rename the client and close each of its rooms.
         assert!(
             count <= 3 + 3 * before,
             "one input leads to {count} transmits"
         );
-        // The readers of rooms ask by themselves, each one thing at a time.
+        // The readers of rooms ask by themselves, each one question at a time.
         let is_owed = |request: &&Request| {
             !matches!(
                 request,
@@ -407,7 +407,7 @@ impl Driver {
         }
     }
 
-    /// EO-1, EO-7: numbers go to the log without a hole, and none overtakes one that was held.
+    /// EO-1, EO-7: numbers go to the log without a hole, and none overtakes a held one.
     /// Returns whether it is a new one.
     fn passed_on(&mut self, seq: Seq) -> bool {
         let is_new = seq.get() > self.highest || self.held == Some(seq);
@@ -433,7 +433,7 @@ impl Driver {
                 assert!(!self.is_welcome, "welcomed twice");
                 self.is_welcome = true;
             }
-            // RS-1: before it only what ends the connection.
+            // RS-1: before `welcome` only an error that ends the connection.
             ServerFrame::Error(refusal) => {
                 if let (Some(seq), Some(_)) = (refusal.seq, refusal.retry_after_ms) {
                     self.held = Some(self.held.map_or(seq, |held| held.min(seq)));

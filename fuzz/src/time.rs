@@ -5,10 +5,10 @@ use std::time::Duration;
 use arbitrary::Arbitrary;
 use protocol::time::Timestamp;
 
-/// How often a machine may ask to be called again at one and the same moment.
+/// How often a machine may ask to be called again at the same time.
 const CALLS_MAX: usize = 8;
 
-/// A driver's clock never goes further at once: no process lives longer.
+/// The longest step of a driver's clock: no process lives longer.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// How much time passes.
@@ -55,11 +55,11 @@ impl Clock {
     }
 }
 
-/// Calls `call` (with the machine's timeout, and whatever follows from it) until the timer that it
+/// Calls `call` (with the machine's timeout, and all that follows from it) until the timer that it
 /// returns lies ahead.
 ///
 /// # Panics
-/// If that does not happen: a driver would spin.
+/// If that never happens: a driver would spin.
 pub fn settle(now: Timestamp, mut call: impl FnMut() -> Option<Timestamp>) {
     for _ in 0..CALLS_MAX {
         if call().is_none_or(|due| due > now) {

@@ -1,4 +1,4 @@
-//! The tutorial's dialect between a page that sends anything and a room that may be odd.
+//! The tutorial's dialect between a page that sends anything and a room that may misbehave.
 
 use arbitrary::Arbitrary;
 use protocol::close::CloseCode;
@@ -47,12 +47,12 @@ struct View {
 /// Plays a run.
 ///
 /// # Panics
-/// If something does not hold that has to.
+/// If a check fails.
 pub fn run(plan: Plan) {
     let config = Config {
         limits: Limits {
             body_bytes: plan.body_bytes.into(),
-            // Soon reached: one in a while is held back.
+            // Soon reached: some drafts are held back.
             drafts_per_s: 2,
             ..Limits::default()
         },
@@ -85,9 +85,9 @@ struct Driver {
     asked: usize,
     /// A pull is under way.
     pulling: Option<Pull>,
-    /// The latest text, if the others have not seen it yet.
+    /// The latest text, if the other members have not seen it yet.
     unseen: Option<String>,
-    /// What was written waits to be taken: the heartbeat rests.
+    /// Written bytes wait for the page to take them: the heartbeat rests.
     is_stalled: bool,
 }
 
@@ -106,7 +106,7 @@ impl Driver {
                 self.end(TutorialInput::RoomOpened(None), CloseCode::TRY_AGAIN_LATER);
             }
             Step::RoomOpened(Some(view)) => {
-                // A reader that begins anew has nothing under way.
+                // A reader that begins anew has no pull under way.
                 self.pulling = None;
                 self.input(TutorialInput::RoomOpened(Some(view.into())));
             }
@@ -132,7 +132,7 @@ impl Driver {
                 self.is_stalled = is_stalled;
                 self.input(TutorialInput::Stalled(is_stalled));
             }
-            // What was asked for fails once, and is asked for again later.
+            // A pull fails once, and is tried again later.
             Step::PullFailed => {
                 if self.pulling.take().is_some() {
                     self.input(TutorialInput::PullFailed);
@@ -143,8 +143,8 @@ impl Driver {
         }
     }
 
-    /// Each text comes back exactly once, and is shown to the others, at once or as the latest of many; the
-    /// heartbeat goes nowhere.
+    /// Each text comes back exactly once, and is shown to the other members, at once or as the latest of many; the
+    /// heartbeat is sent to no member.
     fn text(&mut self, text: String) {
         self.machine
             .handle_input(self.clock.now(), TutorialInput::Text(text.clone()));
@@ -168,7 +168,7 @@ impl Driver {
         assert_eq!(self.asked, expected, "cut off, it opens the room anew");
     }
 
-    /// This ends an open connection, with this code.
+    /// An input that ends an open connection with this code.
     fn end(&mut self, input: TutorialInput, code: CloseCode) {
         let expected = self.closed.or(Some(code));
         self.input(input);

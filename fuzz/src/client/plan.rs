@@ -11,7 +11,7 @@ use protocol::position::{Offset, Position};
 use crate::frames::Any;
 use crate::time::Pause;
 
-/// A run: what an earlier page left, and what happens then.
+/// A run: what an earlier page left, and the steps that follow.
 #[derive(Debug, Arbitrary)]
 pub struct Plan {
     pub(super) seed: u64,
@@ -19,7 +19,7 @@ pub struct Plan {
     pub(super) outbox_bytes: u16,
     pub(super) window: u8,
     pub(super) fetches_tokens: bool,
-    /// Whether it begins live and in the lobby: what follows then needs no luck to get there.
+    /// Whether it begins live and in the lobby, so that the steps need no luck to get there.
     pub(super) is_live: bool,
     pub(super) limits: Any<Limits>,
     pub(super) credentials: Option<Any<Credentials>>,
@@ -56,25 +56,25 @@ pub(super) enum Step {
     Offline,
     Visible,
     Frozen,
-    /// The page is loaded anew.
+    /// The page is reloaded.
     Reload,
     Opened,
     Closed(Option<Any<CloseCode>>),
     /// The connection opens, the server welcomes.
     Greet(Greeting),
-    /// The server says what fits.
+    /// The server sends an answer that fits.
     Ack(u8),
     Settle(u8, Any<ErrorCode>, Option<u16>),
     LetIn(Any<RoomName>, bool, i8),
     Message(Any<RoomName>, i8, Any<String>),
     GoAway(u16),
     Pong,
-    /// Somebody gives a token, or none, asked or not.
+    /// The driver gives a token, or none, asked or not.
     Token(Option<Any<Token>>, bool),
-    /// The server says anything.
+    /// The server sends any frame.
     Frame(Any<ServerFrame>),
     Garbage(Any<DecodeError>),
-    /// Something about another connection.
+    /// An input of another connection.
     Stale(u8, Stale),
 }
 
@@ -89,7 +89,7 @@ pub(super) enum Stale {
 pub(super) struct Greeting {
     pub(super) session: Any<Credentials>,
     pub(super) is_same: bool,
-    /// How many of the messages that were sent the server has.
+    /// How many of the sent messages the server has.
     pub(super) settled: u8,
     pub(super) refused: Vec<(u8, Any<ErrorCode>)>,
     pub(super) beat: Any<Beat>,

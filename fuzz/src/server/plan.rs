@@ -13,12 +13,12 @@ use protocol::server::{AppendError, RoomView, SessionOpened};
 use crate::frames::Any;
 use crate::time::Pause;
 
-/// A run: what the server takes, and what happens.
+/// A run: the server's limits, and the steps.
 #[derive(Debug, Arbitrary)]
 pub struct Plan {
     pub(super) limits: Any<Limits>,
     pub(super) burst: u8,
-    /// Whether it begins with a welcomed client: what follows then needs no luck to get there.
+    /// Whether it begins with a welcomed client, so that the steps need no luck to get there.
     pub(super) is_live: bool,
     pub(super) steps: Vec<Step>,
 }
@@ -29,9 +29,9 @@ pub(super) enum Step {
     Wait(Pause),
     /// Time passes, and the timer is late.
     Drift(Pause),
-    /// The client says something.
+    /// The client sends any frame.
     Frame(Any<ClientFrame>),
-    /// It publishes the number that follows, or one near it.
+    /// The client publishes the next number, or one near it.
     Publish(i8, Any<RoomName>, Any<String>),
     Garbage(Any<DecodeError>),
     SignOfLife,
@@ -44,11 +44,11 @@ pub(super) enum Step {
     WriteStuck,
     Removed,
     Stalled(bool),
-    /// Something that nobody asked for.
+    /// An answer without a question.
     Odd(Odd),
 }
 
-/// How a request is answered; the parts that do not concern it are not looked at.
+/// The answer to a request; parts that do not concern it are ignored.
 #[derive(Debug, Arbitrary)]
 pub(super) struct Answer {
     pub(super) is_granted: bool,
@@ -86,7 +86,7 @@ pub(super) enum Odd {
 }
 
 impl Answer {
-    /// Somebody of two, with a token that ends or none, for some rooms or all of them.
+    /// One of two users, with a token that ends or none, for some rooms or all of them.
     pub(super) fn admitted(&self) -> Result<Access, Denied> {
         let version = u64::from(self.version);
         if self.is_granted {
