@@ -121,7 +121,7 @@ impl Page {
         self.rooms.remove(room);
     }
 
-    /// Where the page stands in a room.
+    /// The page's position in a room.
     pub fn position(&self, room: &RoomName) -> Option<&Position> {
         self.rooms.get(room)?.as_ref()
     }

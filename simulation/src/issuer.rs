@@ -1,4 +1,4 @@
-//! The issuer: gives tokens to users, and tells what the server reads in them (AC).
+//! The issuer: gives tokens to users, and reads them for the server (AC).
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -51,7 +51,7 @@ impl Issuer {
         Ok(Token::new(&format!("{person}.{ends}")).unwrap())
     }
 
-    /// The access that a token gives, or that of a guest.
+    /// The access that the server reads in a token, or that of a guest.
     ///
     /// # Errors
     /// Why the server refuses the client.

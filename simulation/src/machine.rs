@@ -176,7 +176,7 @@ const OPENS_IN: Duration = Duration::from_secs(30);
 pub struct Machine {
     /// The machine.
     pub session: Session,
-    /// What would survive a reload now.
+    /// The storage: what would survive a reload now.
     pub storage: Stored,
     /// Everything that the driver did or received.
     pub steps: Vec<(Timestamp, ConnectionId, Step)>,

@@ -7,7 +7,7 @@ use protocol::time::Timestamp;
 
 use crate::machine::{Machine, Step};
 
-/// What the simulation did.
+/// The actions of the simulation, by time.
 #[derive(Debug, Default)]
 pub struct Trace {
     lines: Vec<(Timestamp, String)>,

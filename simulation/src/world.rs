@@ -43,7 +43,7 @@ struct Desk {
     /// Since when its writes make no progress. Meanwhile nothing is read from it, nothing is pulled from its
     /// rooms, and answers of the log wait.
     blocked: Option<Timestamp>,
-    /// What is to be written to it next.
+    /// Answers that are to be written to it next.
     waiting: VecDeque<Waiting>,
     /// Since when its silence proves nothing: it takes nothing, or is not read.
     deaf_since: Option<Timestamp>,

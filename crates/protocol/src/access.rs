@@ -16,7 +16,7 @@ use crate::frame::ErrorCode;
 use crate::id::{IdError, Name, RoomName, SessionId};
 use crate::time::Timestamp;
 
-/// What a token, or its absence, entitles a client to.
+/// The access of a client, by its token or as a guest: who it is, and what it may do for how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
     /// Whether the client is a guest or the subject of a token, and which.
@@ -186,7 +186,7 @@ fn is_free(wish: &Name) -> bool {
     !wish.is_empty() && !wish.as_str().eq_ignore_ascii_case("you")
 }
 
-/// What can be allowed in a room.
+/// A right in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Right {
@@ -198,7 +198,7 @@ pub enum Right {
     Moderate,
 }
 
-/// What a client may do in which rooms: everything everywhere, or what was granted.
+/// A client's rights in rooms: all of them everywhere, or those that were granted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rights(Option<Arc<Grants>>);
 

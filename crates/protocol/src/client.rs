@@ -46,7 +46,7 @@ pub enum Input {
     Received {
         /// On which connection.
         id: ConnectionId,
-        /// What.
+        /// The frame, or why it is not one.
         frame: Result<ServerFrame, DecodeError>,
     },
     /// The connection is closed, or could not be opened.
@@ -75,7 +75,7 @@ pub enum Input {
     Token(Result<Token, NoToken>),
 }
 
-/// What the browser reports about the page and the network.
+/// A change of the page or the network, as the browser reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Network {
     /// The browser believes that there is a network again.
@@ -116,7 +116,7 @@ impl Stored {
         }
     }
 
-    /// What is kept under an id, where [`Stored::apply`] keeps it.
+    /// The entry with this id, if [`Stored::apply`] keeps the outbox.
     pub fn entry(&self, id: EntryId) -> Option<&Entry> {
         self.place(id).ok().map(|index| &self.outbox[index])
     }
@@ -147,7 +147,7 @@ pub struct Session {
     rng: Rng,
     backoff: Backoff,
     state: State,
-    /// What the browser last said of the network.
+    /// The browser's last report of the network.
     online: bool,
     connections: u64,
     credentials: Option<Credentials>,
@@ -452,7 +452,7 @@ impl Session {
         self.name.as_ref()
     }
 
-    /// Where this client stands in a room.
+    /// This client's position in a room.
     pub fn position(&self, room: &RoomName) -> Option<&Position> {
         self.rooms.get(room)?.position()
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct CloseCode(pub u16);
 
-/// What a client does after a close.
+/// A client's reaction to a close code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Comeback {
     /// Reconnect and resume.
@@ -69,7 +69,7 @@ impl CloseCode {
     /// An operator ended the session's connection.
     pub const REMOVED: Self = Self(4203);
 
-    /// What a client does after this code.
+    /// A client's reaction to this code.
     ///
     /// Unassigned codes resume too: a client that stops for an unknown reason helps no user, and backoff is gentle.
     pub const fn comeback(self) -> Comeback {

@@ -56,7 +56,7 @@ pub fn text_bytes(text: &str) -> usize {
     text.bytes().map(escaped).sum()
 }
 
-/// What can be read from JSON text.
+/// A value that can be read from JSON text.
 pub trait Decode: Sized {
     /// Reads it.
     ///

@@ -45,7 +45,7 @@ pub enum ClientFrame {
     Join {
         /// Which room.
         room: RoomName,
-        /// What the client already has; absent for the newest messages only.
+        /// The client's position; absent for the newest messages only.
         #[serde(skip_serializing_if = "Option::is_none")]
         since: Option<Position>,
         /// How many of the newest messages to send where `since` is absent or cannot be met.
@@ -156,7 +156,7 @@ pub enum ServerFrame {
         /// How long it is still good, in milliseconds.
         within_ms: u64,
     },
-    /// Something was refused.
+    /// A refusal.
     Error(Refusal),
     /// A heartbeat: asks for a `pong`.
     Ping,
@@ -174,7 +174,7 @@ pub struct Welcome {
     /// The highest `seq` of this session that is settled: durable or refused for good (RS-3). 0: none.
     #[serde(deserialize_with = "crate::id::safe_integer")]
     pub last_seq: u64,
-    /// Of those settled, the newest that were refused for good, lest a lost `error` hides it (EO-7).
+    /// The newest settled numbers that were refused for good, lest a lost `error` hides it (EO-7).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<Refused>,
     /// The name that a token vouches for: the client cannot change it (AC-4).
@@ -182,7 +182,7 @@ pub struct Welcome {
     pub vouched: Option<Name>,
     /// The heartbeat of this connection (HB-2).
     pub heartbeat: Beat,
-    /// What the server allows.
+    /// The server's limits.
     pub limits: Limits,
 }
 
@@ -206,7 +206,7 @@ pub struct Beat {
     pub timeout_ms: u64,
 }
 
-/// What the server allows one session. Announced in `welcome`, so that a client can hold back.
+/// The server's limits for one session. Announced in `welcome`, so that a client can hold back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// The largest frame, in bytes. Overflow: close `frame_too_large`.
@@ -274,7 +274,7 @@ const fn is_false(flag: &bool) -> bool {
 /// A member of a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
-    /// Whose session.
+    /// Its session.
     pub session: SessionId,
     /// Its name.
     pub name: Name,

@@ -24,7 +24,7 @@ pub struct HeartbeatConfig {
     pub answer_within: Option<Duration>,
 }
 
-/// What the owner of the heartbeat must do now.
+/// What the owner of a heartbeat must do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Nothing.

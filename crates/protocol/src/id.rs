@@ -131,7 +131,7 @@ impl From<SessionKey> for String {
     }
 }
 
-/// What a client shows to resume its session.
+/// The credentials that a client shows to resume its session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credentials {
     /// Which session.

@@ -256,7 +256,7 @@ impl Outbox {
     }
 
     /// Continues a session whose last settled number is `last_seq`, after [`Outbox::first_through`].
-    /// What never left the page is numbered to follow: a page that was reloaded with an empty outbox
+    /// Unsent messages are numbered to follow: a page that was reloaded with an empty outbox
     /// does not know how far its session had counted. False if what was sent does not follow.
     pub fn continue_after(&mut self, last_seq: u64) -> bool {
         let mut next = Seq::after(last_seq);

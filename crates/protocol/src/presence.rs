@@ -300,12 +300,12 @@ impl Presence {
         drafts
     }
 
-    /// What changed after `version`; `None` if that is too long ago and a snapshot is needed.
+    /// The changes after `version`; `None` if that is too long ago and a snapshot is needed.
     pub fn changes_since(&self, version: u64) -> Option<Changes> {
         self.changes_between(version, self.version)
     }
 
-    /// What changed after `version` and no later than `last`; `None` if that is too long ago and a snapshot is
+    /// The changes after `version`, up to `last`; `None` if that is too long ago and a snapshot is
     /// needed.
     pub fn changes_between(&self, version: u64, last: u64) -> Option<Changes> {
         if version < self.forgotten {

@@ -27,7 +27,7 @@ pub enum Command {
     Draft {
         /// In which room.
         room: RoomName,
-        /// What it holds now.
+        /// The text that it holds now.
         body: String,
     },
     /// Send a message.
@@ -39,7 +39,7 @@ pub enum Command {
     },
     /// Ask for older messages.
     History {
-        /// Of which room.
+        /// Which room.
         room: RoomName,
         /// Only messages with a smaller offset.
         before: Offset,

@@ -1,4 +1,4 @@
-//! The members of the room, and their drafts.
+//! The people of a room: its members, and their drafts.
 
 use std::collections::BTreeMap;
 

@@ -42,7 +42,7 @@ pub enum Report {
     },
     /// A publish was not taken; the text belongs back into the input box (EO-4).
     NotTaken {
-        /// Of which room.
+        /// Which room.
         room: RoomName,
         /// The text.
         body: String,

@@ -91,8 +91,8 @@ impl Browser {
         })
     }
 
-    /// What an earlier page left for this one. A copy of a page that is still open gets nothing
-    /// (RS-8).
+    /// The session and the outbox that an earlier page left for this one. A copy of a page that is still open gets
+    /// nothing (RS-8).
     pub async fn restore(&mut self) -> Stored {
         if let Some(locks) = &self.locks {
             match self.storage.page() {

@@ -52,7 +52,7 @@ pub struct Driver<O> {
     report: Reporter,
     /// When the timer rings, if one is set.
     armed: Option<Timestamp>,
-    /// What the machine was last told about the bytes in the socket.
+    /// The bytes in the socket when the machine was last informed.
     buffered: Option<(ConnectionId, u64)>,
     /// Whether what is stored survives a reload.
     keeps: bool,

@@ -17,7 +17,7 @@ use protocol::id::{ConnectionId, Token};
 /// a queue this long means that the driver cannot keep up.
 pub const LIMIT: usize = 1024;
 
-/// What a callback of the browser reports.
+/// A fact that a callback of the browser reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BrowserEvent {
     /// A connection is open.

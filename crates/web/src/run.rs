@@ -53,7 +53,7 @@ pub fn start(options: Options, commands: Receiver<Command>, report: Reporter) ->
 /// The reporter of both sessions.
 pub(crate) type Page = Rc<RefCell<Reporter>>;
 
-/// What the loop waits for.
+/// An event for which the loop waits.
 enum Fact {
     Command(Option<Command>),
     Browser(BrowserEvent),

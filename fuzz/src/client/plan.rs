@@ -1,4 +1,4 @@
-//! What the fuzzer draws for the client's machine.
+//! Plans: runs that the fuzzer draws for the client's machine.
 
 use arbitrary::Arbitrary;
 use protocol::close::CloseCode;

@@ -1,4 +1,4 @@
-//! What the fuzzer draws for the server's machine.
+//! Plans: runs that the fuzzer draws for the server's machine.
 
 use std::time::Duration;
 

@@ -7,7 +7,7 @@ use crate::outbox::OutboxLimit;
 /// The configuration of a client. The heartbeat's interval comes from the server (HB-2).
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
-    /// Where all randomness comes from (PU-2). Two clients with one seed behave alike.
+    /// The source of all randomness (PU-2). Two clients with one seed behave alike.
     pub seed: u64,
     /// The ceiling of the first delay (RC-1). A smaller one is quicker for one client, and harder on a server that
     /// has just restarted.

@@ -21,7 +21,7 @@ use crate::time::Timestamp;
 pub(super) enum State {
     /// Not asked to connect.
     Idle,
-    /// Until the next try.
+    /// There is no connection until the next try.
     Waiting { until: Timestamp, cause: Cause },
     /// A token is fetched, to open a connection with (AC-6).
     Fetching { deadline: Timestamp },
@@ -40,7 +40,7 @@ pub(super) enum State {
     },
     /// `welcome` came.
     Live(Box<Live>),
-    /// Until the user acts.
+    /// There is no connection until the user acts.
     Stopped { code: CloseCode },
 }
 
@@ -56,7 +56,7 @@ pub(super) struct Live {
     pub(super) publish_from: Timestamp,
     /// No draft is sent before this time: drafts are paced.
     pub(super) draft_from: Timestamp,
-    /// What is in flight to the server.
+    /// The frames in flight to the server.
     pub(super) uplink: Uplink,
     /// Rooms that were joined on this connection, whether they were left since or not.
     seated: BTreeSet<RoomName>,
@@ -180,7 +180,7 @@ impl Session {
         self.lose(now, cause);
     }
 
-    /// What was in flight is to be sent again on the next connection, rooms are to be joined again.
+    /// On the next connection messages in flight are to be sent again, and rooms to be joined again.
     pub(super) fn forget_connection(&mut self) {
         let interrupted: Vec<Entry> = self.outbox.in_flight().cloned().collect();
         self.outbox.disconnected();

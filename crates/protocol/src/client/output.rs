@@ -23,7 +23,7 @@ pub enum Transmit {
     Frame {
         /// On which connection.
         id: ConnectionId,
-        /// What.
+        /// The frame.
         frame: ClientFrame,
     },
     /// Drop a connection at once; its later events are ignored (HB-7).
@@ -51,7 +51,7 @@ pub enum Store {
     Remove(EntryId),
 }
 
-/// What the application should know. As JSON it is an object with a `type`; times are in milliseconds.
+/// An event: a report to the application. As JSON it is an object with a `type`; times are in milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
@@ -63,7 +63,7 @@ pub enum Event {
         session: SessionId,
         /// Whether it is the one that the page had.
         resumed: bool,
-        /// What the server allows.
+        /// The server's limits.
         limits: Limits,
         /// The name that a token vouches for: the client cannot change it (AC-4).
         vouched: Option<Name>,
@@ -94,9 +94,9 @@ pub enum Event {
     Presence {
         /// Which room.
         room: RoomName,
-        /// Those who came or changed their names.
+        /// Members that came or changed their names.
         joined: Vec<Member>,
-        /// Who left.
+        /// Members that left.
         left: Vec<SessionId>,
         /// How many members the room has now, where that is more than are named (PR-3).
         count: Option<u32>,
@@ -168,7 +168,7 @@ pub enum Status {
         /// Whether the browser says that there is no network.
         offline: bool,
     },
-    /// Until the user acts.
+    /// Stopped until the user acts.
     Stopped {
         /// Why.
         code: CloseCode,

@@ -121,7 +121,7 @@ impl Room {
         gap
     }
 
-    /// Where a message belongs; the next one moves the position.
+    /// How a message relates to the position; the next one moves it.
     pub(super) fn place(&mut self, message: &Message) -> Place {
         let Some(position) = self
             .position

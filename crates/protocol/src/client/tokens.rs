@@ -26,7 +26,7 @@ pub(super) struct Tokens {
     backoff: Backoff,
 }
 
-/// What the next `hello` shows.
+/// The token that the next `hello` shows.
 #[derive(Debug)]
 enum Shown {
     /// Nothing: a cookie authenticates the client, or the server takes guests.
@@ -37,10 +37,10 @@ enum Shown {
     TurnedAway,
 }
 
-/// Where the driver stands with the next token.
+/// The state of the fetch of the next token.
 #[derive(Debug)]
 enum Fetch {
-    /// Nothing.
+    /// No fetch is under way.
     Idle,
     /// The driver was asked for one.
     Asked,

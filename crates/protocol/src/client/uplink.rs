@@ -19,7 +19,7 @@ use crate::frame::ClientFrame;
 use crate::id::{RoomName, Seq};
 use crate::time::Timestamp;
 
-/// So many bytes before a ping do not change its deadline. Only what is more puts it off.
+/// How many bytes before a ping do not change its deadline. Only further ones put it off.
 const SMALL: u64 = 1024;
 
 /// A ping with no more than this before it measures the line's round trip, not its speed.
@@ -45,7 +45,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 pub(super) struct Uplink {
     /// Bytes sent.
     sent: u64,
-    /// Of those, how many count as arrived.
+    /// How many of the sent bytes count as arrived.
     arrived: u64,
     /// When that was counted.
     counted_at: Timestamp,
@@ -74,7 +74,7 @@ struct Mark {
     at: Timestamp,
     /// Bytes sent up to its end.
     through: u64,
-    /// Of those, how many did not count as arrived.
+    /// How many of these did not count as arrived.
     flight: u64,
 }
 

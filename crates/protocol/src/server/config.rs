@@ -41,7 +41,7 @@ pub struct Config {
     pub token_grace: Duration,
     /// Whether the server takes tokens: then a guest who lacks a right that only tokens give is asked for one.
     pub takes_tokens: bool,
-    /// What the server allows one session.
+    /// The limits of one session.
     pub limits: Limits,
 }
 

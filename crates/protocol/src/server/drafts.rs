@@ -9,9 +9,9 @@ pub(super) enum HeldDraft {
     /// There is none.
     #[default]
     None,
-    /// It is over the rate, and shown at this time.
+    /// A draft over the rate, which is shown at this time.
     Until(Timestamp, String),
-    /// It was typed before its author entered the room, and waits for that.
+    /// A draft from before its author entered the room; it waits for that.
     UntilEntered(String),
 }
 

@@ -31,7 +31,7 @@ pub struct RoomView {
 }
 
 impl RoomView {
-    /// What the room's log holds.
+    /// The span of the room's log.
     pub fn span(&self) -> Span {
         Span {
             epoch: self.epoch.clone(),
@@ -165,7 +165,7 @@ pub enum Input {
 /// A session as the log opened it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionOpened {
-    /// What the client shows to resume it.
+    /// The credentials that the client shows to resume it.
     pub credentials: Credentials,
     /// Whether it is the one asked for.
     pub resumed: bool,

@@ -29,7 +29,7 @@ pub enum Transmit {
     OpenSession {
         /// The session that the client wants.
         resume: Option<Credentials>,
-        /// Whose sessions the client may resume, and whose a fresh one is.
+        /// The owner: the client may resume its sessions, and a fresh one belongs to it.
         owner: Identity,
     },
     /// Look up the room's log. Then, if the answer is still of use
@@ -38,7 +38,7 @@ pub enum Transmit {
     /// answer with [`Input::RoomOpened`](super::Input::RoomOpened), and with the room's own copy of the
     /// name where there is one.
     OpenRoom {
-        /// To be answered with this.
+        /// The id that the answer carries.
         id: RequestId,
         /// Which room.
         room: RoomName,
@@ -60,11 +60,11 @@ pub enum Transmit {
     /// answer with [`Input::Pulled`](super::Input::Pulled), [`Input::CutOff`](super::Input::CutOff) or
     /// [`Input::PullFailed`](super::Input::PullFailed).
     Pull {
-        /// To be answered with this.
+        /// The id that the answer carries.
         id: RequestId,
         /// Which room.
         room: RoomName,
-        /// From where.
+        /// The position and bounds of the pull.
         pull: Pull,
     },
     /// Append a message, or find it in the log where it is a repeat;

@@ -16,7 +16,7 @@ pub struct Pull {
     pub since: u64,
 }
 
-/// What a room's log holds, as far as it decides where a reader begins.
+/// The span of a room's log: what decides where a reader begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span {
     /// The identity of the log.

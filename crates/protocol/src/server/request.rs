@@ -20,7 +20,7 @@ use crate::time::Timestamp;
 /// them, that takes milliseconds.
 const SCRUB_WAIT: Duration = Duration::from_secs(2);
 
-/// What a client asks for.
+/// A client's request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
     /// To publish a message, once.

@@ -19,7 +19,7 @@ use crate::position::Offset;
 use crate::rate::Bucket;
 use crate::time::{Latest, Timestamp};
 
-/// What the tutorial's page sends as its heartbeat.
+/// The text that the tutorial's page sends as its heartbeat.
 const HEARTBEAT: &str = "heartbeat";
 
 /// A fact about a tutorial page's connection.

@@ -237,8 +237,8 @@ fn a_room_is_read_by_who_may_read_it() {
     }
 }
 
-/// RS-5, RS-6: messages are read after the client's position; if the log no longer reaches back to it, that is a gap, and
-/// the newest are read instead.
+/// RS-5, RS-6: messages are read after the client's position; if the log no longer reaches back to it, that is a gap,
+/// and the newest are read instead.
 #[test]
 fn messages_are_read_from_where_the_caller_is() {
     let page = |which: Which, after: Option<u64>, read: Vec<Message>| {
@@ -339,7 +339,8 @@ fn a_page_is_cut_and_may_fail() {
         .refuses(unavailable());
 }
 
-/// EO-8, AC-5: only the right to moderate redacts, which guests never have: they are asked for a token if there are any.
+/// EO-8, AC-5: only the right to moderate redacts. Guests never have it: they are asked for a token where the server
+/// takes tokens.
 #[test]
 fn only_moderators_remove() {
     let remove = || Call::Remove {

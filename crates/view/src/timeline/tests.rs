@@ -1,3 +1,5 @@
+//! Tests of the timeline, which is shown as one line of text.
+
 use protocol::frame::ErrorCode;
 
 use super::*;

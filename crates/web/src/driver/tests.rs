@@ -1,3 +1,5 @@
+//! Tests of the driver, in an environment that only remembers what it was asked for.
+
 use std::cell::RefCell;
 use std::rc::Rc;
 

@@ -1,3 +1,5 @@
+//! Tests of leftovers: when the outbox of a closed page may be taken up.
+
 use super::*;
 use crate::storage::tests::Shelf;
 

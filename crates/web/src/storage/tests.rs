@@ -1,3 +1,5 @@
+//! Tests of the storage, over areas in memory.
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
