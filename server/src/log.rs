@@ -1,7 +1,7 @@
-//! The log: what is durable. Sessions, their last `seq`, rooms and their messages.
+//! The log: the durable, ordered messages of all rooms, with the sessions and their last `seq`.
 //!
-//! A trait, so that a log on other machines can stand behind it one day: offsets and epochs are the
-//! log's own, an append is idempotent by (session, seq), and the head of a room may move by itself
+//! [`Log`] is a trait, so that a log on other machines can stand behind it one day: offsets and epochs are
+//! the log's own, an append is idempotent by (session, seq), and the head of a room may move by itself
 //! (the [`Observer`] is notified of every message, by every author).
 
 pub mod late;
@@ -26,26 +26,26 @@ use tokio::time::timeout;
 use self::page::Gathering;
 pub use self::page::{PAGE_BYTES, Page};
 
-/// How long a read may take, and a request for something that is stored may wait: less than clients wait before
-/// they doubt the connection. Over it: [`LogError::Unavailable`].
+/// The deadline of a read, and of a request that waits for a write: shorter than a client waits before it
+/// doubts the connection. Past it: [`LogError::Unavailable`].
 pub const PATIENCE: Duration = Duration::from_secs(4);
 
 /// The SHA-256 hash of a session's key; the key itself is never stored (RS-2).
 pub type KeyHash = [u8; 32];
 
-/// What the log answers, some time later.
+/// A call's answer, as a future.
 pub type Answer<T> = BoxFuture<'static, Result<T, LogError>>;
 
-/// Waits for an answer for [`PATIENCE`]; what was asked for may be done later all the same.
+/// Waits for an answer for at most [`PATIENCE`]. The call may still take effect after that.
 ///
 /// # Errors
-/// [`LogError::Unavailable`] where there is none by then; else as the log has it.
+/// [`LogError::Unavailable`] where there is no answer by then; else the log's own error.
 pub async fn in_time<T>(answer: impl Future<Output = Result<T, LogError>>) -> Result<T, LogError> {
     let late = |_| LogError::Unavailable("no answer in time".into());
     timeout(PATIENCE, answer).await.map_err(late)?
 }
 
-/// Why the log did not do it.
+/// Why the log did not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum LogError {
     /// The number was used for another message (EO-6).
@@ -60,7 +60,7 @@ pub enum LogError {
     /// The number was used up by a refusal for good (EO-7).
     #[error("seq was refused for good")]
     Refused(ErrorCode),
-    /// No such session (any more).
+    /// No such session, or no longer.
     #[error("no such session")]
     UnknownSession,
     /// Nothing can be stored or read now: full disk, read-only file, closed log.
@@ -68,10 +68,10 @@ pub enum LogError {
     Unavailable(Arc<str>),
 }
 
-/// A wish to resume a session, and the fresh one to open where that cannot be.
+/// A request to resume a session, with the fresh one to open where that fails.
 #[derive(Clone, Debug)]
 pub struct OpenSession {
-    /// The session to resume, and the hashes of the key shown of which one has to be the session's.
+    /// The session to resume, and the hashes of the keys shown; one of them has to be the session's.
     pub resume: Option<(SessionId, Vec<KeyHash>)>,
     /// The session to open otherwise. An id that is in use is refused with
     /// [`LogError::Unavailable`].
@@ -83,7 +83,7 @@ pub struct OpenSession {
 /// The session that was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenedSession {
-    /// Whether it is the one asked for (RS-2).
+    /// Whether it is the session that was to be resumed (RS-2).
     pub resumed: bool,
     /// Its last settled number; 0 for none (RS-3).
     pub last_seq: u64,
@@ -91,39 +91,39 @@ pub struct OpenedSession {
     pub refused: Vec<Refused>,
 }
 
-/// How many refusals a resumed session gets.
+/// The most refusals that a resumed session is given (RS-3).
 pub const REFUSED_MAX: usize = 1000;
 
 /// A message to append.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Append {
-    /// Whose session.
+    /// The session that it is published in.
     pub session: SessionId,
     /// Its number in that session.
     pub seq: Seq,
-    /// Which room.
+    /// The room that it goes to.
     pub room: RoomName,
-    /// How the author is called now.
+    /// The author's name at that time.
     pub name: Name,
     /// The text.
     pub body: String,
     /// Unix time in milliseconds.
     pub at_ms: u64,
-    /// It was passed on before, and may only be found: where its number is still free it is answered
-    /// with [`LogError::OutOfOrder`]. Whether it may be written was judged the first time.
+    /// The message was passed to the log before, and may only be found: where its number is still free the answer
+    /// is [`LogError::OutOfOrder`]. Its author's right to write was decided the first time.
     pub is_repeat: bool,
 }
 
-/// A message to append that comes without a session: its key makes sure that it does so once.
+/// A message to append without a session: its key makes sure that it is appended once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Post {
-    /// Whose it is, and which.
+    /// The idempotency key, hashed with its owner.
     pub key: PostKey,
-    /// The session that the message says it is of, and in which it is the first.
+    /// The session that the message carries; it is the first one there.
     pub session: SessionId,
-    /// Which room.
+    /// The room that it goes to.
     pub room: RoomName,
-    /// How the author is called now.
+    /// The author's name at that time.
     pub name: Name,
     /// The text.
     pub body: String,
@@ -131,7 +131,7 @@ pub struct Post {
     pub at_ms: u64,
 }
 
-/// What a room's log holds.
+/// The state of a room's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomLog {
     /// Its identity.
@@ -140,43 +140,42 @@ pub struct RoomLog {
     pub head: Offset,
     /// Everything up to this offset is no longer there; 0 if nothing was trimmed.
     pub trimmed: Offset,
-    /// The messages whose texts were removed last, at most
-    /// [`REMOVED_MAX`](protocol::removals::REMOVED_MAX), in the order of their removal.
+    /// The messages that were redacted last, at most [`REMOVED_MAX`](protocol::removals::REMOVED_MAX), in the
+    /// order of their redaction.
     pub removed: Vec<Message>,
 }
 
-/// Told of what became durable, in each room in the order of its offsets, and before the append is
-/// answered. A read may show a message a moment before this.
+/// The log's observer: notified of what became durable, in each room in the order of its offsets, before
+/// the append is answered. A read may show a message a moment earlier.
 pub trait Observer: Send + Sync + 'static {
     /// How many readers [`Observer::committed`] wakes for these messages: where they are few, the log calls it on
     /// the thread that writes.
     fn wakes(&self, messages: &[Message]) -> usize;
 
-    /// These messages are durable. Called from a thread of the log's own, and the log's answers wait for it: must
+    /// These messages are durable. Called on a thread of the log's own, for which the log's answers wait: it must
     /// not block.
     fn committed(&self, messages: &[Message]);
 
-    /// A batch of so many operations was committed, which took so long with its sync.
+    /// A batch of so many operations was committed; the commit and its sync took so long.
     fn synced(&self, operations: usize, took: Duration) {
         let _ = (operations, took);
     }
 
-    /// The text of this message is removed durably (EO-8). As [`Observer::committed`], and after it.
+    /// This message is redacted, durably (EO-8). Called as [`Observer::committed`] is, and after it.
     fn removed(&self, message: &Message);
 
-    /// Old messages of a room are gone, up to this offset. As [`Observer::committed`], and after it. Not
-    /// told where it is the number of messages that is too large: they are still good to be read.
+    /// The messages of a room up to this offset were trimmed for their age. Called as [`Observer::committed`] is,
+    /// and after it. Not called where a room held too many messages: copies of those trimmed may still be served.
     fn trimmed(&self, room: &RoomName, through: Offset);
 }
 
-/// Where messages are durable. Every call is answered after what it did is on stable storage.
+/// A log. Every call is answered once its effect is on stable storage.
 ///
 /// Calls of one caller take effect in the order in which they were made, not in that in which their
-/// answers are awaited. A number whose append or refusal was answered with
-/// [`LogError::Unavailable`] is not used; those after it that were called already may get
-/// [`LogError::OutOfOrder`] then.
+/// answers are awaited. [`LogError::Unavailable`] to an append or a refusal means that its number is not
+/// used; later calls of that session, if they were made already, may get [`LogError::OutOfOrder`] then.
 ///
-/// Reads show at least what was answered before they were called.
+/// A read shows at least what was answered before the read was called.
 pub trait Log: Send + Sync + 'static {
     /// Resumes or opens a session. A wrong key or an unknown session gets the fresh one (RS-2).
     fn open_session(&self, open: OpenSession) -> Answer<OpenedSession>;
@@ -192,26 +191,26 @@ pub trait Log: Send + Sync + 'static {
     /// its first offset; with others it is a [`LogError::Conflict`].
     fn post(&self, post: Post) -> Answer<Posted>;
 
-    /// Removes the text of a message for good (EO-8). Its offset stays.
+    /// Redacts a message for good (EO-8). Its offset stays.
     fn remove(&self, room: RoomName, offset: Offset, at_ms: u64) -> Answer<Removal>;
 
-    /// Answered once no removed text stands in the log's files any more. That may take as long as another
-    /// program reads them: until then [`Log::remove`] has taken it from every answer, but not from there.
+    /// Answers once no redacted text is left in the log's files. That may take as long as another program reads
+    /// them: until then [`Log::remove`] has taken the text from every answer, but not from the files.
     fn scrubbed(&self) -> Answer<()> {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    /// What a room's log holds; an unknown room is an empty one.
+    /// The state of a room's log; an unknown room has an empty one.
     fn room(&self, room: RoomName) -> Answer<RoomLog>;
 
-    /// The messages after an offset, oldest first, at most `limit`, and at most as many bytes as the log has
-    /// in a page (`--page-bytes`): nothing larger is ever held. There is always one, if the log has one.
+    /// The messages after an offset, oldest first: at most `limit`, and at most as many bytes as a page of the log
+    /// takes (`--page-bytes`), so nothing larger is ever held. A page has at least one message, if the log has one.
     fn read(&self, room: RoomName, after: Offset, limit: u32) -> Answer<Page>;
 
-    /// The newest messages before an offset, oldest first; as many as [`Log::read`] would give.
+    /// The newest messages before an offset, oldest first; bounded as in [`Log::read`].
     fn read_before(&self, room: RoomName, before: Offset, limit: u32) -> Answer<Page>;
 
-    /// These sessions are connected now (RS-9).
+    /// Notes that these sessions are connected now (RS-9).
     fn touch(&self, sessions: Vec<SessionId>, at_ms: u64) -> Answer<()>;
 
     /// Forgets sessions whose last connection was before this time; returns how many (RS-9).
@@ -224,22 +223,21 @@ pub trait Log: Send + Sync + 'static {
     /// How many sessions can be resumed, connected ones among them.
     fn sessions(&self) -> Answer<u64>;
 
-    /// Stores something as large as a message and removes it: the answer says whether the log can
-    /// store.
+    /// Stores something as large as a message and removes it: the answer says whether the log can store.
     fn probe(&self) -> Answer<()>;
 
-    /// Forgets the keys of posts from before this time; returns how many.
+    /// Forgets the idempotency keys of posts from before this time; returns how many.
     fn forget_posts(&self, before_ms: u64) -> Answer<usize>;
 
     /// Trims the messages from before this time, from each room's oldest on; returns how many.
     fn trim(&self, before_ms: u64) -> Answer<u64>;
 
-    /// The newest time that something was stored under when the log was opened; None where that cannot be told.
-    /// It may be some minutes too old: what is looked for is another day.
+    /// The newest time that the log had stored when it was opened; `None` where that cannot be told. It may be
+    /// some minutes too old: it serves to notice a clock that is days off.
     fn newest_ms(&self) -> Option<u64> {
         None
     }
 
-    /// Finishes what was begun and stops. Later calls are answered with [`LogError::Unavailable`].
+    /// Finishes the calls before it, and stops. Later calls are answered with [`LogError::Unavailable`].
     fn close(&self) -> Answer<()>;
 }

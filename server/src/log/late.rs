@@ -1,4 +1,4 @@
-//! A log that answers when it is let: another one behind a gate. For tests of what goes on while a log hangs.
+//! A log behind a gate: another log, whose calls wait while the gate is closed. For tests of a log that hangs.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::{
     Answer, Append, Log, LogError, OpenSession, OpenedSession, Page, Post, Posted, Removal, RoomLog,
 };
 
-/// A log that can be frozen: what is asked of it then is done and answered once it thaws.
+/// A log that can be frozen: a call made while it is frozen is done and answered once it thaws.
 pub struct LateLog {
     log: Arc<dyn Log>,
     writes: watch::Sender<bool>,
@@ -19,7 +19,7 @@ pub struct LateLog {
 }
 
 impl LateLog {
-    /// This log, not frozen.
+    /// Wraps this log; not frozen.
     pub fn new(log: Arc<dyn Log>) -> Self {
         Self {
             log,
@@ -28,17 +28,17 @@ impl LateLog {
         }
     }
 
-    /// Whether what is to be stored waits from now on.
+    /// Whether writes wait from now on.
     pub fn freeze_writes(&self, is_frozen: bool) {
         self.writes.send_replace(is_frozen);
     }
 
-    /// Whether what is to be read waits from now on.
+    /// Whether reads wait from now on.
     pub fn freeze_reads(&self, is_frozen: bool) {
         self.reads.send_replace(is_frozen);
     }
 
-    /// Whether both do.
+    /// Whether writes and reads wait from now on.
     pub fn freeze(&self, is_frozen: bool) {
         self.freeze_writes(is_frozen);
         self.freeze_reads(is_frozen);

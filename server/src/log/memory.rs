@@ -18,10 +18,10 @@ use super::{
     PAGE_BYTES, Page, Post, PostKey, Posted, REFUSED_MAX, Removal, RoomLog,
 };
 
-/// A log in memory, with the rules of every log.
+/// A log in memory, which obeys the rules of every log.
 ///
 /// Each call has taken effect when it returns its answer. The observer is called in the midst of
-/// an append and must not call the log.
+/// an append, and must not call the log.
 pub struct MemoryLog {
     state: Mutex<State>,
     observer: Arc<dyn Observer>,
@@ -32,7 +32,7 @@ pub struct MemoryLog {
 impl MemoryLog {
     /// An empty log, with an epoch of its own.
     pub fn new(history_per_room: u64, observer: Arc<dyn Observer>) -> Self {
-        // The hasher's random keys differ from one to the next: enough to tell logs apart.
+        // The hasher's random keys differ from one hasher to the next: enough to tell logs apart.
         let epoch = Epoch::new(&format!("memory-{:016x}", RandomState::new().hash_one(())));
         Self {
             state: Mutex::default(),
@@ -42,8 +42,7 @@ impl MemoryLog {
         }
     }
 
-    /// From now on every write is answered with [`LogError::Unavailable`] for this reason; `None`
-    /// ends that.
+    /// From now on answers every write with [`LogError::Unavailable`] for this reason; `None` ends that.
     pub fn fail_with(&self, reason: Option<&str>) {
         self.state.lock().failing = reason.map(Arc::from);
     }
@@ -199,7 +198,7 @@ impl Log for MemoryLog {
     }
 }
 
-/// As many of these as fit into a page.
+/// As many of these messages as fit into a page.
 fn gather<'a>(messages: impl Iterator<Item = &'a Message>, limit: u32) -> Page {
     let mut gathering = Gathering::new(limit, PAGE_BYTES);
     for message in messages {
@@ -240,11 +239,11 @@ struct Room {
     /// The messages after `trimmed`, without a hole.
     messages: VecDeque<Message>,
     trimmed: Offset,
-    /// Whose texts were removed, in that order.
+    /// The redacted messages, in the order of their redaction.
     removed: Vec<Offset>,
 }
 
-/// What a key was used for first.
+/// What an idempotency key was used for first.
 struct FirstPost {
     room: RoomName,
     body: String,

@@ -1,4 +1,4 @@
-//! The decisions that every log makes alike: what becomes of a number, and how much to trim.
+//! The decisions that all logs share: what becomes of a number, and how much to trim.
 
 use protocol::frame::{ErrorCode, Message};
 use protocol::id::Seq;
@@ -6,7 +6,7 @@ use protocol::position::{Epoch, Offset};
 
 use super::{Append, LogError, Post, Posted};
 
-/// Where a number stands among those of its session (EO-1).
+/// Where a `seq` stands among the numbers of its session (EO-1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
     /// The next one: it is to be settled now.
@@ -22,14 +22,14 @@ pub(super) enum Use {
     Message {
         /// Its first offset.
         offset: Offset,
-        /// Whether it is the very message that is repeated now: same room, same body.
+        /// Whether it is the message that is repeated now: same room, same body.
         same: bool,
     },
     /// A refusal for good.
     Refusal(ErrorCode),
 }
 
-/// Tells where a number stands. No `last_seq` stands for a session that is not known.
+/// Decides where a number stands. `last_seq` is `None` for an unknown session.
 pub(super) fn standing(last_seq: Option<u64>, seq: Seq) -> Result<Standing, LogError> {
     let last_seq = last_seq.ok_or(LogError::UnknownSession)?;
     if seq.get() <= last_seq {
@@ -41,7 +41,7 @@ pub(super) fn standing(last_seq: Option<u64>, seq: Seq) -> Result<Standing, LogE
     }
 }
 
-/// Tells where an append stands. A repeat is never the next one.
+/// Decides where the number of an append stands. A repeat is never the next one.
 pub(super) fn standing_of(last_seq: Option<u64>, append: &Append) -> Result<Standing, LogError> {
     match standing(last_seq, append.seq)? {
         Standing::Next if append.is_repeat => Err(LogError::OutOfOrder {
@@ -53,8 +53,8 @@ pub(super) fn standing_of(last_seq: Option<u64>, append: &Append) -> Result<Stan
 
 /// Answers an append whose number is settled (EO-1, EO-6, EO-7).
 ///
-/// A settled number that was used for nothing exists in a damaged log only. It is a conflict then:
-/// the client gives its message a new number, and nothing is acked that is not there.
+/// Only in a damaged log is a settled number used for nothing. That is answered as a conflict: the client then gives
+/// its message a new number, and no message is acked that is not in the log.
 pub(super) fn repeated_append(used: Option<Use>) -> Result<Offset, LogError> {
     match used {
         Some(Use::Message { offset, same: true }) => Ok(offset),
@@ -63,7 +63,7 @@ pub(super) fn repeated_append(used: Option<Use>) -> Result<Offset, LogError> {
     }
 }
 
-/// Answers a refusal whose number is settled (EO-7): once refused, refused again is harmless.
+/// Answers a refusal whose number is settled (EO-7). To refuse it once more is harmless.
 pub(super) fn repeated_refusal(used: Option<Use>) -> Result<(), LogError> {
     match used {
         Some(Use::Refusal(_)) => Ok(()),
@@ -72,7 +72,7 @@ pub(super) fn repeated_refusal(used: Option<Use>) -> Result<(), LogError> {
 }
 
 impl Append {
-    /// The message that it becomes at this offset.
+    /// The message that this append becomes at this offset.
     pub(super) fn at(self, offset: Offset) -> Message {
         Message {
             room: self.room,
@@ -88,7 +88,7 @@ impl Append {
 }
 
 impl Post {
-    /// The same as the first message of its session.
+    /// The post as an append: the first message of its session.
     pub(super) fn into_append(self) -> Append {
         Append {
             session: self.session,
@@ -102,7 +102,7 @@ impl Post {
     }
 }
 
-/// Answers a post whose key was used: for the same message, or for another one.
+/// Answers a post whose key was used before: for the same message, or for another one.
 pub(super) fn repeated_post(epoch: Epoch, offset: Offset, same: bool) -> Result<Posted, LogError> {
     let posted = Posted {
         epoch,
@@ -112,13 +112,13 @@ pub(super) fn repeated_post(epoch: Epoch, offset: Offset, same: bool) -> Result<
     same.then_some(posted).ok_or(LogError::Conflict)
 }
 
-/// The most messages that are trimmed from one room at a time. One transaction carries them all:
-/// this bounds how long it holds the others up, also where the limit was lowered by a million.
+/// The most messages that are trimmed from one room at a time. They go in one transaction, for which all other
+/// writes wait: this bounds the wait also where the limit was lowered by a million.
 pub(super) const TRIM_MAX: u64 = 4096;
 
-/// Up to which offset a room is to be trimmed; `None` while it holds little more than it may.
+/// The offset up to which to trim a room; `None` while the room holds little more than its limit.
 ///
-/// The slack makes trimming a rare piece of work rather than a part of every append.
+/// The slack makes trimming rare, instead of a part of every append.
 pub(super) fn trim_to(head: Offset, trimmed: Offset, history_per_room: u64) -> Option<Offset> {
     let slack = (history_per_room / 16).clamp(64, 1024);
     let held = head.get() - trimmed.get();
@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(standing(Some(7), seq(9)), gap);
     }
 
-    /// EO-6: nothing is acked that is not the same message.
+    /// EO-6: a message is acked only if it is the same one.
     #[test]
     fn only_the_same_message_is_acked_again() {
         let message = |same| {

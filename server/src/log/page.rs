@@ -1,9 +1,9 @@
-//! Pages: how much is read from the log at once, the same for every log.
+//! Pages: bounded reads of the log, the same for every log.
 
 use protocol::frame::Message;
 
-/// The most bytes that the messages of a page take in frames, unless the options say otherwise: a page of
-/// ordinary messages is full long before that, and who reads slowly holds no more.
+/// The most bytes that the messages of a page take in frames, by default: a page of ordinary messages is full
+/// long before that, and a slow reader holds no more.
 pub const PAGE_BYTES: u32 = 256 * 1024;
 
 /// A page of messages.
@@ -15,7 +15,7 @@ pub struct Page {
     pub more: bool,
 }
 
-/// A page that is being read, in whatever order.
+/// A page that is being read, in either direction.
 #[derive(Debug)]
 pub(super) struct Gathering {
     page: Page,
@@ -24,7 +24,7 @@ pub(super) struct Gathering {
 }
 
 impl Gathering {
-    /// Takes at most so many messages, of at most so many bytes in all; but always one.
+    /// A page of at most so many messages and so many bytes; but always of one message.
     pub(super) fn new(messages: u32, bytes: u32) -> Self {
         Self {
             page: Page::default(),
@@ -33,7 +33,7 @@ impl Gathering {
         }
     }
 
-    /// Takes the next message, if there is room for it. If not, the page is whole, and there are more.
+    /// Takes the next message, if it fits. If not, the page is complete, and the log holds more.
     pub(super) fn take(&mut self, message: Message) -> bool {
         let taken = self.page.messages.len();
         let left = self.bytes.checked_sub(message.wire_bytes());

@@ -1,7 +1,7 @@
-//! The log in an SQLite database: one file, one writer thread, readers of their own.
+//! The log in an SQLite database: one file, one writer thread, several readers.
 //!
 //! Writes are committed in groups: the writer takes what is queued, up to a limit, into one
-//! transaction, and all of it is answered after the commit. So one sync of the disk serves many, and
+//! transaction, and answers all of it after the commit. So one sync of the disk serves many writes, and
 //! the slower the disk, the larger the groups.
 
 mod batch;
@@ -52,14 +52,14 @@ use super::{
     Posted, Removal, RoomLog,
 };
 
-/// What an SQLite log takes and keeps.
+/// The options of an SQLite log.
 #[derive(Clone, Debug)]
 pub struct SqliteConfig {
-    /// How many messages a room keeps at least; a few more, as trimming is done in larger pieces.
+    /// The fewest messages that a full room keeps; it holds a few more, as trimming is done in larger pieces.
     /// A message costs about 120 bytes of disk beside its text; half of that stays until
     /// its session is forgotten.
     pub history_per_room: u64,
-    /// The most operations in one commit. 1: every message pays for a sync of its own.
+    /// The most operations in one commit. With 1 every message pays for a sync of its own.
     pub batch_max: usize,
     /// The most operations that wait for the writer, and the most that wait for a reader.
     /// Overflow: [`LogError::Unavailable`].
@@ -71,7 +71,7 @@ pub struct SqliteConfig {
     /// The most bytes that the database file may grow to, without its write-ahead log; `None`
     /// leaves it to the disk. Overflow: [`LogError::Unavailable`].
     pub bytes_max: Option<u64>,
-    /// How long to wait for another program, a backup say, that holds a lock on the database.
+    /// How long the writer waits for another program that holds a lock on the database (a backup, say).
     /// All writes wait meanwhile; then they are answered with [`LogError::Unavailable`].
     pub busy_timeout: Duration,
 }
@@ -80,7 +80,7 @@ impl Default for SqliteConfig {
     fn default() -> Self {
         Self {
             history_per_room: 100_000,
-            // By then the sync is shared by so many that it hardly counts.
+            // At that size the sync is shared by so many operations that it hardly counts.
             batch_max: 4096,
             // A fraction of a second of work for the writer.
             queue_max: 8192,
@@ -95,7 +95,7 @@ impl Default for SqliteConfig {
 
 /// A log in an SQLite database.
 ///
-/// [`Log::close`] ends it in order. Dropping it does too, but waits on the spot until the writer
+/// [`Log::close`] ends it in order. Dropping it does too, but blocks until the writer
 /// has committed what was queued.
 pub struct SqliteLog {
     queue: Arc<Queue>,
@@ -104,7 +104,7 @@ pub struct SqliteLog {
     readers: Arc<Readers>,
     page_bytes: u32,
     epoch: Epoch,
-    /// Whether removed texts may still stand in the files.
+    /// Whether redacted texts may still stand in the files.
     scrubbing: watch::Receiver<bool>,
     newest_ms: Option<u64>,
     _watchdog: Watchdog,
@@ -119,12 +119,12 @@ impl fmt::Debug for SqliteLog {
 impl SqliteLog {
     /// Opens the database in this file, or makes a new one there, and starts the writer.
     ///
-    /// A file with `.lock` added to the name keeps a second server away, and so does a lock on the
-    /// database itself. The file stays when this one has gone; only the locks count. One with `.witness`
-    /// added tells the next server how far this one had come.
+    /// A lock on a file with the suffix `.lock` keeps a second server away, and so does a lock on the database
+    /// itself. The file stays after this process has ended; only the locks count. The file with the suffix
+    /// `.witness` says to the next server how far this log had come.
     ///
     /// # Errors
-    /// [`OpenError`], each with the file, what was found there and what to do.
+    /// [`OpenError`]: each names the file, what was found there and what to do.
     pub fn open(
         path: &Path,
         config: SqliteConfig,
@@ -166,8 +166,8 @@ impl SqliteLog {
         Readers::read(&self.readers, work)
     }
 
-    /// Forgets things until there are fewer than would fit into one operation. The first piece has its
-    /// place in the order; the others let further work in between.
+    /// Forgets in pieces, one operation each, until a piece is not full. The first piece keeps its place in the
+    /// order of calls; other operations may come between the others.
     fn in_pieces(
         &self,
         forget: impl Fn(&mut Batch<'_>) -> Result<usize, Fault> + Clone + Send + 'static,
@@ -185,7 +185,7 @@ impl SqliteLog {
         })
     }
 
-    /// Ends the writer when it has done what is queued; `None` where that was asked for before.
+    /// Ends the writer once it has done what is queued; `None` where it was ended before.
     fn end_writer(&self) -> Option<JoinHandle<()>> {
         self.queue.close();
         let mut writer = self.writer.lock();
@@ -322,7 +322,7 @@ impl Drop for SqliteLog {
         let Some(writer) = self.end_writer() else {
             return;
         };
-        // An observer that owns the log is dropped by the writer: a thread cannot wait for itself.
+        // An observer that owns the log is dropped on the writer's thread: a thread cannot wait for itself.
         if writer.thread().id() != thread::current().id() {
             // A panic has been reported by the thread itself, and has no other receiver here.
             drop(writer.join());
@@ -330,8 +330,7 @@ impl Drop for SqliteLog {
     }
 }
 
-/// The most sessions, or posts, that one operation touches or forgets: it must not hold up the others for
-/// long.
+/// The most sessions, or posts, that one operation touches or forgets: other operations wait for it.
 const PIECE_MAX: usize = 512;
 
 fn ready<T: Send + 'static>(result: Result<T, LogError>) -> Answer<T> {
@@ -350,7 +349,7 @@ fn unavailable(error: &rusqlite::Error) -> LogError {
     LogError::Unavailable(error.to_string().into())
 }
 
-/// A number as SQLite stores it. Those of the protocol fit; a time beyond is the end of time.
+/// A number as SQLite stores it. All numbers of the protocol fit; a time that does not is clamped.
 fn integer(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

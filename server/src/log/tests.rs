@@ -1,4 +1,4 @@
-//! What every log must do, tried on each of them.
+//! The conformance tests of a log, run on each of them.
 
 pub(super) mod support;
 
@@ -16,7 +16,7 @@ use self::support::{
 use super::memory::MemoryLog;
 use super::{Log, LogError, PAGE_BYTES, Page};
 
-/// Runs each of these on each log.
+/// Makes a test of each of these for each log.
 macro_rules! conformance {
     ($($name:ident),* $(,)?) => {
         mod memory {
@@ -70,7 +70,7 @@ async fn messages_are_read_as_they_were_appended(Subject { log, .. }: Subject) {
     assert_eq!(log.open_session(resume("ada", 2)).await, opened(true, 3));
 }
 
-/// EO-2: what is committed in one group stands or falls by itself, as far as the rules go.
+/// EO-2: within one commit each operation succeeds or fails by itself, as the rules say.
 async fn one_failure_harms_no_other_call(Subject { log, .. }: Subject) {
     log.open_session(fresh("ada", 1)).await.unwrap();
     log.open_session(fresh("bob", 1)).await.unwrap();
@@ -126,7 +126,7 @@ async fn calls_take_effect_in_the_order_in_which_they_were_made(Subject { log, .
     assert_eq!(opening.await, opened(false, 0));
 }
 
-/// EO-2: durable before anyone sees it, and in the order of the log.
+/// EO-2: a message is durable before it is seen, and seen in the order of the log.
 async fn the_observer_is_told_in_order_and_before_the_answer(subject: Subject) {
     let Subject { log, observer, .. } = &subject;
     let people = ["ada", "bob", "cyd"];
@@ -155,7 +155,7 @@ async fn the_observer_is_told_in_order_and_before_the_answer(subject: Subject) {
     }
 }
 
-/// RS-5: from any position on, in order.
+/// RS-5: a read begins at any position, and is in order.
 async fn reads_are_bounded(Subject { log, .. }: Subject) {
     log.open_session(fresh("ada", 1)).await.unwrap();
     append_many(&*log, "ada", "lobby", 9).await;
@@ -193,12 +193,12 @@ async fn reads_are_bounded(Subject { log, .. }: Subject) {
     assert_eq!(nowhere, Ok(Page::default()));
 }
 
-/// A page has at most so many bytes as they are sent, in either direction, and always one message.
+/// A page is bounded by the bytes of its messages in frames, in either direction, and has at least one message.
 async fn pages_are_cut_by_bytes(Subject { log, .. }: Subject) {
     log.open_session(fresh("ada", 1)).await.unwrap();
     // Each takes six bytes for a character: five of them are over 240 KiB.
     let bodies = (1..=12).map(|_| "\u{1}".repeat(8192));
-    // And one that is larger than a page.
+    // One is larger than a page.
     let bodies = bodies.chain(["x".repeat(PAGE_BYTES as usize + 1), "last".to_owned()]);
     for (n, body) in (1..).zip(bodies) {
         log.append(append("ada", n, "lobby", &body)).await.unwrap();
@@ -231,11 +231,11 @@ async fn pages_are_cut_by_bytes(Subject { log, .. }: Subject) {
     }
 }
 
-/// RS-6: what is gone is told. EO-1, EO-6: its numbers are answered as before.
+/// RS-6: what was trimmed is reported. EO-1, EO-6: its numbers are answered as before.
 async fn old_messages_are_trimmed_and_their_numbers_stay_known(Subject { log, .. }: Subject) {
     log.open_session(fresh("ada", 1)).await.unwrap();
     append_many(&*log, "ada", "lobby", 250).await;
-    // One at a time, so that groups of commits do not matter to how much is left.
+    // One at a time, so that grouped commits do not change how much is left.
     for n in 251..=450 {
         let append = append("ada", n, "lobby", &format!("body {n}"));
         assert_eq!(log.append(append).await, Ok(offset(n)));
@@ -264,7 +264,7 @@ async fn old_messages_are_trimmed_and_their_numbers_stay_known(Subject { log, ..
     assert_eq!(refusal, Err(LogError::Conflict));
 }
 
-/// RS-6: another log's positions are never taken for this one's.
+/// RS-6: the positions of another log are not valid in this one.
 async fn rooms_share_the_epoch_of_their_log(Subject { log, .. }: Subject) {
     let lobby = log.room(room("lobby")).await.unwrap();
     assert_eq!(lobby.epoch, log.room(room("other")).await.unwrap().epoch);
@@ -275,14 +275,14 @@ async fn rooms_share_the_epoch_of_their_log(Subject { log, .. }: Subject) {
     }
 }
 
-/// EO-2: what was begun is finished.
+/// EO-2: a closed log has finished the calls before.
 async fn a_closed_log_has_finished_and_answers_nothing(Subject { log, observer, .. }: Subject) {
     log.open_session(fresh("ada", 1)).await.unwrap();
     let append_one = |n| log.append(append("ada", n, "lobby", "x"));
     let pending: Vec<_> = (1..=50).map(append_one).collect();
     let closing = log.close();
     let late = append_one(51);
-    // Closed is closed, also before it is known to be finished.
+    // It takes no more calls, also before it has finished.
     assert!(is_unavailable(&log.room(room("lobby")).await));
     assert_eq!(closing.await, Ok(()));
     assert_eq!(observer.seen().len(), 50);
@@ -309,7 +309,7 @@ async fn all_unavailable(log: &dyn Log) {
     assert!(is_unavailable(&log.close().await));
 }
 
-/// EO-7: the switch of the log in memory makes writes fail, and reads go on.
+/// EO-7: the switch of the log in memory makes writes fail; reads go on.
 #[tokio::test]
 async fn the_log_in_memory_fails_when_told_to() {
     let log = MemoryLog::new(HISTORY, Arc::<Recorder>::default());

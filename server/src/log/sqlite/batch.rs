@@ -1,4 +1,4 @@
-//! One transaction, and what is done in it.
+//! A batch: one transaction, and the operations in it.
 
 mod moderation;
 mod posts;
@@ -19,17 +19,17 @@ use super::{integer, row, unavailable};
 use crate::log::numbering::{Standing, Use, repeated_append, standing_of, trim_to};
 use crate::log::{Append, KeyHash, LogError, OpenSession, OpenedSession};
 
-/// The answer to one operation, to be given after the commit: its own, or the batch's failure.
+/// The answer to one operation, given after the commit: the operation's own, or the batch's failure.
 type LateAnswer = Box<dyn FnOnce(Option<LogError>) + Send>;
 
-/// A database that has no room for this has none for messages.
+/// How much a probe stores: a database without room for this has none for messages.
 const PROBE_BYTES: usize = 16 * 1024;
 
 /// Why an operation was not done.
 pub(super) enum Fault {
-    /// It must not be done. The others in the batch are not concerned.
+    /// The rules forbid it. The rest of the batch is not concerned.
     Log(LogError),
-    /// It could not be done, and so nothing in the batch.
+    /// SQLite could not do it: the whole batch fails.
     Sqlite(rusqlite::Error),
 }
 
@@ -45,8 +45,8 @@ impl From<rusqlite::Error> for Fault {
     }
 }
 
-/// One transaction. Last numbers and heads are kept in memory until its end: a batch often has many
-/// messages for one room and some from one session.
+/// A batch. Last numbers and heads are kept in memory until its end: many messages of a batch are often of
+/// one room, and some of one session.
 pub(super) struct Batch<'c> {
     connection: &'c Connection,
     history_per_room: u64,
@@ -55,34 +55,34 @@ pub(super) struct Batch<'c> {
     messages: Vec<Message>,
     removed: Vec<Message>,
     trimmed: Vec<(RoomName, Offset)>,
-    /// With the session that asked, where one did.
+    /// Each with the session that asked, if there is one.
     answers: Vec<(Option<SessionId>, LateAnswer)>,
-    /// As it was before, and how many rows had been changed on this connection by then.
+    /// The log's state before the batch, and how many rows had been changed on this connection by then.
     state: State,
     changes: u64,
     failure: Option<LogError>,
 }
 
-/// What came of a batch.
+/// The outcome of a batch.
 pub(super) struct Committed {
-    /// What is durable now.
+    /// The messages that are durable now.
     pub(super) messages: Vec<Message>,
-    /// Whose texts are gone.
+    /// The messages that were redacted.
     pub(super) removed: Vec<Message>,
-    /// Up to where rooms were trimmed for age.
+    /// The offsets up to which rooms were trimmed for age.
     pub(super) trimmed: Vec<(RoomName, Offset)>,
-    /// What stands for all commits now.
+    /// The history of all commits, this one included.
     pub(super) chain: Chain,
-    /// To be called with the failure, in this order.
+    /// To be called with `failure`, in this order.
     pub(super) answers: Vec<LateAnswer>,
-    /// Why nothing of it is.
+    /// Why the operations failed; `None` where they did not.
     pub(super) failure: Option<LogError>,
     /// How long the commit took, with its sync.
     pub(super) took: Duration,
 }
 
 impl Committed {
-    /// Has its operations answered that they failed, and returns what was committed all the same.
+    /// Has the operations answered with this failure, and returns what was committed, to be shown later.
     pub(super) fn withhold(&mut self, failure: LogError) -> Self {
         self.failure = Some(failure);
         Self {
@@ -112,7 +112,7 @@ struct Room {
 }
 
 impl<'c> Batch<'c> {
-    /// Begins a transaction. Where that fails, so does everything in the batch.
+    /// Begins a transaction. Where that fails, the whole batch fails.
     pub(super) fn begin(connection: &'c Connection, history_per_room: u64, state: State) -> Self {
         let mut batch = Self {
             connection,
@@ -127,18 +127,18 @@ impl<'c> Batch<'c> {
             changes: connection.total_changes(),
             failure: None,
         };
-        // The write lock at once: a transaction that takes it later may find that it must not.
+        // Takes the write lock at once: SQLite may refuse it to a transaction that read first.
         let begun = batch.run("BEGIN IMMEDIATE", []);
         batch.note(begun);
         batch
     }
 
-    /// Has everything in the batch fail.
+    /// Fails the whole batch.
     pub(super) fn fail(&mut self, failure: LogError) {
         self.failure.get_or_insert(failure);
     }
 
-    /// Tries an operation, unless the batch has failed already.
+    /// Runs an operation, unless the batch has failed already.
     pub(super) fn attempt<T>(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, Fault>,
@@ -152,7 +152,7 @@ impl<'c> Batch<'c> {
         })
     }
 
-    /// Leaves an answer to be given after the commit.
+    /// Queues an answer, to be given after the commit.
     pub(super) fn answer_later(
         &mut self,
         session: Option<SessionId>,
@@ -179,14 +179,13 @@ impl<'c> Batch<'c> {
             self.messages.clear();
             self.removed.clear();
             self.trimmed.clear();
-            // SQLite may have rolled back by itself already. Should it fail to, the next BEGIN
-            // fails in turn and this is tried again.
+            // SQLite may have rolled back by itself already. If the rollback fails, so does the next BEGIN, which
+            // ends in another rollback.
             if !self.connection.is_autocommit() {
                 drop(self.run("ROLLBACK", []));
             }
         }
-        // A session's answers in a row: its task, once woken, finds them all, and sends them in one
-        // piece.
+        // A session's answers in a row: its task, once woken, finds them all, and sends them in one write.
         self.answers.sort_by(|(one, _), (other, _)| one.cmp(other));
         Committed {
             messages: self.messages,
@@ -199,7 +198,7 @@ impl<'c> Batch<'c> {
         }
     }
 
-    /// EO-1, EO-2, EO-6.
+    /// Appends a message (EO-1, EO-2, EO-6).
     pub(super) fn append(&mut self, append: Append) -> Result<Offset, Fault> {
         let last_seq = self.last_seq(&append.session)?;
         if standing_of(last_seq, &append)? == Standing::Settled {
@@ -224,7 +223,7 @@ impl<'c> Batch<'c> {
         Ok(offset)
     }
 
-    /// Puts a message into its room. Returns the room's number, too.
+    /// Puts a message into its room. Returns the room's row id, too.
     fn store_message(&mut self, append: Append) -> rusqlite::Result<(i64, Offset)> {
         let room = self.room(&append.room)?;
         let offset = room.head.next();
@@ -248,15 +247,15 @@ impl<'c> Batch<'c> {
         Ok((room.id, offset))
     }
 
-    /// RS-2, RS-3.
+    /// Resumes or opens a session (RS-2, RS-3).
     pub(super) fn open_session(&mut self, open: OpenSession) -> Result<OpenedSession, Fault> {
         if let Some((id, key_hashes)) = &open.resume {
             let stored = self
                 .prepare("SELECT key_hash FROM sessions WHERE id = ?1")?
                 .query_row([id.as_str()], |row| row.get::<_, KeyHash>(0))
                 .optional()?;
-            // Not in constant time: what could be learned from the time is about the hash of 128
-            // random bits or more, and brings an attacker no nearer to the key.
+            // Not compared in constant time: the time tells something about the hash of 128 random bits or more, and
+            // brings an attacker no nearer to the key.
             if stored.is_some_and(|stored| key_hashes.contains(&stored)) {
                 self.touch(std::slice::from_ref(id), open.at_ms)?;
                 return Ok(OpenedSession {
@@ -283,7 +282,7 @@ impl<'c> Batch<'c> {
         })
     }
 
-    /// RS-9. Time goes forward only, whatever the clock does.
+    /// Notes that sessions are connected (RS-9). The time only moves forward, also where the clock is set back.
     pub(super) fn touch(&self, sessions: &[SessionId], at_ms: u64) -> Result<(), Fault> {
         let mut touch =
             self.prepare("UPDATE sessions SET touched_ms = ?2 WHERE id = ?1 AND touched_ms < ?2")?;
@@ -293,13 +292,13 @@ impl<'c> Batch<'c> {
         Ok(())
     }
 
-    /// RS-9, for at most so many sessions, those of the longest ago.
+    /// Forgets sessions (RS-9): at most so many, the oldest first.
     pub(super) fn expire(&mut self, before_ms: u64, limit: usize) -> Result<usize, Fault> {
         let old = "SELECT id FROM sessions WHERE touched_ms < ?1 ORDER BY touched_ms LIMIT ?2";
         self.forget_sessions(old, before_ms, limit)
     }
 
-    /// The same for those that used no number.
+    /// The same for sessions that used no number.
     pub(super) fn expire_unused(&mut self, before_ms: u64, limit: usize) -> Result<usize, Fault> {
         let old = "SELECT id FROM sessions WHERE last_seq = 0 AND touched_ms < ?1
                    ORDER BY touched_ms LIMIT ?2";
@@ -307,7 +306,7 @@ impl<'c> Batch<'c> {
     }
 
     fn forget_sessions(&mut self, old: &str, before_ms: u64, limit: usize) -> Result<usize, Fault> {
-        // What the batch knows of them goes too; of the others it is read again.
+        // What the batch holds of them in memory goes too; the others are read again when they are needed.
         self.store_sessions()?;
         self.sessions.clear();
         let ids: Vec<String> = self
@@ -327,7 +326,7 @@ impl<'c> Batch<'c> {
         Ok(ids.len())
     }
 
-    /// Needs as much room as a message, and gives it back.
+    /// Stores as much as a message takes, and removes it.
     pub(super) fn probe(&self) -> Result<(), Fault> {
         let value = "x".repeat(PROBE_BYTES);
         self.run(
@@ -376,7 +375,7 @@ impl<'c> Batch<'c> {
         self.sessions.insert(session.clone(), last_seq);
     }
 
-    /// The room, which is made where there is none.
+    /// The room's row, which is made where there is none.
     fn room(&mut self, name: &RoomName) -> rusqlite::Result<Room> {
         if let Some(room) = self.rooms.get(name) {
             return Ok(*room);
@@ -436,7 +435,7 @@ impl<'c> Batch<'c> {
         Ok(refusal.map(Use::Refusal))
     }
 
-    /// Writes what was kept in memory, and trims.
+    /// Writes what was kept in memory, and trims full rooms.
     fn store(&self) -> rusqlite::Result<()> {
         self.store_sessions()?;
         let mut head = self.prepare("UPDATE rooms SET head = ?2, trimmed = ?3 WHERE id = ?1")?;
@@ -458,7 +457,7 @@ impl<'c> Batch<'c> {
         Ok(())
     }
 
-    /// Counts the commit, where it is one: what changes nothing needs no sync.
+    /// Counts the commit, if it changes anything: a commit that changes nothing needs no sync.
     fn count(&mut self) -> rusqlite::Result<()> {
         if self.connection.total_changes() == self.changes {
             return Ok(());
@@ -482,8 +481,8 @@ impl<'c> Batch<'c> {
     }
 }
 
-/// Half a SHA-256. Who found two bodies with the same one could only deceive himself: it tells
-/// apart the messages of one session under one number.
+/// Half a SHA-256. It tells apart the messages that one session sent under one number: a client that finds two
+/// bodies with the same hash deceives only itself.
 type BodyHash = [u8; 16];
 
 fn body_hash(body: &str) -> BodyHash {

@@ -1,4 +1,4 @@
-//! Copies of a database: made while a server uses it, and brought back where there is none.
+//! Copies of a database: a backup while a server uses it, and the restore where there is no database.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -20,18 +20,18 @@ use super::open::{check_header, open_beside};
 use super::state::{self, Chain};
 use super::witness::{self, Witness};
 
-/// How long to wait for a program that holds the database locked, and how often to look.
+/// How long to wait for a program that holds a lock on the database, and how often to try.
 const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Why there is no copy. Nothing was changed in what was there.
+/// Why a copy was not made. What was there is unchanged.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum CopyError {
-    /// The database that is to be copied.
+    /// The database that is to be copied cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// Something is there already.
+    /// There is a file at the copy's path already.
     #[error("{} is there already; choose another name, or move it away first", path.display())]
     Exists {
         /// Where the copy would be.
@@ -45,10 +45,10 @@ pub enum CopyError {
         /// What the system said.
         source: io::Error,
     },
-    /// What was copied is not whole.
+    /// The database that was to be copied is not whole.
     #[error("{} is damaged: {told}; take another copy", path.display())]
     Damaged {
-        /// Which one.
+        /// That database.
         path: PathBuf,
         /// What SQLite found.
         told: String,
@@ -59,18 +59,18 @@ pub enum CopyError {
 /// one file that appears when it is whole and on stable storage.
 ///
 /// # Errors
-/// [`CopyError`], each with the file and what to do.
+/// [`CopyError`]: each names the file and what to do.
 pub fn backup(database: &Path, to: &Path) -> Result<(), CopyError> {
     let source = open_beside(database, 1)?;
     copy(&source, database, to, |_| Ok(()))
 }
 
-/// Brings a copy back as the database of a server that is to start. Its rooms get a new epoch: what clients
-/// have seen since the copy was made is not in it, and what comes now under the same offsets is something
-/// else, so that every position from before is a gap (RS-6).
+/// Restores a copy as the database of a server that is not started yet. Its rooms get a new epoch: clients may have
+/// seen messages that are newer than the copy, and new ones will take the same offsets, so every position from before
+/// is a gap (RS-6).
 ///
 /// # Errors
-/// [`CopyError`]: also where there is a database already.
+/// [`CopyError`]; also where there is a database already.
 pub fn restore(from: &Path, database: &Path) -> Result<(), CopyError> {
     if let Some(directory) = database.parent() {
         fs::create_dir_all(directory).map_err(|source| CopyError::Write {
@@ -87,17 +87,17 @@ pub fn restore(from: &Path, database: &Path) -> Result<(), CopyError> {
             return Err(CopyError::Exists { path });
         }
     }
-    // It speaks of a database that is no longer here.
+    // The witness is of a database that is no longer here.
     let _ = fs::remove_file(witness::path_of(database));
     let epoch = random_epoch()?;
     let source = open_beside(from, 1)?;
-    // One of an older server has none yet; the next start gives it this one.
+    // A copy of an older server has no history yet; the next start gives it this one.
     let chain = state::load(&source).map_or_else(|_| Chain::default(), |state| state.chain);
     copy(&source, from, database, |copy| {
         let renew = "UPDATE meta SET value = ?1 WHERE key = 'epoch'";
         copy.execute(renew, [epoch.as_str()]).map(drop)
     })?;
-    // So that the next start knows it for what is to be served.
+    // So that the next start recognises the database as the one to serve.
     let written = Witness::create(database, epoch, chain);
     let written = written.map(|mut witness| witness.note(chain, true));
     written.map_err(|source| CopyError::Write {
@@ -106,7 +106,7 @@ pub fn restore(from: &Path, database: &Path) -> Result<(), CopyError> {
     })
 }
 
-/// Copies into a file beside the place, changes what is to be changed there, and puts it in its place.
+/// Copies into a file beside the target, applies `change` there, and renames it to the target.
 fn copy(
     source: &Connection,
     from: &Path,
@@ -135,7 +135,7 @@ fn copy(
             let path = from.to_owned();
             return Err(CopyError::Damaged { path, told });
         }
-        // One file, without a log beside it.
+        // One file, without a write-ahead log beside it.
         let journal = copy.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()));
         let changed = journal.and_then(|()| change(&copy));
         changed.map_err(|error| explain(&part, error))?;
@@ -144,17 +144,17 @@ fn copy(
             .and_then(|file| file.sync_all())
             .map_err(failed)?;
         fs::rename(&part, to).map_err(failed)?;
-        // The name is stable when its directory is.
+        // A name is durable once its directory is synced.
         sync_directory(to).map_err(failed)
     })();
     if copied.is_err() {
-        // It says more than what could be said about this.
+        // The first error says more than a failure to remove the part.
         let _ = fs::remove_file(&part);
     }
     copied
 }
 
-/// All pages in one step: one moment of the database, which its writer need not wait for.
+/// Copies all pages in one step: the database at one moment. Its writer need not wait.
 fn step(source: &Connection, copy: &mut Connection) -> rusqlite::Result<()> {
     let backup = Backup::new(source, copy)?;
     let mut waited = Duration::ZERO;

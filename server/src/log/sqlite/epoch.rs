@@ -1,18 +1,18 @@
-//! The epoch of a log: which history its positions are of (RS-6).
+//! The epoch of a log: the history that its positions belong to (RS-6).
 
 use protocol::position::Epoch;
 use rusqlite::Connection;
 
 use super::OpenError;
 
-/// The epoch that a database has.
+/// The epoch that is stored in a database.
 pub(super) fn stored_epoch(connection: &Connection) -> rusqlite::Result<Epoch> {
     let sql = "SELECT value FROM meta WHERE key = 'epoch'";
     let text: String = connection.query_row(sql, [], |row| row.get(0))?;
     Ok(Epoch::new(&text))
 }
 
-/// A new epoch.
+/// A new, random epoch.
 ///
 /// # Errors
 /// [`OpenError::Random`] where the system gives no random numbers.

@@ -1,4 +1,4 @@
-//! Why a database could not be opened, in words that say what to do.
+//! The errors of opening a database: each says what to do.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,11 +8,11 @@ use thiserror::Error;
 
 use super::format;
 
-/// Why a database could not be opened. Nothing was changed in a file that was found.
+/// Why a database could not be opened. No file that was found has been changed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// No file can be made there.
+    /// No file can be created in the directory.
     #[error(
         "cannot write in the directory {}: {source}; create it, or make it writable for this \
          server, or choose another place for the database {}",
@@ -21,7 +21,7 @@ pub enum OpenError {
     Directory {
         /// The database.
         path: PathBuf,
-        /// Where it would be.
+        /// The directory that it would be in.
         directory: PathBuf,
         /// What the system said.
         source: io::Error,
@@ -40,7 +40,7 @@ pub enum OpenError {
         /// The database.
         path: PathBuf,
     },
-    /// Another server has it open.
+    /// Another server uses it.
     #[error(
         "the database {} is in use by another server, which holds a lock on {}; stop that one or \
          choose another file",
@@ -63,7 +63,7 @@ pub enum OpenError {
         /// What the system said.
         source: io::Error,
     },
-    /// Some other program keeps it locked.
+    /// Another program holds a lock on it.
     #[error(
         "the database {} is locked by another program; end that one (a shell or a backup, say) \
          and start again",
@@ -73,7 +73,7 @@ pub enum OpenError {
         /// The database.
         path: PathBuf,
     },
-    /// The file is something else.
+    /// The file is no database.
     #[error("{} is not an SQLite database; choose another file or a new name", path.display())]
     NotADatabase {
         /// The file.
@@ -115,7 +115,7 @@ pub enum OpenError {
         /// The journal mode that it has.
         found: String,
     },
-    /// The database of an older Everbeat, where it cannot be brought up to now.
+    /// The database of an older Everbeat, opened for reading only, which cannot bring it up to date.
     #[error(
         "the database {} has format {found}; start the server once, which brings it to format {expected}",
         path.display(), expected = format::FORMAT
@@ -138,13 +138,13 @@ pub enum OpenError {
         /// What SQLite found.
         told: String,
     },
-    /// There is none.
+    /// There is no database.
     #[error("there is no database {}; see --data", path.display())]
     Missing {
         /// Where it should be.
         path: PathBuf,
     },
-    /// Anything else that SQLite says.
+    /// Any other error of SQLite.
     #[error("cannot open the database {}: {source}", path.display())]
     Sqlite {
         /// The database.
@@ -152,15 +152,15 @@ pub enum OpenError {
         /// What SQLite said.
         source: rusqlite::Error,
     },
-    /// No random bytes for the epoch of a new database.
+    /// The system gave no random bytes for an epoch.
     #[error("the system gives no random numbers for the new database: {0}")]
     Random(getrandom::Error),
-    /// No thread for the writer, or for what it tells.
+    /// The writer's or the notifier's thread could not be started.
     #[error("cannot start the log's thread: {0}")]
     Thread(#[source] io::Error),
 }
 
-/// What an error of SQLite means for the database in this file.
+/// The [`OpenError`] that an error of SQLite means for the database in this file.
 pub(super) fn explain(path: &Path, error: rusqlite::Error) -> OpenError {
     let path = path.to_owned();
     match error.sqlite_error_code() {

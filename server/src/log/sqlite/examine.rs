@@ -1,4 +1,4 @@
-//! What a start looks at: is the log as long as it was, and is the database whole?
+//! The examination at a start: is the log as long as it was, and is the database whole?
 
 use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -15,7 +15,7 @@ use super::state::{self, State};
 use super::witness::{self, Testimony};
 use super::{OpenError, integer, row};
 
-/// How long a start may look for damage after an end that was not orderly. In that time SQLite checks some
+/// How long a start may check for damage after an end that was not orderly. In that time SQLite checks some
 /// hundred MB.
 const CHECK_FOR: Duration = Duration::from_secs(2);
 
@@ -38,16 +38,16 @@ enum Doubt {
         /// How many the witness saw.
         acknowledged: u64,
     },
-    /// The witness is of another epoch: of another database, or of what this one became since it was copied.
+    /// The witness has another epoch: it is of another database, or of this one since it was copied.
     Other,
     /// There is no witness that can be read: this may be an older copy.
     Unknown,
 }
 
-/// Compares the database with its witness, and looks whether it is whole where the last server did not end in
-/// order. A log that has lost commits, or of which nothing tells that it has not, takes a new epoch (RS-6): an
-/// epoch that another one followed is never served again. The new one is in the database's own file, and not
-/// in its write-ahead log alone, before this returns.
+/// Compares the database with its witness, and checks whether it is whole where the last server did not end in
+/// order. A log that has lost commits, or for which no witness shows that it has not, takes a new epoch (RS-6): an
+/// epoch that another one followed is never served again. Before this returns the new epoch is in the database's own
+/// file, not in its write-ahead log alone.
 pub(super) fn examine(
     connection: &Connection,
     path: &Path,
@@ -73,7 +73,7 @@ pub(super) fn examine(
     let renewed = random_epoch()?;
     renew(connection, &renewed).map_err(failed)?;
     if !empty_write_ahead_log(connection).map_err(failed)? {
-        // What is damaged next is the write-ahead log again: then the epoch of before would be back.
+        // If the write-ahead log were damaged next, the old epoch would be back.
         return Err(OpenError::Locked {
             path: path.to_owned(),
         });
@@ -82,10 +82,10 @@ pub(super) fn examine(
     Ok((renewed, state))
 }
 
-/// Whether the database may be another one than that which was served last.
+/// Why the database may not be the one that was served last; `None` where it is.
 fn doubt(found: Found, epoch: &Epoch, state: &State, said: Option<&Testimony>) -> Option<Doubt> {
     match (found, said) {
-        // Its epoch is new as well.
+        // A new database has a new epoch as well.
         (Found::Nothing, _) | (Found::Unwitnessed, None) => None,
         (Found::Witnessed, None) => Some(Doubt::Unknown),
         (_, Some(said)) if said.epoch != *epoch => Some(Doubt::Other),
@@ -120,13 +120,13 @@ fn tell(doubt: Doubt, path: &Path, state: &State) {
     }
 }
 
-/// Whether the log is not what the witness saw, or what came after it.
+/// Whether the log is neither what the witness saw nor a continuation of it.
 fn has_lost(state: &State, said: &Testimony) -> bool {
     let (here, there) = (state.chain, said.chain);
     here.commits < there.commits || (here.commits == there.commits && here.hash != there.hash)
 }
 
-/// Looks for pages that contradict each other, for a while.
+/// Checks for pages that contradict each other, for at most [`CHECK_FOR`].
 fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     match quick_check(connection, CHECK_FOR).map_err(|error| explain(path, error))? {
         Some(told) if told != "ok" => Err(OpenError::Damaged {
@@ -146,7 +146,7 @@ fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// What SQLite finds; `None` where it was not done in time.
+/// What SQLite finds; `None` where the check did not end in time.
 fn quick_check(connection: &Connection, patience: Duration) -> rusqlite::Result<Option<String>> {
     let interrupt = connection.get_interrupt_handle();
     let (done, is_done) = channel::<()>();
@@ -168,10 +168,10 @@ fn quick_check(connection: &Connection, patience: Duration) -> rusqlite::Result<
     }
 }
 
-/// Makes what is left a log of its own. SQLite may have put pages of different commits together: what was moved
-/// into the database already counts as new, what the write-ahead log still has as old. So no count is believed:
-/// sessions go (RS-9: what was on the way is uncertain), and each room keeps the dense run of messages that
-/// ends with its newest.
+/// Makes a log of its own of what is left. SQLite may have mixed pages of different commits: pages that were moved
+/// into the database count as new, those that the write-ahead log still has as old. So no count is trusted:
+/// sessions are forgotten (RS-9: their messages on the way are uncertain), and each room keeps the dense run of
+/// messages that ends with its newest.
 fn renew(connection: &Connection, epoch: &Epoch) -> rusqlite::Result<()> {
     let transaction = connection.unchecked_transaction()?;
     let renew = "UPDATE meta SET value = ?1 WHERE key = 'epoch'";
@@ -207,7 +207,7 @@ fn renew(connection: &Connection, epoch: &Epoch) -> rusqlite::Result<()> {
             params![room, newest, first - 1],
         )?;
     }
-    // A post whose message is gone may come again.
+    // A post whose message was lost may be repeated.
     transaction.execute_batch(
         "DELETE FROM posts WHERE offset > coalesce(
                  (SELECT trimmed FROM rooms WHERE id = posts.room), -1)

@@ -1,4 +1,4 @@
-//! The database's files: whether they are still those that were opened, and whose they are.
+//! The database's files: their locks, and whether they are still the ones that were opened.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use super::OpenError;
 
-/// The rights of a file that is ours alone: whatever is said in rooms is for those who may read them.
+/// The mode of the server's files: what is written in rooms is for their readers only.
 pub(super) const OWN: u32 = 0o600;
 
-/// Which file a name leads to: device and number.
+/// The identity of a file: device and inode number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Inode {
     device: u64,
@@ -19,7 +19,7 @@ pub(super) struct Inode {
 }
 
 impl Inode {
-    /// `None` where the name leads nowhere.
+    /// The inode that a path leads to; `None` where it leads to no file.
     pub(super) fn of(path: &Path) -> Option<Self> {
         fs::metadata(path).ok().as_ref().map(Self::from)
     }
@@ -34,12 +34,12 @@ impl From<&fs::Metadata> for Inode {
     }
 }
 
-/// The files that SQLite has open. A commit goes into them, and not to where their names lead.
+/// The files that SQLite has open. A commit goes into these, even if their paths lead elsewhere by now.
 #[derive(Clone, Debug)]
 pub(super) struct Files(Vec<(PathBuf, Option<Inode>)>);
 
 impl Files {
-    /// Those of a database that is open, with its write-ahead log and the index of that.
+    /// The files of an open database: itself, its write-ahead log and the log's index.
     pub(super) fn of(database: &Path) -> Self {
         let names = ["", "-wal", "-shm"].map(|suffix| with_suffix(database, suffix));
         Self(
@@ -52,16 +52,15 @@ impl Files {
         )
     }
 
-    /// The first that was removed or replaced: what is stored now would be gone with this process.
+    /// The first file that was removed or replaced: what is stored in it now is lost when this process ends.
     pub(super) fn moved(&self) -> Option<&Path> {
         let moved = |(path, inode): &&(PathBuf, Option<Inode>)| Inode::of(path) != *inode;
         self.0.iter().find(moved).map(|(path, _)| path.as_path())
     }
 }
 
-/// What keeps a second server away: two locks, for as long as this lives. The one on a file beside the
-/// database works where there is no database yet. The other is on the database's own file, so that it
-/// stays when the first file is removed.
+/// Two locks that keep a second server away, until this is dropped. The one on a file beside the database works
+/// where there is no database yet. The one on the database's own file still holds if the first file is removed.
 #[derive(Debug)]
 pub(super) struct Lock {
     _beside: File,
@@ -69,7 +68,7 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock beside a database.
+    /// Takes the lock on the file beside a database.
     pub(super) fn take(database: &Path) -> Result<Self, OpenError> {
         let lock = with_suffix(database, ".lock");
         loop {
@@ -86,7 +85,7 @@ impl Lock {
                 source,
             })?;
             try_lock(&file, database, &lock)?;
-            // Removed before it was locked: who comes next would lock another file.
+            // If the file was removed before it was locked, another server would lock a new one.
             let locked = file.metadata().as_ref().map(Inode::from).ok();
             if locked.is_some() && locked == Inode::of(&lock) {
                 return Ok(Self {
@@ -97,12 +96,12 @@ impl Lock {
         }
     }
 
-    /// Locks the database's own file too, which is made where there is none. SQLite's own locks are of another
-    /// kind (fcntl(2), not flock(2)), and on Linux the two do not meet; elsewhere they do.
+    /// Locks the database's own file too; creates it where there is none. SQLite's own locks are of another kind
+    /// (fcntl(2), not flock(2)); on Linux the two kinds do not conflict, elsewhere they do.
     ///
-    /// To be called before SQLite opens the file: closing any descriptor of it gives SQLite's locks up.
+    /// To be called before SQLite opens the file: closing any descriptor of it releases SQLite's locks.
     pub(super) fn extend(&mut self, database: &Path) -> Result<(), OpenError> {
-        // SQLite gives a file of its own the rights that the umask leaves. Where this fails, it says why.
+        // A file that SQLite creates has the mode that the umask leaves. If this fails, SQLite's own open says why.
         let mut options = OpenOptions::new();
         let made = options.append(true).create(true).mode(OWN).open(database);
         if !cfg!(target_os = "linux") {
@@ -115,7 +114,7 @@ impl Lock {
         }
     }
 
-    /// Whether this name still leads to the file that is locked.
+    /// Whether this path still leads to the locked file.
     pub(super) fn is_of(&self, database: &Path) -> bool {
         let own = self.own.as_ref().and_then(|own| own.metadata().ok());
         own.is_none_or(|own| Inode::of(database) == Some(Inode::from(&own)))
@@ -142,7 +141,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Makes a name in a directory stable.
+/// Makes the names in a directory durable.
 pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
     let directory = path
         .parent()

@@ -1,17 +1,17 @@
-//! The database's format, as the steps that lead to it.
+//! The database's format: the steps that lead to it.
 
 /// What marks a database file as Everbeat's: "EvBt".
 pub(super) const APPLICATION_ID: i32 = 0x4576_4274;
 
-/// How many steps a database of now has behind it.
+/// The format of today: the number of steps.
 pub(super) const FORMAT: i32 = 4;
 
-/// What makes a database of one format one of the next: a new one takes them all, one of an older server
-/// those that it lacks. A step stays as it is for good.
+/// The steps, each from one format to the next. A new database takes them all, one of an older server those that
+/// it lacks. A step stays as it is for good.
 pub(super) const STEPS: [&str; FORMAT as usize] = [FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4];
 
-/// The sessions of `messages` may be forgotten; `receipts` and `refusals` go with theirs.
-/// Rooms have numbers of their own, as their names may be long and stand in every message.
+/// Sessions may be forgotten while their `messages` stay; `receipts` and `refusals` go with their session.
+/// Rooms have row ids, as names may be long and each message refers to its room.
 pub(super) const FORMAT_1: &str = "
 CREATE TABLE meta (
     key TEXT PRIMARY KEY,
@@ -63,7 +63,7 @@ CREATE TABLE refusals (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// Removed texts, and messages without a session.
+/// Redacted texts, and messages without a session.
 const FORMAT_2: &str = "
 -- When the text was removed; NULL where it was not.
 ALTER TABLE messages ADD COLUMN removed_ms INTEGER;
@@ -80,8 +80,8 @@ CREATE TABLE posts (
 CREATE INDEX posts_by_time ON posts (at_ms);
 ";
 
-/// What is about the log as a whole, in one row: how many commits there were, the hash that stands for them,
-/// and whether a removed text may still stand in the files. An older server may have left one there.
+/// The state of the log as a whole, in one row: how many commits there were, the hash that stands for them,
+/// and whether a redacted text may still stand in the files. An older server may have left one there.
 const FORMAT_3: &str = "
 CREATE TABLE state (
     only INTEGER PRIMARY KEY CHECK (only = 1),
@@ -93,7 +93,7 @@ INSERT INTO state (only, commits, hash, must_scrub)
     SELECT 1, 0, zeroblob(16), EXISTS (SELECT 1 FROM messages WHERE removed_ms IS NOT NULL);
 ";
 
-/// What a stranger can make very many of: refusals, and sessions that never do anything.
+/// Bounds on what a stranger can make grow: refusals, and sessions that never do anything.
 const FORMAT_4: &str = "
 -- How many numbers, from seq on, were refused for this reason: those in a row share a row.
 ALTER TABLE refusals ADD COLUMN count INTEGER NOT NULL DEFAULT 1;

@@ -1,4 +1,4 @@
-//! Notifies the observer of what the writer committed.
+//! The notifier: notifies the observer of commits, and gives the answers.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,8 +11,8 @@ use super::batch::Committed;
 use crate::log::Observer;
 use crate::supervise::reason;
 
-/// The most committed batches that wait for the thread. One more has the writer wait: that is the back-pressure of
-/// readers on writers. More would only let answers grow old in memory.
+/// The most committed batches that wait for the thread. With one more the writer waits: that is the back-pressure
+/// of readers on writers. A larger queue would only delay answers.
 const BATCHES_MAX: usize = 2;
 
 /// The most readers that the writer wakes itself: 0.1 to 0.3 ms, less than a sync takes. Two switches of threads for
@@ -26,7 +26,7 @@ const BYTES_MAX: usize = 65_536;
 /// done on a thread of its own, while the writer commits the next batch: a large room's readers take as long to wake
 /// as a commit does.
 pub(super) struct Notifier {
-    /// `None` once it is ended.
+    /// `None` once it has ended.
     batches: Option<SyncSender<Committed>>,
     /// How many batches the thread has still to do.
     pending: Arc<AtomicUsize>,
@@ -63,14 +63,14 @@ impl Notifier {
             deliver(committed, self.observer.as_ref());
         } else if let Some(batches) = &self.batches {
             self.pending.fetch_add(1, Ordering::Relaxed);
-            // The thread lives until this is dropped: it survives a panic, so the batch is never refused.
+            // The thread lives until this is dropped: it survives a panic, so it never refuses a batch.
             drop(batches.send(committed));
         }
     }
 }
 
 impl Drop for Notifier {
-    /// Waits until the observer has every batch, and each operation its answer.
+    /// Waits until the observer was notified of every batch, and every operation has its answer.
     fn drop(&mut self) {
         self.batches = None;
         if let Some(thread) = self.thread.take() {
@@ -109,7 +109,7 @@ fn deliver(committed: Committed, observer: &dyn Observer) {
             "telling what the log committed panicked: this is a bug; the log goes on"
         );
     }
-    // Also after a panic: what was committed is durable, whatever became of its readers.
+    // Also after the observer panicked: what was committed is durable, whatever became of its readers.
     for answer in committed.answers {
         answer(committed.failure.clone());
     }
@@ -169,7 +169,7 @@ mod tests {
         (notifier, go_on)
     }
 
-    /// A batch of one message, whose answer says its number.
+    /// A batch of one message, whose answer sends its number.
     fn batch(number: u64, body: &str, answers: &Sender<u64>) -> Committed {
         let answers = answers.clone();
         let message = Message {
@@ -235,7 +235,7 @@ mod tests {
         assert!(!is_short(&large, &observer));
     }
 
-    /// A panic of the observer costs no answer, and the observer gets the next batch as before.
+    /// A panic of the observer costs no answer, and the observer is notified of the next batch as before.
     #[test]
     fn a_panic_costs_no_answer() {
         let (notifier, go_on) = slow();
@@ -247,7 +247,7 @@ mod tests {
         assert_eq!((answers.recv(), answers.recv()), (Ok(1), Ok(2)));
     }
 
-    /// Nothing that was committed goes unanswered at the end.
+    /// Every committed batch is answered before the notifier ends.
     #[test]
     fn the_end_answers_what_waits() {
         let (notifier, go_on) = slow();

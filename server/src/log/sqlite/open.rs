@@ -1,4 +1,4 @@
-//! Opening a database: is it ours, is it free, and making a new one.
+//! Opening a database: checks that it is ours and free, or makes a new one.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -19,21 +19,21 @@ use super::state::State;
 use super::watchdog::Calls;
 use super::witness::Witness;
 
-/// The format from which on a server keeps a witness.
+/// The first format whose server keeps a witness.
 const WITNESSED: i32 = 3;
 
-/// A database that is ours alone.
+/// An open database, locked against other servers.
 pub(super) struct Database {
     pub(super) path: PathBuf,
     pub(super) connection: Connection,
     pub(super) epoch: Epoch,
     pub(super) state: State,
-    /// `None` where it cannot be written.
+    /// `None` where the file cannot be written.
     pub(super) witness: Option<Witness>,
     pub(super) files: Files,
-    /// Those of the writer, which is the first connection, and of the readers.
+    /// The calls of the writer, which is connection 0, and of the readers.
     pub(super) calls: Arc<Calls>,
-    /// Held for as long as anything of the database is open.
+    /// Held for as long as any connection to the database is open.
     pub(super) lock: Arc<Lock>,
 }
 
@@ -49,7 +49,7 @@ pub(super) fn open(path: &Path, config: &SqliteConfig) -> Result<Database, OpenE
     lock.extend(&path)?;
     let lock = Arc::new(lock);
     let connection = connect(&path, config).map_err(|error| explain(&path, error))?;
-    // Until it is known to be ours, not even the closing of the connection may change it.
+    // Until the database is known to be ours, not even closing the connection may change it.
     let identify = |connection: &Connection| {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         identity(connection)
@@ -93,8 +93,8 @@ pub(super) fn open(path: &Path, config: &SqliteConfig) -> Result<Database, OpenE
     })
 }
 
-/// The newest time of a session, of a post, and of a message in the newest rooms. Each message had a session
-/// that was touched an hour before it at most; but sessions may all be forgotten.
+/// The newest time of a session, of a post, and of the newest message in the newest rooms. Each message's session was
+/// touched an hour before it at most; but all sessions may have been forgotten.
 pub(super) fn newest_ms(connection: &Connection) -> rusqlite::Result<Option<u64>> {
     let sql = "SELECT max(at_ms) FROM (
         SELECT max(touched_ms) AS at_ms FROM sessions
@@ -107,7 +107,7 @@ pub(super) fn newest_ms(connection: &Connection) -> rusqlite::Result<Option<u64>
     Ok(newest.and_then(|newest| u64::try_from(newest).ok()))
 }
 
-/// A further connection, which cannot write.
+/// A further connection, for reading only.
 pub(super) fn open_reader(
     database: &Database,
     config: &SqliteConfig,
@@ -115,15 +115,15 @@ pub(super) fn open_reader(
     let open = || {
         let connection = connect(&database.path, config)?;
         connection.pragma_update(None, "query_only", true)?;
-        // SQLite opens the write-ahead log at the first read: not some other file that has its name by then.
+        // SQLite opens the write-ahead log at the first read: it must not be another file that has its name by then.
         connection.query_row("SELECT count(*) FROM meta", [], |_| Ok(()))?;
         Ok(connection)
     };
     open().map_err(|error| explain(&database.path, error))
 }
 
-/// A connection to a database that is there, beside a server that may be using it: it cannot write. The
-/// database must have this format at least.
+/// A read-only connection to a database that a server may be using. The database must be of this format at
+/// least.
 pub(super) fn open_beside(path: &Path, format: i32) -> Result<Connection, OpenError> {
     let path = std::path::absolute(path).map_err(|source| OpenError::Unreadable {
         path: path.to_owned(),
@@ -160,7 +160,7 @@ fn connect(path: &Path, config: &SqliteConfig) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Whose database it says it is.
+/// What a database says of itself: application and format.
 struct Identity {
     application: i32,
     format: i32,
@@ -186,8 +186,8 @@ impl Identity {
     }
 }
 
-/// Looks at a file's first bytes without SQLite, which might change it: it plays back a journal
-/// that it finds, and it tidies up when it closes.
+/// Checks a file's first bytes without SQLite, which might change the file: it plays back a journal
+/// that it finds, and tidies up when it closes.
 pub(super) fn check_header(path: &Path) -> Result<(), OpenError> {
     let unreadable = |source| OpenError::Unreadable {
         path: path.to_owned(),
@@ -195,7 +195,7 @@ pub(super) fn check_header(path: &Path) -> Result<(), OpenError> {
     };
     let mut file = match File::open(path) {
         Ok(file) => file,
-        // No database yet. If it is the directory that is missing, the lock will tell.
+        // There is no database yet. If the directory is missing, taking the lock reports it.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(()),
         Err(error) => return Err(unreadable(error)),
@@ -237,8 +237,8 @@ fn identity(connection: &Connection) -> rusqlite::Result<Identity> {
     })
 }
 
-/// Fills a new database. It becomes ours in one transaction, and before it has a write-ahead log:
-/// so the file's own header tells whose it is from then on.
+/// Fills a new database. It becomes ours in one transaction, before it has a write-ahead log:
+/// from then on the file's own header says that it is Everbeat's.
 fn create(connection: &Connection, epoch: &Epoch) -> rusqlite::Result<()> {
     let transaction = connection.unchecked_transaction()?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -248,7 +248,7 @@ fn create(connection: &Connection, epoch: &Epoch) -> rusqlite::Result<()> {
     transaction.commit()
 }
 
-/// Brings a database of an older server up to now, or leaves it as it was.
+/// Brings a database of an older server to today's format, or leaves it as it was.
 fn migrate(connection: &Connection, format: i32) -> rusqlite::Result<()> {
     if format == FORMAT {
         return Ok(());
@@ -277,7 +277,7 @@ fn configure(connection: &Connection, path: &Path, config: &SqliteConfig) -> Res
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
         // EO-2: a commit is on stable storage when it returns.
         connection.pragma_update(None, "synchronous", "FULL")?;
-        // What goes is not left in the pages that are written anyhow.
+        // What is deleted is overwritten on the pages that are written anyway.
         connection.pragma_update_and_check(None, "secure_delete", "FAST", |_| Ok(()))?;
         connection.pragma_update(None, "cache_size", -16 * 1024)?;
         // 64 MiB in pages of 4 KiB. Moving pages to the database costs two more syncs, and many
@@ -306,7 +306,7 @@ fn configure(connection: &Connection, path: &Path, config: &SqliteConfig) -> Res
 mod tests {
     use super::*;
 
-    /// SQLite says nothing of a setting that it does not know or does not take.
+    /// SQLite reports no error for a setting that it does not know or does not take.
     #[test]
     fn the_settings_are_taken() {
         let directory = tempfile::tempdir().unwrap();
@@ -327,12 +327,12 @@ mod tests {
         assert_eq!(setting("cache_size"), -16_384);
         assert_eq!(setting("wal_autocheckpoint"), 16_384);
         assert_eq!(setting("journal_size_limit"), 67_108_864);
-        // As many whole pages as fit; but it has some already.
+        // As many whole pages as fit; but never fewer than there are.
         let pages = setting("max_page_count");
         assert_eq!(pages, setting("page_count").max(40_000 / 4096));
     }
 
-    /// Only a file without anything in it, and without another program's mark, becomes ours.
+    /// Only a file without anything in it, and without another program's mark, is new.
     #[test]
     fn a_file_is_new_when_nothing_is_in_it() {
         let is_new = |application, format, tables| {

@@ -1,4 +1,4 @@
-//! The way to the writer.
+//! The writer's queue.
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
@@ -10,25 +10,25 @@ use super::batch::{Batch, Fault};
 use super::{closed, overloaded, ready};
 use crate::log::Answer;
 
-/// A piece of work for the writer.
+/// An operation: work for the writer, done in a batch.
 pub(super) type Operation = Box<dyn FnOnce(&mut Batch<'_>) + Send>;
 
-/// The operations that wait for the writer, in the order in which they were called for.
+/// The operations that wait for the writer, in the order of the calls.
 pub(super) struct Queue {
-    /// `None` once closed. The lock is held for the time of a push only.
+    /// `None` once closed. The lock is held only while an operation is pushed.
     sender: Mutex<Option<SyncSender<Operation>>>,
 }
 
 impl Queue {
-    /// A queue of at most this many operations, and the end that the writer takes them from.
+    /// A queue of at most this many operations, and the end from which the writer takes them.
     pub(super) fn new(operations_max: usize) -> (Self, Receiver<Operation>) {
         let (sender, operations) = sync_channel(operations_max.max(1));
         let sender = Mutex::new(Some(sender));
         (Self { sender }, operations)
     }
 
-    /// Queues work for the writer. Its place in the order is settled when this returns. The answers to
-    /// what one session asked are given in a row.
+    /// Queues an operation. Its place in the order is settled when this returns. The answers to one
+    /// session are given in a row.
     pub(super) fn push<T: Send + 'static>(
         &self,
         session: Option<&SessionId>,
@@ -38,11 +38,11 @@ impl Queue {
         let session = session.cloned();
         let operation: Operation = Box::new(move |batch| {
             let result = batch.attempt(work);
-            // The caller may have gone; what was done stays done.
+            // The caller may have dropped the answer; what was done stays done.
             let answer = move |failure: Option<_>| drop(reply.send(failure.map_or(result, Err)));
             batch.answer_later(session, answer);
         });
-        // Not `send`, which would wait: the caller's thread serves others too.
+        // Not `send`, which would block: the caller's thread serves other connections too.
         let pushed = self
             .sender
             .lock()
@@ -55,7 +55,7 @@ impl Queue {
         }
     }
 
-    /// Takes nothing more. The writer finishes what is there, and then itself.
+    /// Takes no more operations. The writer finishes those that are queued, and ends.
     pub(super) fn close(&self) {
         *self.sender.lock() = None;
     }

@@ -1,4 +1,4 @@
-//! Reading, beside the writer: connections of their own, and what they are asked.
+//! The readers: connections of their own beside the writer's, and their queries.
 
 use std::sync::Arc;
 
@@ -17,12 +17,12 @@ use super::watchdog::Calls;
 use super::{OpenError, SqliteConfig, closed, integer, overloaded, ready, row, unavailable};
 use crate::log::{Answer, Gathering, LogError, Page, RoomLog, in_time};
 
-/// A few connections for reading.
+/// A pool of connections for reading.
 pub(super) struct Readers {
     idle: Mutex<Vec<Reader>>,
     /// One permit for each connection.
     free: Arc<Semaphore>,
-    /// One permit for each read that may be under way or wait.
+    /// One permit for each read that runs or waits.
     places: Arc<Semaphore>,
     count: u32,
     calls: Arc<Calls>,
@@ -30,7 +30,7 @@ pub(super) struct Readers {
 
 struct Reader {
     connection: Connection,
-    /// Which one, among the connections that are watched.
+    /// Its number among the connections that the watchdog watches.
     number: usize,
     /// Dropped after the connection: no other server may open the database before it is closed.
     _lock: Arc<Lock>,
@@ -57,7 +57,8 @@ impl Readers {
         })
     }
 
-    /// Runs a read as soon as a connection is free. Answered within [`PATIENCE`](crate::log::PATIENCE), whatever the disk does.
+    /// Runs a read as soon as a connection is free. Answers within [`PATIENCE`](crate::log::PATIENCE), whatever the
+    /// disk does.
     pub(super) fn read<T: Send + 'static>(
         readers: &Arc<Self>,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -69,8 +70,8 @@ impl Readers {
         let read = async move {
             let free = Arc::clone(&readers.free).acquire_owned().await;
             let free = free.map_err(|_| closed())?;
-            // The read goes on also where its answer is no longer awaited: so it takes with it
-            // what must be given back afterwards.
+            // The read goes on even if its answer is no longer awaited: so it holds the permits and the connection
+            // that must be given back.
             let read = tokio::task::spawn_blocking(move || {
                 let _permits = (place, free);
                 let reader = readers.take().ok_or_else(closed)?;
@@ -88,15 +89,15 @@ impl Readers {
 
     /// Waits for the reads under way and closes the connections.
     pub(super) async fn close(self: Arc<Self>) {
-        // The semaphore is fair: who asked before is served before. Nothing else closes it.
+        // The semaphore is fair: reads that waited before this are served first. Nothing else closes it.
         let Ok(all) = self.free.acquire_many(self.count).await else {
             return;
         };
-        // Reads that were not begun must not take a connection now, nor wait for one.
+        // Reads that have not begun must neither take a connection now, nor wait for one.
         self.free.close();
         drop(all);
         let closing = tokio::task::spawn_blocking(move || while self.take().is_some() {});
-        // It fails only where the runtime is ending, and then the connections go with it.
+        // It fails only where the runtime is ending, and then the connections are closed with it.
         drop(closing.await);
     }
 
@@ -111,7 +112,7 @@ impl Readers {
     }
 }
 
-/// What a room's log holds.
+/// The state of a room's log.
 pub(super) fn room(
     connection: &Connection,
     room: &RoomName,
@@ -181,7 +182,7 @@ pub(super) fn before(
     Ok(page)
 }
 
-/// Reads from an offset on, row by row, until the page is full: what does not fit is never all in memory.
+/// Reads from an offset on, row by row, until the page is full: what does not fit never stands in memory.
 fn page(
     connection: &Connection,
     sql: &str,
@@ -191,7 +192,7 @@ fn page(
 ) -> rusqlite::Result<Page> {
     let mut gathering = Gathering::new(limit, bytes);
     let mut statement = connection.prepare_cached(sql)?;
-    // One more than asked for tells whether there are more.
+    // One row more than asked for tells whether there are more.
     let and_one = i64::from(limit) + 1;
     let bounds = params![room.as_str(), integer(from.get()), and_one];
     for message in statement.query_map(bounds, |row| message(room, row))? {

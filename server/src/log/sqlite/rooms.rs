@@ -1,4 +1,4 @@
-//! Rooms, seen from the outside: for who keeps the server.
+//! The operator's view of a log: its rooms, for the commands of `everbeat rooms`.
 
 use std::path::Path;
 
@@ -27,20 +27,20 @@ pub struct RoomSummary {
     pub head: u64,
     /// How many messages it holds.
     pub messages: u64,
-    /// How many of them have no text any more.
+    /// How many of them are redacted.
     pub removed: u64,
     /// The bytes of their texts.
     pub bytes: u64,
-    /// When the oldest was said: Unix time in milliseconds; none where there is none.
+    /// When the oldest was published: Unix time in milliseconds; `None` where there is none.
     pub oldest_ms: Option<u64>,
-    /// When the newest was said.
+    /// When the newest was published.
     pub newest_ms: Option<u64>,
 }
 
 /// All rooms of a log, by name. A server may be using it.
 ///
 /// # Errors
-/// [`OpenError`], with the file and what to do.
+/// [`OpenError`]: it names the file and what to do.
 pub fn summaries(database: &Path) -> Result<Vec<RoomSummary>, OpenError> {
     let connection = open_beside(database, FORMAT)?;
     let read = || -> rusqlite::Result<Vec<RoomSummary>> {
@@ -70,11 +70,11 @@ pub fn summaries(database: &Path) -> Result<Vec<RoomSummary>, OpenError> {
     read().map_err(|error| explain(database, error))
 }
 
-/// Passes on all messages of a room, oldest first, as they are at one moment. Returns how many. A server may
-/// be using the log.
+/// Passes each message of a room to `each`, oldest first, as they are at one moment. Returns how many there were. A
+/// server may be using the log.
 ///
 /// # Errors
-/// Whatever `each` says, or an [`OpenError`].
+/// Those of `each`, or an [`OpenError`].
 pub fn export<E: From<OpenError>>(
     database: &Path,
     room: &RoomName,
@@ -98,21 +98,21 @@ pub fn export<E: From<OpenError>>(
     }
 }
 
-/// What came of emptying a room.
+/// The outcome of clearing a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cleared {
-    /// How many messages went.
+    /// How many messages were removed.
     pub messages: u64,
-    /// Whether their texts stand in the database's files no longer. Another program that reads the database
-    /// keeps them there: the next server sees to it, as soon as it can.
+    /// Whether their texts are gone from the database's files. Another program that reads the database
+    /// keeps them there: then the next server scrubs the files as soon as it can.
     pub is_scrubbed: bool,
 }
 
-/// Empties a room, while no server uses the log. Its next message has the next offset: a client that has not seen
-/// everything gets a gap (RS-6). `None` where there is no such room.
+/// Clears a room, while no server uses the log. Its next message has the next offset: a client that has not got
+/// all messages sees a gap (RS-6). `None` where there is no such room.
 ///
 /// # Errors
-/// [`OpenError`], with the file and what to do.
+/// [`OpenError`]: it names the file and what to do.
 pub fn clear(database: &Path, room: &RoomName) -> Result<Option<Cleared>, OpenError> {
     if !database.exists() {
         let path = database.to_owned();
@@ -143,7 +143,7 @@ pub fn clear(database: &Path, room: &RoomName) -> Result<Option<Cleared>, OpenEr
         for stale in sweep::look(connection)?.chunks(sweep::PAGES_MAX) {
             sweep::overwrite(connection, stale)?;
         }
-        // Waits for readers as long as the connection does.
+        // Waits for readers as long as the connection's busy timeout says.
         let is_scrubbed = scrub::empty_write_ahead_log(connection)?;
         Ok(Some(Cleared {
             messages: gone as u64,

@@ -1,11 +1,11 @@
-//! What the columns of a row hold, as the protocol's own types.
+//! Columns of a row as the protocol's own types, checked.
 
 use protocol::id::{IdError, Seq};
 use protocol::position::Offset;
 use rusqlite::Row;
 use rusqlite::types::Type;
 
-/// A number that was not negative when it was stored.
+/// A number; an error if it is negative.
 pub(super) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     let number: i64 = row.get(column)?;
     u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number))
@@ -16,12 +16,12 @@ pub(super) fn offset(row: &Row<'_>, column: usize) -> rusqlite::Result<Offset> {
     checked(column, Type::Integer, Offset::new(number(row, column)?))
 }
 
-/// A number of a message.
+/// A message's `seq`.
 pub(super) fn seq(row: &Row<'_>, column: usize) -> rusqlite::Result<Seq> {
     checked(column, Type::Integer, Seq::new(number(row, column)?))
 }
 
-/// What a column holds, or that it cannot be.
+/// The value of a column; an error where it is not valid.
 pub(super) fn checked<T>(
     column: usize,
     kind: Type,

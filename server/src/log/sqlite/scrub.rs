@@ -1,4 +1,4 @@
-//! Removed texts leave the files (EO-8): the duty to see to it, until it is done.
+//! The scrub: takes redacted texts out of the database's files (EO-8), in steps between the writer's batches.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
@@ -10,42 +10,42 @@ use tokio::sync::watch;
 
 use super::sweep::{self, Stale};
 
-/// How often it is tried again while a reader, a backup say, holds the write-ahead log. A try that cannot
-/// go on costs some microseconds.
+/// The pause between tries while a reader (a backup, say) holds the write-ahead log. A try that fails
+/// costs some microseconds.
 const RETRY_EVERY: Duration = Duration::from_millis(50);
 
-/// How soon a sweep's next step is taken.
+/// The pause before the next step of a sweep.
 const STEP_EVERY: Duration = Duration::from_millis(5);
 
 /// After how long the journal says that redacted texts still stand in the files.
 const TELL_AFTER: Duration = Duration::from_secs(10);
 
-/// Whether removed texts may still stand in the files. Durable in `state.must_scrub`.
+/// A scrub: due while redacted texts may still stand in the files. Durable in `state.must_scrub`.
 pub(super) struct Scrub {
     database: PathBuf,
     is_due: watch::Sender<bool>,
     stage: Stage,
-    /// A text was removed that the sweep under way did not see removed.
+    /// A text was redacted since the sweep under way began.
     again: bool,
     since: Instant,
     tried: Instant,
     is_told: bool,
 }
 
-/// What comes next.
+/// The next step of a scrub.
 enum Stage {
-    /// To look for copies on the database's pages.
+    /// Look for copies on the database's pages.
     Look,
-    /// A thread does that.
+    /// A thread is looking.
     Looking(Receiver<rusqlite::Result<Vec<Stale>>>),
-    /// To overwrite these.
+    /// Overwrite these pages.
     Overwrite(Vec<Stale>),
-    /// To empty the write-ahead log.
+    /// Empty the write-ahead log.
     Empty,
 }
 
 impl Scrub {
-    /// As it stands in the database at the start.
+    /// A scrub as the database has it at the start.
     pub(super) fn new(database: &Path, is_due: bool) -> Self {
         let now = Instant::now();
         Self {
@@ -59,7 +59,7 @@ impl Scrub {
         }
     }
 
-    /// For those who wait until it is done.
+    /// A watch on whether it is due.
     pub(super) fn watch(&self) -> watch::Receiver<bool> {
         self.is_due.subscribe()
     }
@@ -68,7 +68,7 @@ impl Scrub {
         *self.is_due.borrow()
     }
 
-    /// How long to wait before the next step.
+    /// The pause before the next step.
     pub(super) fn pause(&self) -> Duration {
         match self.stage {
             Stage::Look | Stage::Empty => RETRY_EVERY,
@@ -76,7 +76,7 @@ impl Scrub {
         }
     }
 
-    /// A text was removed just now.
+    /// Makes the scrub due, as a text was redacted just now, and takes a step.
     pub(super) fn demand(&mut self, connection: &Connection, timeout: Duration) {
         if self.is_due() {
             self.again = true;
@@ -88,15 +88,15 @@ impl Scrub {
         self.step(connection, timeout);
     }
 
-    /// Goes on where it is due, and it is time.
+    /// Takes the next step, where the scrub is due and the pause is over.
     pub(super) fn retry(&mut self, connection: &Connection, timeout: Duration) {
         if self.is_due() && self.tried.elapsed() >= self.pause() {
             self.step(connection, timeout);
         }
     }
 
-    /// Takes the next step. It waits for no reader that is in the way; `timeout` is what the connection
-    /// waits for otherwise.
+    /// Takes the next step. It waits for no reader that is in the way; `timeout` is the connection's busy timeout
+    /// for everything else.
     pub(super) fn step(&mut self, connection: &Connection, timeout: Duration) {
         if !self.is_due() {
             return;
@@ -107,7 +107,7 @@ impl Scrub {
             .and_then(|()| self.advance(connection));
         let restored = connection.busy_timeout(timeout);
         if let Err(error) = stepped.and(restored) {
-            // From the beginning: what was found may be something else by now.
+            // Starts over: the pages may have changed since they were looked at.
             self.stage = Stage::Look;
             tracing::debug!(%error, "removed texts could not be looked for");
         }
@@ -145,7 +145,7 @@ impl Scrub {
         Ok(())
     }
 
-    /// The last step.
+    /// Takes the last step: empties the write-ahead log, and ends the scrub unless another one is needed.
     fn empty(&self, connection: &Connection) -> rusqlite::Result<Stage> {
         if !empty_write_ahead_log(connection)? {
             return Ok(Stage::Empty);
@@ -160,11 +160,11 @@ impl Scrub {
     }
 }
 
-/// Looks for copies on a thread of its own, and by a connection of its own: it may take a second.
+/// Looks for copies on a thread and a connection of its own, as it may take a second.
 fn look(database: PathBuf) -> Receiver<rusqlite::Result<Vec<Stale>>> {
     let (found, receiver) = channel();
     let looking = thread::Builder::new().name("log-sweep".to_owned());
-    // Where there is no thread the receiver learns it: it is tried again.
+    // If the thread cannot be started, the receiver gets an error, and another try follows.
     let _ = looking.spawn(move || {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let stale = Connection::open_with_flags(database, flags)

@@ -1,4 +1,4 @@
-//! The one row about the log as a whole: how many commits there were, and what is still due.
+//! The log's state as a whole, in one row: the history of commits, and whether a scrub is due.
 
 use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
@@ -9,26 +9,26 @@ use crate::log::Message;
 /// How many bytes of a hash stand for a history.
 pub(super) const HASH_BYTES: usize = 16;
 
-/// A history of commits: how many there were, and a hash over what each of them stored. Two histories of one
+/// A history of commits: how many there were, and a hash over what each of them stored. Two histories of the same
 /// length that were written apart have different hashes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Chain {
     /// How many commits there were.
     pub(super) commits: u64,
-    /// The hash of the last one, which holds that of the one before.
+    /// The hash of the newest commit, which covers the hash before it.
     pub(super) hash: [u8; HASH_BYTES],
 }
 
 impl Chain {
-    /// The history with one more commit, of these messages and removals. No text goes into the hash: what
-    /// tells histories apart is which number got which place, and when.
+    /// The history with one more commit, of these messages and redactions. Texts do not go into the hash: the
+    /// offset, number and time of each message are enough to tell histories apart.
     pub(super) fn after(&self, messages: &[Message], removed: &[Message]) -> Self {
         let commits = self.commits + 1;
         let mut hash = Sha256::new_with_prefix(self.hash);
         hash.update(commits.to_be_bytes());
         for message in messages.iter().chain(removed) {
             hash.update(message.room.as_str());
-            // No room's name holds it.
+            // No room's name contains a zero byte.
             hash.update([0]);
             hash.update(message.session.as_str());
             hash.update([0]);
@@ -44,17 +44,17 @@ impl Chain {
     }
 }
 
-/// What the row says.
+/// The contents of the row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct State {
-    /// All commits so far.
+    /// The history of all commits so far.
     pub(super) chain: Chain,
-    /// A text was removed, and may still stand in the files (EO-8). It is part of the commit that removes,
-    /// so that it outlives the process; it is taken back by the next commit after the files are clean.
+    /// Whether a redacted text may still stand in the files (EO-8). It is set in the commit that redacts, so that it
+    /// outlives the process; the next commit after the files are clean clears it.
     pub(super) must_scrub: bool,
 }
 
-/// Reads it.
+/// Reads the row.
 pub(super) fn load(connection: &Connection) -> rusqlite::Result<State> {
     let sql = "SELECT commits, hash, must_scrub FROM state";
     connection.query_row(sql, [], |row| {
@@ -66,7 +66,7 @@ pub(super) fn load(connection: &Connection) -> rusqlite::Result<State> {
     })
 }
 
-/// Writes it, as a part of the transaction that is under way.
+/// Writes the row, as a part of the transaction that is under way.
 pub(super) fn store(connection: &Connection, state: &State) -> rusqlite::Result<()> {
     let sql = "UPDATE state SET commits = ?1, hash = ?2, must_scrub = ?3";
     let State { chain, must_scrub } = state;

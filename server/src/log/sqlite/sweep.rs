@@ -1,29 +1,29 @@
-//! What removed texts leave behind in the database's pages (EO-8).
+//! The sweep: finds what redacted texts left in the database's pages, and overwrites it (EO-8).
 //!
 //! `secure_delete` overwrites a text where it stands. But when SQLite makes room on a page it moves rows to
-//! another, and what it leaves in the gap between the page's index and its rows is not overwritten; nor is a
-//! page that becomes free. A sweep looks for bytes that no row uses, and has them overwritten with zeros.
+//! another one, and neither what it leaves in the gap between the page's index and its rows is overwritten, nor a
+//! page that becomes free. A sweep looks for bytes that no row uses, and overwrites them with zeros.
 //!
-//! The layout of pages is SQLite's "Database File Format", sections 1.5 and 1.6. That pages can be read and written
-//! as such is a part of SQLite that is built in for this (`SQLITE_ENABLE_DBPAGE_VTAB`).
+//! The layout of pages is SQLite's "Database File Format", sections 1.5 and 1.6. Reading and writing pages as such
+//! takes a part of SQLite that is built in for this (`SQLITE_ENABLE_DBPAGE_VTAB`).
 
 use std::collections::HashSet;
 
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
-/// How many pages are overwritten in one transaction: others wait meanwhile.
+/// How many pages are overwritten in one transaction: other operations wait for it.
 pub(super) const PAGES_MAX: usize = 256;
 
-/// A page in which bytes stand that no row uses.
+/// A page with leftovers: bytes that no row uses and that are not zero.
 #[derive(Clone, Debug)]
 pub(super) struct Stale {
     page: Page,
-    /// Of what it held. A page that was written since is clean, or is found by the next sweep.
+    /// The hash of its contents. A page that was written since is clean, or the next sweep finds it.
     hash: [u8; 32],
 }
 
-/// Which page, and what it is.
+/// A page's number and kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Page {
     number: i64,
@@ -32,18 +32,18 @@ struct Page {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Kind {
-    /// Rows, or the way to them.
+    /// A page of a b-tree: rows, or references to further pages.
     Tree,
-    /// The rest of a long row, with so many bytes to spare at its end.
+    /// The rest of a long row, with so many unused bytes at its end.
     Overflow(usize),
-    /// Free, with a list of further free pages.
+    /// A free page that lists further free pages.
     Trunk,
-    /// Free.
+    /// A free page without a list.
     Free,
 }
 
-/// Looks through all pages that hold texts or held them once. It reads each of them: that is not for the thread
-/// that writes.
+/// Looks through all pages that hold texts or once held them. It reads each of them, so it does not belong on the
+/// writer's thread.
 pub(super) fn look(connection: &Connection) -> rusqlite::Result<Vec<Stale>> {
     let transaction = connection.unchecked_transaction()?;
     let mut pages: Vec<Page> = transaction
@@ -72,10 +72,10 @@ pub(super) fn look(connection: &Connection) -> rusqlite::Result<Vec<Stale>> {
     Ok(stale)
 }
 
-/// Overwrites what was found, as far as it is still so, in one transaction.
+/// Overwrites the pages that have not changed since, in one transaction.
 pub(super) fn overwrite(connection: &Connection, stale: &[Stale]) -> rusqlite::Result<()> {
     let transaction = connection.unchecked_transaction()?;
-    // A page that was free may hold the very text again that it held before.
+    // A free page may be in use again, and hold the very text that it held before.
     let mut free = Vec::new();
     free_pages(&transaction, &mut free)?;
     let free: HashSet<Page> = free.into_iter().collect();
@@ -101,14 +101,14 @@ fn read(connection: &Connection, number: i64) -> rusqlite::Result<Option<Vec<u8>
     read.query_row([number], |row| row.get(0)).optional()
 }
 
-/// Adds the free pages: a list of trunks, each with some leaves.
+/// Adds the free pages: a list of trunks, each with leaves.
 fn free_pages(connection: &Connection, pages: &mut Vec<Page>) -> rusqlite::Result<()> {
     let count: i64 = connection.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
     let end = usize::try_from(count).unwrap_or(usize::MAX);
     let end = pages.len().saturating_add(end);
     let header = read(connection, 1)?.unwrap_or_default();
     let mut next = long(&header, 32).unwrap_or(0);
-    // The count is a bound, should the list lead in a circle.
+    // The count is a bound, should the list be a circle.
     while next != 0 && pages.len() < end {
         let Some(trunk) = read(connection, next)? else {
             break;
@@ -130,7 +130,7 @@ fn free_pages(connection: &Connection, pages: &mut Vec<Page>) -> rusqlite::Resul
 }
 
 impl Page {
-    /// The same with zeros where no row is; `None` if it is not as such a page must be.
+    /// The page's contents with zeros where no row is; `None` if it is no valid page of its kind.
     fn cleaned(self, held: &[u8]) -> Option<Vec<u8>> {
         let mut bytes = held.to_vec();
         let end = bytes.len();
@@ -147,10 +147,10 @@ impl Page {
     }
 }
 
-/// Between the index of the rows and the first row, and in the list of gaps between rows.
+/// Cleans a page between the index of its rows and the first row, and in the gaps between rows.
 fn clean_tree(page: &mut [u8]) -> Option<()> {
     let header = match page.first()? {
-        // On the way to rows there is one more reference.
+        // An inner page has one more reference in its header.
         2 | 5 => 12,
         10 | 13 => 8,
         _ => return None,
@@ -165,7 +165,7 @@ fn clean_tree(page: &mut [u8]) -> Option<()> {
     while gap != 0 {
         let (next, size) = (short(page, gap)?, short(page, gap + 2)?);
         page.get_mut(gap + 4..gap + size)?.fill(0);
-        // They are in order.
+        // The gaps are in ascending order.
         if next != 0 && next <= gap {
             return None;
         }
@@ -188,7 +188,7 @@ fn long(page: &[u8], at: usize) -> Option<i64> {
 mod tests {
     use super::*;
 
-    /// What must not be taken for a page is left alone.
+    /// A page that is not valid for its kind is left alone.
     #[test]
     fn what_is_no_such_page_is_left_alone() {
         let cleaned = |kind, held: &[u8]| Page { number: 2, kind }.cleaned(held);

@@ -1,4 +1,4 @@
-//! What only a log on disk can do: outlive its process, run full, be locked out.
+//! What only a log on disk can do: outlive its process, fill the disk, lock out another server.
 
 mod files;
 mod opening;
@@ -26,7 +26,7 @@ use crate::log::tests::support::{
     resume, room, seq,
 };
 
-/// A directory for a database, gone after the test.
+/// A directory for databases, removed after the test.
 struct Place {
     directory: TempDir,
 }
@@ -58,13 +58,13 @@ impl Place {
 fn config() -> SqliteConfig {
     SqliteConfig {
         history_per_room: HISTORY,
-        // Whoever holds a lock in these tests does not let go of it by waiting.
+        // No test gives a lock up while another connection waits for it.
         busy_timeout: Duration::ZERO,
         ..SqliteConfig::default()
     }
 }
 
-/// The file beside a database, as SQLite names it.
+/// The path of a file beside a database, with SQLite's suffix.
 fn beside(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(format!("{}{suffix}", path.display()))
 }
@@ -73,7 +73,7 @@ async fn head(log: &SqliteLog, name: &str) -> u64 {
     log.room(room(name)).await.unwrap().head.get()
 }
 
-/// Holds the writer up, in the middle of a batch, until what is returned is dropped.
+/// Blocks the writer in the middle of a batch, until the returned sender is dropped.
 fn hold(log: &SqliteLog) -> Sender<()> {
     let (entered, entries) = channel();
     let (go_on, gone_on) = channel();
@@ -141,15 +141,15 @@ async fn a_reopened_log_has_kept_everything() {
     }
 }
 
-/// EO-2: what fails at the very end of a transaction is neither acked nor shown, and nothing of it
-/// stays.
+/// EO-2: an operation that fails at the very end of its transaction is neither acked nor shown, and leaves
+/// nothing behind.
 #[tokio::test]
 async fn a_commit_that_fails_is_not_acked() {
     let place = Place::new();
     let observer = Arc::<Recorder>::default();
     let log = place.open_with(config(), observer.clone());
     log.open_session(fresh("ada", 1)).await.unwrap();
-    // A reference that leads nowhere, and that SQLite looks at when the transaction ends.
+    // A foreign key that leads nowhere, and that SQLite checks when the transaction ends.
     let other = rusqlite::Connection::open(place.path("log.db")).unwrap();
     other
         .execute_batch(
@@ -179,7 +179,7 @@ async fn a_new_file_has_a_new_epoch() {
     assert_eq!(old.epoch.as_str().len(), 32);
 }
 
-/// EO-2: what was answered is on disk, whenever the server is killed.
+/// EO-2: every message that was acked is on disk, whenever the server is killed.
 #[tokio::test]
 async fn a_killed_server_loses_nothing_that_was_answered() {
     let place = Place::new();
@@ -223,7 +223,7 @@ async fn a_full_database_refuses_reads_on_and_recovers() {
     for (person, at_ms) in [("old", 1), ("ada", 9)] {
         log.open_session(fresh(person, at_ms)).await.unwrap();
     }
-    // Of two kinds in turn, as those in a row would share a row.
+    // Of two kinds in turn, as consecutive ones of one kind would share a row.
     let codes = [ErrorCode::BodyTooLarge, ErrorCode::BodyEmpty];
     let refuse = |n: u64| log.refuse(id("old"), seq(n), codes[usize::from(n.is_multiple_of(2))]);
     for answer in join_all((1..=4_000).map(refuse)).await {
@@ -297,7 +297,7 @@ async fn a_fault_within_a_batch_takes_all_of_it_back() {
         )
         .unwrap();
     append_many(&log, "ada", "lobby", 1).await;
-    // These wait together, and so are one batch.
+    // These wait together, and so become one batch.
     let held = hold(&log);
     let good = log.append(append("ada", 2, "lobby", "two"));
     let bad = log.append(append("bob", 1, "lobby", "bad"));
@@ -330,11 +330,11 @@ async fn what_waits_together_is_committed_together() {
     for answer in join_all(waiting).await {
         answer.unwrap();
     }
-    // What held the writer up was the eighth of the first.
+    // The operation that blocked the writer was the eighth of the first batch.
     assert_eq!(*sizes.0.lock(), [7, 8, 5]);
 }
 
-/// PU-4: the queues have limits, and what is over them is told so at once.
+/// PU-4: the queues have limits, and an operation over them is refused at once.
 #[tokio::test]
 async fn too_many_waiting_operations_are_unavailable() {
     let place = Place::new();
@@ -362,8 +362,8 @@ async fn too_many_waiting_operations_are_unavailable() {
     assert_eq!(append_one(5).await, Ok(offset(5)));
 }
 
-/// A read that the disk does not answer is answered all the same, and so is one that waits for it to end; the
-/// readers are there again once it did.
+/// A read that hangs on the disk is answered all the same, and so is one that waits for it; the readers are free
+/// again once the disk answers.
 #[tokio::test(start_paused = true)]
 async fn a_read_that_hangs_is_answered_in_time() {
     let place = Place::new();
@@ -404,7 +404,7 @@ async fn the_end_of_a_log_commits_what_is_queued() {
     let log = place.open("log.db");
     assert_eq!(head(&log, "lobby").await, 50);
     let unanswered: Vec<_> = (51..=99).map(|n| append_one(&log, n)).collect();
-    // Also where a backup, say, still has it open.
+    // Also where another program (a backup, say) still has it open.
     let other = rusqlite::Connection::open(place.path("log.db")).unwrap();
     let count = "SELECT count(*) FROM messages";
     other.query_row(count, [], |_| Ok(())).unwrap();
@@ -413,12 +413,12 @@ async fn the_end_of_a_log_commits_what_is_queued() {
     fs::copy(place.path("log.db"), place.path("copy.db")).unwrap();
     assert_eq!(head(&place.open("copy.db"), "lobby").await, 99);
 
-    // It is free again, although the closed one is still there.
+    // The database is free again, although the closed log still exists.
     assert_eq!(head(&place.open("log.db"), "lobby").await, 99);
     assert!(is_unavailable(&log.room(room("lobby")).await));
 }
 
-/// EO-2: nobody else comes in while anything of the database is open.
+/// EO-2: no other server opens the database while a connection to it is open.
 #[tokio::test]
 async fn a_read_under_way_keeps_the_database_in_use() {
     let place = Place::new();
@@ -430,7 +430,7 @@ async fn a_read_under_way_keeps_the_database_in_use() {
     assert_eq!(reading.await.unwrap().head, Offset::ZERO);
     place.open("log.db");
 
-    // A closed log lets go of it even so.
+    // A closed log releases it even so.
     let log = place.open("log.db");
     let reading = log.room(room("lobby"));
     log.close().await.unwrap();
@@ -438,7 +438,7 @@ async fn a_read_under_way_keeps_the_database_in_use() {
     assert!(is_unavailable(&reading.await));
 }
 
-/// EO-1: a lower limit takes effect bit by bit, and loses no number.
+/// EO-1: a lower limit takes effect step by step, and loses no number.
 #[tokio::test]
 async fn a_lower_limit_trims_what_is_there() {
     let place = Place::new();
@@ -464,7 +464,7 @@ async fn a_lower_limit_trims_what_is_there() {
     }
 }
 
-/// EO-7: each code comes back as it was stored, under the name that it has on the wire.
+/// EO-7: each code is read as it was stored, under its name on the wire.
 #[test]
 fn codes_are_stored_by_their_names() {
     use ErrorCode::*;
@@ -489,7 +489,7 @@ fn codes_are_stored_by_their_names() {
     assert_eq!(ErrorCode::from_word("\""), Unknown);
 }
 
-/// RS-9, EO-2: a forgotten session takes along what it alone needed.
+/// RS-9, EO-2: a forgotten session takes along the rows that only it needed.
 #[tokio::test]
 async fn a_forgotten_session_leaves_only_its_messages() {
     let place = Place::new();

@@ -1,5 +1,5 @@
-//! The watch over calls that do not return: of a disk that hangs, or another program that holds a lock. The
-//! thread in such a call cannot say so itself.
+//! The watchdog: reports calls to the database that do not return, as on a disk that hangs or under another program's
+//! lock. The thread in such a call cannot report it itself.
 
 use std::io;
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// After how long the journal is told: longer than another program is waited for by default
+/// After how long the journal reports a hang: longer than the default wait for another program's lock
 /// ([`SqliteConfig::busy_timeout`](super::SqliteConfig)).
 const HANGS_AFTER: Duration = Duration::from_secs(3);
 
-/// How often it is looked.
+/// How often the watchdog looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Since when each connection to the database is in a call; `None` while it is idle.
+/// The time since which each connection to the database is in a call; `None` while it is idle.
 #[derive(Debug)]
 pub(super) struct Calls(Vec<Mutex<Option<Instant>>>);
 
@@ -28,12 +28,12 @@ pub(super) struct Call {
 }
 
 impl Calls {
-    /// For so many connections, none of which is in a call.
+    /// The calls of so many connections, all of them idle.
     pub(super) fn new(connections: usize) -> Self {
         Self((0..connections).map(|_| Mutex::default()).collect())
     }
 
-    /// A connection begins a call; each is in one at a time.
+    /// Begins a call on a connection, which has one call at a time.
     pub(super) fn begin(self: &Arc<Self>, connection: usize) -> Call {
         self.set(connection, Some(Instant::now()));
         let calls = Arc::clone(self);
@@ -46,7 +46,7 @@ impl Calls {
         }
     }
 
-    /// When the oldest call began that is under way.
+    /// The time at which the oldest call under way began.
     fn oldest(&self) -> Option<Instant> {
         self.0.iter().filter_map(|call| *call.lock()).min()
     }
@@ -58,7 +58,7 @@ impl Drop for Call {
     }
 }
 
-/// The thread that looks. It ends when this is dropped.
+/// The thread that looks. Dropping this ends it.
 #[derive(Debug)]
 pub(super) struct Watchdog {
     end: Option<Sender<()>>,
@@ -102,14 +102,14 @@ fn run(calls: &Calls, ended: &Receiver<()>) {
     }
 }
 
-/// Whether the log hangs, as the journal knows it: one line when it begins, and one when it ends.
+/// Whether the log hangs, as the journal has it: one line when a hang begins, and one when it ends.
 #[derive(Debug, Default)]
 struct Hang {
-    /// Since when it does; `None` where it does not.
+    /// Since when the log hangs; `None` where it does not.
     since: Option<Instant>,
 }
 
-/// What the journal is told, with the time since the hang began.
+/// A line for the journal, with the time since the hang began.
 #[derive(Debug, PartialEq, Eq)]
 enum News {
     Hangs(Duration),
@@ -117,7 +117,7 @@ enum News {
 }
 
 impl Hang {
-    /// Looks at when the oldest call began.
+    /// Compares the time at which the oldest call began with the limit.
     fn look(&mut self, now: Instant, oldest: Option<Instant>) -> Option<News> {
         let old = oldest.filter(|began| now.saturating_duration_since(*began) >= HANGS_AFTER);
         match (self.since, old) {
@@ -144,12 +144,12 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut hang = Hang::default();
         assert_eq!(hang.look(at(0), None), None);
-        // What takes a while is no hang.
+        // A slow call is not yet a hang.
         assert_eq!(hang.look(at(2), Some(at(0))), None);
         let told = hang.look(at(3), Some(at(0)));
         assert_eq!(told, Some(News::Hangs(Duration::from_secs(3))));
         assert_eq!(hang.look(at(4), Some(at(0))), None);
-        // Another call hangs, too: it is the same trouble.
+        // Another call hangs, too: that is the same hang.
         assert_eq!(hang.look(at(25), Some(at(20))), None);
         let told = hang.look(at(26), Some(at(25)));
         assert_eq!(told, Some(News::GoesOn(Duration::from_secs(26))));

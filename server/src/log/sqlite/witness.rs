@@ -1,12 +1,12 @@
 //! The witness: a small file beside the database that says how far the log had come.
 //!
 //! It is written after each commit, without a sync of its own. A commit is on stable storage before the
-//! witness tells of it: so the witness may be older than the log, and is never newer. Where it is, the log
-//! has lost commits that were acknowledged: a byte flipped in the write-ahead log makes SQLite drop all that
-//! follows, and it says nothing about it.
+//! witness tells of it: so the witness may be older than the log, and is never newer. A log that is older than its
+//! witness has lost commits that were acknowledged. A byte flipped in the write-ahead log does that: SQLite then
+//! drops all that follows, without an error.
 //!
-//! It is made, on stable storage, before an epoch is served, and lies within one sector. So a crash leaves one
-//! that can be read, of the epoch that was served: a database with another epoch, or with no witness, was
+//! The witness is made, on stable storage, before an epoch is served, and lies within one sector. So a crash leaves a
+//! witness that can be read, of the epoch that was served. A database with another epoch, or without a witness, was
 //! brought here from elsewhere, and may be older than what clients have seen.
 
 use std::ffi::OsString;
@@ -23,25 +23,26 @@ use super::files::{Inode, OWN, sync_directory};
 use super::state::{Chain, HASH_BYTES};
 use crate::hex::hex;
 
-/// The first word of the file: what it is, in which form.
+/// The first word of the file: the witness's format.
 const FORM: &str = "everbeat-witness-1";
 
-/// More than one is ever long: epochs have 32 characters. A sector of a disk, which is written whole or not.
+/// The most bytes of a witness: one sector of a disk, which is written whole or not at all. A witness is far
+/// shorter: epochs have 32 characters.
 const BYTES_MAX: usize = 512;
 
-/// What a witness says.
+/// The contents of a witness.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Testimony {
-    /// Of which log it speaks.
+    /// The epoch of the log that it is of.
     pub(super) epoch: Epoch,
-    /// How far that had come at least.
+    /// The history of that log, or the beginning of it.
     pub(super) chain: Chain,
     /// Whether its server ended in order.
     pub(super) is_orderly: bool,
 }
 
 impl Testimony {
-    /// One line, and in it a hash of the rest: half of one is none.
+    /// The contents as one line, which holds a hash of itself: a torn line is no witness.
     fn line(&self) -> String {
         let Self {
             epoch,
@@ -49,7 +50,7 @@ impl Testimony {
             is_orderly,
         } = self;
         let mut line = String::with_capacity(160);
-        // A string takes everything.
+        // Writing to a string cannot fail.
         let _ = write!(line, "{FORM} {} {commits:020} ", epoch.as_str());
         line += &hex(hash);
         line += if *is_orderly { " ended " } else { " open  " };
@@ -98,14 +99,14 @@ fn bytes(digits: &str) -> Option<[u8; HASH_BYTES]> {
     Some(bytes)
 }
 
-/// Where the witness of a database is.
+/// The path of a database's witness.
 pub(super) fn path_of(database: &Path) -> PathBuf {
     let mut name = OsString::from(database);
     name.push(".witness");
     PathBuf::from(name)
 }
 
-/// What the witness beside this database says; `None` where there is none, or none that can be read.
+/// Reads the witness of a database; `None` where there is none, or none that can be read.
 pub(super) fn read(database: &Path) -> Option<Testimony> {
     let path = path_of(database);
     let said = match fs::read(&path) {
@@ -123,7 +124,7 @@ pub(super) fn read(database: &Path) -> Option<Testimony> {
     testimony
 }
 
-/// The file, kept open and up to now.
+/// The witness's file, kept open and up to date.
 pub(super) struct Witness {
     path: PathBuf,
     file: File,
@@ -133,7 +134,7 @@ pub(super) struct Witness {
 }
 
 impl Witness {
-    /// Makes it, or takes it over, on stable storage with its name.
+    /// Creates the witness, or takes over the file of an older one; the file and its name are on stable storage.
     pub(super) fn create(database: &Path, epoch: Epoch, chain: Chain) -> io::Result<Self> {
         let path = path_of(database);
         let mut options = OpenOptions::new();
@@ -155,7 +156,7 @@ impl Witness {
         Ok(witness)
     }
 
-    /// The log has come so far. A witness that cannot be written is an older one: no commit fails for that.
+    /// Notes how far the log has come. If that fails the witness is an older one: no commit fails for it.
     pub(super) fn note(&mut self, chain: Chain, is_orderly: bool) {
         let written = self.write(chain, is_orderly);
         let was_failing = std::mem::replace(&mut self.is_failing, written.is_err());
@@ -166,7 +167,7 @@ impl Witness {
         }
     }
 
-    /// Makes it anew where its file was removed or replaced.
+    /// Creates the witness anew if its file was removed or replaced.
     pub(super) fn look(&mut self, database: &Path, chain: Chain) {
         if Inode::of(&self.path) != self.inode
             && let Ok(anew) = Self::create(database, self.epoch.clone(), chain)
@@ -186,7 +187,7 @@ impl Witness {
 
     fn write(&self, chain: Chain, is_orderly: bool) -> io::Result<()> {
         let line = self.testimony(chain, is_orderly).line();
-        // A longer epoch than ours is of no server: then there is no witness, rather than a torn one.
+        // An epoch that is too long is no server's: then there is no witness, rather than a torn one.
         if line.len() > BYTES_MAX {
             return Err(io::ErrorKind::InvalidData.into());
         }
@@ -210,7 +211,7 @@ mod tests {
         }
     }
 
-    /// All lines of one log are of one length: a newer one leaves nothing of the older one behind.
+    /// All lines of one log have the same length: a newer one leaves nothing of the older one behind.
     #[test]
     fn a_witness_is_read_as_it_was_written() {
         let open = testimony();
@@ -224,7 +225,7 @@ mod tests {
         }
     }
 
-    /// What was torn or changed says nothing.
+    /// A witness that was torn or changed is not read.
     #[test]
     fn a_damaged_witness_is_none() {
         let line = testimony().line();

@@ -1,4 +1,4 @@
-//! The thread that writes.
+//! The writer: the one thread that writes to the database.
 
 use std::any::Any;
 use std::iter;
@@ -35,14 +35,14 @@ pub(super) struct Writer {
     chain: Chain,
     witness: Option<Witness>,
     files: Files,
-    /// Why nothing that is stored now would last.
+    /// The error while the database's files are moved, and so nothing that is stored now would last.
     moved: Option<LogError>,
-    /// What was committed to files that were moved by then: not acknowledged, nor shown, until they are back. At
-    /// most one batch, as the next ones fail.
+    /// A batch that was committed to files that had been moved by then: it is neither acknowledged nor shown
+    /// until they are back. There is one at most, as the batches after it fail.
     withheld: Option<Committed>,
     scrub: Scrub,
     calls: Arc<Calls>,
-    /// Whether the last batch could not be committed: one line in the log file per trouble.
+    /// Whether the last batch could not be committed: the journal gets one line per trouble.
     failing: bool,
     /// Declared last, so dropped last: no other server may open the database before the connection is closed.
     _lock: Arc<Lock>,
@@ -75,12 +75,12 @@ impl Writer {
         }
     }
 
-    /// Whether removed texts may still stand in the files.
+    /// A watch on whether redacted texts may still stand in the files.
     pub(super) fn scrubbing(&self) -> watch::Receiver<bool> {
         self.scrub.watch()
     }
 
-    /// Works until the queue has ended and is empty.
+    /// Works until the queue is closed and empty.
     pub(super) fn run(mut self) {
         self.scrub.step(&self.connection, self.busy_timeout);
         while let Some(first) = self.next() {
@@ -95,7 +95,7 @@ impl Writer {
         }
     }
 
-    /// The next operation. Texts that are to leave the files are tried to be got rid of meanwhile.
+    /// The next operation. While there is none, goes on with a scrub that is due.
     fn next(&mut self) -> Option<Operation> {
         loop {
             if !self.scrub.is_due() {
@@ -111,29 +111,29 @@ impl Writer {
         }
     }
 
-    /// Commits one batch, and says where there is trouble. A panic costs the batch, whose operations are
-    /// answered that they were not done; the log goes on.
+    /// Commits one batch, and reports trouble. A panic fails the batch, whose operations are answered so; the log
+    /// goes on.
     fn work(&mut self, first: Operation) {
         let committed = catch_unwind(AssertUnwindSafe(|| self.commit(first)));
         let failure = committed.unwrap_or_else(|panic| Some(self.recover(panic.as_ref())));
         self.report(failure);
     }
 
-    /// Takes back what was begun when something panicked.
+    /// Rolls back what was begun when an operation panicked.
     fn recover(&self, panic: &(dyn Any + Send)) -> LogError {
         let panic = reason(panic);
         tracing::error!(
             panic,
             "the log's thread panicked: this is a bug; the log goes on"
         );
-        // Should this fail, so does the next BEGIN, and it is tried again then.
+        // Should this fail, the next BEGIN fails too, and its batch rolls back.
         if !self.connection.is_autocommit() {
             drop(self.connection.execute_batch("ROLLBACK"));
         }
         LogError::Unavailable("an operation panicked".into())
     }
 
-    /// Commits one batch: this operation, and those that come meanwhile.
+    /// Commits one batch: this operation, and those that are queued by then.
     fn commit(&mut self, first: Operation) -> Option<LogError> {
         if self.moved.is_some() {
             self.look();
@@ -154,7 +154,7 @@ impl Writer {
         }
         let mut committed = batch.commit();
         self.follow(committed.chain);
-        // After the commit, as the files may be moved at any time before it.
+        // Looked at after the commit, as the files may be moved at any time before it.
         self.look();
         let is_removal = !committed.removed.is_empty();
         if let Some(moved) = &self.moved
@@ -181,8 +181,8 @@ impl Writer {
         Batch::begin(&self.connection, self.history_per_room, state)
     }
 
-    /// Looks whether the files are still where they were. What is stored in one that was removed is gone with
-    /// this process: that must not be acknowledged. Four calls of stat(2), 2 µs in all: a sync takes far longer.
+    /// Looks whether the files are still in their place. What is stored in a file that was removed is lost with this
+    /// process: it must not be acknowledged. Four calls of stat(2), 2 µs in all: a sync takes far longer.
     fn look(&mut self) {
         let moved = self.files.moved();
         if let Some(path) = moved
@@ -206,7 +206,7 @@ impl Writer {
                 self.failing = true;
                 tracing::error!(%error, "the log cannot store anything now");
             }
-            // A batch that had nothing to store says nothing: a full disk takes it.
+            // A batch that had nothing to store proves nothing: it succeeds on a full disk, too.
             None if self.failing && self.stores() => {
                 self.failing = false;
                 tracing::info!("the log stores again");
@@ -215,7 +215,7 @@ impl Writer {
         }
     }
 
-    /// Notes how far the log is, where that is further than before.
+    /// Notes in the witness how far the log has come, where it has come further.
     fn follow(&mut self, chain: Chain) {
         if chain != self.chain {
             self.chain = chain;
@@ -225,7 +225,7 @@ impl Writer {
         }
     }
 
-    /// Whether something can be stored, found out by storing something.
+    /// Whether the log can store, found out by storing something.
     fn stores(&mut self) -> bool {
         let _call = self.calls.begin(0);
         let mut batch = self.begin();
@@ -247,7 +247,7 @@ mod tests {
     use crate::log::tests::support::{Recorder, lines_of};
     use crate::log::{Answer, Append, OpenSession};
 
-    /// A writer over a database that has room for so many bytes, the way to it, and what is told.
+    /// A writer over a database that has room for so many bytes, and its queue.
     fn writer(directory: &std::path::Path, bytes_max: Option<u64>) -> (Writer, Queue) {
         let config = SqliteConfig {
             bytes_max,
@@ -259,7 +259,7 @@ mod tests {
         (Writer::new(database, operations, &config, notifier), queue)
     }
 
-    /// Has the writer do what is asked of it.
+    /// Runs the next operation on the writer, and returns its answer.
     fn done<T>(writer: &mut Writer, answer: Answer<T>) -> Result<T, LogError> {
         let first = writer.operations.recv().unwrap();
         writer.work(first);
@@ -271,7 +271,7 @@ mod tests {
         runtime.block_on(answer)
     }
 
-    /// A database that is full takes what needs no room. That is no reason to say that it stores again.
+    /// A full database still takes what needs no room. That is no reason to report that it stores again.
     #[test]
     fn what_stores_nothing_proves_nothing() {
         let directory = tempfile::tempdir().unwrap();
@@ -314,7 +314,7 @@ mod tests {
         assert!(lines_of(|| touch(&mut writer, 3)).contains("stores again"));
     }
 
-    /// An operation that panics is not done, nor is what was in its batch; the next one is.
+    /// An operation that panics is not done, nor is the rest of its batch; the next batch is.
     #[test]
     fn a_panic_costs_a_batch_and_not_the_log() {
         let directory = tempfile::tempdir().unwrap();
@@ -335,7 +335,7 @@ mod tests {
         assert!(done(&mut writer, again).is_ok(), "the id is free");
     }
 
-    /// A trouble of hours is two lines in the log file: one at its start, one at its end.
+    /// A trouble of hours is two lines in the journal: one at its start, one at its end.
     #[test]
     fn trouble_is_told_once() {
         let directory = tempfile::tempdir().unwrap();

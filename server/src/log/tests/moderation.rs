@@ -1,4 +1,4 @@
-//! What goes: removed texts, and messages that are too old.
+//! What leaves a log: texts that are redacted, and messages that are trimmed for age.
 
 use protocol::frame::Message;
 use protocol::position::Offset;
@@ -25,7 +25,7 @@ fn without_text(message: &Message) -> Message {
     }
 }
 
-/// EO-8.
+/// EO-8: the text is gone from every read, and the offset stays.
 async fn a_removed_text_is_gone_and_its_place_stays(Subject { log, observer, .. }: Subject) {
     log.open_session(fresh("ada", 1)).await.unwrap();
     append_many(&*log, "ada", "lobby", 3).await;
@@ -79,7 +79,7 @@ async fn what_is_not_there_is_not_removed(Subject { log, observer, .. }: Subject
     assert_eq!(log.room(room("lobby")).await.unwrap().removed, []);
 }
 
-/// EO-1, EO-8.
+/// EO-1, EO-8: a repeated number whose message was redacted gets its first `ack`.
 async fn a_number_whose_text_was_removed_is_acked_again(Subject { log, .. }: Subject) {
     log.open_session(fresh("ada", 1)).await.unwrap();
     append_many(&*log, "ada", "lobby", 2).await;
@@ -89,7 +89,7 @@ async fn a_number_whose_text_was_removed_is_acked_again(Subject { log, .. }: Sub
     assert_eq!(log.room(room("lobby")).await.unwrap().head, offset(2));
 }
 
-/// EO-8: as far as they are remembered, and as long as they are in the log.
+/// EO-8: a room's log has its newest redactions, as long as their messages are not trimmed.
 async fn the_newest_removals_are_told_with_the_room(Subject { log, .. }: Subject) {
     log.open_session(fresh("ada", 1)).await.unwrap();
     append_many(&*log, "ada", "lobby", 60).await;
@@ -112,7 +112,7 @@ async fn the_newest_removals_are_told_with_the_room(Subject { log, .. }: Subject
     assert_eq!(held.removed, []);
 }
 
-/// EO-8: the observer hears of the message before it hears of its end.
+/// EO-8: the observer is notified of the message first, then of its redaction.
 async fn a_text_is_removed_in_the_commit_that_stored_it(Subject { log, observer, .. }: Subject) {
     log.open_session(fresh("ada", 1)).await.unwrap();
     let appended = log.append(append("ada", 1, "lobby", "x"));
@@ -123,7 +123,7 @@ async fn a_text_is_removed_in_the_commit_that_stored_it(Subject { log, observer,
     assert_eq!(told, [false, true]);
 }
 
-/// RS-6: offsets and the head stay; what stands in front of something younger goes with its turn only.
+/// RS-6: offsets and the head stay; an old message behind a newer one is not trimmed before that.
 async fn old_messages_are_trimmed_from_the_oldest_on(Subject { log, observer, .. }: Subject) {
     log.open_session(fresh("ada", 1)).await.unwrap();
     for (n, at_ms) in [(1, 10), (2, 20), (3, 50), (4, 30), (5, 60)] {
@@ -150,7 +150,7 @@ async fn old_messages_are_trimmed_from_the_oldest_on(Subject { log, observer, ..
         observer.trimmed(),
         [(room("lobby"), offset(2)), (room("lobby"), offset(5))]
     );
-    // What comes next has the next offset, and old numbers are known.
+    // The next message has the next offset, and old numbers are still known.
     assert_eq!(
         log.append(append("ada", 6, "lobby", "x")).await,
         Ok(offset(6))

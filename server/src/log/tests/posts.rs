@@ -1,4 +1,4 @@
-//! Messages that come without a session.
+//! Posts: messages that come without a session.
 
 use futures_util::future::join_all;
 
@@ -30,7 +30,7 @@ fn post(key: u8, session: &str, in_room: &str, body: &str) -> Post {
     }
 }
 
-/// Where a post is, and whether it was there already.
+/// The offset of a post, and whether it is a repeat.
 fn place(posted: Result<Posted, LogError>) -> Result<(u64, bool), LogError> {
     posted.map(|posted| (posted.offset.get(), posted.is_repeat))
 }
@@ -39,7 +39,7 @@ fn posted(number: u64, is_repeat: bool) -> Result<(u64, bool), LogError> {
     Ok((number, is_repeat))
 }
 
-/// EO-2: it has the next offset of its room, and the observer hears of it in the same row.
+/// EO-2: a post has the next offset of its room, and the observer gets it in order with the others.
 async fn a_post_is_a_message_like_any_other(Subject { log, observer, .. }: Subject) {
     log.open_session(fresh("ada", 1)).await.unwrap();
     append_many(&*log, "ada", "lobby", 2).await;
@@ -62,7 +62,7 @@ async fn a_post_is_a_message_like_any_other(Subject { log, observer, .. }: Subje
     assert_eq!(log.room(room("lobby")).await.unwrap().head, offset(4));
 }
 
-/// EO-1: the key alone counts, whatever else came with it the second time.
+/// EO-1: the key alone counts; name and time of a repeat do not.
 async fn a_repeated_key_gets_its_first_offset(Subject { log, observer, .. }: Subject) {
     assert_eq!(
         place(log.post(post(1, "one", "lobby", "x")).await),
@@ -81,7 +81,7 @@ async fn a_repeated_key_gets_its_first_offset(Subject { log, observer, .. }: Sub
     assert_eq!(offsets(&observer.seen()), [1, 2]);
 }
 
-/// EO-6.
+/// EO-6: a used key with another room or body is a conflict.
 async fn a_repeated_key_with_another_message_is_a_conflict(Subject { log, .. }: Subject) {
     assert_eq!(
         place(log.post(post(1, "one", "lobby", "x")).await),
@@ -97,7 +97,7 @@ async fn a_repeated_key_with_another_message_is_a_conflict(Subject { log, .. }: 
     );
 }
 
-/// RS-6: an offset alone says nothing.
+/// RS-6: an offset means nothing without its epoch.
 async fn a_post_is_answered_with_the_epoch_of_its_room(Subject { log, .. }: Subject) {
     let epoch = log.room(room("lobby")).await.unwrap().epoch;
     for is_repeat in [false, true] {
@@ -106,7 +106,7 @@ async fn a_post_is_answered_with_the_epoch_of_its_room(Subject { log, .. }: Subj
     }
 }
 
-/// EO-1: in one commit, too.
+/// EO-1: that holds within one commit, too.
 async fn posts_that_come_at_once_are_told_apart_by_their_keys(Subject { log, .. }: Subject) {
     let posts =
         (0..40).map(|n| log.post(post(n % 10, "bot", "lobby", &format!("body {}", n % 10))));

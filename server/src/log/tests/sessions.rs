@@ -28,7 +28,7 @@ conformance!(
     many_sessions_expire_at_once,
 );
 
-/// RS-2, RS-3.
+/// RS-2, RS-3: a session is resumed by its key, with its last number.
 async fn sessions_start_at_zero_and_resume_with_their_key(Subject { log, .. }: Subject) {
     assert_eq!(log.open_session(fresh("ada", 1)).await, opened(false, 0));
     assert_eq!(log.open_session(resume("ada", 2)).await, opened(true, 0));
@@ -36,7 +36,7 @@ async fn sessions_start_at_zero_and_resume_with_their_key(Subject { log, .. }: S
     assert_eq!(log.open_session(resume("ada", 3)).await, opened(true, 3));
 }
 
-/// RS-2: never somebody else's session.
+/// RS-2: a wrong key never gets another client's session.
 async fn a_wrong_key_or_an_unknown_id_gets_the_fresh_session(Subject { log, .. }: Subject) {
     log.open_session(fresh("ada", 1)).await.unwrap();
     append_many(&*log, "ada", "lobby", 3).await;
@@ -67,13 +67,13 @@ async fn an_id_in_use_is_not_opened_again(Subject { log, .. }: Subject) {
     assert_eq!(log.append(again).await, Ok(offset(3)));
 }
 
-/// EO-1.
+/// EO-1: a repeated number gets its first answer.
 async fn a_repeated_number_gets_its_first_offset(Subject { log, observer, .. }: Subject) {
     log.open_session(fresh("ada", 1)).await.unwrap();
     append_many(&*log, "ada", "lobby", 3).await;
     for n in [1, 2, 3, 3, 1] {
         let mut again = append("ada", n, "lobby", &format!("body {n}"));
-        // The name and the time belong to the first time.
+        // The name and the time of the first one stay.
         again.name = Name::tidy("Ada Lovelace");
         again.at_ms = 5_000;
         assert_eq!(log.append(again).await, Ok(offset(n)));
@@ -83,7 +83,7 @@ async fn a_repeated_number_gets_its_first_offset(Subject { log, observer, .. }: 
     assert_eq!(observer.seen()[0].name, Name::tidy("Ada"));
 }
 
-/// EO-6.
+/// EO-6: a used number with another room or body is a conflict.
 async fn a_repeated_number_with_another_message_is_a_conflict(Subject { log, .. }: Subject) {
     log.open_session(fresh("ada", 1)).await.unwrap();
     append_many(&*log, "ada", "lobby", 2).await;
@@ -95,7 +95,7 @@ async fn a_repeated_number_with_another_message_is_a_conflict(Subject { log, .. 
     assert_eq!(log.open_session(resume("ada", 2)).await, opened(true, 2));
 }
 
-/// EO-1.
+/// EO-1: a number beyond the next one is out of order, and changes nothing.
 async fn a_number_that_skips_some_is_out_of_order(Subject { log, .. }: Subject) {
     log.open_session(fresh("ada", 1)).await.unwrap();
     let skip = |n, last_seq| {
@@ -124,7 +124,7 @@ async fn an_unknown_session_appends_nothing(Subject { log, .. }: Subject) {
     assert_eq!(log.room(room("lobby")).await.unwrap().head, Offset::ZERO);
 }
 
-/// EO-1, AC-5: what was judged once is not appended under another judgement.
+/// EO-1, AC-5: a repeat, whose right to write was decided the first time, is never appended.
 async fn a_repeat_is_found_and_never_appended(Subject { log, .. }: Subject) {
     log.open_session(fresh("ada", 1)).await.unwrap();
     let repeat = |number| Append {
@@ -180,8 +180,7 @@ async fn a_resumed_session_is_told_its_newest_refusals(Subject { log, .. }: Subj
     assert_eq!(opened.refused, newest);
 }
 
-/// EO-7, RS-3: whatever came between them, and whyever they were refused, each refused number is known as what
-/// it is.
+/// EO-7, RS-3: each refused number keeps its own reason, whatever came between them.
 async fn refusals_in_a_row_stay_apart(Subject { log, .. }: Subject) {
     use ErrorCode::{BodyEmpty, BodyTooLarge};
 
@@ -235,7 +234,7 @@ async fn sessions_expire_after_their_last_touch(Subject { log, .. }: Subject) {
     refusal.await.unwrap();
     log.touch(vec![id("bob"), id("nobody")], 20).await.unwrap();
     log.open_session(resume("cyd", 20)).await.unwrap();
-    // A clock that is set back shortens nobody's life.
+    // A clock that is set back shortens no session's life.
     log.touch(vec![id("dan")], 5).await.unwrap();
 
     assert_eq!(log.expire(10).await, Ok(0));
@@ -257,7 +256,7 @@ async fn sessions_expire_after_their_last_touch(Subject { log, .. }: Subject) {
     assert_eq!(log.expire(u64::MAX).await, Ok(1));
 }
 
-/// RS-9: what somebody said or was refused is worth keeping the session; a session alone is made in no time.
+/// RS-9: a session with messages or refusals is worth keeping; an unused one is made again in no time.
 async fn sessions_without_a_number_expire_sooner(Subject { log, .. }: Subject) {
     for session in ["ada", "bob", "cy", "dan", "eve"] {
         log.open_session(fresh(session, 10)).await.unwrap();
@@ -267,7 +266,7 @@ async fn sessions_without_a_number_expire_sooner(Subject { log, .. }: Subject) {
     refused.unwrap();
     log.touch(vec![id("cy")], 30).await.unwrap();
     assert_eq!(log.expire_unused(10).await, Ok(0));
-    // One that uses its first number at this very moment is not one of them.
+    // A session that uses its first number just before is not unused.
     let appended = log.append(append("dan", 1, "lobby", "just in time"));
     let expired = log.expire_unused(20);
     assert_eq!(appended.await, Ok(offset(2)));
@@ -280,7 +279,7 @@ async fn sessions_without_a_number_expire_sooner(Subject { log, .. }: Subject) {
     assert!(!gone.resumed);
 }
 
-/// RS-9.
+/// RS-9: more sessions expire than fit into one operation.
 async fn many_sessions_expire_at_once(Subject { log, .. }: Subject) {
     let openings = (0..1_300).map(|n| log.open_session(fresh(&format!("s{n}"), n)));
     for answer in join_all(openings).await {

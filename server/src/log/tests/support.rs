@@ -1,4 +1,4 @@
-//! What the tests of the logs have in common.
+//! What the tests of all logs share.
 
 use std::io;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::log::{Append, KeyHash, Log, LogError, Observer, OpenSession, OpenedSe
 /// How many messages a room of the tests keeps.
 pub(in crate::log) const HISTORY: u64 = 100;
 
-/// Remembers what it was told.
+/// An observer that records its calls.
 #[derive(Default)]
 pub(in crate::log) struct Recorder(Mutex<Vec<Message>>, Mutex<Vec<(RoomName, Offset)>>);
 
@@ -49,7 +49,7 @@ impl Observer for Recorder {
     }
 }
 
-/// What a piece of work tells the journal, on the thread that does it.
+/// The journal's lines from a piece of work, on the thread that does it.
 pub(in crate::log) fn lines_of(work: impl FnOnce()) -> String {
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -77,7 +77,7 @@ pub(in crate::log) fn lines_of(work: impl FnOnce()) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// A log under test, and what it told its observer.
+/// A log under test, and the observer's record.
 pub(in crate::log) struct Subject {
     pub(in crate::log) log: Box<dyn Log>,
     pub(in crate::log) observer: Arc<Recorder>,

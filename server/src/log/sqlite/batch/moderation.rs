@@ -1,4 +1,4 @@
-//! What goes: texts that a moderator removes, and messages that are too old.
+//! What leaves a log: texts that are redacted, and messages that are trimmed for age.
 
 use protocol::id::RoomName;
 use protocol::position::Offset;
@@ -9,19 +9,19 @@ use crate::log::numbering::TRIM_MAX;
 use crate::log::sqlite::{integer, readers, row};
 use crate::log::{LogError, Removal};
 
-/// How many rooms one operation looks at.
+/// How many rooms one operation trims.
 const ROOMS_MAX: i64 = 256;
 
-/// A part of a round through all rooms.
+/// The outcome of one part of a round through all rooms.
 pub(in crate::log::sqlite) struct Trimmed {
-    /// How many messages went.
+    /// How many messages were trimmed.
     pub(in crate::log::sqlite) count: u64,
-    /// After which room the round goes on; none at its end.
+    /// The row id of the room after which the round goes on; `None` at its end.
     pub(in crate::log::sqlite) next: Option<i64>,
 }
 
 impl Batch<'_> {
-    /// EO-8. The text is overwritten where it stood.
+    /// Redacts a message (EO-8): its text is overwritten where it stood.
     pub(in crate::log::sqlite) fn remove(
         &mut self,
         room: &RoomName,
@@ -35,7 +35,7 @@ impl Batch<'_> {
         if message.removed {
             return Ok(Removal::Before);
         }
-        // Also on pages that the text leaves altogether, which else are only marked as free.
+        // Also overwrites pages that the text leaves altogether, which are only marked as free otherwise.
         self.secure_delete("ON")?;
         let removed = self.run(
             "UPDATE messages SET body = '', removed_ms = ?3
@@ -50,7 +50,7 @@ impl Batch<'_> {
         Ok(Removal::Removed)
     }
 
-    /// Trims what is older than this in the rooms after this one, some of them.
+    /// Trims messages from before this time, in some of the rooms after this one.
     pub(in crate::log::sqlite) fn trim(
         &mut self,
         before_ms: u64,
@@ -66,7 +66,7 @@ impl Batch<'_> {
             let name = RoomName::new(name);
             let name = name.map_err(|error| LogError::Unavailable(error.to_string().into()))?;
             count += self.trim_room(&name, before_ms)?;
-            // The rest of it comes with the next operation, or this one would take too long.
+            // The rest is left to the next operation, so that this one is short.
             if count >= TRIM_MAX {
                 return Ok(Trimmed {
                     count,
@@ -80,7 +80,7 @@ impl Batch<'_> {
         Ok(Trimmed { count, next })
     }
 
-    /// Trims one room, as far as its messages are older from the oldest on.
+    /// Trims one room from its oldest message on, up to the first that is not older.
     fn trim_room(&mut self, name: &RoomName, before_ms: u64) -> Result<u64, Fault> {
         let room = self.room(name)?;
         let oldest = "SELECT offset, at_ms FROM messages WHERE room = ?1 ORDER BY offset LIMIT ?2";
@@ -100,7 +100,7 @@ impl Batch<'_> {
             "DELETE FROM messages WHERE room = ?1 AND offset <= ?2",
             params![room.id, integer(through.get())],
         )?;
-        // The batch writes it down with the room's head at its end.
+        // The batch stores it with the room's head when it commits.
         if let Some(room) = self.rooms.get_mut(name) {
             room.trimmed = through;
         }

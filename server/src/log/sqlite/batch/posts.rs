@@ -1,4 +1,4 @@
-//! Messages that come without a session.
+//! Posts: messages that come without a session, each with an idempotency key.
 
 use protocol::position::Epoch;
 use rusqlite::{OptionalExtension, params};
@@ -9,7 +9,7 @@ use crate::log::sqlite::{integer, row};
 use crate::log::{Post, Posted};
 
 impl Batch<'_> {
-    /// EO-1 and EO-6 for who has no numbers, but a key.
+    /// Appends a post (EO-1 and EO-6, by its key instead of a number).
     pub(in crate::log::sqlite) fn post(
         &mut self,
         post: Post,
@@ -43,7 +43,7 @@ impl Batch<'_> {
         })
     }
 
-    /// Forgets at most so many keys, the oldest.
+    /// Forgets at most so many keys, the oldest first.
     pub(in crate::log::sqlite) fn forget_posts(
         &self,
         before_ms: u64,

@@ -1,5 +1,5 @@
-//! Numbers that were used up by a refusal for good (EO-7). Those in a row that were refused for the same reason
-//! share a row: a client that is refused all the time fills no disk.
+//! Numbers that were used up by a refusal for good (EO-7). Consecutive ones that were refused for the same reason
+//! share a row, so that a client which is refused all the time does not fill the disk.
 
 use protocol::frame::{ErrorCode, Refused};
 use protocol::id::{Seq, SessionId};
@@ -11,7 +11,7 @@ use crate::log::numbering::{Standing, repeated_refusal, standing};
 use crate::log::sqlite::{integer, row};
 
 impl Batch<'_> {
-    /// EO-7.
+    /// Uses a number up (EO-7).
     pub(in crate::log::sqlite) fn refuse(
         &mut self,
         session: &SessionId,
@@ -24,7 +24,7 @@ impl Batch<'_> {
             return Ok(repeated_refusal(used)?);
         }
         let (id, number, word) = (session.as_str(), integer(seq.get()), code.word());
-        // Only the newest row of the session can be the one that ends just before.
+        // The row that ends just before this number can only be the session's newest.
         let extended = self.run(
             "UPDATE refusals SET count = count + 1
              WHERE session = ?1 AND code = ?3 AND seq + count = ?2
@@ -41,7 +41,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Why a number was refused, if it was.
+    /// The reason for which a number was refused, if it was.
     pub(super) fn refusal(
         &self,
         session: &SessionId,

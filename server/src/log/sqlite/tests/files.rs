@@ -1,4 +1,4 @@
-//! Files that are taken away under a running server.
+//! Files that are removed or replaced under a running server.
 
 use super::*;
 
@@ -13,7 +13,7 @@ async fn a_database_that_is_gone_takes_nothing() {
         fs::rename(place.path(name), place.path("away")).unwrap();
         let refused = log.append(append("ada", 4, "lobby", "x")).await;
         assert!(is_unavailable(&refused), "{name}: {refused:?}");
-        // Another file is not the one that was there.
+        // A new file at the same path is not the database.
         fs::write(place.path(name), "").unwrap();
         assert!(log.probe().await.is_err(), "{name}");
 
@@ -23,8 +23,8 @@ async fn a_database_that_is_gone_takes_nothing() {
     }
 }
 
-/// EO-2, EO-1: the files go while a batch is under way. What was committed to them is neither acknowledged nor
-/// shown, and both once they are back: no reader misses it.
+/// EO-2, EO-1: the files are moved while a batch is under way. What was committed to them is neither acknowledged nor
+/// shown until they are back; then it is both, and no reader misses it.
 #[tokio::test]
 async fn what_was_committed_to_files_that_were_taken_away_waits_until_they_are_back() {
     for name in ["log.db", "log.db-wal", "log.db-shm"] {
@@ -65,7 +65,7 @@ async fn the_lock_stays_when_its_file_is_removed() {
     assert_eq!(head(&place.open("log.db"), "lobby").await, 1);
 }
 
-/// A witness that is taken away is written anew.
+/// A witness that was removed is written anew.
 #[tokio::test]
 async fn a_witness_that_is_gone_comes_back() {
     let place = Place::new();

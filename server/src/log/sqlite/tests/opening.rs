@@ -1,5 +1,5 @@
-//! Databases that are not to be opened: each is refused with what was found and what to do, and
-//! stays as it is.
+//! Databases that must not be opened: each is refused with what was found and what to do, and
+//! is left unchanged.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::*;
 
-/// Opening must fail with this in the error's text, and change no file but the lock.
+/// Opening must fail with these words in the error's text, and change no file but the lock.
 fn check_refused(place: &Place, name: &str, expected: &[&str]) -> OpenError {
     let before = files(place);
     let error = place.try_open(name).unwrap_err();
@@ -45,7 +45,7 @@ async fn a_database_in_use_is_refused() {
         &["in use by another server", "log.db.lock"],
     );
     assert!(matches!(error, OpenError::InUse { .. }));
-    // The one that has it is not disturbed.
+    // The server that uses it is not disturbed.
     log.open_session(fresh("ada", 1)).await.unwrap();
     append_many(&log, "ada", "lobby", 1).await;
     drop(log);
@@ -63,7 +63,7 @@ async fn another_versions_database_is_refused() {
     assert!(matches!(error, OpenError::OtherVersion { found: 7, .. }));
 }
 
-/// The version may stand in the write-ahead log alone, where its server was killed.
+/// The format may stand in the write-ahead log alone, if the server that wrote it was killed.
 #[tokio::test]
 async fn another_version_in_the_write_ahead_log_is_refused() {
     let place = Place::new();
@@ -142,7 +142,7 @@ async fn a_database_locked_by_another_program_is_refused() {
     place.open("log.db");
 }
 
-/// A file that is there but empty is as good as none.
+/// An empty file counts as no database.
 #[tokio::test]
 async fn an_empty_file_becomes_a_database() {
     let place = Place::new();

@@ -1,4 +1,4 @@
-//! Removed texts leave all files, also where another program reads them, and where the server is killed meanwhile.
+//! Redacted texts leave all files, also if another program reads them, or the server is killed meanwhile.
 
 use std::collections::BTreeSet;
 
@@ -8,14 +8,14 @@ use tokio::time::timeout;
 use super::*;
 use crate::log::Removal;
 
-/// How long nothing happens before a test believes that nothing will.
+/// How long a test waits before it concludes that nothing will happen.
 const A_WHILE: Duration = Duration::from_millis(300);
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const SECRET: &str = "treacherous";
 
-/// In how many places of the directory's files the secret stands.
+/// How often the secret stands in the directory's files.
 fn traces(directory: &Path) -> usize {
     let files = fs::read_dir(directory).unwrap();
     let count = |file: fs::DirEntry| {
@@ -26,7 +26,7 @@ fn traces(directory: &Path) -> usize {
     files.map(|file| count(file.unwrap())).sum()
 }
 
-/// All that stands between brackets, as the texts of a room do here.
+/// All texts in angle brackets, as the bodies of these tests are.
 fn marks(bytes: &[u8]) -> Vec<String> {
     let pieces = bytes.split(|byte| *byte == b'<').skip(1);
     let marks = pieces.filter_map(|piece| {
@@ -37,7 +37,7 @@ fn marks(bytes: &[u8]) -> Vec<String> {
     marks.collect()
 }
 
-/// A log with the secret in it, removed while another program holds the write-ahead log.
+/// A log with the secret in it, redacted while another program holds the write-ahead log.
 async fn removed_under_a_reader(place: &Place) -> (SqliteLog, Connection) {
     let log = place.open("log.db");
     log.open_session(fresh("ada", 1)).await.unwrap();
@@ -52,14 +52,14 @@ async fn removed_under_a_reader(place: &Place) -> (SqliteLog, Connection) {
     (log, reader)
 }
 
-/// EO-8: nothing but the reader's end is needed; no later commit.
+/// EO-8: the reader's end is enough; no later commit is needed.
 #[tokio::test]
 async fn a_text_removed_under_a_reader_goes_when_that_ends() {
     let place = Place::new();
     let (log, reader) = removed_under_a_reader(&place).await;
     assert!(timeout(A_WHILE, log.scrubbed()).await.is_err());
     assert!(traces(place.directory.path()) > 0);
-    // Who asks again hears the same.
+    // A second redaction gets the same answer.
     let again = log.remove(room("lobby"), offset(1), 2).await;
     assert_eq!(again, Ok(Removal::Before));
     assert!(timeout(A_WHILE, log.scrubbed()).await.is_err());
@@ -68,7 +68,7 @@ async fn a_text_removed_under_a_reader_goes_when_that_ends() {
     assert_eq!(traces(place.directory.path()), 0);
 }
 
-/// EO-8: the duty is part of the commit that removed. Whoever starts next has it.
+/// EO-8: that a scrub is due is part of the commit that redacts; so the next server knows.
 #[tokio::test]
 async fn a_text_removed_under_a_reader_goes_after_a_kill() {
     let place = Place::new();
@@ -88,7 +88,7 @@ async fn a_text_removed_under_a_reader_goes_after_a_kill() {
     let log = killed.open("log.db");
     assert!(timeout(A_WHILE, log.scrubbed()).await.is_err());
     drop(log);
-    // An orderly end changes nothing about it.
+    // An orderly end of the log does not change that.
     let log = killed.open("log.db");
     assert!(timeout(A_WHILE, log.scrubbed()).await.is_err());
     drop(reader);
@@ -97,7 +97,7 @@ async fn a_text_removed_under_a_reader_goes_after_a_kill() {
     assert_eq!(head(&log, "lobby").await, 1);
 }
 
-/// A database of an older server may hold removed texts in its write-ahead log.
+/// A database of an older server may hold redacted texts in its write-ahead log.
 #[tokio::test]
 async fn what_an_older_server_left_is_seen_to() {
     let place = Place::new();
@@ -114,7 +114,7 @@ async fn what_an_older_server_left_is_seen_to() {
              ALTER TABLE refusals DROP COLUMN count; PRAGMA user_version = 2",
         )
         .unwrap();
-    // As the older server was killed, too: else SQLite tidies up.
+    // As if the older server had been killed, too: else SQLite tidies up.
     let left = Place::new();
     for name in ["log.db", "log.db-wal"] {
         fs::copy(killed.path(name), left.path(name)).unwrap();
@@ -126,7 +126,7 @@ async fn what_an_older_server_left_is_seen_to() {
     assert_eq!(traces(left.directory.path()), 0);
 }
 
-/// `everbeat rooms clear` tells that a reader keeps the texts, and the next server sees to it.
+/// `everbeat rooms clear` reports that a reader keeps the texts, and the next server scrubs the files.
 #[tokio::test]
 async fn a_room_cleared_under_a_reader_leaves_the_files_later() {
     let place = Place::new();
@@ -151,7 +151,8 @@ async fn a_room_cleared_under_a_reader_leaves_the_files_later() {
     assert_eq!(traces(place.directory.path()), 0);
 }
 
-/// EO-8: SQLite moves rows from page to page, and leaves copies behind where no row is. Removed texts leave those, too.
+/// EO-8: SQLite moves rows from page to page, and leaves copies behind where no row is. Redacted texts leave those,
+/// too.
 #[tokio::test]
 async fn a_removed_text_leaves_no_copy_on_any_page() {
     for seed in 0..12 {

@@ -1,11 +1,11 @@
-//! Databases of older servers, and texts that must leave no trace.
+//! Databases of older servers, brought to today's format; redacted texts that leave no trace.
 
 use rusqlite::Connection;
 
 use super::*;
 use crate::log::Removal;
 
-/// A database as the first format had it, with messages in it.
+/// A database of format 1, with messages in it.
 fn of_format_1(place: &Place) {
     let connection = Connection::open(place.path("log.db")).unwrap();
     let application = format::APPLICATION_ID;
@@ -26,7 +26,7 @@ fn of_format_1(place: &Place) {
     connection.close().unwrap();
 }
 
-/// What an older server left is there, and can do what is new.
+/// An older server's messages are there, and the database can do what is new.
 #[tokio::test]
 async fn an_older_format_is_brought_up_to_now() {
     let place = Place::new();
@@ -60,7 +60,7 @@ async fn an_older_format_is_brought_up_to_now() {
     assert_eq!((opened.last_seq, refused), (5, vec![3, 4, 5]));
 }
 
-/// EO-7: whoever is refused all the time fills no disk.
+/// EO-7: a client that is refused all the time does not fill the disk.
 #[tokio::test]
 async fn refusals_in_a_row_share_a_row() {
     let place = Place::new();
@@ -86,7 +86,7 @@ async fn refusals_in_a_row_share_a_row() {
     assert_eq!(rows(), 3);
 }
 
-/// A step that cannot be taken leaves the database as it was.
+/// A step that fails leaves the database as it was.
 #[tokio::test]
 async fn a_step_that_fails_changes_nothing() {
     let place = Place::new();
@@ -106,8 +106,8 @@ async fn a_step_that_fails_changes_nothing() {
     assert_eq!(columns, 0);
 }
 
-/// EO-8: a removed text stands nowhere in the files any more, whether it was short or long, alone on its
-/// pages or not, on them since long or since just now.
+/// EO-8: a redacted text stands nowhere in the files any more, whether it was short or long, alone on its
+/// pages or not, stored long ago or just now.
 #[tokio::test]
 async fn a_removed_text_leaves_no_trace_in_the_files() {
     let place = Place::new();

@@ -1,4 +1,4 @@
-//! A log that is not what its witness saw: damaged, cut, or another one.
+//! A log that is not what its witness saw: damaged, cut off, or another one.
 
 use std::os::unix::fs::FileExt;
 
@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use super::*;
 
-/// Copies the files of a log as they are at this moment: what the next server finds after a kill.
+/// Copies the files of a log as they are at this moment: what the next server would find after a kill.
 fn killed(place: &Place) -> Place {
     let killed = Place::new();
     for name in ["log.db", "log.db-wal", "log.db.witness"] {
@@ -15,7 +15,7 @@ fn killed(place: &Place) -> Place {
     killed
 }
 
-/// Opens the log as a start of the server does, and returns what that tells.
+/// Opens the log as a start of the server does; returns it with the journal's lines.
 fn start(place: &Place) -> (SqliteLog, String) {
     let mut log = None;
     let lines = lines_of(|| log = Some(place.open("log.db")));
@@ -45,8 +45,8 @@ fn cut(path: &Path, bytes: u64) {
     file.set_len(bytes).unwrap();
 }
 
-/// RS-6, RS-3, RS-9: whatever was cut off or can no longer be read was acknowledged. Nobody takes the next
-/// messages for those that they have seen.
+/// RS-6, RS-3, RS-9: what was cut off or can no longer be read had been acknowledged. No client takes the next
+/// messages for those that it has seen.
 #[tokio::test]
 async fn a_log_that_lost_its_tail_is_another_log() {
     let place = Place::new();
@@ -83,7 +83,7 @@ async fn a_log_that_lost_its_tail_is_another_log() {
         let append = append("instead", 1, "lobby", "another");
         assert_eq!(log.append(append).await, Ok(next), "{what}");
         drop(log);
-        // Once: it is a log as any other now.
+        // Only once: after that it is a log like any other.
         let again = killed.open("log.db").room(room("lobby")).await.unwrap();
         assert_ne!(again.epoch, before.epoch, "{what}");
         let log = killed.open("log.db");
@@ -92,7 +92,7 @@ async fn a_log_that_lost_its_tail_is_another_log() {
     }
 }
 
-/// An older copy of the database, put in the place of the newer one.
+/// An older copy of the database, put in place of the newer one.
 #[tokio::test]
 async fn an_older_database_in_its_place_is_another_log() {
     let place = Place::new();
@@ -111,7 +111,7 @@ async fn an_older_database_in_its_place_is_another_log() {
     assert_ne!(held.epoch, epoch);
 }
 
-/// As many commits, but others: the older copy went on by itself.
+/// A history as long, but another: the older copy went on by itself.
 #[tokio::test]
 async fn another_history_of_one_length_is_another_log() {
     let place = Place::new();
@@ -138,7 +138,7 @@ async fn another_history_of_one_length_is_another_log() {
     assert_ne!(held.epoch, epoch);
 }
 
-/// It is written after the commit, and not synced: a cut of the power may leave any older one of its epoch.
+/// The witness is written after the commit, without a sync: a power cut may leave any older one of its epoch.
 #[tokio::test]
 async fn an_older_witness_raises_no_alarm() {
     let place = Place::new();
@@ -175,7 +175,7 @@ async fn the_witness_of_another_database_means_a_new_epoch() {
     let held = log.room(room("lobby")).await.unwrap();
     assert_eq!(held.head, before.head);
     assert_ne!(held.epoch, before.epoch);
-    // With its own it is the one that it was.
+    // Beside its own witness the database is the one that it was.
     let moved = Place::new();
     for name in ["log.db", "log.db.witness"] {
         fs::copy(other.path(name), moved.path(name)).unwrap();
@@ -185,7 +185,7 @@ async fn the_witness_of_another_database_means_a_new_epoch() {
     assert_eq!(log.room(room("lobby")).await.unwrap(), before);
 }
 
-/// RS-6: a database without a witness may be a copy from before, whose offsets mean other texts by now.
+/// RS-6: a database without a witness may be an older copy, whose offsets mean other texts by now.
 #[tokio::test]
 async fn a_database_without_its_witness_is_another_log() {
     for witness in [None, Some("something else")] {
@@ -205,14 +205,14 @@ async fn a_database_without_its_witness_is_another_log() {
         let resumed = log.open_session(resume("ada", 2)).await.unwrap();
         assert!(!resumed.resumed, "it may be behind what was acknowledged");
         drop(log);
-        // Once: it has a witness now.
+        // Only once: it has a witness now.
         let (log, lines) = start(&place);
         assert_eq!(lines, "");
         assert_eq!(log.room(room("lobby")).await.unwrap().epoch, held.epoch);
     }
 }
 
-/// RS-6: a second loss, of whatever kind, brings no epoch back that another one followed.
+/// RS-6: a second loss, of whatever kind, does not bring back an epoch that was replaced.
 #[tokio::test]
 async fn an_epoch_never_comes_back() {
     let place = Place::new();
@@ -283,7 +283,7 @@ async fn a_new_epoch_stands_in_the_database_itself() {
     assert_eq!(stored, epoch.as_str());
 }
 
-/// A start after an orderly end, or after a kill that lost nothing, has nothing to tell.
+/// A start after an orderly end, or after a kill that lost nothing, reports nothing.
 #[tokio::test]
 async fn nothing_lost_raises_no_alarm() {
     let place = Place::new();
@@ -297,7 +297,7 @@ async fn nothing_lost_raises_no_alarm() {
     assert_eq!(log.room(room("lobby")).await.unwrap(), before);
 }
 
-/// A witness whose database is gone says so, once, and spoils nothing.
+/// A witness without its database is reported once, and does no harm.
 #[tokio::test]
 async fn a_new_database_beside_an_old_witness_is_new() {
     let place = Place::new();
@@ -315,8 +315,8 @@ async fn a_new_database_beside_an_old_witness_is_new() {
     assert_eq!(log.room(room("lobby")).await.unwrap().epoch, epoch);
 }
 
-/// What `everbeat restore` brings back has a new epoch and a witness: the start after it believes it. A copy
-/// that was put in place by hand has none.
+/// `everbeat restore` gives the copy a new epoch and a witness, which the next start accepts. A copy that was put
+/// in place by hand has none.
 #[tokio::test]
 async fn a_restored_log_raises_no_alarm() {
     let place = Place::new();
@@ -339,7 +339,7 @@ async fn a_restored_log_raises_no_alarm() {
     assert_ne!(log.room(room("lobby")).await.unwrap().epoch, before.epoch);
 }
 
-/// SQLite may put pages of different commits together. What is left is dense, and takes new messages.
+/// SQLite may mix pages of different commits. What is left is dense, and takes new messages.
 #[tokio::test]
 async fn a_log_that_contradicts_itself_is_mended() {
     let place = Place::new();
@@ -380,7 +380,7 @@ async fn a_log_that_contradicts_itself_is_mended() {
         let append = append("ada", seq, name, "x");
         assert_eq!(log.append(append).await, Ok(offset(at)), "{name}");
     }
-    // Its message is gone: so it is said anew.
+    // Its message was lost, so the post is appended anew.
     let again = log.post(posted).await.unwrap();
     assert_eq!((again.offset, again.is_repeat), (offset(22), false));
 }
@@ -408,7 +408,7 @@ async fn a_damaged_database_is_refused() {
         )
         .unwrap();
     drop(connection);
-    // Where the page says how many cells it has.
+    // The place in the page that holds the number of its cells.
     flip(
         &killed.path("log.db"),
         (u64::try_from(page).unwrap() - 1) * 4096 + 4,
