@@ -1,10 +1,9 @@
-//! Answers on their way: what was read for a client and is not written yet, of all connections together, in
-//! bytes.
+//! The memory budget of answers, in bytes: what was read for clients and is not written yet, over all connections.
 //!
-//! Room for an answer is taken before it is read, for the largest that it may be, and given back byte by
-//! byte: what it turned out not to need at once, the rest when it is written or its connection ends. What
-//! does not fit waits its turn, for a while; then it is for the one who asked to ask again. So those who ask
-//! for much and read none of it wait for each other, and hold no more than may be held.
+//! Memory for an answer is reserved before the answer is read, for the largest that it may be, and given back byte
+//! by byte: at once what the answer did not need, the rest when it is written or its connection closes. A
+//! reservation that does not fit waits its turn, for a while; then it fails, and the client has to ask again. So
+//! clients that ask for much and read none of it wait for each other, and never hold more than the budget.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Weak};
@@ -18,35 +17,34 @@ use tungstenite::Bytes;
 
 use crate::address::Network;
 
-/// How long an answer may wait for room: less than a client waits before it doubts the connection.
+/// The longest wait for a reservation: shorter than a client waits before it doubts the connection.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-/// How many bytes all of them may have together, unless the options say otherwise: room for 256 of the largest
-/// pages, where most take a few kB and are written at once.
+/// The budget by default: 256 of the largest pages, where most answers take a few kB and are written at once.
 pub const ANSWER_BYTES: usize = 64 << 20;
 
-/// One address may hold this part of what all hold together, so that one alone locks no other out.
+/// One address may hold one part in this many of the budget, so that it cannot lock others out.
 const SHARE: usize = 4;
 
-/// There is no room for an answer now.
+/// The error that no memory is free for an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoRoom;
 
-/// The room for answers.
+/// The budget.
 #[derive(Debug)]
 pub struct Answers {
     all: Arc<Semaphore>,
-    /// As much as one answer may need.
+    /// The most bytes that one answer may need.
     page: u32,
-    /// As much as one address may have.
+    /// The most bytes that one address may hold.
     share: usize,
-    /// Those of the addresses that have some now.
+    /// The shares of the addresses that hold some now.
     shares: Mutex<HashMap<Network, Weak<Semaphore>>>,
-    /// Those that connections' machines were given and have not sent yet, in that order.
+    /// The reservations of answers that connections' machines were given and have not sent yet, in that order.
     given: Mutex<HashMap<ConnectionId, VecDeque<Owed>>>,
 }
 
-/// Room for one answer. It is given back where this is dropped.
+/// A reservation for one answer. Dropping it gives it back.
 #[derive(Debug)]
 pub struct Owed {
     all: OwnedSemaphorePermit,
@@ -54,7 +52,7 @@ pub struct Owed {
 }
 
 impl Answers {
-    /// Room for so many bytes, of which an answer needs at most `page`. There is always room for one.
+    /// A budget of so many bytes, of which an answer needs at most `page`. It always has room for one answer.
     pub fn new(bytes: usize, page: u32) -> Self {
         let bytes = bytes.clamp(page as usize, Semaphore::MAX_PERMITS);
         Self {
@@ -66,15 +64,15 @@ impl Answers {
         }
     }
 
-    /// Takes room for one answer, of whatever size it may be, as soon as there is some. Its connection should
-    /// have written before what it has to write: others may wait for that.
+    /// Reserves memory for one answer, of whatever size, as soon as some is free. The connection should
+    /// have written all that it had to write: others may wait for that memory.
     ///
     /// # Errors
     /// [`NoRoom`] after some seconds.
     pub async fn room(&self, network: Option<Network>) -> Result<Owed, NoRoom> {
         let share = network.map(|network| self.share_of(network));
         let room = async {
-            // First what only those at the same address wait for.
+            // First the address's share, for which only the same address waits.
             let share = match share {
                 Some(share) => Some(share.acquire_many_owned(self.page).await.ok()?),
                 None => None,
@@ -83,17 +81,17 @@ impl Answers {
             let all = all.acquire_many_owned(self.page).await.ok()?;
             Some(Owed { all, share })
         };
-        // Neither is ever closed.
+        // Neither semaphore is ever closed.
         timeout(PATIENCE, room).await.ok().flatten().ok_or(NoRoom)
     }
 
-    /// Keeps room for an answer that a connection's machine is given.
+    /// Keeps the reservation of an answer that a connection's machine was given.
     pub(crate) fn keep(&self, id: ConnectionId, owed: Owed) {
         let mut given = self.given.lock();
         given.entry(id).or_default().push_back(owed);
     }
 
-    /// The first of those that are kept for a connection.
+    /// Takes the oldest reservation that is kept for a connection.
     pub(crate) fn kept(&self, id: ConnectionId) -> Option<Owed> {
         let mut given = self.given.lock();
         let owed = given.get_mut(&id)?.pop_front();
@@ -103,12 +101,12 @@ impl Answers {
         owed
     }
 
-    /// The connection is gone.
+    /// Drops the reservations of a closed connection.
     pub(crate) fn forget(&self, id: ConnectionId) {
         self.given.lock().remove(&id);
     }
 
-    /// How many bytes could be taken now.
+    /// How many bytes could be reserved now.
     pub fn left(&self) -> usize {
         self.all.available_permits()
     }
@@ -117,7 +115,7 @@ impl Answers {
         let mut shares = self.shares.lock();
         let known = shares.get(&network).and_then(Weak::upgrade);
         known.unwrap_or_else(|| {
-            // Seldom more than there are addresses with something on its way.
+            // Few entries: those of addresses that hold a reservation.
             shares.retain(|_, share| share.strong_count() > 0);
             let share = Arc::new(Semaphore::new(self.share));
             shares.insert(network, Arc::downgrade(&share));
@@ -127,7 +125,7 @@ impl Answers {
 }
 
 impl Owed {
-    /// Gives back what the answer does not need: it has so many bytes.
+    /// Gives back what the answer does not need; it has so many bytes.
     pub fn shrink(&mut self, bytes: usize) {
         for permit in [Some(&mut self.all), self.share.as_mut()]
             .into_iter()
@@ -138,7 +136,7 @@ impl Owed {
         }
     }
 
-    /// The answer, which holds its room until it is dropped.
+    /// The answer, which holds its reservation until it is dropped.
     pub fn hold(mut self, answer: Bytes) -> Bytes {
         self.shrink(answer.len());
         Bytes::from_owner(Held {
@@ -148,7 +146,7 @@ impl Owed {
     }
 }
 
-/// An answer with its room.
+/// An answer with its reservation.
 struct Held {
     answer: Bytes,
     _owed: Owed,
@@ -186,10 +184,10 @@ mod tests {
             let owed = answers.room(None).await.unwrap();
             held.push(owed.hold(answer(40)));
         }
-        // What answers turned out not to need is there for others; then there is not enough for one.
+        // What answers did not need is free again; what is left is not enough for one more.
         assert_eq!(answers.left(), 80);
         assert_eq!(answers.room(None).await.err(), Some(NoRoom));
-        // A part that is still to be written holds all of it.
+        // A part that is still to be written holds the reservation of the whole.
         let rest = held[0].split_off(30);
         held.truncate(1);
         assert_eq!(answers.left(), 360);
@@ -231,13 +229,13 @@ mod tests {
                 .is_some_and(|room| room.is_ok())
         );
         assert_eq!(answers.left(), 1000);
-        // An address that has nothing on its way is not remembered for long.
+        // An address without a reservation is forgotten soon.
         drop(answers.room(there).await);
         drop(answers.share_of(network("192.0.2.3")));
         assert!(answers.shares.lock().len() <= 2);
     }
 
-    /// What a machine is given and does not send is not kept for longer than its connection.
+    /// The reservations of answers that a machine was given and did not send go with its connection.
     #[tokio::test]
     async fn what_a_connection_was_given_goes_with_it() {
         let answers = Answers::new(400, PAGE);

@@ -1,4 +1,4 @@
-//! What connections share: the rooms, the log, and who is connected.
+//! The hub: the registry of connections and rooms in one server, over its log.
 
 mod agenda;
 mod entry;
@@ -39,10 +39,10 @@ use crate::clock::{Clock, unix_ms};
 use crate::log::{Log, LogError, Observer, PAGE_BYTES};
 use crate::metrics::{Limit, Metrics, Now};
 
-/// How long the operator's figures wait for those of the log: scrapers wait for 10 s.
+/// How long the operator's gauges wait for those of the log: scrapers wait for 10 s.
 const LOG_PATIENCE: Duration = Duration::from_secs(1);
 
-/// The rooms in use. The log notifies them of every message.
+/// The rooms in use. The log notifies them of every message, as its observer.
 #[derive(Debug)]
 pub struct Rooms {
     open: Mutex<HashMap<RoomName, Arc<Room>>>,
@@ -51,12 +51,12 @@ pub struct Rooms {
     tails: Arc<Tails>,
     fan_out: Option<Arc<Paced>>,
     metrics: Arc<Metrics>,
-    /// How many texts were removed.
+    /// The redaction count; part of the key of cached pages.
     removals: AtomicU64,
 }
 
 impl Rooms {
-    /// No room is open. In each, readers know at most `members_named` members by name (PR-3).
+    /// Rooms, none of them open. Each names at most `members_named` members to its readers (PR-3).
     pub fn new(members_named: usize) -> Self {
         Self {
             open: Mutex::default(),
@@ -69,15 +69,15 @@ impl Rooms {
         }
     }
 
-    /// The same, where all rooms together keep at most so many bytes. Before any room is opened.
+    /// Sets the most bytes that all rooms together keep in memory. To be called before any room is opened.
     #[must_use]
     pub fn with_tails(self, bytes: usize) -> Self {
         let tails = Arc::new(Tails::new(bytes));
         Self { tails, ..self }
     }
 
-    /// The same, where readers of all rooms together get at most so many bytes a second of drafts and
-    /// members. The clock is the one of the hub.
+    /// Sets the most bytes a second of drafts and members that the readers of all rooms together get. `clock` is the
+    /// hub's.
     #[must_use]
     pub fn with_fan_out(self, clock: Clock, bytes_per_s: u32) -> Self {
         let paced = Paced {
@@ -89,7 +89,7 @@ impl Rooms {
         Self { fan_out, ..self }
     }
 
-    /// The room of this name, opened if need be.
+    /// The room of this name, opened where it is not open.
     pub fn room(&self, name: &RoomName) -> Arc<Room> {
         let mut open = self.open.lock();
         let room = open.entry(name.clone()).or_insert_with(|| {
@@ -106,8 +106,8 @@ impl Rooms {
         self.open.lock().get(name).cloned()
     }
 
-    /// Where rooms keep too much, lets go of it where nothing was said or typed for longest: first of what can be
-    /// read again, then of drafts.
+    /// Where rooms keep too many bytes, frees those of the rooms that were idle for longest: first what can be read
+    /// again from the log, then drafts.
     fn cool(&self) {
         if !self.tails.is_full() {
             return;
@@ -130,8 +130,7 @@ impl Rooms {
         }
     }
 
-    /// Drops unused rooms. A room that is about to be used is held by its user: handles
-    /// are given out under the same lock.
+    /// Drops unused rooms. A room about to be used is held by its user: handles are given out under the same lock.
     fn sweep(&self) {
         self.open
             .lock()
@@ -167,7 +166,7 @@ impl Observer for Rooms {
     }
 
     fn removed(&self, message: &Message) {
-        // First: a reader that is notified must find no page that was read before.
+        // First: a reader that is notified must find no page that was read before the redaction.
         self.removals.fetch_add(1, Ordering::AcqRel);
         if let Some(room) = self.open_one(&message.room) {
             room.removed(message);
@@ -181,7 +180,7 @@ impl Observer for Rooms {
     }
 }
 
-/// The server's shared state.
+/// The hub: what the connections of a server share.
 pub struct Hub {
     rooms: Arc<Rooms>,
     log: Arc<dyn Log>,
@@ -201,7 +200,7 @@ struct Connections {
 }
 
 impl Hub {
-    /// A hub over a log whose observer is `rooms`. It keeps at most `replay_bytes` of what it read there.
+    /// A hub over a log whose observer is `rooms`. It caches at most `replay_bytes` of pages of the log.
     pub fn new(rooms: Arc<Rooms>, log: Arc<dyn Log>, replay_bytes: u64, clock: Clock) -> Self {
         let calendar = Calendar::new(clock.now(), unix_ms(), log.newest_ms());
         Self {
@@ -216,34 +215,34 @@ impl Hub {
         }
     }
 
-    /// The same with this room for answers.
+    /// Sets the memory budget for answers.
     #[must_use]
     pub fn with_answers(self, answers: Answers) -> Self {
         Self { answers, ..self }
     }
 
-    /// Takes room for an answer to that address. Before it is read, and when the connection has written all that it
-    /// has to write.
+    /// Reserves memory for an answer to that address. To be called before the answer is read, and when the
+    /// connection has written all that it has to write.
     ///
     /// # Errors
-    /// [`NoRoom`] if there was none for some seconds, which is counted.
+    /// [`NoRoom`] if there was no memory for some seconds; that is counted.
     pub async fn owe(&self, network: Option<Network>) -> Result<Owed, NoRoom> {
         let owed = self.answers.room(network).await;
         owed.inspect_err(|NoRoom| self.metrics().limited(Limit::AnswerBytes))
     }
 
-    /// Keeps the room for a page that the connection's machine is given, until it is sent: what a connection keeps
-    /// itself is what a quiet one costs.
+    /// Keeps the reservation of a page that the connection's machine was given, until the page is sent. It is kept
+    /// here, as a field in each connection would add to the cost of a quiet one.
     pub fn owes(&self, id: ConnectionId, owed: Owed) {
         self.answers.keep(id, owed);
     }
 
-    /// The room for the page that the connection's machine sends now: that for the first that it was given.
+    /// The reservation of the page that the connection's machine sends now: of the first page that it was given.
     pub fn owed(&self, id: ConnectionId) -> Option<Owed> {
         self.answers.kept(id)
     }
 
-    /// How many bytes of answers could be taken now.
+    /// How many bytes could be reserved for answers now.
     pub fn answers_left(&self) -> usize {
         self.answers.left()
     }
@@ -253,11 +252,11 @@ impl Hub {
         &self.log
     }
 
-    /// Messages after an offset, at most `limit`, for a reader that is far behind. None if the log does
-    /// not reach back there.
+    /// The messages after an offset, at most `limit`, for a reader that is far behind the head. Empty, or with a
+    /// later first message, where the log no longer reaches back there.
     ///
     /// # Errors
-    /// [`LogError::Unavailable`] if the log cannot tell.
+    /// [`LogError::Unavailable`] if the log cannot be read now.
     pub async fn replay(
         &self,
         room: &RoomName,
@@ -272,12 +271,12 @@ impl Hub {
         Ok(page)
     }
 
-    /// What is counted.
+    /// The counters.
     pub fn metrics(&self) -> &Metrics {
         &self.rooms.metrics
     }
 
-    /// The gauges. A log that does not answer does not hold up the others.
+    /// The gauges. A log that does not answer does not delay the others.
     pub async fn now(&self) -> Now {
         let resumable = timeout(LOG_PATIENCE, self.log.sessions()).await;
         let resumable = resumable.ok().and_then(Result::ok);
@@ -297,18 +296,18 @@ impl Hub {
         self.clock
     }
 
-    /// The Unix time in milliseconds under which something is stored now.
+    /// The Unix time in milliseconds to store with what is stored now.
     pub fn stamp(&self) -> u64 {
         self.calendar(Calendar::stamp)
     }
 
-    /// The Unix time in milliseconds before which something is forgotten that is kept for so long. None while
-    /// the clock cannot be believed.
+    /// The Unix time in milliseconds before which to forget what is kept for `age`. `None` while the clock is in
+    /// doubt.
     pub fn cutoff(&self, age: Duration) -> Option<u64> {
         self.calendar(|calendar, now, unix_ms| calendar.cutoff(now, unix_ms, age))
     }
 
-    /// Asks the calendar, and tells in the journal if it doubts the clock.
+    /// Asks the calendar, and reports in the journal if it doubts the clock.
     fn calendar<T>(&self, ask: impl FnOnce(&mut Calendar, Timestamp, u64) -> T) -> T {
         let mut calendar = self.calendar.lock();
         let answer = ask(&mut calendar, self.clock.now(), unix_ms());
@@ -322,7 +321,7 @@ impl Hub {
         answer
     }
 
-    /// Takes in a new connection; `None` if the server is going, or holds `limit` already.
+    /// Registers a new connection; `None` if the server drains, or has `limit` connections already.
     pub fn connect(&self, limit: usize) -> Option<(ConnectionId, Arc<Mailbox>)> {
         let mut connections = self.connections.lock();
         if connections.is_draining || connections.mailboxes.len() >= limit {
@@ -334,9 +333,9 @@ impl Hub {
         Some((id, mailbox))
     }
 
-    /// The connection now speaks for this session; the older one of two is notified that it does not
-    /// (RS-4). That may be this one: answers of the log reach the connections' tasks in any order, and
-    /// a client that came back does so because it had no answer.
+    /// Gives the session to this connection; the older one of two is notified that it lost the session (RS-4). The
+    /// older one may be this one: the log's answers reach the connections' tasks in any order, and a client
+    /// reconnects just because it had no answer.
     pub fn attach(&self, session: &SessionId, id: ConnectionId) {
         let mut connections = self.connections.lock();
         let before = connections.sessions.get(session).copied();
@@ -349,7 +348,7 @@ impl Hub {
         }
     }
 
-    /// The connection is gone.
+    /// Forgets a closed connection.
     pub fn disconnect(&self, id: ConnectionId, session: Option<&SessionId>) {
         self.answers.forget(id);
         let mut connections = self.connections.lock();
@@ -376,23 +375,23 @@ impl Hub {
         self.connections.lock().is_draining
     }
 
-    /// Opens a room: finds out what its log holds, where that is not known. That makes no member.
+    /// Opens a room: loads the state of its log, where it is not known yet. That makes no member.
     ///
     /// # Errors
-    /// [`LogError::Unavailable`] if the log cannot tell what the room holds.
+    /// [`LogError::Unavailable`] if the log cannot be read now.
     pub async fn load_room(&self, name: &RoomName) -> Result<Arc<Room>, LogError> {
         let room = self.rooms.room(name);
         room.load(self.log.as_ref()).await?;
         Ok(room)
     }
 
-    /// Who is in a room, as far as they are named, and how many they are.
+    /// The members of a room that are named, and how many there are in all (PR-3).
     pub fn members(&self, name: &RoomName) -> (Vec<Member>, u32) {
         let room = self.rooms.open_one(name);
         room.map_or_else(Default::default, |room| room.members())
     }
 
-    /// Sees to it that rooms keep no more than they may; forever.
+    /// Keeps the bytes of all rooms within their bound; never returns.
     pub async fn keep_tails(&self) {
         loop {
             self.rooms.tails.full().await;
@@ -400,14 +399,14 @@ impl Hub {
         }
     }
 
-    /// Looks at the rooms in which something is due.
+    /// Handles the timeouts of rooms that are due.
     pub fn handle_timeout(&self, now: Timestamp) {
         for room in self.rooms.agenda.take(now) {
             room.handle_timeout(now);
         }
     }
 
-    /// Drops unused rooms, and pages that were not asked for lately.
+    /// Drops unused rooms, and the cached pages if none was read since the last sweep.
     pub fn sweep(&self) {
         self.replays.sweep();
         self.rooms.sweep();
@@ -418,8 +417,8 @@ impl Hub {
         self.connections.lock().sessions.keys().cloned().collect()
     }
 
-    /// Takes no new connections any more, and gives each client its own slot in a window as long as the drain,
-    /// and after it: a client that came back earlier would find the door shut (RC-3).
+    /// Starts the drain: takes no new connections, and gives each client its own reconnect slot, spread over a time
+    /// as long as the drain, and after it: until then a client would be refused (RC-3).
     pub fn go_away(&self, drain: Duration) {
         let mut connections = self.connections.lock();
         connections.is_draining = true;
@@ -429,7 +428,7 @@ impl Hub {
         }
     }
 
-    /// Ends a connection for an operator; whether it was there.
+    /// Closes a connection for an operator. Returns whether it was there.
     pub fn remove(&self, id: ConnectionId) -> bool {
         let connections = self.connections.lock();
         let mailbox = connections.mailboxes.get(&id);
@@ -439,7 +438,7 @@ impl Hub {
         mailbox.is_some()
     }
 
-    /// Tells all connections that the server goes now.
+    /// Notifies all connections that the server ends now.
     pub fn shut_down(&self) {
         for mailbox in self.connections.lock().mailboxes.values() {
             mailbox.shut_down();

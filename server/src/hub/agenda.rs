@@ -1,4 +1,4 @@
-//! An agenda: when which room has to be looked at, for members that were away too long and for news of a crowd.
+//! The agenda: when each room has a deadline, of members that are away (PR-1) or of news to a crowd (PR-3).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
@@ -6,14 +6,14 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use protocol::time::Timestamp;
 
-/// Rooms in the order in which they are due. It keeps none of them open.
+/// Rooms in the order of their deadlines. It does not keep a room open.
 #[derive(Debug)]
 pub(super) struct Agenda<T> {
     due: Mutex<BTreeMap<Timestamp, Vec<Weak<T>>>>,
 }
 
 impl<T> Agenda<T> {
-    /// Puts a room down for a time.
+    /// Adds a deadline of a room.
     pub(super) fn put(&self, at: Timestamp, room: &Arc<T>) {
         let mut due = self.due.lock();
         due.entry(at).or_default().push(Arc::downgrade(room));

@@ -1,4 +1,4 @@
-//! What is written to readers, encoded once for all of them.
+//! Entries: what is written to readers, encoded once for all of them.
 
 use protocol::codec;
 use protocol::frame::{Author, Draft, Message, ServerFrame};
@@ -8,20 +8,20 @@ use protocol::presence::MemberChanges;
 
 use crate::text_frame::TextFrame;
 
-/// What an entry takes beside its bytes: its place in a queue, which grows by doubling, and for each of its
-/// two texts a count of those who share it, and what the allocator adds.
+/// The memory of an entry beside its bytes: its place in a queue, which grows by doubling, and for each of its two
+/// texts a reference count and the allocator's overhead.
 const ENTRY_BYTES: usize = 2 * size_of::<Entry>() + 2 * 48;
 
-/// Something to write, in both dialects.
+/// An entry: a message, a draft or a change of members, encoded in both dialects.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// The offset of a message, also where this is its redaction; zero for anything else.
     pub offset: Offset,
     /// The frame.
     pub frame: TextFrame,
-    /// The bare text for a tutorial page; none where it has no use for it.
+    /// The bare text for a tutorial page; `None` where the dialect has nothing for it.
     pub text: Option<TextFrame>,
-    /// Whose draft it is; they do not need to be told.
+    /// The session whose draft it is: it does not get its own.
     pub author: Option<SessionId>,
 }
 
@@ -77,7 +77,7 @@ impl Entry {
         }
     }
 
-    /// What it takes to keep it, in memory.
+    /// The memory that the entry takes, in bytes.
     pub(super) fn bytes(&self) -> usize {
         ENTRY_BYTES + self.frame.len() + self.text.as_ref().map_or(0, TextFrame::len)
     }

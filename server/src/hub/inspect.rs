@@ -1,33 +1,33 @@
-//! What an operator asks of a connection's task, and what it answers: it alone knows.
+//! An operator's question about a connection, and the answer, which only the connection's task knows.
 
 use std::time::Duration;
 
 use protocol::id::{ConnectionId, Name, RoomName, SessionId};
 use tokio::sync::mpsc::UnboundedSender;
 
-/// How a connection is.
+/// The state of a connection, for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// Which connection.
     pub connection: ConnectionId,
-    /// What it says; `None` if it did not say so in time.
+    /// What its task answered; `None` if it did not answer in time.
     pub vitals: Option<Vitals>,
 }
 
-/// An operator's question: how a connection is.
+/// An operator's question about the state of a connection.
 #[derive(Clone, Debug)]
 pub struct Question(UnboundedSender<Report>);
 
 impl Question {
-    /// A question whose answers go there.
+    /// A question whose answers go into this channel.
     pub(super) const fn new(answers: UnboundedSender<Report>) -> Self {
         Self(answers)
     }
 
-    /// Answers it.
+    /// Answers the question.
     pub fn answer(&self, connection: ConnectionId, vitals: Vitals) {
         let vitals = Some(vitals);
-        // The operator may have gone.
+        // The operator's request may have ended.
         let _ = self.0.send(Report { connection, vitals });
     }
 }
@@ -37,27 +37,27 @@ impl Question {
 pub struct Vitals {
     /// The session that speaks on it; `None` before `hello`.
     pub session: Option<SessionId>,
-    /// How it is called.
+    /// The session's name.
     pub name: Option<Name>,
-    /// Who it is, where a token or a cookie said so.
+    /// The subject of its token or of its cookie.
     pub subject: Option<String>,
-    /// The rooms that it is in.
+    /// The rooms that it is a member of.
     pub rooms: Vec<RoomName>,
     /// The smoothed round trip, once a ping was answered.
     pub round_trip: Option<Duration>,
-    /// For how long nothing came; `None` where nothing is to come.
+    /// For how long nothing was received; `None` where nothing is expected.
     pub quiet: Option<Duration>,
-    /// What it is.
+    /// The kind of connection.
     pub kind: Kind,
 }
 
-/// What a connection is.
+/// The kinds of connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A session's.
+    /// A session's, with the whole protocol.
     Session,
-    /// A page's that speaks the tutorial's dialect.
+    /// A page's, in the tutorial's dialect.
     Tutorial,
-    /// A listener's: it reads a room's events over HTTP.
+    /// A listener's, to a room's events over HTTP.
     Events,
 }

@@ -1,4 +1,4 @@
-//! A connection's mailbox: how the rest of the server wakes its task. It holds marks, not a queue.
+//! A connection's mailbox: the marks by which the rest of the server wakes its task. It is no queue.
 
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use protocol::id::RoomName;
 
 use super::inspect::Question;
 
-/// Marks for one connection. However often a room moves, it is marked once: a slow task costs no
+/// The marks of one connection. However often a room changes, it is marked once: a slow task costs no
 /// more than its rooms.
 #[derive(Debug, Default)]
 pub struct Mailbox {
@@ -18,24 +18,24 @@ pub struct Mailbox {
 #[derive(Debug, Default)]
 struct State {
     marks: Marks,
-    /// The task, while it waits.
+    /// The task's waker, while it waits.
     waiting: Option<Waker>,
 }
 
-/// What happened since the task looked last.
+/// The marks since the task looked last.
 #[derive(Debug, Default)]
 pub struct Marks {
-    /// The rooms that moved, by name: the task holds those that it is in.
+    /// The rooms that changed, by name: the task holds those that it is in.
     pub moved: Vec<RoomName>,
     /// Another connection resumed the session.
     pub taken_over: bool,
-    /// The server will go; the slot to come back in.
+    /// The server drains; the slot to reconnect in.
     pub go_away: Option<Duration>,
-    /// An operator ends the connection.
+    /// An operator closes the connection.
     pub removed: bool,
-    /// The server goes now.
+    /// The server ends now.
     pub shut_down: bool,
-    /// An operator asks how the connection is.
+    /// An operator asks for the state of the connection.
     pub asked: Option<Question>,
 }
 
@@ -55,7 +55,7 @@ impl Marks {
 }
 
 impl Mailbox {
-    /// Whether there is something new; wakes the task when there is.
+    /// Ready if there are marks; otherwise wakes the task at the next one.
     pub fn poll_marked(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state.lock();
         if !state.marks.is_empty() {
@@ -68,7 +68,7 @@ impl Mailbox {
         Poll::Pending
     }
 
-    /// Takes what is new.
+    /// Takes the marks.
     pub fn take(&self) -> Marks {
         std::mem::take(&mut self.state.lock().marks)
     }

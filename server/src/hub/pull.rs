@@ -1,5 +1,5 @@
-//! What a room has for one reader, from its tail or from the log: the same for both dialects, and for
-//! who listens over HTTP.
+//! Pulls: what a room has for one reader, from its tail or from the log. The same for both dialects and for listeners
+//! over HTTP.
 
 use protocol::position::Offset;
 use protocol::server::Pull;
@@ -11,36 +11,36 @@ use crate::answers::{NoRoom, Owed};
 use crate::metrics::Metrics;
 use crate::text_frame::TextFrame;
 
-/// What to write, and where the reader stands afterwards.
+/// A pull's outcome: what to write, and where the reader's cursor stands then.
 pub(crate) struct Batch<T> {
-    /// In the order in which they are to be written.
+    /// The frames, in the order in which they are to be written.
     pub(crate) frames: Vec<T>,
-    /// The last offset.
+    /// The offset of the last message.
     pub(crate) through: Offset,
-    /// The last version of drafts and members.
+    /// The version of drafts and members that the reader then has.
     pub(crate) version: u64,
     /// How many bytes its entries have.
     pub(crate) bytes: usize,
 }
 
-/// Why there is no batch.
+/// Why a pull has no batch.
 pub(crate) enum Nothing {
     /// The messages are in the log: [`read_log`].
     InLog,
-    /// The room no longer reaches back to the reader's place.
+    /// The room no longer reaches back to the reader's cursor.
     CutOff,
-    /// The log cannot tell now.
+    /// The log cannot be read now.
     Unavailable,
 }
 
-/// Counts what is handed to a connection.
+/// Counts the frames that are handed to a connection.
 pub(crate) fn count(frames: &[TextFrame], metrics: &Metrics) {
     metrics.delivered(frames.len());
     metrics.sent(frames.iter().map(TextFrame::len).sum());
 }
 
-/// Takes what a room has after a reader's place, without waiting; `pick` makes of an entry what this
-/// reader is to get of it.
+/// Takes what a room's tail has after a reader's cursor, without waiting; `pick` makes of an entry what this
+/// reader gets of it.
 pub(crate) fn take<T>(
     room: &Room,
     pull: Pull,
@@ -68,8 +68,8 @@ pub(crate) fn take<T>(
     }
 }
 
-/// The same where there is much, or it is in the log: with room for it among the answers, which may take some
-/// seconds. The caller has written before what it has to write.
+/// As [`take`], for a large batch or one that is in the log: first reserves memory among the answers, which may take
+/// some seconds. The caller must have written all that it has to write.
 pub(crate) async fn take_much<T>(
     hub: &Hub,
     room: &Room,
@@ -87,7 +87,7 @@ pub(crate) async fn take_much<T>(
     Ok((batch, owed))
 }
 
-/// Reads what is no longer in the tail.
+/// Reads what is no longer in the tail from the log.
 async fn read_log<T>(
     hub: &Hub,
     room: &Room,

@@ -1,4 +1,4 @@
-//! Pages of rooms' logs, encoded: readers of one room who are far behind want the same ones.
+//! A cache of pages of rooms' logs, encoded: readers of one room that are far behind ask for the same ones.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,19 +11,19 @@ use quick_cache::sync::Cache;
 use super::room::Entry;
 use crate::log::{Log, LogError};
 
-/// About what a page takes: the cache wants to know how many there may be.
+/// The usual size of a page: the cache needs to know how many there may be.
 const PAGE_BYTES: u64 = 16 * 1024;
 
 /// The pages that were read lately.
 pub(super) struct Replays {
     pages: Cache<Key, Page, Bytes>,
-    /// Whether one was asked for since the last look.
+    /// Whether a page was asked for since the last sweep.
     is_used: AtomicBool,
 }
 
-/// The room, after which offset the page begins, and how many texts had been removed before it was read.
-/// Pages do not change but by that: the log only grows, and what it has trimmed no reader asks for, or is no
-/// worse off for getting it.
+/// The room, the offset after which the page begins, and the redaction count when it was asked for.
+/// Pages change by redactions only: the log only grows, and a page that was trimmed since is either not asked
+/// for, or still good to read.
 type Key = (RoomName, Offset, u64);
 
 type Page = Arc<[Entry]>;
@@ -38,7 +38,7 @@ impl Weighter<Key, Page> for Bytes {
 }
 
 impl Replays {
-    /// Keeps at most so many bytes; the pages that were not asked for lately go first.
+    /// A cache of at most so many bytes, which evicts the pages that were not asked for lately.
     pub(super) fn new(bytes: u64) -> Self {
         let count = usize::try_from(bytes / PAGE_BYTES).unwrap_or(usize::MAX);
         Self {
@@ -47,17 +47,18 @@ impl Replays {
         }
     }
 
-    /// Lets all pages go if none was asked for since this was called last: those who came back are back.
+    /// Drops all pages if none was asked for since the last sweep: then the readers that were behind have caught up.
     pub(super) fn sweep(&self) {
         if !self.is_used.swap(false, Ordering::Relaxed) {
             self.pages.clear();
         }
     }
 
-    /// At most `limit` messages after an offset; so many texts had been removed when that was asked. Many who ask for one page at once have it read once.
+    /// At most `limit` messages after an offset. `removals` is the redaction count; part of the cache's key. A page
+    /// that many readers ask for at once is read once.
     ///
     /// # Errors
-    /// [`LogError::Unavailable`] if the log cannot tell.
+    /// [`LogError::Unavailable`] if the log cannot be read now.
     pub(super) async fn page(
         &self,
         log: &dyn Log,
@@ -73,9 +74,9 @@ impl Replays {
         let read = log.read(room.clone(), after, limit).await?;
         let is_full = read.more || read.messages.len() == limit as usize;
         let page: Page = read.messages.into_iter().map(Entry::message).collect();
-        // An end of the log, or a gap in it, may be another one soon.
+        // A page that ends at the log's end, or in a gap, may change soon: it is not cached.
         if is_full {
-            // Refused where the page is larger than all that may be kept.
+            // The cache refuses a page larger than its bound.
             let _ = place.insert(page.clone());
         }
         Ok(page)

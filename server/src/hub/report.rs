@@ -1,4 +1,4 @@
-//! Asks the tasks of connections how these are, for the operator.
+//! Reports on connections, which the operator asks their tasks for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use super::Hub;
 use super::inspect::{Question, Report};
 use super::mailbox::Mailbox;
 
-/// How long a task may take to say how it is. One that is busy writing to a slow reader does not.
+/// The deadline of a task's answer. A task that is busy writing to a slow reader may miss it.
 const PATIENCE: Duration = Duration::from_millis(300);
 
 impl Hub {
-    /// Asks the newest connections how they are, at most `limit` of those that `wanted` picks.
+    /// Reports on the newest connections, at most `limit`: on that of the session `wanted`, or on all.
     pub async fn reports(&self, limit: usize, wanted: Option<&SessionId>) -> Vec<Report> {
         let (question, mut answers) = unbounded_channel();
         let question = Question::new(question);
@@ -30,7 +30,7 @@ impl Hub {
             .collect();
         drop(question);
         let deadline = Instant::now() + PATIENCE;
-        // Ends by itself when all have answered: no sender is left then.
+        // Ends by itself when all have answered: then no sender is left.
         while let Ok(Some(report)) = timeout_at(deadline, answers.recv()).await {
             let place = reports
                 .iter_mut()
@@ -42,7 +42,7 @@ impl Hub {
         reports
     }
 
-    /// Sorts without the lock: there may be many.
+    /// The newest connections. They are sorted without the lock, as there may be many.
     fn newest(
         &self,
         limit: usize,

@@ -1,4 +1,4 @@
-//! One room on this server: its newest messages encoded once, its members, and who reads it.
+//! A room in use: its newest messages encoded once, its members, and its readers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::clock::Clock;
 use crate::log::{Log, LogError, PAGE_BYTES};
 use crate::metrics::{Limit, Metrics};
 
-/// How many bytes a reader takes at once from the tail: as a page of the log has.
+/// The most bytes that a reader takes from the tail at once: as many as a page of the log has.
 const TAKE_BYTES: usize = PAGE_BYTES as usize;
 
 /// A room in use. Readers pull: a message costs each of them a mark, not a queue entry.
@@ -33,15 +33,15 @@ pub struct Room {
     name: RoomName,
     loaded: OnceCell<()>,
     state: Mutex<State>,
-    /// The head and the version, to look at without a lock: never newer than the state.
+    /// The head and the version, to be read without the lock: never newer than the state.
     head: AtomicU64,
     version: AtomicU64,
     agenda: Arc<Agenda<Self>>,
-    /// What rooms together may tell their readers of drafts and members; without it there is no bound.
+    /// The bound on the drafts and members of all rooms together; `None` for no bound.
     fan_out: Option<Arc<Paced>>,
 }
 
-/// The bound on what rooms tell their readers, and the clock that it goes by.
+/// The bound on what rooms send their readers of drafts and members, and its clock.
 #[derive(Debug)]
 pub(super) struct Paced {
     pub(super) clock: Clock,
@@ -55,43 +55,43 @@ struct State {
     head: Offset,
     trimmed: Offset,
     tail: Tail,
-    /// What all rooms keep counts the tail, the drafts and the changes below.
+    /// The bytes of the tail, of drafts and of the changes below, as part of those of all rooms.
     kept: Kept,
     presence: Presence,
-    /// How far readers are notified of that.
+    /// How much of it readers may see yet.
     pace: Pace,
     removals: Removals,
-    /// For when the room is on the agenda.
+    /// The time for which the room is on the agenda.
     due: Option<Timestamp>,
     readers: Readers,
-    /// The changes that were asked for last: most readers ask for the same ones.
+    /// The changes that were asked for last, as most readers ask for the same ones.
     changes: Option<Changed>,
 }
 
-/// Who is to be woken. Shared, so that they are woken without a lock that they need themselves.
+/// The readers to wake. Shared, so that they are woken without the room's lock, which they take themselves.
 type Readers = Arc<HashMap<ConnectionId, Arc<Mailbox>>>;
 
-/// What changed between two versions, encoded.
+/// The changes between two versions, encoded.
 #[derive(Debug)]
 struct Changed {
     since: u64,
-    /// What the room had then.
+    /// The version that readers could see then.
     version: u64,
     entries: Arc<[Entry]>,
-    /// Up to where they reach.
+    /// The version that the entries reach.
     through: u64,
     bytes: usize,
 }
 
 impl State {
-    /// Counts what is kept, after it changed.
+    /// Updates the count of bytes that the room keeps.
     fn count_kept(&mut self) {
         let changes = self.changes.as_ref().map_or(0, |changes| changes.bytes);
         let bytes = self.tail.bytes() + changes + self.presence.draft_bytes();
         self.kept.set(bytes);
     }
 
-    /// What every reader sees.
+    /// The parts of a view that are the same for members and listeners.
     fn view(&self) -> RoomView {
         RoomView {
             epoch: self.epoch.clone(),
@@ -106,25 +106,25 @@ impl State {
     }
 }
 
-/// What a room has for a reader.
+/// The answer of a room to a reader's pull.
 #[derive(Clone, Debug)]
 pub enum Taken<T> {
-    /// These; the reader then has everything up to here.
+    /// What to write; the reader then has everything up to `through` and `version`.
     Entries {
-        /// What was picked of the messages, in the order in which it is to be written.
+        /// What was picked of the messages, in order.
         messages: Vec<T>,
-        /// Drafts and members, once all messages are there.
+        /// Drafts, members and redactions, once the reader has all messages.
         changes: Arc<[Entry]>,
-        /// The last offset.
+        /// The offset of the last message.
         through: Offset,
-        /// The last version.
+        /// The last version of drafts, members and redactions.
         version: u64,
         /// The bytes of the messages.
         bytes: usize,
     },
     /// The messages are no longer in the tail: read the log.
     InLog,
-    /// The room no longer knows what changed: look at it anew.
+    /// The room no longer knows the changes since then: the reader takes a new view.
     CutOff,
 }
 
@@ -165,7 +165,7 @@ impl Room {
         &self.name
     }
 
-    /// Learns once what the log holds.
+    /// Loads the state of the room's log, once.
     pub(super) async fn load(&self, log: &dyn Log) -> Result<(), LogError> {
         self.loaded
             .get_or_try_init(|| self.refresh(log))
@@ -173,18 +173,18 @@ impl Room {
             .copied()
     }
 
-    /// Learns anew what the log holds, after a reader found messages missing.
+    /// Loads the state of the room's log again, after a reader found messages missing.
     ///
     /// # Errors
-    /// [`LogError::Unavailable`] if the log cannot tell.
+    /// [`LogError::Unavailable`] if the log cannot be read now.
     pub async fn refresh(&self, log: &dyn Log) -> Result<(), LogError> {
         let held = log.room(self.name.clone()).await?;
         let mut state = self.state.lock();
         state.epoch = held.epoch;
         state.trimmed = held.trimmed;
-        // A message may have been committed since the log was asked.
+        // A message may have been committed since the log was read.
         state.head = state.head.max(held.head);
-        // So may a removal.
+        // Or redacted.
         state.removals.learn(held.removed);
         self.mark(&state);
         Ok(())
@@ -197,12 +197,12 @@ impl Room {
         state.view()
     }
 
-    /// The listener is gone.
+    /// Drops a listener.
     pub(crate) fn unwatch(&self, id: ConnectionId) {
         Arc::make_mut(&mut self.state.lock().readers).remove(&id);
     }
 
-    /// A session is in the room from now on, and its connection woken when the room changes.
+    /// Makes a session a member, whose connection is woken when the room changes.
     pub(crate) fn enter(
         self: &Arc<Self>,
         now: Timestamp,
@@ -222,7 +222,7 @@ impl Room {
         })
     }
 
-    /// A session is called something else.
+    /// Renames a member.
     pub fn rename(
         self: &Arc<Self>,
         now: Timestamp,
@@ -233,7 +233,7 @@ impl Room {
         self.change(|state| state.presence.enter(now, session.clone(), name, id));
     }
 
-    /// A session leaves for good.
+    /// Makes a session leave at once.
     pub fn leave(self: &Arc<Self>, now: Timestamp, session: &SessionId, id: ConnectionId) {
         self.change(|state| {
             Arc::make_mut(&mut state.readers).remove(&id);
@@ -241,7 +241,7 @@ impl Room {
         });
     }
 
-    /// A connection is gone: its session is away, and leaves in time unless it comes back (PR-1).
+    /// Drops a closed connection: its session is away, and leaves in time unless it reconnects (PR-1).
     pub fn disconnect(self: &Arc<Self>, now: Timestamp, session: &SessionId, id: ConnectionId) {
         self.change(|state| {
             Arc::make_mut(&mut state.readers).remove(&id);
@@ -256,17 +256,17 @@ impl Room {
         });
     }
 
-    /// A member's input box changed.
+    /// Sets a member's draft.
     pub fn draft(self: &Arc<Self>, session: &SessionId, body: String) {
         self.change(|state| state.presence.draft(session, body));
     }
 
-    /// A member's text is on its way into the log (PR-2).
+    /// Notes that a member published its draft: the text is on its way into the log (PR-2).
     pub fn published(self: &Arc<Self>, session: &SessionId) {
         self.change(|state| state.presence.published(session));
     }
 
-    /// It did not get there.
+    /// The text did not get into the log: its draft ends by a change of its own.
     pub fn publish_failed(self: &Arc<Self>, session: &SessionId) {
         self.change(|state| state.presence.publish_failed(session));
     }
@@ -276,7 +276,7 @@ impl Room {
         self.state.lock().readers.len()
     }
 
-    /// A message is durable: readers may see it once they are woken.
+    /// Adds a durable message: readers may get it once they are woken.
     pub(super) fn committed(self: &Arc<Self>, message: &Message) {
         let mut state = self.state.lock();
         state.presence.message_shown(&message.session);
@@ -286,7 +286,7 @@ impl Room {
         self.settle(&mut state);
     }
 
-    /// A text is redacted: readers are notified, and it is no longer read here (EO-8).
+    /// Redacts a message in memory, and notifies the readers (EO-8).
     pub(super) fn removed(self: &Arc<Self>, message: &Message) {
         self.change(|state| {
             state.tail.replace(&Entry::message(message.clone()));
@@ -296,7 +296,7 @@ impl Room {
         });
     }
 
-    /// The room's log was trimmed for age: what was kept of that here goes, too.
+    /// Trims what is kept here in memory, as the room's log was trimmed for age.
     pub(super) fn trimmed(&self, through: Offset) {
         let mut state = self.state.lock();
         state.trimmed = state.trimmed.max(through);
@@ -305,12 +305,12 @@ impl Room {
         state.count_kept();
     }
 
-    /// When something was last said or typed here, among all rooms; none where nothing is kept of it.
+    /// The turn in which a message or draft was last added here, among all rooms; `None` where nothing is kept.
     pub(super) fn last_used(&self) -> Option<u64> {
         self.state.lock().kept.turn()
     }
 
-    /// Lets go of what is kept of the newest messages and changes: a reader that is behind reads the log.
+    /// Drops the tail and the changes: a reader that is behind reads the log.
     pub(super) fn forget_tail(&self) {
         let mut state = self.state.lock();
         state.tail.clear();
@@ -328,7 +328,7 @@ impl Room {
         self.wake_readers(&readers);
     }
 
-    /// Who is here, as far as they are named, and how many there are in all (PR-3).
+    /// The members that are named, and how many there are in all (PR-3).
     pub fn members(&self) -> (Vec<Member>, u32) {
         self.state.lock().presence.named()
     }
@@ -336,14 +336,14 @@ impl Room {
     /// The newest offset and version.
     pub fn marks(&self) -> (Offset, u64) {
         let head = Offset::new(self.head.load(Ordering::Acquire));
-        // It was an offset before it was stored.
+        // It was an offset when it was stored.
         (
             head.unwrap_or_default(),
             self.version.load(Ordering::Acquire),
         )
     }
 
-    /// What the room has for a reader, who picks what is to be written of each message.
+    /// What the room has for a reader after its cursor. `pick` makes of a message what is to be written.
     pub fn take<T>(&self, pull: Pull, pick: impl Fn(&Entry) -> Option<T>) -> Taken<T> {
         let mut state = self.state.lock();
         let (mut messages, mut bytes) = (Vec::new(), 0);
@@ -389,9 +389,9 @@ impl Room {
         state.readers.is_empty() && state.presence.is_empty()
     }
 
-    /// What changed, and up to which version.
+    /// The changes after a version, and the version that they reach.
     fn changes_since(&self, state: &mut State, since: u64) -> Option<(Arc<[Entry]>, u64)> {
-        // A snapshot may be ahead of what is announced.
+        // A view may be ahead of what is announced.
         let version = state.pace.announced().max(since);
         let is_same = |known: &&Changed| known.since == since && known.version == version;
         if let Some(known) = state.changes.as_ref().filter(is_same) {
@@ -421,8 +421,7 @@ impl Room {
         Some((entries, through))
     }
 
-    /// Changes the state, puts the room on the agenda if it has to be looked at, and wakes the readers
-    /// where there is news to them.
+    /// Changes the state, settles it, and wakes the readers where there is news for them.
     fn change<T>(self: &Arc<Self>, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.state.lock();
         let before = state.pace.announced();
@@ -436,8 +435,8 @@ impl Room {
         result
     }
 
-    /// Does what every change calls for: counts what is kept, lets readers see as much as they may be told now,
-    /// and puts the room on the agenda if it has to be looked at.
+    /// Follows up on a change: counts the bytes kept, announces as much as readers may see now, and puts the room
+    /// on the agenda if it has a deadline.
     fn settle(self: &Arc<Self>, state: &mut State) {
         state.count_kept();
         self.announce(state);

@@ -1,4 +1,4 @@
-//! The newest messages of one room, encoded once for all its readers.
+//! The tail: the newest messages of one room, encoded once for all its readers.
 
 use std::collections::VecDeque;
 
@@ -6,13 +6,13 @@ use protocol::position::Offset;
 
 use super::entry::Entry;
 
-/// How many of the newest messages are kept encoded. A reader further behind reads the log.
+/// The most messages in a tail. A reader further behind reads the log.
 pub(in crate::hub) const TAIL_MESSAGES: usize = 256;
 
-/// How many bytes they may have in all.
+/// The most bytes in a tail.
 pub(in crate::hub) const TAIL_BYTES: usize = 512 * 1024;
 
-/// Messages without a hole, oldest first.
+/// A tail: messages without a hole, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Tail {
     entries: VecDeque<Entry>,
@@ -20,7 +20,7 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    /// A message is new. One that does not follow the last begins a new tail.
+    /// Adds a new message. One that does not follow the last begins a new tail.
     pub(super) fn push(&mut self, entry: Entry) {
         let last = self.entries.back();
         if last.is_some_and(|last| last.offset.next() != entry.offset) {
@@ -31,7 +31,7 @@ impl Tail {
         while (self.entries.len() > TAIL_MESSAGES || self.bytes > TAIL_BYTES) && self.pop() {}
     }
 
-    /// A message is another one now: its text was removed.
+    /// Replaces a message by its redacted form.
     pub(super) fn replace(&mut self, entry: &Entry) {
         let known = self.entries.iter_mut().rev();
         if let Some(known) = { known }.find(|known| known.offset == entry.offset) {
@@ -41,18 +41,18 @@ impl Tail {
         }
     }
 
-    /// What is that old goes.
+    /// Drops the messages up to this offset.
     pub(super) fn trim(&mut self, through: Offset) {
         let is_old = |first: &Entry| first.offset <= through;
         while self.entries.front().is_some_and(is_old) && self.pop() {}
     }
 
-    /// All of it goes.
+    /// Drops all messages.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
 
-    /// The messages after an offset; `None` if it does not reach back there.
+    /// The messages after an offset; `None` if the tail does not reach back there.
     pub(super) fn after(&self, after: Offset) -> Option<impl Iterator<Item = &Entry>> {
         let next = after.next();
         let first = self.entries.front().filter(|first| first.offset <= next)?;
@@ -60,7 +60,7 @@ impl Tail {
         Some(self.entries.iter().skip(skip))
     }
 
-    /// What it takes.
+    /// The memory that the tail takes, in bytes.
     pub(super) const fn bytes(&self) -> usize {
         self.bytes
     }

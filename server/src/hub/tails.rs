@@ -1,30 +1,28 @@
-//! What rooms keep for their readers, of all rooms together, in bytes: the newest messages, encoded, and what
-//! is typed. None of it is lost where it goes: messages are read from the log again, and a draft comes anew
-//! with the next key.
+//! The bytes that all rooms together keep for their readers: tails, encoded changes and drafts. Nothing is lost where
+//! they are freed: messages are read from the log again, and a draft comes again with the next key.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
-/// How many bytes rooms keep together, unless the options say otherwise: 128 tails that are full, where most
-/// have a few kB.
+/// The most bytes that rooms keep together, by default: as many as 128 full tails, where most have a few kB.
 pub const TAILS_BYTES: usize = 64 << 20;
 
-/// Where there is too much, this part more goes, so that it is not looked for at every message.
+/// Beyond the bound one part in this many is freed in addition, so that not every message frees some.
 const SPARE: usize = 8;
 
-/// The sum of it.
+/// The sum over all rooms.
 #[derive(Debug)]
 pub(super) struct Tails {
     most: usize,
     held: AtomicUsize,
-    /// Counts on whenever something is said or typed anywhere.
+    /// Counts on whenever a room keeps more than before.
     turn: AtomicU64,
     full: Notify,
 }
 
-/// What one room has of it.
+/// The part of one room.
 #[derive(Debug)]
 pub(super) struct Kept {
     bytes: usize,
@@ -33,7 +31,7 @@ pub(super) struct Kept {
 }
 
 impl Tails {
-    /// At most so many bytes, or little more for a moment.
+    /// A sum of at most so many bytes, or little more for a moment.
     pub(super) fn new(most: usize) -> Self {
         Self {
             most,
@@ -43,29 +41,29 @@ impl Tails {
         }
     }
 
-    /// Waits until there is too much.
+    /// Waits until the sum is over its bound.
     pub(super) async fn full(&self) {
         self.full.notified().await;
     }
 
-    /// Whether there is too much.
+    /// Whether the sum is over its bound.
     pub(super) fn is_full(&self) -> bool {
         self.held() > self.most
     }
 
-    /// Whether enough went.
+    /// Whether enough was freed.
     pub(super) fn has_spare(&self) -> bool {
         self.held() <= self.most - self.most / SPARE
     }
 
-    /// How many bytes there are now.
+    /// How many bytes rooms keep now.
     pub(super) fn held(&self) -> usize {
         self.held.load(Ordering::Relaxed)
     }
 }
 
 impl Kept {
-    /// Nothing yet.
+    /// A room that keeps nothing yet.
     pub(super) fn new(all: Arc<Tails>) -> Self {
         Self {
             bytes: 0,
@@ -74,7 +72,7 @@ impl Kept {
         }
     }
 
-    /// It is so much now; more of it means that the room is in use.
+    /// Sets the room's bytes; if they are more than before, the room counts as in use.
     pub(super) fn set(&mut self, bytes: usize) {
         let before = std::mem::replace(&mut self.bytes, bytes);
         if bytes <= before {
@@ -88,7 +86,7 @@ impl Kept {
         }
     }
 
-    /// When it last became more, among all rooms; none where there is nothing.
+    /// The turn in which the room last kept more, among all rooms; `None` where it keeps nothing.
     pub(super) fn turn(&self) -> Option<u64> {
         (self.bytes > 0).then_some(self.turn)
     }

@@ -1,4 +1,4 @@
-//! What connections may rely on: rooms that are pulled from, marks, takeovers, departures.
+//! What connections rely on: pulls from rooms, marks, takeovers, departures.
 
 mod connections;
 mod removals;
@@ -42,17 +42,17 @@ struct Reader {
 }
 
 impl Place {
-    /// Rooms keep so many messages.
+    /// A hub whose rooms keep so many messages.
     fn new(history_per_room: u64) -> Self {
         Self::naming(100, history_per_room)
     }
 
-    /// Rooms name so many members, and keep so many messages.
+    /// A hub whose rooms name so many members, and keep so many messages.
     fn naming(members: usize, history_per_room: u64) -> Self {
         Self::over(Rooms::new(members), history_per_room)
     }
 
-    /// These rooms keep so many messages.
+    /// A hub with these rooms, which keep so many messages.
     fn over(rooms: Rooms, history_per_room: u64) -> Self {
         let rooms = Arc::new(rooms);
         let log = Arc::new(MemoryLog::new(history_per_room, rooms.clone()));
@@ -63,7 +63,7 @@ impl Place {
         }
     }
 
-    /// Somebody connects and enters a room.
+    /// Connects a session, and makes it a member of a room.
     async fn reader(&self, session: &str, room: &str) -> Reader {
         let (id, mailbox) = self.hub.connect(usize::MAX).unwrap();
         let session = SessionId::new(session).unwrap();
@@ -80,7 +80,7 @@ impl Place {
     ) -> Reader {
         let member = (session.clone(), Name::tidy(session.as_str()));
         let room = self.hub.load_room(&name(room)).await.unwrap();
-        // The beginning of the times that tests name.
+        // Time 0, at which the times of tests begin.
         let view = room.enter(at(0), member, (id, &mailbox));
         Reader {
             id,
@@ -91,7 +91,7 @@ impl Place {
         }
     }
 
-    /// A session appends messages of these texts.
+    /// Appends messages with these texts, in a session.
     async fn append(&self, session: &str, room: &str, bodies: &[&str]) {
         let id = SessionId::new(session).unwrap();
         let open = OpenSession {
@@ -116,7 +116,7 @@ impl Place {
 }
 
 impl Reader {
-    /// The rooms that it was told of since the last look.
+    /// The rooms whose marks it has got since the last look.
     fn moved(&self) -> Vec<String> {
         let moved = self.mailbox.take().moved;
         moved.iter().map(ToString::to_string).collect()

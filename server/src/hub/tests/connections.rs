@@ -1,4 +1,4 @@
-//! Who is connected: limits, takeovers, the end of the server, rooms that nobody uses.
+//! Connections: limits, takeovers, the drain, and rooms without readers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,7 +16,7 @@ fn id(session: &str) -> SessionId {
     SessionId::new(session).unwrap()
 }
 
-/// PU-4: as many connections as the limit allows, and again when one has gone.
+/// PU-4: there are as many connections as the limit allows, and room for another after one has closed.
 #[test]
 fn connections_are_limited() {
     let place = Place::new(100);
@@ -31,7 +31,7 @@ fn connections_are_limited() {
     assert!(place.hub.connect(2).is_some());
 }
 
-/// RS-4: the newer connection has the session, whichever of the two is heard of first.
+/// RS-4: the newer connection has the session, whichever of the two attaches first.
 #[test]
 fn the_newer_connection_takes_the_session_over() {
     let place = Place::new(100);
@@ -49,13 +49,13 @@ fn the_newer_connection_takes_the_session_over() {
     assert_eq!(place.hub.sessions(), [id("ada")]);
     place.hub.disconnect(second, Some(&id("ada")));
     assert!(place.hub.sessions().is_empty());
-    // And a session that nobody has is taken from nobody.
+    // A session without a connection is taken from none.
     let (third, last) = place.hub.connect(9).unwrap();
     place.hub.attach(&id("ada"), third);
     assert!(!last.take().taken_over);
 }
 
-/// RC-3: everybody's slot is their own, and none comes before the door is open again.
+/// RC-3: each client has its own slot, and none is before the server is back.
 #[test]
 fn a_drain_gives_each_a_slot_and_takes_nobody_in() {
     let place = Place::new(100);
@@ -101,7 +101,7 @@ fn a_mark_wakes_the_task() {
     let woken = || count.0.load(Ordering::Relaxed);
 
     for _ in 0..2 {
-        // Whoever waited before is forgotten.
+        // The waker of before is forgotten.
         assert!(!is_woken(&mailbox));
         assert!(mailbox.poll_marked(&mut task).is_pending());
     }
@@ -115,7 +115,7 @@ fn a_mark_wakes_the_task() {
     assert_eq!(woken(), 2);
 }
 
-/// PR-1: in time, in turn, and only those who did not come back.
+/// PR-1: members that are away leave in time, in turn, and only if they did not reconnect.
 #[tokio::test]
 async fn members_left_behind_leave_when_they_are_due() {
     let place = Place::new(100);
@@ -136,14 +136,14 @@ async fn members_left_behind_leave_when_they_are_due() {
     place.hub.handle_timeout(due + Duration::from_secs(1));
     assert_eq!(stays.moved(), ["garden"]);
 
-    // An older connection's end sends nobody away.
+    // The end of an older connection removes no member.
     let again = place.reader("max", "garden").await;
     stays.room.disconnect(at(2), &stays.session, stays.id);
     place.hub.handle_timeout(at(200));
     assert_eq!(again.room.marks().1, again.view.version);
 }
 
-/// Rooms come and go with those who use them.
+/// Rooms are opened and dropped with their users.
 #[tokio::test]
 async fn rooms_are_kept_as_long_as_somebody_uses_them() {
     let place = Place::new(100);
@@ -152,7 +152,7 @@ async fn rooms_are_kept_as_long_as_somebody_uses_them() {
     assert!(Arc::ptr_eq(&ada.room, &same));
     drop(same);
 
-    // In use by a reader, though nobody holds it at the moment.
+    // In use by a reader, though no handle is held.
     let (weak, mailbox) = (Arc::downgrade(&ada.room), ada.mailbox.clone());
     let (id, session) = (ada.id, ada.session.clone());
     drop(ada);
@@ -161,7 +161,7 @@ async fn rooms_are_kept_as_long_as_somebody_uses_them() {
     place.rooms.committed(&[message("lobby", 1, "hi")]);
     assert_eq!(mailbox.take().moved.len(), 1);
 
-    // In use by somebody who is away.
+    // In use by a member that is away.
     let room = weak.upgrade().unwrap();
     room.disconnect(at(0), &session, id);
     drop(room);
@@ -179,12 +179,12 @@ async fn rooms_are_kept_as_long_as_somebody_uses_them() {
     place.hub.sweep();
     assert!(weak.upgrade().is_none());
 
-    // Opened anew it knows what the log knows.
+    // Opened again, it has the log's state.
     let again = place.reader("ada", "lobby").await;
     assert_eq!(again.view.head, offset(0));
 }
 
-/// A log that cannot tell what a room holds lets nobody in, and somebody the next time.
+/// A room does not open while the log cannot be read, and opens when it can.
 #[tokio::test]
 async fn a_room_opens_when_the_log_can_tell() {
     use crate::log::Log;
@@ -194,7 +194,7 @@ async fn a_room_opens_when_the_log_can_tell() {
     assert!(place.rooms.room(&name("lobby")).is_idle());
 }
 
-/// PR-3: a crowd hears of those who come when a second is over, once.
+/// PR-3: a crowd is notified of arrivals when a second is over, once.
 #[tokio::test]
 async fn a_crowd_hears_of_newcomers_when_it_is_due() {
     let place = Place::naming(1, 100);

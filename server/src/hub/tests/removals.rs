@@ -1,4 +1,4 @@
-//! Texts that are removed while they are read (EO-8).
+//! Texts that are redacted while they are read (EO-8).
 
 use super::{Place, Reader, name, offset, text};
 use crate::hub::room::Taken;
@@ -26,8 +26,8 @@ fn tail(reader: &Reader) -> Vec<String> {
     messages.iter().map(|entry| text(&entry.frame)).collect()
 }
 
-/// EO-8: readers are woken and told by the same message once more; who reads it only now finds no text;
-/// and a page of bare text gets neither.
+/// EO-8: readers are woken, and get the same message once more; a reader that comes later finds no text; a page of
+/// the tutorial's dialect gets neither.
 #[tokio::test]
 async fn a_removal_is_told_and_the_text_is_gone() {
     let place = Place::new(100);
@@ -65,7 +65,7 @@ async fn a_removal_is_told_and_the_text_is_gone() {
     assert!(messages[1].text.is_none() && changes[0].text.is_none());
 }
 
-/// EO-8: before a reader has everything up to the head, a removal would be a gap to it (EO-3).
+/// EO-8: before a reader has everything up to the head, a redaction would look like a gap (EO-3).
 #[tokio::test]
 async fn a_removal_is_told_behind_all_messages() {
     let place = Place::new(100);
@@ -87,7 +87,7 @@ async fn a_removal_is_told_behind_all_messages() {
     }
 }
 
-/// EO-8: no page that was read before is given to anybody after.
+/// EO-8: no page that was read before a redaction is served after it.
 #[tokio::test]
 async fn a_removed_text_is_in_no_page() {
     let place = Place::new(100);
@@ -105,7 +105,7 @@ async fn a_removed_text_is_in_no_page() {
     );
 }
 
-/// EO-8: who enters is told of removals from before the room was opened and from after, once each.
+/// EO-8: a session that joins gets the redactions from before the room was opened and from after, once each.
 #[tokio::test]
 async fn who_enters_sees_what_was_removed() {
     let place = Place::new(100);
@@ -116,7 +116,7 @@ async fn who_enters_sees_what_was_removed() {
     let first = place.reader("s-ada", "garden").await;
     place.remove("garden", 1).await;
     let second = place.reader("s-cem", "garden").await;
-    // The room is looked at again where a reader found messages missing.
+    // The room is loaded again, as where a reader found messages missing.
     first.room.refresh(place.log.as_ref()).await.unwrap();
     let third = place.reader("s-dan", "garden").await;
     let removed = |reader: &Reader| -> Vec<u64> {
@@ -128,7 +128,7 @@ async fn who_enters_sees_what_was_removed() {
     assert_eq!(removed(&third), [3, 1]);
 }
 
-/// RS-6: what is too old is not read from memory either, and its gap is told.
+/// RS-6: messages that were trimmed for age are not read from memory either, and the gap is reported.
 #[tokio::test]
 async fn what_is_trimmed_for_age_is_gone_from_the_tail() {
     let place = Place::new(100);

@@ -1,4 +1,4 @@
-//! What those get who are further behind than a room's tail reaches.
+//! Pages for readers that are further behind than a room's tail reaches.
 
 use std::sync::Arc;
 
@@ -59,7 +59,7 @@ async fn the_end_of_the_log_is_read_anew() {
     assert_eq!(offsets(&page), [1, 2]);
 }
 
-/// What nobody asks for from one look to the next is not kept.
+/// Pages that are not asked for between two sweeps are dropped.
 #[tokio::test]
 async fn pages_go_when_nobody_comes_back() {
     let place = Place::new(100);

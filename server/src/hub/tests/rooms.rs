@@ -1,4 +1,4 @@
-//! One room: its tail, its changes, who is woken.
+//! One room: its tail, its changes, and which readers are woken.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::hub::room::{Entry, Taken};
 use crate::hub::tail::{TAIL_BYTES, TAIL_MESSAGES};
 use crate::log::Observer;
 
-/// What `numbers` look like when they are taken.
+/// The messages `numbers`, as they are taken.
 fn texts(numbers: std::ops::RangeInclusive<u64>) -> Vec<(u64, String)> {
     numbers.map(|n| (n, format!("body {n}"))).collect()
 }
@@ -23,8 +23,8 @@ fn commit(rooms: &Rooms, room: &str, numbers: std::ops::RangeInclusive<u64>) {
     rooms.committed(&messages);
 }
 
-/// RS-5: what comes after the reader's place, and nothing else; drafts and members once all of it
-/// is there.
+/// RS-5: a reader takes the messages after its cursor, and no others; drafts and members once it has all
+/// messages.
 #[tokio::test]
 async fn a_reader_takes_what_follows_its_place() {
     let place = Place::new(100);
@@ -42,7 +42,7 @@ async fn a_reader_takes_what_follows_its_place() {
         taken(ada.take(0, 5, version)),
         (texts(1..=5), 5, bob.view.version)
     );
-    // Not all: what changed is told later, in its order.
+    // Not all messages: changes follow later, in their order.
     assert_eq!(taken(ada.take(0, 4, version)), (texts(1..=4), 4, version));
     let Taken::Entries { changes, .. } = ada.take(0, 4, version) else {
         panic!("the tail reaches back to the start");
@@ -52,11 +52,11 @@ async fn a_reader_takes_what_follows_its_place() {
         taken(ada.take(5, 10, version)),
         (vec![], 5, bob.view.version)
     );
-    // A reader that is ahead of its room, as after a refresh, is told of no message either.
+    // A reader ahead of its room, as after a refresh, gets no message either.
     assert_eq!(taken(ada.take(6, 10, version)).0, vec![]);
 }
 
-/// A room that was just opened knows how far the log goes, and nothing of what is in it.
+/// A room that was just opened has the head of the log, and none of its messages.
 #[tokio::test]
 async fn what_is_not_in_the_tail_is_in_the_log() {
     let place = Place::new(100);
@@ -73,7 +73,7 @@ async fn what_is_not_in_the_tail_is_in_the_log() {
     assert_eq!(taken(ada.take(3, 10, 0)).0, texts(4..=4));
 }
 
-/// RS-6: a room tells where the log begins.
+/// RS-6: a view says where the log begins.
 #[tokio::test]
 async fn a_view_shows_what_was_trimmed() {
     let place = Place::new(10);
@@ -89,7 +89,7 @@ async fn a_view_shows_what_was_trimmed() {
     assert_eq!(ada.view.head, offset(200));
 }
 
-/// PU-4: so many messages are kept, exactly.
+/// PU-4: exactly so many messages are kept.
 #[tokio::test]
 async fn the_tail_is_bounded_in_messages() {
     let place = Place::new(100);
@@ -102,12 +102,12 @@ async fn the_tail_is_bounded_in_messages() {
     assert_eq!(taken(ada.take(1, u32::MAX, 0)).0, texts(2..=last));
 }
 
-/// PU-4: so many bytes are kept, exactly, and what is dropped makes room.
+/// PU-4: exactly so many bytes are kept, and what is dropped makes room.
 #[tokio::test]
 async fn the_tail_is_bounded_in_bytes() {
     let place = Place::new(100);
     let ada = place.reader("ada", "lobby").await;
-    // A text is there twice: in its frame, and bare. An odd number of bytes is one digit more.
+    // A text is stored twice: in its frame, and bare. A time of one digit more makes an odd size.
     let sized = |number, bytes: usize| {
         let rest = cost(&message("lobby", number, ""));
         let mut message = message("lobby", number, &"x".repeat((bytes - rest) / 2));
@@ -125,7 +125,7 @@ async fn the_tail_is_bounded_in_bytes() {
         place.rooms.committed(&[sized(number, part)]);
     }
     assert_eq!(taken(ada.take(0, 10, 0)).1, 4);
-    // One more of that size: one goes, and that is enough. And so on: what went is not counted.
+    // One more of that size drops just one, again and again: the bytes of dropped messages are not counted.
     for number in 5..=9 {
         place.rooms.committed(&[sized(number, part)]);
         assert!(matches!(ada.take(number - 5, 10, 0), Taken::InLog));
@@ -137,7 +137,7 @@ fn cost(message: &Message) -> usize {
     Entry::message(message.clone()).bytes()
 }
 
-/// The log may show another server's messages late: what does not follow begins a new tail.
+/// The log may show another server's messages late: a message that does not follow begins a new tail.
 #[tokio::test]
 async fn a_tail_has_no_holes() {
     let place = Place::new(100);
@@ -148,13 +148,13 @@ async fn a_tail_has_no_holes() {
     assert!(matches!(ada.take(3, 10, 0), Taken::InLog));
     assert_eq!(taken(ada.take(4, 10, 0)).0, texts(5..=6));
     assert_eq!(ada.room.marks().0, offset(6));
-    // The bytes of what went are no longer counted: a full tail fits.
+    // The dropped messages are no longer counted: a full tail fits.
     let last = 6 + TAIL_MESSAGES as u64 - 2;
     commit(&place.rooms, "lobby", 7..=last);
     assert_eq!(taken(ada.take(4, 1, 0)).1, 5);
 }
 
-/// What went with a hole makes room for as many bytes as any tail has.
+/// A tail that began anew has room for as many bytes as any.
 #[tokio::test]
 async fn a_tail_that_begins_anew_is_empty() {
     let place = Place::new(100);
@@ -166,7 +166,7 @@ async fn a_tail_that_begins_anew_is_empty() {
     assert_eq!(taken(ada.take(3, 10, 0)).1, 5);
 }
 
-/// A message wakes everybody in its room, once for each batch, and nobody else.
+/// A message wakes all readers of its room, once for each batch, and no others.
 #[tokio::test]
 async fn a_message_wakes_the_readers_of_its_room() {
     let place = Place::new(100);
@@ -197,7 +197,7 @@ async fn a_message_wakes_the_readers_of_its_room() {
     assert_eq!(taken(both.take(0, 10, 0)).1, 1);
 }
 
-/// However often a room moves, its readers are marked once until they look.
+/// However often a room changes, its readers are marked once until they look.
 #[tokio::test]
 async fn marks_do_not_queue() {
     let place = Place::new(100);
@@ -211,7 +211,7 @@ async fn marks_do_not_queue() {
     assert_eq!(ada.moved(), ["lobby"]);
 }
 
-/// PR-1, PR-2: who comes, is renamed, types, publishes, fails to, leaves.
+/// PR-1, PR-2: a member joins, is renamed, types, publishes, fails to, and leaves.
 #[tokio::test]
 async fn changes_are_told_to_those_who_do_not_have_them() {
     let place = Place::new(100);
@@ -227,7 +227,7 @@ async fn changes_are_told_to_those_who_do_not_have_them() {
     let both = bob.view.version;
     assert!(ada.changes(both).is_empty());
 
-    // Entering once more changes nothing and wakes nobody.
+    // To join once more changes nothing, and wakes no reader.
     place
         .enter(bob.id, bob.mailbox.clone(), bob.session.clone(), "lobby")
         .await;
@@ -249,7 +249,7 @@ async fn changes_are_told_to_those_who_do_not_have_them() {
     let eve = place.reader("eve", "lobby").await;
     assert_eq!(eve.view.drafts.len(), 1);
 
-    // What is published ends its draft without a word, once it is seen; or with one, if it is not.
+    // A publish ends its draft without a change once the message is seen; with a change if it fails.
     let (_, before) = bob.room.marks();
     bob.room.published(&bob.session);
     assert!(ada.changes(before).is_empty());
@@ -273,7 +273,7 @@ async fn changes_are_told_to_those_who_do_not_have_them() {
     assert!(bob.moved().is_empty());
 }
 
-/// Encoded once: most readers ask for the same changes, and get the very same ones.
+/// Most readers ask for the same changes: these are encoded once, and shared.
 #[tokio::test]
 async fn the_same_changes_are_encoded_once() {
     let place = Place::new(100);
@@ -286,18 +286,18 @@ async fn the_same_changes_are_encoded_once() {
     ada.room.draft(&ada.session, "h".to_owned());
     let first = entries(since);
     assert!(Arc::ptr_eq(&first, &entries(since)));
-    // Another place or another version: something else.
+    // Another cursor or another version gets something else.
     assert!(entries(since + 1).is_empty());
     let first = entries(since);
     ada.room.draft(&ada.session, "he".to_owned());
     let second = entries(since);
     assert_ne!(first[0].frame, second[0].frame);
-    // Whose draft it is, and its text for those who know no frames.
+    // With the author of the draft, and its bare text for the tutorial's dialect.
     assert_eq!(second[0].author, Some(ada.session.clone()));
     assert_eq!(text(second[0].text.as_ref().unwrap()), "he");
 }
 
-/// PR-1: whoever is too far behind on who left looks at the room anew.
+/// PR-1: a reader that is behind more departures than are kept takes a new view.
 #[tokio::test]
 async fn forgotten_departures_cut_a_reader_off() {
     let place = Place::new(100);
@@ -309,7 +309,7 @@ async fn forgotten_departures_cut_a_reader_off() {
     assert!(matches!(ada.take(0, 1, ada.view.version), Taken::CutOff));
 }
 
-/// PR-1: away, back in time, and too late.
+/// PR-1: a member that is away may reconnect in time, or leaves.
 #[tokio::test]
 async fn members_that_are_away_leave_in_time() {
     let place = Place::new(100);
@@ -324,7 +324,7 @@ async fn members_that_are_away_leave_in_time() {
     bob.room.handle_timeout(at(30));
     assert_eq!(ada.moved(), ["lobby"]);
     assert_eq!(ada.changes(both).len(), 1);
-    // The reader went with its connection.
+    // The reader was dropped with its connection.
     commit(&place.rooms, "lobby", 1..=1);
     assert!(bob.moved().is_empty());
 }

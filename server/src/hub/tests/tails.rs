@@ -1,4 +1,4 @@
-//! What all rooms keep together.
+//! The bytes that all rooms keep together.
 
 use super::{Place, Reader, message, taken};
 use crate::hub::Rooms;
@@ -20,8 +20,8 @@ fn limited(place: &Place) -> u64 {
     line.unwrap().parse().unwrap()
 }
 
-/// PU-4: whatever the number of rooms, they keep no more than may be kept; what nobody has written in for
-/// longest goes first, and is read from the log.
+/// PU-4: whatever the number of rooms, they keep no more than their bound; the rooms that were idle for longest are
+/// freed first, and are read from the log.
 #[tokio::test]
 async fn all_tails_together_are_bounded() {
     let place = place();
@@ -32,7 +32,7 @@ async fn all_tails_together_are_bounded() {
         readers.push(place.reader("ada", &room).await);
         let kept = place.rooms.tails.held();
         place.rooms.committed(&[message(&room, 1, &body)]);
-        // The texts are there twice, and more than that is taken.
+        // A text is stored twice, with some overhead.
         assert!(place.rooms.tails.held() >= kept + 2 * body.len());
         place.rooms.cool();
         assert!(place.rooms.tails.held() <= MOST);
@@ -42,7 +42,7 @@ async fn all_tails_together_are_bounded() {
     assert_eq!(taken(readers[99].take(0, 10, 0)).1, 1);
     assert!(limited(&place) > 0);
 
-    // What is written in is not cold; and nothing is counted of what is no longer kept.
+    // A room with a new message is not idle; and what was freed is not counted.
     let cold = |reader: &Reader| matches!(reader.take(0, 10, 0), Taken::InLog);
     let oldest = readers.iter().position(|reader| !cold(reader)).unwrap();
     let room = format!("room-{oldest}");
@@ -60,7 +60,7 @@ async fn all_tails_together_are_bounded() {
     assert_eq!(place.rooms.tails.held(), 0);
 }
 
-/// PU-4: so are drafts, of which each room has one for each member.
+/// PU-4: drafts are bounded, too; each room has one for each member.
 #[tokio::test]
 async fn all_drafts_together_are_bounded() {
     let place = place();
@@ -69,7 +69,7 @@ async fn all_drafts_together_are_bounded() {
     for number in 0..200 {
         let reader = place.reader("ada", &format!("room-{number}")).await;
         reader.room.draft(&reader.session, body.clone());
-        // As its readers see it: encoded.
+        // As the readers get it: encoded.
         assert_eq!(reader.changes(reader.view.version).len(), 1);
         place.rooms.cool();
         assert!(place.rooms.tails.held() <= MOST);
@@ -77,7 +77,7 @@ async fn all_drafts_together_are_bounded() {
     }
     let first = place.reader("bob", "room-0").await.view.drafts.len();
     let last = place.reader("bob", "room-199").await.view.drafts.len();
-    // First the frames went, then the drafts of those who had not typed for longest.
+    // First the frames were freed, then the drafts of the rooms that were idle for longest.
     assert_eq!((first, last), (0, 1));
     let newest = readers[0].changes(readers[0].view.version);
     assert!(
@@ -86,7 +86,7 @@ async fn all_drafts_together_are_bounded() {
     );
 }
 
-/// A reader takes as many bytes at once as a page of the log has, and goes on from there.
+/// A reader takes at most as many bytes at once as a page of the log has, and goes on from there.
 #[tokio::test]
 async fn a_reader_takes_so_many_bytes_at_once() {
     let place = Place::new(100);
@@ -97,7 +97,7 @@ async fn a_reader_takes_so_many_bytes_at_once() {
     }
     assert_eq!(taken(ada.take(0, 64, 0)).1, 5);
     assert_eq!(taken(ada.take(5, 64, 0)).1, 8);
-    // One is always taken.
+    // One message is always taken.
     let place = Place::new(100);
     let ada = place.reader("ada", "lobby").await;
     let large = "\u{1}".repeat(50_000);
