@@ -1,4 +1,4 @@
-//! What request handlers and connections share.
+//! The state that request handlers and connections share, and a connection's permit.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -23,64 +23,64 @@ use crate::metrics::Limit;
 use crate::readiness::Readiness;
 use crate::samples::Samples;
 
-/// A handle to the parts of the server: one word for each connection, however many parts there are.
+/// A handle on the server's parts: one pointer in each connection, however many parts there are.
 #[derive(Clone)]
 pub struct AppState(Arc<Parts>);
 
 /// The parts of the server.
 pub struct Parts {
-    /// Rooms, log and connections.
+    /// The registry of rooms and connections, over the log.
     pub hub: Arc<Hub>,
-    /// Who may enter.
+    /// The authenticator of sockets, pages and requests.
     pub authenticator: Arc<Authenticator>,
-    /// What is refused.
+    /// The limits over many connections.
     pub limits: Arc<Limits>,
     /// The options.
     pub config: Arc<Config>,
-    /// Those of them that the machines of all connections share.
+    /// The options that the machines of all connections share.
     pub protocol: Arc<protocol::server::Config>,
-    /// Tasks that a drain waits for.
+    /// The tasks that a drain waits for.
     pub tracker: TaskTracker,
     /// Whether the log can store.
     pub readiness: Arc<Readiness>,
-    /// The last hour.
+    /// The samples of the last hour.
     pub samples: Arc<Samples>,
-    /// Where the compiled site is.
+    /// The place of the compiled site.
     pub leptos: LeptosOptions,
 }
 
-/// A connection's permit: it counts among the connections, and for its address if that is known; it holds a
-/// session, and rooms. All of it is given up when it is dropped, however the connection's task ends.
+/// A connection's permit: the connection counts among all, and for its address if that is known; it has a
+/// session, and rooms. Dropping the permit gives all of it up, however the connection's task ends.
 pub struct ConnectionPermit {
-    /// Which connection.
+    /// The connection's id.
     pub id: ConnectionId,
-    /// How its task is spoken to.
+    /// The marks that wake its task.
     pub mailbox: Arc<Mailbox>,
-    /// What all requests share.
+    /// The state that all requests share.
     pub state: AppState,
     held: Option<Held<Network>>,
     who: Who,
-    /// Few, and known by their names.
+    /// The rooms that it reads: few, so they are found by a scan.
     rooms: Vec<Arc<Room>>,
 }
 
-/// Whose session a connection carries.
+/// The session on a connection.
 enum Who {
-    /// None, or not known yet: rooms are only listened to.
+    /// None, or none yet: the connection only listens to rooms.
     Nobody,
-    /// A session that may come back: without its connection it is away (PR-1).
+    /// A session that can be resumed: without its connection it is away (PR-1).
     Session(SessionId),
-    /// One that cannot: it leaves with its connection.
+    /// A session that cannot be resumed: it leaves with its connection.
     Passing(SessionId),
 }
 
 impl ConnectionPermit {
-    /// The address that it counts for.
+    /// The network that the connection counts for.
     pub fn network(&self) -> Option<Network> {
         self.held.as_ref().map(Held::network)
     }
 
-    /// Whether the journal tells of its session.
+    /// Whether the journal has lines for its session; where it has not, that is counted.
     pub fn is_told(&self) -> bool {
         let hub = &self.state.hub;
         let journal = self.state.limits.journal();
@@ -91,8 +91,8 @@ impl ConnectionPermit {
         is_told
     }
 
-    /// Counts what its frames cost, for its sender where that is known. Returns how long nothing further is to
-    /// be read, where that is too much.
+    /// Counts the cost of the connection's frames, for the sender if known, and for its network. Returns how long
+    /// to read nothing further, where that is too much.
     pub fn spend(&self, cost: Cost, sender: Option<&Subject>) -> Option<Duration> {
         let hub = &self.state.hub;
         if cost.is_over {
@@ -109,7 +109,7 @@ impl ConnectionPermit {
         Some(wait)
     }
 
-    /// The session on this connection, once there is one.
+    /// The session on the connection, once there is one.
     pub const fn session(&self) -> Option<&SessionId> {
         match &self.who {
             Who::Nobody => None,
@@ -117,28 +117,29 @@ impl ConnectionPermit {
         }
     }
 
-    /// This connection speaks for a session from now on (RS-4).
+    /// Gives a session to this connection (RS-4).
     pub fn attach(&mut self, session: SessionId) {
         self.state.hub.attach(&session, self.id);
         self.who = Who::Session(session);
     }
 
-    /// This connection has a session of its own, which ends with it.
+    /// Gives this connection a session of its own, which ends with it.
     pub fn pass_as(&mut self, session: SessionId) {
         self.who = Who::Passing(session);
     }
 
-    /// The rooms that it is in.
+    /// The rooms that it reads.
     pub fn rooms(&self) -> &[Arc<Room>] {
         &self.rooms
     }
 
-    /// The room of this name, if it is in there.
+    /// The room of this name, if the connection reads it.
     pub fn room(&self, name: &RoomName) -> Option<&Arc<Room>> {
         self.rooms.iter().find(|room| room.name() == name)
     }
 
-    /// Enters a room under this name, and looks at it; `None` where there is no session yet.
+    /// Makes the session a member of a room, under this name, and returns its view; `None` where there is no
+    /// session yet.
     pub fn enter(&mut self, room: Arc<Room>, name: Name) -> Option<RoomView> {
         let now = self.state.hub.clock().now();
         let member = (self.session()?.clone(), name);
@@ -147,7 +148,7 @@ impl ConnectionPermit {
         Some(view)
     }
 
-    /// Listens to a room without being in it, and looks at it.
+    /// Registers the connection as a listener of a room, and returns its view.
     pub fn watch(&mut self, room: Arc<Room>) -> RoomView {
         let view = room.watch(self.id, &self.mailbox);
         self.keep(room);
@@ -161,7 +162,7 @@ impl ConnectionPermit {
         }
     }
 
-    /// Leaves a room for good, if it is in there.
+    /// Makes the session leave a room, if it is a member.
     pub fn leave(&mut self, name: &RoomName) {
         let now = self.state.hub.clock().now();
         if let (Some(room), Some(session)) = (self.room(name), self.session()) {
@@ -170,7 +171,8 @@ impl ConnectionPermit {
         self.rooms.retain(|room| room.name() != name);
     }
 
-    /// The connection of a session is gone: it is counted, and told in the journal where that tells of it.
+    /// Gives up session and rooms as the connection ends; counts the end, and writes its line in the journal if
+    /// `is_told`.
     pub(crate) fn end(&mut self, what: &str, reason: CloseCode, is_told: bool) {
         let session = self.session().cloned();
         self.vacate();
@@ -181,7 +183,7 @@ impl ConnectionPermit {
         }
     }
 
-    /// The same where its task ended before it came to that: it panicked, or was aborted.
+    /// As `end`, where the task panicked or was aborted.
     pub(crate) fn end_early(&mut self, what: &str, is_told: bool) {
         if std::thread::panicking() {
             tracing::error!(connection.id = %self.id, "a {what}'s task panicked: this is a bug");
@@ -189,8 +191,7 @@ impl ConnectionPermit {
         self.end(what, CloseCode::ABNORMAL, is_told);
     }
 
-    /// The connection is gone, also where its task still says farewell: it speaks for no session, and is in no
-    /// room.
+    /// Gives up session and rooms, also while the task still waits for the closing handshake.
     pub fn vacate(&mut self) {
         let hub = &self.state.hub;
         hub.disconnect(self.id, self.session());
@@ -214,22 +215,22 @@ impl Drop for ConnectionPermit {
 /// Why a connection gets no permit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Full {
-    /// Its address holds as many as it may.
+    /// Its address has as many connections as it may.
     Address,
-    /// All addresses together do, or the server is draining.
+    /// The server has as many connections as it may, or drains.
     Server,
 }
 
 impl Full {
-    /// How long a client should wait for which there is no permit now.
+    /// How long a client without a permit should wait before it tries again.
     pub const LATER: Duration = Duration::from_secs(5);
 }
 
 impl AppState {
-    /// Gives a permit to a connection from there.
+    /// Gives a permit to a connection from this network.
     ///
     /// # Errors
-    /// Where there is none. That it was a limit is counted.
+    /// [`Full`] where there is none; a limit that was exceeded is counted.
     pub fn connect(&self, network: Option<Network>) -> Result<ConnectionPermit, Full> {
         let metrics = self.hub.metrics();
         let held = network.map(|network| self.limits.connection(network));
@@ -268,7 +269,7 @@ impl Deref for AppState {
     }
 }
 
-/// A handler takes the parts that it uses.
+/// Lets a handler take only the parts that it uses.
 macro_rules! parts {
     ($($part:ident: $kind:ty),* $(,)?) => {
         $(impl FromRef<AppState> for $kind {

@@ -1,7 +1,7 @@
-//! WebSockets: the upgrade, and which dialect a connection speaks.
+//! WebSockets: the upgrade, and the choice of a connection's dialect.
 //!
-//! A connection is one task. It owns its state machine ([`protocol::server`]) and its socket, and is
-//! spoken to only through marks in its [`Mailbox`](crate::hub::mailbox::Mailbox).
+//! A connection is one task. It owns its state machine ([`protocol::server`]) and its socket; the rest of the server
+//! reaches it only through the marks in its [`Mailbox`](crate::hub::mailbox::Mailbox).
 
 mod reading;
 mod session;
@@ -33,19 +33,20 @@ use crate::stream::Stream;
 use crate::tls::TlsStream;
 use crate::write_deadline::WriteDeadline;
 
-/// Where a tutorial page goes.
+/// The query of a tutorial page's upgrade: its room.
 #[derive(Debug, Deserialize)]
 pub struct TutorialQuery {
     room: Option<String>,
 }
 
-/// What a connection speaks.
+/// The dialect of a connection.
 enum Dialect {
     Everbeat(Box<ShownCredentials>),
     Tutorial(RoomName),
 }
 
-/// Upgrades a connection: with our subprotocol to a session, without any to the tutorial's dialect.
+/// Upgrades a connection: to a session if the client offers our subprotocol, to the tutorial's dialect if it offers
+/// none.
 pub async fn upgrade(
     State(state): State<AppState>,
     Extension(client): Extension<Client>,
@@ -89,7 +90,7 @@ pub async fn upgrade(
             .headers_mut()
             .insert(header::SEC_WEBSOCKET_PROTOCOL, chosen);
     }
-    // Tracked, so that a drain can wait for it, and for the one that comes of it.
+    // Tracked, so that a drain waits for it, and for the connection's task.
     let tracker = state.tracker.clone();
     tokio::spawn(tracker.track_future(begin(upgrade, permit, dialect)));
     response
@@ -104,10 +105,10 @@ fn later(text: &'static str) -> Response {
         .into_response()
 }
 
-/// Waits until the connection is a WebSocket, and gives it a task that holds no more than it needs.
+/// Waits until the connection is a WebSocket, and starts its task, which holds no more than it needs.
 async fn begin(upgrade: OnUpgrade, permit: ConnectionPermit, dialect: Dialect) {
     let Ok(upgraded) = upgrade.await else { return };
-    // The accept loop makes one of the two.
+    // The acceptor makes one of these two streams.
     match upgraded.downcast::<TokioIo<WriteDeadline<TcpStream>>>() {
         Ok(Parts { io, read_buf, .. }) => {
             drive(io.into_inner().into_inner(), read_buf, permit, dialect);
@@ -122,7 +123,7 @@ async fn begin(upgrade: OnUpgrade, permit: ConnectionPermit, dialect: Dialect) {
     }
 }
 
-/// Gives a connection the task of its dialect. `rest` is what the client said on it already.
+/// Starts the task of a connection's dialect. `rest` is what the client has sent after the handshake.
 fn drive<S: Stream>(stream: S, rest: Bytes, permit: ConnectionPermit, dialect: Dialect) {
     let config = &permit.state.config;
     let (frame_bytes, write_timeout) = (config.frame_bytes as usize, config.write_timeout);
@@ -140,8 +141,8 @@ fn drive<S: Stream>(stream: S, rest: Bytes, permit: ConnectionPermit, dialect: D
     }
 }
 
-/// Whether a page of the tutorial may use a room. It is a guest, whatever its browser sends along: who
-/// cannot say where a page comes from must not speak for the person in front of it.
+/// Whether a tutorial page may use a room. The page is always a guest: it cannot say which site it is from, so the
+/// cookies that its browser sends along must not count.
 async fn may_tutor(authenticator: &Authenticator, room: &RoomName) -> bool {
     let access = authenticator
         .authenticate(&ShownCredentials::default(), None)
@@ -149,7 +150,7 @@ async fn may_tutor(authenticator: &Authenticator, room: &RoomName) -> bool {
     access.is_ok_and(|access| Tutorial::may_open(&access, room).is_ok())
 }
 
-/// Which dialect the client offers to speak; or why there is none to speak with it.
+/// The dialect that the client offers; the error says why there is none.
 fn dialect(state: &AppState, headers: &HeaderMap, room: Option<&str>) -> Result<Dialect, String> {
     let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL);
     let mut offered = offered
@@ -173,7 +174,7 @@ fn dialect(state: &AppState, headers: &HeaderMap, room: Option<&str>) -> Result<
     ))
 }
 
-/// RFC 6455 section 4.2.1: what asks for no WebSocket, or for another version of it.
+/// The answer to a request that is no WebSocket handshake, or one of another version (RFC 6455 section 4.2.1).
 fn not_a_handshake(error: &tungstenite::Error) -> Response {
     let needed = [
         (header::UPGRADE, HeaderValue::from_static("websocket")),

@@ -1,12 +1,12 @@
-//! A read for one connection, whose answer is taken when everything before it is written.
+//! Reads of the log for one connection, each answered once everything before it is written.
 
 use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
 
-/// A read of the log. It begins when everything is written, as its answer holds room that other connections wait
-/// for. Once begun it goes on, whatever its connection does: it may hold a reader of the database, or make what
-/// others wait for, too. Its answer waits until everything is written.
+/// A read of the log. It begins when everything is written, as it reserves memory for its answer that other
+/// connections wait for. Once begun it goes on, even if the client takes nothing: it may hold a reader of the
+/// database, or load what others wait for, too. Its answer waits until everything is written.
 pub(super) struct Reading<A> {
     future: Option<BoxFuture<'static, A>>,
     is_begun: bool,
@@ -14,7 +14,7 @@ pub(super) struct Reading<A> {
 }
 
 impl<A> Reading<A> {
-    /// Not begun yet.
+    /// A read that has not begun.
     pub(super) fn new(future: impl Future<Output = A> + Send + 'static) -> Self {
         Self {
             future: Some(Box::pin(future)),
@@ -23,7 +23,7 @@ impl<A> Reading<A> {
         }
     }
 
-    /// Goes on. `is_idle`: whether everything is written.
+    /// Polls the read. `is_idle` is whether everything is written.
     pub(super) fn poll_when(&mut self, cx: &mut Context<'_>, is_idle: bool) -> Poll<A> {
         self.is_begun |= is_idle;
         if self.is_begun
@@ -48,7 +48,7 @@ mod tests {
 
     use super::*;
 
-    /// A client that takes nothing begins no read, and keeps none from its end that had begun before.
+    /// While a client takes nothing, its reads do not begin; one that had begun ends all the same.
     #[test]
     fn what_is_begun_goes_on() {
         let cx = &mut Context::from_waker(Waker::noop());

@@ -1,7 +1,7 @@
 //! The driver of a session's connection: translates between the machine, the socket and the hub.
 //!
-//! It never waits for one thing while others may come: what the log owes is polled beside the socket, the
-//! mailbox and the timer, and so is a write that the other end does not take.
+//! It never waits for one thing while others may come: the log's answers are polled beside the socket, the
+//! mailbox and the timer, and so is a write that the peer does not take.
 
 mod requests;
 #[cfg(test)]
@@ -33,11 +33,11 @@ use crate::state::ConnectionPermit;
 use crate::stream::Stream;
 use crate::text_frame::TextFrame;
 
-/// How many frames are taken from the socket before the answers are written out.
+/// The most frames that are taken from the socket before the answers to them are written.
 const READ_BATCH: usize = 64;
 
-/// Serves one connection to its end. What the future holds is what a quiet session costs: the rare
-/// and large steps in it are boxed.
+/// Serves one connection to its end. The future's size is what a quiet session costs: its rare
+/// and large steps are boxed.
 pub(super) fn drive<S: Stream>(
     wire: Wire<S>,
     permit: ConnectionPermit,
@@ -81,28 +81,28 @@ impl End {
     }
 }
 
-/// What the socket has: a message, an error, or its end.
+/// What came from the socket: a message, an error, or its end.
 type Heard = Option<Result<Message, WebSocketError>>;
 
-/// What is owed, in the order in which it was asked for: so does it come.
+/// The answers that are awaited, in the order of their questions; they are taken in that order.
 type Answers = VecDeque<BoxFuture<'static, Answer>>;
 
-/// Who that is: only as long as it is not known.
+/// The authentication of a connection, until it is done.
 enum Access {
-    /// Not asked for yet; this is what the request for the connection showed.
+    /// Not begun; these are the credentials of the upgrade request.
     Unknown(ShownCredentials),
-    /// It is being found out.
+    /// Under way.
     Sought(BoxFuture<'static, Input>),
 }
 
-/// What takes a while.
+/// What is read later, and what that needs.
 #[derive(Default)]
 struct Later {
-    /// What is to be read: the next begins when the one before is there.
+    /// The reads, in order: the next one begins when the one before is answered.
     reads: VecDeque<Reading<Answer>>,
-    /// The room among the answers of what is being written.
+    /// The memory reserved for the answers that are being written.
     owed: Vec<Owed>,
-    /// Pulls that wait until the other end has taken what was written.
+    /// Pulls that wait until the peer has taken what was written.
     postponed: VecDeque<Transmit>,
 }
 
@@ -117,18 +117,18 @@ struct Driver<S> {
     machine: Session,
     wire: Wire<S>,
     alarm: Alarm,
-    /// What is to be stored.
+    /// The writes to the log that are not answered yet.
     writes: Answers,
-    /// What is to be read and written later: most connections need no room for it.
+    /// The reads; most connections need none, and no memory for them.
     later: Option<Box<Later>>,
-    /// The subject on it, as far as it is known.
+    /// The subject of the user, once it is known.
     owner: Option<Subject>,
     access: Option<Box<Access>>,
-    /// What was written waits for the other end to take it.
+    /// Whether what was written waits for the peer to take it.
     is_stalled: bool,
-    /// Whether the journal tells of this session, once that is decided.
+    /// Whether the journal has lines for this session; `None` until that is decided.
     is_told: Option<bool>,
-    /// The end was told.
+    /// Whether the end was reported.
     is_over: bool,
 }
 
@@ -137,7 +137,7 @@ impl<S: Stream> Driver<S> {
         wire::poll_turns(self, cx, |driver| driver.wire.written(), Self::poll_turn)
     }
 
-    /// Does what the machine wants, and takes what there is for it; pending where there is nothing.
+    /// Performs the machine's transmits, and feeds it what came; pending where nothing came.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
         self.drain()?;
         let written = self.wire.poll_write(cx);
@@ -168,7 +168,7 @@ impl<S: Stream> Driver<S> {
             self.look_into_mailbox();
             is_news = true;
         }
-        // What would be written has to wait, and so has what leads to it.
+        // While the wire is full, nothing is done that adds to it.
         if is_news || self.wire.is_full() {
             return if is_news {
                 Poll::Ready(Ok(()))
@@ -189,7 +189,7 @@ impl<S: Stream> Driver<S> {
         Poll::Pending
     }
 
-    /// Takes what came, and what came with it, before the answers are written.
+    /// Feeds the machine what came, and more that came with it, before the answers are written.
     fn heard_all(&mut self, cx: &mut Context<'_>, first: Heard) -> Result<(), End> {
         self.heard(first)?;
         for _ in 1..READ_BATCH {
@@ -205,7 +205,7 @@ impl<S: Stream> Driver<S> {
         Ok(())
     }
 
-    /// Takes what was answered, if anything was: a commit of the log has many answers, and they leave in
+    /// Takes the answers that are there. One commit of the log gives many answers, which leave in
     /// one write.
     fn take_answers(&mut self, cx: &mut Context<'_>) -> bool {
         let mut is_answered = false;
@@ -256,7 +256,7 @@ impl<S: Stream> Driver<S> {
                 let code = wire::code_for(&error);
                 return Err(code.map_or(End::Gone(None), End::Closed));
             }
-            // Reading gives whole messages, never a bare frame.
+            // tungstenite reads whole messages, never a bare frame.
             Some(Ok(Message::Frame(_))) | None => return Err(End::Gone(None)),
         };
         self.feed(input);
@@ -264,7 +264,7 @@ impl<S: Stream> Driver<S> {
         Ok(())
     }
 
-    /// Counts what came for its sender and for where they are.
+    /// Counts the cost of what came, for its sender and the sender's address.
     fn count_frames(&mut self) {
         let cost = self.machine.take_cost();
         if let Some(wait) = self.permit.spend(cost, self.owner.as_ref()) {
@@ -275,7 +275,7 @@ impl<S: Stream> Driver<S> {
     fn look_into_mailbox(&mut self) {
         let marks = self.permit.mailbox.take();
         for room in marks.moved {
-            // It may have left meanwhile.
+            // The session may have left it meanwhile.
             if let Some((head, version)) = self.permit.room(&room).map(|room| room.marks()) {
                 self.feed(Input::RoomMoved {
                     room,
@@ -301,8 +301,8 @@ impl<S: Stream> Driver<S> {
         }
     }
 
-    /// Whether nothing more is pulled before what there is was written: there is much, or a read waits for that,
-    /// which on a line that is always busy would else never get its turn.
+    /// Whether pulls wait until everything is written: the wire is full, or a read waits for that, which would
+    /// never get its turn on a line that is always busy.
     fn must_drain(&self) -> bool {
         let is_read_for = self
             .later
@@ -322,7 +322,7 @@ impl<S: Stream> Driver<S> {
         Ok(())
     }
 
-    /// Does what the machine wants, or begins it: what takes time is answered later.
+    /// Performs a transmit, or begins it: what takes time is answered later.
     fn perform(&mut self, transmit: Transmit) -> Result<(), End> {
         match transmit {
             Transmit::Frame(frame) => {
@@ -383,13 +383,13 @@ impl<S: Stream> Driver<S> {
         Ok(())
     }
 
-    /// To follow one session by.
+    /// A debug line to follow one session by.
     fn trace(&self, what: &'static str, room: &RoomName) {
         let session = self.permit.session().map_or("none", SessionId::as_str);
         tracing::debug!(session.id = session, connection.id = %self.permit.id, %room, "{what}");
     }
 
-    /// Tells the operator how this connection is.
+    /// Reports the state of the connection to the operator.
     fn report(&self, asked: &Question) {
         let now = self.now();
         let vitals = Vitals {
@@ -433,25 +433,25 @@ impl<S: Stream> Driver<S> {
             End::Closed(code) => self.wire.close(code).await,
             End::Gone(_) => self.wire.answer_close().await,
         }
-        // What the log still owes is no longer awaited; the client asks again when it is back.
+        // Answers that the log still owes are dropped; the client asks again when it reconnects.
     }
 }
 
 impl<S> Driver<S> {
-    /// The connection is gone, for all others.
+    /// Reports the end of the connection: to its rooms, the hub, the metrics and the journal.
     fn tell_end(&mut self, end: End) {
         self.is_over = true;
         let is_told = self.is_told();
         self.permit.end("session", end.code(), is_told);
     }
 
-    /// Whether the journal tells of its end.
+    /// Whether the journal has a line for its end.
     fn is_told(&self) -> bool {
         self.is_told.unwrap_or_else(|| self.permit.is_told())
     }
 }
 
-/// Also where the task panics, or is aborted.
+/// Also runs where the task panics, or is aborted.
 impl<S> Drop for Driver<S> {
     fn drop(&mut self) {
         if !self.is_over {
@@ -461,7 +461,7 @@ impl<S> Drop for Driver<S> {
     }
 }
 
-/// What is owed first, once it is there.
+/// The oldest answer, once it is there.
 fn poll_first(answers: &mut Answers, cx: &mut Context<'_>) -> Poll<Answer> {
     let Some(first) = answers.front_mut() else {
         return Poll::Pending;

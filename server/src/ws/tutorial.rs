@@ -1,4 +1,4 @@
-//! The driver of a tutorial page's connection: bare text (PROTOCOL.md, "The tutorial's dialect").
+//! The driver of a tutorial page's connection: bare texts (PROTOCOL.md, "The tutorial's dialect").
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -53,11 +53,11 @@ pub(super) async fn drive<S: Stream>(wire: Wire<S>, mut permit: ConnectionPermit
     }
 }
 
-/// What the machine asked for, once it is there.
+/// The answer to what the machine asked for.
 enum Answer {
-    /// The room; none where the log cannot tell what it holds.
+    /// The room; `None` where the log cannot be read now.
     Room(Option<Arc<Room>>),
-    /// What the room has, with its room among the answers.
+    /// What the room has, with the memory reserved for it.
     Page(Result<(Batch<TextFrame>, Owed), Nothing>),
 }
 
@@ -67,27 +67,27 @@ struct Driver<S> {
     wire: Wire<S>,
     alarm: Alarm,
     room: RoomName,
-    /// What is owed: one thing at most.
+    /// The read that is under way; there is one at most.
     answer: Option<Box<Reading<Answer>>>,
-    /// The room among the answers of what is being written.
+    /// The memory reserved for what is being written.
     owed: Option<Owed>,
-    /// A pull that waits until the other end has taken what was written.
+    /// A pull that waits until the peer has taken what was written.
     postponed: Option<Pull>,
-    /// What was written waits for the other end to take it.
+    /// Whether what was written waits for the peer to take it.
     is_stalled: bool,
-    /// Whether the journal tells of this session.
+    /// Whether the journal has lines for this session.
     is_told: bool,
-    /// The end was told.
+    /// Whether the end was reported.
     is_over: bool,
 }
 
 impl<S: Stream> Driver<S> {
-    /// Returns the code to close with, if the client is still there.
+    /// Serves the connection. Returns the code to close with; `None` if the client has closed it, or it broke.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Option<CloseCode>> {
         wire::poll_turns(self, cx, |driver| driver.wire.written(), Self::poll_turn)
     }
 
-    /// Does what the machine wants, and takes what there is for it; pending where there is nothing.
+    /// Performs the machine's transmits, and feeds it what came; pending where nothing came.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Option<CloseCode>>> {
         while let Some(transmit) = self.machine.poll_transmit() {
             if let TutorialTransmit::Close(code) = transmit {
@@ -123,7 +123,7 @@ impl<S: Stream> Driver<S> {
             self.answered(answer);
             return Poll::Ready(Ok(()));
         }
-        // What would be written has to wait, and so has what leads to it.
+        // While the wire is full, nothing is done that adds to it.
         if self.wire.is_full() {
             return Poll::Pending;
         }
@@ -155,7 +155,7 @@ impl<S: Stream> Driver<S> {
             Some(Ok(Message::Binary(_))) => TutorialInput::Binary,
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => TutorialInput::SignOfLife,
             Some(Err(error)) => return Err(wire::code_for(&error)),
-            // Reading gives whole messages, never a bare frame.
+            // tungstenite reads whole messages, never a bare frame.
             Some(Ok(Message::Close(_) | Message::Frame(_))) | None => return Err(None),
         });
         Ok(())
@@ -179,13 +179,13 @@ impl<S: Stream> Driver<S> {
         if let Some(asked) = marks.asked {
             self.report(&asked);
         }
-        // A tutorial page knows no go-away; it is served until the server goes.
+        // The tutorial's dialect has no `go_away`: the page is served until the server ends.
         if marks.shut_down {
             self.feed(TutorialInput::Shutdown);
         }
     }
 
-    /// Does what the machine wants, or begins it: what takes time is answered later.
+    /// Performs a transmit, or begins it: what takes time is answered later.
     fn perform(&mut self, transmit: TutorialTransmit) {
         match transmit {
             TutorialTransmit::OpenRoom => {
@@ -211,12 +211,12 @@ impl<S: Stream> Driver<S> {
                 self.metrics().pinged();
                 self.wire.ping();
             }
-            // The caller returns on it.
+            // `poll_turn` returns on it.
             TutorialTransmit::Close(_) => {}
         }
     }
 
-    /// Takes what the room has: at once, or, where it is much or in the log, with room for it among the answers.
+    /// Pulls what the room has: at once, or, if it is much or in the log, after reserving memory for it.
     fn pull(&mut self, pull: Pull) {
         let Some(room) = self.permit.room(&self.room) else {
             return self.feed(TutorialInput::PullFailed);
@@ -270,7 +270,7 @@ impl<S: Stream> Driver<S> {
         self.feed(input);
     }
 
-    /// Tells the operator how this connection is.
+    /// Reports the state of the connection to the operator.
     fn report(&self, asked: &Question) {
         let now = self.permit.state.hub.clock().now();
         let vitals = Vitals {
@@ -278,7 +278,7 @@ impl<S: Stream> Driver<S> {
             name: None,
             subject: None,
             rooms: vec![self.room.clone()],
-            // Browsers answer its pings without telling when.
+            // Browsers answer pings by themselves; the round trip is not measured.
             round_trip: None,
             quiet: Some(now - self.machine.heard_at()),
             kind: Kind::Tutorial,
@@ -302,7 +302,7 @@ impl<S: Stream> Driver<S> {
 }
 
 impl<S> Driver<S> {
-    /// The connection is gone, for all others. Its session leaves at once: it cannot be resumed.
+    /// Reports the end of the connection. Its session leaves its room at once, as it cannot be resumed.
     fn tell_end(&mut self, code: Option<CloseCode>) {
         self.is_over = true;
         let reason = code.unwrap_or(CloseCode::ABNORMAL);
@@ -310,7 +310,7 @@ impl<S> Driver<S> {
     }
 }
 
-/// Also where the task panics, or is aborted.
+/// Also runs where the task panics, or is aborted.
 impl<S> Drop for Driver<S> {
     fn drop(&mut self) {
         if !self.is_over {

@@ -1,4 +1,4 @@
-//! A WebSocket that costs little while it is quiet, and a timer that is seldom touched.
+//! The wire: a WebSocket that costs little while it is quiet; and a timer that is seldom moved.
 //!
 //! The protocol is tungstenite's. Around it: what is read goes through a buffer that all connections
 //! of a thread share, and what is written is a queue of frames that were encoded once for all their
@@ -28,43 +28,43 @@ use tungstenite::{Bytes, Error, Message};
 use crate::clock::Clock;
 use crate::text_frame::TextFrame;
 
-/// How much is read from a socket at once.
+/// The most bytes that are read from a socket at once.
 const READ_BYTES: usize = 64 * 1024;
 
-/// What tungstenite keeps for each connection to assemble a frame in; larger ones grow it for as long
-/// as they take. A heartbeat has 21 bytes.
+/// The buffer in which tungstenite assembles a frame, for each connection; a larger frame grows it for as long
+/// as it takes. A heartbeat has 21 bytes.
 const FRAME_BUFFER: usize = 64;
 
-/// Frames are gathered up to this size before they are written; more than this and what one frame
-/// needs is never queued, so that back-pressure is felt.
+/// Frames are gathered up to this size before they are written. The queue never holds more than this and
+/// one frame, so that the peer feels back-pressure.
 pub(crate) const WRITE_BYTES: usize = 16 * 1024;
 
-/// How much a connection writes before others have their turn.
+/// The most bytes that a connection writes before others have their turn.
 const TURN_BYTES: u64 = 64 * 1024;
 
-/// The most frames that are handed to the system in one call.
+/// The most frames that are written in one system call.
 const WRITE_FRAMES: usize = 64;
 
-/// The most entries of an empty queue that are kept for the next frames.
+/// The largest capacity that an empty queue keeps for the next frames.
 const QUEUE_KEPT: usize = 4;
 
-/// How long a closing handshake may take.
+/// The deadline of a closing handshake.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 thread_local! {
     static READ: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
 }
 
-/// Why a write did not succeed.
+/// Why a write failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WriteError {
     /// No progress within the deadline: a slow consumer.
     Stuck,
-    /// The connection is gone.
+    /// The connection is closed or broken.
     Gone,
 }
 
-/// The code for what came and cannot be read (RFC 6455 section 7.4.1); none where the connection just
+/// The close code for input that cannot be read (RFC 6455 section 7.4.1); `None` where the connection just
 /// broke.
 pub(super) const fn code_for(error: &Error) -> Option<CloseCode> {
     match error {
@@ -76,8 +76,8 @@ pub(super) const fn code_for(error: &Error) -> Option<CloseCode> {
     }
 }
 
-/// Takes a driver's turns until one has to wait, or is the last. A connection that has written its part lets others
-/// go first: some hundred that have megabytes to write would otherwise hold all others up for as long as that takes.
+/// Takes a driver's turns until it has to wait, or ends. A connection that has written its part yields: else some
+/// hundred connections with megabytes to write would hold up all others for as long as that takes.
 pub(super) fn poll_turns<D, E>(
     driver: &mut D,
     cx: &mut Context<'_>,
@@ -96,30 +96,30 @@ pub(super) fn poll_turns<D, E>(
     }
 }
 
-/// The connection's I/O.
+/// One connection's WebSocket.
 pub(super) struct Wire<S> {
     stream: S,
     context: WebSocketContext,
-    /// What was read from the stream and is not decoded yet.
+    /// Bytes that were read from the stream and are not decoded yet.
     rest: Bytes,
-    /// What came could not be read, nor can what follows it.
+    /// Whether the input could not be read, so that what follows cannot be read either.
     is_garbled: bool,
     queue: Queue,
     write_timeout: Duration,
-    /// Since the other end takes nothing: rings when that is too long.
+    /// The deadline of a write, while the peer takes nothing.
     stall: Option<Box<Stall>>,
 }
 
 /// A write that makes no progress.
 struct Stall {
     patience: Pin<Box<Sleep>>,
-    /// What had been written when it began.
+    /// How many bytes had been written at the last progress.
     written: u64,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    /// A WebSocket whose handshake is over; `rest` came with it. A message or a frame larger than
-    /// `frame_bytes` is an error.
+    /// A WebSocket after its handshake; `rest` is input that came with the handshake. A message or a frame larger
+    /// than `frame_bytes` is an error.
     pub(super) fn new(stream: S, rest: Bytes, frame_bytes: usize, write_timeout: Duration) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(FRAME_BUFFER)
@@ -129,7 +129,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Self {
             stream,
             context: WebSocketContext::new(Role::Server, Some(config)),
-            // A copy: what it comes in may be a large buffer, mostly unused.
+            // A copy: `rest` may be a part of a large buffer that is mostly unused.
             rest: Bytes::copy_from_slice(&rest),
             is_garbled: false,
             queue: Queue::default(),
@@ -138,7 +138,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// The next message; `None` when the connection is gone.
+    /// The next message; `None` once the connection is closed.
     pub(super) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -146,7 +146,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         let read = self.with_context(cx, |context, exchange| context.read(exchange));
         match read {
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                // Answers to pings are queued as a side effect of reading.
+                // Reading queues answers to pings as a side effect.
                 let _ = self.poll_flush(cx);
                 Poll::Pending
             }
@@ -158,18 +158,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// Hands a frame over for the next [`Wire::poll_write`]. While the wire is full, only what is small and
-    /// seldom should be handed over.
+    /// Queues a frame for the next [`Wire::poll_write`]. While the wire is full, only small and rare frames
+    /// should be queued.
     pub(super) fn push(&mut self, frame: TextFrame) {
         self.queue.push(frame.into_bytes());
     }
 
-    /// Whether the other end has to take something before more is gathered for it.
+    /// Whether the peer has to take something before more is gathered for it.
     pub(super) fn is_full(&self) -> bool {
         self.queue.bytes >= WRITE_BYTES
     }
 
-    /// Whether these may wait with others until the next [`Wire::poll_write`].
+    /// Whether these frames may wait with others until the next [`Wire::poll_write`].
     pub(super) fn has_room_for(&self, frames: &[TextFrame]) -> bool {
         let bytes: usize = frames.iter().map(TextFrame::len).sum();
         self.queue.bytes + bytes < WRITE_BYTES
@@ -180,12 +180,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.queue.bytes == 0
     }
 
-    /// How many bytes ever left.
+    /// How many bytes were written in all.
     pub(super) const fn written(&self) -> u64 {
         self.queue.written
     }
 
-    /// Hands a WebSocket Ping over.
+    /// Queues a WebSocket Ping.
     pub(super) fn ping(&mut self) {
         let mut bytes = Vec::new();
         // Writing to a vector does not fail.
@@ -193,8 +193,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.queue.push(bytes.into());
     }
 
-    /// Writes what was handed over, as much of it as the other end takes. It may take its time as long as it
-    /// takes something.
+    /// Writes the queue, as far as the peer takes it. That may take long, as long as the peer takes
+    /// something.
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
         match self.poll_flush(cx) {
             Poll::Ready(flushed) => {
@@ -217,12 +217,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// Waits until everything is written that was handed over.
+    /// Waits until the queue is written.
     async fn flush(&mut self) -> Result<(), WriteError> {
         poll_fn(|cx| self.poll_write(cx)).await
     }
 
-    /// Sends a close frame and lets go, if that can be done without waiting long (HB-7).
+    /// Sends a close frame and waits for the answer, but not for long (HB-7).
     pub(super) async fn close(&mut self, code: CloseCode) {
         let frame = CloseFrame {
             code: code.0.into(),
@@ -240,12 +240,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             if !code.is_answered() {
                 return None;
             }
-            // Until the other end has answered, or said all that it was about to say: where a socket
-            // is closed with something unread in it, TCP resets the connection, and the other end
-            // never learns the code.
+            // Reads until the peer has answered, or has sent all that it was about to send: if a socket
+            // is closed with unread input, TCP resets the connection, and the peer
+            // never gets the code.
             while !self.is_garbled && poll_fn(|cx| self.poll_read(cx)).await.is_some() {}
             if self.is_garbled {
-                // No answer can be found in it: our end of the stream tells the other that we wait for none.
+                // The answer cannot be found in garbled input: the end of our stream says that we wait for none.
                 poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx))
                     .await
                     .ok()?;
@@ -253,11 +253,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             }
             Some(())
         };
-        // Who does not answer is not waited for; the connection ends with the wire.
+        // A peer that does not answer is not waited for; dropping the wire closes the connection.
         let _: Result<Option<()>, _> = timeout(FAREWELL, farewell).await;
     }
 
-    /// Reads to the end what is of no use.
+    /// Reads and drops what comes, up to the end of the stream.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         READ.with_borrow_mut(|buffer| {
             loop {
@@ -270,11 +270,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         })
     }
 
-    /// The other end closed: sends the answer that this calls for (RFC 6455 section 5.5.1), so that
-    /// the other end knows its close for a clean one.
+    /// Answers the peer's close frame (RFC 6455 section 5.5.1), so that the peer sees a clean close.
     pub(super) async fn answer_close(&mut self) {
         let answer = async {
-            // Says that the connection is closed once the answer is queued.
+            // Fails with "connection closed" once the answer is queued.
             let _ = poll_fn(|cx| {
                 Poll::Ready(self.with_context(cx, |context, exchange| context.flush(exchange)))
             })
@@ -328,14 +327,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 }
 
-/// Frames on their way out, in order.
+/// The frames to write, in order.
 #[derive(Default)]
 struct Queue {
-    /// The first of them may be written in part: that part is cut off.
+    /// The first one may be written in part: that part is cut off.
     frames: VecDeque<Bytes>,
     /// The bytes in all of them.
     bytes: usize,
-    /// The bytes that ever left.
+    /// How many bytes were written in all.
     written: u64,
 }
 
@@ -358,7 +357,7 @@ impl Queue {
         }
     }
 
-    /// Lets the room for many frames go once they are written.
+    /// Frees the memory for many frames once they are written.
     fn shrink(&mut self) {
         if self.frames.capacity() > QUEUE_KEPT {
             self.frames = VecDeque::new();
@@ -367,19 +366,19 @@ impl Queue {
 }
 
 /// The stream as tungstenite sees it: reads what is there, and writes to the queue, which never
-/// blocks. What it writes itself is small: answers to pings and to a close.
+/// blocks. tungstenite itself writes little: answers to pings and to a close.
 struct Exchange<'wire, 'task, S> {
     stream: &'wire mut S,
     cx: &'wire mut Context<'task>,
     rest: &'wire mut Bytes,
-    /// The thread's buffer, and which part of it is not decoded yet.
+    /// The thread's buffer, and the part of it that is not decoded yet.
     buffer: &'wire mut [u8],
     filled: Range<usize>,
     queue: &'wire mut Queue,
 }
 
 impl<S> Exchange<'_, '_, S> {
-    /// The buffer is for the next connection: what is not decoded moves out of it.
+    /// Moves what is not decoded out of the buffer, which the next connection uses.
     fn keep_rest(&mut self) {
         if !self.filled.is_empty() {
             *self.rest = Bytes::copy_from_slice(&self.buffer[self.filled.clone()]);
@@ -421,17 +420,16 @@ impl<S> Write for Exchange<'_, '_, S> {
     }
 }
 
-/// How much too early an alarm may ring. One that would ring earlier still, such as that for the
-/// answer to a ping once the answer is there, is moved: that costs less than waking a task for nothing.
+/// How much too early an alarm may ring. An alarm that would ring earlier still (that for the answer to a ping,
+/// once the answer is there) is moved: that costs less than waking a task for nothing.
 const EARLY: Duration = Duration::from_secs(10);
 
-/// A timer that is seldom moved away from the present: that it rang too early is found when it rings
-/// (HB-8).
+/// A timer that is seldom moved to a later time: when it rings, the machine finds that it rang too early (HB-8).
 pub(super) struct Alarm {
     clock: Clock,
     sleep: Pin<Box<Sleep>>,
     armed: Option<Timestamp>,
-    /// The timer knows the task, which has one waker for life: it needs no look before its time.
+    /// Whether the timer has the task's waker, which stays the same: then it needs no poll before its time.
     is_watched: bool,
 }
 
@@ -445,7 +443,7 @@ impl Alarm {
         }
     }
 
-    /// Makes sure that it rings at `deadline` at the latest.
+    /// Sets the alarm to ring at `deadline` at the latest.
     pub(super) fn arm(&mut self, deadline: Option<Timestamp>) {
         let Some(deadline) = deadline else { return };
         let is_right = |armed: Timestamp| armed <= deadline && deadline - armed < EARLY;
@@ -456,7 +454,7 @@ impl Alarm {
         }
     }
 
-    /// Whether it rings; never if it is not armed.
+    /// Ready when it rings; never if it is not armed.
     pub(super) fn poll_ring(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(armed) = self.armed else {
             return Poll::Pending;

@@ -1,5 +1,5 @@
-//! What a machine asks for, of the authenticator, the hub and the log: each is one span in a trace. What takes time
-//! goes among the answers that are owed.
+//! The transmits that take time: requests of a machine to the authenticator, the hub and the log. Each is one span
+//! in a trace, and its answer is queued among those that are awaited.
 
 use std::future::ready as now_ready;
 use std::sync::Arc;
@@ -28,26 +28,26 @@ use crate::telemetry::SPANS;
 use crate::text_frame::TextFrame;
 use crate::ws::reading::Reading;
 
-/// What was asked for, once it is there.
+/// The answer to a request.
 pub(super) enum Answer {
-    /// To be told as it is.
+    /// An input for the machine, as it is.
     Told(Input),
     Session {
         opened: Option<SessionOpened>,
-        /// Whether the client asked for one that there was.
+        /// Whether the client asked to resume a session.
         is_wanted: bool,
-        /// Whose it is.
+        /// The subject that owns it.
         owner: Option<Subject>,
     },
-    /// A room of which it is known what its log holds; none where the log cannot tell.
+    /// A room whose log's state is loaded; `None` where the log cannot be read now.
     Room {
         id: RequestId,
         name: RoomName,
         room: Option<Arc<Room>>,
     },
-    /// A page for the client, with its room among the answers.
+    /// A page for the client, with the memory reserved for it.
     History(RoomName, Option<(Page, Owed)>),
-    /// What a room has for a reader, with its room among the answers.
+    /// What a room has for a reader, with the memory reserved for it.
     Page {
         id: RequestId,
         room: RoomName,
@@ -56,10 +56,10 @@ pub(super) enum Answer {
 }
 
 impl<S: Stream> Driver<S> {
-    /// Finds out who that is. It may take some time, in which the connection goes on.
+    /// Authenticates the client. That may take time, in which the connection goes on.
     pub(super) fn admit(&mut self, token: Option<Token>) -> BoxFuture<'static, Input> {
         let authenticator = Arc::clone(&self.permit.state.authenticator);
-        // What the request showed is for `hello`, for which there is a line (RC-7).
+        // The upgrade's credentials are for `hello`, which has to wait in a queue (RC-7).
         let (credentials, turn) = match self.access.take().map(|access| *access) {
             Some(Access::Unknown(credentials)) => {
                 (credentials, self.permit.state.limits.hello(self.now()))
@@ -148,8 +148,8 @@ impl<S: Stream> Driver<S> {
         self.later().reads.push_back(reading);
     }
 
-    /// Takes what a room has for this reader: at once, as for all who keep up; or, where it is much or in the
-    /// log, with room for it among the answers.
+    /// Pulls what a room has for this reader: at once, for readers that keep up; or, if it is much or in the
+    /// log, after reserving memory for it.
     pub(super) fn pull(&mut self, id: RequestId, name: RoomName, pull: Pull) {
         let Some(room) = self.permit.room(&name) else {
             return self.feed(Input::PullFailed { id, room: name });
@@ -174,7 +174,7 @@ impl<S: Stream> Driver<S> {
         self.later().reads.push_back(reading);
     }
 
-    /// What was owed is there.
+    /// Deals with an answer.
     pub(super) fn answered(&mut self, answer: Answer) {
         match answer {
             Answer::Told(input) => self.feed(input),
@@ -244,7 +244,7 @@ impl<S: Stream> Driver<S> {
         self.feed(Input::SessionOpened(opened));
     }
 
-    /// Hands over what was pulled, and tells the machine.
+    /// Queues what was pulled, and reports it to the machine.
     fn pulled(&mut self, id: RequestId, room: RoomName, taken: Result<Batch<TextFrame>, Nothing>) {
         let input = match taken {
             Ok(batch) => {
@@ -275,7 +275,7 @@ impl<S: Stream> Driver<S> {
         let Some(session) = self.permit.session().cloned() else {
             return;
         };
-        // One that is only to be found counts as a frame that has to be looked up.
+        // A repeat, which is only looked up, counts as a frame instead.
         if !is_repeat && let Some(wait) = self.over_rate() {
             let result = Err(AppendError::RateLimited(wait));
             self.metrics().published(result.map(drop));
@@ -312,7 +312,7 @@ impl<S: Stream> Driver<S> {
         let Some(session) = self.permit.session().cloned() else {
             return;
         };
-        // What is refused is as durable as what is taken.
+        // A refusal is stored as durably as a message, so it counts as one.
         if let Some(wait) = self.over_rate() {
             let result = Err(AppendError::RateLimited(wait));
             let refused = now_ready(Answer::Told(Input::NumberUsed { seq, result }));
@@ -330,8 +330,8 @@ impl<S: Stream> Driver<S> {
         }));
     }
 
-    /// Counts a message for its author and for where they are; how long until the next one may come, where
-    /// they are too many.
+    /// Counts a message for its author and the author's address. Returns the wait until the next one where there are
+    /// too many.
     fn over_rate(&self) -> Option<Duration> {
         let limits = &self.permit.state.limits;
         let counted = limits.publish(self.now(), self.owner.as_ref(), self.permit.network());
@@ -340,7 +340,7 @@ impl<S: Stream> Driver<S> {
         Some(wait)
     }
 
-    /// A step in the life of a session, for traces.
+    /// The span of one step in the life of a session.
     fn span(&self, step: &'static str) -> Span {
         tracing::trace_span!(
             target: SPANS,
@@ -352,7 +352,7 @@ impl<S: Stream> Driver<S> {
     }
 }
 
-/// Credentials of a new session.
+/// New credentials for a session.
 fn fresh() -> Option<Credentials> {
     Some(Credentials {
         id: SessionId::new(&secret::random_hex::<16>()?).ok()?,

@@ -1,5 +1,5 @@
-//! A session's task while the log hangs, while the other end does not read, and where it ends before its
-//! time. The clock is paused: what takes no time takes none.
+//! A session's task while the log hangs, while the peer does not read, and where the task ends early. The clock
+//! is paused: nothing takes time but sleeps.
 
 use std::io;
 use std::pin::Pin;
@@ -40,8 +40,8 @@ use crate::tls::TlsStream;
 /// Longer than anything takes.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// What every session costs while it is quiet, task and driver: nothing large may slip in unnoticed. What TLS needs
-/// stands aside.
+/// The memory of a quiet session, task and driver: nothing large may slip in unnoticed. The state of TLS is in a box
+/// of its own.
 #[test]
 fn a_task_is_small() {
     fn size<S, F>(_: fn(Wire<S>, ConnectionPermit, ShownCredentials) -> F) -> usize {
@@ -87,7 +87,7 @@ impl Server {
         }
     }
 
-    /// A connection; so many bytes fit into it each way.
+    /// Connects a client, over a pipe of so many bytes each way.
     async fn connect(&self, capacity: usize) -> Client {
         let (here, there) = tokio::io::duplex(capacity);
         let panics = Arc::<AtomicBool>::default();
@@ -106,7 +106,7 @@ impl Server {
         }
     }
 
-    /// A connection with a fresh session, in the lobby.
+    /// Connects a client with a fresh session, in the lobby.
     async fn joined(&self) -> (Client, Value) {
         let mut client = self.connect(1 << 20).await;
         client.send(json!({"type": "hello"})).await;
@@ -121,13 +121,13 @@ impl Server {
         self.hub.members(&lobby).1 as usize
     }
 
-    /// Connections, sessions that have one, and members of the lobby.
+    /// The number of connections, of sessions that have one, and of members of the lobby.
     fn counts(&self) -> (usize, usize, usize) {
         (self.hub.connections(), self.hub.live(), self.members())
     }
 }
 
-/// A client without any sense.
+/// A client that only sends and reads frames.
 struct Client {
     socket: WebSocketStream<DuplexStream>,
     task: JoinHandle<()>,
@@ -156,7 +156,7 @@ impl Client {
         self.send(frame).await;
     }
 
-    /// The next frame, or the code of the end.
+    /// The next frame, or the code with which the connection closed.
     async fn next(&mut self) -> Result<Value, Option<u16>> {
         loop {
             match timeout(PATIENCE, self.socket.next()).await.unwrap() {
@@ -168,7 +168,7 @@ impl Client {
         }
     }
 
-    /// The next frame of this type; pings are answered, others are passed over.
+    /// The next frame of this type; answers pings, and skips others.
     async fn next_of(&mut self, kind: &str) -> Value {
         loop {
             let frame = self.next().await.unwrap();
@@ -181,7 +181,7 @@ impl Client {
         }
     }
 
-    /// The code with which the server ends the connection.
+    /// The code with which the server closes the connection.
     async fn end(&mut self) -> Option<u16> {
         loop {
             if let Err(code) = self.next().await {
@@ -190,7 +190,7 @@ impl Client {
         }
     }
 
-    /// A ping is answered at once.
+    /// Checks that a ping is answered at once.
     async fn is_answered(&mut self) {
         let asked = Instant::now();
         self.send(json!({"type": "ping"})).await;
@@ -199,7 +199,7 @@ impl Client {
     }
 }
 
-/// A stream on which a task can be made to panic.
+/// A stream that can make its task panic.
 struct Frail {
     stream: DuplexStream,
     panics: Arc<AtomicBool>,
@@ -234,8 +234,8 @@ impl AsyncWrite for Frail {
     }
 }
 
-/// HB-1, PR-1: for a minute the log does nothing. Pings are answered both ways, what is asked is owed, who
-/// hangs up leaves when they are due, and all that is owed comes at the end.
+/// HB-1, PR-1: for a minute the log does nothing. Pings are answered both ways, requests wait for their answers, a
+/// client that hangs up leaves in time, and all answers come at the end.
 #[tokio::test(start_paused = true)]
 async fn a_log_that_hangs_for_a_minute_holds_nothing_up() {
     let server = Server::new().await;
@@ -267,7 +267,7 @@ async fn a_log_that_hangs_for_a_minute_holds_nothing_up() {
     assert!(frozen.elapsed() < Duration::from_secs(66));
 }
 
-/// RS-4, AC-1: whatever the log owes a connection, it is taken over, removed and shut down at once.
+/// RS-4, AC-1: a connection that waits for the log can be taken over, removed and shut down at once.
 #[tokio::test(start_paused = true)]
 async fn what_is_owed_keeps_nobody() {
     let server = Server::new().await;
@@ -304,7 +304,7 @@ async fn what_is_owed_keeps_nobody() {
     assert!(begun.elapsed() < Duration::from_secs(5));
 }
 
-/// RC-5, RS-1: a session that does not open is given up, on both ends.
+/// RC-5, RS-1: both ends give up a session that does not open.
 #[tokio::test(start_paused = true)]
 async fn a_session_that_does_not_open_is_given_up() {
     let server = Server::new().await;
@@ -318,7 +318,7 @@ async fn a_session_that_does_not_open_is_given_up() {
     let waited = begun.elapsed();
     assert!(waited > Duration::from_secs(8) && waited < Duration::from_secs(10));
 
-    // Who hangs up is noticed at once, and is given no session.
+    // A client that hangs up is noticed at once, and gets no session.
     let mut hasty = server.connect(1024).await;
     hasty.send(json!({"type": "hello"})).await;
     let Client { socket, task, .. } = hasty;
@@ -334,7 +334,7 @@ async fn a_session_that_does_not_open_is_given_up() {
     assert_eq!(server.counts(), (0, 0, 0));
 }
 
-/// Two pages that were asked for come in that order, and so does what was asked for after them.
+/// Pages come in the order in which they were asked for, and so does what was asked for after them.
 #[tokio::test(start_paused = true)]
 async fn answers_come_in_order() {
     let server = Server::new().await;
@@ -358,7 +358,7 @@ async fn answers_come_in_order() {
     ada.next_of("joined").await;
 }
 
-/// RS-4: who does not read what is written to them is still taken over, and leaves.
+/// RS-4: the session of a client that does not read is still taken over, and its old connection closes.
 #[tokio::test(start_paused = true)]
 async fn a_slow_reader_keeps_nobody() {
     let server = Server::new().await;
@@ -374,7 +374,7 @@ async fn a_slow_reader_keeps_nobody() {
     }
     while writer.next_of("ack").await["seq"] != 40 {}
     assert_eq!(server.counts(), (2, 2, 2));
-    // Its own session comes back elsewhere.
+    // Its session is resumed on another connection.
     let begun = Instant::now();
     let mut newer = server.connect(1024 * 1024).await;
     newer
@@ -387,7 +387,7 @@ async fn a_slow_reader_keeps_nobody() {
     assert_eq!(server.counts(), (2, 2, 2));
 }
 
-/// One that takes nothing at all is dropped in time, as before.
+/// A client that takes nothing at all is dropped in time.
 #[tokio::test(start_paused = true)]
 async fn a_reader_that_takes_nothing_is_dropped_in_time() {
     let server = Server::new().await;
@@ -410,7 +410,7 @@ async fn a_reader_that_takes_nothing_is_dropped_in_time() {
     );
 }
 
-/// PR-1: a task that panics, or is aborted, leaves as one that ends in good order does: its session has no
+/// PR-1: a task that panics, or is aborted, gives up as much as one that ends in order: its session has no
 /// connection, and its member is away, and leaves in time.
 #[tokio::test(start_paused = true)]
 async fn a_task_that_ends_before_its_time_leaves_nothing_behind() {
@@ -431,7 +431,7 @@ async fn a_task_that_ends_before_its_time_leaves_nothing_behind() {
         }
         let ended = task.await.unwrap_err();
         assert_eq!(ended.is_panic(), panics);
-        // Away, not yet gone.
+        // The member is away, and has not left.
         assert_eq!(server.counts(), (0, 0, 1));
         let due = server.hub.clock().now() + AWAY_AFTER;
         server.hub.handle_timeout(due);

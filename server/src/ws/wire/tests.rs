@@ -1,4 +1,4 @@
-//! What crosses the wire, with a real WebSocket client at the other end of a pipe.
+//! The wire, with a real WebSocket client at the other end of a pipe.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 type Client = WebSocketStream<DuplexStream>;
 
-/// Both ends; so many bytes fit into the pipe each way.
+/// Both ends of a pipe of so many bytes each way.
 async fn pair(capacity: usize) -> (Wire<DuplexStream>, Client) {
     let (here, there) = tokio::io::duplex(capacity);
     let client = WebSocketStream::from_raw_socket(there, Role::Client, None).await;
@@ -42,7 +42,7 @@ async fn read_now(wire: &mut Wire<DuplexStream>) -> Option<Message> {
     }
 }
 
-/// Hands a frame over, and waits where it does not fit.
+/// Queues a frame, and waits until the wire is no longer full.
 async fn write(wire: &mut Wire<DuplexStream>, text: impl Into<String>) {
     wire.push(TextFrame::new(text));
     if wire.is_full() {
@@ -54,7 +54,7 @@ fn numbered(range: std::ops::Range<usize>) -> Vec<Message> {
     range.map(|n| Message::text(format!("text {n}"))).collect()
 }
 
-/// What came at once is read one by one, also where the thread's buffer serves another connection
+/// Messages that came at once are read one by one, also if the thread's buffer serves another connection
 /// meanwhile.
 #[tokio::test]
 async fn connections_do_not_mix() {
@@ -79,7 +79,7 @@ async fn connections_do_not_mix() {
     assert!(matches!(read(&mut one).await, None | Some(Err(_))));
 }
 
-/// What came together with the handshake is not lost.
+/// Input that came together with the handshake is not lost.
 #[tokio::test]
 async fn what_came_early_is_read_first() {
     let (here, there) = tokio::io::duplex(1024);
@@ -93,7 +93,7 @@ async fn what_came_early_is_read_first() {
     assert_eq!(read_now(&mut wire).await, Some(Message::text("you")));
 }
 
-/// Larger than any buffer, but not larger than allowed.
+/// Frames larger than any buffer, but not larger than the limit.
 #[tokio::test]
 async fn frames_of_any_size_up_to_the_limit_are_read() {
     let (mut wire, mut client) = pair(1000).await;
@@ -103,7 +103,7 @@ async fn frames_of_any_size_up_to_the_limit_are_read() {
         sent.unwrap();
         assert_eq!(read.unwrap().unwrap(), message);
     }
-    // It goes no further than the header, and nobody reads the rest.
+    // The send goes no further than the header: the rest is not read.
     let large = client.send(Message::text("x".repeat(LIMIT + 1)));
     assert!(large.now_or_never().is_none());
     let read = read(&mut wire).await;
@@ -135,7 +135,7 @@ async fn writes_wait_for_a_slow_reader() {
     tokio::join!(write, read);
 }
 
-/// A reader that takes something now and then is slow; one that takes nothing is stuck.
+/// A client that takes something now and then is slow; one that takes nothing is stuck.
 #[tokio::test(start_paused = true)]
 async fn only_a_reader_that_takes_nothing_is_stuck() {
     let (mut wire, mut client) = pair(100).await;
@@ -167,7 +167,7 @@ async fn a_write_to_nobody_fails() {
     assert_eq!(wire.flush().await, Err(WriteError::Gone));
 }
 
-/// A ping is answered while nothing else is written, and in between whole frames otherwise.
+/// A ping is answered while nothing else is written, and otherwise between whole frames.
 #[tokio::test]
 async fn pings_are_answered() {
     let (mut wire, mut client) = pair(1000).await;
@@ -200,7 +200,7 @@ async fn pings_are_answered() {
     );
 }
 
-/// RFC 6455 section 5.5.1, whoever closes.
+/// RFC 6455 section 5.5.1: a close is clean, whichever end begins it.
 #[tokio::test]
 async fn closes_are_clean_both_ways() {
     let (mut wire, mut client) = pair(1000).await;
@@ -231,7 +231,7 @@ async fn closes_are_clean_both_ways() {
     tokio::join!(farewell, answer);
 }
 
-/// What TLS has taken and the socket has not is part of what a flush waits for: nothing may follow that
+/// A flush also waits for what TLS has taken and the socket has not: no later write may follow that
 /// would push it out.
 #[tokio::test]
 async fn tls_holds_nothing_back() {
@@ -252,7 +252,7 @@ async fn tls_holds_nothing_back() {
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    // Enough for what TLS says unasked, too little for the frames.
+    // Enough for TLS's own messages, too little for the frames.
     let (here, there) = tokio::io::duplex(4096);
     let name = ServerName::try_from("localhost").unwrap();
     let (here, there) = tokio::try_join!(
