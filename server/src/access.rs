@@ -23,49 +23,49 @@ use self::tokens::Tokens;
 /// Why the authenticator cannot be made.
 #[derive(Debug, Error)]
 pub enum AuthenticatorError {
-    /// The keys of tokens.
+    /// The keys of tokens cannot be read.
     #[error(transparent)]
     Keys(#[from] KeysError),
-    /// The key of guests' cookies.
+    /// The key of guests' cookies cannot be read or made.
     #[error(transparent)]
     Guests(#[from] GuestError),
 }
 
-/// Which tokens and guests are admitted.
+/// The authenticator's configuration: which tokens and guests it admits.
 #[derive(Clone, Debug)]
 pub struct AuthenticatorConfig {
-    /// Tokens; `None` where none are taken.
+    /// How tokens are checked; `None` where no tokens are taken.
     pub tokens: Option<TokenConfig>,
     /// The cookie in which a browser shows its token.
     pub token_cookie: String,
-    /// What guests may do; `None` where there are none.
+    /// The rights of guests; `None` where no guests are taken.
     pub guests: Option<Rights>,
     /// The directory in which the key of guests' cookies is kept.
     pub data: PathBuf,
 }
 
-/// Which tokens are taken.
+/// How tokens are checked.
 #[derive(Clone, Debug)]
 pub struct TokenConfig {
-    /// Where the keys are that they are signed with.
+    /// The place of the issuer's keys.
     pub keys: KeySource,
     /// How often the keys are read again.
     pub refresh: Duration,
-    /// For whom they must be meant (`aud`, RFC 7519 section 4.1.3); `None`: it is not asked.
+    /// The audience that a token must name (`aud`, RFC 7519 section 4.1.3); `None`: not checked.
     pub audience: Option<String>,
-    /// Who must have made them (`iss`, section 4.1.1); `None`: it is not asked.
+    /// The issuer that a token must name (`iss`, section 4.1.1); `None`: not checked.
     pub issuer: Option<String>,
 }
 
 /// The credentials that a request shows in its cookies, apart from the token of a `hello`.
 #[derive(Clone, Default)]
 pub struct ShownCredentials {
-    /// A cookie that holds no token at all is not the same as none.
+    /// `None` where there is no such cookie; an error where its value cannot be a token.
     token: Option<Result<Token, IdError>>,
     guest: Option<Known>,
 }
 
-/// The authenticator: finds out whose a request is, and what it may do.
+/// The authenticator: finds out which user a caller acts for, and with which rights (AC-1).
 pub struct Authenticator {
     tokens: Option<Arc<Tokens>>,
     token_cookie: String,
@@ -76,13 +76,13 @@ impl Authenticator {
     /// An authenticator of this configuration.
     ///
     /// # Errors
-    /// An [`AuthenticatorError`] that says which file is meant and what to do.
+    /// [`AuthenticatorError`]: it names the file and says what to do.
     pub async fn new(config: AuthenticatorConfig) -> Result<Self, AuthenticatorError> {
         let tokens = match config.tokens {
             Some(tokens) => Some(Arc::new(Tokens::new(tokens).await?)),
             None => None,
         };
-        // Where nobody vouches for anybody's name, all are alike.
+        // Without an issuer no name is vouched for, and guests need no mark.
         let is_marked = tokens.is_some();
         let guests = config.guests;
         let guests = guests.map(|rights| Guests::new(&config.data, rights, is_marked));
@@ -95,7 +95,7 @@ impl Authenticator {
 
     /// The credentials that a request shows in its cookies.
     pub fn credentials(&self, headers: &HeaderMap) -> ShownCredentials {
-        // Without keys it may be a cookie of another program.
+        // Without keys, a cookie of that name may be another program's.
         let tokens = self.tokens.as_ref();
         let token = tokens.and_then(|_| cookies(headers, &self.token_cookie).next());
         let token = token.map(Token::new);
@@ -104,8 +104,8 @@ impl Authenticator {
         ShownCredentials { token, guest }
     }
 
-    /// Authenticates a caller: by the token of its `hello` or of its header, else by that in a cookie, else as
-    /// a guest. A caller whose token is not good does not become a guest unawares.
+    /// Authenticates a caller: by `said`, the token of its `hello` or of its header; else by the token in a cookie;
+    /// else as a guest. A caller whose token is not good is denied, never taken for a guest.
     ///
     /// # Errors
     /// Why the caller is denied.
@@ -128,8 +128,8 @@ impl Authenticator {
         }
     }
 
-    /// A cookie for a guest that has none yet, or not the one that there should be; none for other callers.
-    /// `is_secure`: the request came by HTTPS.
+    /// A new cookie for a guest that has none yet, or has one of an older kind; `None` for other callers.
+    /// `is_secure` is whether the request came over HTTPS.
     pub fn guest_cookie(
         &self,
         credentials: &ShownCredentials,
@@ -142,7 +142,7 @@ impl Authenticator {
         guests.cookie(credentials.guest.as_ref(), is_secure)
     }
 
-    /// Reads the keys of tokens again and again, where there are any.
+    /// Reads the keys of tokens again at intervals, where there are any; never returns.
     pub async fn keep(&self) {
         match &self.tokens {
             Some(tokens) => tokens.keep().await,
@@ -151,8 +151,8 @@ impl Authenticator {
     }
 }
 
-/// The values of the cookies of this name (RFC 6265 section 5.4): there may be several, of which some are not
-/// ours. Others beside them may hold any bytes.
+/// The values of the cookies of this name (RFC 6265 section 5.4): there may be several, not all of them
+/// ours. Other cookies may hold any bytes.
 pub(crate) fn cookies<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = &'h str> {
     headers
         .get_all(header::COOKIE)

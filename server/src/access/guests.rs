@@ -1,4 +1,4 @@
-//! Guests: people without a token, known again by a signed cookie.
+//! Guests: clients without a token, whose users are known by a signed cookie.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -19,31 +19,31 @@ use crate::clock::unix_ms;
 use crate::hex::hex;
 use crate::secret;
 
-/// The name of the cookie of servers before; and how the name of each server's own begins. Browsers do not
-/// tell the ports of a host apart (RFC 6265 section 8.5), so servers there must not have one name for
-/// theirs.
+/// The cookie's name on older servers; the name on a server of today begins with it. Browsers do not
+/// tell the ports of a host apart (RFC 6265 section 8.5), so each server of a host needs a name of
+/// its own.
 const COOKIE: &str = "everbeat-guest";
 
 /// How many bytes of a hash tell the servers of one host apart.
 const MARK_BYTES: usize = 8;
 
-/// What browsers take from a host itself by HTTPS alone, for all its paths (RFC 6265bis section 4.1.3.2): so
-/// no other name of the domain can put a cookie in place of ours.
+/// A prefix of names that browsers accept over HTTPS only, from the host itself, and for all its paths (RFC 6265bis
+/// section 4.1.3.2): so no other host of the domain can put a cookie in place of ours.
 const FROM_HOST: &str = "__Host-";
 
-/// What tells a guest's cookie from a token of somebody who happens to have the key.
+/// The audience of guests' cookies: it tells them from tokens that are signed with the same key.
 const AUDIENCE: &str = "everbeat-guest";
 
 /// How long a guest is known: as long as browsers keep cookies (RFC 6265bis section 5.5).
 const KNOWN_FOR: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
-/// How many random bytes sign cookies (RFC 7518 section 3.2: at least those of the hash).
+/// The bytes of the key that signs cookies (RFC 7518 section 3.2: at least those of the hash).
 const KEY_BYTES: usize = 32;
 
 /// Why guests' cookies cannot be signed.
 #[derive(Debug, Error)]
 pub enum GuestError {
-    /// The file of the key.
+    /// The file of the key cannot be used.
     #[error("cannot use {path}, which holds the key of guests' cookies: {source}")]
     File {
         /// Which file.
@@ -51,7 +51,7 @@ pub enum GuestError {
         /// What is wrong with it.
         source: io::Error,
     },
-    /// Somebody wrote something else there.
+    /// The file holds something else.
     #[error(
         "{path} should hold the key of guests' cookies: {KEY_BYTES} bytes. Remove it to get a new one; guests are new \
          people then"
@@ -60,12 +60,12 @@ pub enum GuestError {
         /// Which file.
         path: PathBuf,
     },
-    /// The system has no randomness.
+    /// The system gave no random bytes.
     #[error("the system has no randomness for the key of guests' cookies")]
     Random,
 }
 
-/// A cookie that makes a guest known. Not to be shown by `Debug`.
+/// A guest's cookie. Its value must not get into logs, so it has no `Debug`.
 #[derive(Clone)]
 pub struct GuestCookie {
     name: String,
@@ -74,8 +74,8 @@ pub struct GuestCookie {
 }
 
 impl GuestCookie {
-    /// The cookie as a header. Only the server reads it; other sites do not send it along with their
-    /// requests, but a link from there does: or a guest who followed one would be new.
+    /// The cookie as a header. Only the server can read it. Other sites do not send it with their requests, but links
+    /// from there do: else a guest that follows one would become a new guest.
     pub fn header(&self) -> Option<HeaderValue> {
         let Self { name, value, .. } = self;
         let age = KNOWN_FOR.as_secs();
@@ -85,27 +85,27 @@ impl GuestCookie {
     }
 }
 
-/// A guest who has shown a cookie.
+/// A guest who is known by a cookie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Known {
-    /// Who it is.
+    /// The guest's subject.
     pub(super) subject: Subject,
     kind: Kind,
 }
 
-/// Which of the cookies of a guest it was.
+/// The kinds of a guest's cookies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// Ours, which came by HTTPS.
+    /// This server's, set over HTTPS.
     FromHost,
-    /// Ours.
+    /// This server's, set over HTTP.
     Own,
-    /// That of a server before.
+    /// An older server's.
     Former,
 }
 
 impl Known {
-    /// Whether another cookie would make the guest no better known.
+    /// Whether a new cookie would be no better than this one.
     fn needs_none(&self, is_secure: bool) -> bool {
         match self.kind {
             Kind::FromHost => true,
@@ -122,11 +122,11 @@ struct Claims {
     exp: u64,
 }
 
-/// Whoever comes without a token.
+/// The guests that a server takes.
 pub(super) struct Guests {
     rights: Rights,
     is_marked: bool,
-    /// The name of this server's cookies, after [`FROM_HOST`] and without.
+    /// The names of this server's cookies: with [`FROM_HOST`], and without.
     names: [String; 2],
     signs: EncodingKey,
     checks: DecodingKey,
@@ -134,7 +134,7 @@ pub(super) struct Guests {
 }
 
 impl Guests {
-    /// Guests who may do this, with the key of their cookies from the data directory: made there if it
+    /// Guests with these rights. The key of their cookies is in the data directory; it is made where it
     /// is missing.
     pub(super) fn new(data: &Path, rights: Rights, is_marked: bool) -> Result<Self, GuestError> {
         let path = data.join("guests.key");
@@ -152,7 +152,7 @@ impl Guests {
         })
     }
 
-    /// What a guest may do, known or not.
+    /// The access of a guest, who may be known or not.
     pub(super) fn admit(&self, subject: Option<Subject>) -> Access {
         Access {
             naming: Naming::Own {
@@ -165,7 +165,7 @@ impl Guests {
         }
     }
 
-    /// A cookie for a guest who has none; or none of this kind, as one by HTTPS, or by this server's name.
+    /// A new cookie for a guest who has none, or none of this kind (set over HTTPS, with this server's name).
     pub(super) fn cookie(&self, known: Option<&Known>, is_secure: bool) -> Option<GuestCookie> {
         let sub = match known {
             Some(known) if known.needs_none(is_secure) => return None,
@@ -186,7 +186,7 @@ impl Guests {
         })
     }
 
-    /// Who has shown a cookie. One that is not ours makes nobody known, and hides no other one.
+    /// The guest who is known by a cookie. A cookie that we did not sign counts for nothing, and hides no other one.
     pub(super) fn known(&self, headers: &HeaderMap) -> Option<Known> {
         let [from_host, own] = &self.names;
         let kinds = [
@@ -206,8 +206,8 @@ impl Guests {
     }
 }
 
-/// The names of the cookies that are signed with this key: so they last as long as the key does, and are
-/// another server's only where its key is. Nothing of the key can be told from them.
+/// The names of the cookies that are signed with this key: they last as long as the key, and two servers share
+/// them only if they share the key. The names reveal nothing of the key.
 fn names(key: &[u8]) -> [String; 2] {
     let mut hash = Sha256::new_with_prefix("the name of guests' cookies");
     hash.update(key);
@@ -217,7 +217,7 @@ fn names(key: &[u8]) -> [String; 2] {
     [format!("{FROM_HOST}{own}"), own]
 }
 
-/// What a guest is called without a choice: the same in all of their sessions.
+/// The name of a guest who chose none: the same in all of their sessions.
 fn usual_name(subject: &Subject) -> Name {
     let tail: String = subject
         .as_str()
@@ -256,7 +256,7 @@ fn read_key(path: &Path) -> Result<Vec<u8>, GuestError> {
     }
 }
 
-/// The file is there whole or not at all, whenever the power is cut: under another name first.
+/// Writes the key under another name first: the file is whole or absent, whenever the power is cut.
 fn write_key(path: &Path, key: &[u8]) -> io::Result<()> {
     let part = path.with_extension("key.part");
     let mut options = OpenOptions::new();
@@ -265,7 +265,7 @@ fn write_key(path: &Path, key: &[u8]) -> io::Result<()> {
     file.write_all(key)?;
     file.sync_all()?;
     fs::rename(&part, path)?;
-    // The name is stable when its directory is.
+    // The name is durable once its directory is synced.
     let directory = path.parent().unwrap_or(path);
     File::open(directory)?.sync_all()
 }

@@ -1,4 +1,4 @@
-//! The keys that tokens are signed with: from a file, or from an address that is read again.
+//! The keys that tokens are checked with: from a file, or from an address that is read at intervals.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,25 +12,25 @@ use serde_json::Value;
 use thiserror::Error;
 use url::Url;
 
-/// The fewest bytes of a secret (RFC 7518 section 3.2).
+/// The fewest bytes of a secret key (RFC 7518 section 3.2).
 const SECRET_BYTES_MIN: usize = 32;
 
-/// The most bytes of a file or an answer with keys: hundreds of keys.
+/// The most bytes of a file or an answer with keys: enough for hundreds of keys.
 const BYTES_MAX: usize = 256 * 1024;
 
-/// How long an address may take to answer.
+/// The deadline of an address's answer.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where keys come from.
+/// The source of keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySource {
     /// A file: a JWK set, a public key as PEM, or a secret.
     File(PathBuf),
-    /// The address of a JWK set. It is fetched as it was read, so that both mean one host.
+    /// The address of a JWK set. It is kept as it was parsed, so that the check and the request mean the same host.
     Url(Url),
 }
 
-/// An address that keys are not fetched from.
+/// Why keys are not taken from an address.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum KeySourceError {
     /// The answer could be changed on the way.
@@ -39,7 +39,7 @@ pub enum KeySourceError {
          http://127.0.0.1:3000/jwks, without a name before the host"
     )]
     PlainHttp,
-    /// It is neither.
+    /// It is neither a file nor an address.
     #[error("neither a file nor an address as https://example.org/jwks: {0}")]
     NoAddress(String),
 }
@@ -63,7 +63,7 @@ impl FromStr for KeySource {
     }
 }
 
-/// Whether an address is one of this machine.
+/// Whether an address is on this machine.
 fn is_here(url: &Url) -> bool {
     url.host_str().is_some_and(|host| {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
@@ -76,7 +76,7 @@ impl fmt::Display for KeySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(f),
-            // What follows may be a secret, and so may what stands before the host.
+            // Without the query and the user's name and password, which may be secret.
             Self::Url(url) => {
                 write!(f, "{}{}", url.origin().ascii_serialization(), url.path())
             }
@@ -84,43 +84,43 @@ impl fmt::Display for KeySource {
     }
 }
 
-/// Why there are no keys.
+/// Why no keys could be read.
 #[derive(Debug, Error)]
 pub enum KeysError {
-    /// It cannot be read.
+    /// The source cannot be read.
     #[error("cannot read the keys of tokens from {from}: {reason}")]
     Unreadable {
-        /// From where.
+        /// The source.
         from: KeySource,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
-    /// It holds nothing that signs tokens.
+    /// The source holds no key that tokens are checked with.
     #[error(
         "{from} holds no key of tokens: it may be a JWK set (RSA, Ed25519 or oct), a public key as PEM (RSA or Ed25519), \
          or a secret of {SECRET_BYTES_MIN} bytes or more"
     )]
     NoKeys {
-        /// From where.
+        /// The source.
         from: KeySource,
     },
-    /// It holds what only whoever signs should have.
+    /// The source holds a private key, which only the issuer should have.
     #[error("{from} holds a private key: this server needs the public one only")]
     Private {
-        /// From where.
+        /// The source.
         from: KeySource,
     },
-    /// A secret that can be guessed.
+    /// The source holds a secret key so short that it can be guessed.
     #[error("{from} holds a secret of {bytes} bytes: it needs {SECRET_BYTES_MIN} or more")]
     Short {
-        /// From where.
+        /// The source.
         from: KeySource,
-        /// How long it is.
+        /// The secret's length.
         bytes: usize,
     },
 }
 
-/// One key, for one way of signing: so nobody chooses another way for it.
+/// One key, for one algorithm only: a token cannot choose another one.
 pub(super) struct Key {
     pub(super) id: Option<String>,
     pub(super) algorithm: Algorithm,
@@ -128,7 +128,7 @@ pub(super) struct Key {
 }
 
 impl KeySource {
-    /// Reads the keys.
+    /// Reads the keys of the source.
     pub(super) async fn read(&self) -> Result<Vec<Key>, KeysError> {
         let unreadable = |reason: String| KeysError::Unreadable {
             from: self.clone(),
@@ -173,7 +173,7 @@ impl KeySource {
         Ok(keys)
     }
 
-    /// The keys of a set, or a key alone. A set may hold keys for other things: they are passed over.
+    /// The keys of a JWK set, or of a single JWK. Keys for other purposes are skipped.
     fn parse_set(&self, text: &[u8]) -> Result<Vec<Key>, KeysError> {
         let found: Value = serde_json::from_slice(text).unwrap_or_default();
         let found = match found.get("keys").and_then(Value::as_array) {
@@ -184,7 +184,7 @@ impl KeySource {
         if found.iter().any(|key| key.get("d").is_some()) {
             return Err(KeysError::Private { from: self.clone() });
         }
-        // A secret that can be fetched is none.
+        // A secret that can be fetched is no secret.
         let takes_secrets = matches!(self, Self::File(_));
         let keys = found.into_iter().filter_map(|key| {
             let key = from_jwk(&serde_json::from_value(key).ok()?)?;
@@ -205,7 +205,7 @@ fn from_jwk(jwk: &Jwk) -> Option<Key> {
         AlgorithmParameters::OctetKey(_) => Algorithm::HS256,
         _ => return None,
     };
-    // What a key says about itself must be what it is used for here.
+    // The algorithm that the key names, if any, must be the one that it is used for here.
     let said = jwk.common.key_algorithm;
     let fits = said.is_none_or(|said| Algorithm::try_from(said).ok() == Some(algorithm));
     let key = DecodingKey::from_jwk(jwk).ok()?;
@@ -246,7 +246,7 @@ fn read_file(path: &std::path::Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Why an address did not answer.
+/// Why an address gave no keys.
 #[derive(Debug, Error)]
 enum FetchError {
     #[error(transparent)]
@@ -257,7 +257,7 @@ enum FetchError {
 
 impl From<reqwest::Error> for FetchError {
     fn from(error: reqwest::Error) -> Self {
-        // It is told by whoever asked, without what in it may be a secret.
+        // Without its URL, which may hold a secret; the caller names the source.
         Self::Http(error.without_url())
     }
 }
@@ -266,7 +266,7 @@ async fn fetch(url: &Url) -> Result<Vec<u8>, FetchError> {
     let client = reqwest::Client::builder()
         .timeout(FETCH_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none());
-    // What is of this machine does not leave it, whatever the environment says of proxies.
+    // A request to this machine does not leave it, whatever proxy the environment names.
     let client = if url.scheme() == "http" {
         client.no_proxy()
     } else {
@@ -288,7 +288,7 @@ async fn fetch(url: &Url) -> Result<Vec<u8>, FetchError> {
     Ok(bytes)
 }
 
-/// An error with its causes: reqwest tells little by itself.
+/// An error with its causes, as reqwest's own text tells little.
 fn told(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     let mut told: Vec<String> = causes.map(ToString::to_string).collect();

@@ -1,4 +1,4 @@
-//! The authenticator alone: every kind of token, good and bad, and guests.
+//! The authenticator: every kind of token, good and bad, and guests.
 
 mod guests;
 mod keys;
@@ -27,7 +27,7 @@ use crate::config::Config;
 
 const SECRET: &str = "a secret of more than thirty-two bytes";
 
-/// Somebody who signs tokens.
+/// An issuer of tokens.
 struct Issuer {
     algorithm: Algorithm,
     key: EncodingKey,
@@ -105,7 +105,7 @@ impl Issuer {
     }
 }
 
-/// A set of these keys, as it is served.
+/// A JWK set of these keys.
 fn jwks(issuers: &[&Issuer]) -> String {
     let keys = issuers.iter().map(|issuer| issuer.jwk()).collect();
     serde_json::to_string(&JwkSet { keys }).unwrap()
@@ -116,17 +116,17 @@ fn from_now(seconds: i64) -> i64 {
     i64::try_from(unix_ms() / 1000).unwrap() + seconds
 }
 
-/// What a good token says.
+/// The claims of a good token.
 fn ada() -> Value {
     json!({"sub": "ada", "name": "Ada", "exp": from_now(600)})
 }
 
-/// `ada` with something else in it; null leaves it out.
+/// The claims of `ada` with changes; null removes a claim.
 fn but(changes: &Value) -> Value {
     changed(ada(), changes)
 }
 
-/// Claims with something else in them; null leaves it out.
+/// Claims with changes; null removes a claim.
 fn changed(mut claims: Value, changes: &Value) -> Value {
     for (name, value) in changes.as_object().unwrap() {
         claims[name] = value.clone();

@@ -1,4 +1,4 @@
-//! Tokens: signed by somebody else, checked here.
+//! Tokens: signed by an issuer, checked here.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,20 +16,20 @@ use super::TokenConfig;
 use super::keys::{Key, KeySource, KeysError};
 use crate::clock::unix_ms;
 
-/// How far the clock of whoever signs may be ahead of or behind ours, in seconds.
+/// How far the issuer's clock may be ahead of or behind ours, in seconds.
 const LEEWAY_S: u64 = 5;
 
-/// A token of an unknown key leads to another look at the keys, but not more often than this.
+/// A token with an unknown key has the keys read again, but not more often than this.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(10);
 
-/// What a token says (RFC 7519 section 4.1, OpenID Connect Core 1.0 section 5.1).
+/// The claims of a token (RFC 7519 section 4.1, OpenID Connect Core 1.0 section 5.1).
 #[derive(Deserialize)]
 struct Claims {
     sub: String,
     name: Option<String>,
-    /// Unix time in seconds, not always whole.
+    /// Unix time in seconds; may have a fraction.
     exp: f64,
-    /// Absent for all of them; null is nothing of the kind.
+    /// Absent: the token is good for all rooms. `null` is not the same, and invalid.
     #[serde(default, deserialize_with = "granted")]
     rooms: Option<Grants>,
 }
@@ -38,35 +38,35 @@ fn granted<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Grants>,
     Grants::deserialize(deserializer).map(Some)
 }
 
-/// Checks tokens.
+/// The check of tokens.
 pub(super) struct Tokens {
     source: KeySource,
     refresh: Duration,
     audience: Option<String>,
     issuer: Option<String>,
-    /// None until they could be read.
+    /// `None` until the keys could be read once.
     keys: RwLock<Option<Arc<[Key]>>>,
-    /// When the keys were last looked for; held by who does that.
+    /// The last look for keys; locked by the one that is under way.
     looked: Mutex<Option<Look>>,
 }
 
-/// One look at where the keys come from.
+/// One look for keys at their source.
 struct Look {
     at: Instant,
-    /// Whether it came to its end, and there were keys.
+    /// Whether it ended with keys.
     was_read: bool,
 }
 
-/// What came of a check.
+/// The result of a check.
 enum Checked {
     Good(Access),
     Bad(Denied),
-    /// It names a key that we do not have.
+    /// The token names a key that we do not have.
     UnknownKey,
 }
 
 impl Tokens {
-    /// Tokens signed with these keys. A file must be there; an address may be so later.
+    /// The check with these keys. A file must be readable now; an address may be so later.
     pub(super) async fn new(config: TokenConfig) -> Result<Self, KeysError> {
         let keys = match (config.keys.read().await, &config.keys) {
             (Ok(keys), _) => Some(keys),
@@ -86,32 +86,31 @@ impl Tokens {
         })
     }
 
-    /// Reads a token.
+    /// Checks a token (AC-1).
     pub(super) async fn check(self: &Arc<Self>, token: &Token) -> Result<Access, Denied> {
         match self.check_now(token) {
             Some(Checked::Good(access)) => return Ok(access),
             Some(Checked::Bad(denied)) => return Err(denied),
             Some(Checked::UnknownKey) | None => {}
         }
-        // In a task of its own: whoever asked may go away in the midst of it, and others wait for it.
+        // In a task of its own: the caller may be dropped in the midst of it, while others wait for it.
         let looker = Arc::clone(self);
         let looking = tokio::spawn(async move { looker.look().await });
-        // A file is there, or the server had not started: only an address can be out of reach.
+        // A file was readable, or the server had not started: only an address can be out of reach.
         let is_known = looking.await.unwrap_or(false) || matches!(self.source, KeySource::File(_));
         match self.check_now(token) {
             Some(Checked::Good(access)) => Ok(access),
             Some(Checked::Bad(denied)) => Err(denied),
-            // The keys were read within `LOOK_EVERY`: that is a verdict, also on a token of a key that
-            // came there since, until the next look. Who gives tokens shows a key before signing with
-            // it, and a client that fetches tokens comes back by itself (AC-6). As "not now" it would
-            // keep everybody with the token of a key that is gone coming back for ever: each of them
-            // would be why nobody looks for the next.
+            // The keys were read within `LOOK_EVERY`: that is a verdict, also on a token whose key was
+            // published since then, until the next look. Issuers publish a key before they sign with it, and a
+            // client that fetches tokens tries again by itself (AC-6). "Not now" instead would have all clients
+            // with a token of a removed key retry for ever, and use up the looks that others need.
             Some(Checked::UnknownKey) if is_known => Err(Denied::TokenInvalid),
             Some(Checked::UnknownKey) | None => Err(Denied::Unavailable),
         }
     }
 
-    /// Reads the keys again and again.
+    /// Reads the keys again at intervals; never returns.
     pub(super) async fn keep(&self) {
         loop {
             sleep(self.refresh).await;
@@ -119,15 +118,15 @@ impl Tokens {
         }
     }
 
-    /// None without any keys.
+    /// Checks a token with the keys that we have; `None` without any keys.
     fn check_now(&self, token: &Token) -> Option<Checked> {
         let keys = self.keys.read().clone()?;
         let token = token.expose();
-        // What must be understood to be checked is not understood here (RFC 7515 section 4.1.11).
+        // A token with critical extensions is refused, as we know none (RFC 7515 section 4.1.11).
         let Some(header) = decode_header(token).ok().filter(|h| h.crit.is_none()) else {
             return Some(Checked::Bad(Denied::TokenInvalid));
         };
-        // A key is known by its id where both have one, and serves its own algorithm only: a token
+        // A key is chosen by its id where both have one, and serves its own algorithm only: a token
         // does not choose how it is checked.
         let fits = |key: &&Key| {
             let is_named = key.id.is_some() && header.kid.is_some();
@@ -173,7 +172,7 @@ impl Tokens {
         validation
     }
 
-    /// Looks for newer keys, unless somebody just did. Whether they could be read when it was last tried.
+    /// Looks for newer keys, unless a look was made just now. Returns whether the last look found keys.
     async fn look(&self) -> bool {
         let mut looked = self.looked.lock().await;
         if let Some(look) = looked
@@ -188,7 +187,7 @@ impl Tokens {
         was_read
     }
 
-    /// What cannot be read leaves the keys as they were.
+    /// Reads the keys; if they cannot be read, the old ones stay. Returns whether they could.
     pub(super) async fn read(&self) -> bool {
         match self.source.read().await {
             Ok(keys) => *self.keys.write() = Some(keys.into()),
@@ -206,7 +205,7 @@ fn access(claims: Claims) -> Checked {
         return Checked::Bad(Denied::TokenInvalid);
     };
     let now = Duration::from_millis(unix_ms()).as_secs_f64();
-    // Within the leeway it is over; and it may end in a million years.
+    // Zero within the leeway after the end; the longest duration where the end is too far for one.
     let left = Duration::try_from_secs_f64((claims.exp - now).max(0.0));
     let names = [claims.name.as_deref(), Some(&*claims.sub)];
     let mut names = names.into_iter().flatten().map(Name::tidy);

@@ -28,8 +28,8 @@ async fn who(authenticator: &Authenticator, cookies: &str) -> Option<Subject> {
     }
 }
 
-/// AC-3, AC-4: a guest is the same person with the same cookie, also on the next server of these data;
-/// a cookie that we did not sign makes nobody known.
+/// AC-3, AC-4: a guest with the same cookie is the same user, also on the next server with this data directory;
+/// a cookie that we did not sign makes no guest known.
 #[tokio::test]
 async fn a_guest_is_known_by_a_signed_cookie() {
     let place = Place::new();
@@ -80,8 +80,8 @@ async fn a_guest_is_known_by_a_signed_cookie() {
     }
 }
 
-/// Browsers show the cookies of all ports of a host to each of them: each server finds its own, and
-/// takes nobody's away.
+/// Browsers send the cookies of all ports of a host to each of them: each server finds its own, and
+/// leaves those of the others alone.
 #[tokio::test]
 async fn servers_of_one_host_have_cookies_of_their_own() {
     let [one, other] = [
@@ -106,8 +106,8 @@ async fn servers_of_one_host_have_cookies_of_their_own() {
     }
 }
 
-/// With a newer server, and from HTTP to HTTPS, a guest stays the same and gets the cookie that there
-/// should be; one that is put in its place hides it not.
+/// On a newer server, and from HTTP to HTTPS, a guest stays the same and gets a cookie of today's
+/// kind; a cookie put in its place by another site does not hide it.
 #[tokio::test]
 async fn a_guest_stays_with_another_cookie() {
     let authenticator = Place::new().authenticator(&[]).await;
@@ -140,7 +140,7 @@ async fn a_guest_stays_with_another_cookie() {
                 .is_none()
         );
     }
-    // The one that no other name of the domain can set comes first.
+    // The cookie that no other host of the domain can set comes first.
     let secure = new_cookie(&authenticator, true);
     let both = format!("{own}; {secure}");
     assert_eq!(
@@ -150,8 +150,8 @@ async fn a_guest_stays_with_another_cookie() {
     assert_ne!(who(&authenticator, &both).await, guest);
 }
 
-/// AC-1, AC-3: not even with the key of guests' cookies is everything a guest's cookie; and none of them is
-/// a token, nor a token one of them.
+/// AC-1, AC-3: not everything that is signed with the key of guests' cookies is a guest's cookie; a guest's cookie is
+/// no token, and a token no guest's cookie.
 #[tokio::test]
 async fn a_guests_cookie_is_nothing_else() {
     let place = Place::new();
@@ -205,8 +205,8 @@ async fn a_guests_cookie_is_nothing_else() {
     );
 }
 
-/// The key of guests' cookies is for the server alone, and one that is broken is not replaced in
-/// silence: all guests would be somebody else.
+/// Only the server may read the key of guests' cookies. A broken key is not replaced silently, as all guests
+/// would become new ones.
 #[tokio::test]
 async fn the_key_of_guests_is_kept() {
     use std::os::unix::fs::PermissionsExt as _;
@@ -215,7 +215,7 @@ async fn the_key_of_guests_is_kept() {
     let path = place.directory.path().join("guests.key");
     let mode = fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    // The power may be cut while it is written: what is left is not taken for the key.
+    // The power may be cut while it is written: the unfinished file is not taken for the key.
     fs::remove_file(&path).unwrap();
     fs::write(path.with_extension("key.part"), "half").unwrap();
     place.authenticator(&[]).await;

@@ -1,4 +1,4 @@
-//! The keys that tokens are signed with: none is taken for another.
+//! The keys that tokens are checked with: none is taken for another.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::access::tokens::LOOK_EVERY;
 
-/// AC-1: a public key is known to everybody: it must not serve as the secret of another algorithm.
+/// AC-1: a public key, which all may know, must not serve as the secret of another algorithm.
 #[tokio::test]
 async fn a_public_key_is_no_secret() {
     for issuer in [Issuer::rsa(), Issuer::ed25519()] {
@@ -28,7 +28,7 @@ async fn a_public_key_is_no_secret() {
     }
 }
 
-/// AC-1: a key with a name signs only what names it.
+/// AC-1: a key with an id checks only tokens that name it.
 #[tokio::test]
 async fn keys_are_known_by_their_names() {
     let (one, other) = (Issuer::ed25519().named("1"), Issuer::ed25519().named("2"));
@@ -41,7 +41,7 @@ async fn keys_are_known_by_their_names() {
     );
 }
 
-/// AC-1: what is known of a key to everybody is no secret, whichever key a token names.
+/// AC-1: the public part of a key is no secret, whichever key a token names.
 #[tokio::test]
 async fn keys_are_not_confused() {
     let (rsa, secret) = (Issuer::rsa().named("r"), Issuer::secret(SECRET).named("s"));
@@ -75,7 +75,7 @@ async fn keys_are_not_confused() {
     }
 }
 
-/// AC-1: two keys of one name are still two, each with its own algorithm.
+/// AC-1: two keys of one id are still two, each with its own algorithm.
 #[tokio::test]
 async fn keys_of_one_name_keep_their_algorithms() {
     let (rsa, secret) = (Issuer::rsa().named("k"), Issuer::secret(SECRET).named("k"));
@@ -117,8 +117,8 @@ async fn keys_in_tokens_are_ignored() {
     );
 }
 
-/// AC-1: a file is there. So a token of a key that it does not hold is a bad one, the first and the
-/// hundredth, also where the file has gone since.
+/// AC-1: a file is always readable. So a token with an unknown key is invalid, the first time and the
+/// third, also if the file was removed since.
 #[tokio::test]
 async fn a_file_of_keys_is_a_verdict() {
     let (rsa, other) = (Issuer::rsa().named("r"), Issuer::rsa().named("x"));
@@ -138,7 +138,7 @@ async fn a_file_of_keys_is_a_verdict() {
     }
 }
 
-/// What holds no keys is told, and so is what to do.
+/// A file without keys is refused, with what to do.
 #[tokio::test]
 async fn files_without_keys_are_refused() {
     let (rsa, ed) = (Issuer::rsa(), Issuer::ed25519());
@@ -183,8 +183,8 @@ async fn files_without_keys_are_refused() {
     assert!(told.contains("/nowhere/keys"), "{told}");
 }
 
-/// Keys that somebody on the way could replace are not taken, and what may be secret in an address is
-/// not told.
+/// Addresses over which an attacker could replace the keys are not taken, and what may be secret in an address is
+/// not shown.
 #[test]
 fn addresses_of_keys_are_safe_and_discreet() {
     for good in [
@@ -236,7 +236,7 @@ fn addresses_of_keys_are_safe_and_discreet() {
     assert_eq!(source.to_string(), "https://id.example.org/jwks");
 }
 
-/// A server of keys, which counts how often it is asked. Without any it fails.
+/// An HTTP server with keys, which counts its requests. Without keys it fails.
 struct KeyServer {
     address: String,
     keys: Arc<parking_lot::Mutex<Option<String>>>,
@@ -273,8 +273,8 @@ impl KeyServer {
     }
 }
 
-/// AC-1: keys change; a token of a new one leads to one look at the address, and not to another one
-/// at once, whoever comes.
+/// AC-1: keys change; the first token with a new key has the address read again, and further ones do
+/// not, for a while.
 #[tokio::test]
 async fn keys_of_an_address_are_read_again() {
     let (old, new) = (Issuer::rsa().named("old"), Issuer::ed25519().named("new"));
@@ -288,20 +288,20 @@ async fn keys_of_an_address_are_read_again() {
     server.holds(jwks(&[&new]));
     assert!(check(&authenticator, &new.sign(&ada())).await.is_ok());
     assert_eq!(server.asked(), 2);
-    // Its key is gone, or was never there: the keys were read a moment ago.
+    // Its key was removed, or never existed: the keys were read a moment ago.
     for _ in 0..20 {
         let denied = check(&authenticator, &old.sign(&ada())).await;
         assert_eq!(denied, Err(Denied::TokenInvalid));
     }
     assert_eq!(server.asked(), 2);
-    // What the address says now is no set of keys: the last one stays.
+    // The address now gives no JWK set: the last one stays.
     server.holds(SECRET.to_owned());
     authenticator.tokens.as_ref().unwrap().read().await;
     assert_eq!(server.asked(), 3);
     assert!(check(&authenticator, &new.sign(&ada())).await.is_ok());
 }
 
-/// AC-1: a key that came to the address since the last look is found by the next one.
+/// AC-1: a key published since the last look is found by the next one.
 #[tokio::test]
 async fn a_key_is_found_by_the_next_look() {
     let (old, new) = (Issuer::rsa().named("old"), Issuer::ed25519().named("new"));
@@ -325,8 +325,8 @@ async fn a_key_is_found_by_the_next_look() {
     assert_eq!(server.asked(), 3);
 }
 
-/// AC-1: where the address does not answer, nobody can tell of a key that we do not have; who has one of
-/// those that we have is let in.
+/// AC-1: while the address does not answer, a token with an unknown key gets no verdict; a token with a known key
+/// is admitted.
 #[tokio::test]
 async fn an_unknown_key_is_no_verdict_while_the_address_is_out_of_reach() {
     let (old, new) = (Issuer::rsa().named("old"), Issuer::ed25519().named("new"));
@@ -346,7 +346,7 @@ async fn an_unknown_key_is_no_verdict_while_the_address_is_out_of_reach() {
     assert_eq!(server.asked(), 2);
 }
 
-/// AC-1: who goes away in the midst of looking takes nobody's look along.
+/// AC-1: a look goes on for other callers if the caller that began it is dropped.
 #[tokio::test]
 async fn a_look_goes_on_without_who_began_it() {
     let (old, new) = (Issuer::rsa().named("old"), Issuer::ed25519().named("new"));
@@ -356,14 +356,14 @@ async fn a_look_goes_on_without_who_began_it() {
         .await;
     server.holds(jwks(&[&new]));
     let token = new.sign(&ada());
-    // Polled once: on its way to the address, and gone.
+    // Polled once, then dropped: its look is under way.
     assert!(check(&authenticator, &token).now_or_never().is_none());
     assert!(check(&authenticator, &token).await.is_ok());
     assert_eq!(server.asked(), 2);
 }
 
-/// AC-1: an address that does not answer yet keeps nobody from starting the server; until it does,
-/// nobody can tell.
+/// AC-1: a server starts although the address does not answer yet; until it does, tokens get
+/// no verdict.
 #[tokio::test]
 async fn keys_that_cannot_be_read_yet_are_no_verdict() {
     let issuer = Issuer::ed25519();
@@ -374,7 +374,7 @@ async fn keys_that_cannot_be_read_yet_are_no_verdict() {
         .await;
     let denied = check(&authenticator, &issuer.sign(&ada())).await;
     assert_eq!(denied, Err(Denied::Unavailable));
-    // A secret that can be fetched is none.
+    // A secret that can be fetched is no secret.
     let secret = Issuer::secret(SECRET);
     server.holds(jwks(&[&secret]));
     let authenticator = place

@@ -6,7 +6,7 @@ fn subject(name: &str) -> Identity {
     Identity::Subject(Subject::new(name).unwrap())
 }
 
-/// AC-1, AC-3, AC-4, AC-5: each way of signing, each kind of file.
+/// AC-1, AC-3, AC-4, AC-5: good tokens, in each algorithm and each kind of file.
 #[tokio::test]
 async fn good_tokens_are_good() {
     let (ed, rsa) = (Issuer::ed25519().named("e"), Issuer::rsa().named("r"));
@@ -38,8 +38,8 @@ async fn good_tokens_are_good() {
     }
 }
 
-/// AC-4: without a name of their own people go by their subject. AC-5: without a word about rooms a
-/// token is for all of them.
+/// AC-4: without a name in the token the subject is the session's name. AC-5: without a word on rooms a
+/// token is good for all of them.
 #[tokio::test]
 async fn what_a_token_need_not_say() {
     let authenticator = Place::new().with_keys(SECRET, &[]).await;
@@ -57,7 +57,7 @@ async fn what_a_token_need_not_say() {
     }
 }
 
-/// AC-1: what is not good is not good, and it is told only where the token itself was once good.
+/// AC-1: each bad token is invalid; only one that was good once is expired.
 #[tokio::test]
 async fn bad_tokens_are_bad() {
     let options = ["--token-audience", "everbeat", "--token-issuer", "us"];
@@ -101,25 +101,25 @@ async fn bad_tokens_are_bad() {
     }
 }
 
-/// AC-1: what is forged, of another key, or no token at all.
+/// AC-1: forged tokens, tokens of another key, and texts that are no tokens.
 #[tokio::test]
 async fn forged_tokens_are_bad() {
     let authenticator = Place::new().with_keys(SECRET, &[]).await;
     let issuer = Issuer::secret(SECRET);
-    // Null is a word about rooms, though not one that we know: it must not be for all of them.
+    // Null is a word on rooms, though not a known one: it must not mean all of them.
     let mut nulled = ada();
     nulled["rooms"] = json!(null);
     assert_eq!(
         check(&authenticator, &issuer.sign(&nulled)).await,
         Err(Denied::TokenInvalid)
     );
-    // What must be understood is not.
+    // A critical extension that the server does not know.
     let mut critical = Header::new(Algorithm::HS256);
     critical.crit = Some(vec!["b64".to_owned()]);
     let critical = encode(&critical, &ada(), &issuer.key).unwrap();
     let denied = check(&authenticator, &Token::new(&critical).unwrap()).await;
     assert_eq!(denied, Err(Denied::TokenInvalid));
-    // The right key, but not the way of signing that it is for.
+    // The right key, but another algorithm than it is for.
     let hashed_otherwise = Header::new(Algorithm::HS512);
     let hashed_otherwise = encode(&hashed_otherwise, &ada(), &issuer.key).unwrap();
     // Another key, another text, no signature, no token at all.
@@ -153,7 +153,7 @@ async fn forged_tokens_are_bad() {
     }
 }
 
-/// AC-1: what is said counts before what a cookie holds; what is not good makes nobody a guest.
+/// AC-1: the token of `hello` counts before the one in a cookie; a client with a bad token is no guest.
 #[tokio::test]
 async fn a_token_counts_before_a_cookie_before_a_guest() {
     let issuer = Issuer::secret(SECRET);
@@ -195,7 +195,7 @@ async fn a_token_counts_before_a_cookie_before_a_guest() {
             .is_ok()
     );
 
-    // Without keys the cookie is somebody else's, and a token is for another server.
+    // Without keys the cookie is another program's, and a token is for another server.
     let authenticator = place.authenticator(&[]).await;
     assert!(
         authenticator
