@@ -1,8 +1,8 @@
-//! The HTTP API: what programs read from rooms, and what they put into them, without a socket.
+//! The HTTP API: reads from rooms and publishes to them, for programs without a socket.
 //!
-//! Who asks is found out by the same authenticator as for sockets and pages (`caller`), what is refused is told
-//! as `application/problem+json` (`problem`), and the document at `/api/openapi.json` is made from the
-//! very handlers that it describes.
+//! Callers are authenticated as sockets and pages are (`caller`), refusals are sent
+//! as `application/problem+json` (`problem`), and the document at `/api/openapi.json` is generated from the
+//! handlers that it describes.
 
 mod caller;
 mod events;
@@ -31,17 +31,17 @@ pub(crate) use self::problem::{Code, Problem};
 pub(crate) use self::publish::publish_once;
 use crate::state::AppState;
 
-/// Under which path the API is.
+/// The path under which the API is.
 pub const PREFIX: &str = "/api/";
 
 /// The API's routes:
 ///
-/// - `GET /api/rooms/{room}/messages`: what was said
-/// - `POST /api/rooms/{room}/messages`: say something
-/// - `DELETE /api/rooms/{room}/messages/{offset}`: take back what somebody said
-/// - `GET /api/rooms/{room}/events`: what is said as it is said
-/// - `GET /api/rooms/{room}/presence`: who is there
-/// - `GET /api/openapi.json`: what there is
+/// - `GET /api/rooms/{room}/messages`: reads messages
+/// - `POST /api/rooms/{room}/messages`: publishes a message
+/// - `DELETE /api/rooms/{room}/messages/{offset}`: redacts a message
+/// - `GET /api/rooms/{room}/events`: follows a room, as Server-Sent Events
+/// - `GET /api/rooms/{room}/presence`: the members of a room
+/// - `GET /api/openapi.json`: the API's document
 pub fn routes(state: &AppState) -> Router<AppState> {
     let (routes, document) = parts();
     routes
@@ -60,7 +60,7 @@ pub fn routes(state: &AppState) -> Router<AppState> {
         .layer(DefaultBodyLimit::max(state.config.frame_bytes as usize))
 }
 
-/// What the document says of all of it.
+/// The head of the document.
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(

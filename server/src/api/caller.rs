@@ -1,4 +1,4 @@
-//! Who asks.
+//! The caller of a request, authenticated.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -10,11 +10,11 @@ use super::problem::{Code, Problem};
 use crate::address::Client;
 use crate::state::AppState;
 
-/// Whoever sent a request, let in by the authenticator (AC-1): known by the token in `Authorization: Bearer`
+/// An authenticated caller (AC-1): by the token in `Authorization: Bearer`
 /// (RFC 6750 section 2.1), else by cookies as for pages, else a guest.
 pub(crate) struct Caller {
     pub(super) access: Access,
-    /// Where they are.
+    /// The address that the request came from.
     pub(super) client: Client,
 }
 
@@ -28,15 +28,15 @@ impl FromRequestParts<AppState> for Caller {
             .authenticator
             .authenticate(&credentials, said.as_ref())
             .await?;
-        // The router notes it at each request that comes here.
+        // The router adds it to each request.
         let client = parts.extensions.get::<Client>().cloned();
         let client = client.ok_or_else(|| Problem::new(Code::Internal))?;
         Ok(Self { access, client })
     }
 }
 
-/// The token that is shown. Other schemes are for proxies in front; but a token under one of them, or under none,
-/// is refused: its sender would be a guest unawares (AC-1).
+/// The token of the request. Other schemes than Bearer are for proxies in front; but a token under one of them, or
+/// under none, is refused: its sender would be taken for a guest (AC-1).
 fn bearer(headers: &HeaderMap) -> Option<Result<Token, Denied>> {
     let mut shown = headers.get_all(header::AUTHORIZATION).iter();
     shown.find_map(|shown| {
@@ -53,8 +53,8 @@ fn bearer(headers: &HeaderMap) -> Option<Result<Token, Denied>> {
     })
 }
 
-/// Whether a word in this has the form of a token (RFC 7519 section 3.1, RFC 7515 section 7.1): three parts or,
-/// encrypted, five, of which the first is an object in Base64.
+/// Whether a word of the header has the form of a token (RFC 7519 section 3.1, RFC 7515 section 7.1): three parts or,
+/// if encrypted, five, of which the first is a JSON object in Base64.
 fn has_token(credentials: &[u8]) -> bool {
     let is_inside = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     credentials.split(|byte| !is_inside(byte)).any(|word| {
@@ -69,7 +69,7 @@ mod tests {
 
     use super::*;
 
-    /// A token, not signed by anybody.
+    /// A token without a valid signature.
     const TOKEN: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl";
 
     fn said(authorization: &str) -> Option<Result<Token, Denied>> {
@@ -99,7 +99,7 @@ mod tests {
                 "{bad}"
             );
         }
-        // Those of proxies in front.
+        // Credentials for proxies in front.
         for other in [
             "Basic YWRhOmV5Si5hLmI=",
             "Negotiate eyJabc==",

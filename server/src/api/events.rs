@@ -1,7 +1,7 @@
-//! A room as it goes on: Server-Sent Events (HTML Standard, section 9.2).
+//! A room's events over HTTP: Server-Sent Events (HTML Standard, section 9.2).
 //!
-//! A listener pulls from the room as a session's reader does, when the connection has taken what was
-//! there: a slow one costs a cursor.
+//! A listener pulls from the room as a session's reader does, once the connection has taken what was
+//! written before: a slow listener costs a cursor.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -36,7 +36,7 @@ use crate::stream::{HalfOpen, Placed};
 use crate::text_frame::TextFrame;
 use crate::ws::wire::WRITE_BYTES;
 
-/// From where.
+/// The query: the position to begin after.
 #[derive(Deserialize)]
 pub(super) struct From {
     since: Option<String>,
@@ -44,16 +44,16 @@ pub(super) struct From {
 
 /// Follow a room
 ///
-/// Server-Sent Events. The id of an event is a position, `EPOCH:OFFSET`; a browser's `EventSource` shows the
-/// last one when it comes back (`Last-Event-ID`), and nothing is lost in between. Before anything else comes
-/// an id without an event: that is where listening begins.
+/// Server-Sent Events. The id of an event is a position, `EPOCH:OFFSET`. A browser's `EventSource` sends the
+/// last one when it reconnects (`Last-Event-ID`), so nothing is lost in between. The first thing sent
+/// is an id without an event: the position at which listening begins.
 ///
 /// - `message`: a message, as on a WebSocket
-/// - `removed`: a message that may have been shown has no text any more; it moves no position
-/// - `gap`: what the listener has does not reach to what follows: the log does not go back so far, or is
-///   another one. What follows are the newest messages
+/// - `removed`: a message that may have been shown was redacted; it moves no position
+/// - `gap`: messages are missing between the listener's position and what follows, as the log does not go back so
+///   far, or is another one. What follows are the newest messages
 ///
-/// In quiet a comment comes now and then. The answer ends when the server goes, or the caller's token ends.
+/// In quiet there is a comment now and then. The answer ends when the server ends, or the caller's token.
 #[utoipa::path(
     get,
     path = "/api/rooms/{room}/events",
@@ -102,7 +102,7 @@ pub(super) async fn events(
     let permit = permit.map_err(|_| Problem::later(Code::Unavailable, Full::LATER))?;
     let mut listener = Listener {
         permit,
-        // Until this listener ends, if only as its answer is one to HEAD or an error.
+        // Held until this listener ends, also if its answer is to HEAD or an error.
         _placed: half_open.place(),
         subject: caller.access.identity.subject().cloned(),
         room,
@@ -119,7 +119,7 @@ pub(super) async fn events(
     });
     let head = [
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        // Proxies that gather answers would hold events back.
+        // Proxies that buffer answers would hold events back.
         (
             HeaderName::from_static("x-accel-buffering"),
             HeaderValue::from_static("no"),
@@ -145,11 +145,11 @@ fn id(epoch: &Epoch, offset: Offset) -> String {
     format!("{}:{offset}", epoch.as_str())
 }
 
-/// What the machine asked for, once it is there.
+/// The answer to what the machine asked for.
 enum Answer {
-    /// The room; none where the log cannot tell what it holds.
+    /// The room; `None` where the log cannot be read now.
     Room(Option<Arc<Room>>),
-    /// What the room has, with its room among the answers.
+    /// What the room has, with the memory reserved for it.
     Page(Pull, Result<(Batch<Entry>, Owed), Nothing>),
 }
 
@@ -161,19 +161,19 @@ struct Listener {
     room: RoomName,
     epoch: Epoch,
     feed: Feed,
-    /// What is owed: one thing at most.
+    /// The request that is under way; there is one at most.
     answer: Option<BoxFuture<'static, Answer>>,
-    /// What was pulled and is not handed over; of one pull at most.
+    /// The events that were pulled and are not taken yet; of one pull at most.
     events: VecDeque<Event>,
-    /// The room that it takes among the answers, where it is much.
+    /// The memory reserved for the events, where these are many.
     owed: Option<Owed>,
 }
 
 impl Listener {
-    /// Waits until the first thing is to be said.
+    /// Waits until the room is open, and the first event is there.
     ///
     /// # Errors
-    /// That there is nothing to say, and when to come back.
+    /// Why listening cannot begin, and when to try again.
     async fn begin(&mut self) -> Result<(), Problem> {
         loop {
             match self.feed.poll_transmit() {
@@ -190,7 +190,7 @@ impl Listener {
         }
     }
 
-    /// The next event; asked for when the connection has room for it.
+    /// The next event; called when the connection has room for it.
     async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.events.pop_front() {
@@ -205,7 +205,7 @@ impl Listener {
         }
     }
 
-    /// Does what the machine wants, or begins it: what takes time is answered later.
+    /// Performs a transmit, or begins it: what takes time is answered later.
     fn perform(&mut self, transmit: FeedTransmit) {
         match transmit {
             FeedTransmit::OpenRoom => {
@@ -237,7 +237,7 @@ impl Listener {
         }
     }
 
-    /// Takes what the room has: at once, or, where it is much or in the log, with room for it among the answers.
+    /// Pulls what the room has: at once, or, if it is much or in the log, after reserving memory for it.
     fn pull(&mut self, pull: Pull) {
         let Some(room) = self.permit.room(&self.room) else {
             return self.input(FeedInput::PullFailed);
@@ -298,7 +298,7 @@ impl Listener {
         self.input(FeedInput::Pulled { through, version });
     }
 
-    /// Waits until the room has moved, what is owed is there, or something is due.
+    /// Waits for a mark, an answer or a deadline.
     async fn wait(&mut self) {
         let clock = self.permit.state.hub.clock();
         let due = self.feed.poll_timeout().map(|due| clock.instant(due));
@@ -343,7 +343,7 @@ impl Listener {
         }
     }
 
-    /// Tells the operator how this connection is.
+    /// Reports the state of the connection to the operator.
     fn report(&self, asked: &Question) {
         let vitals = Vitals {
             session: None,
@@ -363,7 +363,7 @@ impl Listener {
     }
 }
 
-/// What is handed over of an entry: nothing of drafts and members.
+/// What a listener gets of an entry: messages and redactions, but no drafts and members.
 fn pick(entry: &Entry) -> Option<Entry> {
     (entry.offset > Offset::ZERO).then(|| entry.clone())
 }

@@ -1,4 +1,4 @@
-//! What requests carry, read strictly: what is not as the document says is a problem.
+//! The parts of requests, parsed strictly: what differs from the document is a problem.
 
 use std::borrow::Cow;
 
@@ -26,7 +26,7 @@ impl<S: Send + Sync> FromRequestParts<S> for InRoom {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let path = Path::<Vec<(String, String)>>::from_request_parts(parts, state).await;
-        // Not UTF-8, say.
+        // Such as a path that is not UTF-8.
         let Path(path) = path.map_err(|_| Problem::new(Code::BadRoom))?;
         let room = path.iter().find(|(name, _)| name == "room");
         let room = room.map(|(_, room)| RoomName::new(room));
@@ -55,7 +55,7 @@ impl<S: Send + Sync> FromRequestParts<S> for AtOffset {
     }
 }
 
-/// What stands behind the question mark.
+/// The query of a URL.
 pub(super) struct ApiQuery<T>(pub(super) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for ApiQuery<T> {
@@ -69,7 +69,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for ApiQuery<T> {
     }
 }
 
-/// JSON.
+/// A body of JSON.
 pub(super) struct ApiJson<T>(pub(super) T);
 
 impl<T: DeserializeOwned> FromRequest<AppState> for ApiJson<T> {
@@ -78,7 +78,7 @@ impl<T: DeserializeOwned> FromRequest<AppState> for ApiJson<T> {
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Problem> {
         let encoding = request.headers().get(header::CONTENT_ENCODING);
         if encoding.is_some_and(|encoding| encoding != "identity") {
-            // A small body may be a very large one.
+            // A small compressed body may be a very large one.
             return Err(Problem::new(Code::UnsupportedMediaType).detail("send it uncompressed"));
         }
         let coming = json(request, state);
@@ -93,7 +93,7 @@ impl<T: DeserializeOwned> FromRequest<AppState> for ApiJson<T> {
     }
 }
 
-/// Reads JSON as a frame is read: half of a surrogate pair in a text is U+FFFD.
+/// Reads JSON as a frame is read: a lone surrogate in a text becomes U+FFFD.
 async fn json<T: DeserializeOwned>(
     request: Request,
     state: &AppState,
@@ -105,7 +105,7 @@ async fn json<T: DeserializeOwned>(
         Ok(Cow::Borrowed(_)) | Err(_) => None,
     };
     let mut request = Request::new(mended.map_or_else(|| Body::from(body), Body::from));
-    // It has been read, within the limit.
+    // The body has been read already, within the limit.
     DefaultBodyLimit::disable().apply(&mut request);
     let headers = request.headers_mut();
     headers.extend(content_type.map(|content_type| (header::CONTENT_TYPE, content_type)));
@@ -122,18 +122,18 @@ fn not_given(error: &JsonRejection) -> Problem {
     }
 }
 
-/// The longest key.
+/// The most bytes of a key.
 pub(super) const KEY_BYTES_MAX: usize = 255;
 
-/// The header in which it is shown.
+/// The header of a key.
 pub(super) const KEY_HEADER: &str = "idempotency-key";
 
-/// By which a message is known when it is repeated: any visible ASCII, or a string of structured fields
+/// An idempotency key, by which a repeated message is recognised: any visible ASCII, or a string of structured fields
 /// (RFC 8941 section 3.3.3), which is the same with quotes around it.
 pub(crate) struct Key(String);
 
 impl Key {
-    /// A key, where such a text can be one.
+    /// A key; `None` where the text cannot be one.
     pub(crate) fn new(text: &str) -> Option<Self> {
         let is_visible = text.bytes().all(|byte| byte.is_ascii_graphic());
         let is_key = (1..=KEY_BYTES_MAX).contains(&text.len()) && is_visible;

@@ -1,4 +1,4 @@
-//! Messages of a room.
+//! Reading the messages of a room.
 
 use std::num::NonZeroU32;
 
@@ -18,14 +18,14 @@ use super::perform::perform;
 use super::problem::{Problem, ProblemBody};
 use crate::state::AppState;
 
-/// The media type of what is answered.
+/// The media type of the answers.
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// What is read changes with every message.
+/// Answers must not be cached: each new message changes them.
 pub(super) const FRESH: [(HeaderName, HeaderValue); 1] =
     [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
 
-/// Which messages: what the document says about each is with [`list`].
+/// The query: the document's text on each field is with [`list`].
 #[derive(Deserialize)]
 pub(super) struct Query {
     after: Option<Offset>,
@@ -45,7 +45,7 @@ impl From<Query> for Which {
     }
 }
 
-/// Messages, and where they stand in the room's log.
+/// Messages, and where they stand in the room's log
 #[derive(Serialize, ToSchema)]
 pub(super) struct Messages {
     /// The room
@@ -55,10 +55,10 @@ pub(super) struct Messages {
     /// The offset of its newest message; 0 for none
     #[schema(minimum = 0)]
     head: u64,
-    /// Messages between `after` and the first of these are missing: the log does not reach back there,
+    /// Messages between `after` and the first of these are missing, as the log does not reach back there,
     /// or is another one. Then these are the newest
     gap: bool,
-    /// There are more, further on in the same direction
+    /// Whether there are more in the same direction
     more: bool,
     /// Oldest first
     messages: Vec<Entry>,
@@ -68,22 +68,22 @@ pub(super) struct Messages {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Message)]
 pub(super) struct Entry {
-    /// Its place in the room's log, from 1
+    /// The message's place in the room's log, from 1
     #[schema(minimum = 1)]
     offset: u64,
-    /// Whose session
+    /// The id of its author's session
     session: String,
     /// Its number in that session, from 1
     #[schema(minimum = 1)]
     seq: u64,
-    /// How its author was called
+    /// The name of its author at that time
     name: String,
-    /// When it became part of the log: Unix time in milliseconds
+    /// When it was appended to the log: Unix time in milliseconds
     #[schema(minimum = 0)]
     at_ms: u64,
-    /// The text; empty once it is removed
+    /// The text; empty if it is redacted
     body: String,
-    /// Somebody removed the text
+    /// Whether the text was redacted
     removed: bool,
 }
 
@@ -101,10 +101,10 @@ impl From<Message> for Entry {
     }
 }
 
-/// What was said in a room
+/// Read the messages of a room
 ///
-/// Without `after` the newest messages, as for a first look; with `after` what came since, to follow a
-/// room by asking again and again.
+/// Without `after` the newest messages, for a first look; with `after` those that came since, to follow a
+/// room by polling.
 #[utoipa::path(
     get,
     path = "/api/rooms/{room}/messages",
@@ -157,7 +157,7 @@ pub(super) async fn list(
         more: page.more,
         messages: page.messages.into_iter().map(Entry::from).collect(),
     };
-    // Strings, numbers and flags: nothing that JSON lacks.
+    // Strings, numbers and flags always serialize.
     let content = serde_json::to_vec(&messages).unwrap_or_default();
     let json = [(header::CONTENT_TYPE, JSON)];
     let content = Bytes::from(content);

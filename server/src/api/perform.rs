@@ -1,4 +1,4 @@
-//! The driver of a request: does what the core asks for, and tells it what came of that.
+//! The driver of a request: performs the core's transmits, and feeds it the results.
 
 use std::time::Duration;
 
@@ -18,18 +18,18 @@ use crate::journal;
 use crate::log::{LogError, Page, Post, in_time};
 use crate::state::AppState;
 
-/// An answer of the core.
+/// The core's answer.
 pub(super) struct Performed {
-    /// What came of the call.
+    /// The answer to the call.
     pub(super) answer: RequestAnswer,
-    /// The room that it takes among the answers, where it may be much.
+    /// The memory reserved for the answer, where it may be large.
     pub(super) owed: Option<Owed>,
 }
 
-/// Has a call decided, and does it.
+/// Has the core decide a call, and performs what it asks for.
 ///
 /// # Errors
-/// Why it is refused.
+/// Why the core refuses the call.
 pub(super) async fn perform(
     state: &AppState,
     caller: &Caller,
@@ -82,7 +82,7 @@ pub(super) async fn perform(
                 RequestInput::Removed(driver.remove(room, offset).await)
             }
             RequestTransmit::Scrub { within } => {
-                // Too early, or the server ends: the duty is as durable as the removal.
+                // Too early, or the server ends: that a scrub is due is as durable as the redaction.
                 let scrubbed = timeout(within, state.hub.log().scrubbed()).await;
                 RequestInput::Scrubbed(matches!(scrubbed, Ok(Ok(()))))
             }
@@ -92,11 +92,11 @@ pub(super) async fn perform(
             }
         });
     }
-    // It asks for something until it is answered or refused.
+    // The core has a transmit until it answers or refuses.
     Err(Problem::new(Code::Internal))
 }
 
-/// What it takes to do what a request asks for.
+/// The parts that a call is performed with.
 struct Driver<'a> {
     state: &'a AppState,
     caller: &'a Caller,
@@ -119,7 +119,7 @@ impl Driver<'_> {
 
     async fn post(&self, post: Post) -> RequestInput {
         let hub = &self.state.hub;
-        // A log that hangs may still store it: then the same key finds it.
+        // A log that hangs may still store it: then a repeat with the same key finds it.
         RequestInput::Posted(match in_time(hub.log().post(post)).await {
             Ok(posted) => {
                 hub.metrics().published(Ok(()));
@@ -133,7 +133,7 @@ impl Driver<'_> {
         })
     }
 
-    /// Room for an answer is taken before it is read.
+    /// Reads the extent of a room's log, after reserving memory for the answer.
     async fn log_span(&mut self, room: RoomName) -> Option<Span> {
         let hub = &self.state.hub;
         self.owed = match hub.owe(self.caller.client.counted()).await {
@@ -165,7 +165,7 @@ fn page(page: Result<Page, LogError>) -> RequestInput {
     RequestInput::PageRead(page.map(|page| (page.messages, page.more)))
 }
 
-/// What the log did; none where it cannot do it now.
+/// The log's answer; `None` where it failed.
 fn done<T>(result: Result<T, LogError>) -> Option<T> {
     result.map_err(|error| journal::log_trouble(&error)).ok()
 }

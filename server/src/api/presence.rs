@@ -1,4 +1,4 @@
-//! Who is in a room.
+//! The members of a room.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,31 +14,31 @@ use super::perform::perform;
 use super::problem::{Problem, ProblemBody};
 use crate::state::AppState;
 
-/// Who is in a room
+/// The members of a room
 #[derive(Serialize, ToSchema)]
 pub(super) struct Presence {
     /// The room
     room: String,
-    /// How many are here
+    /// How many members there are
     #[schema(minimum = 0)]
     count: u32,
-    /// Those of them who are named: in a crowd not everybody
+    /// The members that are named; in a crowd not all are
     members: Vec<Member>,
 }
 
-/// Somebody in a room
+/// A member of a room
 #[derive(Serialize, ToSchema)]
 pub(super) struct Member {
-    /// Whose session
+    /// The id of its session
     session: String,
-    /// How they are called
+    /// Its name
     name: String,
 }
 
-/// Who is in a room
+/// List the members of a room
 ///
-/// Sessions that have joined it, and those that have been away for less than half a minute. Whoever only
-/// asks here, or listens to events, is not in the room.
+/// The sessions that have joined it, and those that have been away for less than half a minute. To call this,
+/// or to listen to events, makes no member.
 #[utoipa::path(
     get,
     path = "/api/rooms/{room}/presence",

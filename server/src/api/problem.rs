@@ -1,4 +1,4 @@
-//! What the API refuses, and how it says so (RFC 9457).
+//! Problems: the API's refusals (RFC 9457).
 
 use std::time::Duration;
 
@@ -18,36 +18,36 @@ use crate::http::retry_after;
 /// The media type of a problem.
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
 
-/// How long a caller should wait for the keys of tokens, where these cannot be read now.
+/// How long a caller should wait while the keys of tokens cannot be read.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// Why a request was refused, for programs. What is refused on a socket, too, is called the same there.
+/// Why a request was refused, for programs. A refusal that sockets know too has the same name there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Code {
-    /// A request that is not as the document says.
+    /// The request is not as the document says.
     BadRequest,
-    /// A message without the key by which it is known when it is repeated.
+    /// A publish without an idempotency key.
     IdempotencyKeyRequired,
     /// The key was used for another message.
     IdempotencyKeyReused,
-    /// Not the name of a room: 1 to 64 of a-z 0-9 - _.
+    /// The room's name is not 1 to 64 of a-z 0-9 - _.
     BadRoom,
-    /// A message without text.
+    /// A message without a text.
     BodyEmpty,
-    /// A text that is longer than this server takes.
+    /// A text longer than this server takes.
     BodyTooLarge,
-    /// A page of another site asks (CSRF).
+    /// The request comes from a page of another site (CSRF).
     Forbidden,
-    /// Nothing is there.
+    /// There is nothing at this path.
     NotFound,
-    /// Not with this method.
+    /// There is no such method at this path.
     MethodNotAllowed,
-    /// The content did not come in time.
+    /// The body did not arrive in time.
     RequestTimeout,
-    /// The content is not JSON.
+    /// The body is not JSON.
     UnsupportedMediaType,
-    /// Too fast: again after the time in `Retry-After`.
+    /// Too many requests: again after the time in `Retry-After`.
     RateLimited,
     /// No right to read the room.
     ReadDenied,
@@ -57,13 +57,13 @@ pub(crate) enum Code {
     ModerateDenied,
     /// The token has ended.
     TokenExpired,
-    /// The token is not one that this server takes.
+    /// The token is not a good one.
     TokenInvalid,
-    /// Guests are not taken: a token is needed.
+    /// The server takes no guests: a token is needed.
     TokenRequired,
-    /// It cannot be done now: again after the time in `Retry-After`.
+    /// Not possible now: again after the time in `Retry-After`.
     Unavailable,
-    /// Something went wrong here.
+    /// A fault of the server.
     Internal,
 }
 
@@ -92,7 +92,7 @@ impl Code {
         }
     }
 
-    /// The sentence that a person reads. What is refused on a socket, too, is told in the same words.
+    /// The sentence for people. A refusal that sockets know too has the same words there.
     const fn text(self) -> &'static str {
         match self {
             Self::BadRequest => "the request is not as /api/openapi.json says",
@@ -120,7 +120,7 @@ impl Code {
         }
     }
 
-    /// What an answer means that something before the API gave.
+    /// The code for an answer that was given before the request reached the API.
     fn of(status: StatusCode) -> Self {
         match status {
             StatusCode::FORBIDDEN => Self::Forbidden,
@@ -137,7 +137,7 @@ impl Code {
     }
 }
 
-/// What is refused on a socket, too, is called the same here.
+/// A refusal that sockets know too has the same name here.
 impl From<ErrorCode> for Code {
     fn from(code: ErrorCode) -> Self {
         match code {
@@ -151,7 +151,7 @@ impl From<ErrorCode> for Code {
             ErrorCode::TokenInvalid => Self::TokenInvalid,
             ErrorCode::TokenExpired => Self::TokenExpired,
             ErrorCode::Busy | ErrorCode::Unavailable => Self::Unavailable,
-            // About frames and sessions, which a request has none of.
+            // Codes about frames and sessions, which requests do not have.
             _ => Self::Internal,
         }
     }
@@ -169,7 +169,7 @@ pub(crate) struct Problem {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub(super) struct ProblemBody {
-    /// Nothing beyond the status: `code` tells more.
+    /// No type beyond the status: `code` tells more.
     #[schema(example = "about:blank")]
     r#type: &'static str,
     /// The status in words.
@@ -183,7 +183,7 @@ pub(super) struct ProblemBody {
 }
 
 impl Problem {
-    /// A refusal, in the usual words.
+    /// A refusal in the usual words.
     pub(crate) fn new(code: Code) -> Self {
         Self {
             code,
@@ -192,7 +192,7 @@ impl Problem {
         }
     }
 
-    /// The same, in words about what was asked.
+    /// The same refusal, in words about this request.
     #[must_use]
     pub(crate) fn detail(self, detail: impl Into<String>) -> Self {
         Self {
@@ -209,7 +209,7 @@ impl Problem {
         }
     }
 
-    /// An answer to another call than the one that was asked: the core gives none.
+    /// The error for an answer of the core to another call; the core never gives one.
     pub(super) fn mismatched() -> Self {
         Self::new(Code::Internal)
     }
@@ -224,7 +224,7 @@ impl Problem {
         self.detail.as_deref().unwrap_or_else(|| self.code.text())
     }
 
-    /// The same refusal, told by a page.
+    /// The same refusal, as the status of a page.
     pub(crate) fn told_by(&self, mut page: Response) -> Response {
         *page.status_mut() = self.code.status();
         let headers = page.headers_mut();
@@ -243,7 +243,7 @@ impl Problem {
             code: self.code,
             detail: self.words().to_owned(),
         };
-        // Strings and a number: nothing that JSON lacks.
+        // Strings and a number always serialize.
         serde_json::to_string(&body).unwrap_or_default()
     }
 }
@@ -286,7 +286,7 @@ impl IntoResponse for Problem {
         if let Some(again) = self.again {
             headers.extend(retry_after(again));
         }
-        // RFC 6750 section 3: why is told only to who showed a token.
+        // RFC 6750 section 3: only a caller that showed a token gets the reason.
         if status == StatusCode::UNAUTHORIZED {
             let how = match self.code {
                 Code::TokenRequired => r#"Bearer realm="everbeat""#,
@@ -298,7 +298,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// What is refused before a request reaches the API, or by the router, is told as a problem, too.
+/// Turns refusals that were made before a request reached the API, or by the router, into problems, too.
 pub async fn everywhere(request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let is_api = path.starts_with(PREFIX) || path == PREFIX.trim_end_matches('/');

@@ -1,4 +1,4 @@
-//! Messages into a room.
+//! Publishing messages.
 
 use axum::Json;
 use axum::extract::State;
@@ -22,29 +22,29 @@ pub(super) struct NewMessage {
     /// The text
     #[schema(min_length = 1)]
     body: String,
-    /// How its author wants to be called; a token's name stays, whatever stands here
+    /// The name that its author chooses; a token's name counts before it
     #[schema(value_type = Option<String>)]
     name: Option<Name>,
 }
 
-/// What became of a message. It is durable.
+/// A durable message
 #[derive(Serialize, ToSchema)]
 pub(super) struct Published {
     /// The room
     room: String,
     /// The identity of its log
     epoch: String,
-    /// The message's place in it, from 1
+    /// The message's offset in it, from 1
     #[schema(minimum = 1)]
     offset: u64,
-    /// It was there already: the key had been used for it
+    /// Whether the message was published before, with the same key
     repeated: bool,
 }
 
 /// Publish a message
 ///
-/// Exactly once: whoever had no answer repeats the request with the same `Idempotency-Key`, and is told
-/// where the message is. The key is the caller's own; with it comes the same message, or it is refused.
+/// Exactly once: a caller that got no answer repeats the request with the same `Idempotency-Key`, and gets
+/// the message's offset. The caller chooses the key; a key that was used for another message is refused.
 #[utoipa::path(
     post,
     path = "/api/rooms/{room}/messages",
@@ -87,11 +87,11 @@ pub(super) async fn publish(
     Ok((status, FRESH, Json(published)))
 }
 
-/// Publishes a message under its author's own key, at most once: what the API and the page's plain form
-/// do, after the same checks.
+/// Publishes a message under its author's key, at most once: for the API and for the page's plain form,
+/// after the same checks.
 ///
 /// # Errors
-/// Why it was not published; or that it cannot be told whether it was, and then the same key tells.
+/// Why it was not published; or that the outcome is unknown, and then a repeat with the same key tells.
 pub(crate) async fn publish_once(
     state: &AppState,
     caller: &Caller,

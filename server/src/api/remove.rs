@@ -1,4 +1,4 @@
-//! Texts that go.
+//! Redacting messages.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -12,10 +12,10 @@ use crate::state::AppState;
 
 /// Remove the text of a message
 ///
-/// For good: from the log, from every page that shows it and from every later answer. Its offset, its
-/// author and its time stay. Needs the right to `moderate` the room, which only a token gives. To remove it
-/// again changes nothing, and tells whether it has left the database's files by now: another program that
-/// reads these, a backup say, keeps it there until it ends.
+/// For good: the text disappears from the log, from every page that shows it and from every later answer. Offset,
+/// author and time stay. Needs the right to `moderate` the room, which only a token gives. To remove it
+/// again changes nothing, and tells whether the text has left the database's files by now: another program that
+/// reads these (a backup, say) keeps it there until that program ends.
 #[utoipa::path(
     delete,
     path = "/api/rooms/{room}/messages/{offset}",
