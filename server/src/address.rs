@@ -1,4 +1,4 @@
-//! Where a request comes from, also through proxies.
+//! The address of a request's client, also behind proxies.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -7,36 +7,36 @@ use axum::http::HeaderMap;
 use clap::ValueEnum;
 use ipnet::IpNet;
 
-/// Who is at the other end of the TCP connection: a browser, or a proxy. Noted at each request by the
-/// accept loop.
+/// The peer of a TCP connection: a browser, or a proxy. The acceptor adds it to each request.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer {
     /// Its address.
     pub address: SocketAddr,
-    /// It speaks TLS with us.
+    /// Whether it speaks TLS with us.
     pub is_tls: bool,
 }
 
-/// Whom limits count together: an IPv4 address, or the /64 that one subscriber of IPv6 has. In one word,
-/// as each connection has one.
+/// The network that limits count by: an IPv4 address, or the /64 that one subscriber of IPv6 has. One word,
+/// as each connection holds one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Network(u64);
 
-/// Before an IPv4 address: a prefix of multicast (RFC 4291 section 2.7), which is the source of no packet.
+/// The upper half of the word of an IPv4 address: a prefix of multicast (RFC 4291 section 2.7), which is the source
+/// of no packet.
 const IPV4: u64 = 0xffff_ffff << 32;
 
 impl From<IpAddr> for Network {
     fn from(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self(IPV4 | u64::from(address.to_bits())),
-            // The upper half of 128 bits.
+            // The upper half of the 128 bits.
             IpAddr::V6(address) => Self((address.to_bits() >> 64) as u64),
         }
     }
 }
 
-/// The headers in which a proxy says where a request comes from. Only those of one kind are read: a proxy
-/// that writes the one kind passes on what its clients wrote into the other.
+/// The headers in which a proxy names the client's address. Only those of one kind are read: a proxy
+/// that writes one kind passes on what its clients wrote into the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ForwardedBy {
     /// `X-Forwarded-For` and `X-Forwarded-Proto`.
@@ -45,7 +45,7 @@ pub enum ForwardedBy {
     Forwarded,
 }
 
-/// Which proxies are believed, and what they write.
+/// Which proxies are trusted, and which headers they write.
 #[derive(Clone, Copy, Debug)]
 pub struct Trust<'o> {
     /// The networks of the proxies.
@@ -55,7 +55,7 @@ pub struct Trust<'o> {
 }
 
 impl Trust<'_> {
-    /// Whether this is the address of a proxy that is believed.
+    /// Whether this is the address of a trusted proxy.
     pub fn covers(&self, address: IpAddr) -> bool {
         self.proxies
             .iter()
@@ -63,22 +63,22 @@ impl Trust<'_> {
     }
 }
 
-/// Where a request comes from. Noted at each request that is counted.
+/// The client of a request. The router adds it to each request that is counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
-    /// The last address of the request's way that can be relied on.
+    /// The last address on the request's way that can be trusted.
     address: IpAddr,
-    /// False for a program on a trusted address that asks for itself.
+    /// False for a program on a trusted address that acts for itself.
     is_counted: bool,
-    /// What a trusted proxy wrote in place of the client's address.
+    /// What a trusted proxy wrote instead of the client's address.
     hidden: Option<Arc<str>>,
 }
 
 impl Client {
-    /// The last address of which no trusted proxy says that it is only passing on. What stands before
-    /// that in the header was written by the client. Where a trusted proxy writes something that is no
-    /// address, it is the last address that can be read, which is the proxy's own at worst: so all those
-    /// whom it hides count together.
+    /// The client: the last address on the request's way that is not a trusted proxy's, or the first of all. What
+    /// stands before it in the header was written by the client. Where a trusted proxy writes something that is no
+    /// address, the client is the last address that can be read, at worst the proxy's own: so all clients that a
+    /// proxy hides count together.
     pub fn of(peer: Peer, headers: &HeaderMap, trust: Trust<'_>) -> Self {
         let mut client = Self {
             address: peer.address.ip().to_canonical(),
@@ -104,13 +104,13 @@ impl Client {
         client
     }
 
-    /// Whom limits count. None for a trusted program that forwards nothing, as it asks for itself.
+    /// The network that limits count; `None` for a trusted program that forwards nothing, as it acts for itself.
     pub fn counted(&self) -> Option<Network> {
         self.is_counted.then(|| Network::from(self.address))
     }
 
-    /// What tells callers apart who have neither a token nor a cookie. It stays as it is for good: keys
-    /// that are stored were made with it.
+    /// A text that tells callers apart who have neither a token nor a cookie. It must never change: stored
+    /// idempotency keys were made with it.
     pub fn space(&self) -> String {
         let is_own_program = !self.is_counted && self.address.is_loopback();
         let network = (!is_own_program).then(|| Network::from(self.address));
@@ -121,8 +121,8 @@ impl Client {
     }
 }
 
-/// Whether a request came by HTTPS: to us, or to the first proxy on its way, as a trusted one says. What a
-/// client writes there itself can only make its own page's rules stricter, or break its own cookie.
+/// Whether a request came over HTTPS: to us, or to the first proxy on its way, as a trusted proxy says. A client that
+/// writes the header itself can only make its own page's rules stricter, or break its own cookie.
 pub fn came_by_tls(peer: Peer, headers: &HeaderMap, trust: Trust<'_>) -> bool {
     if peer.is_tls || !trust.covers(peer.address.ip().to_canonical()) {
         return peer.is_tls;
@@ -142,11 +142,11 @@ pub fn came_by_tls(peer: Peer, headers: &HeaderMap, trust: Trust<'_>) -> bool {
     scheme.is_some_and(|scheme| is_secure(scheme.trim_matches(FRILLS).to_owned()))
 }
 
-/// What may stand around an element of a list and says nothing.
+/// Characters that may stand around an element of a list and mean nothing.
 const FRILLS: [char; 4] = ['"', ';', ' ', '\t'];
 
-/// What the proxies say of where they got the request, the first one's word first. None where there is no
-/// such header.
+/// The hops that the proxies name, the first one's first; `None` where there is no such
+/// header.
 fn nodes(headers: &HeaderMap, by: ForwardedBy) -> Option<Vec<String>> {
     match by {
         ForwardedBy::XForwarded => listed(headers, "x-forwarded-for", |line| {
@@ -177,7 +177,7 @@ fn listed(
 }
 
 /// The elements of a line of `Forwarded` (RFC 7239 section 4). A quote that does not end was written by a
-/// client: it hides nothing of what follows.
+/// client: it must not hide what follows.
 fn elements(line: &str) -> Vec<String> {
     let quotes = line.matches('"').count() - line.matches("\\\"").count();
     let elements: Vec<&str> = if quotes.is_multiple_of(2) {
@@ -214,8 +214,8 @@ fn unquoted(text: &str, separator: char) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The address in what gateways write: with a port or without, IPv6 in brackets or bare and with a zone
-/// (RFC 7239 section 6, RFC 4007 section 11). None for `unknown`, and for what hides the address on purpose.
+/// The address of a hop as gateways write it: with a port or without, IPv6 in brackets or bare and with a zone
+/// (RFC 7239 section 6, RFC 4007 section 11). `None` for `unknown`, and for a name that hides the address on purpose.
 fn address_of(node: &str) -> Option<IpAddr> {
     let node = node.trim_matches(FRILLS).split(';').next()?.trim();
     let is_port = |port: &str| {

@@ -1,4 +1,4 @@
-//! What the operator sees: on a listener of its own, which is not for the internet.
+//! The operator's listener: metrics, health and the status page. It is not for the internet.
 
 mod status;
 
@@ -28,14 +28,14 @@ use crate::serve::Acceptor;
 use crate::state::AppState;
 use crate::{headers, health};
 
-/// How many connections the operator may have: a few browsers, each with six, and what scrapes. They take
-/// nothing from those of clients.
+/// The most connections of operators: a few browsers with six each, and scrapers. They do not count among
+/// those of clients.
 const CONNECTIONS: usize = 64;
 
 /// The content type for Prometheus.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// A listener that serves the operator.
+/// The operator's listener, being served.
 #[derive(Debug)]
 pub struct Watch {
     end: CancellationToken,
@@ -43,21 +43,21 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Begins to serve.
+    /// Starts to serve.
     pub fn begin(listener: TcpListener, state: &AppState) -> Self {
         let end = CancellationToken::new();
         let serving = tokio::spawn(serve(listener, state.clone(), end.clone()));
         Self { end, serving }
     }
 
-    /// Takes no further requests, and lets those that are under way finish for so long.
+    /// Takes no further requests, and lets those under way finish within `patience`.
     pub async fn end(self, patience: Duration) {
         self.end.cancel();
         let _ = timeout(patience, self.serving).await;
     }
 }
 
-/// Serves the operator until the `end`, with the deadlines of all connections.
+/// Serves the operator until `end`, with the deadlines of all connections.
 async fn serve(listener: TcpListener, state: AppState, end: CancellationToken) {
     let limits = LimitsConfig {
         handshakes: CONNECTIONS,
@@ -74,11 +74,11 @@ async fn serve(listener: TcpListener, state: AppState, end: CancellationToken) {
     acceptor.serve(listener, end.clone(), end).await;
 }
 
-/// The operator's routes, for requests that call this listener by an address or by a name of its own:
+/// The operator's routes, for requests that name this listener by an address or by one of its names:
 ///
 /// - `GET /metrics`: see [`crate::metrics`]
 /// - `GET /healthz`, `GET /readyz`: see [`health`]
-/// - `GET /status`: a page; `POST /status/connections/{id}/disconnect` ends a connection
+/// - `GET /status`: a page; `POST /status/connections/{id}/disconnect` closes a connection
 fn build(state: AppState) -> Router {
     Router::new()
         .route("/", get(async || Redirect::to("/status")))
@@ -109,9 +109,9 @@ async fn disconnect(State(hub): State<Arc<Hub>>, Path(id): Path<u64>) -> Respons
     Redirect::to("/status").into_response()
 }
 
-/// A page elsewhere whose name was made to lead here (DNS rebinding) would have the operator's browser read
-/// this listener, whatever the path, and press its buttons: the name by which it asks gives it away. And no
-/// other page presses them.
+/// Refuses requests that name another host, and those of other pages: a page elsewhere whose name was made to
+/// resolve to this listener (DNS rebinding) would have the operator's browser read it and press its buttons. Such a
+/// request names the page's host.
 async fn own_pages(State(config): State<Arc<Config>>, request: Request, next: Next) -> Response {
     let names = &config.operation.admin_hosts;
     if !origin::host(&request).is_some_and(|host| is_own(host, names)) {
@@ -124,7 +124,7 @@ async fn own_pages(State(config): State<Arc<Config>>, request: Request, next: Ne
     next.run(request).await
 }
 
-/// Whether a host is an address, which no other site can be called, or one of our names.
+/// Whether a host is an IP address, which no other site can have as its name, or one of our names.
 fn is_own(host: &str, names: &[String]) -> bool {
     let authority = host.parse::<Authority>().ok();
     let authority = authority.filter(|authority| !authority.as_str().contains('@'));

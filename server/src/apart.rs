@@ -1,6 +1,6 @@
-//! Pages are rendered and compressed a few at a time, and compressed apart from the tasks of connections: what
-//! does not compress takes milliseconds, in which no heartbeat would be answered. Until they are written, they
-//! count among the answers.
+//! The pages' queue: a few pages at a time are rendered and compressed, on threads apart from the tasks of
+//! connections, as compressing takes milliseconds in which no heartbeat would be answered. Until they are written,
+//! pages count among the answers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,28 +21,28 @@ use crate::http::retry_after;
 use crate::metrics::Limit;
 use crate::state::{AppState, Full};
 
-/// How many pages are rendered and compressed at once. Others wait in the order in which they came.
+/// How many pages are rendered and compressed at once. Others wait in order.
 const AT_ONCE: usize = 2;
 
-/// How long a request may wait for its turn; a browser's person waits no longer.
+/// The longest wait for a turn; users do not wait longer either.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What pages share.
+/// The queue of pages.
 #[derive(Clone)]
 pub(crate) struct Pages {
     state: AppState,
     line: Arc<Semaphore>,
 }
 
-/// The right to render and compress a page, with room for it among the answers. It goes with the response from
-/// the renderer to [`made`], through the layer that compresses.
+/// A turn: the permit to render and compress a page, with memory reserved for it among the answers. It goes with the
+/// response from the renderer to [`made`], through the layer that compresses.
 #[derive(Clone)]
 pub(crate) struct Turn {
     held: Arc<(OwnedSemaphorePermit, Owed)>,
 }
 
 impl Pages {
-    /// No page is asked for yet.
+    /// An empty queue.
     pub(crate) fn new(state: AppState) -> Self {
         Self {
             state,
@@ -50,18 +50,18 @@ impl Pages {
         }
     }
 
-    /// Waits for a turn. To be called when all that others may be slow at is there: the request's body, and the
-    /// verdict of the authenticator, which may have to ask for keys.
+    /// Waits for a turn. To be called once everything that may be slow is there: the request's body, and the
+    /// authenticator's answer, for which it may have to fetch keys.
     ///
     /// # Errors
-    /// The response where there is none in time.
+    /// The response where there is no turn in time.
     pub(crate) async fn turn(&self, network: Option<Network>) -> Result<Turn, Response> {
         let line = Arc::clone(&self.line);
-        // It is never closed.
+        // The semaphore is never closed.
         let Ok(Ok(permit)) = timeout(PATIENCE, line.acquire_owned()).await else {
             return Err(busy());
         };
-        // A request with a turn waits for no slow client.
+        // A request that has a permit must not wait for a slow client to free memory.
         let Some(Ok(owed)) = self.state.hub.owe(network).now_or_never() else {
             self.state.hub.metrics().limited(Limit::AnswerBytes);
             return Err(busy());
@@ -71,11 +71,11 @@ impl Pages {
     }
 }
 
-/// Makes a page whole on a thread for such work, as a layer within is about to compress it where the browser
-/// takes that. A response without a turn is no page: a file, say, goes on its way.
+/// Collects a page on a thread for blocking work, where the layer within compresses it for browsers that
+/// accept that. A response without a turn is no page but a file, say, and passes.
 pub(crate) async fn made(State(pages): State<Pages>, request: Request, next: Next) -> Response {
     let is_head = request.method() == Method::HEAD;
-    // Before it has a turn: a form may come slowly.
+    // Read before there is a turn, as a form may arrive slowly.
     let mut request = match whole(&pages.state, request).await {
         Ok(request) => request,
         Err(refused) => return refused,
@@ -83,7 +83,7 @@ pub(crate) async fn made(State(pages): State<Pages>, request: Request, next: Nex
     request.extensions_mut().insert(pages);
     let mut response = next.run(request).await;
     let turn = response.extensions_mut().remove::<Turn>();
-    // It is the only one.
+    // The only handle on the turn.
     let turn = turn.and_then(|turn| Arc::into_inner(turn.held));
     let Some((permit, owed)) = turn.filter(|_| !is_head) else {
         return response;
@@ -102,7 +102,7 @@ pub(crate) async fn made(State(pages): State<Pages>, request: Request, next: Nex
     Response::from_parts(parts, Body::from(owed.hold(page)))
 }
 
-/// The request with its whole body, where it has one: of what is too long as much as shows that.
+/// The request with its whole body, if it has one; of a body that is too long only enough to show that.
 async fn whole(state: &AppState, request: Request) -> Result<Request, Response> {
     if request.method() != Method::POST {
         return Ok(request);

@@ -1,42 +1,44 @@
-//! Which day it is: the system's clock, as far as it can be believed.
+//! The calendar: the system's clock, as far as it can be trusted.
 //!
-//! A machine may start at 1970 or a week ahead, and be put right minutes later. What is forgotten by its age
-//! would be gone by then. So nothing is, until the clock has run evenly for a while; and what is stored
-//! is never older than what was stored before.
+//! A machine may start at 1970 or a week ahead, and be corrected minutes later. By then everything that
+//! looks too old would be forgotten. So nothing is forgotten until the clock has run evenly for a while; and no stored
+//! time is older than the ones before it.
 
 use std::time::Duration;
 
 use protocol::time::Timestamp;
 use thiserror::Error;
 
-/// How far the clock may be off from one look to the next: more than it is put right by in the usual course.
+/// How far the clock may be off from one look to the next: more than a usual correction.
 const STEP: Duration = Duration::from_secs(60);
 
-/// How much faster or slower it may run: twice what it is slewed by (ntp_adjtime(2): 500 ppm).
+/// How much faster or slower it may run (one part in this many): twice what it is slewed by (ntp_adjtime(2): 500
+/// ppm).
 const SLEW_PART: u32 = 1000;
 
-/// How far ahead of the newest time in the log it may be without a doubt: hardly a server is away for longer.
+/// How far the clock may be ahead of the newest time in the log without a doubt: a server is hardly ever down for
+/// longer.
 const AHEAD: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long it has to run evenly without a doubt: network time is there by then.
+/// How long a clock without a doubt has to run evenly: network time is set by then.
 pub const SETTLED: Duration = Duration::from_secs(60 * 60);
 
-/// How long with one: an operator sees the line in the journal by then. It may be right, after all.
+/// How long a doubted clock has to: by then an operator has seen the line in the journal. It may be right, after all.
 pub const DOUBTED: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// 2026, in Unix time in milliseconds: no server is older. A clock behind it was never set.
+/// 2026, in Unix time in milliseconds: no server is older. A clock before it was never set.
 const EARLIEST_MS: u64 = 1_767_225_600_000;
 
-/// Why the clock is doubted.
+/// Why the clock is in doubt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Doubt {
-    /// What was stored is younger.
+    /// It is older than what was stored.
     #[error("the clock is {0:?} behind the newest time in the log")]
     Behind(Duration),
     /// Nothing was stored for long, or the clock is wrong.
     #[error("the clock is {0:?} ahead of the newest time in the log")]
     Ahead(Duration),
-    /// It went on by itself, without the time that passed.
+    /// It was set while the server ran.
     #[error("the clock was set while the server ran")]
     Set,
 }
@@ -47,19 +49,19 @@ pub struct Calendar {
     /// The newest time that was stored.
     newest_ms: u64,
     looked: Look,
-    /// Since when it has run evenly.
+    /// The time from which on it has run evenly.
     even_since: Timestamp,
-    /// How long it has to.
+    /// How long it has to run evenly to be trusted.
     patience: Duration,
-    /// When a clock ended that was far behind and never believed. What was stored by it is younger than its
-    /// time says, by how much is not known: it is older than the time since then, and by nothing else.
+    /// When a clock that was far behind, and never trusted, was set. What was stored by it is younger than its stored
+    /// time says, by an unknown amount: only the time since then is its certain age.
     undated_until: Option<Timestamp>,
-    /// When it was believed last.
+    /// The last look at which the clock was trusted.
     believed: Option<Look>,
     doubt: Option<Doubt>,
 }
 
-/// What both clocks said in one moment.
+/// The readings of both clocks at one moment.
 #[derive(Clone, Copy, Debug)]
 struct Look {
     now: Timestamp,
@@ -67,7 +69,7 @@ struct Look {
 }
 
 impl Look {
-    /// What the one clock says, by what passed on the other: and how far that is from what it does say.
+    /// How far this reading is from what the earlier one and the monotonic clock predict.
     fn off(self, then: Self) -> Duration {
         let expected = then.unix_ms.saturating_add(millis(self.now - then.now));
         Duration::from_millis(expected.abs_diff(self.unix_ms))
@@ -79,7 +81,7 @@ impl Look {
 }
 
 impl Calendar {
-    /// The clock at the start, beside the newest time in the log.
+    /// The clock at the start, compared with the newest time in the log.
     pub fn new(now: Timestamp, unix_ms: u64, newest_ms: Option<u64>) -> Self {
         let look = Look { now, unix_ms };
         let mut calendar = Self {
@@ -100,16 +102,16 @@ impl Calendar {
         calendar
     }
 
-    /// The time under which something is stored now: the clock's, but never older than what was stored
-    /// before, as long as the clock may be the one that is wrong.
+    /// The time to store with what is stored now: the clock's, but never older than what was stored
+    /// before, as long as the clock may be wrong.
     pub fn stamp(&mut self, now: Timestamp, unix_ms: u64) -> u64 {
         self.look(now, unix_ms);
         self.newest_ms = self.newest_ms.max(unix_ms);
         self.newest_ms
     }
 
-    /// Before which time something is to be forgotten that is kept for so long. None while the clock cannot
-    /// be believed: but what is kept for a shorter time than that takes is old enough by then, whatever
+    /// The time before which to forget what is kept for `age`. `None` while the clock is not
+    /// trusted; but what is kept for less time than trust takes only waits for its own age, whatever
     /// the clock says.
     pub fn cutoff(&mut self, now: Timestamp, unix_ms: u64, age: Duration) -> Option<u64> {
         self.look(now, unix_ms);
@@ -118,7 +120,7 @@ impl Calendar {
         is_due.then(|| unix_ms.saturating_sub(millis(age)))
     }
 
-    /// Why the clock is doubted, and for how long; told once.
+    /// Why the clock is in doubt, and how long it has to run evenly now; returned once.
     pub fn take_doubt(&mut self) -> Option<(Doubt, Duration)> {
         let doubt = self.doubt.take()?;
         Some((doubt, self.patience))
@@ -129,7 +131,7 @@ impl Calendar {
         if !look.follows(self.looked) {
             self.even_since = now;
             if self.believed.is_some_and(|believed| look.follows(believed)) {
-                // Back from where it was not believed: what was stored there is of no age.
+                // The clock is back from a time that was not trusted: the times stored meanwhile do not count.
                 self.newest_ms = unix_ms;
                 self.patience = SETTLED;
             } else {
@@ -150,7 +152,7 @@ impl Calendar {
             if unix_ms >= EARLIEST_MS {
                 self.believed = Some(look);
             }
-            // Then it was the log's time that was wrong.
+            // The clock was right, and the log's newest time wrong.
             self.newest_ms = self.newest_ms.min(unix_ms);
         }
     }

@@ -6,10 +6,10 @@ use protocol::time::Timestamp;
 use thiserror::Error;
 use tokio::time::Instant;
 
-/// When the year 10000 begins: four digits are all that a date has in HTTP (RFC 9110 section 5.6.7).
+/// The year 10000: dates in HTTP have four digits for the year (RFC 9110 section 5.6.7).
 const YEAR_10000: Duration = Duration::from_secs(253_402_300_800);
 
-/// The system's clock tells a time that no answer can say.
+/// The system's clock is at a time that HTTP cannot express.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(
     "the system's clock is before 1970 or after 9999, and no answer could say when it was made (Date in HTTP): \
@@ -17,7 +17,7 @@ const YEAR_10000: Duration = Duration::from_secs(253_402_300_800);
 )]
 pub struct ClockError;
 
-/// Whether the answers of a server that starts at this time can say when they were made.
+/// Checks that the answers of a server that starts now can carry a date.
 ///
 /// # Errors
 /// [`ClockError`] before 1970 and after 9999.
@@ -28,7 +28,7 @@ pub fn check(now: SystemTime) -> Result<(), ClockError> {
     }
 }
 
-/// One origin for all machines of this process, so that their timestamps compare.
+/// The monotonic clock: one origin for all machines of this process, so that their timestamps compare.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     origin: Instant,
@@ -47,9 +47,9 @@ impl Clock {
         Timestamp::from_origin(self.origin.elapsed())
     }
 
-    /// The moment that a timestamp of this clock stands for.
+    /// The instant of a timestamp of this clock.
     pub fn instant(&self, at: Timestamp) -> Instant {
-        // A timestamp too far off to be an instant is as good as none: a day is longer than any timer.
+        // A timestamp too far off for an instant counts as none: a day is longer than any timer.
         let day = Duration::from_secs(24 * 60 * 60);
         self.origin
             .checked_add(at.since_origin())

@@ -1,4 +1,4 @@
-//! What the program does apart from serving: copies of the log, and a look at its rooms.
+//! Commands beside serving: copies of the log, and work on its rooms.
 
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -73,17 +73,17 @@ pub enum Rooms {
     },
 }
 
-/// Why a command was not done.
+/// Why a command failed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum CommandError {
-    /// About a copy.
+    /// The copy was not made.
     #[error(transparent)]
     Copy(#[from] CopyError),
-    /// About the database.
+    /// The database could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The reader of the output is gone.
+    /// The output could not be written.
     #[error("cannot write what there is to tell: {0}")]
     Tell(#[from] io::Error),
     /// No such room.
@@ -96,10 +96,10 @@ fn room_name(text: &str) -> Result<RoomName, IdError> {
 }
 
 impl Command {
-    /// Does it, and tells about it.
+    /// Runs the command, and writes its results to `told`.
     ///
     /// # Errors
-    /// A [`CommandError`] that says what to do.
+    /// [`CommandError`]: it says what to do.
     pub fn run(&self, config: &Config, told: &mut dyn Write) -> Result<(), CommandError> {
         let database = config.database();
         match self {
@@ -134,7 +134,7 @@ impl Command {
     }
 }
 
-/// In a directory a copy is called by the time.
+/// The path of a copy: in a directory it gets a name with the time.
 fn place(to: &Path) -> PathBuf {
     if !to.is_dir() {
         return to.to_owned();

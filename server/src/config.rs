@@ -239,13 +239,13 @@ pub struct Config {
 /// Clients wait for `welcome` for 10 s (RC-5), of which the log may need some.
 const HELLO_LINE_MAX: Duration = Duration::from_secs(8);
 
-/// What a page may have that clients can take, with what is around it.
+/// The most bytes of a page that clients can take, with the frame around it.
 const PAGE_BYTES_MAX: u32 = RECEIVED_BYTES_MAX - 4096;
 
-/// Options that cannot be served together.
+/// Options that do not work together.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ConfigError {
-    /// A ping would be due before the last one can be given up.
+    /// The next ping would be due before the last one is given up.
     #[error(
         "--heartbeat-timeout ({timeout:?}) must not be longer than --heartbeat-interval ({interval:?})"
     )]
@@ -264,16 +264,16 @@ pub enum ConfigError {
         /// The smallest frame limit for that body limit.
         least: u64,
     },
-    /// A page might be larger than what clients take.
+    /// A page might be larger than the frames that clients take.
     #[error("--page-bytes must be at most {max}: clients take no larger frames", max = PAGE_BYTES_MAX)]
     Page,
-    /// Clients would give up in the line.
+    /// Clients would give up while they wait in the queue.
     #[error("--hello-line must be at most {max:?}: clients wait for 10s", max = HELLO_LINE_MAX)]
     HelloLine,
-    /// No user could enter.
+    /// No client could be admitted.
     #[error("--guests off needs --token-keys: or nobody gets in")]
     Nobody,
-    /// Something that cannot be zero.
+    /// An option that must not be zero.
     #[error("{0} must be more than zero")]
     Zero(&'static str),
 }
@@ -285,7 +285,7 @@ impl Config {
     /// Refuses combinations that cannot work.
     ///
     /// # Errors
-    /// A [`ConfigError`] that names the options.
+    /// [`ConfigError`]: it names the options.
     pub fn check(&self) -> Result<(), ConfigError> {
         for (name, is_zero) in [
             ("--heartbeat-interval", self.heartbeat_interval.is_zero()),
@@ -336,19 +336,19 @@ impl Config {
         Ok(())
     }
 
-    /// Makes the data directory if it is missing. What is said is not for other users of this machine. Where this
-    /// fails, opening the database says what is wrong with it.
+    /// Makes the data directory if it is missing: other users of this machine must not read it. If this
+    /// fails, opening the database says why.
     pub fn make_data_directory(&self) {
         let mut builder = DirBuilder::new();
         let _ = builder.recursive(true).mode(0o700).create(&self.data);
     }
 
-    /// The file of the log.
+    /// The path of the log's database.
     pub fn database(&self) -> PathBuf {
         self.data.join("everbeat.db")
     }
 
-    /// Which tokens and guests are admitted.
+    /// The authenticator's configuration: which tokens and guests are admitted.
     pub fn authenticator(&self) -> AuthenticatorConfig {
         AuthenticatorConfig {
             tokens: self.access.tokens(),
@@ -358,7 +358,7 @@ impl Config {
         }
     }
 
-    /// What the pure core needs to know.
+    /// The core's configuration.
     pub fn protocol(&self) -> protocol::server::Config {
         protocol::server::Config {
             heartbeat_interval: self.heartbeat_interval,

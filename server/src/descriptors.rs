@@ -1,4 +1,4 @@
-//! How many files may be open at once: each connection is one.
+//! File descriptors: how many the server needs, and a reserve of them. Each connection takes one.
 
 use std::fs::File;
 use std::io;
@@ -8,57 +8,57 @@ use parking_lot::Mutex;
 
 use crate::config::Config;
 
-/// What is open beside connections: the log, its readers, files that are served.
+/// Descriptors beside connections: the log, its readers, files that are served.
 const OTHERS: u64 = 200;
 
-/// How many these options may need.
+/// How many descriptors these options may need.
 pub fn wanted(config: &Config) -> u64 {
     let limits = &config.limits;
     let connections = limits.connections.saturating_add(limits.handshakes) as u64;
     connections.saturating_add(OTHERS)
 }
 
-/// Lets this process open as many as the system allows: the 1,024 that a shell starts with are far fewer
-/// than our options promise. How many that are; `None` where the system does not say.
+/// Raises this process's limit to what the system allows: a shell's 1,024 are far fewer
+/// than the options promise. Returns the limit; `None` where the system does not tell it.
 pub fn raise() -> Option<u64> {
     rlimit::increase_nofile_limit(u64::MAX).ok()
 }
 
-/// What the system says where this process, or all processes together, have no descriptor left: EMFILE and ENFILE
+/// The errors of this process, or of the whole system, without a free descriptor: EMFILE and ENFILE
 /// of errno(3), which have these numbers on Linux, macOS and the BSDs.
 const EXHAUSTED: [i32; 2] = [24, 23];
 
-/// Whether that is why something failed.
+/// Whether an error says that no descriptor is free.
 pub fn are_exhausted(error: &io::Error) -> bool {
     let code = error.raw_os_error();
     code.is_some_and(|code| EXHAUSTED.contains(&code))
 }
 
-/// How many descriptors are kept for when there are no others: that many connections are answered at once.
+/// How many descriptors are kept in reserve: so many connections are answered at once when no other is free.
 const KEPT: usize = 8;
 
 /// How many of them are for the operator alone.
 const OPERATORS: usize = 2;
 
-/// Descriptors that are kept for when there are no others: so that a probe of health can be
-/// answered. All listeners share them, so that all give the same answer.
+/// The reserve: descriptors for when no other is free, so that a health probe can still be
+/// answered. All listeners share it, so that all give the same answer.
 #[derive(Debug)]
 pub struct Reserve(Mutex<Vec<File>>);
 
 impl Reserve {
-    /// Takes as many as there are.
+    /// Opens the reserve, as far as descriptors are free.
     pub fn keep() -> Arc<Self> {
         let reserve = Self(Mutex::new(Vec::with_capacity(KEPT)));
         reserve.refill();
         Arc::new(reserve)
     }
 
-    /// Whether one more file can be opened, beside those that are kept.
+    /// Whether one more file can be opened, with the reserve full.
     pub fn are_left(&self) -> bool {
         self.refill() && nothing().is_ok()
     }
 
-    /// What everybody's listener may lend of it.
+    /// The share that the clients' listener may lend.
     pub fn of_everybody(self: &Arc<Self>) -> Share {
         let reserve = Arc::clone(self);
         Share {
@@ -67,13 +67,13 @@ impl Reserve {
         }
     }
 
-    /// What the operator's listener may lend of it.
+    /// The share that the operator's listener may lend.
     pub fn of_operator(self: &Arc<Self>) -> Share {
         let reserve = Arc::clone(self);
         Share { reserve, spared: 0 }
     }
 
-    /// Takes again what was lent, as far as there is some; whether all of it is back.
+    /// Fills the reserve as far as descriptors are free. Returns whether it is full.
     fn refill(&self) -> bool {
         let mut kept = self.0.lock();
         while kept.len() < KEPT {
@@ -86,22 +86,22 @@ impl Reserve {
     }
 }
 
-/// What one listener may lend of the [`Reserve`].
+/// The part of the [`Reserve`] that one listener may lend.
 #[derive(Clone, Debug)]
 pub struct Share {
     reserve: Arc<Reserve>,
-    /// How many it leaves.
+    /// How many descriptors it must leave.
     spared: usize,
 }
 
 impl Share {
-    /// Gives a descriptor back to the system; whether there was one.
+    /// Closes a descriptor of the reserve, so that it is free; returns whether there was one.
     pub fn lend(&self) -> bool {
         let mut kept = self.reserve.0.lock();
         kept.len() > self.spared && kept.pop().is_some()
     }
 
-    /// Takes again what was lent, as far as there is some.
+    /// Fills the reserve as far as descriptors are free.
     pub fn refill(&self) {
         self.reserve.refill();
     }
@@ -122,7 +122,7 @@ mod tests {
         let lent = |share: &Share| (0..).take_while(|_| share.lend()).count();
         assert_eq!(lent(&everybody), KEPT - OPERATORS);
         assert_eq!(lent(&operator), OPERATORS);
-        // This test's process has descriptors.
+        // The test's process has free descriptors.
         assert!(reserve.are_left());
         assert!(everybody.lend());
     }

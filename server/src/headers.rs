@@ -1,4 +1,4 @@
-//! What browsers are told to refuse on our behalf, and what a request must say of itself.
+//! HTTP headers: what browsers refuse for us, and what requests must contain.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::origin::names_one_host;
 
-/// What every answer carries, whatever it is.
+/// The headers of every answer.
 const FIXED: [(HeaderName, HeaderValue); 6] = [
     (
         header::X_CONTENT_TYPE_OPTIONS,
@@ -35,10 +35,10 @@ const FIXED: [(HeaderName, HeaderValue); 6] = [
     ),
 ];
 
-/// What is no page loads nothing.
+/// The policy of an answer that is no page: it loads nothing.
 const NOTHING: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 
-/// Adds the headers that every answer carries.
+/// Adds the headers of every answer.
 pub async fn guard(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
@@ -51,9 +51,9 @@ pub async fn guard(request: Request, next: Next) -> Response {
     response
 }
 
-/// Refuses a request that does not name its host once (RFC 9112 section 3.2): a proxy in front may have read
-/// another one. And where a request's length is not said by `Content-Length` alone, nothing further is read from
-/// its connection: both headers may have been there, of which one is left here (section 6.1).
+/// Refuses a request without exactly one `Host` (RFC 9112 section 3.2): a proxy in front may have read another one.
+/// After a request with `Transfer-Encoding` nothing more is read from its connection: it may have had a
+/// `Content-Length`, too, of which nothing is left here (section 6.1).
 pub async fn unambiguous(request: Request, next: Next) -> Response {
     let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
     let mut response = if names_one_host(&request) {
@@ -69,9 +69,9 @@ pub async fn unambiguous(request: Request, next: Next) -> Response {
     response
 }
 
-/// What a page may load and run (Content Security Policy Level 3): what comes from here, scripts within
-/// the page only with this nonce, and nothing inside a frame. `fetches`: another address that it asks for
-/// tokens. While it is developed it also listens for changes.
+/// The content security policy of a page (Level 3): it loads and runs what is ours, scripts in
+/// the page only with this nonce, and cannot be put into a frame. `fetches` is another address, from which it fetches
+/// tokens. While it is developed (`is_watched`) it also connects to the watcher.
 pub fn page_policy(nonce: &str, fetches: Option<&str>, is_watched: bool) -> Option<HeaderValue> {
     let mut policy = format!(
         "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self'; \
@@ -86,7 +86,7 @@ pub fn page_policy(nonce: &str, fetches: Option<&str>, is_watched: bool) -> Opti
     HeaderValue::try_from(policy).ok()
 }
 
-/// The origin of an absolute address, as browsers understand it.
+/// The origin of an absolute URL, as browsers parse it.
 fn origin(url: &str) -> Option<String> {
     let origin = Url::parse(url).ok()?.origin();
     origin.is_tuple().then(|| origin.ascii_serialization())

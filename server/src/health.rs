@@ -1,4 +1,4 @@
-//! Whether the server lives, and whether it can do its work.
+//! Health: whether the server lives, and whether it is ready for clients.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use axum::routing::get;
 use crate::hub::Hub;
 use crate::readiness::Readiness;
 
-/// What is answered here, also where the server can answer nothing else.
+/// The paths of health, which are answered even without a free descriptor.
 pub const PATHS: [&str; 2] = ["/healthz", "/readyz"];
 
 /// - `GET /healthz`: 200 as long as the server answers at all: restart it when it does not

@@ -1,19 +1,20 @@
-//! Memory that is free, and that the allocator keeps all the same.
+//! Free memory that the allocator keeps, and that is given back to the system.
 
 use std::fs;
 
-/// What is worth giving back: looking for it takes the allocator some milliseconds, in which others wait for it.
+/// The least that is worth giving back: that takes the allocator some milliseconds, in which other threads wait for
+/// it.
 const WORTH_BYTES: u64 = 8 << 20;
 
-/// A page of memory, as `/proc` counts.
+/// A page of memory, the unit of `/proc`.
 const PAGE_BYTES: u64 = 4096;
 
-/// What the program's allocator can tell and do. The default is one that keeps nothing.
+/// The functions of the program's allocator. The default is an allocator that keeps no free memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Allocator {
-    /// How many bytes of it are free, whether the system has them back or not.
+    /// The free bytes, whether they were given back or not.
     pub free: fn() -> u64,
-    /// Gives the free ones back to the system.
+    /// Gives the free bytes back to the system.
     pub give_back: fn(),
 }
 
@@ -26,7 +27,7 @@ impl Default for Allocator {
     }
 }
 
-/// Gives memory back after there was need of much more: an allocator of many threads keeps what they freed.
+/// Gives memory back after a burst: an allocator of many threads keeps what they freed.
 #[derive(Debug)]
 pub(crate) struct Heap {
     allocator: Allocator,
@@ -44,7 +45,7 @@ impl Heap {
         }
     }
 
-    /// Gives back what is worth it. Takes some milliseconds where there is much: not for a task among others.
+    /// Gives memory back if it is worth it. Takes some milliseconds if there is much: not for an async task.
     pub(crate) fn look(&mut self) {
         let (free, resident) = ((self.allocator.free)(), resident());
         if self.trimming.is_due(free, resident) {
@@ -54,12 +55,12 @@ impl Heap {
     }
 }
 
-/// Decides when. What was given back still counts as free, so it goes by what changed since.
+/// Decides when to. What was given back still counts as free, so only changes since then count.
 #[derive(Debug)]
 struct Trimming {
-    /// The least that was free since the last time.
+    /// The least that was free since memory was given back last.
     least_free: u64,
-    /// What the program had of the system after the last time.
+    /// The resident memory just after that.
     resident: u64,
 }
 
@@ -67,7 +68,7 @@ impl Trimming {
     fn is_due(&mut self, free: u64, resident: u64) -> bool {
         self.least_free = self.least_free.min(free);
         let is_freed = free >= self.least_free + WORTH_BYTES;
-        // Taken and freed again since it was looked last.
+        // Memory was taken and freed again since the last look.
         let is_grown = resident >= self.resident + WORTH_BYTES && free >= WORTH_BYTES;
         is_freed || is_grown
     }
@@ -78,7 +79,7 @@ impl Trimming {
     }
 }
 
-/// How many bytes of memory the program has of the system; 0 where that cannot be told.
+/// The program's resident memory in bytes; 0 where the system does not tell it.
 fn resident() -> u64 {
     let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = statm.split_whitespace().nth(1);
@@ -91,7 +92,7 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    /// A burst that is over leaves nothing behind: also where it came and went between two looks, and where it
+    /// A burst leaves nothing behind, also if it came and went between two looks, or
     /// was still there at one of them.
     #[test]
     fn what_a_burst_left_is_given_back() {
@@ -100,19 +101,19 @@ mod tests {
             resident: 20 * MIB,
         };
         assert!(!trimming.is_due(2 * MIB, 21 * MIB));
-        // It came and went.
+        // A burst between two looks.
         assert!(trimming.is_due(121 * MIB, 140 * MIB));
         trimming.done(121 * MIB, 20 * MIB);
         assert!(!trimming.is_due(121 * MIB, 20 * MIB));
-        // The same once more, in what was given back.
+        // Another burst, in the memory that was given back.
         assert!(trimming.is_due(121 * MIB, 140 * MIB));
         trimming.done(121 * MIB, 20 * MIB);
-        // It is there, then it is gone.
+        // A burst that is there at one look, and over at the next.
         assert!(!trimming.is_due(MIB, 140 * MIB));
         assert!(trimming.is_due(121 * MIB, 140 * MIB));
     }
 
-    /// What is free in places that cannot be given back is not looked for again and again.
+    /// Free memory that cannot be given back is tried once.
     #[test]
     fn what_cannot_be_given_back_is_tried_once() {
         let mut trimming = Trimming {
@@ -124,7 +125,7 @@ mod tests {
         assert!((0..10).all(|_| !trimming.is_due(100 * MIB, 136 * MIB)));
     }
 
-    /// A program that grows and frees little has nothing to give.
+    /// A program that grows and frees little gives nothing back.
     #[test]
     fn what_is_in_use_is_left_alone() {
         let mut trimming = Trimming {

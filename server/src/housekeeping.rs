@@ -1,4 +1,4 @@
-//! What a server does every now and then, beside its connections.
+//! Housekeeping: periodic work beside the connections.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -16,45 +16,45 @@ use crate::metrics::Limit;
 use crate::samples::{self, Samples};
 use crate::supervise::supervised;
 
-/// How late rooms may be looked at in which something is due. PR-1 and PR-3 are about seconds: a fifth
+/// How late a room's timeout may be handled. PR-1 and PR-3 are about seconds: a fifth
 /// more does no harm.
 const AGENDA_EVERY: Duration = Duration::from_millis(200);
 
-/// How often unused rooms are looked for. All of them are looked at: that is not for every
-/// second. What a crowd leaves is gone after three of these and the 30 s of PR-1.
+/// How often unused rooms are dropped. All rooms are looked at, so not every
+/// second. The rooms of a crowd that left are gone after three of these and the 30 s of PR-1.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
-/// How often connected sessions are noted in the log, and what is old is forgotten (RS-9): three times in what
-/// the shortest-lived ones have, so that none of them is forgotten while it is connected.
+/// How often connected sessions are noted in the log, and old ones forgotten (RS-9): three times in the
+/// shortest life of a session, so that none is forgotten while it is connected.
 const EXPIRE_PART: u32 = 3;
 const EXPIRE_EVERY: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(15 * 60);
 
-/// How late a message may be trimmed that is too old: this part of what it may be, within these bounds.
+/// How late an old message may be trimmed: one part in this many of its age limit, within these bounds.
 const TRIM_PART: u32 = 20;
 const TRIM_EVERY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60 * 60);
 
-/// What is done every now and then.
+/// The parts that housekeeping works on.
 #[derive(Clone)]
 pub(crate) struct Housekeeping {
-    /// Rooms, log and connections.
+    /// The registry of rooms and connections, over the log.
     pub(crate) hub: Arc<Hub>,
-    /// What addresses and people did lately.
+    /// The limits over many connections.
     pub(crate) limits: Arc<Limits>,
-    /// The last hour.
+    /// The samples of the last hour.
     pub(crate) samples: Arc<Samples>,
     /// The options.
     pub(crate) config: Arc<Config>,
-    /// Memory that is free and kept all the same.
+    /// The memory that the allocator keeps.
     pub(crate) heap: Arc<Mutex<Heap>>,
 }
 
 impl Housekeeping {
-    /// Begins all of it, each task anew after a panic.
+    /// Starts the tasks; a task that panics is restarted.
     pub(crate) fn begin(self, tasks: &mut JoinSet<()>) {
         let (house, expiry, hub) = (self.clone(), self.clone(), self.hub);
         tasks.spawn(supervised("housekeeping", move || house.clone().look()));
-        // Apart from that: it takes as long as the log takes.
+        // A task of its own, as it takes as long as the log does.
         tasks.spawn(supervised("expiry", move || expiry.clone().forget()));
         tasks.spawn(supervised("tails of rooms", move || {
             let hub = Arc::clone(&hub);
@@ -62,7 +62,7 @@ impl Housekeeping {
         }));
     }
 
-    /// Looks at the rooms in which something is due, drops what is unused, and takes samples. Nothing
+    /// Handles timeouts of rooms, drops what is unused, and takes samples. Nothing
     /// of it waits for the log.
     async fn look(self) {
         let hub = &self.hub;
@@ -89,7 +89,7 @@ impl Housekeeping {
         }
     }
 
-    /// Forgets in the log what is too old.
+    /// Forgets what is too old in the log.
     async fn forget(self) {
         let age = self.config.history_age;
         let trim_every = (age / TRIM_PART).clamp(*TRIM_EVERY.start(), *TRIM_EVERY.end());
@@ -109,7 +109,7 @@ impl Housekeeping {
     }
 }
 
-/// Trims messages that are too old, once the clock can be believed about it.
+/// Trims messages that are too old, once the clock is trusted for their age.
 async fn trim_old(hub: &Hub, age: Duration) {
     let Some(before) = hub.cutoff(age) else {
         return;
@@ -121,7 +121,7 @@ async fn trim_old(hub: &Hub, age: Duration) {
     }
 }
 
-/// Forgets sessions and keys of posts that are too old, once the clock can be believed about it.
+/// Forgets sessions and keys of posts that are too old, once the clock is trusted for their age.
 async fn forget_old(hub: &Hub, config: &Config) {
     let log = hub.log();
     let sessions = match (
@@ -131,7 +131,7 @@ async fn forget_old(hub: &Hub, config: &Config) {
         (Ok(()), Some(before)) => log.expire(before).await,
         (touched, _) => touched.map(|()| 0),
     };
-    // Not where those that are connected could not be noted: they would count as gone.
+    // Skipped if the connected sessions could not be noted: these would be forgotten too.
     let unused = match (&sessions, hub.cutoff(config.unused_session_ttl)) {
         (Ok(_), Some(before)) => log.expire_unused(before).await,
         _ => Ok(0),

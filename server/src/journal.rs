@@ -1,5 +1,5 @@
-//! Lines of the journal of which a stranger can cause very many: some are written, and of the rest how many
-//! they were.
+//! Bounds on the journal's lines that a stranger can cause: some are written, the others are
+//! counted.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -12,19 +12,19 @@ use protocol::time::Timestamp;
 use crate::address::Network;
 use crate::clock::Clock;
 
-/// How often lines are counted anew.
+/// The period in which lines are counted.
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// Which sessions have lines.
+/// The bound on lines about sessions.
 #[derive(Debug)]
 pub struct Journal {
-    /// So many of one address in a period; 0: all.
+    /// The most sessions of one address in a period that have lines; 0: all have.
     sessions_max: u32,
-    /// Those whose address is not known count together.
+    /// Sessions of unknown addresses count together.
     sessions: Mutex<HashMap<Option<Network>, Period>>,
 }
 
-/// What was told in a time, and what was not.
+/// The lines of one period: those that were written, and those that were left out.
 #[derive(Clone, Copy, Debug, Default)]
 struct Period {
     begun: Timestamp,
@@ -33,7 +33,7 @@ struct Period {
 }
 
 impl Journal {
-    /// Tells of so many sessions of an address in a minute; 0: of all.
+    /// So many sessions of an address have lines in a minute; 0: all have.
     pub fn new(sessions_max: u32) -> Self {
         Self {
             sessions_max,
@@ -41,7 +41,7 @@ impl Journal {
         }
     }
 
-    /// Whether the journal tells of a session of this address that begins now.
+    /// Whether a session of this address that begins now has lines.
     pub fn tells(&self, now: Timestamp, network: Option<Network>) -> bool {
         if self.sessions_max == 0 {
             return true;
@@ -55,7 +55,7 @@ impl Journal {
         is_told
     }
 
-    /// Tells what was left out, and forgets addresses of which nothing was heard for a while.
+    /// Writes how many lines were left out, and forgets addresses whose period is over.
     pub fn sweep(&self, now: Timestamp) {
         let mut sessions = self.sessions.lock();
         let mut ended = Vec::new();
@@ -81,7 +81,7 @@ impl Period {
         now - self.begun >= PERIOD
     }
 
-    /// Begins anew if it is over. Returns how many lines were left out in the one before.
+    /// Begins a new period if the last one is over. Returns how many lines that one left out.
     fn renew(&mut self, now: Timestamp) -> u64 {
         if !self.is_new() && !self.is_over(now) {
             return 0;
@@ -94,7 +94,7 @@ impl Period {
         left_out
     }
 
-    /// Whether one more line is written.
+    /// Counts one more line. Returns whether it is written.
     const fn take(&mut self, max: u32) -> bool {
         let is_told = self.told < max;
         if is_told {
@@ -115,11 +115,11 @@ fn left_out(sessions: u64) {
     }
 }
 
-/// Errors of the log that a client's message or request met: a client that repeats it repeats them.
+/// Errors of the log in answer to a client's message or request: a client that repeats it repeats them.
 static TROUBLES: LazyLock<(Clock, Mutex<Period>)> =
     LazyLock::new(|| (Clock::start(), Mutex::default()));
 
-/// Tells that the log did not take a message or answer a request, once in a minute.
+/// Writes that the log failed a message or a request, at most once a minute.
 pub fn log_trouble(reason: &dyn Display) {
     let (clock, troubles) = &*TROUBLES;
     let mut period = troubles.lock();
@@ -157,7 +157,7 @@ mod tests {
         }
     }
 
-    /// What is written while something is done.
+    /// The lines that a piece of work writes.
     fn written(work: impl FnOnce()) -> String {
         let lines = Lines::default();
         let writer = lines.clone();
@@ -173,7 +173,7 @@ mod tests {
         Some(Network::from(address.parse::<IpAddr>().unwrap()))
     }
 
-    /// A storm of sessions from one address is some lines and a count; others keep theirs.
+    /// Very many sessions from one address make a few lines and a count; other addresses keep their lines.
     #[test]
     fn a_storm_of_sessions_is_a_few_lines() {
         let at = |s: u64| Timestamp::from_millis(s * 1_000);
@@ -197,7 +197,7 @@ mod tests {
         assert!((0..1_000).all(|_| all.tells(at(0), here)));
     }
 
-    /// A log that takes nothing is one line, however many messages it does not take.
+    /// A log that fails is one line, however many messages it fails.
     #[test]
     fn a_trouble_of_the_log_is_one_line() {
         let lines = written(|| {

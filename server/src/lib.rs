@@ -1,17 +1,17 @@
 //! Everbeat's server.
 //!
 //! - [`config`]: options and environment
-//! - [`access`]: who may enter
-//! - [`address`], [`origin`], [`limits`], [`headers`]: what is refused
-//! - [`command`]: what is done without serving
-//! - [`listener`], [`descriptors`], [`tls`]: where connections come in
+//! - [`access`]: authentication
+//! - [`address`], [`origin`], [`limits`], [`headers`]: limits, and requests that are refused
+//! - [`command`]: commands beside serving
+//! - [`listener`], [`descriptors`], [`tls`]: sockets, descriptors and certificates
 //! - [`write_deadline`]: writes that must make progress
-//! - [`Server`]: from an open listener to a drained exit; `housekeeping`: what is done every now and then, and
-//!   `supervise`: tasks that are begun anew where they panic
-//! - [`ws`]: connections; the decisions are in [`protocol::server`], here is only I/O
-//! - [`hub`]: rooms that readers pull from, and who is connected
-//! - [`mod@log`]: what is durable
-//! - [`api`]: how programs read and write without a socket
+//! - [`Server`]: from an open listener to a drained exit; `housekeeping`: periodic work;
+//!   `supervise`: tasks that are restarted after a panic
+//! - [`ws`]: WebSockets, I/O only; [`protocol::server`] decides
+//! - [`hub`]: connections, and the rooms that readers pull from
+//! - [`mod@log`]: durable messages and sessions
+//! - [`api`]: the HTTP API
 //! - [`admin`], [`metrics`], [`health`], [`journal`], [`telemetry`]: what the operator sees
 //! - [`page`]: the server-rendered page and static files
 
@@ -87,16 +87,16 @@ use crate::serve::Acceptor;
 use crate::state::{AppState, Parts};
 use crate::supervise::supervised;
 
-/// How often it is looked whether the server before has let go of the log. Clients wait meanwhile.
+/// How often to try whether the server before has released the log. Clients wait meanwhile.
 const LOOK_FOR_LOG_EVERY: Duration = Duration::from_millis(20);
 
-/// How long connections and requests may take to end once they were told to.
+/// The deadline for connections and requests to end after a shutdown.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Opens the log in the data directory, with the rooms as its observer.
 ///
 /// # Errors
-/// An [`OpenError`] that says which file is meant and what to do.
+/// [`OpenError`]: it names the file and says what to do.
 pub fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
     config.make_data_directory();
     let clock = Clock::start();
@@ -115,8 +115,8 @@ pub fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
     Ok(Arc::new(hub))
 }
 
-/// The same where the server before may still be going: waits until it has ended, or for as long as
-/// the options say.
+/// As [`open_hub`], where an older server may still use the log: waits until that has ended, for at most
+/// `--await-log`.
 ///
 /// # Errors
 /// As [`open_hub`].
@@ -138,28 +138,28 @@ pub async fn await_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
     }
 }
 
-/// A server about to serve: all that can fail has succeeded.
+/// A server about to serve: everything that can fail has succeeded.
 pub struct Server {
     /// The options.
     pub config: Config,
-    /// Where the compiled site is.
+    /// The place of the compiled site.
     pub leptos: LeptosOptions,
-    /// Where clients connect.
+    /// The listener for clients.
     pub listener: Listener,
-    /// Where the operator connects.
+    /// The listener for the operator.
     pub admin: Option<TcpListener>,
-    /// Rooms, log and connections.
+    /// The registry of rooms and connections, over the log.
     pub hub: Arc<Hub>,
-    /// Who may enter.
+    /// The authenticator of sockets, pages and requests.
     pub authenticator: Arc<Authenticator>,
-    /// Where memory comes from.
+    /// The program's allocator.
     pub allocator: Allocator,
 }
 
 impl Server {
-    /// Serves until `shutdown`, then drains: takes no new connections, gives each client a slot to come back in,
-    /// closes what is left with 1012, commits, and returns. A listener that is shared is left at once: who
-    /// comes then is for the next server.
+    /// Serves until `shutdown`, then drains: takes no new connections, gives each client a slot to reconnect in,
+    /// closes the remaining connections with 1012, commits, and returns. A shared listener is left at once: new
+    /// connections are the next server's.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let (hub, authenticator, drain) = (self.hub, self.authenticator, self.config.drain);
         let tracker = TaskTracker::new();
@@ -226,14 +226,14 @@ impl Server {
             Ok(()) => tracing::info!("stopped"),
             Err(error) => tracing::error!(%error, "the log did not close cleanly"),
         }
-        // Last: until here there was something to watch.
+        // Last, as the operator may watch until here.
         if let Some(watching) = watching {
             watching.end(FAREWELL).await;
         }
     }
 }
 
-/// Waits until the connections have ended: for the drain by themselves, then told to.
+/// Waits until the connections have ended: by themselves during the drain, then by a shutdown.
 async fn let_go(hub: &Hub, tracker: &TaskTracker, drain: Duration) {
     tracker.close();
     if timeout(drain, tracker.wait()).await.is_err() {
@@ -244,7 +244,7 @@ async fn let_go(hub: &Hub, tracker: &TaskTracker, drain: Duration) {
     }
 }
 
-/// An error with all its causes, in one line. Some tell their cause themselves: it is not told twice.
+/// An error with all its causes, in one line. A cause that the error's text contains is not repeated.
 pub fn in_full(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     let mut told = error.to_string();

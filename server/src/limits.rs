@@ -1,4 +1,4 @@
-//! The limits that hold over more than one connection: for an address, for a person, for all together.
+//! The limits over more than one connection: for an address, for a user, for all together.
 
 mod buckets;
 mod counts;
@@ -21,22 +21,22 @@ use crate::address::Network;
 use crate::journal::Journal;
 use crate::metrics::Limit;
 
-/// How many times its rate of a second an address may ask at once.
+/// The burst of an address's requests, in seconds of its rate.
 const REQUESTS_BURST: u32 = 10;
 
-/// How many requests a page counts for beside its own: it is read, rendered and compressed, which takes ten
-/// times as long. With its own no more than an address may ask at once.
+/// How many more requests a page counts for: it is read, rendered and compressed, which takes ten
+/// times as long. With the request itself no more than the burst for a rate of 1.
 const PAGE_MORE: u32 = REQUESTS_BURST - 1;
 
-/// How many times their rate of a second a person may publish at once.
+/// The burst of a user's or an address's publishes, in seconds of their rate.
 const PUBLISHES_BURST: u32 = 4;
 
-/// How many times their rate of a second a person's frames, or an address's, may cost at once. The largest
-/// crowd of one address, 1,000 connections with 3 rooms each, comes back with 31,000 points, and finds 100,000;
-/// one with 32 rooms each needs 321,000, which takes 22 s, in which each is served a little.
+/// The burst of the points that the frames of a user, or of an address, cost, in seconds of their rate. The largest
+/// crowd of one address, 1,000 connections with 3 rooms each, costs 31,000 points when it reconnects, of 100,000;
+/// one with 32 rooms each costs 321,000, which takes 22 s, in which each connection is served a little.
 const FRAMES_BURST: u32 = 10;
 
-/// What the limits are. 0 is no limit; by default there is none.
+/// The limits' configuration. 0 is no limit, and the default.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LimitsConfig {
     /// Connections held at once from one address.
@@ -47,21 +47,21 @@ pub struct LimitsConfig {
     pub handshakes_per_address: usize,
     /// Requests a second from one address.
     pub requests_per_address: u32,
-    /// Messages a second of one person.
+    /// Messages a second of one user.
     pub publishes_per_person: u32,
     /// Messages a second from one address.
     pub publishes_per_address: u32,
-    /// What frames may cost a second that one person sends, in points.
+    /// Points a second that the frames of one user may cost.
     pub frames_per_person: u32,
     /// The same for one address.
     pub frames_per_address: u32,
-    /// The most bytes that each of these rates keeps of what addresses or people did.
+    /// The most bytes of entries that each of these rates keeps.
     pub rate_bytes: u64,
-    /// Sessions of one address of which the journal tells in a minute.
+    /// Sessions of one address in a minute that have lines in the journal.
     pub session_lines: u32,
-    /// Sessions that are let in a second (RC-7).
+    /// Sessions that are admitted in a second (RC-7).
     pub hellos: u32,
-    /// How long a session may wait for that.
+    /// The longest wait of a session for its admission.
     pub hello_line: Duration,
 }
 
@@ -102,16 +102,16 @@ impl Limits {
         }
     }
 
-    /// Counts a connection as long as what is returned lives; none if its address holds too many.
+    /// Counts a connection until what is returned is dropped; `None` if its address has too many.
     pub fn connection(&self, network: Network) -> Option<Held<Network>> {
         self.connections.hold(network)
     }
 
-    /// The same for a TCP connection on which no WebSocket has begun; `network` where it counts for its
-    /// address, too.
+    /// Counts a TCP connection on which no WebSocket has begun, until what is returned is dropped; also for its
+    /// address, where `network` is given.
     ///
     /// # Errors
-    /// Which limit it would exceed.
+    /// The limit that it would exceed.
     pub fn handshake(&self, network: Option<Network>) -> Result<Handshake, Limit> {
         let address = network.map(|network| {
             let held = self.handshakes_per_address.hold(network);
@@ -123,7 +123,7 @@ impl Limits {
         })
     }
 
-    /// The same for a TCP connection that is there, and counted among the connections until now. It counts
+    /// Counts such a connection again that counted among the WebSockets or listeners until now. It counts
     /// whatever the limits say: further ones have to wait for it.
     pub fn handshake_again(&self, network: Option<Network>) -> Handshake {
         Handshake {
@@ -135,12 +135,12 @@ impl Limits {
     /// Counts a request.
     ///
     /// # Errors
-    /// How long until the address may ask again.
+    /// The wait until the address may ask again.
     pub fn request(&self, now: Timestamp, network: Network) -> Result<(), Duration> {
         take(self.requests.as_ref(), now, &network, 1)
     }
 
-    /// Counts a request, which was counted already, for what a page costs more than others.
+    /// Counts what a page costs more than another request; its request was counted already.
     ///
     /// # Errors
     /// As [`Limits::request`].
@@ -148,11 +148,11 @@ impl Limits {
         take(self.requests.as_ref(), now, &network, PAGE_MORE)
     }
 
-    /// Counts a message, for its author and for where they are, as far as these are known. Guests can
-    /// make themselves new as often as they like: only their address holds them.
+    /// Counts a message for its author and for its address, as far as these are known. Guests can make
+    /// new identities at will: only their address bounds them.
     ///
     /// # Errors
-    /// Which limit it exceeds, and how long until the next one may be published.
+    /// The limit that it exceeds, and the wait until the next one may be published.
     pub fn publish(
         &self,
         now: Timestamp,
@@ -170,12 +170,12 @@ impl Limits {
         Ok(())
     }
 
-    /// Counts frames that came and cost so many points, for whose they are and for where these are, as far as
-    /// that is known.
+    /// Counts the points of received frames for their sender and for their address, as far as
+    /// these are known.
     ///
     /// # Errors
-    /// Which limit they exceed, and how long until they are paid for. They are served all the same, and
-    /// counted: it is the next ones that have to wait.
+    /// The limit that they exceed, and the wait until they are paid for. They are served and counted all the same:
+    /// the next ones have to wait.
     pub fn frames(
         &self,
         now: Timestamp,
@@ -197,7 +197,7 @@ impl Limits {
         }
     }
 
-    /// Counts a `hello`; when it is its turn (RC-7).
+    /// Counts a `hello`. Returns when its turn is (RC-7).
     pub fn hello(&self, now: Timestamp) -> Turn {
         match &self.hellos {
             Some(hellos) => hellos.lock().take(now),
@@ -205,12 +205,12 @@ impl Limits {
         }
     }
 
-    /// Which sessions the journal tells of.
+    /// The bound on the journal's lines about sessions.
     pub const fn journal(&self) -> &Journal {
         &self.journal
     }
 
-    /// Drops idle entries of the rates. Returns how many others had to go for want of room since the last
+    /// Drops idle rate-limiter entries. Returns how many others were evicted for want of memory since the last
     /// sweep.
     pub fn sweep(&self, now: Timestamp) -> u64 {
         self.journal.sweep(now);
@@ -226,7 +226,7 @@ impl Limits {
     }
 }
 
-/// Takes tokens where there is a limit.
+/// Takes tokens, where there is a limit.
 fn take<K: buckets::Key>(
     rate: Option<&Buckets<K>>,
     now: Timestamp,
@@ -236,7 +236,7 @@ fn take<K: buckets::Key>(
     rate.map_or(Ok(()), |rate| rate.take(now, key, tokens))
 }
 
-/// Spends tokens where there is a limit and it is known whose they are.
+/// Spends tokens, where there is a limit and the key is known.
 fn spend<K: buckets::Key>(
     rate: Option<&Buckets<K>>,
     now: Timestamp,

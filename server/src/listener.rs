@@ -18,21 +18,21 @@ use self::claim::{Claim, Claimed};
 use crate::config::Config;
 use crate::tls::{Tls, TlsError};
 
-/// How many connections may wait until they are taken.
+/// The most connections that wait in the socket's queue.
 const BACKLOG: u32 = 1024;
 
-/// How long the next server may take to start, with room to spare.
+/// How long the next server may take to start, generously.
 const NEXT_START: Duration = Duration::from_secs(2);
 
-/// A listener: its socket, and what is spoken on the connections that it gives.
+/// A listener: its socket, and whether its connections speak TLS.
 pub struct Listener {
     /// The socket.
     pub socket: TcpListener,
-    /// TLS, if it is spoken here.
+    /// TLS, if connections speak it.
     pub tls: Option<Tls>,
-    /// Who else takes connections at this port.
+    /// Whether another server takes connections at this port.
     pub shared: Shared,
-    /// For whose data, where others may take connections at this port.
+    /// The claim on a shared port for our data.
     #[cfg(target_os = "linux")]
     pub(crate) claim: Option<Claim>,
 }
@@ -40,17 +40,17 @@ pub struct Listener {
 /// Whether the port is this server's alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shared {
-    /// It is: while the server is down, no client can connect.
+    /// It is; while the server is down, no client can connect.
     No,
-    /// The next server has a socket of its own on the same port (`SO_REUSEPORT`). Connections that wait
-    /// in this one are lost when it is closed.
+    /// The next server has a socket of its own at the same port (`SO_REUSEPORT`). Connections in this
+    /// socket's queue are lost when it is closed.
     Port,
-    /// The next server gets this very socket. What waits in it waits for the next one.
+    /// The next server gets this very socket, with the connections in its queue.
     Socket,
 }
 
 impl Shared {
-    /// Whether another server takes the connections that come from now on.
+    /// Whether another server takes connections from now on.
     pub const fn is_shared(self) -> bool {
         !matches!(self, Self::No)
     }
@@ -59,43 +59,43 @@ impl Shared {
 /// Why the server cannot listen.
 #[derive(Debug, Error)]
 pub enum ListenError {
-    /// The port is not to be had.
+    /// The port cannot be had.
     #[error("cannot listen on {address}: is another server running there? See {option}")]
     Listen {
-        /// Which option says so.
+        /// The option that names it.
         option: &'static str,
-        /// Where.
+        /// The address.
         address: SocketAddr,
         /// Why.
         source: io::Error,
     },
-    /// People would see one of two worlds by chance.
+    /// Another server over other data takes connections there: users would see one of two worlds by chance.
     #[error(
         "at {address} connections go to another server, too, whose data directory is another one ({data}): \
          servers that share a port have one --data"
     )]
     OtherData {
-        /// Where.
+        /// The address.
         address: SocketAddr,
         /// The end of the other directory's path.
         data: String,
     },
-    /// What was handed over does not serve.
+    /// The socket that was handed over is of no use.
     #[error(
         "the socket that was handed over (LISTEN_FDS) cannot be used: one that listens for TCP is needed"
     )]
     HandedOver(#[source] io::Error),
-    /// The certificate is not usable.
+    /// The certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
 }
 
 impl Listener {
-    /// Opens what the options say; or takes the socket that was handed over, as by systemd, whatever they
-    /// say about the port.
+    /// Opens the listener that the options name; or takes a socket that was handed over (as by systemd), whatever the
+    /// options say of the port.
     ///
     /// # Errors
-    /// An [`ListenError`] that says what to do.
+    /// [`ListenError`]: it says what to do.
     pub async fn open(config: &Config) -> Result<Self, ListenError> {
         let tls = Tls::open(&config.tls)?;
         let (listener, shared) = match handed_over().map_err(ListenError::HandedOver)? {
@@ -118,7 +118,7 @@ impl Listener {
         })
     }
 
-    /// A socket for the operator alone.
+    /// A listener for the operator, without TLS.
     pub fn of_operator(listener: TcpListener) -> Self {
         Self {
             socket: listener,
@@ -129,17 +129,17 @@ impl Listener {
         }
     }
 
-    /// The address as people type it.
+    /// The address as a user types it.
     ///
     /// # Errors
-    /// What the system says where it does not know its own address.
+    /// The system's error, if the socket has no address.
     pub fn url(&self) -> io::Result<String> {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         Ok(format!("{scheme}://{}", self.socket.local_addr()?))
     }
 }
 
-/// Claims a port that is shared for our data. Where the system does not let us, no server is kept from serving.
+/// Claims a shared port for our data. If the system does not let us, the server serves all the same.
 #[cfg(target_os = "linux")]
 fn claim(
     listener: &TcpListener,
@@ -163,8 +163,8 @@ fn claim(
     }
 }
 
-/// Who connects while a server drains that was handed its socket waits for the drain's end and the next
-/// server's start. Clients wait for so long only (RC-5).
+/// While a server that was handed its socket drains, new clients wait for the drain's end and the next
+/// server's start. Clients wait only so long (RC-5).
 fn warn_of_long(drain: Duration) {
     let patience = client::Config::default().connect_timeout;
     if drain + NEXT_START >= patience {
@@ -190,7 +190,7 @@ fn handed_over() -> io::Result<Option<TcpListener>> {
     TcpListener::from_std(listener).map(Some)
 }
 
-/// Listens at an address, which an option names; with `reuse_port` beside another server.
+/// Listens at an address that an option names; with `reuse_port`, beside another server.
 ///
 /// # Errors
 /// [`ListenError::Listen`].
@@ -211,7 +211,7 @@ fn bound(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
         SocketAddr::V4(_) => TcpSocket::new_v4(),
         SocketAddr::V6(_) => TcpSocket::new_v6(),
     }?;
-    // The port may be taken again at once, though connections of before are not forgotten yet.
+    // The port can be taken again at once, though the system still remembers its old connections.
     socket.set_reuseaddr(true)?;
     if reuse_port {
         socket.set_reuseport(true)?;

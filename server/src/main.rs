@@ -1,4 +1,4 @@
-//! Glue: options, logs, a listener, and the signals that end it all.
+//! The program: options, journal, listener, and the signals that end it.
 
 use std::io;
 use std::process::ExitCode;
@@ -57,7 +57,7 @@ fn start(config: Config) -> anyhow::Result<()> {
     runtime.block_on(serve(config))
 }
 
-/// Serves the site that is inside this program, unless another one is named.
+/// Serves the site that is in this program, unless the options name another one.
 #[cfg(feature = "embed")]
 fn embedded(
     mut config: Config,
@@ -75,17 +75,17 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let leptos = get_configuration(None).context("the site's configuration")?;
     let mut leptos = leptos.leptos_options;
     if leptos.output_name.is_empty() {
-        // Built by Cargo alone, which does not tell.
+        // Built by Cargo alone, which does not name it.
         leptos.output_name = "everbeat".into();
     }
-    // The port first: a server that already listens there also holds the data.
+    // The port first: a server that listens there already also holds the data.
     let listener = Listener::open(&config).await?;
     let hub = if listener.shared.is_shared() {
         server::await_hub(&config).await?
     } else {
         server::open_hub(&config)?
     };
-    // A server before us keeps its own until it has ended: so there is always one to ask.
+    // An older server keeps its own listener until it has ended, so that one can always be asked.
     let admin = match config.operation.admin {
         Admin::At(address) => Some(listener::listen(
             address,
@@ -94,10 +94,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         )?),
         Admin::Off => None,
     };
-    // Once the log is ours, so is the data directory.
+    // The one that holds the log holds the data directory.
     #[cfg(feature = "embed")]
     let (config, mut leptos) = embedded(config, leptos)?;
-    // Where `cargo leptos build` left the names of hashed files, it left hashed files.
+    // If `cargo leptos build` left a file with hashes of names, the files have hashed names.
     let hashes = std::env::current_exe()?.with_file_name(leptos.hash_file.as_ref());
     leptos.hash_files |= hashes.exists();
     leptos.site_root = config.site_root.to_string_lossy().into();

@@ -1,6 +1,6 @@
-//! The operator's figures (docs/operations/watch.md lists them).
+//! The metrics: the operator's figures (docs/operations/watch.md lists them).
 //!
-//! Counting is an atomic addition; what can be looked up (connections, sessions, rooms) is looked up
+//! A counter is an atomic addition where it happens; gauges (connections, sessions, rooms) are computed
 //! at scrape time.
 
 mod limit;
@@ -24,7 +24,7 @@ use protocol::server::AppendError;
 
 pub use self::limit::Limit;
 
-/// A count for each value of one label.
+/// A counter for each value of one label.
 type Counts<L> = Family<L, Counter>;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -52,7 +52,7 @@ struct State {
     state: &'static str,
 }
 
-/// Everything that is counted.
+/// All counters and gauges.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -67,7 +67,7 @@ pub struct Metrics {
     heartbeats_missed: Counter,
     round_trips: Histogram,
     publishes: Counts<Outcome>,
-    /// Of [`Metrics::publishes`], at hand: the one that counts most often.
+    /// The counter of [`Metrics::publishes`] that counts most often, looked up once.
     stored: Counter,
     refusals: Counts<Code>,
     limited: Counts<LimitLabel>,
@@ -87,20 +87,20 @@ pub struct Now {
     pub connections: usize,
     /// Sessions with a connection.
     pub live: usize,
-    /// Sessions without one that can be resumed (RS-9); `None` if the log cannot tell.
+    /// Sessions without a connection that can be resumed (RS-9); `None` if the log cannot be read now.
     pub away: Option<u64>,
     /// Rooms in use.
     pub rooms: usize,
-    /// Whether the server is going.
+    /// Whether the server drains.
     pub is_draining: bool,
 }
 
-/// Counts as they stand, for charts.
+/// Two counters as they stand, for charts.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Totals {
     /// Messages that became durable.
     pub stored: u64,
-    /// Messages, drafts and news of members that were handed to connections.
+    /// Messages, drafts and changes of members that were handed to connections.
     pub deliveries: u64,
 }
 
@@ -111,7 +111,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Nothing has happened yet.
+    /// Metrics at zero.
     pub fn new() -> Self {
         let publishes = Counts::default();
         let stored = publishes.get_or_create_owned(&Outcome { outcome: "stored" });
@@ -147,10 +147,10 @@ impl Metrics {
         metrics
     }
 
-    /// In the text format that Prometheus reads (OpenMetrics 1.0), with what is so now.
+    /// The text format that Prometheus reads (OpenMetrics 1.0), with the gauges of now.
     ///
     /// # Errors
-    /// Never: a text takes everything.
+    /// Never: writing to a text cannot fail.
     pub fn render(&self, now: Now) -> Result<String, fmt::Error> {
         self.connections.set(gauge(now.connections));
         self.rooms.set(gauge(now.rooms));
@@ -161,7 +161,7 @@ impl Metrics {
         sessions("live", gauge(now.live));
         match now.away {
             Some(away) => sessions("away", i64::try_from(away).unwrap_or(i64::MAX)),
-            // Better none than one that is not so.
+            // No gauge is better than a wrong one.
             None => drop(self.sessions.remove(&State { state: "away" })),
         }
         let mut text = String::new();
@@ -169,7 +169,7 @@ impl Metrics {
         Ok(text)
     }
 
-    /// The counts that are drawn.
+    /// The counters that are drawn.
     pub fn totals(&self) -> Totals {
         Totals {
             stored: self.stored.get(),
@@ -177,7 +177,7 @@ impl Metrics {
         }
     }
 
-    /// A session was opened: one was `wanted`, and it is that one or a fresh one.
+    /// Counts an opened session: whether the client asked to resume one, and whether it was resumed.
     pub fn session_opened(&self, wanted: bool, resumed: bool) {
         self.hello(match (wanted, resumed) {
             (_, true) => "resumed",
@@ -186,7 +186,7 @@ impl Metrics {
         });
     }
 
-    /// A caller was denied.
+    /// Counts a caller that was denied.
     pub fn denied(&self, why: Denied) {
         self.hello(match why {
             Denied::Busy(_) => "busy",
@@ -198,7 +198,7 @@ impl Metrics {
         }
     }
 
-    /// A connection ended.
+    /// Counts a connection that closed.
     pub fn closed(&self, code: CloseCode) {
         self.closes.get_or_create(&Status { code: code.0 }).inc();
         if code == CloseCode::DEAD {
@@ -206,7 +206,7 @@ impl Metrics {
         }
     }
 
-    /// A frame is sent to one connection.
+    /// Counts a frame that is sent to one connection.
     pub fn sent_frame(&self, frame: &ServerFrame) {
         match frame {
             ServerFrame::Ping => self.pinged(),
@@ -219,22 +219,22 @@ impl Metrics {
         }
     }
 
-    /// A reader gets a gap (RS-6).
+    /// Counts a gap that a reader gets (RS-6).
     pub fn gap(&self) {
         self.gaps.inc();
     }
 
-    /// A sign of life was asked for.
+    /// Counts a ping of the server.
     pub fn pinged(&self) {
         self.heartbeats_sent.inc();
     }
 
-    /// It was given, after this time.
+    /// Notes the round trip of an answered ping.
     pub fn round_trip(&self, took: Duration) {
         self.round_trips.observe(took.as_secs_f64());
     }
 
-    /// What became of a message.
+    /// Counts the outcome of a publish.
     pub fn published(&self, result: Result<(), AppendError>) {
         let outcome = match result {
             Ok(()) => {
@@ -251,18 +251,18 @@ impl Metrics {
         self.publishes.get_or_create(&Outcome { outcome }).inc();
     }
 
-    /// An HTTP request was answered.
+    /// Counts an answered HTTP request.
     pub fn answered(&self, status: StatusCode) {
         let code = status.as_u16();
         self.requests.get_or_create(&Status { code }).inc();
     }
 
-    /// A limit was exceeded.
+    /// Counts a limit that was exceeded.
     pub fn limited(&self, met: Limit) {
         self.limited_times(met, 1);
     }
 
-    /// A limit was met so many times.
+    /// Counts a limit that was exceeded so many times.
     pub fn limited_times(&self, met: Limit, times: u64) {
         let limit = met.name();
         self.limited
@@ -270,34 +270,34 @@ impl Metrics {
             .inc_by(times);
     }
 
-    /// Messages were read from the log for a reader that was away, or fell behind.
+    /// Counts messages that were read from the log for a reader that was away, or fell behind.
     pub fn replayed(&self, messages: usize) {
         self.replayed.inc_by(messages as u64);
     }
 
-    /// Messages, drafts and news of members were handed to a connection.
+    /// Counts messages, drafts and changes of members that were handed to a connection.
     pub fn delivered(&self, frames: usize) {
         self.deliveries.inc_by(frames as u64);
     }
 
-    /// Bytes came.
+    /// Counts received bytes.
     pub fn received(&self, bytes: usize) {
         self.received.inc_by(bytes as u64);
     }
 
-    /// Bytes went.
+    /// Counts sent bytes.
     pub fn sent(&self, bytes: usize) {
         self.sent.inc_by(bytes as u64);
     }
 
-    /// A batch of operations was committed, which took so long with its sync.
+    /// Counts a committed batch of so many operations, whose commit and sync took so long.
     pub fn synced(&self, operations: usize, took: Duration) {
         #[expect(clippy::cast_precision_loss, reason = "some thousands")]
         self.batches.observe(operations as f64);
         self.commits.observe(took.as_secs_f64());
     }
 
-    /// Counters are zero from the start: Prometheus sees no rise from nothing.
+    /// Creates the counters at zero: Prometheus sees no increase from nothing.
     fn begin(&self) {
         for outcome in [
             "fresh",
@@ -445,7 +445,7 @@ mod tests {
         assert_eq!(metrics.totals().stored, 1);
     }
 
-    /// The words in a text that name a metric, without what Prometheus makes of one.
+    /// The words of a text that name a metric, without the suffixes that Prometheus adds.
     fn named(text: &str) -> BTreeSet<&str> {
         let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
         let words = words.filter(|word| word.starts_with("everbeat_"));
@@ -454,7 +454,7 @@ mod tests {
             .collect()
     }
 
-    /// And of each limit, by its option.
+    /// The documents name each limit, by its option.
     #[test]
     fn what_is_refused_is_documented() {
         let table = include_str!("../../docs/operations/limits.md");
@@ -467,7 +467,7 @@ mod tests {
         }
     }
 
-    /// The documents tell of each metric, and of none that is not.
+    /// The documents name each metric, and none that does not exist.
     #[test]
     fn what_is_documented_is_what_there_is() {
         let metrics = Metrics::new();

@@ -1,7 +1,7 @@
-//! Which sites' pages may open sessions (cross-site WebSocket hijacking), and send what changes something
-//! (CSRF).
+//! Origins: the sites whose pages may open sessions (cross-site WebSocket hijacking), and send requests that change
+//! something (CSRF).
 //!
-//! A browser shows its cookies to us whichever page opens the connection, and tells which one it was.
+//! A browser sends us its cookies whichever page opens the connection, and names the page's origin.
 
 use std::str::FromStr;
 
@@ -10,16 +10,17 @@ use axum::http::{HeaderName, Method, Request, Version, header};
 use thiserror::Error;
 use url::Url;
 
-/// How a browser says where a request comes from (Fetch Metadata Request Headers, section 2.4).
+/// The header in which a browser says how the page's site relates to ours (Fetch Metadata Request Headers, section
+/// 2.4).
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// A site, as browsers name it (RFC 6454 section 6.2): scheme, host and port. However it is written, it has
-/// one form here: in small letters, without a default port and a dot at the host's end, IPv6 as RFC 5952
-/// has it, and other letters than those of ASCII as Punycode (URL Standard, section 3.5).
+/// An origin, as browsers send it (RFC 6454 section 6.2): scheme, host and port. However it is written, it has
+/// one form here: in small letters, without a default port and a dot at the host's end, IPv6 as in RFC 5952,
+/// and other letters than those of ASCII as Punycode (URL Standard, section 3.5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin(String);
 
-/// What is no site.
+/// The text is no origin.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0:?} is no origin: it should look like https://example.org or http://example.org:8080")]
 pub struct OriginError(String);
@@ -30,8 +31,8 @@ impl Origin {
         &self.0
     }
 
-    /// A scheme, and what follows it in an origin or stands in `Host`. None of what is none of both, also
-    /// where the URL Standard passes over it in silence.
+    /// The origin of a scheme, and of what follows it in an origin or stands in `Host`. `None` where the text is
+    /// neither, also if the URL Standard would accept it silently.
     fn new(scheme: &str, authority: &str) -> Option<Self> {
         let mut schemes = ["http", "https"].into_iter();
         let scheme = schemes.find(|known| scheme.eq_ignore_ascii_case(known))?;
@@ -61,7 +62,7 @@ impl FromStr for Origin {
     }
 }
 
-/// The name by which a request calls us (RFC 9112 section 3.2). None where there is none, or more than one.
+/// The host that a request names (RFC 9112 section 3.2); `None` where it names none, or more than one.
 pub fn host<B>(request: &Request<B>) -> Option<&str> {
     if let Some(authority) = request.uri().authority() {
         return Some(authority.as_str());
@@ -71,8 +72,8 @@ pub fn host<B>(request: &Request<B>) -> Option<&str> {
     host.to_str().ok().filter(|_| hosts.next().is_none())
 }
 
-/// Whether a request says once by which name it calls us, as it must (RFC 9112 section 3.2): in `Host`, also where
-/// its target says so. Before HTTP/1.1 it need not. The name may be empty.
+/// Whether a request names its host exactly once, as it must (RFC 9112 section 3.2): in `Host`, also if
+/// its target names it. Before HTTP/1.1 it need not. The name may be empty.
 pub fn names_one_host<B>(request: &Request<B>) -> bool {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let is_one = match hosts.next() {
@@ -86,9 +87,9 @@ fn is_host(host: &str) -> bool {
     !host.contains('@') && host.parse::<Authority>().is_ok()
 }
 
-/// Whether a page of this origin may open a session: our own, one of those allowed, or none at all, as
-/// programs other than browsers have it. Our own is what the request calls us by; where it came by
-/// HTTPS, so did the page.
+/// Whether a page of this origin may open a session: a page of ours, of an allowed origin, or of no origin, as with
+/// programs that are no browsers. Ours is the host that the request names; if the request came over
+/// HTTPS, so must the page.
 pub fn may_connect<B>(request: &Request<B>, allowed: &[Origin], by_tls: bool) -> bool {
     if !request.headers().contains_key(header::ORIGIN) {
         return true;
@@ -106,8 +107,8 @@ pub fn may_connect<B>(request: &Request<B>, allowed: &[Origin], by_tls: bool) ->
     is_own || allowed.contains(&origin)
 }
 
-/// Whether a page of a site that may not sends a request that changes something. Browsers say what is
-/// their own; older ones only name the origin.
+/// Whether a request that changes something comes from a page of another site, which is not allowed. Browsers say
+/// whether a page is of the same site; older ones only name the origin.
 pub fn is_forged<B>(request: &Request<B>, allowed: &[Origin], by_tls: bool) -> bool {
     if [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method()) {
         return false;
@@ -120,7 +121,7 @@ pub fn is_forged<B>(request: &Request<B>, allowed: &[Origin], by_tls: bool) -> b
     }
 }
 
-/// The origin that a browser tells. None of what is none, as `null`, and of several.
+/// The origin that a browser names; `None` for `null` and the like, and for several.
 fn said<B>(request: &Request<B>) -> Option<Origin> {
     let mut origins = request.headers().get_all(header::ORIGIN).iter();
     let origin = origins.next()?.to_str().ok()?.parse().ok();
@@ -180,7 +181,7 @@ mod tests {
         }
     }
 
-    /// An origin and a host that differ only in how they are written are the same.
+    /// An origin and a host that differ only in form are the same.
     #[test]
     fn what_differs_in_form_only_is_the_same() {
         for (host, origin) in [
@@ -232,7 +233,7 @@ mod tests {
         assert!(!of(new, &["a", "a"]) && !of(old, &["a", "b"]));
     }
 
-    /// A name that is said twice, or in the target as well, leaves no choice of which.
+    /// A host that is named twice, or by the target as well, leaves no choice.
     #[test]
     fn there_is_one_host() {
         let origin = (header::ORIGIN, "http://a.example");
@@ -254,7 +255,7 @@ mod tests {
         assert!(!may_connect(&request(&two), &[], false));
     }
 
-    /// A page that an attacker on the way made up came by HTTP.
+    /// A page that an attacker on the way made up came over HTTP.
     #[test]
     fn a_page_by_http_is_not_that_by_https() {
         for (origin, by_tls, is_own) in [
@@ -270,7 +271,7 @@ mod tests {
         }
     }
 
-    /// What browsers say of a site counts; without it, what they say of the origin.
+    /// `Sec-Fetch-Site` counts; without it, the origin.
     #[test]
     fn pages_of_other_sites_change_nothing() {
         let allowed = ["https://app.example.org".parse().unwrap()];

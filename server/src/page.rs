@@ -1,4 +1,4 @@
-//! The page: rendered here with the room's newest messages, then brought to life by the browser.
+//! The page: rendered here with the room's newest messages, then replaced by the browser's own.
 
 mod form;
 
@@ -38,24 +38,24 @@ use crate::metrics::Limit;
 use crate::secret;
 use crate::state::AppState;
 
-/// Files whose names carry a hash of their content never change.
+/// The caching of files whose names hold a hash of their content: they never change.
 const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
-/// Files whose names stay.
+/// The caching of files whose names stay.
 const AN_HOUR: HeaderValue = HeaderValue::from_static("public, max-age=3600");
 /// How many of the newest messages are rendered with a room's page.
 const NEWEST_LIMIT: u32 = 50;
 
-/// How many bytes of a page they may be: each of them once as HTML, and once as data for the browser. Of larger
-/// ones there are fewer, and the page asks for older ones as for any.
+/// The most bytes of these messages: each is in the page once as HTML, and once as data for the browser. Of larger
+/// ones there are fewer, and the page asks for the others as for any older ones.
 const NEWEST_BYTES: usize = 128 * 1024;
 
-/// About what a message takes in a page beside its text.
+/// About the bytes that a message takes in a page beside its text.
 const MESSAGE_BYTES: usize = 800;
 
-/// How hard pages are compressed: further ones would take longer than the bytes that they save.
+/// The level of compression: a higher one takes longer than the bytes that it saves.
 const QUALITY: CompressionLevel = CompressionLevel::Precise(3);
 
-/// Pages hold the newest messages, for those who may read them.
+/// The caching of pages: they hold messages, for those who may read them.
 const NEVER: HeaderValue = HeaderValue::from_static("private, no-cache");
 
 /// Pages and static files.
@@ -87,7 +87,7 @@ pub fn routes(state: &AppState) -> Router<AppState> {
         .layer(CompressionLayer::new().quality(QUALITY))
         .layer(from_fn_with_state(Pages::new(state.clone()), apart::made))
         .layer(from_fn(|request, next| cached(NEVER, request, next)));
-    // What `cargo leptos build --precompress` laid beside a file is sent as it is.
+    // A file that `cargo leptos build --precompress` compressed is sent as that left it.
     let hashed = ServeDir::new(pkg).precompressed_br().precompressed_gzip();
     let favicon = ServeFile::new(site.join("favicon.svg"));
     let cache = if state.leptos.hash_files {
@@ -108,22 +108,22 @@ pub fn routes(state: &AppState) -> Router<AppState> {
         .merge(pages)
 }
 
-/// What the form that leads to other rooms sends.
+/// The fields of the form that leads to other rooms.
 #[derive(Deserialize)]
 struct Wanted {
     #[serde(default)]
     room: String,
 }
 
-/// Leads to the room that a person typed, where no script does.
+/// Leads to the room whose name a user typed, for pages without a script.
 async fn wanted(Query(Wanted { room }): Query<Wanted>) -> Response {
     let place = Place::meant(&room);
-    // What is no room is said by the page of a room without a name.
+    // A text that is no room's name leads to a page that says so.
     let to = place.room().map_or_else(|| "/r/".to_owned(), path);
     Redirect::to(&to).into_response()
 }
 
-/// Renders whatever an address leads to.
+/// Renders the page of an address.
 async fn page(
     State(state): State<AppState>,
     Extension(files): Extension<Arc<Files>>,
@@ -190,8 +190,8 @@ async fn page(
     response
 }
 
-/// A proxy that serves us under a path of its host says so in this header, which no standard knows. Told once:
-/// any client can write it.
+/// Warns of a proxy that serves us under a path of its host, which it says in this header of no standard. Warns
+/// once, as any client can send it.
 fn warn_of_prefix(headers: &HeaderMap) {
     static TOLD: Once = Once::new();
     let prefix = headers.get("x-forwarded-prefix");
@@ -205,7 +205,7 @@ fn warn_of_prefix(headers: &HeaderMap) {
     }
 }
 
-/// The address of the room that this one leads to in another form, with the query as it is.
+/// The canonical address of a room that is addressed in another form, with the same query.
 fn elsewhere(uri: &Uri) -> Option<String> {
     let path = percent_decode_str(uri.path()).decode_utf8().ok()?;
     let canonical = Place::canonical(uri.path(), &path)?;
@@ -215,7 +215,7 @@ fn elsewhere(uri: &Uri) -> Option<String> {
     })
 }
 
-/// How long an address has to wait that has asked for more pages than it may.
+/// The wait of an address that has asked for too many pages; `None` where it may have this one.
 fn too_many(state: &AppState, request: &Request) -> Option<Duration> {
     let network = counted(request)?;
     let now = state.hub.clock().now();
@@ -246,10 +246,10 @@ async fn may_read(
     }
 }
 
-/// Tells the browser what this page may load and run.
+/// Sets the page's content security policy.
 fn guard_page(token_url: Option<&TokenUrl>) {
     let fetches = token_url.map(|TokenUrl(url)| &**url);
-    // As cargo-leptos has it while it watches.
+    // The variable that cargo-leptos sets while it watches.
     let is_watched = std::env::var_os("LEPTOS_WATCH").is_some();
     let policy = use_nonce().and_then(|nonce| page_policy(&nonce, fetches, is_watched));
     if let (Some(policy), Some(response)) = (policy, use_context::<ResponseOptions>()) {
@@ -277,7 +277,7 @@ async fn closed(pages: &Pages, files: &Arc<Files>, request: Request, why: Closed
     response
 }
 
-/// Where cargo-leptos put the page's files: with `hash_files`, under names that it left in a file beside
+/// The page's files as cargo-leptos named them: with `hash_files`, by the names in a file beside
 /// the program.
 fn files_of(options: &LeptosOptions) -> Files {
     let hashes = std::env::current_exe().ok().and_then(|program| {
@@ -299,14 +299,14 @@ fn files_of(options: &LeptosOptions) -> Files {
     }
 }
 
-/// Which of the page's files are not in the site.
+/// Those of the page's files that are missing in the site.
 fn missing(site: &Path, files: &Files) -> Vec<PathBuf> {
     let named = [&files.css, &files.js, &files.wasm];
     let paths = named.map(|file| site.join(file.trim_start_matches('/')));
     paths.into_iter().filter(|path| !path.is_file()).collect()
 }
 
-/// Says how long a good answer may be kept.
+/// Sets how long a good answer may be cached.
 async fn cached(how_long: HeaderValue, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     if response.status().is_success() && !response.headers().contains_key(header::CACHE_CONTROL) {
@@ -336,7 +336,7 @@ async fn newest(log: &dyn Log, room: RoomName) -> Option<Snapshot> {
     })
 }
 
-/// As many of the newest of these as a page may hold, one at least; and whether that is not all of them.
+/// As many of the newest messages as a page may hold, at least one; and whether some are left out.
 fn newest_of(mut messages: Vec<Message>) -> (Vec<Message>, bool) {
     let mut left = NEWEST_BYTES;
     let held = messages.iter().rev().take_while(|message| {
@@ -350,7 +350,7 @@ fn newest_of(mut messages: Vec<Message>) -> (Vec<Message>, bool) {
     (messages, cut > 0)
 }
 
-/// The most bytes that a text takes in a page, with all that is around it: as HTML, and as JSON in a string of a
+/// The most bytes that a text takes in a page, with everything around it: as HTML, and as JSON in a string of a
 /// script, in which quotes are escaped twice and `<` is never plain.
 fn rendered_bytes(text: &str) -> usize {
     let rendered = |byte: u8| match byte {
@@ -382,7 +382,7 @@ mod tests {
         numbered.map(message).collect()
     }
 
-    /// The names carry hashes, and the file that tells them is not beside the program.
+    /// The names have hashes, and the file with these is not beside the program.
     #[test]
     fn a_page_without_its_files_is_found_out_at_the_start() {
         let directory = tempfile::tempdir().unwrap();
@@ -409,10 +409,10 @@ mod tests {
 
     #[test]
     fn a_page_holds_so_many_bytes_of_messages() {
-        // What people say: all of it.
+        // Ordinary messages: all of them fit.
         let said = "a message of ordinary length, with \"quotes\" & all".repeat(10);
         assert_eq!(held(vec![said; 50]), ((1..=50).collect(), false));
-        // The longest texts there may be, of what takes the least and what takes the most.
+        // The longest texts, of the characters that take the least and the most.
         assert_eq!(
             held(vec!["x".repeat(8192); 50]),
             ((44..=50).collect(), true)

@@ -1,4 +1,4 @@
-//! Whether the log can store, found out by storing something.
+//! Readiness: whether the log can store, found out by storing something.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,23 +10,23 @@ use tokio::time::{Instant, timeout_at};
 use crate::descriptors::Reserve;
 use crate::hub::Hub;
 
-/// How long the log may take to store what is written to find out whether it can.
+/// The deadline of a probe.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// For how long one answer holds: asking often must not cost a sync each time.
+/// How long the answer of a probe holds: frequent requests must not cost a sync each.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// Whether files can be opened, and whether the log can store, found out by storing something.
+/// Readiness: whether files can be opened, and whether the log can store.
 #[derive(Debug)]
 pub struct Readiness {
     reserve: Arc<Reserve>,
     latest: Mutex<Option<Probe>>,
 }
 
-/// One try to store something. There is one at a time: a log that hangs is not given more to do.
+/// A probe: one try to store something. There is one at a time, as a log that hangs must not get more to do.
 #[derive(Clone, Debug)]
 struct Probe {
-    /// Until then its answer is waited for; later it is taken for a no.
+    /// Until then its answer is waited for; later it counts as a no.
     deadline: Instant,
     /// When it was answered, and whether the log could store.
     answer: watch::Receiver<Option<(Instant, bool)>>,
@@ -62,19 +62,19 @@ impl Probe {
 }
 
 impl Readiness {
-    /// Nothing is known yet. What takes connections lends of this reserve.
+    /// No probe yet. The listeners lend descriptors of this reserve.
     pub fn new(reserve: Arc<Reserve>) -> Self {
         let latest = Mutex::default();
         Self { reserve, latest }
     }
 
-    /// The descriptors that are kept to say how the server is.
+    /// The descriptors in reserve for health probes.
     pub const fn reserve(&self) -> &Arc<Reserve> {
         &self.reserve
     }
 
-    /// Whether the log could store something just now. Those who ask at once share an answer, and none of
-    /// them waits for another one.
+    /// Whether the log could store something just now. Requests at the same time share a probe, and none
+    /// waits for a second one.
     pub async fn stores(&self, hub: &Arc<Hub>) -> bool {
         let probe = {
             let mut latest = self.latest.lock();
@@ -95,8 +95,8 @@ mod tests {
     use crate::log::late::LateLog;
     use crate::log::memory::MemoryLog;
 
-    /// Each request is answered within the deadline of the probe, also the tenth while the log hangs;
-    /// and the log is asked once.
+    /// Each request is answered within the probe's deadline, also the tenth while the log hangs;
+    /// and there is one probe.
     #[tokio::test(start_paused = true)]
     async fn a_log_that_hangs_is_not_ready_in_time() {
         let rooms = Arc::new(Rooms::new(1));

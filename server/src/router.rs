@@ -60,8 +60,8 @@ async fn watched(State(hub): State<Arc<Hub>>, request: Request, next: Next) -> R
     response
 }
 
-/// Counts a request for its address, and tells those behind where it came from. A program on a trusted
-/// address that asks for itself is not limited.
+/// Counts a request for its address, and adds its [`Client`] for the handlers. A program on a trusted
+/// address that acts for itself is not limited.
 async fn limited(
     State(hub): State<Arc<Hub>>,
     State(limits): State<Arc<Limits>>,
@@ -69,7 +69,7 @@ async fn limited(
     mut request: Request,
     next: Next,
 ) -> Response {
-    // The accept loop notes it at each request.
+    // The acceptor adds it to each request.
     let Some(peer) = request.extensions().get::<Peer>() else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
@@ -85,7 +85,7 @@ async fn limited(
     next.run(request).await
 }
 
-/// Refuses what pages of other sites send to change something (CSRF).
+/// Refuses requests that change something and come from pages of other sites (CSRF).
 async fn own_pages(
     State(hub): State<Arc<Hub>>,
     State(config): State<Arc<Config>>,

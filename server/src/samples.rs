@@ -1,4 +1,4 @@
-//! The last hour, for the charts of the status page.
+//! Samples of the last hour, for the charts of the status page.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,17 +10,17 @@ use crate::metrics::Totals;
 /// How often a sample is taken.
 pub const EVERY: Duration = Duration::from_secs(10);
 
-/// How many are kept: an hour.
+/// How many samples are kept: an hour.
 pub const KEPT: usize = 360;
 
-/// What was so at one time.
+/// A sample: the figures at one time.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Sample {
     /// Sessions with a connection.
     pub live: f64,
-    /// Messages that became durable, each second since the last sample.
+    /// Messages that became durable, per second since the last sample.
     pub stored_per_s: f64,
-    /// Messages, drafts and news of members that were handed to connections, each second.
+    /// Messages, drafts and changes of members that were handed to connections, per second.
     pub deliveries_per_s: f64,
 }
 
@@ -35,8 +35,8 @@ struct Kept {
 }
 
 impl Samples {
-    /// Takes a sample with this many sessions that have a connection; `since` the last one, or since the
-    /// start.
+    /// Takes a sample, with so many sessions that have a connection; `since` is the time from the last one, or from
+    /// the start.
     #[expect(clippy::cast_precision_loss, reason = "for eyes")]
     pub fn take(&self, live: usize, totals: Totals, since: Duration) {
         let mut kept = self.0.lock();
@@ -54,7 +54,7 @@ impl Samples {
         kept.samples.push_back(sample);
     }
 
-    /// All that are kept, oldest first.
+    /// All samples, oldest first.
     pub fn all(&self) -> Vec<Sample> {
         self.0.lock().samples.iter().copied().collect()
     }

@@ -1,4 +1,4 @@
-//! Session ids and keys: made from the system's randomness, kept only as hashes (RS-2).
+//! Session ids and keys: made of the system's random bytes; of keys only hashes are kept (RS-2).
 
 use protocol::access::{Identity, Subject};
 use protocol::id::SessionKey;
@@ -8,16 +8,16 @@ use crate::address::Client;
 use crate::hex::hex;
 use crate::log::{KeyHash, PostKey};
 
-/// `N` random bytes as hexadecimal digits; `None` where the system has no randomness to give.
+/// `N` random bytes as hexadecimal digits; `None` where the system gives none.
 pub fn random_hex<const N: usize>() -> Option<String> {
     let mut bytes = [0_u8; N];
     getrandom::fill(&mut bytes).ok()?;
     Some(hex(&bytes))
 }
 
-/// The hash under which a session's key is kept, together with the subject that owns the session: so no
-/// other subject can show it (AC-3). Guests own none: theirs is that of the key alone. A key has 256 random bits: no
-/// salt and no slow hash is needed.
+/// The hash of a session's key, together with the subject that owns the session: so no other subject can resume it
+/// (AC-3). A guest's session has no owner: its hash is of the key alone. A key has 256 random bits, so no salt and
+/// no slow hash is needed.
 pub fn hash(key: &SessionKey, owner: &Identity) -> KeyHash {
     match owner {
         Identity::Guest(_) => hashed(key, None),
@@ -25,8 +25,8 @@ pub fn hash(key: &SessionKey, owner: &Identity) -> KeyHash {
     }
 }
 
-/// The hashes under which the session may be kept that a client asks for. Servers before kept a guest's
-/// together with the subject of the guest's cookie.
+/// The hashes under which a session may be stored. Older servers stored a guest's
+/// with the subject of the guest's cookie.
 pub fn hashes(key: &SessionKey, owner: &Identity) -> Vec<KeyHash> {
     let mut hashes = vec![hash(key, owner)];
     if let Identity::Guest(Some(guest)) = owner {
@@ -38,21 +38,21 @@ pub fn hashes(key: &SessionKey, owner: &Identity) -> Vec<KeyHash> {
 fn hashed(key: &SessionKey, subject: Option<&Subject>) -> KeyHash {
     let mut hash = Sha256::new_with_prefix(key.expose());
     if let Some(subject) = subject {
-        // No key holds this byte: what follows it cannot be taken for a part of the key.
+        // No key holds this byte, so what follows cannot be taken for a part of the key.
         hash.update([0]);
         hash.update(subject.as_str());
     }
     hash.finalize().into()
 }
 
-/// What tells a post apart: its author and the key that they gave it, so that no author meets another's.
+/// The key of a post: a hash of its author and of the author's idempotency key, so that no two authors share one.
 /// Callers without a subject are identified by their address.
 pub fn post_key(author: Option<&Subject>, from: &Client, key: &str) -> PostKey {
     let author = match author {
         Some(author) => format!("subject {author}", author = author.as_str()),
         None => format!("address {}", from.space()),
     };
-    // The length first: where the author ends must not be a matter of what they are called.
+    // The length first, so that the author's end does not depend on the author's name.
     let length = (author.len() as u64).to_be_bytes();
     let mut hash = Sha256::new_with_prefix(length);
     hash.update(author);
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
     use crate::address::{ForwardedBy, Peer, Trust};
 
-    /// AC-3, and that guests stay who they are with a newer server.
+    /// AC-3: and guests keep their sessions with a newer server.
     #[test]
     fn a_guests_key_is_good_with_any_cookie() {
         let key = SessionKey::new("0123456789abcdef").unwrap();

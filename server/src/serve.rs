@@ -1,4 +1,4 @@
-//! Accepting connections: with a deadline for the head of each request, and small buffers.
+//! The acceptor: takes connections, and serves HTTP on them with deadlines and small buffers.
 
 mod last;
 #[cfg(test)]
@@ -45,26 +45,26 @@ use crate::supervise::supervised;
 use crate::tls::Tls;
 use crate::write_deadline::WriteDeadline;
 
-/// How long after its connection a client's first request may come when no more connections are taken.
+/// How long a new client has for its first request after the acceptor has stopped.
 const FIRST_WORD: Duration = Duration::from_secs(1);
 
-/// How long to wait before accepting again when the system has no more sockets to give.
+/// The pause before accepting again after an error.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
-/// How often the journal says that no connections can be accepted.
+/// How often the journal says that no connection can be accepted.
 const TELL_AGAIN: Duration = Duration::from_secs(60);
 
 /// The acceptor: takes TCP connections, and serves the requests on them.
 pub struct Acceptor {
-    /// What answers their requests.
+    /// The routes that answer requests.
     pub router: Router,
-    /// Where what is refused is counted.
+    /// The hub, for its metrics.
     pub hub: Arc<Hub>,
-    /// How many connections may be without a WebSocket.
+    /// The limits on connections without a WebSocket.
     pub limits: Arc<Limits>,
-    /// Deadlines and proxies.
+    /// The options, for deadlines and proxies.
     pub config: Arc<Config>,
-    /// Descriptors for when there are no others.
+    /// The reserve of descriptors.
     pub reserve: Share,
 }
 
@@ -87,7 +87,7 @@ impl Acceptor {
         let end = End { leave, stop };
         let requests = TaskTracker::new();
         let mut http = http1::Builder::new();
-        // A head that trickles in is cut off; 16 KiB hold every head that a browser sends.
+        // A head that comes too slowly is cut off; 16 KiB hold any head that a browser sends.
         http.timer(TokioTimer::new())
             .header_read_timeout(self.config.header_timeout)
             .max_buf_size(16 * 1024);
@@ -108,7 +108,7 @@ impl Acceptor {
         requests.wait().await;
     }
 
-    /// Takes connections until it is to leave. What is answered on the last descriptor is answered beside that.
+    /// Takes connections until `leave`. Those on descriptors of the reserve are answered beside that.
     async fn accept(
         &self,
         http: &http1::Builder,
@@ -137,7 +137,7 @@ impl Acceptor {
                 }
                 Err(error) => error,
             };
-            // A trouble of hours is a line every now and then.
+            // A trouble of hours is a line now and then.
             if told.is_none_or(|at| at.elapsed() > TELL_AGAIN) {
                 told = Some(Instant::now());
                 tracing::error!(%error, "cannot accept connections now; trying again");
@@ -149,15 +149,15 @@ impl Acceptor {
                     last.answer(begun, tls.cloned());
                 }
             } else {
-                // All of them are being answered.
+                // All of the reserve is in use.
                 let _ = timeout(ACCEPT_AGAIN, last.ended()).await;
             }
             last.refill();
         }
     }
 
-    /// Takes a connection though there is no descriptor for it but those that are kept: for as long as it
-    /// takes to say how the server is.
+    /// Takes a connection on a descriptor of the reserve: only a health probe is answered on
+    /// it.
     async fn begin_last(
         &self,
         http: &http1::Builder,
@@ -169,8 +169,8 @@ impl Acceptor {
         self.begin(http, accepted, tls.is_some(), end)
     }
 
-    /// Counts a new connection. None: an address that holds too many such connections gets no answer, as its
-    /// client does not listen.
+    /// Counts a new connection. `None` where a limit is exceeded: it is closed without an answer, as such a
+    /// client does not read one.
     fn begin(
         &self,
         http: &http1::Builder,
@@ -202,7 +202,7 @@ impl Acceptor {
     }
 }
 
-/// Where connections come from.
+/// A source of connections.
 trait Source: Sync {
     /// Polls for the next connection, as [`TcpListener::poll_accept`].
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>>;
@@ -219,13 +219,13 @@ impl Source for TcpListener {
     }
 }
 
-/// What stands in a socket's queue when it is closed would be reset. Connections whose handshake is under
-/// way just then still are: docs/operations/upgrade.md says what helps.
+/// The connections in a socket's queue, which closing the socket would reset. Those whose handshake is under way just
+/// then are reset all the same: docs/operations/upgrade.md says what helps.
 fn waiting(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
     let Ok(listener) = listener.into_std() else {
         return Vec::new();
     };
-    // It does not block: an error is the end of the queue.
+    // The socket does not block: an error is the end of the queue.
     let queue = std::iter::from_fn(|| listener.accept().ok());
     let taken = queue.filter_map(|(stream, peer)| {
         stream.set_nonblocking(true).ok()?;
@@ -234,18 +234,18 @@ fn waiting(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
     taken.collect()
 }
 
-/// When connections end.
+/// The signals that end connections.
 #[derive(Clone)]
 struct End {
-    /// No further ones are taken.
+    /// Take no new connections.
     leave: CancellationToken,
-    /// None are served.
+    /// Serve none.
     stop: CancellationToken,
 }
 
 impl End {
-    /// Waits until a connection on which nothing is under way is to end. Where the next server takes the
-    /// new ones, a proxy should not keep the old ones; but who came just before says first what they want.
+    /// Waits until an idle connection has to end. If the next server takes the new connections, a proxy should not
+    /// keep its old ones; but a client that connected just before may send its first request.
     async fn came(&self) {
         let left = async {
             self.leave.cancelled().await;
@@ -258,23 +258,23 @@ impl End {
     }
 }
 
-/// A connection at its beginning.
+/// A connection that has begun.
 struct Begun {
     stream: WriteDeadline<TcpStream>,
     requests: Requests,
-    /// How long TLS may take to begin.
+    /// The deadline of the TLS handshake.
     patience: Duration,
 }
 
 impl Begun {
-    /// Serves it until it is a WebSocket, or at its end.
+    /// Serves it until it ends, or becomes a WebSocket.
     async fn run(self, tls: Option<Tls>) {
         let Some(tls) = tls else {
             return self.requests.answer(self.stream).await;
         };
         let (hub, stop) = (self.requests.hub.clone(), self.requests.end.stop.clone());
         let metrics = hub.metrics();
-        // Large, and nothing that a connection without TLS should hold room for.
+        // Large, so in a box: a connection without TLS needs no memory for it.
         let handshake = Box::pin(tls.accept(self.stream));
         let shaken = tokio::select! {
             shaken = timeout(self.patience, handshake) => shaken,
@@ -292,7 +292,7 @@ impl Begun {
 }
 
 impl Begun {
-    /// Answers one request, on the last descriptor.
+    /// Answers one request, on a descriptor of the reserve.
     async fn run_last(self, tls: Option<Tls>) {
         match tls {
             None => self.requests.answer_last(self.stream).await,
@@ -305,7 +305,7 @@ impl Begun {
     }
 }
 
-/// What answers the requests on one connection.
+/// What serves the requests on one connection.
 struct Requests {
     hub: Arc<Hub>,
     half_open: Arc<HalfOpen>,
@@ -342,7 +342,7 @@ impl Requests {
         };
         if let Err(error) = end {
             tracing::debug!(%error, "an HTTP connection ended early");
-            // One that lies idle between requests ends so, too, and met nothing.
+            // A connection that is idle between requests ends so, too, and exceeded nothing.
             let is_idle = self.half_open.has_asked();
             match met(&error) {
                 Some(Limit::HeaderTimeout) if is_idle => {}
@@ -354,7 +354,7 @@ impl Requests {
 }
 
 impl Requests {
-    /// Says how the server is, and for anything else when to come back: what it would take is not there.
+    /// Answers a health probe; anything else gets 503 and `Retry-After`, as it would need descriptors.
     async fn answer_last<S: Stream>(self, stream: S) {
         let Self {
             half_open,
@@ -387,7 +387,7 @@ impl Requests {
     }
 }
 
-/// Which limit it was that ended an HTTP connection.
+/// The limit that ended an HTTP connection; `None` where it was no limit.
 fn met(error: &hyper::Error) -> Option<Limit> {
     let cause = error
         .source()
@@ -403,9 +403,9 @@ fn met(error: &hyper::Error) -> Option<Limit> {
     }
 }
 
-/// Small frames must not wait for company (RFC 896). A peer whose machine acknowledges nothing is gone (RFC
-/// 5482): later than a heartbeat or a deadline of ours would tell, as these say with which code. A socket
-/// that is already gone is dropped.
+/// Sets a socket's options: small frames are sent at once (RFC 896), and a peer that acknowledges nothing is
+/// dropped (RFC 5482), later than heartbeats and deadlines would do so, as these give a close code. `None` if the
+/// socket is closed already.
 fn prepared(stream: TcpStream, config: &Config) -> Option<WriteDeadline<TcpStream>> {
     stream.set_nodelay(true).ok()?;
     #[cfg(target_os = "linux")]
@@ -416,7 +416,7 @@ fn prepared(stream: TcpStream, config: &Config) -> Option<WriteDeadline<TcpStrea
         let patience = config
             .write_timeout
             .saturating_add(heartbeat.max(config.write_timeout));
-        // In milliseconds, of which the system takes so many. Without it only who is silent stays longer.
+        // In milliseconds, with the system's maximum. If it fails, a silent peer only stays longer.
         let patience = patience.min(Duration::from_millis(i32::MAX as u64));
         let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(patience));
     }

@@ -1,8 +1,8 @@
-//! The compiled site inside the program itself (feature `embed`, see scripts/dist.sh).
+//! The compiled site in the program itself (feature `embed`, see scripts/dist.sh).
 //!
-//! It is laid into the data directory, and served from there like any other: with what was compressed
-//! before, for ranges, for those who have it already. What belongs to another version goes as soon as no
-//! server of that version is left.
+//! It is unpacked into the data directory, and served from there as any site is: with compressed files, ranges and
+//! conditional requests. The site of another version is removed once no server of that
+//! version is left.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -18,30 +18,30 @@ use crate::hex::hex;
 #[folder = "../target/embed"]
 struct Embedded;
 
-/// How the directories are called.
+/// The prefix of the directories' names.
 const PREFIX: &str = "site-";
 
-/// The site on the disk.
+/// The site on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
     /// Its files.
     pub root: PathBuf,
-    /// The names of the hashed ones among them.
+    /// The file with the names of hashed files.
     pub hash_file: PathBuf,
 }
 
-/// The site could not be laid down.
+/// The site could not be unpacked.
 #[derive(Debug, Error)]
 #[error("cannot lay the site into {directory}: see --data", directory = directory.display())]
 pub struct SiteError {
-    /// Where.
+    /// The directory.
     pub directory: PathBuf,
-    /// Why.
+    /// The error.
     pub source: io::Error,
 }
 
-/// Lays the site into the data directory, unless it is there, and removes those of other versions. Only
-/// for the server that holds the log: no other is left to serve them then.
+/// Unpacks the site into the data directory, unless it is there, and removes those of other versions. Only
+/// for the server that holds the log: then no other server is left that serves them.
 ///
 /// # Errors
 /// If that directory cannot be written.
@@ -68,13 +68,13 @@ fn clear_others(data: &Path, own: &Path) {
     for entry in fs::read_dir(data).into_iter().flatten().flatten() {
         let is_site = entry.file_name().to_string_lossy().starts_with(PREFIX);
         if is_site && entry.path() != own {
-            // Whatever hinders: it is only room on the disk, and the next start tries again.
+            // An error only leaves files on the disk, and the next start tries again.
             let _ = fs::remove_dir_all(entry.path());
         }
     }
 }
 
-/// What tells one site from another.
+/// A hash that tells one site from another.
 fn digest() -> String {
     let mut hash = Sha256::new();
     for name in Embedded::iter() {
@@ -85,7 +85,7 @@ fn digest() -> String {
     hex(&hash.finalize()[..8])
 }
 
-/// All of it or nothing, also if we are killed meanwhile.
+/// Writes the whole site or nothing, also if the process is killed meanwhile.
 fn lay(directory: &Path) -> io::Result<()> {
     let part = directory.with_extension("part");
     for name in Embedded::iter() {

@@ -1,4 +1,4 @@
-//! What a connection runs over, and how it counts until it is a WebSocket.
+//! The stream of a connection, and how the connection counts until it is a WebSocket.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,33 +10,33 @@ use crate::address::Network;
 use crate::limits::{Handshake, Limits};
 use crate::metrics::Limit;
 
-/// What a connection runs over.
+/// The stream of a connection: TCP, or TLS over it.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
 
-/// How a TCP connection stands on which no WebSocket has begun. It counts as long as it is there, whatever
-/// becomes of its requests; only while one of them holds a place of its own does that count in its stead.
-/// Its requests know it.
+/// A TCP connection on which no WebSocket has begun. It counts among the handshakes until it closes, whatever
+/// becomes of its requests; only while one of these has a permit of its own does that count instead.
+/// Its requests have a handle on it.
 pub struct HalfOpen {
     limits: Arc<Limits>,
-    /// Where it counts for its address, too.
+    /// The network, where it counts for its address, too.
     network: Option<Network>,
-    /// None while it is [`Placed`].
+    /// `None` while it is [`Placed`].
     handshake: Mutex<Option<Handshake>>,
-    /// Whether there was a whole request.
+    /// Whether a whole request has come.
     has_asked: AtomicBool,
 }
 
-/// A request of a connection that holds a place of its own. When it ends, however it does, the connection
-/// is half open again.
+/// A request of the connection with a permit of its own. When the request ends, in any way, the connection
+/// counts as half open again.
 pub struct Placed(Arc<HalfOpen>);
 
 impl HalfOpen {
-    /// A connection begins.
+    /// Counts a new connection.
     ///
     /// # Errors
-    /// Which limit it would exceed.
+    /// The limit that it would exceed.
     pub(crate) fn begin(limits: &Arc<Limits>, network: Option<Network>) -> Result<Self, Limit> {
         let handshake = limits.handshake(network)?;
         Ok(Self {
@@ -47,7 +47,7 @@ impl HalfOpen {
         })
     }
 
-    /// A whole request came.
+    /// Notes that a whole request came.
     pub(crate) fn note_request(&self) {
         self.has_asked.store(true, Ordering::Relaxed);
     }
@@ -57,7 +57,7 @@ impl HalfOpen {
         self.has_asked.load(Ordering::Relaxed)
     }
 
-    /// A request of it has a place of its own now, for as long as what is returned lives.
+    /// Gives a request a place of its own, until what is returned is dropped.
     pub fn place(self: Arc<Self>) -> Placed {
         self.handshake.lock().take();
         Placed(self)

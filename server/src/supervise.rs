@@ -1,4 +1,4 @@
-//! Tasks that go on for as long as the server does: one that panics is begun anew.
+//! Supervision of the server's tasks: a task that panics is restarted.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -7,11 +7,11 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::time::sleep;
 
-/// How long after a panic a task is begun anew. One that panics again and again must not fill the journal.
+/// The pause before a restart. A task that panics again and again must not fill the journal.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Runs a task to its end. A panic is logged as an error, and the task is begun anew: what it does is worth
-/// more to those who are connected than an end of the server would be, which costs each of them their
+/// Runs a task to its end. A panic is logged as an error, and the task is restarted: that is better
+/// for the connected clients than an end of the server, which would cost each of them its
 /// connection.
 pub(crate) async fn supervised<F: Future<Output = ()>>(
     task: &'static str,
@@ -30,7 +30,7 @@ pub(crate) async fn supervised<F: Future<Output = ()>>(
     }
 }
 
-/// What a panic says.
+/// The message of a panic.
 pub(crate) fn reason(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
@@ -41,7 +41,7 @@ pub(crate) fn reason(panic: &(dyn Any + Send)) -> &str {
 mod tests {
     use super::*;
 
-    /// A task that panics is begun anew until it ends by itself.
+    /// A task that panics is restarted until it ends by itself.
     #[tokio::test(start_paused = true)]
     async fn a_task_that_panics_is_begun_anew() {
         let mut begun = 0;

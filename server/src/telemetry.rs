@@ -1,4 +1,4 @@
-//! The log on stderr, and traces for OpenTelemetry.
+//! The journal on stderr, and traces for OpenTelemetry.
 
 use std::env;
 use std::io::{IsTerminal, stderr};
@@ -15,21 +15,21 @@ use tracing_subscriber::{EnvFilter, fmt, registry};
 
 use crate::config::{AdminOptions, LogFormat};
 
-/// Under which name spans are made. They are of the level of traces, so that the log on stderr knows
-/// nothing of them, and without `--otlp` none is made.
+/// The target of spans. They have the level of traces, so that the journal has
+/// none of them, and without `--otlp` none is made.
 pub const SPANS: &str = "everbeat::spans";
 
-/// What is written and sent; dropped at the end, it sends what is left.
+/// The open outputs; dropping them at the end sends what is left.
 #[derive(Debug)]
 pub struct Telemetry(Option<SdkTracerProvider>);
 
-/// Begins to write the log, and to send traces if they are wanted.
+/// Starts the journal, and the sending of traces if the options ask for it.
 ///
 /// # Errors
-/// If the address of `--otlp` is none.
+/// If the address of `--otlp` is not valid.
 pub fn start(options: &AdminOptions) -> Result<Telemetry, ExporterBuildError> {
     let filter = EnvFilter::try_from_env("EVERBEAT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    // By default it would complain on stderr that stderr cannot be written, on a full disk say, and
+    // By default it would report on stderr that stderr cannot be written (on a full disk, say), and
     // panic as that fails too: in the middle of whatever the task or the log's thread does.
     let is_coloured =
         stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());

@@ -1,4 +1,4 @@
-//! A text as the bytes that cross a WebSocket: framed once, shared by all who read it.
+//! A text as the bytes of a WebSocket frame: framed once, and shared by all its readers.
 
 use tungstenite::Bytes;
 use tungstenite::protocol::frame::Frame;
@@ -11,7 +11,7 @@ use crate::answers::Owed;
 pub struct TextFrame(Bytes);
 
 impl TextFrame {
-    /// Puts a text into a frame.
+    /// Frames a text.
     pub fn new(text: impl Into<String>) -> Self {
         let payload = Bytes::from(text.into());
         let frame = Frame::message(payload, OpCode::Data(Data::Text), true);
@@ -21,13 +21,13 @@ impl TextFrame {
         Self(bytes.into())
     }
 
-    /// How many bytes cross the wire.
+    /// The number of bytes on the wire.
     #[expect(clippy::len_without_is_empty, reason = "a frame has a header")]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// The text in it.
+    /// The text in the frame.
     pub fn text(&self) -> &str {
         let length = match self.0.get(1) {
             Some(126) => 4,
@@ -35,17 +35,17 @@ impl TextFrame {
             _ => 2,
         };
         let text = self.0.get(length..).unwrap_or_default();
-        // It was made of one.
+        // The frame was made of a text.
         std::str::from_utf8(text).unwrap_or_default()
     }
 
-    /// The same frame, which holds its room among the answers until it is written.
+    /// The same frame, which holds its reservation among the answers until it is written.
     #[must_use]
     pub fn held(self, owed: Owed) -> Self {
         Self(owed.hold(self.0))
     }
 
-    /// The bytes that cross the wire.
+    /// The bytes on the wire.
     pub fn into_bytes(self) -> Bytes {
         self.0
     }

@@ -1,7 +1,7 @@
-//! TLS: a certificate from files, and a newer one as soon as it is there.
+//! TLS: a certificate from files, replaced as soon as they change.
 //!
-//! The files are looked at again and again, rather than on a signal: that works with whatever renews
-//! them, also where it may not signal us, or does not know that we are there, as in a container.
+//! The files are checked at intervals rather than on a signal: that works with any program that renews
+//! them, also if it may not signal us, or does not know of us, as in a container.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,59 +24,59 @@ use tokio_rustls::{TlsAcceptor, server};
 use crate::config::TlsOptions;
 use crate::write_deadline::WriteDeadline;
 
-/// What one connection may have on its way that its client has not taken. The rest waits in its frames,
-/// which are shared; and that a reader makes progress is seen by what leaves here.
+/// The most bytes that TLS holds of a connection, and its client has not taken. The rest waits in its frames,
+/// which are shared; and a reader's progress is seen by what leaves here.
 const WAITING_BYTES: usize = 16 * 1024;
 
-/// A connection over TLS. Its state is large, and stands aside: a task is as small as over TCP.
+/// A connection over TLS. Its state is large and in a box: so a task is as small as over TCP.
 pub type TlsStream = Box<server::TlsStream<WriteDeadline<TcpStream>>>;
 
-/// What TLS needs.
+/// TLS for connections, with a certificate that is reloaded.
 #[derive(Clone)]
 pub struct Tls {
     acceptor: TlsAcceptor,
     current: Arc<Current>,
     files: Files,
     every: Duration,
-    /// What was in the files.
+    /// The files' contents at the last look.
     seen: Seen,
 }
 
 /// Why a certificate cannot be used.
 #[derive(Debug, Error)]
 pub enum TlsError {
-    /// A file is not there, or not ours to read.
+    /// A file is missing, or cannot be read.
     #[error("cannot read {path}: see --tls-cert and --tls-key", path = path.display())]
     Unreadable {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The error.
         source: io::Error,
     },
-    /// Something else is in it.
+    /// A file holds something else.
     #[error("{path} should hold {what} as PEM", path = path.display())]
     NotPem {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What was expected there.
+        /// What was expected in it.
         what: &'static str,
-        /// Why that is not so.
+        /// The error.
         source: pem::Error,
     },
-    /// They are of no use, or not together.
+    /// The certificate or its key is of no use, or they do not belong together.
     #[error("the certificate in {cert} cannot be used with the key in {key}", cert = cert.display(), key = key.display())]
     Unusable {
         /// The certificate's file.
         cert: PathBuf,
         /// The key's.
         key: PathBuf,
-        /// Why.
+        /// The error.
         source: rustls::Error,
     },
 }
 
 impl Tls {
-    /// TLS as the options have it; none if they name no certificate.
+    /// TLS as the options have it; `None` if they name no certificate.
     ///
     /// # Errors
     /// If the files cannot be used.
@@ -99,9 +99,10 @@ impl Tls {
             .map_err(unusable)?
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(&current) as Arc<dyn ResolvesServerCert>);
-        // WebSockets here are of HTTP/1.1 (RFC 6455); over HTTP/2 nothing is served.
+        // WebSockets are served over HTTP/1.1 only (RFC 6455); nothing is served over HTTP/2.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        // Those who come back after a cut show a ticket, which saves us a signature; and we keep nothing.
+        // A client that reconnects after a cut shows a ticket, which saves a signature; the server keeps nothing
+        // for it.
         config.ticketer = aws_lc_rs::Ticketer::new().map_err(unusable)?;
         Ok(Some(Self {
             acceptor: TlsAcceptor::from(Arc::new(config)),
@@ -112,10 +113,10 @@ impl Tls {
         }))
     }
 
-    /// Plays the handshake.
+    /// Performs the handshake.
     ///
     /// # Errors
-    /// If the other end does not.
+    /// If the peer does not.
     pub async fn accept(&self, stream: WriteDeadline<TcpStream>) -> io::Result<TlsStream> {
         let limited = |connection: &mut rustls::ServerConnection| {
             connection.set_buffer_limit(Some(WAITING_BYTES));
@@ -124,8 +125,8 @@ impl Tls {
         Ok(Box::new(stream))
     }
 
-    /// Looks at the files for as long as it is polled. What is good in them is used by the next
-    /// connections; what is not is one line of the journal, and changes nothing.
+    /// Checks the files at intervals; never returns. A good certificate is used for the next
+    /// connections; a bad one is one line in the journal, and changes nothing.
     pub async fn keep(mut self) {
         let mut look = interval(self.every);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -164,7 +165,7 @@ impl Tls {
 /// A fingerprint of the files, or why there is none.
 type Seen = Result<[u8; 32], String>;
 
-/// Where the certificate comes from.
+/// The files of the certificate and its key.
 #[derive(Clone)]
 struct Files {
     cert: PathBuf,
@@ -172,7 +173,7 @@ struct Files {
     provider: Arc<CryptoProvider>,
 }
 
-/// What was in the files.
+/// The contents of the files.
 struct Texts {
     cert: Vec<u8>,
     key: Vec<u8>,

@@ -1,7 +1,7 @@
 //! The write deadline: writes must make progress.
 //!
-//! A client that asks for much and reads none of it would otherwise hold it in memory for as long as it likes.
-//! It stands right above the socket: what TLS takes in is not on its way. WebSockets have their own
+//! Otherwise a client that asks for much and reads none of it would hold it in memory for as long as it likes. The
+//! deadline is right above the socket: bytes that TLS has taken are not on their way yet. WebSockets have their own
 //! deadline, with a close code: see `ws`.
 
 use std::io;
@@ -12,17 +12,18 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// A deadline for writes: a stream on which a write fails with [`io::ErrorKind::TimedOut`] once it has made no progress for so long.
+/// A stream with a deadline for writes: a write fails with [`io::ErrorKind::TimedOut`] once it has made no progress
+/// for so long.
 #[derive(Debug)]
 pub struct WriteDeadline<S> {
     stream: S,
     patience: Option<Duration>,
-    /// While a write waits.
+    /// The deadline, while a write waits.
     due: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> WriteDeadline<S> {
-    /// Gives each step of a write so long.
+    /// A stream whose writes must make progress within `patience`.
     pub const fn new(stream: S, patience: Duration) -> Self {
         Self {
             stream,
@@ -31,7 +32,7 @@ impl<S> WriteDeadline<S> {
         }
     }
 
-    /// Takes whatever time a write takes, from now on.
+    /// Removes the deadline.
     pub fn be_patient(&mut self) {
         (self.patience, self.due) = (None, None);
     }

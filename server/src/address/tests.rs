@@ -30,7 +30,7 @@ fn client(peer: &str, headers: &HeaderMap, proxies: &[&str], by: ForwardedBy) ->
     Client::of(from(peer), headers, trust)
 }
 
-/// The address of who asks through these proxies; `nobody` where it is not counted.
+/// The network that counts for a request through these proxies; `nobody` where none does.
 fn check(peer: &str, said: &[&'static str], proxies: &[&str]) -> String {
     let headers = headers("x-forwarded-for", said);
     let client = client(peer, &headers, proxies, ForwardedBy::XForwarded);
@@ -59,7 +59,7 @@ fn proxies_are_believed_as_far_as_they_are_trusted() {
     assert_eq!(check("127.0.0.1", &["1.1.1.1"], &[]), "127.0.0.1");
 }
 
-/// An address is an address, however a gateway writes it.
+/// An address is read, however a gateway writes it.
 #[test]
 fn what_gateways_write_is_read() {
     for (said, client) in [
@@ -86,7 +86,7 @@ fn what_gateways_write_is_read() {
     }
 }
 
-/// Where the address cannot be read, the last one that can be is counted: never nobody, and never what a
+/// Where a hop's address cannot be read, the last one that can be is counted, and never an address that the
 /// client wrote before it.
 #[test]
 fn what_cannot_be_read_counts_for_the_last_hop() {
@@ -112,7 +112,7 @@ fn what_cannot_be_read_counts_for_the_last_hop() {
     assert_eq!(check("127.0.0.1", &said, LOCAL), "10.0.0.7");
 }
 
-/// Those whom a proxy hides do not share one space for their keys, as far as it tells them apart.
+/// Clients that a proxy hides have spaces of their own for their keys, as far as the proxy tells them apart.
 #[test]
 fn hidden_clients_have_spaces_of_their_own() {
     let space = |peer, said| {
@@ -134,12 +134,12 @@ fn hidden_clients_have_spaces_of_their_own() {
     // A repeat comes from another port.
     assert_eq!(space("127.0.0.1", &["_ada:4711"]), spaces[4]);
     assert_eq!(space("127.0.0.1", &["203.0.113.9:7"]), spaces[6]);
-    // What keys were stored with by servers before.
+    // The spaces with which older servers stored keys.
     assert_eq!(spaces[0], "None");
     assert_eq!(spaces[6], "Some(Network(18446744072820388105))");
 }
 
-/// RFC 7239: only where it is what the proxies write.
+/// RFC 7239: `Forwarded` is read only where the proxies write it.
 #[test]
 fn forwarded_is_read_where_it_is_what_proxies_write() {
     let check = |said: &[&'static str]| {
@@ -176,7 +176,7 @@ fn forwarded_is_read_where_it_is_what_proxies_write() {
     assert_eq!(client.counted(), None, "it is not what is read");
 }
 
-/// A client that puts odd bytes into the header hides nothing of what the proxy adds to it.
+/// Odd bytes that a client puts into the header do not hide what the proxy adds.
 #[test]
 fn odd_bytes_hide_nobody() {
     let mut headers = HeaderMap::new();

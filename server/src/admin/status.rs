@@ -1,4 +1,4 @@
-//! The status page: what is so now, the last hour, and who is connected.
+//! The status page: the figures of now, charts of the last hour, and the connections.
 
 use std::sync::Arc;
 
@@ -16,13 +16,13 @@ use crate::hub::inspect::{Kind, Report};
 use crate::metrics::Now;
 use crate::samples::{KEPT, Sample, Samples};
 
-/// How many connections are listed; of more, the newest.
+/// The most connections that are listed: the newest ones.
 const LISTED: usize = 100;
 
 /// The size of a chart, in its own units.
 const CHART: (f64, f64) = (360.0, 72.0);
 
-/// Nothing within the page, and nothing from elsewhere.
+/// The page's policy: no inline code, and nothing from other sites.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
      base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -36,13 +36,13 @@ const STYLE: &str = concat!(
 const SCRIPT: &str = include_str!("status.js");
 const ICON: &str = include_str!("../../../public/favicon.svg");
 
-/// Which connections are listed.
+/// The query: the session whose connection is listed.
 #[derive(Debug, Deserialize)]
 pub(super) struct Wanted {
     session: Option<String>,
 }
 
-/// `GET /status`: all connections, or with `?session=` that of one session.
+/// `GET /status`: all connections, or with `?session=` the one of that session.
 pub(super) async fn page(
     State(hub): State<Arc<Hub>>,
     State(samples): State<Arc<Samples>>,
@@ -56,7 +56,7 @@ pub(super) async fn page(
     let now = hub.now().await;
     let reports = hub.reports(LISTED, session.as_ref()).await;
     let mut samples = samples.all();
-    // The newest is of now, as the numbers above it are.
+    // The newest sample shows the figures of now, as the numbers above it do.
     if let Some(newest) = samples.last_mut() {
         newest.live = f64::from(u32::try_from(now.live).unwrap_or(u32::MAX));
     }
@@ -68,7 +68,7 @@ pub(super) async fn page(
     response
 }
 
-/// What the page loads.
+/// The files that the page loads.
 pub(super) fn files<S: Clone + Send + Sync + 'static>() -> Router<S> {
     let file = |kind: &'static str, text: &'static str| {
         get(async move || ([(header::CONTENT_TYPE, kind)], text))
@@ -144,7 +144,7 @@ fn counts(now: Now) -> impl IntoView + use<> {
     }
 }
 
-/// How something is seen in a sample.
+/// How a chart reads its figure from a sample.
 type Seen = fn(&Sample) -> f64;
 
 fn charts(samples: &[Sample]) -> impl IntoView + use<> {
@@ -181,7 +181,7 @@ fn chart(what: &'static str, values: &[f64]) -> impl IntoView + use<> {
     }
 }
 
-/// The line through some values, the newest at the right.
+/// The line of a chart, the newest value at the right.
 #[expect(clippy::cast_precision_loss, reason = "at most an hour of samples")]
 fn points(values: &[f64], top: f64) -> String {
     let (width, height) = CHART;

@@ -83,7 +83,7 @@ pub struct AccessOptions {
 }
 
 impl AccessOptions {
-    /// The tokens that are taken; `None` where none are.
+    /// How tokens are checked; `None` where no tokens are taken.
     pub(super) fn tokens(&self) -> Option<TokenConfig> {
         Some(TokenConfig {
             keys: self.token_keys.clone()?,
@@ -93,7 +93,7 @@ impl AccessOptions {
         })
     }
 
-    /// What guests may do; `None` where there are none.
+    /// The rights of guests; `None` where no guests are taken.
     pub(super) fn guest_rights(&self) -> Option<Rights> {
         let rights = |grants: &Grants| Rights::from(grants.clone());
         let rights = self.guest_rooms.as_ref().map_or(Rights::ALL, rights);

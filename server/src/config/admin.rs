@@ -50,16 +50,16 @@ pub struct AdminOptions {
     pub otlp_share: f64,
 }
 
-/// Where the operator listens.
+/// The operator's listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admin {
-    /// Here.
+    /// At this address.
     At(SocketAddr),
-    /// Nowhere.
+    /// There is none.
     Off,
 }
 
-/// Neither an address nor off.
+/// The text is neither an address nor `off`.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("neither an address with a port, as 127.0.0.1:8090, nor off")]
 pub struct AdminError;

@@ -10,7 +10,7 @@ use crate::address::{ForwardedBy, Trust};
 use crate::limits::LimitsConfig;
 use crate::origin::Origin;
 
-/// Room for some hundred addresses: with none at all there would be no limit.
+/// Enough for some hundred addresses: without any memory there would be no limit.
 const RATE_BYTES_MIN: u64 = 64 * 1024;
 
 /// What is refused.
@@ -186,7 +186,7 @@ impl LimitOptions {
         }
     }
 
-    /// Which proxies are believed, and what they write.
+    /// Which proxies are trusted, and which headers they write.
     pub fn trust(&self) -> Trust<'_> {
         Trust {
             proxies: &self.trusted_proxies,

@@ -1,4 +1,4 @@
-//! A token bucket for each key: what one address or one person may do a second.
+//! Token buckets by key: the rate of one address or one user.
 
 use std::hash::Hash;
 use std::num::NonZeroU32;
@@ -13,12 +13,12 @@ use quick_cache::unsync::Cache;
 
 use crate::address::Network;
 
-/// What an entry takes beside its key and its bucket: links, an index, and room that a table of entries keeps
-/// while it grows. Tested: `a_flood_of_addresses_has_a_bound`.
+/// The memory of an entry beside its key and its bucket: links, an index, and spare capacity of a table
+/// while it grows. Tested by `a_flood_of_addresses_has_a_bound`.
 const ENTRY_BYTES: u64 = 88;
 
-/// Token buckets, one for each key that took tokens lately. Together they hold a bounded number of bytes: a
-/// further key evicts one that took no tokens for long, which finds a full bucket when it comes back.
+/// Token buckets, one for each key that took tokens lately. Together they take a bounded number of bytes: a
+/// further key evicts one that was idle for long, whose next bucket is full anyway.
 pub(super) struct Buckets<K> {
     per_s: NonZeroU32,
     /// How many tokens a full bucket holds.
@@ -28,9 +28,9 @@ pub(super) struct Buckets<K> {
     entries: Mutex<Entries<K>>,
 }
 
-/// What buckets are kept by: one address, or one person.
+/// The key of a bucket: an address, or a user.
 pub(super) trait Key: Clone + Eq + Hash {
-    /// What it holds elsewhere, in bytes.
+    /// The bytes that it holds on the heap.
     fn heap_bytes(&self) -> usize;
 }
 
@@ -63,23 +63,23 @@ impl<K: Key> Buckets<K> {
     /// Takes so many tokens, or none of them.
     ///
     /// # Errors
-    /// How long until there are so many again.
+    /// The wait until there are so many.
     pub(super) fn take(&self, now: Timestamp, key: &K, tokens: u32) -> Result<(), Duration> {
         self.with(now, key, |bucket| bucket.take_many(now, tokens))
     }
 
-    /// Takes so many tokens, also beyond what there is. Returns how long until they are paid for. (Where a
-    /// refusal takes nothing, a thousand connections that wait for the same token all go on with it.)
+    /// Takes so many tokens, also beyond what there are. Returns the wait until they are paid for. (If a
+    /// refusal took nothing, a thousand connections that wait for one token would all go on with it.)
     pub(super) fn spend(&self, now: Timestamp, key: &K, tokens: u32) -> Duration {
         self.with(now, key, |bucket| bucket.spend(now, tokens))
     }
 
-    /// Drops entries whose bucket is full: a new one is the same. Returns how many were evicted since the last
+    /// Drops entries whose bucket is full, as a new one is the same. Returns how many were evicted since the last
     /// sweep.
     pub(super) fn sweep(&self, now: Timestamp) -> u64 {
         let mut entries = self.entries.lock();
         let evicted = std::mem::take(&mut entries.evicted);
-        // Into a table of its own, so that the room for those that went is free again.
+        // Into a new table, so that the memory of the dropped entries is free again.
         let mut kept = Entries::new(self.bytes);
         let drained = entries.buckets.drain();
         for (key, bucket) in drained.filter(|(_, bucket)| !bucket.is_full(now)) {
@@ -113,13 +113,13 @@ impl<K: Key> Buckets<K> {
 
 struct Entries<K> {
     buckets: Cache<K, Bucket, Bytes>,
-    /// How many had to go for others.
+    /// How many were evicted.
     evicted: u64,
 }
 
 impl<K: Key> Entries<K> {
     fn new(bytes: u64) -> Self {
-        // The estimate says how many evicted keys are remembered: none, as they take room of their own.
+        // The first argument bounds the evicted keys that are remembered: none, as they take memory of their own.
         let buckets = Cache::with_weighter(0, bytes, Bytes);
         Self {
             buckets,
@@ -143,7 +143,7 @@ impl<K: Key> Weighter<K, Bucket> for Bytes {
     }
 }
 
-/// What an entry takes, in bytes.
+/// The memory of an entry, in bytes.
 const fn weight<K>(heap_bytes: usize) -> u64 {
     (size_of::<K>() + size_of::<Bucket>() + heap_bytes) as u64 + ENTRY_BYTES
 }

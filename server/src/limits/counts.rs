@@ -1,4 +1,4 @@
-//! Counts of what is held at once, for each key.
+//! Counts by key of what is held at the same time.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use crate::address::Network;
 
-/// How many each key holds now. Bounded by what is held: connections.
+/// How many each key holds now. There are never more entries than connections.
 #[derive(Debug)]
 pub(super) struct Counts<K: Copy + Eq + Hash> {
     /// 0: no limit.
@@ -16,14 +16,14 @@ pub(super) struct Counts<K: Copy + Eq + Hash> {
     pub(super) held: Mutex<HashMap<K, usize>>,
 }
 
-/// One of what a key holds; it counts until it is dropped.
+/// One of what a key holds; it counts until this is dropped.
 #[derive(Debug)]
 pub struct Held<K: Copy + Eq + Hash> {
     counts: Arc<Counts<K>>,
     key: K,
 }
 
-/// A TCP connection on which no WebSocket has begun; it counts until it is dropped.
+/// A TCP connection on which no WebSocket has begun; it counts until this is dropped.
 #[derive(Debug)]
 pub struct Handshake {
     pub(super) _address: Option<Held<Network>>,
@@ -31,7 +31,7 @@ pub struct Handshake {
 }
 
 impl<K: Copy + Eq + Hash> Counts<K> {
-    /// At most so many for each key; 0: no limit.
+    /// Counts of at most so many for each key; 0: no limit.
     pub(super) fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self {
             limit,
@@ -39,7 +39,7 @@ impl<K: Copy + Eq + Hash> Counts<K> {
         })
     }
 
-    /// One more, unless the key holds as many as it may.
+    /// Counts one more; `None` if the key holds as many as it may.
     pub(super) fn hold(self: &Arc<Self>, key: K) -> Option<Held<K>> {
         let mut held = self.held.lock();
         let count = held.get(&key).copied().unwrap_or_default();
@@ -52,7 +52,7 @@ impl<K: Copy + Eq + Hash> Counts<K> {
         Some(Held { counts, key })
     }
 
-    /// One more, whatever the limit says.
+    /// Counts one more, whatever the limit says.
     pub(super) fn hold_anyway(self: &Arc<Self>, key: K) -> Held<K> {
         *self.held.lock().entry(key).or_default() += 1;
         let counts = Arc::clone(self);
@@ -61,7 +61,7 @@ impl<K: Copy + Eq + Hash> Counts<K> {
 }
 
 impl Held<Network> {
-    /// The address that it counts for.
+    /// The network that it counts for.
     pub const fn network(&self) -> Network {
         self.key
     }

@@ -5,7 +5,7 @@ use clap::Parser;
 use super::*;
 use crate::config::Config;
 
-/// A moment in which no token comes.
+/// A time at which no further tokens come.
 const AT: Timestamp = Timestamp::ZERO;
 
 fn limits(options: &[&str]) -> Arc<Limits> {
@@ -31,7 +31,8 @@ fn an_address_holds_so_many_connections() {
     assert!(limits.connections.held.lock().is_empty());
 }
 
-/// A connection whose request ended counts again, also beyond the limit: no other comes until it has gone.
+/// A connection whose WebSocket or listener ended counts again, also beyond the limit: no other may come before it
+/// closed.
 #[test]
 fn a_connection_that_gives_its_place_up_counts_again() {
     let limits = limits(&["--handshakes-per-address", "1", "--handshakes", "2"]);
@@ -89,8 +90,8 @@ fn rates_are_for_each_alone() {
     assert_eq!(limits.publish(AT, None, Some(there)), Ok(()));
 }
 
-/// Many connections of one sender wait for each other, and for no others; a sender with two limits is held by
-/// the stricter one.
+/// The connections of one sender wait for each other, and for no others; of a sender's two limits the
+/// stricter one counts.
 #[test]
 fn frames_are_paid_for_together() {
     let options = ["--frames-per-person", "10", "--frames-per-address", "100"];
@@ -112,7 +113,7 @@ fn frames_are_paid_for_together() {
     let over = Err((Limit::FramesPerPerson, wait));
     assert_eq!(spent(0, 5, Some(&ada), Some(there)), over);
     assert_eq!(spent(300, 0, None, Some(here)), Ok(()));
-    // Who took nothing for long is forgotten, and nothing else.
+    // Only idle entries are dropped.
     let known = |limits: &Limits| limits.frames_per_address.as_ref().unwrap().len();
     limits.sweep(at(2_000));
     assert_eq!(known(&limits), 1);
@@ -121,8 +122,8 @@ fn frames_are_paid_for_together() {
     assert_eq!(spent(60_000, 1_000_000, None, None), Ok(()));
 }
 
-/// Very many addresses take no more memory than there is for them: some are forgotten, which is counted, and
-/// an address that is held back meanwhile is not among them.
+/// Very many addresses take no more memory than the bound: some are evicted, which is counted, but not
+/// an address that is being limited meanwhile.
 #[test]
 fn a_flood_of_addresses_has_a_bound() {
     const BYTES: u64 = 64 * 1024;
@@ -146,7 +147,7 @@ fn a_flood_of_addresses_has_a_bound() {
     assert_eq!((buckets.len(), buckets.memory_used()), (0, 0));
 }
 
-/// The longest names of people count with their bytes.
+/// The longest subjects count with their bytes.
 #[test]
 fn a_flood_of_people_has_a_bound() {
     const BYTES: u64 = 64 * 1024;
@@ -160,7 +161,7 @@ fn a_flood_of_people_has_a_bound() {
     assert!(buckets.memory_used() + held as u64 * 255 <= BYTES);
 }
 
-/// A limit that is met for want of room is told to the operator.
+/// Entries that are evicted for want of memory are counted, for the operator.
 #[test]
 fn what_is_forgotten_for_want_of_room_is_counted() {
     let limits = limits(&["--rate-bytes", "65536"]);

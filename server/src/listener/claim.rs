@@ -1,9 +1,9 @@
-//! Whose data stand behind a port that servers share.
+//! The claim on a shared port: which data the servers behind it have.
 //!
-//! The kernel gives each of them a part of the connections. Servers over different data would show people one
-//! of two worlds by chance, and neither would notice. So each claims the port for its data directory by the
+//! The kernel gives each server a part of the connections. Servers over different data would show users one
+//! of two worlds by chance, and neither server would notice. So each claims the port for its data directory by the
 //! name of an abstract socket (unix(7)): these belong to the network namespace, as ports do, and end with
-//! their process, whatever ends it.
+//! their process, however that ends.
 
 use std::fmt;
 use std::fs;
@@ -20,35 +20,35 @@ use tokio::net::UnixStream;
 
 use crate::secret;
 
-/// How the names of our sockets begin.
+/// The prefix of our sockets' names.
 const MARK: &str = "everbeat/";
 
 /// The most bytes of a name: those of `sun_path`, without the zero before it.
 const NAME_BYTES: usize = 107;
 
-/// A port that is claimed. It ends with the server.
+/// A claimed port, until the server ends.
 #[derive(Debug)]
 pub(crate) struct Claim {
     _socket: UnixListener,
 }
 
-/// What came of a claim.
+/// The outcome of a claim.
 #[derive(Debug)]
 pub(crate) enum Claimed {
-    /// No server serves other data there.
+    /// No server serves other data at this port.
     Alone(Claim),
     /// Another server does: the end of its data directory's path.
     OtherData(String),
 }
 
 impl Claim {
-    /// Claims an address for a data directory, which exists.
+    /// Claims an address for a data directory, which must exist.
     ///
     /// # Errors
-    /// Where the system does not tell who else claims it.
+    /// If the system does not tell which other claims there are.
     pub(crate) fn make(address: SocketAddr, data: &Path) -> io::Result<Claimed> {
         let own = Name::new(address, data)?;
-        // First claimed, then looked: of two that start at once one at least sees the other.
+        // First claims, then looks: of two servers that start at once at least one sees the other.
         let name = unix::SocketAddr::from_abstract_name(own.to_string())?;
         let socket = UnixListener::bind_addr(&name)?;
         let names = fs::read_to_string("/proc/self/net/unix")?;
@@ -67,9 +67,9 @@ struct Name {
     address: SocketAddr,
     /// Device and inode of the data directory, whatever its path.
     data: (u64, u64),
-    /// Claims of one directory have names of their own: a server comes while the one before goes.
+    /// Tells claims for one directory apart: the next server makes one before this one ends.
     nonce: String,
-    /// For people.
+    /// The end of the data directory's path, for error texts.
     path: String,
 }
 
@@ -94,7 +94,7 @@ impl Name {
         Ok(name)
     }
 
-    /// The name in a line of `/proc/net/unix`, where it is one of ours.
+    /// The name in a line of `/proc/net/unix`; `None` if it is not one of ours.
     fn listed(line: &str) -> Option<Self> {
         let (_, name) = line.split_once(&format!(" @{MARK}"))?;
         let mut parts = name.splitn(6, '/');
@@ -111,18 +111,18 @@ impl Name {
         })
     }
 
-    /// Whether connections to the one may come to the other, who knows nothing of what is behind it.
+    /// Whether this claim conflicts with another one: connections may reach both servers, over different data.
     fn is_against(&self, other: &Self) -> bool {
         let [own, theirs] = [self, other].map(|name| name.address.ip().to_canonical());
         let is_one = own == theirs || own.is_unspecified() || theirs.is_unspecified();
         self.address.port() == other.address.port() && is_one && self.data != other.data
     }
 
-    /// Only servers of one user share a port (socket(7)): a name of anybody else's is no claim.
+    /// Whether the socket is of our user: only servers of one user share a port (socket(7)).
     fn is_of_same_user(&self) -> bool {
         let user = || -> io::Result<bool> {
             let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-            // A listener that takes no connection must not hold this server up.
+            // A listener that takes no connection must not block this server.
             socket.set_nonblocking(true)?;
             socket.connect(&SockAddr::unix(format!("\0{self}"))?)?;
             let stream = unix::UnixStream::from(OwnedFd::from(socket));
@@ -197,7 +197,7 @@ mod tests {
         fs::create_dir(&data).unwrap();
         let link = place.path().join("link");
         std::os::unix::fs::symlink(&data, &link).unwrap();
-        // Nothing listens there: it is the claim alone that is looked at.
+        // No server listens there: the claim alone is tested.
         let address = SocketAddr::from((Ipv4Addr::new(127, 83, 1, 9), 1));
         let claim = |data: &Path| Claim::make(address, data).unwrap();
         let first = claim(&data);

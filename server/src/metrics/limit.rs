@@ -25,7 +25,7 @@ pub enum Limit {
     FramesPerPerson,
     /// `--frames-per-address`.
     FramesPerAddress,
-    /// `--rate-bytes`: what an address or a person did lately was forgotten.
+    /// `--rate-bytes`: an address's or a user's entry was evicted.
     RateBytes,
     /// `--session-lines`.
     SessionLines,
@@ -33,13 +33,13 @@ pub enum Limit {
     HeaderTimeout,
     /// `--body-timeout`.
     BodyTimeout,
-    /// `--write-timeout`, where what is written is no WebSocket.
+    /// `--write-timeout`, on a connection that is no WebSocket.
     WriteTimeout,
-    /// `--answer-bytes`, for longer than an answer waits.
+    /// `--answer-bytes`: an answer waited too long for memory.
     AnswerBytes,
-    /// `--tail-bytes`: the newest messages of a room were forgotten.
+    /// `--tail-bytes`: what a room kept was dropped.
     TailBytes,
-    /// `--fan-out-bytes`: readers of a room get drafts and members later.
+    /// `--fan-out-bytes`: readers of a room got drafts and members later.
     FanOutBytes,
     /// The head of a request: 16 KiB, 100 lines.
     HeadBytes,

@@ -1,4 +1,4 @@
-//! The plain form of a room's page: a message without a script, and from a page that cannot come alive.
+//! The plain form of a room's page: it publishes without a script, also from a page that cannot come alive.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::http::came_by_tls;
 use crate::secret;
 use crate::state::AppState;
 
-/// Publishes what a form sends, as the HTTP API does, and leads back to the room. A refusal is a
+/// Publishes a form's message, as the HTTP API does, and leads back to the room. A refusal is a
 /// page that keeps the text.
 pub(super) async fn say(
     State(state): State<AppState>,
@@ -37,7 +37,7 @@ pub(super) async fn say(
     };
     let (mut parts, body) = request.into_parts();
     let caller = Caller::from_request_parts(&mut parts, &state).await;
-    // What it is shown with is enough to render an answer.
+    // The head of the request is enough to render an answer.
     let rest = Request::from_parts(parts.clone(), Body::empty());
     let (letter, published) = match filled(&state, Request::from_parts(parts, body)).await {
         Ok(letter) => {
@@ -56,10 +56,10 @@ pub(super) async fn say(
     }
 }
 
-/// The cookie in which a browser keeps the name of the form, for pages that have no script to do so.
+/// The cookie in which a browser keeps the name from the form, for pages without a script.
 const NAME_COOKIE: &str = "everbeat-name";
 
-/// Has the browser keep the name until it is closed.
+/// The header that has the browser keep the name until it is closed.
 fn keep_name(letter: &Letter, by_tls: bool) -> [(HeaderName, String); 1] {
     let name = Name::tidy(&letter.name);
     let name = utf8_percent_encode(name.as_str(), NON_ALPHANUMERIC);
@@ -75,7 +75,7 @@ pub(super) fn kept_name(headers: &HeaderMap) -> Option<Name> {
     (!name.is_empty()).then_some(name)
 }
 
-/// Whether a browser's form sent it, and no program that takes the page for the API.
+/// Whether a browser's form sent the request, and not a program that takes the page for the API.
 fn is_form(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
@@ -84,7 +84,7 @@ fn is_form(headers: &HeaderMap) -> bool {
 }
 
 async fn filled(state: &AppState, request: Request) -> Result<Letter, Problem> {
-    // It has come: [`apart`](crate::apart) waits for it.
+    // The body is there: [`apart`](crate::apart) has waited for it.
     match Form::from_request(request, state).await {
         Ok(Form(letter)) => Ok(letter),
         Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
@@ -109,7 +109,7 @@ async fn publish(
     Ok(())
 }
 
-/// Renders the page that says why, and holds the text.
+/// Renders the page that shows the reason, and keeps the text.
 async fn refused(
     (pages, files): (&Pages, &Arc<Files>),
     request: Request,
@@ -118,7 +118,7 @@ async fn refused(
     mut letter: Letter,
 ) -> Response {
     let words = match problem.code() {
-        // As after Back: the key is that of the message before.
+        // As after Back: the form's key is that of the message before.
         Code::IdempotencyKeyReused | Code::IdempotencyKeyRequired => {
             letter.key = secret::random_hex::<16>().unwrap_or_default();
             "this form was sent before, with another text. If this one is new, send it now"

@@ -1,4 +1,4 @@
-//! Connections that are answered though the process has no descriptor left but those that it keeps.
+//! The last answers: connections on descriptors of the reserve, when the process has no others left.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use crate::descriptors::Share;
 use crate::stream::HalfOpen;
 use crate::tls::Tls;
 
-/// How long the head of a request may take where nobody waits for the descriptor.
+/// The deadline of a request's head while no other connection waits for the descriptor.
 pub(super) const LAST_HEAD: Duration = Duration::from_millis(250);
 
-/// How long a connection and its answer may take: a little longer than `/readyz` may.
+/// The deadline of a connection and its answer: a little more than that of `/readyz`.
 const LAST_ANSWER: Duration = Duration::from_millis(2_500);
 
-/// How long a connection has to send its request where others wait: those that waited themselves sent it before.
-/// With the descriptors that everybody has, 600 silent ones a second give way.
+/// How long a connection has to send its request while others wait: one that waited itself has sent it by then.
+/// With the descriptors of the clients' share, 600 silent connections a second give way.
 const MOMENT: Duration = Duration::from_millis(10);
 
-/// Connections that are being answered, each on a descriptor that was kept: all at once, and none waits for
-/// another one that is silent.
+/// Connections that are being answered, each on a descriptor of the reserve: all at once, so that none waits for
+/// a silent one.
 pub(super) struct LastAnswers {
     reserve: Share,
     tasks: JoinSet<()>,
@@ -46,8 +46,8 @@ impl LastAnswers {
         }
     }
 
-    /// Gives a descriptor back to the system, for the next connection; of those that are kept, or that of the
-    /// oldest connection that has sent no request. False where none can be given now.
+    /// Frees a descriptor for the next connection: one of the reserve, or that of the
+    /// oldest connection that has sent no request. Returns false where there is none.
     pub(super) async fn lend(&mut self) -> bool {
         self.refill();
         if self.reserve.lend() {
@@ -65,7 +65,7 @@ impl LastAnswers {
             return false;
         }
         self.connections[at].task.abort();
-        // It may be another one that ended by itself: that one's descriptor is free as well.
+        // It may be another task that ended: its descriptor is free as well.
         self.tasks.join_next().await.is_some()
     }
 
@@ -73,7 +73,7 @@ impl LastAnswers {
     pub(super) fn answer(&mut self, begun: Begun, tls: Option<Tls>) {
         let half_open = Arc::clone(&begun.requests.half_open);
         let answering = async move {
-            // Large, and only where it is needed.
+            // Large, so in a box.
             let _ = timeout(LAST_ANSWER, Box::pin(begun.run_last(tls))).await;
         };
         self.connections.push_back(LastAnswer {
@@ -90,7 +90,7 @@ impl LastAnswers {
         }
     }
 
-    /// Keeps as many descriptors as may be kept again.
+    /// Fills the reserve as far as descriptors are free.
     pub(super) fn refill(&mut self) {
         while self.tasks.try_join_next().is_some() {}
         self.connections.retain(|last| !last.task.is_finished());

@@ -10,7 +10,7 @@ use crate::descriptors::Reserve;
 use crate::hub::Rooms;
 use crate::log::memory::MemoryLog;
 
-/// Gives what a test wrote down, and notes when it was asked.
+/// A source that gives the results of a script, and notes when it was polled.
 #[derive(Default)]
 struct Script {
     accepted: Mutex<VecDeque<io::Result<(TcpStream, SocketAddr)>>>,
@@ -45,8 +45,8 @@ fn acceptor() -> Acceptor {
     }
 }
 
-/// The last descriptor is lent to a connection that says nothing. Others are accepted meanwhile, as soon as there
-/// are descriptors.
+/// A descriptor of the reserve goes to a connection that sends nothing. Others are accepted meanwhile, as soon as
+/// descriptors are free.
 #[tokio::test(start_paused = true)]
 async fn a_silent_connection_on_the_last_descriptor_holds_up_no_other() {
     let (silent, _client) = connection().await;
@@ -63,10 +63,10 @@ async fn a_silent_connection_on_the_last_descriptor_holds_up_no_other() {
     http.timer(TokioTimer::new());
     let begun = Instant::now();
     let accept = acceptor.accept(&http, &script, None, &end, &requests);
-    // Longer than the silent connection may take.
+    // Longer than the silent connection's deadline.
     assert!(timeout(LAST_HEAD + ACCEPT_AGAIN, accept).await.is_err());
     let waited = |asked: &Instant| *asked - begun;
     let asked: Vec<_> = script.asked.lock().iter().map(waited).collect();
-    // No descriptor; the silent one; the other one.
+    // No descriptor; then the silent connection; then the other one.
     assert_eq!(asked[..3], [Duration::ZERO; 3], "{asked:?}");
 }
