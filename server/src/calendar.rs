@@ -185,7 +185,7 @@ mod tests {
     /// In 2026.
     const TODAY: u64 = 1_790_000_000_000;
 
-    /// A server that has run for so many milliseconds; its clock is so far from what it should be.
+    /// A server that has run for `passed` milliseconds, and whose clock is `off` by so many.
     struct Run {
         calendar: Calendar,
         passed: u64,
@@ -202,7 +202,7 @@ mod tests {
             }
         }
 
-        /// Some time passes, in which the clock is looked at now and then.
+        /// Lets time pass, in which the clock is looked at now and then.
         fn pass(&mut self, ms: u64) -> &mut Self {
             for _ in 0..4 {
                 self.passed += ms / 4;
@@ -247,7 +247,7 @@ mod tests {
         assert!(run.pass(30 * DAY).forgets(WEEK) && run.doubt().is_none());
     }
 
-    /// Started a week ahead, it forgets nothing; nor when it is put right.
+    /// A clock that is a week ahead at the start: nothing is forgotten, nor when it is corrected.
     #[test]
     fn a_start_a_week_ahead_forgets_nothing() {
         let mut run = Run::start(WEEK_AHEAD, Some(TODAY - HOUR));
@@ -255,18 +255,18 @@ mod tests {
             run.doubt(),
             Some(Doubt::Ahead(Duration::from_millis(7 * DAY + HOUR)))
         );
-        assert_eq!(run.doubt(), None, "it is told once");
+        assert_eq!(run.doubt(), None, "returned once");
         assert!(!run.pass(DAY - 4).forgets(WEEK));
         run.off = 0;
         assert!(!run.forgets(WEEK));
         assert!(matches!(run.doubt(), Some(Doubt::Behind(_))));
         assert!(!run.pass(HOUR).forgets(WEEK));
         assert!(run.pass(DAY).forgets(WEEK));
-        // The log's time was the wrong one, and does not last.
+        // The log's newest time was wrong, and is dropped.
         assert_eq!(run.stamp(), TODAY + run.passed);
     }
 
-    /// A server that was away for long is believed in the end.
+    /// A server that was down for long trusts its clock in the end.
     #[test]
     fn a_long_absence_is_believed_in_a_day() {
         let mut run = Run::start(0, Some(TODAY - 30 * DAY));
@@ -275,8 +275,8 @@ mod tests {
         assert!(run.pass(DAY).forgets(WEEK));
     }
 
-    /// Started at 1970: what is stored is as new as the log's newest, and nothing is gone when the time
-    /// comes.
+    /// A clock at 1970 at the start: times are stored as those of the log's newest, and nothing is lost when the
+    /// clock is corrected.
     #[test]
     fn a_start_at_1970_stores_nothing_of_1970() {
         let mut run = Run::start(AT_1970, Some(TODAY - HOUR));
@@ -290,20 +290,20 @@ mod tests {
         assert!(run.pass(HOUR).forgets(WEEK));
     }
 
-    /// Where there is nothing to compare with, it is the time that passes.
+    /// With nothing to compare with, only an even run counts.
     #[test]
     fn a_new_log_has_no_doubt() {
         let mut run = Run::start(AT_1970, None);
         assert_eq!(run.doubt(), None);
         assert!(!run.forgets(WEEK));
-        // Put right, by decades.
+        // Corrected, by decades.
         run.pass(HOUR / 2);
         run.off = 0;
         assert!(!run.pass(HOUR - 4).forgets(WEEK));
     }
 
-    /// A new log, and a clock at 1970: what was stored meanwhile is kept for its full age after the clock was put
-    /// right, whenever that is.
+    /// A new log, and a clock at 1970: what is stored meanwhile is kept for its full age after the clock was
+    /// corrected, whenever that is.
     #[test]
     fn what_was_stored_at_1970_is_kept_for_its_age() {
         for at_1970 in [HOUR / 2, 3 * HOUR, 2 * DAY] {
@@ -329,7 +329,7 @@ mod tests {
         assert!(run.pass(DAY).forgets(WEEK));
     }
 
-    /// A machine that never learns the time still forgets: its clock runs evenly.
+    /// A machine that never learns the time still forgets, as its clock runs evenly.
     #[test]
     fn a_clock_that_stays_at_1970_forgets() {
         let mut run = Run::start(AT_1970, None);
@@ -349,8 +349,8 @@ mod tests {
         assert!(run.pass(HOUR).forgets(WEEK));
     }
 
-    /// Set forward and back while it runs: nothing is forgotten in between, and the log's time is right at
-    /// once.
+    /// A clock that is set forward and back while the server runs: nothing is forgotten in between, and stored
+    /// times are right at once.
     #[test]
     fn a_clock_that_jumps_and_comes_back_is_believed() {
         for off in [WEEK_AHEAD, AT_1970, -(2 * HOUR as i64), 3 * HOUR as i64] {
@@ -368,7 +368,7 @@ mod tests {
         }
     }
 
-    /// What network time does every day is no jump; a small step back does not make the log's time go back.
+    /// A daily correction by network time is no jump; a small step back does not turn stored times back.
     #[test]
     fn small_steps_are_none() {
         let mut run = Run::start(0, Some(TODAY));
@@ -392,7 +392,7 @@ mod tests {
         assert!(!run.forgets(WEEK));
     }
 
-    /// Time that goes back, of the one clock or the other, is no reason to panic.
+    /// A step back of either clock is no reason to panic.
     #[test]
     fn clocks_that_go_back_are_borne() {
         let mut calendar = Calendar::new(Timestamp::from_millis(HOUR), TODAY, Some(u64::MAX));

@@ -1,4 +1,4 @@
-//! Everything that the server can be told, from options and the environment.
+//! The server's configuration: every option, from the command line and the environment.
 
 mod access;
 mod admin;

@@ -1,4 +1,4 @@
-//! Bytes as text.
+//! Hexadecimal digits.
 
 /// Bytes as hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -122,6 +122,6 @@ mod tests {
             assert!(!keys[..index].contains(key), "{index}");
         }
         let elsewhere = post_key(Some(&subject("ada")), &from("192.0.2.2"), "1");
-        assert_eq!(elsewhere, keys[0], "somebody known may move");
+        assert_eq!(elsewhere, keys[0], "a known user may move");
     }
 }

@@ -1,4 +1,4 @@
-//! The write deadline: writes must make progress.
+//! The write deadline: a write that makes no progress for too long fails.
 //!
 //! Otherwise a client that asks for much and reads none of it would hold it in memory for as long as it likes. The
 //! deadline is right above the socket: bytes that TLS has taken are not on their way yet. WebSockets have their own

@@ -173,7 +173,7 @@ fn forwarded_is_read_where_it_is_what_proxies_write() {
     }
     let headers = headers("forwarded", &["for=6.6.6.6"]);
     let client = client("127.0.0.1", &headers, LOCAL, ForwardedBy::XForwarded);
-    assert_eq!(client.counted(), None, "it is not what is read");
+    assert_eq!(client.counted(), None, "not the header that is read");
 }
 
 /// Odd bytes that a client puts into the header do not hide what the proxy adds.

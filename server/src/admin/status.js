@@ -1,4 +1,4 @@
-// The page stays as it is for who cannot or will not run this: reload it.
+// Refreshes the page's figures. Without scripts the page stays as it is, and is reloaded by hand.
 const freshness = document.querySelector("#freshness");
 const ask = (event) => {
   if (event.target.method === "post" && !confirm("End this connection? It does not come back by itself.")) event.preventDefault();
@@ -6,7 +6,7 @@ const ask = (event) => {
 document.addEventListener("submit", ask);
 setInterval(async () => {
   const live = document.querySelector("#live");
-  // Not under somebody's hands.
+  // Not while the operator uses it.
   if (document.hidden || live.contains(document.activeElement)) return;
   try {
     const answer = await fetch(location.href);

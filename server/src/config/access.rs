@@ -1,4 +1,4 @@
-//! Options about who may enter.
+//! Options of authentication: guests, tokens and the tutorial's pages.
 
 use std::time::Duration;
 

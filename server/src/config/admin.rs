@@ -1,4 +1,4 @@
-//! Options for the operator.
+//! Options of the operator's listener, the journal and traces.
 
 use std::net::SocketAddr;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! Options about what is refused.
+//! Options of limits, allowed origins and trusted proxies.
 
 use std::time::Duration;
 

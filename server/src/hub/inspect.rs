@@ -35,7 +35,7 @@ impl Question {
 /// What a connection's task knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vitals {
-    /// The session that speaks on it; `None` before `hello`.
+    /// The session on the connection; `None` before `hello`.
     pub session: Option<SessionId>,
     /// The session's name.
     pub name: Option<Name>,

@@ -137,7 +137,7 @@ fn a_flood_of_addresses_has_a_bound() {
         taken += usize::from(buckets.take(AT, &busy, 1).is_ok());
         most = most.max(buckets.memory_used());
     }
-    assert_eq!(taken, 10, "what was taken is known all the time");
+    assert_eq!(taken, 10, "its entry is never evicted");
     assert!(most <= BYTES, "{most}");
     let evicted = buckets.sweep(AT);
     assert_eq!(evicted as usize + buckets.len(), 50_000 + 1);

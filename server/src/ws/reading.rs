@@ -58,7 +58,7 @@ mod tests {
         assert!(reading.poll_when(cx, true).is_pending());
         tell.send(7).unwrap();
         assert!(reading.poll_when(cx, false).is_pending());
-        assert!(reading.future.is_none(), "it is over, and holds nothing");
+        assert!(reading.future.is_none(), "the read has ended");
         assert_eq!(reading.poll_when(cx, true), Poll::Ready(7));
     }
 }

@@ -142,8 +142,8 @@ mod tests {
     use super::*;
     use crate::log::sqlite::state::Chain;
 
-    /// Has as many readers as the first message says. Waits in each call for a large room until the test lets it go
-    /// on; panics at the message that says so.
+    /// An observer with as many readers as the first message says. For a large room it waits in each call until the
+    /// test releases it; it panics at the message that says so.
     struct Slow(Mutex<Receiver<()>>);
 
     impl Observer for Slow {
@@ -200,7 +200,7 @@ mod tests {
         let (sender, answers) = channel();
         notifier.notify(batch(1, "a", &sender));
         notifier.notify(batch(2, "b", &sender));
-        assert!(answers.try_recv().is_err(), "answered before it was told");
+        assert!(answers.try_recv().is_err(), "answered too early");
         go_on.send(()).unwrap();
         assert_eq!(answers.recv(), Ok(1));
         go_on.send(()).unwrap();

@@ -97,6 +97,6 @@ mod tests {
         }
         let (here, there) = (one.after(&[], &[]), none.after(&[], &[]).after(&[], &[]));
         assert_eq!(here.commits, there.commits);
-        assert_ne!(here.hash, there.hash, "what came before counts");
+        assert_ne!(here.hash, there.hash, "earlier commits count");
     }
 }

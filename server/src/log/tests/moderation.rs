@@ -55,7 +55,7 @@ async fn a_removed_text_is_gone_and_its_place_stays(Subject { log, observer, .. 
     let held = log.room(room("lobby")).await.unwrap();
     assert_eq!((held.head, held.trimmed), (offset(3), Offset::ZERO));
     assert_eq!(held.removed, std::slice::from_ref(&gone));
-    assert_eq!(observer.seen()[3..], [gone], "told once");
+    assert_eq!(observer.seen()[3..], [gone], "notified once");
 }
 
 async fn what_is_not_there_is_not_removed(Subject { log, observer, .. }: Subject) {

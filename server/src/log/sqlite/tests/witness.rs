@@ -203,7 +203,7 @@ async fn a_database_without_its_witness_is_another_log() {
         assert_eq!(held.head, before.head);
         assert_ne!(held.epoch, before.epoch);
         let resumed = log.open_session(resume("ada", 2)).await.unwrap();
-        assert!(!resumed.resumed, "it may be behind what was acknowledged");
+        assert!(!resumed.resumed, "it may lack acknowledged messages");
         drop(log);
         // Only once: it has a witness now.
         let (log, lines) = start(&place);
