@@ -1,4 +1,4 @@
-//! Rooms that are closed to somebody, by every way that there is.
+//! Rooms outside a client's grant, over every way to reach them.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::guarded::{Guarded, join, token, token_for};
 use crate::raw::{Raw, refused};
 use crate::test_server::TestServer;
 
-/// A server with something said in two rooms, and a token that may read one of them.
+/// A server with a message in each of two rooms, and a token that may read one of them.
 async fn newsroom() -> (Guarded, String) {
     let guarded = Guarded::start(&["--guest-rooms", "lobby=rw"]).await;
     let (mut editor, _) = guarded.hello(&token("editor"), &Value::Null).await;
@@ -21,7 +21,7 @@ async fn newsroom() -> (Guarded, String) {
     (guarded, token_for("ada", &rooms))
 }
 
-/// AC-5: a room outside the grant, by every frame that there is.
+/// AC-5: every frame about a room outside the grant is refused.
 #[tokio::test]
 async fn a_closed_room_is_closed_to_a_session() {
     let (guarded, ada) = newsroom().await;
@@ -40,7 +40,7 @@ async fn a_closed_room_is_closed_to_a_session() {
             json!({"type": "publish", "seq": 2, "room": "news", "body": "x"}),
             "write_denied",
         ),
-        // Whatever the room: nobody sees the draft of somebody who is not there.
+        // Whatever the room: only members have a draft.
         (
             json!({"type": "draft", "room": "lobby", "body": "x"}),
             "not_joined",
@@ -73,7 +73,7 @@ async fn a_closed_room_is_closed_to_a_session() {
     assert!(join(&mut raw, "team-a").await["read_only"].is_null());
 }
 
-/// AC-5: the same by its page, and by a page of the tutorial.
+/// AC-5: the room's page and the tutorial's page refuse it, too.
 #[tokio::test]
 async fn a_closed_room_is_no_page() {
     let (guarded, ada) = newsroom().await;
@@ -97,7 +97,7 @@ async fn a_closed_room_is_no_page() {
     assert!(Raw::open(address, "/?room=lobby", None).await.is_ok());
 }
 
-/// A page without what is drawn anew for each.
+/// A page without its nonces, which differ from answer to answer.
 fn without_nonces(page: &str) -> String {
     let mut parts = page.split(" nonce=\"");
     let mut whole = parts.next().unwrap().to_owned();
@@ -109,7 +109,7 @@ fn without_nonces(page: &str) -> String {
     whole
 }
 
-/// AC-5: of a room that is closed to somebody they do not even learn whether anything was ever said in it.
+/// AC-5: a client without a right to a room cannot learn whether the room was ever used: all answers are equal.
 #[tokio::test]
 async fn nothing_is_told_of_a_closed_room() {
     let guarded = Guarded::start(&["--guest-rooms", "lobby=rw"]).await;
@@ -185,7 +185,7 @@ async fn nothing_is_told_of_a_closed_room() {
     }
 }
 
-/// AC-5: a token for writing alone writes, and reads nothing; one for reading alone reads.
+/// AC-5: rights are independent: a token for writing alone cannot read, one for reading alone cannot write.
 #[tokio::test]
 async fn rights_are_apart() {
     let guarded = Guarded::start(&["--guests", "off"]).await;
@@ -209,7 +209,7 @@ async fn rights_are_apart() {
     assert_eq!(read.get(&heads[1]).await.body["head"], 0);
 }
 
-/// The tutorial's pages can be shut out.
+/// `--tutorial off` refuses the tutorial's pages.
 #[tokio::test]
 async fn the_tutorial_can_be_off() {
     let server = TestServer::start(&["--tutorial", "off"]).await;

@@ -1,4 +1,4 @@
-//! Whose session it is, and what its owner is called.
+//! The owner of a session, and the owner's name.
 
 use serde_json::{Value, json};
 
@@ -6,8 +6,8 @@ use crate::guarded::{Guarded, join, page, token};
 use crate::raw::Raw;
 use crate::test_server::TestServer;
 
-/// AC-3, RS-2: a session is resumed by its owner with its key: not by somebody else with the key, not
-/// by its owner without, and not by a guest.
+/// AC-3, RS-2: only the owner resumes a session, and only with its key: not another subject with the key,
+/// not the owner without it, and not a guest.
 #[tokio::test]
 async fn a_stolen_session_opens_nothing() {
     let guarded = Guarded::start(&[]).await;
@@ -16,7 +16,7 @@ async fn a_stolen_session_opens_nothing() {
     let session = welcome["session"].clone();
     raw.publish(1, "private").await;
     raw.next_of("ack").await;
-    // While its owner is there: nobody takes it over (RS-4).
+    // While the owner is connected, another subject does not take the session over (RS-4).
     let (_, welcome) = guarded.hello(&bob, &session).await;
     assert_eq!(welcome["resumed"], false);
     assert_ne!(welcome["session"]["id"], session["id"]);
@@ -44,7 +44,7 @@ async fn a_stolen_session_opens_nothing() {
     );
 }
 
-/// RS-2: half of what resumes a session is nothing that the protocol knows.
+/// RS-2: a session's id without its key, or the reverse, is a bad frame.
 #[tokio::test]
 async fn a_session_without_its_key_is_no_frame() {
     let server = TestServer::start(&[]).await;
@@ -65,7 +65,7 @@ async fn a_session_without_its_key_is_no_frame() {
         let end = (Some(4101), vec!["bad_frame".to_owned()]);
         assert_eq!(raw.end().await, end, "{half}");
     }
-    // What can be no key is a wrong one.
+    // An id or a key out of bounds counts as a wrong one: a fresh session, no error.
     for wrong in [
         json!({"id": id, "key": ""}),
         json!({"id": id, "key": "x".repeat(65)}),
@@ -82,8 +82,8 @@ async fn a_session_without_its_key_is_no_frame() {
     owner.next_of("pong").await;
 }
 
-/// AC-4: what is said about names in `hello` and `rename` changes nothing where a token vouches; a
-/// guest is marked, whatever letters they choose.
+/// AC-4: a name in `hello` or `rename` changes nothing where a token vouches for one; a guest's name is
+/// marked, whatever characters it has.
 #[tokio::test]
 async fn names_cannot_be_forged() {
     let guarded = Guarded::start(&[]).await;
@@ -120,8 +120,8 @@ async fn names_cannot_be_forged() {
     }
 }
 
-/// AC-3: a guest's cookie comes with the page. A session is resumed by its key: the cookie may be another
-/// one by then, or gone.
+/// AC-3: the page sets a guest's cookie. A guest's session is resumed by its key alone: with another cookie,
+/// a broken one, or none.
 #[tokio::test]
 async fn a_guest_is_somebody_over_all_connections() {
     let server = TestServer::start(&[]).await;
@@ -155,12 +155,12 @@ async fn a_guest_is_somebody_over_all_connections() {
         let without_key = json!({"id": first["session"]["id"], "key": "0123456789abcdef"});
         assert_eq!(hello(cookie, &without_key).await["resumed"], false);
     }
-    // Nor does one that comes later take it away.
+    // A session that began without a cookie is resumed with one.
     let begun = hello("a=b", &Value::Null).await;
     assert_eq!(hello(&cookie, &begun["session"]).await["resumed"], true);
 }
 
-/// AC-3: a guest's session is a guest's. Who signs in begins a session of their own.
+/// AC-3: a subject does not resume a guest's session: who signs in gets a fresh one.
 #[tokio::test]
 async fn a_guests_session_does_not_become_a_subjects() {
     let guarded = Guarded::start(&[]).await;

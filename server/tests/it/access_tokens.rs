@@ -1,4 +1,4 @@
-//! Tokens over real sockets: good ones, and bad ones by every way that there is.
+//! Tokens over real sockets: valid ones, and invalid ones over every way to show them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,8 @@ use crate::guarded::{Guarded, SECRET, claims, join, page, sign, token};
 use crate::raw::{Raw, refused};
 use crate::test_server::TestServer;
 
-/// AC-1: without guests nobody is served without a token: no socket, no page, no page of the tutorial.
+/// AC-1: a server without guests refuses every client without a valid token: sockets, pages, the tutorial's
+/// pages.
 #[tokio::test]
 async fn a_server_without_guests_serves_nobody_unknown() {
     let Guarded { server, .. } = &Guarded::start(&["--guests", "off"]).await;
@@ -39,7 +40,7 @@ async fn a_server_without_guests_serves_nobody_unknown() {
     let tutorial = Raw::open(server.address, "/", None).await;
     assert_eq!(refused(tutorial), 403);
     assert_eq!(server.hub.connections(), 0);
-    // A token in a cookie opens all of it but the tutorial, which reads none.
+    // A token in a cookie opens all but the tutorial's dialect, which reads no token.
     let cookie = format!("everbeat-token={}", token("ada"));
     let (status, body, guest) = page(server, "/", &cookie).await;
     assert_eq!((status, guest), (200, None));
@@ -56,14 +57,14 @@ async fn a_server_without_guests_serves_nobody_unknown() {
     assert_eq!(refused(tutorial), 403);
 }
 
-/// What Ada's token says where it is for us.
+/// The claims of Ada's token, with this server's audience.
 fn ours() -> Value {
     let mut claims = claims("ada", Duration::from_secs(3600));
     claims["aud"] = json!("everbeat");
     claims
 }
 
-/// What nobody is let in with, and why not.
+/// Invalid tokens: what is wrong with each, the token, and the error code of its refusal.
 fn bad_tokens() -> Vec<(&'static str, String, &'static str)> {
     let now = ours()["exp"].as_f64().unwrap() - 3600.0;
     let but = |name: &str, value: Value| {
@@ -110,7 +111,7 @@ fn bad_tokens() -> Vec<(&'static str, String, &'static str)> {
     ]
 }
 
-/// Says hello with this cookie.
+/// Opens a connection with this cookie and sends `hello`.
 async fn hello_by_cookie(server: &TestServer, cookie: &str) -> Raw {
     let headers = [("cookie", cookie)];
     let subprotocol = Some("everbeat.v1");
@@ -120,7 +121,7 @@ async fn hello_by_cookie(server: &TestServer, cookie: &str) -> Raw {
     raw
 }
 
-/// Every request of the API that is about a room.
+/// The answers to every request of the API about a room.
 async fn every_request(caller: &Caller) -> [Answer; 5] {
     [
         caller.get("/rooms/lobby/messages").await,
@@ -131,8 +132,8 @@ async fn every_request(caller: &Caller) -> [Answer; 5] {
     ]
 }
 
-/// AC-1, AC-2: what is wrong with a token is told in the same words wherever it is shown; and whoever
-/// shows it is let in nowhere, also where guests are.
+/// AC-1, AC-2: an invalid token is refused with the same error code wherever it is shown, also where
+/// guests would be served.
 #[tokio::test]
 async fn bad_tokens_are_told_alike_everywhere() {
     let guarded = Guarded::start(&["--token-audience", "everbeat"]).await;
@@ -160,7 +161,7 @@ async fn bad_tokens_are_told_alike_everywhere() {
                 assert!(told.contains("invalid_token"), "{what}: {told}");
             }
         }
-        // In place of a good one it changes nothing.
+        // As the renewal of a valid one it changes nothing.
         live.send(&json!({"type": "token", "token": token}).to_string())
             .await;
         let error = live.next_frame().await;
@@ -172,7 +173,7 @@ async fn bad_tokens_are_told_alike_everywhere() {
         live.send(r#"{"type":"ping"}"#).await;
         live.next_of("pong").await;
     }
-    // The same with a good one: it is the token that was refused.
+    // A valid token passes everywhere: it is the token that was refused before.
     let token = sign(&ours());
     let cookie = format!("everbeat-token={token}");
     assert_eq!(guarded.page("/", &cookie).await.0, 200);
@@ -185,10 +186,10 @@ async fn bad_tokens_are_told_alike_everywhere() {
     assert_eq!((posted.status, &posted.body["offset"]), (201, &json!(1)));
 }
 
-/// AC-1: while the keys are out of reach nobody can tell, and all are told to come again; guests are let in.
+/// AC-1: while the issuer's keys cannot be fetched, every token is refused for now; guests are served.
 #[tokio::test]
 async fn keys_out_of_reach_are_no_verdict() {
-    // It answers, but has no keys.
+    // A server that answers requests, but serves no keys.
     let elsewhere = TestServer::start(&[]).await;
     let keys = format!("http://{}/api/keys", elsewhere.address);
     let server = TestServer::start(&["--token-keys", &keys]).await;
@@ -213,7 +214,7 @@ async fn keys_out_of_reach_are_no_verdict() {
     assert_eq!(page(&server, "/", "").await.0, 200);
 }
 
-/// AC-1: what is too long for a token is a bad one, wherever it is shown.
+/// AC-1: a text that is too long for a token is an invalid one, wherever it is shown.
 #[tokio::test]
 async fn tokens_that_are_too_long() {
     let guarded = Guarded::start(&[]).await;
@@ -237,7 +238,7 @@ async fn tokens_that_are_too_long() {
             }
         }
     }
-    // A connection that was let in goes on with what it has (AC-2).
+    // A connection with a valid token keeps it (AC-2).
     let (mut live, _) = guarded.hello(&token("ada"), &Value::Null).await;
     live.send(&json!({"type": "token", "token": long}).to_string())
         .await;
@@ -246,8 +247,8 @@ async fn tokens_that_are_too_long() {
     live.is_served().await;
 }
 
-/// AC-2, AC-6: tokens that end are renewed on the same connection, again and again; an outage of
-/// whoever gives them ends the connection after the grace, and the client comes back by itself.
+/// AC-2, AC-6: tokens are renewed on the same connection before they expire, again and again. An outage
+/// of the issuer ends the connection after the grace period; after it the client reconnects by itself.
 #[tokio::test]
 async fn a_connection_outlives_its_tokens() {
     const GOOD_FOR: Duration = Duration::from_millis(1500);
@@ -271,7 +272,7 @@ async fn a_connection_outlives_its_tokens() {
     let url = guarded.server.url();
     let mut client = everbeat_client::connect(&url, Options::new(0).tokens(give)).unwrap();
     client.join(RoomName::lobby(), None);
-    // The first connection has no token to show, the second one is for good.
+    // The first connection has no token yet; the second one stays.
     run_for(&mut client, GOOD_FOR * 2).await;
     assert_eq!(client.status(), Status::Live);
     assert_eq!(client.counts().connections, 2);

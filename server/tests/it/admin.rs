@@ -1,4 +1,4 @@
-//! What the operator sees, and may do.
+//! The operator's listener: health, metrics, the status page and its button.
 
 use reqwest::header::HOST;
 use reqwest::{Client, Method, StatusCode};
@@ -24,7 +24,7 @@ impl TestServer {
     }
 }
 
-/// What somebody does changes the numbers by just that.
+/// Each event changes its metrics, by exactly its number.
 #[tokio::test]
 async fn what_happens_is_counted() {
     let mut server = TestServer::start(&[
@@ -44,7 +44,7 @@ async fn what_happens_is_counted() {
     bob.next_of("message").await;
     ada.publish(3, "skips a number").await;
     assert_eq!(ada.end().await, (Some(4103), vec!["seq_gap".to_owned()]));
-    // Comes back, and has missed more than there is.
+    // The client reconnects with a position that the log does not know: a gap.
     let mut again = server.raw().await;
     let session = welcome["session"].clone();
     again
@@ -95,7 +95,7 @@ async fn what_happens_is_counted() {
     server.ended().await;
 }
 
-/// A heartbeat that nobody answers is counted as missed.
+/// A heartbeat without an answer is counted as missed.
 #[tokio::test]
 async fn a_missed_heartbeat_is_counted() {
     let server = TestServer::start(&[
@@ -118,7 +118,7 @@ async fn a_missed_heartbeat_is_counted() {
     );
 }
 
-/// Whoever is refused by a limit is counted under its name.
+/// Each refusal is counted under the name of its limit.
 #[tokio::test]
 async fn refusals_are_counted_by_limit() {
     let server = TestServer::start(&["--connections", "1"]).await;
@@ -128,7 +128,7 @@ async fn refusals_are_counted_by_limit() {
     let foreign = [("origin", "https://evil.example")];
     let refused = Raw::open_with(server.address, "/ws", Some("everbeat.v1"), &foreign).await;
     assert!(refused.is_err());
-    // Whoever listens over HTTP needs a place, too; and forms of other sites are refused as their sockets are.
+    // Server-Sent Events need a connection permit, too; other sites' forms are refused as their sockets are.
     let room = format!("http://{}/api/rooms/lobby", server.address);
     let refused = reqwest::get(format!("{room}/events")).await.unwrap();
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -140,7 +140,7 @@ async fn refusals_are_counted_by_limit() {
     }
 }
 
-/// Not while the log has no room, nor while the server goes; alive it is all the time.
+/// `/readyz` refuses while the log cannot store and while the server drains; `/healthz` is 200 all the time.
 #[tokio::test]
 async fn it_is_ready_while_it_can_store() {
     let mut server = TestServer::start_with_little_room(&["--drain", "10s"]).await;
@@ -151,7 +151,7 @@ async fn it_is_ready_while_it_can_store() {
         StatusCode::SERVICE_UNAVAILABLE,
         "the log cannot store\n".to_owned(),
     );
-    // An answer holds for a second.
+    // An answer of `/readyz` is cached for a second.
     let told = async {
         while server.ready().await != refused {
             tokio::task::yield_now().await;
@@ -172,7 +172,7 @@ async fn it_is_ready_while_it_can_store() {
     server.ended().await;
 }
 
-/// The page shows who is there, and its button ends a connection for good.
+/// The status page lists the sessions, and its button disconnects one for good.
 #[tokio::test]
 async fn an_operator_sees_and_ends_a_connection() {
     let server = TestServer::start(&[]).await;
@@ -202,7 +202,7 @@ async fn an_operator_sees_and_ends_a_connection() {
     });
     let action = server.admin_url(action.unwrap());
     let client = Client::new();
-    // A page of another site, in the operator's browser.
+    // Requests from another site's page in the operator's browser are refused.
     let foreign = client.post(&action).header("sec-fetch-site", "cross-site");
     assert_eq!(
         foreign.send().await.unwrap().status(),
@@ -221,7 +221,7 @@ async fn an_operator_sees_and_ends_a_connection() {
     drop(other);
 }
 
-/// A page whose name was made to lead here (DNS rebinding) gets nothing of the listener, whatever it asks for.
+/// DNS rebinding: a request under a host name that is not the listener's gets 421, whatever it asks for.
 #[tokio::test]
 async fn only_its_own_names_are_answered() {
     let server = TestServer::start(&["--admin-hosts", "metrics.internal"]).await;
@@ -262,7 +262,7 @@ async fn only_its_own_names_are_answered() {
     }
 }
 
-/// Who connects there and says nothing is let go as anywhere, and takes nothing from the operator.
+/// Silent connections to the operator's listener end at its deadline, and do not hold up the operator.
 #[tokio::test]
 async fn silent_connections_to_the_operator_end() {
     let server = TestServer::start(&["--header-timeout", "400ms"]).await;
@@ -277,11 +277,11 @@ async fn silent_connections_to_the_operator_end() {
     let answer = reqwest::get(server.admin_url("/metrics")).await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);
     assert!(server.limited("header_timeout").await > 0.0);
-    // Those of everybody else are not among them.
+    // The public listener is not affected.
     server.joined().await.is_served().await;
 }
 
-/// Whatever stands in a token is text on the operator's page, also within an attribute.
+/// A token's claims are escaped on the operator's page, also within an attribute.
 #[tokio::test]
 async fn a_tokens_words_are_text_for_the_operator() {
     let guarded = Guarded::start(&[]).await;
@@ -293,7 +293,7 @@ async fn a_tokens_words_are_text_for_the_operator() {
     assert!(!page.contains("<script>alert"), "{page}");
     let title = "title=\"&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;\"";
     assert!(page.contains(title), "{page}");
-    // Nor does what the operator looks for come back as anything else.
+    // So is the text that the operator searches for.
     let url = guarded
         .server
         .admin_url("/status?session=%22%3E%3Cscript%3Ealert(1)%3C/script%3E");
@@ -302,7 +302,7 @@ async fn a_tokens_words_are_text_for_the_operator() {
     assert!(page.contains("value=\"&quot;&gt;&lt;script"), "{page}");
 }
 
-/// What is for the operator is not where everybody comes.
+/// The public listener serves none of the operator's paths.
 #[tokio::test]
 async fn everybody_else_gets_none_of_it() {
     let server = TestServer::start(&[]).await;

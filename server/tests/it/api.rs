@@ -6,7 +6,7 @@ use crate::caller::Caller;
 use crate::http::get_raw;
 use crate::test_server::TestServer;
 
-/// Whatever the path, nothing else of the server is reached by it, and what is refused is a problem.
+/// Malformed paths and queries reach nothing else of the server; each gets a problem document (RFC 9457).
 #[tokio::test]
 async fn odd_paths_are_problems() {
     let server = TestServer::start(&[]).await;
@@ -74,7 +74,7 @@ async fn odd_paths_are_problems() {
     }
 }
 
-/// What is refused before the API is reached is a problem there, too, and nowhere else.
+/// Refusals from layers in front of the API (method, rate) are problem documents, too.
 #[tokio::test]
 async fn what_others_refuse_is_a_problem() {
     let server = TestServer::start(&["--requests-per-address", "1"]).await;
@@ -95,7 +95,7 @@ async fn what_others_refuse_is_a_problem() {
     assert!(statuses.contains(&429), "{statuses:?}");
 }
 
-/// The document names what there is; each path that it has is served.
+/// The OpenAPI document lists all operations; each of its paths is served.
 #[tokio::test]
 async fn the_document_tells_what_there_is() {
     let server = TestServer::start(&[]).await;
@@ -118,7 +118,7 @@ async fn the_document_tells_what_there_is() {
             operations.push(format!("{method} {path}"));
             let is_served = path.replace("{room}", "lobby").replace("{offset}", "1");
             if path.ends_with("/events") {
-                // It does not end: `events.rs` reads it.
+                // This answer does not end; `events.rs` tests it.
                 continue;
             }
             let method = method.to_uppercase().parse().unwrap();

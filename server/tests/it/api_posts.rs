@@ -1,4 +1,4 @@
-//! What is said over HTTP.
+//! Publishing over HTTP.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::guarded::{Guarded, claims, sign, token, token_for};
 use crate::raw::PATIENCE;
 use crate::test_server::TestServer;
 
-/// EO-1, EO-2: what is posted is in the log, once, and whoever is in the room sees it at once.
+/// EO-1, EO-2: a posted message is in the log exactly once, and members of the room get it.
 #[tokio::test]
 async fn a_message_is_posted_once() {
     let server = TestServer::start(&[]).await;
@@ -63,8 +63,8 @@ async fn a_message_is_posted_once() {
     );
 }
 
-/// EO-2: one question to the log is enough. A message that is durable is answered so, also by a log that can be
-/// read no more.
+/// EO-2: a POST needs no read of the log: a durable message is answered as one, also while all reads
+/// hang.
 #[tokio::test]
 async fn a_durable_message_is_answered_by_a_log_that_reads_nothing() {
     let rooms = Arc::new(Rooms::new(100));
@@ -91,7 +91,7 @@ async fn a_durable_message_is_answered_by_a_log_that_reads_nothing() {
     assert_eq!(api.get("/rooms/lobby/messages").await.bodies(), ["hello"]);
 }
 
-/// EO-1: also where many say the same at once, as a caller does who gives up too soon.
+/// EO-1: concurrent posts under one key, as of a caller that retries too soon, are one message.
 #[tokio::test]
 async fn a_message_that_is_posted_many_times_at_once_is_there_once() {
     let server = TestServer::start(&[]).await;
@@ -125,7 +125,7 @@ async fn a_message_that_is_posted_many_times_at_once_is_there_once() {
     );
 }
 
-/// AC-4, AC-5: who publishes goes by the name that a token vouches for; keys are everybody's own.
+/// AC-4, AC-5: a post has the name that its token vouches for; idempotency keys are per caller.
 #[tokio::test]
 async fn posts_are_their_authors() {
     let guarded = Guarded::start(&["--guest-rooms", "lobby=rw,news=r"]).await;
@@ -150,7 +150,7 @@ async fn posts_are_their_authors() {
         .map(|m| &m["name"])
         .collect();
     assert_eq!(names, ["ada", "bob", "Ada Lovelace (guest)"]);
-    // Nobody learns of anybody else's key; one's own is known over all of one's tokens.
+    // A caller's key says nothing about another caller's; a subject's key holds over all its tokens.
     let other = as_bob().post("lobby", "same-key", &said("another")).await;
     assert_eq!(other.problem().0, 409);
     let renewed = guest().showing(&sign(&claims("ada", std::time::Duration::from_secs(60))));
@@ -173,7 +173,7 @@ async fn posts_are_their_authors() {
     assert_eq!(as_ada().get("/rooms/news/messages").await.body["head"], 0);
 }
 
-/// EO-7: what is refused is told as on a socket, and leaves the key free.
+/// EO-7: a refused post gets the same error code as on a socket, and leaves its key unused.
 #[tokio::test]
 async fn posts_that_are_none_are_refused() {
     let server = TestServer::start(&["--body-bytes", "1400", "--frame-bytes", "9500"]).await;
@@ -225,7 +225,7 @@ async fn half_a_character_is_read_as_the_replacement_character() {
     assert_eq!(read.bodies(), ["half \u{fffd}"]);
 }
 
-/// EO-7: over the rate of a person or of an address, one is told when to come back.
+/// EO-7: posts over the rate of a user or of an address get 429 with `Retry-After`.
 #[tokio::test]
 async fn posts_that_come_too_fast_are_refused_for_now() {
     let options = [
@@ -259,7 +259,7 @@ async fn posts_that_come_too_fast_are_refused_for_now() {
     assert_eq!(counted, f64::from(refused));
 }
 
-/// EO-1, EO-2: a server that is started again over its log knows what was posted, and by which key.
+/// EO-1, EO-2: a restarted server knows the messages and keys in its log.
 #[tokio::test]
 async fn keys_outlive_the_server() {
     let data = tempfile::tempdir().unwrap();
@@ -274,8 +274,8 @@ async fn keys_outlive_the_server() {
     }
 }
 
-/// Guests without a cookie whom a proxy hides do not meet in each other's keys, as far as it tells them
-/// apart; and a repeat from another port is one.
+/// Guests without a cookie behind a proxy have separate keys, as far as the proxy tells them apart; a
+/// repeat from another port is still a repeat.
 #[tokio::test]
 async fn hidden_guests_have_keys_of_their_own() {
     let server = TestServer::start(&[]).await;

@@ -1,4 +1,4 @@
-//! What is read over HTTP: messages, and who is there.
+//! Reading over HTTP: messages and presence.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::caller::{Caller, publish};
 use crate::guarded::{Guarded, claims, sign, token, token_for};
 use crate::test_server::TestServer;
 
-/// RS-5: what was said over a socket is read, from wherever one likes.
+/// RS-5: messages are read in pages, before or after any offset.
 #[tokio::test]
 async fn messages_are_read_in_pages() {
     let server = TestServer::start(&["--history-page", "5"]).await;
@@ -52,7 +52,7 @@ async fn messages_are_read_in_pages() {
     assert_eq!((empty.offsets(), &empty.body["head"]), (vec![], &json!(0)));
 }
 
-/// RS-6: nothing pretends to follow what the caller has.
+/// RS-6: a page that does not follow the caller's position says `gap`.
 #[tokio::test]
 async fn a_gap_is_told() {
     let server = TestServer::start(&["--history", "1"]).await;
@@ -74,7 +74,7 @@ async fn a_gap_is_told() {
     }
 }
 
-/// AC-1, AC-5: who asks is found out as for sockets and pages, and may do the same.
+/// AC-1, AC-5: requests are authenticated and authorized as sockets and pages are.
 #[tokio::test]
 async fn rooms_are_read_by_who_may_read_them() {
     let guarded = Guarded::start(&["--guests", "off"]).await;
@@ -108,13 +108,13 @@ async fn rooms_are_read_by_who_may_read_them() {
             assert_eq!(answer.problem().1, "read_denied");
         }
     }
-    // In a cookie, as browsers have it; what is shown beside it counts first.
+    // A browser's token comes in a cookie; an `Authorization` header beside it counts first.
     let cookie = format!("everbeat-token={}", token("ada"));
     let by_cookie = Caller::of(&guarded.server).with("cookie", &cookie);
     assert_eq!(by_cookie.get("/rooms/lobby/messages").await.status, 200);
     let both = by_cookie.showing("nonsense");
     assert_eq!(both.get("/rooms/lobby/messages").await.status, 401);
-    // The scheme's name in any case, and another one that is not for us.
+    // The scheme's name in any case; another scheme is refused.
     for (shown, status) in [
         (format!("bEARER {}", token("ada")), 200),
         ("Basic YWRhOmFkYQ==".to_owned(), 401),
@@ -124,7 +124,7 @@ async fn rooms_are_read_by_who_may_read_them() {
     }
 }
 
-/// PR-1, PR-3: who is in a room, and how many.
+/// PR-1, PR-3: the members of a room, and their count.
 #[tokio::test]
 async fn presence_tells_who_is_there() {
     let server = TestServer::start(&["--members-named", "2"]).await;

@@ -1,4 +1,4 @@
-//! What is taken back over HTTP.
+//! Redacting messages over HTTP.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::caller::{Caller, moderator, publish, said};
 use crate::guarded::{Guarded, token, token_for};
 use crate::test_server::TestServer;
 
-/// EO-8: a removed text is gone everywhere, its offset stays, and those who have it are told.
+/// EO-8: a redacted text is removed everywhere, its offset stays, and clients that have it are notified.
 #[tokio::test]
 async fn a_removed_text_is_gone_everywhere() {
     let Guarded { server, .. } = &Guarded::start(&[]).await;
@@ -24,7 +24,7 @@ async fn a_removed_text_is_gone_everywhere() {
     assert_eq!((gone.status, &gone.body), (204, &json!("")));
     assert_eq!(api.remove("lobby", 2).await.status, 204);
 
-    // Whoever was there hears of it by the same message, once.
+    // Members get the same message once more, without its text.
     let told = reader.next_of("message").await;
     assert_eq!(
         (&told["offset"], &told["body"], &told["removed"]),
@@ -55,7 +55,7 @@ async fn a_removed_text_is_gone_everywhere() {
     assert!(page.contains("body 1") && !page.contains("body 2"));
     assert!(page.contains(">removed</p>"), "{page}");
 
-    // Who comes back learns of it; the number is known as before.
+    // A client that was away gets the redaction after `joined`; the author's `seq` counts as before.
     let epoch = read.body["epoch"].as_str().unwrap();
     let since = json!({"epoch": epoch, "offset": 3});
     let mut back = server.raw().await;
@@ -73,7 +73,7 @@ async fn a_removed_text_is_gone_everywhere() {
     assert_eq!(author.next_of("ack").await["offset"], 2);
 }
 
-/// EO-8: as long as another program keeps the text in the files, nobody is told that it has left them.
+/// EO-8: while another program keeps the text in the database's files, the answer does not claim it is scrubbed.
 #[tokio::test]
 async fn a_text_that_stays_in_the_files_for_now_is_said_to() {
     let Guarded { server, .. } = &Guarded::start(&[]).await;
@@ -97,7 +97,7 @@ async fn a_text_that_stays_in_the_files_for_now_is_said_to() {
     }
 }
 
-/// AC-5, EO-8: who may remove was told so by a token; nobody else, whatever else they may.
+/// AC-5, EO-8: only a token with the right to moderate redacts; no other right suffices.
 #[tokio::test]
 async fn only_moderators_remove() {
     let guarded = Guarded::start(&["--guest-rooms", "*=rw"]).await;

@@ -1,4 +1,4 @@
-//! How bad input is met: the stated answer, and everybody else untouched.
+//! Invalid input gets the documented error and close code, and disturbs no other connection.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Message};
 use crate::raw::{Raw, refused};
 use crate::test_server::TestServer;
 
-/// Sends what a connection in the lobby may not send, and checks the error and the close code; a
+/// Sends an invalid message on a connection in the lobby, checks error and close code; a
 /// bystander keeps publishing all the while.
 async fn refuses(message: Message, error: &str, code: u16) {
     let server = TestServer::start(&[]).await;
@@ -49,7 +49,7 @@ async fn what_is_not_a_frame_closes_its_own_connection_only() {
     .await;
 }
 
-/// What can be no room is refused by itself: the connection lives, and so does what is in flight.
+/// A frame with an invalid room name is refused alone: the connection lives, and so do messages in flight.
 #[tokio::test]
 async fn what_can_be_no_room_is_refused_by_itself() {
     let server = TestServer::start(&[]).await;
@@ -78,7 +78,7 @@ async fn what_can_be_no_room_is_refused_by_itself() {
     assert_eq!(raw.next_of("ack").await["seq"], seq + 1);
 }
 
-/// Half an emoji, as `JSON.stringify` writes it, is read as U+FFFD, and ends nothing.
+/// Half an emoji, as `JSON.stringify` writes it, is read as U+FFFD; the connection lives.
 #[tokio::test]
 async fn half_a_character_is_read_as_the_replacement_character() {
     let server = TestServer::start(&[]).await;
@@ -106,7 +106,7 @@ async fn a_frame_over_the_limit_closes_the_connection() {
     }
 }
 
-/// RS-1.
+/// RS-1: `hello` is the first frame, in time, and comes once.
 #[tokio::test]
 async fn hello_comes_first_and_once() {
     refuses(Message::text(r#"{"type":"hello"}"#), "hello_expected", 4101).await;
@@ -124,7 +124,7 @@ async fn hello_comes_first_and_once() {
     );
 }
 
-/// EO-1, EO-6.
+/// EO-1, EO-6: a repeated `seq` gets its first `ack` again; one that skips ends the connection.
 #[tokio::test]
 async fn numbers_that_skip_or_repeat() {
     let server = TestServer::start(&[]).await;
@@ -146,7 +146,7 @@ async fn numbers_that_skip_or_repeat() {
     assert_eq!(raw.end().await, (Some(4104), vec!["seq_conflict".into()]));
 }
 
-/// EO-7: refused for good, and the number is used up: the next one follows.
+/// EO-7: such a message is refused for good and uses its `seq` up: the next one follows.
 #[tokio::test]
 async fn bodies_that_are_empty_or_too_long_use_their_number_up() {
     let server = TestServer::start(&[]).await;
@@ -185,7 +185,7 @@ async fn any_text_is_only_text() {
     }
 }
 
-/// RS-2: a wrong key gets a fresh session, never somebody else's.
+/// RS-2: a wrong key gets a fresh session, never another client's.
 #[tokio::test]
 async fn a_wrong_key_gets_a_fresh_session() {
     let server = TestServer::start(&[]).await;
@@ -207,7 +207,7 @@ async fn a_wrong_key_gets_a_fresh_session() {
     owner.next_of("pong").await;
 }
 
-/// RS-6.
+/// RS-6: a join at such a position says `recovered: false`.
 #[tokio::test]
 async fn a_position_that_the_log_does_not_know_is_not_recovered() {
     let server = TestServer::start(&[]).await;
@@ -251,7 +251,7 @@ async fn too_many_rooms_and_drafts_without_a_room_are_refused() {
     raw.next_of("joined").await;
 }
 
-/// EO-7: as fast as it can, over the rate: refused for now from one number on, which comes again.
+/// EO-7: messages over the rate are refused for now, from one `seq` on, which the client then sends again.
 #[tokio::test]
 async fn one_that_sends_as_fast_as_it_can_is_told_to_wait() {
     let server = TestServer::start(&["--publishes", "10", "--publish-burst", "5"]).await;
@@ -286,7 +286,7 @@ async fn one_that_sends_as_fast_as_it_can_is_told_to_wait() {
     }
 }
 
-/// A client that never reads costs a cursor; the others go on, and it gets all when it reads.
+/// A client that never reads costs a cursor: other clients are served, and it gets every message once it reads.
 #[tokio::test]
 async fn a_client_that_never_reads_holds_nobody_up() {
     let options = ["--publishes", "100000", "--publish-burst", "100000"];

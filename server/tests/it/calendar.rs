@@ -1,4 +1,4 @@
-//! A server whose clock is another day's than its log's.
+//! A server whose clock is days away from its log's.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +16,8 @@ use crate::test_server::TestServer;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// RS-9: what was stored eight days ago by this clock may have been stored a minute ago by the right one. It
-/// is forgotten when the clock has run evenly for a while, and not at the start.
+/// RS-9: a session that is eight days old by this clock may be a minute old by the right one. So sessions
+/// expire only once the clock has run evenly for a while, not at the start.
 #[tokio::test]
 async fn a_start_a_week_ahead_forgets_no_session() {
     let place = tempfile::tempdir().unwrap();
@@ -43,7 +43,7 @@ async fn a_start_a_week_ahead_forgets_no_session() {
         Arc::new(Hub::new(rooms, log, 1 << 20, Clock::start()))
     })
     .await;
-    // What is done at the start is done before somebody else has come and gone.
+    // After ten visits the housekeeping of the start is over.
     for _ in 0..10 {
         server.joined().await.send(r#"{"type":"ping"}"#).await;
     }

@@ -1,4 +1,4 @@
-//! Somebody who asks the HTTP API.
+//! A caller of the HTTP API.
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ use crate::guarded::token_for;
 use crate::raw::{PATIENCE, Raw};
 use crate::test_server::TestServer;
 
-/// An answer.
+/// The API's answer to one request.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -24,7 +24,7 @@ impl Answer {
         value.map_or("", |value| value.to_str().unwrap())
     }
 
-    /// Checks that it is a problem (RFC 9457), and says which.
+    /// Checks that it is a problem document (RFC 9457); returns its status and code.
     pub(crate) fn problem(&self) -> (u16, &str) {
         assert_eq!(self.header("content-type"), "application/problem+json");
         assert_eq!(self.body["status"], self.status);
@@ -49,7 +49,7 @@ impl Answer {
     }
 }
 
-/// Somebody who asks, with these headers.
+/// A caller of one server's API, with the headers that it sends.
 pub(crate) struct Caller {
     address: SocketAddr,
     headers: Vec<(&'static str, String)>,
@@ -114,12 +114,12 @@ impl Caller {
     }
 }
 
-/// A message to publish.
+/// The JSON of a message to publish.
 pub(crate) fn said(body: &str) -> Value {
     json!({"body": body})
 }
 
-/// A token of somebody who may do everything in all rooms.
+/// A token with every right in all rooms.
 pub(crate) fn moderator() -> String {
     token_for("mod", &json!({"*": ["read", "write", "moderate"]}))
 }

@@ -11,14 +11,14 @@ use crate::http::{HEADERS, OURS, begin, code_after, masked};
 use crate::raw::Raw;
 use crate::test_server::TestServer;
 
-/// In either dialect.
+/// A connection in each dialect: ours and the tutorial's.
 async fn both(server: &TestServer) -> [Raw; 2] {
     let page = Raw::open(server.address, "/", None).await.unwrap();
     [server.joined().await, page]
 }
 
-/// A client that closes is answered with its own code, or a browser would take the close for a
-/// broken connection.
+/// The server answers a client's close with the same code; without an answer a browser reports a broken
+/// connection.
 #[tokio::test]
 async fn a_close_is_answered() {
     let server = TestServer::start(&[]).await;
@@ -33,8 +33,8 @@ async fn a_close_is_answered() {
     }
 }
 
-/// A client learns the code also where it was saying more when the server closed: what it said is
-/// read to the end, as TCP would else reset the connection and the code with it.
+/// A client gets the close code also where it was still sending when the server closed: the server reads
+/// the rest, as TCP would else reset the connection and drop the code.
 #[tokio::test]
 async fn a_code_arrives_whatever_follows() {
     let server = TestServer::start(&[]).await;
@@ -52,7 +52,7 @@ async fn a_code_arrives_whatever_follows() {
     }
 }
 
-/// RFC 6455 sections 5.1, 5.2, 5.5, 8.1: what cannot be read ends its own connection, by its name.
+/// RFC 6455 sections 5.1, 5.2, 5.5, 8.1: bytes that are no frame end their own connection, with the right code.
 #[tokio::test]
 async fn what_cannot_be_read_has_its_code() {
     let server = TestServer::start(&[]).await;
@@ -84,8 +84,8 @@ async fn what_cannot_be_read_has_its_code() {
     bystander.is_served().await;
 }
 
-/// RFC 6455 section 7.1.1: it is the server that ends the stream first, and with it what it cannot read. It
-/// does so at once, as no answer can be found there: not when a farewell of a second is over.
+/// RFC 6455 section 7.1.1: after bytes that are no frame the server ends the stream at once. It does not
+/// wait a second for the answer to its close, as it could not read one.
 #[tokio::test]
 async fn what_cannot_be_read_ends_at_once() {
     let server = TestServer::start(&[]).await;
@@ -98,7 +98,7 @@ async fn what_cannot_be_read_ends_at_once() {
         begun.elapsed()
     };
     let mut waited = end().await;
-    // A machine that is busy may need another try.
+    // On a busy machine one try may take longer.
     for _ in 0..3 {
         waited = waited.min(end().await);
     }

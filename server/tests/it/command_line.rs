@@ -1,4 +1,4 @@
-//! The program itself: what it says when it cannot start.
+//! The server's program as a process: its errors at the start, and its journal.
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -19,16 +19,16 @@ use tokio::time::{sleep, timeout};
 use crate::process::Process;
 use crate::raw::{PATIENCE, Raw};
 
-/// On ports that nobody else has.
+/// Options for a free port, without the operator's listener.
 const QUIET: [&str; 4] = ["--listen", "127.0.0.1:0", "--admin", "off"];
 
-/// Runs the program until it ends by itself; returns its exit code and what it said.
+/// Runs the program until it ends by itself; returns its exit code and its output.
 async fn says(options: &[&str]) -> (Option<i32>, String) {
     let mut program = Command::new(env!("CARGO_BIN_EXE_everbeat"));
     said_by(program.args(options).stdin(Stdio::null())).await
 }
 
-/// The same where this is handed over as systemd does it (sd_listen_fds(3)).
+/// The same with a descriptor that is handed over as systemd does it (sd_listen_fds(3)).
 async fn says_handed(socket: Stdio, options: &[&str]) -> (Option<i32>, String) {
     let script = r#"LISTEN_FDS=1 LISTEN_PID=$$ exec "$@" 3<&0 0</dev/null"#;
     let mut program = Command::new("sh");
@@ -118,7 +118,7 @@ async fn help_tells_each_option_with_its_default() {
     );
 }
 
-/// Its own log on a full disk, say: that is no reason not to serve.
+/// A journal that cannot be written, as on a full disk, does not stop the server.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_log_that_cannot_be_written_stops_nothing() {
@@ -150,7 +150,7 @@ async fn a_log_that_cannot_be_written_stops_nothing() {
     raw.next_of("ack").await;
 }
 
-/// What is handed over has to be a socket that listens, or it is said so.
+/// A handed-over descriptor that is no listening socket is an error at the start.
 #[tokio::test]
 async fn a_handed_over_file_is_no_entrance() {
     let data = tempfile::tempdir().unwrap();
@@ -159,11 +159,12 @@ async fn a_handed_over_file_is_no_entrance() {
     assert!(said.contains("LISTEN_FDS"), "{said}");
 }
 
-/// Whoever connects during a drain waits in the socket, for longer than clients do: that is said.
+/// Clients that connect during a drain wait in the handed-over socket: a drain that is longer than their
+/// patience gets a warning.
 #[tokio::test]
 async fn a_drain_too_long_for_a_handed_over_socket_is_told() {
     let data = tempfile::tempdir().unwrap();
-    // So it ends by itself.
+    // The log is in use, so the server ends by itself.
     let holder = std::fs::File::create(data.path().join("everbeat.db.lock")).unwrap();
     holder.lock().unwrap();
     for (drain, is_told) in [("7s", false), ("8s", true)] {
@@ -177,7 +178,7 @@ async fn a_drain_too_long_for_a_handed_over_socket_is_told() {
     }
 }
 
-/// A server that shares its port waits for the log, but no longer than it was told.
+/// A server that shares its port waits for the log, at most for `--await-log`.
 #[tokio::test]
 async fn a_log_that_stays_in_use_is_named() {
     let data = tempfile::tempdir().unwrap();
@@ -191,13 +192,13 @@ async fn a_log_that_stays_in_use_is_named() {
     assert!(begun.elapsed() >= Duration::from_millis(300));
     let waits = said.matches("waiting for the server before to end").count();
     assert!(waits == 1 && said.contains("everbeat.db"), "{said}");
-    // Nobody comes after a server that has the port to itself: it says so at once.
+    // A server that does not share its port does not wait: it ends at once.
     let (code, said) = says(&rest).await;
     assert_eq!(code, Some(1), "{said}");
     assert!(!said.contains("waiting"), "{said}");
 }
 
-/// Servers that share a port have one directory: or people would see one of two worlds by chance.
+/// Servers that share a port must share the data directory: else a client reaches one of two logs by chance.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_port_is_shared_over_the_same_data_only() {
@@ -212,11 +213,11 @@ async fn a_port_is_shared_over_the_same_data_only() {
     assert!(said.contains(&address) && said.contains("--data"), "{said}");
     assert!(
         !said.contains(directory),
-        "it is the other's that is told: {said}"
+        "the error names the other's directory: {said}"
     );
 }
 
-/// One id leads through all that is said about a session.
+/// All journal lines about a session have its id.
 #[tokio::test]
 async fn a_sessions_life_can_be_followed_in_json() {
     let data = tempfile::tempdir().unwrap();
@@ -234,7 +235,7 @@ async fn a_sessions_life_can_be_followed_in_json() {
     assert_eq!(life, ["session start", "room joined", "session end"]);
 }
 
-/// A collector of OpenTelemetry is sent the steps of a session, and no text.
+/// An OpenTelemetry collector gets the spans of a session, and no message's text.
 #[tokio::test]
 async fn traces_are_sent_where_they_are_wanted() {
     let (told, mut heard) = unbounded_channel();
@@ -268,7 +269,7 @@ async fn traces_are_sent_where_they_are_wanted() {
     assert!(!all.contains("not for a trace"));
 }
 
-/// Runs the program; returns what it logs, too.
+/// Runs the program; returns the process and its journal.
 fn run(data: &Path, options: &[&str], (variable, value): (&str, &str)) -> (Child, Lines) {
     let mut server = Command::new(env!("CARGO_BIN_EXE_everbeat"))
         .args(QUIET)
@@ -284,7 +285,7 @@ fn run(data: &Path, options: &[&str], (variable, value): (&str, &str)) -> (Child
     (server, lines)
 }
 
-/// A session that comes into the lobby, says this and goes; returns its `welcome`.
+/// Joins the lobby, publishes this and disconnects; returns `welcome`.
 async fn visit(address: SocketAddr, body: &str) -> Value {
     let mut raw = Raw::connect(address).await;
     let welcome = raw.hello().await;
@@ -295,7 +296,7 @@ async fn visit(address: SocketAddr, body: &str) -> Value {
     welcome
 }
 
-/// What the server logs, as JSON.
+/// The server's journal, lines of JSON.
 struct Lines(tokio::io::Lines<BufReader<ChildStderr>>);
 
 impl Lines {
@@ -308,7 +309,7 @@ impl Lines {
         serde_json::from_str(&line).expect(&line)
     }
 
-    /// Where it listens.
+    /// The server's address, from its journal.
     async fn address(&mut self) -> SocketAddr {
         loop {
             let line = self.next().await;

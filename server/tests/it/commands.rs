@@ -1,4 +1,4 @@
-//! The program's commands, beside a server and without one; and what is kept for how long.
+//! The program's commands (backup, restore, rooms), beside a running server and without one; and retention.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,7 +16,7 @@ use tokio::time::sleep;
 use crate::raw::Raw;
 use crate::test_server::TestServer;
 
-/// A directory of data, and what else a test puts beside it.
+/// A temporary directory for data directories, copies and exports.
 struct Place(TempDir);
 
 impl Place {
@@ -28,7 +28,7 @@ impl Place {
         self.0.path().join(name).to_str().unwrap().to_owned()
     }
 
-    /// A server over the data of this name.
+    /// Starts a server on the data directory of this name.
     async fn serve(&self, data: &str) -> TestServer {
         let config = Config::parse_from(["everbeat", "--data", &self.path(data)]);
         TestServer::start_over(&["--publish-burst", "2000"], |_| {
@@ -37,7 +37,7 @@ impl Place {
         .await
     }
 
-    /// What a command says about the data of this name: its exit code, and what it tells.
+    /// Runs a command on the data directory of this name; returns its exit code and its output.
     async fn run(&self, data: &str, command: &[&str]) -> (Option<i32>, String) {
         let output = Command::new(env!("CARGO_BIN_EXE_everbeat"))
             .args(command)
@@ -79,7 +79,7 @@ async fn publish(raw: &mut Raw, seqs: std::ops::RangeInclusive<u64>) {
     }
 }
 
-/// Joins the lobby from a position, or none; says what came of it.
+/// Joins the lobby, from a position if there is one; returns the connection and `joined`.
 async fn join(server: &TestServer, since: Option<(&Value, u64)>) -> (Raw, Value) {
     let mut raw = server.raw().await;
     raw.hello().await;
@@ -92,12 +92,12 @@ async fn join(server: &TestServer, since: Option<(&Value, u64)>) -> (Raw, Value)
     (raw, joined)
 }
 
-/// What everybody may do with a file.
+/// The permission bits of a file.
 fn mode(path: &str) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-/// Whoever else is on the machine reads no rooms there, whatever the umask leaves.
+/// Other users of the machine cannot read the data, whatever the umask.
 #[tokio::test]
 async fn data_is_the_servers_own() {
     let place = Place::new();
@@ -114,8 +114,8 @@ async fn data_is_the_servers_own() {
     end(server).await;
 }
 
-/// EO-2, RS-6: a copy that is made while the server writes holds what was durable; brought back, it tells
-/// everybody a gap who had seen anything, also where their offset is one that comes again.
+/// EO-2, RS-6: a backup that is made while the server writes has every durable message. After a restore
+/// each client with a position gets a gap, also where its offset exists again.
 #[tokio::test]
 async fn a_backup_is_made_while_the_server_runs_and_brought_back() {
     let place = Place::new();
@@ -129,7 +129,7 @@ async fn a_backup_is_made_while_the_server_runs_and_brought_back() {
     assert_eq!(told.trim(), copy);
     assert_eq!(mode(&copy), 0o600);
     assert!(!Path::new(&format!("{copy}-wal")).exists());
-    // The server is not disturbed.
+    // The server still stores.
     publish(&mut raw, 601..=601).await;
     end(server).await;
 
@@ -152,7 +152,7 @@ async fn a_backup_is_made_while_the_server_runs_and_brought_back() {
     );
 }
 
-/// What is there is not touched.
+/// Neither a backup nor a restore overwrites a file.
 #[tokio::test]
 async fn copies_overwrite_nothing() {
     let place = Place::new();
@@ -166,7 +166,7 @@ async fn copies_overwrite_nothing() {
         .refused("data", &["backup", &copy], &["copy.db", "is there already"])
         .await;
     assert_eq!(fs::read(&copy).unwrap(), bytes);
-    // Neither the log of a server that runs, nor of one that has ended.
+    // Neither the log of a running server, nor that of one that has ended, is overwritten.
     place
         .refused("data", &["restore", &copy], &["in use"])
         .await;
@@ -189,7 +189,7 @@ async fn copies_overwrite_nothing() {
     );
 }
 
-/// What is no copy, or is damaged, is not brought back, and leaves nothing behind.
+/// A file that is no backup, or a damaged one, is not restored; the refusal leaves no files.
 #[tokio::test]
 async fn what_is_no_copy_is_refused() {
     let place = Place::new();
@@ -246,7 +246,7 @@ async fn what_is_no_copy_is_refused() {
     place.done("new", &["restore", &copy]).await;
 }
 
-/// RS-6: rooms are listed and read beside a server; one that is emptied goes on with its next offset.
+/// RS-6: rooms are listed and exported beside a running server; a cleared one goes on with its next offset.
 #[tokio::test]
 async fn rooms_are_listed_exported_and_cleared() {
     let place = Place::new();
@@ -316,7 +316,7 @@ async fn rooms_are_listed_exported_and_cleared() {
     );
 }
 
-/// RS-6: what is too old goes by itself, from memory, too, and is told as a gap.
+/// RS-6: messages over `--history-age` are removed from log and memory; clients that miss them get a gap.
 #[tokio::test]
 async fn old_messages_go_by_themselves() {
     let server = TestServer::start(&["--history-age", "3s"]).await;
@@ -330,7 +330,7 @@ async fn old_messages_go_by_themselves() {
         let answer = reqwest::get(&url).await.unwrap().text().await.unwrap();
         serde_json::from_str(&answer).unwrap()
     };
-    // One after the other, perhaps.
+    // They may be removed one after the other.
     while read().await["messages"] != json!([]) {
         sleep(Duration::from_millis(50)).await;
     }
@@ -342,7 +342,7 @@ async fn old_messages_go_by_themselves() {
     );
     publish(&mut raw, 4..=4).await;
     assert_eq!(late.next_of("message").await["offset"], 4);
-    // Whoever has seen all of it has no gap.
+    // A client that had all of them has no gap.
     let (_, joined) = join(&server, Some((&epoch, 3))).await;
     assert_eq!(joined["recovered"], true);
 }

@@ -1,4 +1,4 @@
-//! No file can be opened any more: the server says so rather than nothing.
+//! A server out of file descriptors: `/readyz` says so instead of giving no answer.
 
 use std::time::{Duration, Instant};
 
@@ -8,11 +8,11 @@ use tokio::time::timeout;
 use crate::http::{get_raw, status};
 use crate::process::Process;
 
-/// How many files the server may have open.
+/// The limit of the server's open files.
 const FILES: u32 = 80;
 
-/// `/readyz` answers 503 in time where there is no descriptor left, other requests are told
-/// to come later, and it is ready again once there are some.
+/// Without a free descriptor `/readyz` answers 503 in time, other requests get a `Retry-After`;
+/// with free ones again the server is ready.
 #[tokio::test]
 async fn a_server_without_descriptors_says_that_it_is_not_ready() {
     let mut process = Process::start_with_files(FILES, &["--header-timeout", "120s"]).await;
@@ -22,7 +22,7 @@ async fn a_server_without_descriptors_says_that_it_is_not_ready() {
         crowd.push(TcpStream::connect(process.address).await.unwrap());
     }
     process.says("cannot accept connections now").await;
-    // A part of the crowd waits before us: what is silent gives way.
+    // A part of the crowd is queued before this request: silent connections give way.
     for _ in 0..3 {
         for address in [process.address, process.admin] {
             let asked = Instant::now();
@@ -45,8 +45,8 @@ async fn a_server_without_descriptors_says_that_it_is_not_ready() {
     timeout(Duration::from_secs(20), healed).await.unwrap();
 }
 
-/// The same while silent connections go on coming, more of them than could be waited for one by one; and both
-/// listeners say the same.
+/// The same while more silent connections keep arriving than the server could wait for one by one; both
+/// listeners give the same answer.
 #[tokio::test]
 async fn silent_connections_do_not_hide_how_the_server_is() {
     let mut process = Process::start_with_files(FILES, &["--header-timeout", "120s"]).await;

@@ -1,4 +1,4 @@
-//! A room as it goes on, over HTTP (Server-Sent Events).
+//! A room's events over HTTP (Server-Sent Events).
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::guarded::{Guarded, claims, sign, token_for};
 use crate::raw::{PATIENCE, Raw};
 use crate::test_server::TestServer;
 
-/// An event, or an id or a comment alone.
+/// One block of the stream: an event, or an id or a comment alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Event {
     id: String,
@@ -35,7 +35,7 @@ impl Event {
     }
 }
 
-/// Somebody who listens.
+/// A listener: the answer, and the part of it that is read but not yet parsed.
 struct Events {
     response: Response,
     read: String,
@@ -52,7 +52,7 @@ impl Events {
         }
     }
 
-    /// What comes next, comments included; none at the end.
+    /// The next block, comments included; `None` at the end.
     async fn next_block(&mut self) -> Option<Event> {
         loop {
             if let Some((block, rest)) = self.read.split_once("\n\n") {
@@ -73,7 +73,7 @@ impl Events {
                 return Some(event);
             }
             let chunk = timeout(Duration::from_secs(20), self.response.chunk()).await;
-            // A connection that is cut ends it as well.
+            // A cut connection is an end, too.
             let chunk = chunk.unwrap().ok()??;
             self.read += std::str::from_utf8(&chunk).unwrap();
         }
@@ -106,7 +106,7 @@ async fn ask(server: &TestServer, path: &str, headers: &[(&str, &str)]) -> Respo
     request.send().await.unwrap()
 }
 
-/// Somebody who publishes.
+/// A connection with a session, for publishing.
 async fn author(server: &TestServer) -> Raw {
     let mut raw = server.raw().await;
     raw.hello().await;
@@ -122,7 +122,7 @@ async fn publish(raw: &mut Raw, seqs: impl IntoIterator<Item = u64>) {
 
 const LOBBY: &str = "/rooms/lobby/events";
 
-/// RS-5: from now on, and after a break from the last event on, with nothing lost or doubled.
+/// RS-5: a stream begins at the head; after a break it goes on from the last event, with nothing lost or doubled.
 #[tokio::test]
 async fn events_go_on_where_they_ended() {
     let server = TestServer::start(&[]).await;
@@ -150,7 +150,7 @@ async fn events_go_on_where_they_ended() {
     for (path, headers) in [
         (LOBBY.to_owned(), vec![("last-event-id", &*fourth.id)]),
         (format!("{LOBBY}?since={}", fourth.id), vec![]),
-        // What the browser adds when it comes back is newer than the address.
+        // On a reconnect the browser's `Last-Event-ID` is newer than the address.
         (
             format!("{LOBBY}?since={}", begin.id),
             vec![("last-event-id", &*fourth.id)],
@@ -160,14 +160,14 @@ async fn events_go_on_where_they_ended() {
         assert_eq!(events.next().await.id, fourth.id);
         assert_eq!(events.offsets(2).await, [5, 6]);
     }
-    // An empty one is none.
+    // An empty `Last-Event-ID` counts as none.
     let mut events = Events::open(&server, LOBBY, &[("last-event-id", "")]).await;
     assert!(events.next().await.id.ends_with(":6"));
     publish(&mut raw, 7..=7).await;
     assert_eq!(events.offsets(1).await, [7]);
 }
 
-/// RS-5: also from far back in the log, and while more comes.
+/// RS-5: a replay from far back in the log joins the live messages without a hole.
 #[tokio::test]
 async fn a_long_replay_meets_what_comes() {
     let server = TestServer::start(&["--publish-burst", "2000"]).await;
@@ -220,7 +220,7 @@ async fn a_gap_is_an_event() {
     }
 }
 
-/// EO-8: who listens hears what is removed, also who was away meanwhile; and it moves no position.
+/// EO-8: listeners get redactions, also after a break; a redaction does not move the position.
 #[tokio::test]
 async fn removals_are_events() {
     let guarded = Guarded::start(&[]).await;
@@ -255,7 +255,7 @@ async fn removals_are_events() {
     }
 }
 
-/// AC-2, AC-5: who may not read does not listen; and not longer than the token is good.
+/// AC-2, AC-5: a listener needs the right to read; its stream ends with its token.
 #[tokio::test]
 async fn listening_ends_with_the_right_to_it() {
     let options = ["--guest-rooms", "news=r", "--token-grace", "0s"];
@@ -278,7 +278,7 @@ async fn listening_ends_with_the_right_to_it() {
     assert_eq!(events.next_block().await, None);
 }
 
-/// A page of another site is answered, but no browser shows it what.
+/// Another site's page is answered without CORS headers: its browser does not let it read the answer.
 #[tokio::test]
 async fn another_sites_page_hears_nothing() {
     let server = TestServer::start(&[]).await;
@@ -291,7 +291,7 @@ async fn another_sites_page_hears_nothing() {
     }
 }
 
-/// HB-5: in quiet a comment comes, so that whoever is in between does not take it for dead.
+/// HB-5: in quiet the server sends comments, so that proxies do not take the connection for dead.
 #[tokio::test]
 async fn quiet_is_not_silent() {
     let options = [
@@ -308,7 +308,7 @@ async fn quiet_is_not_silent() {
     }
 }
 
-/// RC-3: the server says when to come back, and ends the answer.
+/// RC-3: a draining server sends a slot for the reconnect, and ends the answer.
 #[tokio::test]
 async fn a_drain_ends_it_with_a_slot() {
     let mut server = TestServer::start(&[]).await;
@@ -328,7 +328,7 @@ async fn wait_for_connections(server: &TestServer, count: usize) {
     }
 }
 
-/// PU-4: who listens counts as a connection, in all and for an address, as long as it does.
+/// PU-4: a listener counts as a connection, for the server and for its address, until its stream ends.
 #[tokio::test]
 async fn who_listens_counts_as_a_connection() {
     let options = ["--connections", "2", "--connections-per-address", "1"];
@@ -354,7 +354,7 @@ async fn who_listens_counts_as_a_connection() {
     );
 }
 
-/// PU-4: who takes nothing is let go, and holds up nobody meanwhile.
+/// PU-4: a listener that does not read is disconnected, and delays no other.
 #[tokio::test]
 async fn who_does_not_read_is_let_go() {
     let options = ["--write-timeout", "1s", "--publish-burst", "5000"];
@@ -368,21 +368,21 @@ async fn who_does_not_read_is_let_go() {
     let mut raw = author(&server).await;
     let body = "x".repeat(8_000);
     let mut seq = 0;
-    // The lazy one, the other one who listens, and the author: until the first is gone.
+    // The lazy listener, the other one, and the author: until the first is disconnected.
     while server.hub.connections() == 3 {
         seq += 1;
         raw.publish(seq, &body).await;
         raw.next_of("ack").await;
         assert_eq!(events.next().await.offset(), seq);
-        assert!(seq < 5_000, "somebody who takes nothing is still there");
+        assert!(seq < 5_000, "the lazy listener is still connected");
     }
     assert!(seq > 10);
 }
 
-/// Who listens has a place, and is no longer half open: neither limit is the other's.
+/// A listener holds a connection's permit and no longer counts as a half-open connection.
 #[tokio::test]
 async fn listeners_leave_the_door() {
-    // A write may take its time: as long as a system can count.
+    // A write timeout over the 24 days (2^31 ms) that the system counts: the server cuts it for `TCP_USER_TIMEOUT`.
     let options = ["--handshakes", "2", "--write-timeout", "60d"];
     let server = TestServer::start(&options).await;
     let mut listeners = Vec::new();
@@ -395,7 +395,7 @@ async fn listeners_leave_the_door() {
     assert_eq!(server.limited("handshakes").await, 0.0);
 }
 
-/// Whoever goes while the log is still asked for the room leaves no place behind.
+/// A listener that hangs up while the log is still read gives its permit up.
 #[tokio::test]
 async fn places_of_those_who_went_are_free() {
     let server = TestServer::start(&[]).await;
@@ -404,7 +404,7 @@ async fn places_of_those_who_went_are_free() {
         let ask = format!("GET /api/rooms/room-{number}/events HTTP/1.1\r\nHost: x\r\n\r\n");
         stream.write_all(ask.as_bytes()).await.unwrap();
     }
-    // Whoever comes last is answered last.
+    // The last request is answered last.
     let mut last = Events::open(&server, "/rooms/lobby/events", &[]).await;
     last.next_block().await.unwrap();
     let begun = Instant::now();

@@ -1,5 +1,5 @@
-//! What never ends: heads, bodies, handshakes, and answers that nobody takes. All of it is let go of in time,
-//! and everybody else goes on meanwhile.
+//! Peers that never finish: request heads, bodies and handshakes without an end, and answers that are not
+//! read. Each has a deadline, and other clients are served meanwhile.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,7 +19,7 @@ use crate::test_server::TestServer;
 const POST: &str = "POST /api/rooms/lobby/messages HTTP/1.1\r\nHost: localhost\r\n\
                     Content-Type: application/json\r\nIdempotency-Key: 1\r\n";
 
-/// Says this, then more of the same for as long as there is somebody; and what is said back until the end.
+/// Sends `first`, then `more` again and again until the connection ends; returns the answer.
 async fn tell(address: SocketAddr, first: &str, more: &[u8], every: Duration) -> String {
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut read, mut write) = stream.into_split();
@@ -32,7 +32,7 @@ async fn tell(address: SocketAddr, first: &str, more: &[u8], every: Duration) ->
             pace.tick().await;
             told = write.write_all(&more).await;
         }
-        // The end of the connection is the other end's to make.
+        // Only the server ends the connection.
         std::future::pending::<()>().await;
     });
     let mut answer = Vec::new();
@@ -46,7 +46,7 @@ async fn tell(address: SocketAddr, first: &str, more: &[u8], every: Duration) ->
 
 const TRICKLE: Duration = Duration::from_millis(20);
 
-/// Nothing, half of it, and a byte now and then: whoever says so little is told nothing.
+/// No request head, half of one, and one byte by byte: each connection ends at the deadline, without an answer.
 #[tokio::test]
 async fn heads_that_never_end_are_cut_off() {
     let server = TestServer::start(&["--header-timeout", "400ms"]).await;
@@ -61,7 +61,7 @@ async fn heads_that_never_end_are_cut_off() {
     assert!(begun.elapsed() >= Duration::from_millis(400));
     assert_eq!([silent, stalled, trickling], [""; 3]);
     assert_eq!(server.limited("header_timeout").await, 3.0);
-    // One that lies idle after its request ends as well, and met no limit.
+    // A connection that is idle after its request ends, too, but does not count as a limit's refusal.
     let ask = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
     let answer = tell(server.address, ask, b"", TRICKLE).await;
     assert!(answer.starts_with("http/1.1 200 "), "{answer}");
@@ -69,7 +69,7 @@ async fn heads_that_never_end_are_cut_off() {
     server.raw().await.hello().await;
 }
 
-/// More than 16 KiB, and more than 100 lines.
+/// A head over 16 KiB, and one over 100 lines.
 #[tokio::test]
 async fn heads_that_are_too_large_are_refused() {
     let server = TestServer::start(&[]).await;
@@ -89,7 +89,7 @@ async fn heads_that_are_too_large_are_refused() {
     bystander.is_served().await;
 }
 
-/// A body that does not come, one that trickles in, and two that never end.
+/// A body that never arrives, one that trickles in, and two without an end.
 #[tokio::test]
 async fn bodies_that_never_end_are_cut_off() {
     let server = TestServer::start(&["--body-timeout", "400ms"]).await;
@@ -123,7 +123,7 @@ async fn bodies_that_never_end_are_cut_off() {
     bystander.is_served().await;
 }
 
-/// What would be large is not unpacked at all.
+/// A compressed body is refused, not inflated.
 #[tokio::test]
 async fn compressed_bodies_are_not_taken() {
     let server = TestServer::start(&[]).await;
@@ -140,7 +140,7 @@ async fn compressed_bodies_are_not_taken() {
     assert!(answer.contains("unsupported_media_type"), "{answer}");
 }
 
-/// Who asks for much and reads none of it is let go of.
+/// A client that requests large answers and reads none is disconnected.
 #[tokio::test]
 async fn answers_that_nobody_takes_are_dropped() {
     let fast = ["--publishes", "100000", "--publish-burst", "100000"];
@@ -155,7 +155,7 @@ async fn answers_that_nobody_takes_are_dropped() {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut lazy = socket.connect(server.address).await.unwrap();
-    // More than sockets hold.
+    // More answers than the sockets' buffers hold.
     lazy.write_all(ask.repeat(20).as_bytes()).await.unwrap();
     let begun = Instant::now();
     while server.limited("write_timeout").await < 1.0 {
@@ -165,7 +165,7 @@ async fn answers_that_nobody_takes_are_dropped() {
     while author.next_of("ack").await["seq"] != 201 {}
 }
 
-/// A WebSocket is there, and nobody says who they are.
+/// A WebSocket without a `hello` is closed at its deadline (4002).
 #[tokio::test]
 async fn connections_without_a_word_are_closed() {
     let server = TestServer::start(&["--hello-timeout", "500ms"]).await;
@@ -181,7 +181,7 @@ async fn connections_without_a_word_are_closed() {
     }
 }
 
-/// A connection from one of this machine's addresses, on which a request was begun.
+/// A connection from one of this machine's addresses, with these bytes sent.
 #[cfg(target_os = "linux")]
 async fn begun(from: Ipv4Addr, to: SocketAddr, said: &[u8]) -> std::io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
@@ -191,7 +191,7 @@ async fn begun(from: Ipv4Addr, to: SocketAddr, said: &[u8]) -> std::io::Result<T
     Ok(stream)
 }
 
-/// Whether it was closed without a word.
+/// Whether the server dropped the connection without an answer.
 #[cfg(target_os = "linux")]
 async fn is_dropped(stream: std::io::Result<TcpStream>) -> bool {
     let Ok(mut stream) = stream else { return true };
@@ -199,13 +199,13 @@ async fn is_dropped(stream: std::io::Result<TcpStream>) -> bool {
     read.is_ok_and(|read| read.is_err())
 }
 
-/// A connection counts until it ends, whatever became of what it asked for: what would be a stream of events
-/// for GET is over at once for HEAD, and what was refused was none.
+/// A connection counts as half-open until it ends or becomes a stream of events: a HEAD of such a stream and
+/// a refused request are none.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn connections_count_whatever_becomes_of_their_requests() {
     let few = ["--handshakes-per-address", "3"];
-    // Where this machine is no proxy, it has an address like any other.
+    // This machine is no trusted proxy here, so its address counts.
     let options = [&few[..], &["--trusted-proxies", "192.0.2.0/24"]].concat();
     let events = "/api/rooms/lobby/events HTTP/1.1";
     for (line, status) in [
@@ -229,7 +229,7 @@ async fn connections_count_whatever_becomes_of_their_requests() {
         let after = server.limited("handshakes_per_address").await;
         assert_eq!(after - before, 1.0, "{line}");
         drop(kept);
-        // Streams that go on have places of their own, and do not count beside them.
+        // Streams of events hold permits of their own, and do not count as half-open.
         let mut streams = Vec::new();
         while streams.len() < 5 {
             let stream = begun(Ipv4Addr::LOCALHOST, server.address, b"").await;
@@ -245,8 +245,8 @@ async fn connections_count_whatever_becomes_of_their_requests() {
     }
 }
 
-/// 10,000 handshakes that are begun and never ended, each address with all that it may have: somebody new
-/// is served all the same, and who wants more than may be is dropped.
+/// 10,000 unfinished handshakes, each address at its limit: a new client from another address is served, a
+/// connection over the limit is dropped.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn half_open_handshakes_leave_room_for_others() {
@@ -292,7 +292,7 @@ async fn half_open_handshakes_leave_room_for_others() {
     }
     assert!(is_dropped(begun(from(ADDRESSES + 1), server.address, b"").await).await);
     assert!(limited(server.admin, "handshakes").await >= 1.0);
-    // All of them were held to the end.
+    // The server held all of them to the end.
     let mut held = 0;
     for stream in &mut open {
         let mut byte = [0];

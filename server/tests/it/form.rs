@@ -1,4 +1,4 @@
-//! The plain form of a room's page: messages of people whose browser runs no script, or no WebAssembly.
+//! The plain form of a room's page: publishing from a browser without scripts or without WebAssembly.
 
 use reqwest::redirect::Policy;
 use serde_json::json;
@@ -11,7 +11,7 @@ use crate::guarded::{Guarded, token_for};
 use crate::raw::PATIENCE;
 use crate::test_server::TestServer;
 
-/// An answer to a form.
+/// The answer to a form.
 struct Told {
     status: u16,
     location: String,
@@ -57,7 +57,7 @@ async fn page(server: &TestServer, path: &str) -> String {
     reqwest::get(url).await.unwrap().text().await.unwrap()
 }
 
-/// EO-1: a form that is sent twice, as after a reload, is one message; what comes next has another key.
+/// EO-1: a form that is sent twice, as after a reload, is one message; the next page has another key.
 #[tokio::test]
 async fn a_form_is_one_message() {
     let server = TestServer::start(&[]).await;
@@ -78,10 +78,10 @@ async fn a_form_is_one_message() {
     assert!(page(&server, "/").await.contains(">here</p>"));
 }
 
-/// What is refused is said in words, on a page that keeps the text and sends it again.
+/// A refused form gets a page that says why, keeps the text and can send it again.
 #[tokio::test]
 async fn a_refused_form_keeps_its_text() {
-    // Not one of the trusted: its address counts.
+    // This machine is no trusted proxy here, so its address counts.
     let options = [
         "--publishes-per-address",
         "1",
@@ -133,7 +133,7 @@ async fn a_refused_form_keeps_its_text() {
         hidden(&told.page, "key").starts_with('n'),
         "the same message is sent again"
     );
-    // More than the server reads.
+    // A form over the bytes that the server reads.
     let endless = format!("key=k&body={}", "x".repeat(100_000));
     let told = send(&server, "/r/tea", &endless, &[]).await;
     assert_eq!(told.status, 413);
@@ -144,7 +144,7 @@ async fn a_refused_form_keeps_its_text() {
     );
 }
 
-/// AC-5, and no page of another site: a form may do what its sender may, and nothing more.
+/// AC-5: a form needs its sender's right to write; a form on another site's page is refused.
 #[tokio::test]
 async fn a_form_may_do_what_its_sender_may() {
     let guarded = Guarded::start(&["--guest-rooms", "lobby=rw,news=r"]).await;
@@ -193,7 +193,7 @@ async fn a_form_may_do_what_its_sender_may() {
     assert_eq!(read.bodies(), ["x"]);
 }
 
-/// The way to other rooms works without a script, too.
+/// The form for another room's name redirects there, without a script.
 #[tokio::test]
 async fn a_typed_room_is_led_to() {
     let server = TestServer::start(&[]).await;
@@ -216,7 +216,7 @@ async fn a_typed_room_is_led_to() {
     }
 }
 
-/// A form that comes slowly, or never, holds no page up: it waits before it has a turn.
+/// A slow or unfinished form delays no page: it takes a turn only once it is read.
 #[tokio::test]
 async fn slow_forms_hold_no_page_up() {
     let server = TestServer::start(&[]).await;
@@ -228,7 +228,7 @@ async fn slow_forms_hold_no_page_up() {
         stream.write_all(head.as_bytes()).await.unwrap();
         slow.push(stream);
     }
-    // They are there: what was sent before this is taken before it.
+    // The slow forms have arrived by now, as they were sent before these requests.
     let url = format!("http://{}/r/tea", server.address);
     for _ in 0..3 {
         let page = timeout(PATIENCE, reqwest::get(&url))

@@ -1,4 +1,4 @@
-//! Frames that come too fast: nothing of them is lost, and nobody else has to wait for them.
+//! Frames over the rate: none is lost, and other clients do not wait for them.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use crate::test_server::TestServer;
 
 const PING: &str = r#"{"type":"ping"}"#;
 
-/// Somebody at this address, with a session.
+/// A client of this address, with a session.
 async fn from(server: &TestServer, address: &str) -> Raw {
     let headers = [("x-forwarded-for", address)];
     let raw = Raw::open_with(server.address, "/ws", Some("everbeat.v1"), &headers).await;
@@ -23,14 +23,14 @@ async fn pings(raw: &mut Raw, count: usize) {
     }
 }
 
-/// Waits for so many answers; what else the server says meanwhile is passed over.
+/// Waits for so many pongs; other frames are passed over.
 async fn pongs(raw: &mut Raw, count: usize) {
     for _ in 0..count {
         raw.next_of("pong").await;
     }
 }
 
-/// All of them are answered, at the rate.
+/// Frames over a connection's rate are all answered, at the rate.
 #[tokio::test]
 async fn one_connections_frames_are_read_at_a_rate() {
     let server = TestServer::start(&["--frames", "100", "--frame-burst", "10"]).await;
@@ -44,7 +44,7 @@ async fn one_connections_frames_are_read_at_a_rate() {
     assert!(server.limited("frames").await >= 1.0);
 }
 
-/// Many connections of one address have one rate; another address is not concerned.
+/// The connections of one address share a rate; another address is not affected.
 #[tokio::test]
 async fn one_addresss_frames_are_read_at_a_rate() {
     let free = ["--frames", "1000000", "--frame-burst", "1000000"];
@@ -70,7 +70,7 @@ async fn one_addresss_frames_are_read_at_a_rate() {
     assert_eq!(server.limited("frames").await, 0.0);
 }
 
-/// EO-1: what was answered on this connection costs the log nothing more.
+/// EO-1: a message that was acked on this connection is answered from memory when it is repeated.
 #[tokio::test]
 async fn repeated_numbers_do_not_reach_the_log() {
     let server = TestServer::start(&[]).await;
@@ -89,11 +89,11 @@ async fn repeated_numbers_do_not_reach_the_log() {
     }
     let metrics = server.metrics().await;
     let stored = value(&metrics, "everbeat_publishes_total{outcome=\"stored\"}");
-    // The first hundred came before the first answer, or not.
+    // Up to a hundred may have arrived before the first answer.
     assert!(stored.unwrap() <= 100.0, "{stored:?}");
 }
 
-/// EO-7: what is refused for good uses a number up durably, and so it counts like what is stored.
+/// EO-7: a message that is refused for good uses its `seq` up in the log, so it counts as a stored one does.
 #[tokio::test]
 async fn refused_messages_count_for_their_address() {
     let server = TestServer::start(&["--publishes-per-address", "1"]).await;
@@ -120,7 +120,7 @@ async fn refused_messages_count_for_their_address() {
     assert_eq!(counted, f64::from(held));
 }
 
-/// RS-9: a session that never published anything is forgotten soon after its connection; not before.
+/// RS-9: a session that never published expires soon after its connection ended, and not before.
 #[tokio::test]
 async fn unused_sessions_are_forgotten_soon() {
     let server = TestServer::start(&["--unused-session-ttl", "1s"]).await;

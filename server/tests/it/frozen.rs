@@ -1,4 +1,4 @@
-//! A real log that hangs, as another program holds a lock on it: connections are served all the same.
+//! A real log that hangs, as another program holds the database's lock: connections are served all the same.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,11 +13,11 @@ use crate::http::{ask_raw, get_raw, status};
 use crate::raw::Raw;
 use crate::test_server::TestServer;
 
-/// How long the log hangs at most; the tests let go of it sooner.
+/// The longest time for which the log hangs; the test releases the lock sooner.
 const HANGS: Duration = Duration::from_secs(30);
 
-/// HB-1, RS-4: nothing can be stored for some seconds. Pings are answered, history is read, rooms are entered,
-/// who hangs up has left, `/readyz` says no in time; and what was to be stored is, once it can be.
+/// HB-1, RS-4: for some seconds the log stores nothing. Pings are answered, history is read, rooms are joined,
+/// a closed connection leaves, `/readyz` is 503 in time; afterwards all that was queued is stored.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_hangs_holds_nobody_up() {
     let mut database = None;
@@ -56,7 +56,7 @@ async fn a_log_that_hangs_holds_nobody_up() {
     ada.next_of("joined").await;
     ada.send(r#"{"type":"ping"}"#).await;
     ada.next_of("pong").await;
-    // Whoever comes has to wait for a session; who gives up meanwhile is gone.
+    // A new connection waits for its session; one that closes meanwhile gives its permit up.
     let hello = json!({"type": "hello", "session": session}).to_string();
     let mut newer = server.raw().await;
     newer.send(&hello).await;
@@ -75,7 +75,7 @@ async fn a_log_that_hangs_holds_nobody_up() {
         let answer = get_raw(server.admin, "/readyz").await;
         assert_eq!(status(&answer), 503, "{answer}");
     }
-    assert!(asked.elapsed() < Duration::from_secs(4), "the second knows");
+    assert!(asked.elapsed() < Duration::from_secs(4), "a shared probe");
     let answer = posted.await.unwrap();
     assert_eq!(status(&answer), 503, "{answer}");
     assert!(answer.contains("\"unavailable\""), "{answer}");
@@ -84,7 +84,7 @@ async fn a_log_that_hangs_holds_nobody_up() {
     other.execute_batch("ROLLBACK").unwrap();
     assert_eq!(ada.next_of("ack").await["seq"], 2);
     assert_eq!(newer.next_of("welcome").await["resumed"], true);
-    // RS-4: and with it the session is taken over.
+    // RS-4: the newer connection has taken the session over.
     assert_eq!(bob.end().await.0, Some(4100));
     while server.hub.live() > 2 {
         tokio::task::yield_now().await;

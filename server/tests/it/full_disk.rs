@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::test_server::TestServer;
 
-/// The real database, full: a clear refusal, reads go on, nothing is harmed.
+/// A full database, the real one: publishes are refused with an error, reads go on, no message is harmed.
 #[tokio::test]
 async fn a_full_database_refuses_and_goes_on_reading() {
     let mut server = TestServer::start_with_little_room(&[]).await;
@@ -38,8 +38,8 @@ async fn a_full_database_refuses_and_goes_on_reading() {
     server.ended().await;
 }
 
-/// EO-2: what is stored in a file without a name is gone with the server. So it is not acknowledged, and the server
-/// says that it is not ready.
+/// EO-2: messages in an unlinked database would be lost with the process. So none is acked, and the server is
+/// not ready.
 #[tokio::test]
 async fn a_database_that_is_unlinked_takes_nothing() {
     let server = TestServer::start(&[]).await;
@@ -66,7 +66,7 @@ async fn a_database_that_is_unlinked_takes_nothing() {
     );
 }
 
-/// The message waits, and becomes durable once when there is room again.
+/// A message that is refused for now waits in the outbox, and is stored once, when the log has room again.
 #[tokio::test]
 async fn a_refused_message_waits_and_arrives_once() {
     let rooms = Arc::new(Rooms::new(100));
@@ -116,8 +116,8 @@ async fn a_refused_message_waits_and_arrives_once() {
     );
 }
 
-/// A log that cannot be read either: whoever is behind is neither told of a gap that there is not, nor
-/// flooded with tries.
+/// A log that cannot be read either: a reader that is behind gets no false gap, and its reads are tried
+/// with pauses.
 #[tokio::test]
 async fn a_log_that_cannot_be_read_is_not_asked_without_pause() {
     let rooms = Arc::new(Rooms::new(100));
@@ -129,7 +129,7 @@ async fn a_log_that_cannot_be_read_is_not_asked_without_pause() {
     writer.hello().await;
     writer.send(r#"{"type":"join","room":"lobby"}"#).await;
     let epoch = writer.next_of("joined").await["epoch"].clone();
-    // More than the room keeps in memory.
+    // More messages than the room's tail holds.
     for seq in 1..=300 {
         writer.publish(seq, "x").await;
     }

@@ -1,4 +1,4 @@
-//! A server that takes tokens, and whoever gives them.
+//! A server with access tokens, and their issuer.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,7 +11,7 @@ use crate::test_server::TestServer;
 
 pub(crate) const SECRET: &str = "a secret of more than thirty-two bytes";
 
-/// What somebody's token says; it is good for this long.
+/// The claims of a subject's token, valid for this long.
 pub(crate) fn claims(sub: &str, good_for: Duration) -> Value {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     json!({"sub": sub, "name": sub, "exp": (now + good_for).as_secs_f64()})
@@ -22,19 +22,19 @@ pub(crate) fn sign(claims: &Value) -> String {
     encode(&Header::default(), claims, &key).unwrap()
 }
 
-/// A token for an hour.
+/// A token that is valid for an hour.
 pub(crate) fn token(sub: &str) -> String {
     sign(&claims(sub, Duration::from_secs(3600)))
 }
 
-/// One for some rooms only.
+/// A token with rights in these rooms only.
 pub(crate) fn token_for(sub: &str, rooms: &Value) -> String {
     let mut claims = claims(sub, Duration::from_secs(3600));
     claims["rooms"] = rooms.clone();
     sign(&claims)
 }
 
-/// A server that takes tokens.
+/// A running server that takes tokens, and the file of its key.
 pub(crate) struct Guarded {
     pub(crate) server: TestServer,
     _keys: TempDir,
@@ -51,7 +51,7 @@ impl Guarded {
         Self { server, _keys }
     }
 
-    /// Says hello with this token and this session.
+    /// Connects and sends `hello` with this token and session; returns `welcome`, too.
     pub(crate) async fn hello(&self, token: &str, session: &Value) -> (Raw, Value) {
         let mut raw = self.server.raw().await;
         let mut hello = json!({"type": "hello", "token": token, "name": "Mallory"});
@@ -68,7 +68,7 @@ impl Guarded {
     }
 }
 
-/// Status, body and what cookie is set.
+/// A page's status, its body and the cookie that it sets.
 pub(crate) async fn page(
     server: &TestServer,
     path: &str,

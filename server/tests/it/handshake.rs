@@ -1,4 +1,4 @@
-//! Requests for a WebSocket: which are answered with one, and what the others are told.
+//! The opening handshake of a WebSocket: which requests are upgraded, and the status of the others.
 
 use std::io::Write;
 
@@ -25,7 +25,7 @@ async fn a_browsers_request_is_accepted() {
     }
 }
 
-/// RFC 6455 section 4.2.1: anything less is told what is missing.
+/// RFC 6455 section 4.2.1: an incomplete handshake is refused, with the status that says what is missing.
 #[tokio::test]
 async fn what_is_no_request_for_a_websocket_is_refused() {
     let server = TestServer::start(&[]).await;
@@ -48,7 +48,7 @@ async fn what_is_no_request_for_a_websocket_is_refused() {
     assert!(head.starts_with("http/1.1 400 "), "{head}");
 }
 
-/// Ours is found among others, however they are listed.
+/// `everbeat.v1` is chosen among several subprotocols, in one header or in many.
 #[tokio::test]
 async fn one_of_several_subprotocols_is_chosen() {
     let server = TestServer::start(&[]).await;
@@ -75,10 +75,10 @@ async fn a_subprotocol_that_nobody_speaks_is_refused() {
     assert_eq!(server.hub.connections(), 0);
 }
 
-/// What asks for compression (RFC 7692 section 7.1).
+/// The header that offers compression (RFC 7692 section 7.1).
 const DEFLATE: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits";
 
-/// RFC 6455 section 9.1: what the answer does not name is not used.
+/// RFC 6455 section 9.1: the answer accepts no extension, so none is used.
 #[tokio::test]
 async fn compression_is_not_taken_up() {
     let server = TestServer::start(&[]).await;
@@ -90,8 +90,8 @@ async fn compression_is_not_taken_up() {
     }
 }
 
-/// A client that compresses all the same is not one of RFC 6455's (section 5.2, RSV1): nothing is
-/// inflated, and its connection ends.
+/// A compressed frame is a protocol error (RFC 6455 section 5.2, RSV1): it is not inflated, and the
+/// connection ends.
 #[tokio::test]
 async fn a_compressed_bomb_ends_its_own_connection() {
     let server = TestServer::start(&[]).await;

@@ -1,4 +1,4 @@
-//! Answers that are as large as can be: they are cut by bytes, and what nobody reads is held for few of them.
+//! The largest answers: pages are cut by bytes, and unread answers together have a bound.
 
 use std::time::Instant;
 
@@ -10,13 +10,13 @@ use crate::caller::Caller;
 use crate::raw::{PATIENCE, Raw};
 use crate::test_server::TestServer;
 
-/// What a page may have, by default.
+/// The default of `--page-bytes`.
 const PAGE_BYTES: usize = 256 * 1024;
 
-/// What a frame has beside its messages.
+/// The most bytes of a frame beside its messages.
 const HEAD_BYTES: usize = 1024;
 
-/// Texts of 8 KiB of the character whose escape is the longest, each acked.
+/// Publishes texts of 8 KiB of the character with the longest escape, and waits for each ack.
 async fn flood(server: &TestServer, count: u64) -> Raw {
     let mut author = server.joined().await;
     for seq in 1..=count {
@@ -32,7 +32,8 @@ fn offsets(page: &Value) -> Vec<u64> {
     offsets.map(Option::unwrap).collect()
 }
 
-/// History, and messages by GET in either direction, have at most so many bytes; `more` says that there are more.
+/// Pages of `history` and of GET, in either direction, have at most so many bytes; `more` says that the log
+/// has more messages.
 #[tokio::test]
 async fn pages_are_cut_by_bytes() {
     let server = TestServer::start(&[]).await;
@@ -66,7 +67,7 @@ async fn pages_are_cut_by_bytes() {
     }
 }
 
-/// RS-5: a replay of what is larger than a page comes whole, in its order.
+/// RS-5: a replay that is larger than a page arrives whole and in order.
 #[tokio::test]
 async fn a_replay_goes_on_page_by_page() {
     let server = TestServer::start(&["--tail-bytes", "1"]).await;
@@ -83,19 +84,19 @@ async fn a_replay_goes_on_page_by_page() {
     }
 }
 
-/// Somebody who asks by GET for all that can be had, again and again, and reads none of it.
+/// A client that requests the largest page again and again, and reads no answer.
 async fn lazy(server: &TestServer) -> TcpStream {
     let ask = "GET /api/rooms/lobby/messages?limit=200 HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut lazy = socket.connect(server.address).await.unwrap();
-    // More than sockets hold.
+    // More answers than the sockets' buffers hold.
     lazy.write_all(ask.repeat(40).as_bytes()).await.unwrap();
     lazy
 }
 
-/// What many do not read is held for so many of them, whoever they are; others wait, are told to come again, and
-/// are served once there is room. What is published and heard goes on meanwhile.
+/// Unread answers of all clients together are bounded. Over the bound a request waits, then is refused with
+/// `Retry-After`, and is served once there is room. Publishes go on meanwhile.
 #[tokio::test]
 async fn answers_that_nobody_reads_have_a_bound() {
     let most = 4 * PAGE_BYTES;

@@ -1,4 +1,4 @@
-//! Requests and frames as they are written, and what comes back.
+//! Requests and frames as raw bytes on a socket, and their answers.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::raw::PATIENCE;
 
-/// What a browser sends to get a WebSocket, apart from the request's line.
+/// The headers of a browser's WebSocket handshake, without the request line.
 pub(crate) const HEADERS: [&str; 5] = [
     "Host: localhost",
     "Connection: keep-alive, Upgrade",
@@ -17,15 +17,15 @@ pub(crate) const HEADERS: [&str; 5] = [
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
 ];
 
-/// The header that asks for our subprotocol.
+/// The header that offers our subprotocol.
 pub(crate) const OURS: &str = "Sec-WebSocket-Protocol: everbeat.v1";
 
-/// The head of the answer.
+/// Sends a request; returns the head of the answer.
 pub(crate) async fn ask(address: SocketAddr, line: &str, headers: &[&str]) -> String {
     begin(address, line, headers).await.0
 }
 
-/// The head of the answer, and the connection that it came on.
+/// Sends a request; returns the head of the answer, and the connection.
 pub(crate) async fn begin(
     address: SocketAddr,
     line: &str,
@@ -51,7 +51,7 @@ pub(crate) async fn ask_raw(address: SocketAddr, request: &str) -> String {
     String::from_utf8(answer).unwrap()
 }
 
-/// The whole answer to `GET`, with this target as it is.
+/// The whole answer to `GET`, with this target unchanged.
 pub(crate) async fn get_raw(address: SocketAddr, target: &str) -> String {
     let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     ask_raw(address, &request).await
@@ -62,7 +62,7 @@ pub(crate) fn status(answer: &str) -> u16 {
     answer.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
-/// A frame of a client (RFC 6455 section 5.2): its first byte, and what is in it.
+/// A client's frame (RFC 6455 section 5.2) from its first byte and its payload, masked.
 pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     let mask = [0x37, 0xfa, 0x21, 0x3d];
     let length = u16::try_from(payload.len()).unwrap().to_be_bytes();
@@ -73,7 +73,7 @@ pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Sends this on a WebSocket and nothing more; the code with which the server ends it, if it says one.
+/// Sends these bytes on a WebSocket, then ends the stream; returns the server's close code, if there is one.
 pub(crate) async fn code_after(mut stream: TcpStream, bytes: &[u8]) -> Option<u16> {
     stream.write_all(bytes).await.unwrap();
     stream.shutdown().await.unwrap();

@@ -1,4 +1,4 @@
-//! The server killed for real, again and again, under native clients that publish.
+//! The server's process killed again and again, while native clients publish.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
@@ -15,10 +15,10 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::{Interval, interval, sleep, timeout};
 
-/// How often the server is killed.
+/// The number of kills.
 const KILLS: u32 = 20;
 
-/// Two publishers and one who only reads.
+/// Two clients that publish, and one that only reads.
 const CLIENTS: u64 = 3;
 
 /// What one client published and received.
@@ -30,8 +30,8 @@ struct Account {
     gaps: u32,
 }
 
-/// RS-3, EO-1, EO-2, EO-3: nothing acked is lost, nothing published is lost or doubled, and everybody
-/// sees the same order.
+/// RS-3, EO-1, EO-2, EO-3: no acked message is lost, no message is lost or doubled, and all clients see
+/// the same order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_kills_lose_nothing_and_double_nothing() {
     let data = tempfile::tempdir().unwrap();
@@ -55,7 +55,7 @@ async fn twenty_kills_lose_nothing_and_double_nothing() {
     for client in clients {
         let account = timeout(Duration::from_secs(60), client)
             .await
-            .expect("everybody settles");
+            .expect("every client settles");
         accounts.push(account.unwrap());
     }
     let first: Vec<&Message> = accounts[0].received.iter().collect();
@@ -112,7 +112,7 @@ async fn start(address: SocketAddr, data: &Path) -> Child {
     child
 }
 
-/// Publishes until told to stop, then goes on until everything is settled and everybody silent.
+/// One client: publishes until `stopped`, then runs until all messages are settled and the room is quiet.
 async fn run(address: SocketAddr, number: u64, mut stopped: watch::Receiver<bool>) -> Account {
     let room = RoomName::lobby();
     let options = Options::new(number).configure(|config| {

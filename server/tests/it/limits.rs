@@ -1,4 +1,4 @@
-//! What is refused, and what whoever is refused is told; everybody else goes on.
+//! Limits and origins: what is refused, with which answer; other clients are not affected.
 
 use crate::http::{HEADERS, OURS, ask, ask_raw, status};
 use crate::raw::Raw;
@@ -15,7 +15,7 @@ async fn asked(server: &TestServer, more: &[&str]) -> String {
     head.split(' ').nth(1).unwrap().to_owned()
 }
 
-/// Cross-site WebSocket hijacking: a browser shows its cookies whichever page asks.
+/// Cross-site WebSocket hijacking: a browser sends its cookies whichever page opens the socket.
 #[tokio::test]
 async fn pages_of_other_sites_get_no_session() {
     let options = [
@@ -34,13 +34,13 @@ async fn pages_of_other_sites_get_no_session() {
     ] {
         assert_eq!(asked(&server, &[OURS, origin]).await, status, "{origin}");
     }
-    // The tutorial's page may stand anywhere, also in a file: it is nobody, and gets nothing else.
+    // The tutorial's page may have any origin, also a file's: it is a guest of the tutorial's dialect alone.
     for origin in ["Origin: null", "Origin: https://evil.example"] {
         assert_eq!(asked(&server, &[origin]).await, "101", "{origin}");
     }
 }
 
-/// An origin and a host that are written in two ways, and a proxy's word in a list.
+/// Two spellings of one origin and host are equal, also in a proxy's list.
 #[tokio::test]
 async fn forms_of_one_origin_are_one() {
     let server = TestServer::start(&[]).await;
@@ -109,7 +109,8 @@ async fn other_sites_send_no_forms() {
     }
 }
 
-/// Each address has its share; what a proxy says about addresses is believed, what others say is not.
+/// Each address has a limit of connections. A trusted proxy's header names the address; other peers' headers
+/// are ignored.
 #[tokio::test]
 async fn an_address_holds_only_so_many_connections() {
     let server = TestServer::start(&["--connections-per-address", "2"]).await;
@@ -136,7 +137,7 @@ async fn an_address_holds_only_so_many_connections() {
         "{head}"
     );
     assert_eq!(server.limited("connections_per_address").await, 3.0);
-    // Others are served, and so is the address when it lets go of one.
+    // Other addresses are served, and so is this one after it closed a connection.
     assert!(open("2.2.2.2").await.is_ok());
     held[0].hello().await;
     drop(held.remove(0));
@@ -174,7 +175,7 @@ async fn an_address_asks_only_so_often() {
     }
 }
 
-/// What a gateway writes is read; and where it names nobody, its requests count all the same.
+/// All spellings of a gateway's headers are read; requests for which it names no address have a limit, too.
 #[tokio::test]
 async fn no_address_is_without_a_limit() {
     let server = TestServer::start(&["--requests-per-address", "1"]).await;
@@ -207,11 +208,11 @@ async fn no_address_is_without_a_limit() {
         let refused = refused(said).await;
         assert!((5..=10).contains(&refused), "{said:?}: {refused}");
     }
-    // A program on this machine that asks for itself is not limited.
+    // A program on this machine that requests for itself, without such a header, is not limited.
     assert_eq!(refused(&["X: Y"]).await, 0);
 }
 
-/// RC-7: in order, at a rate; who would have to wait too long is told when to come back.
+/// RC-7: hellos are admitted in order, at a rate; one that would wait too long gets the time of its next try.
 #[tokio::test]
 async fn a_crowd_is_let_in_one_after_the_other() {
     let server = TestServer::start(&["--hellos", "4", "--hello-line", "300ms"]).await;
@@ -243,7 +244,7 @@ async fn a_crowd_is_let_in_one_after_the_other() {
     assert_eq!(server.limited("hellos").await, 2.0);
 }
 
-/// EO-7: one person in many sessions is held back as a whole, and loses nothing.
+/// EO-7: a user's sessions share one rate; messages over it are refused for now, and none is lost.
 #[tokio::test]
 async fn a_person_publishes_only_so_fast_over_all_sessions() {
     let server = TestServer::start(&["--publishes-per-person", "1"]).await;
@@ -275,17 +276,17 @@ async fn a_person_publishes_only_so_fast_over_all_sessions() {
             assert_eq!(frame["type"], "ack");
         }
     }
-    assert!(held >= 1, "nobody was held back");
+    assert!(held >= 1, "no message was held back");
     let counted = server.limited("publishes_per_person").await;
     assert_eq!(counted, f64::from(held));
-    // Somebody else is not concerned.
+    // Another user is not affected.
     let mut other = server.raw().await;
     other.hello().await;
     other.publish(1, "hello").await;
     other.next_of("ack").await;
 }
 
-/// The page may run only what comes from here; nothing is guessed, framed or told to others.
+/// The page's security headers: scripts of this server alone, no sniffing, no framing.
 #[tokio::test]
 async fn browsers_are_told_what_to_refuse() {
     let server = TestServer::start(&["--token-url", "https://id.example.org/token"]).await;
@@ -331,8 +332,8 @@ async fn browsers_are_told_what_to_refuse() {
     }
 }
 
-/// A proxy in front that reads another host, or another length, than we do must not lead two people's requests
-/// astray (RFC 9112 sections 3.2 and 6.1): what is ambiguous is refused, or is the last on its connection.
+/// Request smuggling (RFC 9112 sections 3.2 and 6.1): a request whose host or length a proxy may read in
+/// another way is refused, or is the last one on its connection.
 #[tokio::test]
 async fn ambiguous_requests_are_refused_or_the_last() {
     let server = TestServer::start(&[]).await;
@@ -357,7 +358,7 @@ async fn ambiguous_requests_are_refused_or_the_last() {
         let request = format!(
             "POST /api/rooms/lobby/messages HTTP/1.1\r\nHost: localhost\r\n{lengths}\r\n0\r\n\r\n{next}"
         );
-        // It ends, and so does the connection.
+        // The request has an answer, and the connection ends after it.
         let answers = ask_raw(server.address, &request).await;
         assert_eq!(answers.matches("HTTP/1.1").count(), 1, "{answers}");
         assert!(

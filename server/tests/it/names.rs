@@ -1,11 +1,11 @@
-//! Names that look like others, or like something else: of people and of rooms.
+//! Deceptive names, of users and of rooms: that look like another name, or like markup.
 
 use serde_json::json;
 
 use crate::http::{HEADERS, ask, get_raw, status};
 use crate::test_server::TestServer;
 
-/// Who says hello by this name is called so in the room.
+/// The name that a member has in the room after a `hello` with this name.
 async fn called(server: &TestServer, name: &str) -> String {
     let mut raw = server.raw().await;
     raw.send(&json!({"type": "hello", "name": name}).to_string())
@@ -18,7 +18,7 @@ async fn called(server: &TestServer, name: &str) -> String {
     own["name"].as_str().unwrap().to_owned()
 }
 
-/// What nobody sees is in nobody's name; who shows no name is called as those without one.
+/// Invisible characters are removed from names; a name without a visible one counts as none.
 #[tokio::test]
 async fn names_show_what_they_are() {
     let server = TestServer::start(&[]).await;
@@ -42,15 +42,15 @@ async fn names_show_what_they_are() {
         let name = called(&server, none).await;
         assert!(name.starts_with("guest "), "{none:?}: {name:?}");
     }
-    // It is text, also where it looks like a page: whoever shows it sees to that.
+    // A name is text, also where it looks like markup: the page escapes it.
     let family = "\u{1f468}\u{200d}\u{1f469}";
     for name in [family, "<script>", "l\u{43e}bby"] {
         assert_eq!(called(&server, name).await, name);
     }
 }
 
-/// A room's name is ASCII: no other letter looks like it, and there is no way out of it. `None`: such a
-/// target is no URI, and HTTP itself refuses it.
+/// A room's name is ASCII: no look-alike letter and no path traversal is one. `None`: the target is no URI,
+/// and HTTP itself refuses it.
 #[tokio::test]
 async fn odd_names_of_rooms_are_refused_everywhere() {
     let server = TestServer::start(&[]).await;
@@ -91,8 +91,8 @@ async fn odd_names_of_rooms_are_refused_everywhere() {
     }
 }
 
-/// An address that differs from a room's only in form leads to the room's own, with its query; and nowhere
-/// else.
+/// Another form of a room's address redirects to the room's own, with its query, and never to another
+/// host.
 #[tokio::test]
 async fn other_forms_of_a_rooms_address_lead_to_it() {
     let server = TestServer::start(&[]).await;

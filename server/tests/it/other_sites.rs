@@ -1,4 +1,4 @@
-//! What pages of other sites get: nothing that the person in front of them has.
+//! Pages of other sites: they can neither use nor read anything of the user in whose browser they run.
 
 use reqwest::Method;
 
@@ -7,16 +7,16 @@ use crate::guarded::Guarded;
 use crate::raw::{Raw, refused};
 use crate::test_server::TestServer;
 
-/// What other sites' pages send, as browsers have it.
+/// The headers that browsers add to requests of other sites' pages.
 const FOREIGN: [(&str, &str); 4] = [
     ("sec-fetch-site", "cross-site"),
     ("sec-fetch-site", "same-site"),
     ("origin", "https://evil.example"),
-    // A page in a file, or in a frame that may do nothing.
+    // A page in a file, or in a sandboxed frame.
     ("origin", "null"),
 ];
 
-/// A page of another site cannot speak for the person in front of it, nor take back what they said.
+/// Another site's page can neither publish nor redact as the user of its browser.
 #[tokio::test]
 async fn another_sites_page_changes_nothing() {
     let options = ["--allowed-origins", "https://app.example.org"];
@@ -36,7 +36,7 @@ async fn another_sites_page_changes_nothing() {
     let read = with("x", "y").get("/rooms/lobby/messages").await;
     assert_eq!(read.bodies(), ["body 1"]);
 
-    // Our own pages, those that are allowed to, and what is no browser.
+    // Our own pages, pages of allowed origins, and programs that are no browser may.
     let own = format!("http://{}", server.address);
     for (offset, (name, value)) in (2..).zip([
         ("origin", &*own),
@@ -52,7 +52,7 @@ async fn another_sites_page_changes_nothing() {
     }
 }
 
-/// What it asks for is answered, as it may be another program's; but no browser shows it the answer.
+/// A read is answered, but without CORS headers: a browser does not let the other site's page read it.
 #[tokio::test]
 async fn another_sites_page_reads_nothing() {
     let options = ["--allowed-origins", "https://app.example.org"];
@@ -69,7 +69,7 @@ async fn another_sites_page_reads_nothing() {
             assert_eq!(answer.status, 200, "{name}: {value}");
             unread(&answer);
         }
-        // What a browser asks first (Fetch, section 3.3.2).
+        // A browser's preflight (Fetch, section 3.3.2).
         let caller = caller.with("access-control-request-method", "DELETE");
         let path = "/rooms/lobby/messages/1";
         let answer = caller.ask(Method::OPTIONS, path, None).await;
@@ -78,7 +78,7 @@ async fn another_sites_page_reads_nothing() {
     }
 }
 
-/// The page's address is one of a WebSocket, too: our dialect asks for the origin there as well.
+/// The page's address takes WebSockets, too: our dialect checks the origin there as well.
 #[tokio::test]
 async fn another_sites_page_gets_no_session_at_the_pages_address() {
     let server = TestServer::start(&[]).await;

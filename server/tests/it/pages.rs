@@ -1,4 +1,4 @@
-//! Pages that are asked for together.
+//! Pages that are requested at the same time.
 
 use std::io::ErrorKind;
 
@@ -12,7 +12,8 @@ use crate::http::{get_raw, status};
 use crate::raw::PATIENCE;
 use crate::test_server::TestServer;
 
-/// An address of keys that refuses the first request, and answers no other. Tells of the second one.
+/// The URL of an issuer's keys that refuses the first request and hangs on all others; the receiver fires at
+/// the second one.
 async fn keys_that_hang() -> (String, oneshot::Receiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/keys", listener.local_addr().unwrap());
@@ -25,7 +26,7 @@ async fn keys_that_hang() -> (String, oneshot::Receiver<()>) {
         drop(first);
         let second = listener.accept().await.unwrap();
         ask.send(()).unwrap();
-        // Open until the test is over.
+        // The connections stay open until the test is over.
         let mut held = vec![second];
         while let Ok(next) = listener.accept().await {
             held.push(next);
@@ -34,8 +35,8 @@ async fn keys_that_hang() -> (String, oneshot::Receiver<()>) {
     (url, asked)
 }
 
-/// AC-1: a page is rendered in its turn once it is known for whom. Where the keys of tokens are out of reach, this
-/// takes as long as they are waited for: other pages do not wait with it.
+/// AC-1: a page takes its turn for rendering after it is authenticated. So while the issuer's keys hang, pages
+/// with a token wait, and other pages do not.
 #[tokio::test]
 async fn a_slow_gate_holds_up_no_other_page() {
     let (url, asked) = keys_that_hang().await;
@@ -49,7 +50,7 @@ async fn a_slow_gate_holds_up_no_other_page() {
     let request =
         format!("GET /r/tea HTTP/1.1\r\nHost: localhost\r\nCookie: everbeat-token={token}\r\n\r\n");
     let mut slow = Vec::new();
-    // More than are rendered at once.
+    // More pages than are rendered at once.
     for _ in 0..8 {
         let mut stream = TcpStream::connect(server.address).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();

@@ -1,4 +1,4 @@
-//! The program itself, as a process of its own, and what it logs.
+//! The server as a process of its own, and its journal.
 
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -11,14 +11,14 @@ use tokio::time::timeout;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_everbeat");
 
-/// A running program; it ends with the test.
+/// A running server; it ends with the test.
 pub(crate) struct Process {
     pub(crate) child: Child,
     pub(crate) address: SocketAddr,
-    /// Where the operator comes.
+    /// The operator's listener.
     pub(crate) admin: SocketAddr,
     log: Lines<BufReader<ChildStderr>>,
-    /// Removed when the program is.
+    /// Removed on drop.
     _data: TempDir,
 }
 
@@ -28,7 +28,7 @@ impl Process {
         Self::start_by(Command::new(PROGRAM), options).await
     }
 
-    /// The same where it may have so many files open.
+    /// The same, with this limit of open files.
     pub(crate) async fn start_with_files(files: u32, options: &[&str]) -> Self {
         let mut shell = Command::new("sh");
         let script = format!("ulimit -n {files}; exec \"$0\" \"$@\"");
@@ -63,7 +63,7 @@ impl Process {
         process
     }
 
-    /// The next line in which this stands.
+    /// Waits for the journal's next line with this text.
     pub(crate) async fn says(&mut self, what: &str) -> String {
         let search = async {
             loop {

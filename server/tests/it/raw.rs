@@ -1,4 +1,4 @@
-//! A client without any sense: it sends what the test says and shows what comes back.
+//! A client that decides nothing: it sends what the test says, and returns what it receives.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 /// Longer than anything that a test waits for; reached only by a failure.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a connection runs over.
+/// The stream below a connection: TCP or TLS.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
@@ -61,7 +61,7 @@ impl Raw {
         Self::over(Box::new(stream), address, path, subprotocol, headers).await
     }
 
-    /// The same over a connection that is there.
+    /// The same over an open stream.
     pub(crate) async fn over(
         stream: Box<dyn Stream>,
         address: SocketAddr,
@@ -92,7 +92,7 @@ impl Raw {
         self.socket.send(message).await
     }
 
-    /// Says hello and returns `welcome`.
+    /// Sends `hello` and returns `welcome`.
     pub(crate) async fn hello(&mut self) -> Value {
         self.send(r#"{"type":"hello"}"#).await;
         self.next_of("welcome").await
@@ -106,8 +106,8 @@ impl Raw {
         .await;
     }
 
-    /// Publishes in the lobby until the server has no room for more; returns the first number that was
-    /// refused, and how.
+    /// Publishes in the lobby until the server cannot store more; returns the first `seq` that was refused,
+    /// and its error.
     pub(crate) async fn publish_until_refused(&mut self) -> (u64, Value) {
         let body = "x".repeat(8 * 1024);
         for seq in 1..100 {
@@ -125,13 +125,13 @@ impl Raw {
         panic!("a small database took 800 KiB");
     }
 
-    /// What it publishes first is stored, whatever others did meanwhile.
+    /// Checks that this client is served: its first message is acked as the room's first.
     pub(crate) async fn is_served(&mut self) {
         self.publish(1, "still here").await;
         assert_eq!(self.next_of("ack").await["offset"], 1);
     }
 
-    /// The next message of whatever kind; `None` at the end of the connection.
+    /// The next WebSocket message of any kind; `None` at the end of the connection.
     pub(crate) async fn next(&mut self) -> Option<Message> {
         let next = timeout(PATIENCE, self.socket.next())
             .await
@@ -139,7 +139,7 @@ impl Raw {
         next.and_then(Result::ok)
     }
 
-    /// The next text.
+    /// The next text message.
     pub(crate) async fn next_text(&mut self) -> String {
         loop {
             match self.next().await {

@@ -1,4 +1,4 @@
-//! The server's modules use each other in one direction: a reader can begin below, and a part can be taken out.
+//! The server's modules have no import rings: a reader can begin at the leaves, and a part can be taken out.
 //! Parents and children of one module are excepted.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,10 +8,10 @@ use std::{fs, iter};
 /// A module by its path within the crate; the root has none.
 type Module = Vec<String>;
 
-/// Which modules a module uses.
+/// The modules that each module uses.
 type Uses = BTreeMap<Module, BTreeSet<Module>>;
 
-/// The modules below a directory, with their texts: without comments and tests.
+/// Finds the modules below a directory, with their code: without comments and tests.
 fn modules(directory: &Path, parent: &Module, found: &mut BTreeMap<Module, String>) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -35,7 +35,7 @@ fn modules(directory: &Path, parent: &Module, found: &mut BTreeMap<Module, Strin
     }
 }
 
-/// Reads a path, or a tree of them, as `use` has it. Returns what follows.
+/// Parses a path, or a tree of paths, as in `use`. Returns the rest of the text.
 fn read<'t>(prefix: &[String], text: &'t str, paths: &mut Vec<Vec<String>>) -> &'t str {
     let text = text.trim_start();
     if let Some(mut rest) = text.strip_prefix('{') {
@@ -65,7 +65,7 @@ fn read<'t>(prefix: &[String], text: &'t str, paths: &mut Vec<Vec<String>>) -> &
     }
 }
 
-/// The paths in a text that begin at the crate or at a module near by; `before` is what stands before them.
+/// The paths in a text that begin with `crate`, `super` or `self`, after the prefix `before`.
 fn paths(text: &str, before: &str) -> Vec<Vec<String>> {
     let mut paths = Vec::new();
     for start in ["crate::", "super::", "self::"] {
@@ -80,7 +80,7 @@ fn paths(text: &str, before: &str) -> Vec<Vec<String>> {
     paths
 }
 
-/// The module in which a path ends, seen from another.
+/// The module to which a path leads from another module.
 fn resolve(path: &[String], from: &Module, all: &BTreeMap<Module, String>) -> Option<Module> {
     let supers = path.iter().take_while(|name| *name == "super").count();
     let (mut module, names) = match path.first()?.as_str() {
@@ -101,7 +101,7 @@ fn resolve(path: &[String], from: &Module, all: &BTreeMap<Module, String>) -> Op
     Some(module)
 }
 
-/// Which modules each uses, through what others re-export, too.
+/// The modules that each module uses, re-exports resolved.
 fn uses(all: &BTreeMap<Module, String>) -> Uses {
     let mut exported = BTreeMap::new();
     for (module, text) in all {
@@ -125,7 +125,8 @@ fn uses(all: &BTreeMap<Module, String>) -> Uses {
     uses
 }
 
-/// What is left when modules that use none of the rest are taken away again and again: rings, and what uses them.
+/// The modules that remain when those that use no remaining one are removed again and again: rings, and their
+/// users.
 fn rings(mut uses: Uses) -> Uses {
     loop {
         let left: BTreeSet<Module> = uses.keys().cloned().collect();
@@ -147,7 +148,7 @@ fn no_two_modules_use_each_other() {
     let uses = uses(&all);
     let count = uses.values().map(BTreeSet::len).sum::<usize>();
     assert!(all.len() > 80 && count > 300, "{} {count}", all.len());
-    // Also where each part of the crate counts as one, with all that is below it.
+    // The same with each top-level module and all below it as one.
     let part = |module: &Module| module.iter().take(1).cloned().collect::<Module>();
     let mut parts = Uses::new();
     for (module, used) in &uses {
@@ -158,7 +159,7 @@ fn no_two_modules_use_each_other() {
     assert_eq!(rings(parts), Uses::new());
 }
 
-/// What the test above reads of a text, and how it finds a ring.
+/// The parser and the search of the test above.
 #[test]
 fn a_ring_is_found() {
     let text = |text: &str| text.to_owned();

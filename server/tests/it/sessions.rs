@@ -1,4 +1,4 @@
-//! Sessions over real sockets: resuming, taking over, draining.
+//! Sessions over real sockets: resume, take-over, drain.
 
 use std::time::{Duration, Instant};
 
@@ -45,7 +45,7 @@ async fn a_session_resumes_and_replays() {
     }
 }
 
-/// RS-4: the older connection of a session is told to come back as another.
+/// RS-4: the older connection of a session is closed with 4100.
 #[tokio::test]
 async fn a_second_connection_takes_the_session_over() {
     let server = TestServer::start(&[]).await;
@@ -58,8 +58,8 @@ async fn a_second_connection_takes_the_session_over() {
     second.next_of("pong").await;
 }
 
-/// RS-4: which connection is the older one is settled by their beginning, not by whose `hello` the log
-/// answered last. A `hello` that was slow must not take the session from the page that has it now.
+/// RS-4: the older connection is the one that opened first, not the one whose `hello` the log answered
+/// first. A slow `hello` must not take the session from the page that has it now.
 #[tokio::test]
 async fn a_late_hello_takes_nothing_over() {
     let server = TestServer::start(&[]).await;
@@ -77,7 +77,7 @@ async fn a_late_hello_takes_nothing_over() {
     newer.next_of("pong").await;
 }
 
-/// PR-1 over real sockets: a short break shows nobody leaving.
+/// PR-1 over real sockets: a short disconnect does not show the member as left.
 #[tokio::test]
 async fn a_short_break_shows_nobody_leaving() {
     let server = TestServer::start(&[]).await;
@@ -95,7 +95,7 @@ async fn a_short_break_shows_nobody_leaving() {
     raw.send(r#"{"type":"join","room":"lobby"}"#).await;
     raw.next_of("joined").await;
     raw.publish(1, "back").await;
-    // The next thing that the watcher hears is the message, nothing about anybody leaving.
+    // The watcher's next frame is the message, not a presence.
     assert_eq!(watcher.next_frame().await["type"], "message");
     raw.send(r#"{"type":"leave","room":"lobby"}"#).await;
     assert_eq!(
@@ -104,7 +104,7 @@ async fn a_short_break_shows_nobody_leaving() {
     );
 }
 
-/// RC-3 and the drain: a slot each, after the drain; then 1012, then the end.
+/// RC-3: a drain gives each client a slot after the drain, then closes with 1012.
 #[tokio::test]
 async fn a_drain_gives_slots_and_then_ends() {
     let mut server = TestServer::start(&[]).await;
@@ -126,7 +126,7 @@ async fn a_drain_gives_slots_and_then_ends() {
     server.ended().await;
 }
 
-/// Scrolling back, in pages.
+/// Scrolling back: `history` comes in pages.
 #[tokio::test]
 async fn history_comes_in_pages() {
     let server = TestServer::start(&["--history-page", "2"]).await;
@@ -150,7 +150,7 @@ async fn history_comes_in_pages() {
     );
 }
 
-/// A reader far behind reads the log, and what the log no longer has is told as missed (RS-6).
+/// RS-6: a reader far behind reads from the log; messages that the log has trimmed are a gap.
 #[tokio::test]
 async fn a_trimmed_log_is_told_as_a_gap() {
     let options = [
@@ -174,7 +174,7 @@ async fn a_trimmed_log_is_told_as_a_gap() {
     let since = json!({"epoch": epoch, "offset": 1});
     late.send(&json!({"type": "join", "room": "lobby", "since": since}).to_string())
         .await;
-    // The room may believe at first that it can replay; it then says so, and says otherwise.
+    // The first `joined` may promise a replay; a second one then says that there is a gap.
     let joined = loop {
         let joined = late.next_of("joined").await;
         if joined["recovered"] == false {
@@ -185,7 +185,7 @@ async fn a_trimmed_log_is_told_as_a_gap() {
     assert_eq!(late.next_of("message").await["offset"], from + 1);
 }
 
-/// PU-4: of drafts over the rate the others see few, and the last of them, in either dialect.
+/// PU-4: of drafts over the rate others get a few, and always the last one, in either dialect.
 #[tokio::test]
 async fn drafts_over_the_rate_are_held_back() {
     let server = TestServer::start(&["--drafts", "1"]).await;
@@ -209,7 +209,7 @@ async fn drafts_over_the_rate_are_held_back() {
         while shown != last {
             let draft = watcher.next_of("draft").await;
             draft["body"].as_str().unwrap().clone_into(&mut shown);
-            // Whoever left before has no draft any more.
+            // An empty draft is the end of the author's before.
             seen += u64::from(!shown.is_empty());
         }
         let took = begun.elapsed();

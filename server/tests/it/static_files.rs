@@ -1,4 +1,4 @@
-//! Files of the site, and none beside it.
+//! Static files: those of the site are served, and no others.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use crate::test_server::TestServer;
 
 const SECRET: &str = "nobody outside may read this";
 
-/// A site of two files; beside it lies a third.
+/// A directory with a site of two files, and a third file outside the site.
 fn place() -> TempDir {
     let place = tempfile::tempdir().unwrap();
     fs::create_dir_all(place.path().join("site/pkg")).unwrap();
@@ -87,8 +87,8 @@ async fn nothing_outside_the_site_is_served() {
     }
 }
 
-/// Whoever lays a link into the site wants it: it is followed, also to somewhere else. By another name
-/// than its own nothing there is reached.
+/// A symbolic link in the site is the operator's decision: it is followed, also out of the site. Only its
+/// own path leads there.
 #[cfg(unix)]
 #[tokio::test]
 async fn links_in_the_site_are_the_operators() {

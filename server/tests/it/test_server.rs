@@ -1,4 +1,4 @@
-//! A server within the test's process: real sockets, real database, a directory of its own.
+//! A server within the test's process: real sockets, a real database, a data directory of its own.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -24,22 +24,22 @@ use crate::raw::Raw;
 /// A running server; it ends with the test.
 pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
-    /// Where the operator comes.
+    /// The operator's listener.
     pub(crate) admin: SocketAddr,
     pub(crate) hub: Arc<Hub>,
     shutdown: Option<oneshot::Sender<()>>,
     running: JoinHandle<()>,
-    /// Removed when the server is.
+    /// Removed on drop.
     data: TempDir,
 }
 
 impl TestServer {
-    /// Where clients connect.
+    /// The URL for clients.
     pub(crate) fn url(&self) -> String {
         format!("ws://{}/ws", self.address)
     }
 
-    /// The file of its log.
+    /// The path of the log's database.
     pub(crate) fn database(&self) -> PathBuf {
         self.data.path().join("everbeat.db")
     }
@@ -49,7 +49,7 @@ impl TestServer {
         Self::start_over(options, |config| server::open_hub(config).unwrap()).await
     }
 
-    /// Starts a server whose database has room for 256 KiB, and that lets anybody fill it.
+    /// Starts a server whose database has room for 256 KiB, with a rate that lets a client fill it.
     pub(crate) async fn start_with_little_room(options: &[&str]) -> Self {
         let fast = ["--publishes", "100000", "--publish-burst", "100000"];
         Self::start_over(&[&fast, options].concat(), |config| {
@@ -85,7 +85,7 @@ impl TestServer {
         let (shutdown, stopped) = oneshot::channel();
         let leptos = LeptosOptions::builder().output_name("everbeat").build();
         let stopped = async {
-            // A test that ends without a word stops the server all the same.
+            // A test that ends without `terminate` drops the sender, which stops the server, too.
             let _ = stopped.await;
         };
         let admin = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();

@@ -1,4 +1,4 @@
-//! TLS by the server itself: both dialects, the page, and certificates that are renewed.
+//! TLS in the server: both dialects, the page, and the renewal of certificates.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ use crate::process::Process;
 use crate::raw::Raw;
 use crate::test_server::TestServer;
 
-/// A certificate that signed itself, in files.
+/// A self-signed certificate, as DER and as PEM with its key.
 struct Certificate {
     der: CertificateDer<'static>,
     pem: (String, String),
@@ -38,14 +38,14 @@ impl Certificate {
         }
     }
 
-    /// Somebody who trusts this certificate alone, and offers these protocols.
+    /// A connection of a client that trusts this certificate alone and offers these protocols (ALPN).
     async fn dial(
         &self,
         address: SocketAddr,
         protocols: &[&str],
     ) -> std::io::Result<TlsStream<TcpStream>> {
         let socket = TcpSocket::new_v4()?;
-        // Small, so that what a slow reader does not take is felt at the other end.
+        // A small buffer, so that the server soon meets a slow reader's back-pressure.
         socket.set_recv_buffer_size(4096)?;
         let stream = socket.connect(address).await?;
         let mut roots = RootCertStore::empty();
@@ -68,7 +68,7 @@ impl Certificate {
 
     async fn raw(&self, address: SocketAddr, path: &str, ours: bool) -> Raw {
         let stream = Box::new(self.dial(address, &["http/1.1"]).await.unwrap());
-        // As browsers have it: the page's origin.
+        // The page's origin, as a browser sends it.
         let origin = format!("https://{address}");
         let headers = [("origin", origin.as_str())];
         Raw::over(
@@ -83,7 +83,7 @@ impl Certificate {
     }
 }
 
-/// Where a server finds its certificate.
+/// The files of a server's certificate and key.
 struct Files {
     _directory: TempDir,
     cert: PathBuf,
@@ -139,7 +139,7 @@ async fn both_dialects_are_spoken_over_tls() {
     assert_eq!(raw.end().await.1, [""; 0]);
 }
 
-/// What is more than a socket takes at once waits for its reader, and comes whole and in order.
+/// More bytes than a socket takes at once wait for their reader, and arrive whole and in order.
 #[tokio::test]
 async fn a_slow_reader_over_tls_gets_everything_in_order() {
     let (server, certificate, _files) = start(&["--publish-burst", "5000"]).await;
@@ -150,7 +150,7 @@ async fn a_slow_reader_over_tls_gets_everything_in_order() {
     let mut author = certificate.raw(server.address, "/ws", true).await;
     author.hello().await;
     let body = |number: u64| format!("{number} {}", "\u{e9}".repeat(4000));
-    // More than all buffers on the way hold: 8 kB each.
+    // More messages than all buffers on the way hold: 8 kB each.
     let count = 1000;
     for number in 1..=count {
         author.publish(number, &body(number)).await;
@@ -165,7 +165,7 @@ async fn a_slow_reader_over_tls_gets_everything_in_order() {
     }
 }
 
-/// Cookies are for HTTPS alone then, and pages of HTTP may open no session.
+/// Under TLS cookies are `Secure`, and a page of an `http` origin may not open a session.
 #[tokio::test]
 async fn the_page_knows_that_it_came_by_tls() {
     let (server, certificate, _files) = start(&[]).await;
@@ -188,7 +188,8 @@ async fn the_page_knows_that_it_came_by_tls() {
     assert!(refused.is_err());
 }
 
-/// WebSockets are of HTTP/1.1; who wants only something else is told so in the handshake.
+/// ALPN chooses HTTP/1.1, as WebSockets need it; a client that offers only other protocols is refused in the
+/// handshake.
 #[tokio::test]
 async fn http_1_1_is_chosen() {
     let (server, certificate, _files) = start(&[]).await;
@@ -201,7 +202,7 @@ async fn http_1_1_is_chosen() {
     assert!(certificate.dial(server.address, &[]).await.is_ok());
 }
 
-/// Handshakes that never end have the deadline of a request's head; whoever speaks plainly is dropped.
+/// An unfinished TLS handshake has the deadline of a request's head; a client without TLS is dropped.
 #[tokio::test]
 async fn handshakes_that_lead_nowhere_end() {
     let (server, certificate, _files) = start(&["--header-timeout", "200ms"]).await;
@@ -218,7 +219,7 @@ async fn handshakes_that_lead_nowhere_end() {
     for stream in [&mut silent, &mut plain, &mut half] {
         let mut heard = Vec::new();
         let end = timeout(Duration::from_secs(20), stream.read_to_end(&mut heard));
-        // An end or a reset; before it at most the alert of TLS.
+        // An end or a reset, at most after a TLS alert.
         let _ = end.await.unwrap();
         assert!(!heard.starts_with(b"HTTP"), "{heard:?}");
     }
@@ -229,8 +230,8 @@ async fn handshakes_that_lead_nowhere_end() {
         .await;
 }
 
-/// A newer certificate is used as soon as it is there; one that is no good changes nothing, and is
-/// told; and connections live on all the time.
+/// A newer certificate is used once its files are there; an invalid one changes nothing and is
+/// reported. Connections live on all the time.
 #[tokio::test]
 async fn certificates_are_renewed_under_connections() {
     let [old, new] = [Certificate::new(), Certificate::new()];

@@ -65,7 +65,7 @@ async fn the_server_asks_with_a_websocket_ping() {
     let server = TestServer::start(&options).await;
     let mut one = page(&server, "/").await;
     assert!(matches!(one.next().await, Some(Message::Ping(_))));
-    // Reading on answers it (RFC 6455 section 5.5.2): the next thing is the next ping, not an end.
+    // Reading answers the ping (RFC 6455 section 5.5.2): the next event is another ping, not the end.
     assert!(matches!(one.next().await, Some(Message::Ping(_))));
 }
 
