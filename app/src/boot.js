@@ -2,12 +2,12 @@
   const TAB = 'sessionStorage';
   const BROWSER = 'localStorage';
   const NAME = 'everbeat.name';
-  // In the tab's area: when this page was loaded again by itself, and why the next one is to stay as it is.
+  // In the tab's storage: when this script reloaded the page, and why the reloaded one stays the server's.
   const AGAIN = 'everbeat.again';
   const AGAIN_AFTER_MS = 600_000;
-  // Longer than a driver takes to find out whose storage it has, also where the browser never says (lock.rs).
+  // Longer than the driver takes to find out whose storage it has, also if the browser never answers (lock.rs).
   const PATIENCE_MS = 8_000;
-  // What is said then is taken back when the file comes: it needs not wait for the slowest of lines.
+  // The alert after this time is removed when the file arrives, so it need not wait for the slowest lines.
   const LATE_MS = 10_000;
   // A browser neither paints nor parses to the end before it has the style sheet.
   const STYLE_MS = 5_000;
@@ -31,7 +31,7 @@
     else document.addEventListener('DOMContentLoaded', done);
   });
   const here = location.pathname;
-  // `isShown`: the page that stands is the program's, and not the server's.
+  // `isShown`: the document holds the program's page, not the server's.
   let program, served, said, reason, parts, isShown, isStarted, isOver, isLooking, composition, sending;
   let renewals = 0;
   addEventListener('compositionstart', () => {
@@ -41,7 +41,7 @@
     });
   });
 
-  // A browser that forbids an area throws.
+  // A browser that forbids a storage throws.
   const get = (area, key) => {
     try {
       return window[area].getItem(key) ?? '';
@@ -89,7 +89,7 @@
     const fields = [...(page?.querySelectorAll(FIELDS) ?? [])];
     return Object.fromEntries(fields.filter((f) => f.value !== f.defaultValue).map((f) => [f.id, f.value]));
   };
-  // What stands in a field already is not lost either.
+  // A text that is already in a field is kept, too.
   const type = (texts) => {
     for (const [id, text] of Object.entries(texts)) {
       const field = find(id);
@@ -100,8 +100,8 @@
     }
   };
 
-  // As long as the page is not the program's, its fields are kept and filled here, where the program keeps
-  // them, too (EO-4).
+  // While the program's page is not shown, this script stores and restores the fields, under the program's
+  // keys (EO-4).
   const kept = { message: () => get(TAB, textKey()), name: () => get(BROWSER, NAME) };
   const filled = new WeakSet();
   let isNamed;
@@ -110,7 +110,7 @@
     if (isShown || !field || filled.has(field)) return;
     filled.add(field);
     const text = kept[id]();
-    // What the server put into a field is older.
+    // The server's value of a field is older.
     if (text && (id === 'message' || field.value === field.defaultValue)) type({ [id]: text });
   };
   const keepName = () => {
@@ -121,12 +121,12 @@
     if (!isShown && id === 'message') set(TAB, textKey(), value);
     isNamed ||= id === 'name';
   }, true);
-  // Not with each letter: other pages take it up.
+  // Not at each letter: other pages show the stored name.
   addEventListener('change', ({ target }) => target.id === 'name' && keepName(), true);
   addEventListener('pagehide', keepName);
 
   const stops = (page) => [...page.querySelectorAll(STOPS)];
-  // One page in place of another: what was typed, the focus and the place in the list stay.
+  // Replaces one page by another: typed texts, the focus and the scroll position stay.
   const swap = (page, fresh) => {
     const texts = typed(page);
     const active = document.activeElement;
@@ -153,13 +153,13 @@
     fresh.id = 'page';
     program.start(fresh, data);
     isStarted = true;
-    // The first values of its fields are set just after that: what was typed goes in after them.
+    // The program sets the first values of its fields just after this; typed texts go in after them.
     await null;
     isShown = true;
     swap(find('page'), fresh);
     parts = [...fresh.querySelectorAll(PARTS)];
   };
-  // Nobody is composing, and nothing is on its way by the plain form.
+  // Waits until no input method composes and no plain form is being sent.
   const calm = async () => {
     while (composition || sending) await (composition ?? sending);
   };
@@ -175,7 +175,7 @@
     said.append(text, again, rest);
     (find('composer') ?? document.querySelector('main') ?? document.body).prepend(said);
   };
-  // Shows the server's page, with why the program's is not there, if that is known by now.
+  // Shows the server's page, and why the program's is not shown, if that is known.
   const say = (why, first = '') => {
     const page = find('page');
     isShown = false;
@@ -184,7 +184,7 @@
     Object.keys(kept).forEach(fill);
     const form = find('composer');
     if (form && location.pathname !== here) {
-      // The program went to another room: all that is known of it here is its name.
+      // The program had changed to another room, of which only the name is known here.
       form.action = location.pathname;
       document.querySelector('h1').textContent = room();
       document.querySelector('[role=log]').replaceChildren();
@@ -195,7 +195,8 @@
     const connection = document.querySelector('.connection');
     if (connection && why) connection.dataset.state = 'stopped';
   };
-  // Once: loads the page again. A page that came alive is never left half dead: its connection goes with it.
+  // Reloads the page; after a second failure the reloaded page stays the server's. A page that had started is
+  // always reloaded, if its text is stored: that ends its connection.
   const giveUp = async (why) => {
     if (isOver) return;
     isOver = true;
@@ -207,14 +208,14 @@
     if ((isFirst || isStarted) && isKept && remember({ at: Date.now(), stay })) {
       try {
         const answer = await fetch(location.href, { method: 'HEAD', cache: 'no-store', signal: soon() });
-        // Not the form that was sent, if this page answers one.
+        // Not `reload`: that would send a form again, if this page is the answer to one.
         if (answer.ok) return location.replace(location.pathname + location.search);
       } catch {}
     }
     say(why);
   };
 
-  // The plain form, sent from here: the text stays in the box until the server has it.
+  // Sends the plain form: the text stays in the box until the server has it.
   const send = async (form) => {
     const box = find('message');
     const body = new URLSearchParams(new FormData(form));
@@ -223,7 +224,7 @@
     let words;
     try {
       const answer = await fetch(form.action, { method: 'POST', body, signal: soon() });
-      // A message that was taken is answered by the way back to the room; another way leads to a sign-in, say.
+      // A message that was taken is answered with a redirect to the room; another redirect may be to a sign-in.
       if (answer.redirected && new URL(answer.url).pathname === new URL(form.action).pathname) {
         box.value = '';
         set(TAB, textKey(), '');
@@ -246,8 +247,8 @@
     sending ??= send(event.target).finally(() => (sending = undefined));
   });
 
-  // Whether what the program changes is what stands in the page. Something may have put a copy in its place, or
-  // taken away by what the program finds its way: then nothing new is shown.
+  // Whether the elements that the program changes are those in the document. If an extension replaced them by
+  // copies, or removed the nodes by which the program finds its place, the page shows nothing new.
   const isSound = () => {
     const messages = parts.find((part) => part.matches('.messages'));
     const outbox = parts.find((part) => part.matches('.outbox'));
@@ -263,7 +264,7 @@
     renewals += 1;
     await show(program, data());
   };
-  // Two frames after a change, and two more: what is under way then is not what is meant.
+  // Checks two frames after a change, and two more: a change may be under way.
   const look = async () => {
     if (document.body.dataset.forbidden) return giveUp('socket');
     if (isLooking || isOver) return;
@@ -272,7 +273,7 @@
     await frames();
     if (isAmiss()) await frames();
     if (isAmiss() && renewals >= RENEWALS_MAX) {
-      // It would go on for ever. From now on the page stays as it is.
+      // More renewals would go on for ever: from now on the page stays as it is.
       return tell('Something, perhaps an extension, changes this page: it may not show all that is new. ', '.');
     }
     try {
@@ -318,7 +319,7 @@
     } catch (error) {
       console.warn(error);
       try {
-        // Once more in a fresh instance, without what the first one may have stumbled over.
+        // One more try in a fresh instance, without the data, which may be the cause.
         await show(await load(`${js}?again`));
       } catch (error) {
         console.warn(error);
@@ -330,7 +331,7 @@
     look();
     setTimeout(() => document.body.dataset.hydrated || giveUp('fault'), PATIENCE_MS);
   };
-  // Whatever was thrown: where it went through the driver, that has ended. A panic ends everything.
+  // An exception that went through the driver has ended it; a panic ends the program.
   const died = (error) => {
     if (isStarted && (program.is_broken() || error instanceof WebAssembly.RuntimeError)) giveUp('fault');
   };

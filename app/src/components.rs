@@ -1,4 +1,4 @@
-//! What the pages are made of: signals in, callbacks out.
+//! The page's components, one element each: signals in, callbacks out.
 
 pub mod composer;
 pub mod connection_indicator;

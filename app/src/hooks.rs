@@ -1,4 +1,4 @@
-//! From the context to signals and callbacks. Hooks touch no element; components touch no context.
+//! Hooks: they turn the context into signals and callbacks. Hooks touch no element; components touch no context.
 
 use leptos::prelude::*;
 use leptos_use::{Pausable, UseIntervalFnOptions, use_interval_fn_with_options};
@@ -11,65 +11,65 @@ use crate::keeper::{Keeper, Shelf};
 use crate::place::{AddressBar, Place, PlainForm, Visit, path, title};
 use crate::realtime::{Command, use_realtime};
 
-/// How many older messages are asked for at once.
+/// The number of older messages that one request asks for.
 const OLDER_LIMIT: u32 = 50;
 
-/// Under which key the browser keeps the person's name.
+/// The key under which the browser stores the user's name.
 const NAME_KEY: &str = "everbeat.name";
 
-/// A room's page: what it shows and what can be done there.
+/// A room's page: its state and its actions.
 #[derive(Clone, Copy)]
 pub struct RoomHandle {
-    /// Which room it is.
+    /// The room.
     pub room: Memo<RoomName>,
     /// The messages.
     pub timeline: ReadSignal<Timeline>,
-    /// Who is here.
+    /// The members, and what they are typing.
     pub people: ReadSignal<People>,
-    /// What came last.
+    /// The text received last.
     pub received: ReadSignal<Received>,
-    /// What stands in the input box.
+    /// The input box's content.
     pub composer: ReadSignal<Composer>,
-    /// Whether frames travel.
+    /// Whether the connection is live.
     pub is_live: Memo<bool>,
-    /// What can be done with the list.
+    /// The list's actions.
     pub list: ListActions,
     /// The input box changed.
     pub write: Callback<String>,
-    /// Send what stands in it.
+    /// Publish its text.
     pub publish: Callback<()>,
 }
 
-/// What can be done with the list.
+/// The actions of the message list.
 #[derive(Clone, Copy)]
 pub struct ListActions {
-    /// Ask for older messages.
+    /// Load older messages.
     pub older: Callback<()>,
-    /// The reader is at the bottom and follows, or left it.
+    /// The user scrolled to the bottom, and follows the newest messages, or away from it.
     pub follow: Callback<bool>,
-    /// What can be done with one's own messages.
+    /// The actions on the user's own messages.
     pub row: RowActions,
 }
 
-/// What can be done with one's own message.
+/// The actions on one of the user's own messages.
 #[derive(Clone, Copy)]
 pub struct RowActions {
-    /// Send one again that a person has to decide about.
+    /// Send a held or uncertain message again.
     pub send_again: Callback<EntryId>,
-    /// Drop one that a person has to decide about.
+    /// Drop a held, uncertain or refused message.
     pub discard: Callback<EntryId>,
-    /// Put the text of a refused one back into the input box.
+    /// Put a refused message's text back into the input box.
     pub edit_again: Callback<EntryId>,
 }
 
-/// The person's name, as the browser keeps it.
+/// The user's name, as the browser stores it.
 #[derive(Clone, Copy)]
 pub struct NameHandle {
-    /// The name; on the server as it was given with the plain form.
+    /// The name; on the server the one from the plain form.
     pub name: Signal<String>,
     /// Whether a token vouches for it, so that it cannot be chosen.
     pub is_vouched: Memo<bool>,
-    /// Keep another one.
+    /// Change it.
     pub rename: Callback<String>,
 }
 
@@ -78,43 +78,43 @@ pub struct NameHandle {
 pub struct FormHandle {
     /// The address of the room that is shown.
     pub action: Signal<String>,
-    /// What only such a form needs; `None` in the browser, where the session numbers messages.
+    /// The fields that only such a form has; `None` in the browser, where the session numbers messages.
     pub plain: Option<PlainForm>,
 }
 
 impl FormHandle {
-    /// The form's id, by which fields outside of it belong to it.
+    /// The form's id, by which inputs outside of the element belong to it.
     pub const ID: &str = "composer";
 }
 
-/// The ways to rooms.
+/// The navigation between rooms.
 #[derive(Clone, Copy)]
 pub struct RoomsHandle {
     /// The room that is shown; `None` on a page that is no room's.
     pub room: Memo<Option<RoomName>>,
-    /// Go to a room.
+    /// Show another room.
     pub go: Callback<RoomName>,
 }
 
-/// The connection and what can be done about it.
+/// The connection: its state and its actions.
 #[derive(Clone, Copy)]
 pub struct LinkHandle {
     /// Its state.
     pub link: ReadSignal<Link>,
-    /// How many messages are on their way, in all rooms.
+    /// The number of messages that are not settled, in all rooms.
     pub waiting: Memo<usize>,
-    /// Connect without waiting any longer.
+    /// Reconnect now.
     pub try_now: Callback<()>,
 }
 
-/// The room that is shown: joined after hydration.
+/// The room that is shown: joined once the page runs in the browser.
 pub fn use_room() -> RoomHandle {
     let realtime = use_realtime();
     effect(Box::new(move || realtime.join()));
     let composer = realtime.composer.read;
     effect(Box::new(move || {
         if composer.with(Composer::is_closed) {
-            // The server's page says so in the room's place.
+            // The server's page then says why the room is closed.
             drop(location().reload());
         }
     }));
@@ -139,7 +139,7 @@ pub fn use_room() -> RoomHandle {
     }
 }
 
-/// The connection; while it waits, its countdown runs.
+/// The connection. While it waits to reconnect, its countdown runs.
 pub fn use_link() -> LinkHandle {
     let realtime = use_realtime();
     let link = realtime.link.read;
@@ -160,7 +160,7 @@ pub fn use_link() -> LinkHandle {
     }
 }
 
-/// Keeps the person's name in the browser, the same in all of its pages, and tells the session.
+/// Stores the user's name in the browser, for all of its pages, and sends it to the session.
 pub fn provide_name() {
     let realtime = use_realtime();
     let keeper = use_context::<Keeper>();
@@ -175,7 +175,7 @@ pub fn provide_name() {
         };
         let again = read.clone();
         effect(Box::new(read));
-        // Another page of this browser has changed something.
+        // Another page of this browser has changed the storage.
         on_window("storage", again);
     }
     let tidy = Memo::new(move |_| name.with(|name| Name::tidy(name)));
@@ -187,7 +187,7 @@ pub fn provide_name() {
     }));
     let rename = Callback::new(move |text: String| {
         if let Some(keeper) = &keeper {
-            // Where it is not kept it holds for as long as the page does.
+            // If the browser does not store it, it holds until the page is closed.
             keeper.set(Shelf::Browser, NAME_KEY, &text);
         }
         name.set(text);
@@ -206,12 +206,12 @@ pub fn provide_name() {
     });
 }
 
-/// The person's name.
+/// The user's name.
 pub fn use_name() -> NameHandle {
     expect_context::<NameHandle>()
 }
 
-/// While messages of this page are not durable, has the browser ask before the page is left (EO-5).
+/// While messages of this page are not durable, lets the browser ask before the user leaves the page (EO-5).
 pub fn warn_before_leaving() {
     let realtime = use_realtime();
     let is_owing = Memo::new(move |_| realtime.timeline.read.with(|list| list.waiting() > 0));
@@ -219,7 +219,7 @@ pub fn warn_before_leaving() {
         if is_owing.get() {
             let listener = window_event_listener(leptos::ev::beforeunload, |event| {
                 event.prevent_default();
-                // Older browsers ask for this only. What it says is not shown.
+                // Older browsers ask only with a return value. Its text is not shown.
                 event.set_return_value("unsent");
             });
             on_cleanup(move || listener.remove());
@@ -227,19 +227,19 @@ pub fn warn_before_leaving() {
     }));
 }
 
-/// Acts at each such event of the window, or of something in it, as long as the owner lives.
+/// Calls `act` at each such event of the window, or of an element in it, as long as the owner lives.
 fn on_window(event: &'static str, act: impl Fn() + 'static) {
     let listener = window_event_listener_untyped(event, move |_| act());
     on_cleanup(move || listener.remove());
 }
 
-/// What the page is rendered of.
+/// What the page is rendered from.
 pub fn use_visit() -> Visit {
     expect_context::<Visit>()
 }
 
-/// Where the browser sends what stands in the input box by itself: without a script, before the page is
-/// alive, and where it cannot be.
+/// The plain form, by which the browser sends the input box's text itself: without a script, before the program
+/// runs, and where it cannot run.
 pub fn use_form() -> FormHandle {
     let timeline = use_realtime().timeline.read;
     FormHandle {
@@ -248,13 +248,13 @@ pub fn use_form() -> FormHandle {
     }
 }
 
-/// The ways to rooms, as [`use_address`] provides them.
+/// The navigation between rooms, as [`use_address`] provides it.
 pub fn use_rooms() -> RoomsHandle {
     expect_context::<RoomsHandle>()
 }
 
-/// Keeps the room that is shown, the address and the document's title the same. Between rooms the
-/// page stays; anything else is loaded.
+/// Keeps the address and the document's title in step with the room that is shown. A change of the room keeps
+/// the page; any other address is loaded.
 pub fn use_address(place: &Place) {
     let realtime = use_realtime();
     let bar = use_context::<AddressBar>();
@@ -268,7 +268,7 @@ pub fn use_address(place: &Place) {
                 realtime.enter(&to);
             }
         }
-        // Where the browser refuses to go there, nothing helps.
+        // Nothing can be done where the browser refuses to load it.
         _ => drop(location().set_href(&path(&to))),
     });
     on_window("popstate", move || match here() {
@@ -283,7 +283,7 @@ pub fn use_address(place: &Place) {
     provide_context(RoomsHandle { room, go });
 }
 
-/// What the browser's address leads to.
+/// The place of the browser's address.
 fn here() -> Place {
     Place::at(&location_pathname().unwrap_or_default())
 }

@@ -1,31 +1,31 @@
-//! What the browser keeps for the page: short texts under keys.
+//! The browser's storage for the page: short texts under keys.
 
 use std::sync::Arc;
 
-/// How long, and for whom, a text is kept.
+/// The area of the storage: for how long, and for which pages, a text is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shelf {
-    /// For this tab, over reloads and visits elsewhere.
+    /// For this tab, over reloads and visits to other pages.
     Tab,
     /// For every page of this browser, until it is changed.
     Browser,
 }
 
-/// A place for short texts.
+/// A storage for short texts.
 pub trait Keep {
     /// The text under a key.
     fn get(&self, shelf: Shelf, key: &str) -> Option<String>;
-    /// Keeps a text under a key; an empty one forgets the key. Returns whether the browser does so: it
-    /// may have no room, or keep nothing at all.
+    /// Stores a text under a key; an empty text removes the key. Returns whether the browser stored it: its
+    /// storage may be full or forbidden.
     fn set(&self, shelf: Shelf, key: &str, text: &str) -> bool;
 }
 
-/// The browser's storage. Given by the browser's entry through the context; absent on the server.
+/// The browser's storage. The browser's entry gives it through the context; absent on the server.
 #[derive(Clone)]
 pub struct Keeper(Arc<dyn Keep + Send + Sync>);
 
 impl Keeper {
-    /// Wraps what keeps texts.
+    /// Wraps a storage.
     pub fn new(keep: impl Keep + Send + Sync + 'static) -> Self {
         Self(Arc::new(keep))
     }
@@ -35,7 +35,7 @@ impl Keeper {
         self.0.get(shelf, key).unwrap_or_default()
     }
 
-    /// Keeps a text under a key, as [`Keep::set`].
+    /// Stores a text under a key, as [`Keep::set`].
     pub fn set(&self, shelf: Shelf, key: &str, text: &str) -> bool {
         self.0.set(shelf, key, text)
     }

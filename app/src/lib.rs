@@ -1,13 +1,13 @@
-//! The Everbeat page: the same code renders it on the server, for everybody, and in the browser, where it
-//! comes alive.
+//! The Everbeat page: the same code renders it on the server, for the first paint, and in the browser, where it
+//! becomes interactive.
 //!
 //! The browser does not hydrate: it renders the page anew from the same data, and puts it in place of the
 //! server's in one step. So nothing depends on how an HTML parser, an extension or a translator left the
-//! server's elements. What a person typed meanwhile is kept, and where the page cannot come alive, it is
+//! server's elements. What a user typed meanwhile is kept, and where the page cannot come alive, it is
 //! still there, with a form that any browser sends (`boot.js`).
 //!
-//! What only one of the two can do comes through the context: the server's [`PlainForm`], the browser's
-//! [`Connector`], [`AddressBar`] and [`Keeper`]. Neither is named here otherwise.
+//! What only one side can do comes through the context: the server's [`PlainForm`], the browser's
+//! [`Connector`], [`AddressBar`] and [`Keeper`]. No other code here depends on the side.
 
 pub mod components;
 mod effect;
@@ -43,17 +43,17 @@ use self::pages::nowhere::NowherePage;
 use self::pages::room::RoomPage;
 use self::realtime::provide_realtime;
 
-/// Brings the page alive, or says why it cannot: the script within the page.
+/// The script within the page: starts the program, or says why it cannot.
 const BOOT: &str = include_str!("boot.js");
 
-/// Where the compiled files are: paths of addresses.
+/// The URL paths of the compiled files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Files {
     /// The style sheet.
     pub css: String,
     /// The script that loads the program.
     pub js: String,
-    /// The program.
+    /// The program, as WebAssembly.
     pub wasm: String,
 }
 
@@ -103,7 +103,7 @@ pub fn shell(options: LeptosOptions, files: &Files) -> impl IntoView + use<> {
     document(files, title, scripts, body)
 }
 
-/// The document for somebody who may not see a room: nothing in it comes to life.
+/// The document for a client that may not read a room. It has no scripts.
 pub fn closed_shell(files: &Files, why: Closed) -> impl IntoView + use<> {
     let body = view! {
         <BrandHeader />
@@ -115,8 +115,7 @@ pub fn closed_shell(files: &Files, why: Closed) -> impl IntoView + use<> {
     document(files, place::title(why.heading()), (), body)
 }
 
-/// The document for somebody whose plain form was refused: it keeps what they wrote. Nothing in it comes
-/// to life.
+/// The document for a client whose plain form was refused: it keeps the text, and has no scripts.
 pub fn refused_shell(files: &Files, refusal: Refusal) -> impl IntoView + use<> {
     let Refusal { room, why, letter } = refusal;
     let Letter { key, name, body } = letter;
@@ -183,7 +182,7 @@ fn document<S: IntoView, B: IntoView>(
             </head>
             <body>
                 {body}
-                // Not seen unless the style is missing.
+                // Visible only without the style sheet.
                 <p class="unstyled">
                     "This page came without its style. Everbeat has to stand at the root of a host name, as \
                     https://chat.example.org/, and not under a path of it. If it does, load this page again."
@@ -193,8 +192,8 @@ fn document<S: IntoView, B: IntoView>(
     }
 }
 
-/// The page itself: the same tree on the server and in the browser. Whether it is a room's is decided
-/// once; which room, changes without building anything anew.
+/// The page itself: the same tree on the server and in the browser. Whether it is a room's page is decided
+/// once; a change of the room builds nothing anew.
 #[component]
 pub fn App() -> impl IntoView {
     let Visit { place, snapshot } = use_visit();

@@ -1,8 +1,8 @@
 //! Text as HTML: the one place where text becomes markup.
 //!
-//! Everything that people wrote, and everything that changes, is the whole content of an element of its
-//! own, set as `inner_html=html(text)`. So an HTML parser gives back the same text, and a page translator,
-//! which puts elements of its own around texts, finds its work replaced as a whole when the text changes.
+//! Each text of a user, and each text that changes, is the whole content of an element of its
+//! own, set as `inner_html=html(text)`. So an HTML parser gives back the same text. And when a text changes, all
+//! that a page translator put around it is replaced with it.
 
 /// A text as the content of an element. Any HTML parser gives [`shown`]`(text)` back, except in a
 /// `textarea`: see [`textarea_html`].
@@ -14,7 +14,7 @@ pub fn html(text: &str) -> String {
             '<' => html.push_str("&lt;"),
             '>' => html.push_str("&gt;"),
             '"' => html.push_str("&quot;"),
-            // Parsers make a line feed of it (HTML section 13.2.3.5, "normalize newlines").
+            // A parser would make a line feed of it (HTML section 13.2.3.5, "normalize newlines").
             '\r' => html.push_str("&#13;"),
             '\0' => html.push(NUL),
             character => html.push(character),
@@ -23,18 +23,18 @@ pub fn html(text: &str) -> String {
     html
 }
 
-/// A text as the content of a `textarea`, of which a parser drops one leading line feed (HTML section
-/// 13.2.6.4.7).
+/// A text as the content of a `textarea`. A parser drops one leading line feed there (HTML section
+/// 13.2.6.4.7), so one is added.
 pub fn textarea_html(text: &str) -> String {
     format!("\n{}", html(text))
 }
 
-/// What is shown of a text: U+0000, which no HTML can hold, by a character that can be seen.
+/// A text as it is shown: with a visible character for U+0000, which HTML cannot hold.
 pub fn shown(text: &str) -> String {
     text.replace('\0', NUL.encode_utf8(&mut [0; 4]))
 }
 
-/// U+FFFD, as in CSS and in most of HTML itself.
+/// The character that is shown for U+0000: U+FFFD, as in CSS and in most of HTML itself.
 const NUL: char = char::REPLACEMENT_CHARACTER;
 
 #[cfg(test)]

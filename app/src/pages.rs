@@ -1,4 +1,4 @@
-//! What has an address, and what stands above it: hooks wired to components.
+//! The pages that have an address, and their header: hooks wired to components.
 
 pub mod header;
 pub mod nowhere;

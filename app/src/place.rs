@@ -1,4 +1,4 @@
-//! Addresses, and what they lead to.
+//! The page's addresses, and what a page is rendered from.
 
 use std::sync::Arc;
 
@@ -6,29 +6,29 @@ use protocol::id::RoomName;
 use serde::Deserialize;
 use view::{Snapshot, as_sent};
 
-/// What an address leads to.
+/// The place to which an address leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// A room.
     Room(RoomName),
-    /// What was asked for cannot be a room.
+    /// A room's path with a name that no room can have.
     InvalidRoom,
-    /// There is no page.
+    /// A path without a page.
     Nowhere,
 }
 
 impl Place {
-    /// Where a room is asked for by what a person typed: `?room=` and that.
+    /// The path that takes a room's name as the user typed it, in `?room=`.
     pub const ROOMS: &str = "/r";
 
-    /// The room that a person most likely means: rooms have no capitals and no spaces.
+    /// The room that a typed text most likely means: names of rooms have no capitals and no spaces.
     pub fn meant(text: &str) -> Self {
         let words: Vec<&str> = text.split_whitespace().collect();
         let name = words.join("-").to_ascii_lowercase();
         RoomName::new(&name).map_or(Self::InvalidRoom, Self::Room)
     }
 
-    /// What the path of an address leads to.
+    /// The place of a URL's path.
     pub fn at(path: &str) -> Self {
         match path.strip_prefix("/r/") {
             Some(name) if !name.contains('/') => {
@@ -39,8 +39,8 @@ impl Place {
         }
     }
 
-    /// The path of the room to which an address leads that is not its own: with capitals, with slashes too
-    /// many, or with percent-encoding. `decoded` is the path without that.
+    /// The canonical path of a room, for a path that means the room in another form: with capitals, with extra
+    /// slashes, or percent-encoded. `decoded` is the path without percent-encoding.
     pub fn canonical(path: &str, decoded: &str) -> Option<String> {
         let lower = decoded.to_ascii_lowercase();
         let mut names = lower
@@ -66,7 +66,7 @@ impl Place {
         }
     }
 
-    /// What the page is called there.
+    /// The page's heading.
     pub fn heading(&self) -> &str {
         match self {
             Self::Room(room) => room.as_str(),
@@ -76,7 +76,7 @@ impl Place {
     }
 }
 
-/// The title of a page's document, by what the page is called.
+/// The document's title, from the page's heading.
 pub(crate) fn title(heading: &str) -> String {
     format!("{heading} · Everbeat")
 }
@@ -96,12 +96,12 @@ pub const PAGE_ID: &str = "page";
 /// The id of the element that holds the [`Snapshot`] as JSON.
 pub(crate) const SNAPSHOT_ID: &str = "snapshot";
 
-/// A snapshot as the content of a `script` element: JSON in which nothing ends that element, and nothing is
-/// changed by an HTML parser.
+/// A snapshot as the content of a `script` element: JSON that does not end the element, and that an HTML
+/// parser does not change.
 pub(crate) fn snapshot_data(snapshot: &Snapshot) -> String {
-    // Strings, numbers and lists: nothing that JSON lacks.
+    // It cannot fail: JSON has strings, numbers and lists, and a snapshot holds nothing else.
     let json = serde_json::to_string(snapshot).unwrap_or_default();
-    // In JSON it only occurs within strings.
+    // In JSON `<` only occurs within strings.
     json.replace('<', "\\u003c")
 }
 
@@ -110,28 +110,28 @@ pub fn snapshot_of(data: &str) -> Option<Snapshot> {
     serde_json::from_str(data).ok()
 }
 
-/// What a page is rendered of. The server and the browser's entry give it through the context.
+/// What a page is rendered from. The server and the browser's entry give it through the context.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Visit {
-    /// What was asked for.
+    /// The place of the page's address.
     pub place: Place,
-    /// The room's newest messages; `None` where there is no room or they cannot be had now.
+    /// The room's newest messages; `None` where there is no room, or the log cannot be read now.
     pub snapshot: Option<Snapshot>,
 }
 
-/// Why somebody does not see a room's page.
+/// Why a client does not get a room's page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closed {
-    /// They have to sign in, or to sign in again.
+    /// Without a valid token; the user has to sign in.
     SignIn,
-    /// They have no right to read the room.
+    /// Without the right to read the room.
     Room,
-    /// It cannot be told who they are now.
+    /// The client cannot be authenticated now.
     Unavailable,
 }
 
 impl Closed {
-    /// What the page is called.
+    /// The heading of the page that says so.
     pub const fn heading(self) -> &'static str {
         match self {
             Self::SignIn => "Sign in first",
@@ -140,7 +140,7 @@ impl Closed {
         }
     }
 
-    /// What can be done.
+    /// What the user can do.
     pub const fn text(self) -> &'static str {
         match self {
             Self::SignIn => {
@@ -154,50 +154,50 @@ impl Closed {
     }
 }
 
-/// What the plain form of a room's page sends.
+/// The fields that the plain form of a room's page sends.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Letter {
     /// The message's key: see [`PlainForm`].
     pub key: String,
-    /// How the author wants to be called; empty where they do not say.
+    /// The author's name; empty where none was given.
     pub name: String,
     /// The text.
     pub body: String,
 }
 
 impl Letter {
-    /// The text as it is sent, by a form as by a page that is alive. Forms end lines with CR LF
-    /// (HTML section 4.10.22.4), people do not.
+    /// The text to publish, the same from a form as from the program. Forms end lines with CR LF
+    /// (HTML section 4.10.22.4); the program does not.
     pub fn text(&self) -> String {
         as_sent(&self.body.replace("\r\n", "\n")).to_owned()
     }
 }
 
-/// Why a message of the plain form was not sent.
+/// A message of the plain form that was not published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// Of which room.
+    /// The message's room.
     pub room: RoomName,
     /// Why, in a sentence.
     pub why: String,
-    /// What is to be sent again; its key another one, where this one can never do.
+    /// The fields to send again; with a new key, where the old one can never succeed.
     pub letter: Letter,
 }
 
-/// What only a page needs that the browser sends as a plain form. The server gives it through the context.
+/// What a page needs to be sent as a plain form by the browser. The server gives it through the context.
 #[derive(Clone, Debug)]
 pub struct PlainForm {
-    /// The key by which its message is known when it is repeated (`Idempotency-Key` of the HTTP API).
+    /// The idempotency key of its message (`Idempotency-Key` of the HTTP API).
     pub key: Arc<str>,
-    /// How the person wants to be called, as they said with the form before; empty where they did not.
+    /// The user's name, from the form sent before; empty where there was none.
     pub name: Arc<str>,
-    /// What is said where there is no script, as HTML.
+    /// The notice for browsers without scripts, as HTML.
     pub(crate) no_script: &'static str,
 }
 
 impl PlainForm {
-    /// A form with a key that no other one has.
+    /// A form. `key` must be unique.
     pub fn new(key: &str, name: &str) -> Self {
         Self {
             key: key.into(),
@@ -207,28 +207,28 @@ impl PlainForm {
     }
 }
 
-/// Not a part of the program that browsers download.
+/// The notice for browsers without scripts. It is used on the server only, so the program in the browser has no
+/// copy of it.
 const NO_SCRIPT: &str = "<p class=\"no-script\">Without JavaScript this page does not update by itself: \
     load it again to see what is new. What you write is sent with the button.</p>";
 
-/// Where the browser fetches newer tokens (AC-6). The server gives it through the context, where there
-/// is such an address.
+/// The URL of the token endpoint (AC-6). The server gives it through the context, where one is configured.
 #[derive(Clone, Debug)]
 pub struct TokenUrl(pub Arc<str>);
 
 impl TokenUrl {
-    /// The name of the `meta` element by which the page tells it to the browser's entry.
+    /// The name of the `meta` element that carries the URL to the browser's entry.
     pub(crate) const META: &str = "everbeat-token-url";
-    /// Selects that element.
+    /// The CSS selector of that element.
     pub const SELECTOR: &str = "meta[name=everbeat-token-url]";
 }
 
-/// The browser's address bar. Given by the browser's entry through the context; absent on the server.
+/// The browser's address bar. The browser's entry gives it through the context; absent on the server.
 #[derive(Clone)]
 pub struct AddressBar(Arc<dyn Fn(&str) + Send + Sync>);
 
 impl AddressBar {
-    /// Wraps what puts another path into it, as a step of its own in the history.
+    /// Wraps a function that shows another path, as a step of its own in the history.
     pub fn new(show: impl Fn(&str) + Send + Sync + 'static) -> Self {
         Self(Arc::new(show))
     }

@@ -1,7 +1,7 @@
 //! The seam between the page and the driver of its session.
 //!
-//! The page sends [`Command`]s and is told [`Report`]s; who drives the session, over which socket and
-//! on which clock, it does not know. The browser's entry gives a [`Connector`] through the context; on
+//! The page sends [`Command`]s and gets [`Report`]s; it knows neither the driver, nor its socket, nor its
+//! clock. The browser's entry gives a [`Connector`] through the context; on
 //! the server there is none, and the page stays as it was rendered.
 
 mod handle;
@@ -13,18 +13,18 @@ pub use view::{Command, Report};
 
 pub use self::handle::{Realtime, provide_realtime, use_realtime};
 
-/// How many commands may wait for the driver. Overflow: [`Realtime::send`] says so at once.
+/// The most commands that wait for the driver. Overflow: [`Realtime::send`] returns false.
 pub const COMMANDS_MAX: usize = 256;
 
-/// Where the driver tells its reports.
+/// The function that the driver calls with each report.
 pub type Reporter = Box<dyn FnMut(Report)>;
 
-/// Ends the loop when called: the driver lets go of socket, timers and listeners.
+/// Stops the driver's loop: it closes its socket, and drops its timers and listeners.
 pub type Stop = Box<dyn FnOnce() + Send + Sync>;
 
 type Start = dyn Fn(Receiver<Command>, Reporter) -> Stop + Send + Sync;
 
-/// Starts the session's driver. Given by the browser's entry through the context; absent on the server.
+/// Starts the session's driver. The browser's entry gives it through the context; absent on the server.
 #[derive(Clone)]
 pub struct Connector(Arc<Start>);
 

@@ -1,4 +1,4 @@
-//! Times for people, in UTC: the server and the browser must write the same text.
+//! Times as text, in UTC: the server and the browser must render the same text.
 
 const DAY_S: u64 = 24 * 60 * 60;
 
@@ -8,7 +8,7 @@ pub(crate) fn clock(at_ms: u64) -> String {
     format!("{:02}:{:02}", minutes / 60, minutes % 60)
 }
 
-/// The whole moment for machines, "2026-11-22T23:59:08Z".
+/// The time in ISO 8601, for the `datetime` attribute, "2026-11-22T23:59:08Z".
 pub(crate) fn iso(at_ms: u64) -> String {
     let seconds = at_ms / 1000;
     let (year, month, day) = date(seconds / DAY_S);

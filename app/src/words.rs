@@ -1,4 +1,4 @@
-//! What the view says, in sentences for people.
+//! The page's sentences for what the view holds.
 
 use protocol::client::Status;
 use view::{Alert, Link};
@@ -27,7 +27,7 @@ pub(crate) fn status(link: &Link) -> String {
     }
 }
 
-/// What follows [`status`] while the session waits. It changes every second.
+/// The countdown after [`status`] while the session waits to reconnect. It changes every second.
 pub(crate) fn countdown(link: &Link) -> Option<String> {
     let seconds = link.seconds_left()?;
     match link.status() {
@@ -37,15 +37,15 @@ pub(crate) fn countdown(link: &Link) -> Option<String> {
     }
 }
 
-/// The last round trip. (Not by `as_millis`: the page would carry how numbers of 128 bits are divided and
-/// written.)
+/// The last round trip. (Not by `as_millis`: the program would need code to divide and format 128-bit
+/// numbers.)
 pub(crate) fn round_trip(link: &Link) -> Option<String> {
     let rtt = link.rtt()?;
     let ms = rtt.as_secs() * 1000 + u64::from(rtt.subsec_millis());
     Some(format!("{ms} ms"))
 }
 
-/// Why the last thing that a person did came to nothing.
+/// Why the user's last action failed.
 pub(crate) fn alert(alert: &Alert) -> String {
     match alert {
         Alert::NotTaken(error) => format!("Not sent: {error}."),

@@ -6,12 +6,12 @@ use wasm_bindgen::JsValue;
 pub(crate) fn show(path: &str) {
     let history = web_sys::window().and_then(|window| window.history().ok());
     if let Some(history) = history {
-        // Refused to pages that do it too often: the address is then older than the page.
+        // A browser refuses it to pages that do it too often; the address then stays behind the page.
         let _ = history.push_state_with_url(&JsValue::NULL, "", Some(path));
     }
 }
 
-/// The path that it shows.
+/// The path that the address bar shows.
 pub(crate) fn path() -> String {
     let location = web_sys::window().map(|window| window.location());
     location

@@ -1,13 +1,13 @@
-//! The browser's storage, as the page sees it.
+//! The browser's storage, for the page.
 
 use app::{Keep, Shelf};
 use everbeat_web::area::{Area, BrowserArea};
 
-/// `sessionStorage` and `localStorage` of the window around us.
+/// The window's `sessionStorage` and `localStorage`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WindowStorage;
 
-/// `None` where the user has forbidden it. The page's keys are whole names already.
+/// An area of the storage; `None` where the user has forbidden it. The page's keys need no prefix.
 fn area(shelf: Shelf) -> Option<BrowserArea> {
     match shelf {
         Shelf::Tab => BrowserArea::of_tab(&"".into()),

@@ -1,4 +1,4 @@
-//! Everbeat's page in the browser: renders it in place of the server's, and starts the driver of its session.
+//! The page's WebAssembly entry: renders the page in place of the server's, and starts its session's driver.
 
 mod address;
 mod keeper;
@@ -17,15 +17,15 @@ use web_sys::HtmlElement;
 thread_local! {
     /// Whether the page was built to its end.
     static IS_BUILT: Cell<bool> = const { Cell::new(false) };
-    /// What the page owns: its state and its driver.
+    /// The owner of the page's state and of its driver.
     static OWNER: RefCell<Option<Owner>> = const { RefCell::new(None) };
 }
 
 /// Builds the page within `parent`, from the data that came with the server's page. The page's script
-/// calls it (`app/src/boot.js`), and puts `parent` in the place of the page that stands there. Where that
-/// one was built here, too, its driver ends.
+/// (`app/src/boot.js`) calls it, and puts `parent` in place of the page before. If this program built that
+/// one, too, its driver ends.
 ///
-/// Throws if that fails; then nothing was begun: no socket, no timer, no lock.
+/// Throws if building fails; then there is no socket, no timer and no lock.
 #[wasm_bindgen]
 pub fn start(parent: HtmlElement, data: Option<String>) {
     console_error_panic_hook::set_once();
@@ -56,7 +56,7 @@ pub fn start(parent: HtmlElement, data: Option<String>) {
     IS_BUILT.set(true);
 }
 
-/// The session of this page: its server's, with tokens from the URL that the server named, if it did.
+/// The options of the page's session: this server, and its token endpoint, if it has one.
 fn options() -> Options {
     let options = Options::at("/ws");
     let meta = document().query_selector(TokenUrl::SELECTOR).ok().flatten();
@@ -72,7 +72,7 @@ pub fn is_broken() -> bool {
     everbeat_web::is_broken()
 }
 
-/// The page's reporter, and the page's script beside it.
+/// The page's reporter, which also marks facts for the page's script.
 fn watched(mut report: Reporter) -> Reporter {
     Box::new(move |told| {
         match &told {
@@ -84,11 +84,11 @@ fn watched(mut report: Reporter) -> Reporter {
     })
 }
 
-/// Tells the page's script, and tests that watch the page, something about the driver: `data-hydrated` once
-/// it runs, `data-forbidden` where the browser lets it open no connection.
+/// Marks a fact about the driver for the page's script and for tests: `data-hydrated` once it
+/// runs, `data-forbidden` where the browser forbids its connection.
 fn mark(fact: &str) {
     if let Some(body) = document().body() {
-        // Fails for names that no attribute can have, which these are not.
+        // It fails only for invalid attribute names, and these are valid.
         let _ = body.set_attribute(fact, "true");
     }
 }

@@ -11,16 +11,16 @@ use crate::markup::html;
 use crate::place::PlainForm;
 use crate::words;
 
-/// What browsers report for keys that an input method swallows.
+/// The `keyCode` of a key that an input method handles.
 const KEY_CODE_COMPOSING: u32 = 229;
 
-/// The input box, bound both ways: each input is a draft, Enter sends, Shift+Enter breaks the line. Before
-/// the page is alive, and where it cannot be, it is a form that any browser sends.
+/// The input box: each input is a draft, Enter sends, Shift+Enter breaks the line. Before the program runs,
+/// and where it cannot run, it is a form that any browser sends.
 #[component]
 pub fn ComposerForm(
-    /// What stands in the box.
+    /// The box's content.
     composer: ReadSignal<Composer>,
-    /// Where the browser sends it by itself.
+    /// The plain form, for a browser that sends the text itself.
     form: FormHandle,
     /// The text changed.
     on_write: Callback<String>,
@@ -36,7 +36,7 @@ pub fn ComposerForm(
     });
     let go_on = move || {
         if let Some(field) = field.try_get_untracked().flatten() {
-            // Without focus there is nothing to go on with.
+            // A failed focus changes nothing else.
             let _ = field.focus();
         }
     };
@@ -97,7 +97,7 @@ pub fn ComposerForm(
     }
 }
 
-/// What the form needs where the browser sends it by itself.
+/// The fields of the plain form beside the text.
 fn plain_fields(PlainForm { key, no_script, .. }: PlainForm) -> impl IntoView {
     let key = key.to_string();
     view! {

@@ -7,8 +7,8 @@ use crate::hooks::LinkHandle;
 use crate::markup::html;
 use crate::words;
 
-/// Says in words and colour how the connection is. Only the words are announced: the countdown is for
-/// the eye, and the figures change too often.
+/// Shows the connection's state in words and colour. Screen readers announce the words only: the countdown
+/// and the figures change too often.
 #[component]
 pub fn ConnectionIndicator(
     /// The connection.

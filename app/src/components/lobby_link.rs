@@ -10,12 +10,12 @@ use crate::place::path;
 /// A link to the lobby. Without a script it loads the lobby's page, with one it changes rooms.
 #[component]
 pub fn LobbyLink(
-    /// Where one is and can go.
+    /// The navigation between rooms.
     rooms: RoomsHandle,
     /// The class of the link.
     #[prop(optional)]
     class: Option<&'static str>,
-    /// What it says.
+    /// The link's text.
     text: &'static str,
 ) -> impl IntoView {
     let RoomsHandle { room, go } = rooms;
@@ -38,7 +38,7 @@ pub fn LobbyLink(
     }
 }
 
-/// Whether a click means "here", not "in another tab" or "keep it".
+/// Whether a click opens the link in this tab, not in another tab or as a download.
 fn is_plain(event: &MouseEvent) -> bool {
     let modified = event.ctrl_key() || event.meta_key() || event.shift_key() || event.alt_key();
     event.button() == 0 && !modified

@@ -9,24 +9,24 @@ use super::message_row::MessageRow;
 use crate::effect::effect;
 use crate::hooks::ListActions;
 
-/// How far from the bottom still counts as the bottom, in pixels.
+/// The distance from the bottom, in pixels, that still counts as the bottom.
 const BOTTOM_PX: i32 = 48;
 
-/// The room's messages. The box scrolls backwards (its style reverses the column): its zero is the
-/// bottom, so that it starts there without a script, and does not move when older messages are put in
+/// The list of the room's messages. Its style reverses the column, so its scroll position is 0 at the
+/// bottom: it starts there without a script, and does not move when older messages are put in
 /// front.
 #[component]
 pub fn MessageList(
     /// The messages.
     timeline: ReadSignal<Timeline>,
-    /// Whether older ones can be asked for now.
+    /// Whether older messages can be loaded now.
     is_live: Memo<bool>,
-    /// What can be done.
+    /// The actions of the list.
     actions: ListActions,
 ) -> impl IntoView {
     let scroller = NodeRef::<Div>::new();
     let height = StoredValue::new(None::<i32>);
-    // All that changes the height begins with one of these.
+    // Every change of the height begins with one of these two memos.
     let pages = Memo::new(move |_| {
         note_height(scroller, height);
         timeline.with(Timeline::pages)
@@ -58,7 +58,7 @@ pub fn MessageList(
         }
     };
     view! {
-        // How many rows there are, for the page's script: it finds out whether they are shown.
+        // The number of rows, by which the page's script checks that all are shown.
         <div class="messages" data-rows=rows>
             <div class="scroller" node_ref=scroller tabindex="0" on:scroll=on_scroll>
                 <div class="pages">
@@ -101,19 +101,19 @@ fn count(pages: &[Page]) -> usize {
     pages.iter().map(|page| page.rows.len()).sum()
 }
 
-/// Rows that came together: a list of its own, which the browser need not look into while it is far
+/// Rows that were added together: a list of their own, whose layout the browser can skip while it is far
 /// from the screen.
 #[component]
 fn PageOfMessages(
     /// All pages.
     pages: Memo<Vec<Page>>,
-    /// Which of them.
+    /// The key of this one.
     page: PageKey,
     /// The messages.
     timeline: ReadSignal<Timeline>,
-    /// Whether older ones can be asked for now.
+    /// Whether older messages can be loaded now.
     is_live: Memo<bool>,
-    /// What can be done.
+    /// The actions of the list.
     actions: ListActions,
 ) -> impl IntoView {
     let rows = Memo::new(move |_| pages.with(|pages| rows(pages, page)));
@@ -126,20 +126,20 @@ fn PageOfMessages(
     }
 }
 
-/// None if the page is gone by now.
+/// The rows of a page of the list; none if it was removed.
 fn rows(pages: &[Page], key: PageKey) -> Vec<Row> {
     let page = pages.iter().find(|page| page.key == key);
     page.map_or_else(Vec::new, |page| page.rows.clone())
 }
 
-/// Asks for older messages.
+/// The button that loads older messages.
 #[component]
 pub fn OlderButton(
     /// The messages.
     timeline: ReadSignal<Timeline>,
-    /// Whether they can be asked for now.
+    /// Whether they can be loaded now.
     is_live: Memo<bool>,
-    /// Ask.
+    /// Load them.
     on_press: Callback<()>,
 ) -> impl IntoView {
     let is_disabled = Signal::derive(move || timeline.with(Timeline::is_loading) || !is_live.get());
@@ -155,8 +155,8 @@ pub fn OlderButton(
     }
 }
 
-/// How high everything is before rows change, until [`keep_in_view`] takes it. Nothing that was asked
-/// earlier would do: what was not on the screen yet has a height that is guessed.
+/// Notes the list's height before rows change, for [`keep_in_view`]. An older height would be wrong: rows
+/// that were not on the screen yet have an estimated one.
 fn note_height(scroller: NodeRef<Div>, height: StoredValue<Option<i32>>) {
     if let Some(scroller) = scroller.try_get_untracked().flatten() {
         height.update_value(|height| {
@@ -165,9 +165,9 @@ fn note_height(scroller: NodeRef<Div>, height: StoredValue<Option<i32>>) {
     }
 }
 
-/// Keeps a user at the bottom there, scrolls there when the user sends something, and else holds the view
-/// where it is. Browsers would do the last, but those that do get it wrong where older messages
-/// are put in front of a column in reverse: their own way is switched off in the style.
+/// Keeps a user at the bottom there, scrolls there when the user sends a message, and else holds the view
+/// where it is. Some browsers do the last (scroll anchoring), but wrongly where older messages
+/// are put in front of a reversed column; so the style turns it off.
 fn keep_in_view(
     timeline: ReadSignal<Timeline>,
     scroller: NodeRef<Div>,
@@ -180,7 +180,7 @@ fn keep_in_view(
         let (room, queued, loads) = before.as_ref().unwrap_or(&now);
         let has_sent = *queued != now.1 || *room != now.0;
         let has_loaded = *loads != now.2;
-        // By then the rows are there, and not yet painted.
+        // At the next frame the rows exist, but are not yet painted.
         request_animation_frame(move || {
             let Some(scroller) = scroller.try_get_untracked().flatten() else {
                 return;
@@ -191,7 +191,7 @@ fn keep_in_view(
             if has_sent || at_bottom.try_get_untracked() == Some(true) {
                 scroller.set_scroll_top(0);
             } else if !has_loaded && grown != 0 {
-                // The top is counted from the bottom, and the bottom moved away.
+                // `scrollTop` counts from the bottom, and the bottom moved down.
                 scroller.set_scroll_top(scroller.scroll_top() - grown);
             }
         });

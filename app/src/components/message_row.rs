@@ -1,4 +1,4 @@
-//! One message, or a place where some are missing.
+//! A row of the list: one message, or a gap.
 
 use leptos::either::EitherOf3;
 use leptos::prelude::*;
@@ -14,13 +14,13 @@ use crate::stamp;
 /// One row of the list.
 #[component]
 pub fn MessageRow(
-    /// The row. Its key tells rows apart; what can change below one key is read from `timeline`.
+    /// The row. Its key identifies it; what can change under one key is read from `timeline`.
     row: Row,
     /// All messages.
     timeline: ReadSignal<Timeline>,
-    /// Whether older messages can be asked for now.
+    /// Whether older messages can be loaded now.
     is_live: Memo<bool>,
-    /// What can be done.
+    /// The actions of the list.
     actions: ListActions,
 ) -> impl IntoView {
     match row {
@@ -50,9 +50,9 @@ fn GapRow(
     number: u32,
     /// All messages.
     timeline: ReadSignal<Timeline>,
-    /// Whether older messages can be asked for now.
+    /// Whether older messages can be loaded now.
     is_live: Memo<bool>,
-    /// Ask for them.
+    /// Load them.
     on_older: Callback<()>,
 ) -> impl IntoView {
     let shows_older = Memo::new(move |_| {
@@ -70,7 +70,7 @@ fn GapRow(
     }
 }
 
-/// A message of the log in which nothing changes any more.
+/// A message of the log that does not change any more.
 #[component]
 fn SettledMessage(
     /// The message.
@@ -101,16 +101,16 @@ fn SettledMessage(
     }
 }
 
-/// A message of this page, from the outbox to the log: one row all the way (EO-5).
+/// A message of this page, from the outbox to the log: one row throughout (EO-5).
 #[component]
 fn OwnMessage(
-    /// Its name in the outbox.
+    /// Its id in the outbox.
     id: EntryId,
     /// The text.
     body: String,
     /// All messages.
     timeline: ReadSignal<Timeline>,
-    /// What can be done.
+    /// The actions on this message.
     actions: RowActions,
 ) -> impl IntoView {
     let progress = Memo::new(move |_| timeline.with(|timeline| timeline.progress(id)));
@@ -150,7 +150,7 @@ fn time(at_ms: u64) -> impl IntoView {
     }
 }
 
-/// What a person can decide about a message that does not go on by itself.
+/// The buttons of a message about which the user has to decide.
 fn choice(id: EntryId, fate: Fate, actions: RowActions) -> Option<impl IntoView> {
     let ways = match fate {
         Fate::Uncertain => vec![

@@ -1,4 +1,4 @@
-//! How the person wants to be called.
+//! The field for the user's name.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use protocol::id::Name;
 
 use crate::hooks::{FormHandle, NameHandle};
 
-/// How long the person must pause before a half-typed name goes out.
+/// The pause in typing after which a half-typed name is sent.
 const PAUSE: Duration = Duration::from_millis(600);
 
-/// The person's name: taken after a pause in typing, or at once when the field is left.
+/// The user's name: taken after a pause in typing, or at once when the field loses the focus.
 ///
-/// From focus to blur the field belongs to the person: a name that comes from elsewhere, such as another
-/// tab, is not written into it. The name that was given last counts.
+/// From focus to blur only the user changes the field: a name from another source, such as another
+/// tab, is not written into it. The last name counts.
 #[component]
 pub fn NameField(
     /// The name.
@@ -26,7 +26,7 @@ pub fn NameField(
     } = handle;
     let is_held = RwSignal::new(false);
     let give = move |text: String| {
-        // A field that was left has given its name already.
+        // A field without focus has given its name already.
         if is_held.get_untracked() {
             rename.run(text);
         }

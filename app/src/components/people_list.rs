@@ -1,17 +1,17 @@
-//! Who is in the room.
+//! The list of the room's members.
 
 use leptos::prelude::*;
 use view::{People, Person};
 
 use crate::markup::html;
 
-/// How many people are listed; the others are counted.
+/// The most members that are listed; the others are counted.
 const SHOWN_MAX: usize = 100;
 
-/// Who is here, oneself first.
+/// The list of members, the user first.
 #[component]
 pub fn PeopleList(
-    /// Who is here.
+    /// The members.
     people: ReadSignal<People>,
 ) -> impl IntoView {
     let here = Memo::new(move |_| people.with(People::here));

@@ -6,11 +6,11 @@ use view::Received;
 
 use crate::markup::html;
 
-/// Shows what came last from another member, draft or message, as it is typed. It is not announced:
-/// that would read out every keystroke. Messages are announced by the list.
+/// Shows the last text of another member, draft or message, as it is typed. Screen readers do not announce it:
+/// they would read out every keystroke. The list announces messages.
 #[component]
 pub fn ReceivedLine(
-    /// What came last.
+    /// The text received last, and its author.
     received: ReadSignal<Received>,
 ) -> impl IntoView {
     let author =

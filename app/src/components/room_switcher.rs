@@ -1,4 +1,4 @@
-//! The way to other rooms.
+//! The navigation to other rooms.
 
 use leptos::ev::SubmitEvent;
 use leptos::prelude::*;
@@ -8,10 +8,10 @@ use crate::hooks::RoomsHandle;
 use crate::markup::html;
 use crate::place::Place;
 
-/// A link to the lobby and a way to any other room. Without a script both load the room's page.
+/// A link to the lobby, and a form for any other room's name. Without a script both load the room's page.
 #[component]
 pub fn RoomSwitcher(
-    /// Where one is and can go.
+    /// The navigation between rooms.
     rooms: RoomsHandle,
 ) -> impl IntoView {
     let wanted = RwSignal::new(String::new());

@@ -1,4 +1,4 @@
-//! What the others are typing.
+//! The list of the other members' drafts.
 
 use leptos::prelude::*;
 use protocol::frame::Author;
@@ -6,10 +6,10 @@ use view::People;
 
 use crate::markup::html;
 
-/// The others' drafts, live.
+/// The other members' drafts, live.
 #[component]
 pub fn TypingList(
-    /// Who is here.
+    /// The members and their drafts.
     people: ReadSignal<People>,
 ) -> impl IntoView {
     let typing = Memo::new(move |_| people.with(People::typing));
@@ -20,7 +20,7 @@ pub fn TypingList(
     }
 }
 
-/// One draft.
+/// The element of one draft.
 fn typist(draft: &Author) -> impl IntoView + use<> {
     view! {
         <li>

@@ -1,4 +1,4 @@
-//! What the server renders, read back by a real HTML parser (html5ever).
+//! The server's page, parsed by a real HTML parser (html5ever): each text comes out unchanged.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use protocol::position::{Epoch, Offset, Position};
 use super::*;
 use crate::{Files, Letter, Place, Refusal, Snapshot, Visit, refused_shell, shell, snapshot_of};
 
-/// An element of a parsed page: its name, its attributes, its text with that of all below it.
+/// An element of a parsed page: its name, its attributes, its text with that of its descendants.
 struct Element {
     tag: String,
     attributes: Vec<(String, String)>,
@@ -88,7 +88,7 @@ fn files() -> Files {
     }
 }
 
-/// Texts of all that parsers treat as something special, and of anything else.
+/// Texts of the characters that parsers treat specially, and of any others.
 fn any_text() -> impl Strategy<Value = String> {
     let special = proptest::sample::select(vec![
         "\0",

@@ -1,4 +1,4 @@
-//! What stands above every page.
+//! The header of every page.
 
 use leptos::prelude::*;
 
@@ -6,7 +6,7 @@ use crate::components::connection_indicator::ConnectionIndicator;
 use crate::components::lobby_link::LobbyLink;
 use crate::hooks::{use_link, use_rooms};
 
-/// The name of the place and the state of the connection.
+/// The header: the link home and the state of the connection.
 #[component]
 pub fn Header() -> impl IntoView {
     view! {

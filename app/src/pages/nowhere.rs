@@ -1,4 +1,4 @@
-//! The page for addresses that lead nowhere.
+//! The page for addresses that are no room's.
 
 use leptos::prelude::*;
 
@@ -6,7 +6,7 @@ use crate::components::room_switcher::RoomSwitcher;
 use crate::hooks::use_rooms;
 use crate::place::Place;
 
-/// Says what is wrong with an address, and shows the ways on.
+/// Says what is wrong with an address, and links to rooms.
 #[component]
 pub fn NowherePage(
     /// What the address leads to: not a room.

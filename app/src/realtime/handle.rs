@@ -1,4 +1,4 @@
-//! The page's hold on its session: commands out, reports folded into signals.
+//! The page's handle on its session: commands out, reports folded into signals.
 
 use futures_channel::mpsc::{Sender, channel};
 use leptos::prelude::*;
@@ -11,10 +11,10 @@ use crate::effect::effect;
 use crate::keeper::{Keeper, Shelf};
 use crate::place::Place;
 
-/// Under which key the browser keeps what stands in a room's input box: this, and the room's name.
+/// The key under which the browser stores the text of a room's input box: this, and the room's name.
 const TEXT_KEY: &str = "everbeat.text.";
 
-/// The page's state and its way to the driver. Created once, at the root: rooms change in it.
+/// The page's state, and the queue of commands to the driver. Created once, at the root; the room in it changes.
 #[derive(Clone, Copy)]
 pub struct Realtime {
     commands: StoredValue<Sender<Command>>,
@@ -33,8 +33,8 @@ pub(crate) struct State<T: 'static> {
     write: WriteSignal<T>,
 }
 
-/// Creates the page's state, puts it into the context, and starts the driver as an effect: after
-/// hydration, never on the server, and stopped when the owner is cleaned up.
+/// Creates the page's state, puts it into the context, and starts the driver as an effect: in the
+/// browser, never on the server. The owner's clean-up stops the driver.
 pub fn provide_realtime(place: &Place, snapshot: Option<&Snapshot>) -> Realtime {
     let (sender, receiver) = channel(COMMANDS_MAX);
     let room = place.room().cloned().unwrap_or_else(RoomName::lobby);
@@ -79,10 +79,10 @@ pub fn use_realtime() -> Realtime {
     expect_context::<Realtime>()
 }
 
-/// What the driver tells.
+/// Reports of the driver.
 impl Realtime {
-    /// Folds one report into the state. Only here do reports touch signals, and only what changed
-    /// notifies.
+    /// Folds one report into the state. Reports reach the signals only here, and only a part that changed
+    /// notifies its readers.
     pub fn fold(&self, report: &Report) {
         self.link.maybe_update(|link| link.fold(report));
         self.people.maybe_update(|people| people.fold(report));
@@ -100,12 +100,12 @@ impl Realtime {
     }
 }
 
-/// What the person does.
+/// Actions of the user.
 impl Realtime {
-    /// Hands a command to the driver. Returns whether it was taken: with [`COMMANDS_MAX`] waiting, or
-    /// without a driver, it is not.
+    /// Queues a command for the driver. Returns whether it was taken: not if [`COMMANDS_MAX`] wait, or
+    /// without a driver.
     pub fn send(&self, command: Command) -> bool {
-        // One sender for all: each clone of it would have a slot of its own, and no limit would hold.
+        // One sender for all: each clone would add a slot of its own to the channel's limit.
         self.commands
             .try_update_value(|commands| commands.try_send(command).is_ok())
             .unwrap_or(false)
@@ -120,12 +120,12 @@ impl Realtime {
         });
         if let Some(join) = join {
             self.send(join);
-            // What was left in the box when the room was left.
+            // The text that stayed in the box when the user left the room.
             self.tell_draft();
         }
     }
 
-    /// Leaves the room that is shown for another one.
+    /// Leaves the room that is shown, and shows another one.
     pub fn enter(&self, room: &RoomName) {
         let Some(left) = self.timeline.with(|timeline| timeline.room().clone()) else {
             return;
@@ -142,7 +142,7 @@ impl Realtime {
         self.join();
     }
 
-    /// Sends what stands in the input box. The box is emptied only once the driver has the text, and
+    /// Publishes the input box's text. The box is emptied only once the driver has the text, and
     /// gets it back if the outbox does not take it (EO-4).
     pub fn publish(&self) {
         let Some((room, body)) = self.composer.with(Composer::message).flatten() else {
@@ -172,7 +172,7 @@ impl Realtime {
         self.tell_draft();
     }
 
-    /// Takes up what the browser kept of the room that is shown.
+    /// Restores the text that the browser stored for the room that is shown.
     fn restore_text(&self) {
         if let Some(room) = self.composer.with(|composer| composer.room().clone())
             && let Some(keeper) = self.keeper()
@@ -182,7 +182,7 @@ impl Realtime {
         }
     }
 
-    /// Has the browser keep what is to be in a room's box after a reload.
+    /// Stores the text that a room's input box has to show after a reload.
     fn keep_text(&self, room: &RoomName) {
         if let Some(text) = self.composer.with(|composer| composer.kept(room))
             && let Some(keeper) = self.keeper()
@@ -197,15 +197,15 @@ impl Realtime {
         self.keeper.try_get_value().flatten()
     }
 
-    /// Tells the others what stands in the input box. A draft that the driver has no room for is
-    /// worth nothing: a newer one follows.
+    /// Sends the input box's text to the others as a draft. A draft that does not fit into the queue is
+    /// dropped: a newer one follows.
     pub fn tell_draft(&self) {
         if let Some((room, body)) = self.composer.with(Composer::letter) {
             self.send(Command::Draft { room, body });
         }
     }
 
-    /// Asks for messages older than those shown.
+    /// Requests messages older than those shown.
     pub fn older(&self, limit: u32) {
         let wanted = self.timeline.with(|timeline| {
             let before = timeline.older_than()?;
@@ -222,14 +222,14 @@ impl Realtime {
         }
     }
 
-    /// The reader follows the newest messages, or reads older ones, which then must not go.
+    /// The user follows the newest messages, or reads older ones, which then must stay.
     pub fn follow(&self, follows: bool) {
         self.timeline
             .maybe_update(|timeline| timeline.follow(follows));
     }
 
-    /// Puts the text of a refused message back into its room's input box. The browser keeps it there
-    /// before the outbox forgets it.
+    /// Puts the text of a refused message back into its room's input box. The browser stores it there
+    /// before the outbox drops it.
     pub fn edit_again(&self, id: EntryId) {
         let text = self.timeline.with(|timeline| timeline.text(id)).flatten();
         if let Some((room, body)) = text {
@@ -241,12 +241,12 @@ impl Realtime {
         }
     }
 
-    /// Sends a message again that a person decided about.
+    /// Sends a held or uncertain message again, as the user decided.
     pub fn send_again(&self, id: EntryId) {
         self.send(Command::SendAgain { id });
     }
 
-    /// Drops a message that a person decided about.
+    /// Drops a message, as the user decided.
     pub fn discard(&self, id: EntryId) {
         if self.send(Command::Discard { id }) {
             self.timeline.maybe_update(|timeline| timeline.dismiss(id));
@@ -258,7 +258,7 @@ fn text_key(room: &RoomName) -> String {
     format!("{TEXT_KEY}{room}")
 }
 
-/// Without its owner a state can neither be read nor written: the page is gone.
+/// Once the page's owner is dropped, a state can neither be read nor written.
 impl<T: Send + Sync + 'static> State<T> {
     fn new(value: T) -> Self {
         let (read, write) = signal(value);
@@ -279,7 +279,7 @@ impl<T: Send + Sync + 'static> State<T> {
     }
 }
 
-// Derived ones would ask the same of `T`.
+// Derived ones would require `T: Clone` and `T: Copy`.
 impl<T> Clone for State<T> {
     fn clone(&self) -> Self {
         *self
