@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 
 import { defineConfig } from '@playwright/test';
 
-// No `webServer` and no `baseURL`: each test starts a server of its own (fixtures/server.ts), which
+// Without `webServer` and `baseURL`: each test starts a server of its own (fixtures/server.ts), which
 // it may kill.
 export default defineConfig({
   testDir: 'tests',
@@ -14,7 +14,7 @@ export default defineConfig({
   retries: 0,
   forbidOnly: Boolean(process.env.CI),
   timeout: 60_000,
-  // A page may draw up to 10 s of backoff (RC-1) before it is back.
+  // A page may draw up to 10 s of backoff (RC-1) before it reconnects.
   expect: { timeout: 15_000 },
   reporter: 'list',
   use: {
@@ -36,7 +36,7 @@ export default defineConfig({
   },
 });
 
-/** The browser of the machine; without one, Playwright's own if it was downloaded. */
+/** The machine's browser; `undefined` is Playwright's own, if it was downloaded. */
 function browser(): string | undefined {
   const places = ['/usr/bin/chromium', '/usr/bin/google-chrome'];
   return process.env.CHROMIUM ?? places.find(existsSync);

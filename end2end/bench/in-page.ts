@@ -1,4 +1,4 @@
-// What runs in the measured page. Each function is sent there as it stands: it can name nothing
+// Functions that run in the measured page. Playwright sends each as source text, so it can use nothing
 // outside of itself.
 
 /** Durations in milliseconds. */
@@ -21,7 +21,7 @@ export function armFirstKey(): void {
   const send = WebSocket.prototype.send;
   let isTyped = false;
   WebSocket.prototype.send = function (this: WebSocket, data) {
-    // The page took the character, and not only the browser, whose form takes it before the page is alive.
+    // A draft shows that the program took the character; the browser's form takes it before the program runs.
     if (isTyped && String(data).includes('"draft"')) window.firstKeyAt ??= performance.now();
     send.call(this, data);
   };
@@ -39,14 +39,14 @@ export function armFirstKey(): void {
   });
 }
 
-/** Notes when each text that another member types is on the screen. */
+/** Records when each text that another member types is painted. */
 export function notePaints(): void {
   window.paintsAt = [];
   new MutationObserver(() => {
     const length = document.querySelector('.typing .body')?.textContent?.length;
     if (length === undefined || window.paintsAt[length]) return;
     requestAnimationFrame(() => {
-      // The first task after a frame: by then it was painted.
+      // The first task after a frame runs after its paint.
       const { port1, port2 } = new MessageChannel();
       port1.onmessage = () => (window.paintsAt[length] ??= performance.timeOrigin + performance.now());
       port2.postMessage(undefined);
@@ -54,7 +54,7 @@ export function notePaints(): void {
   }).observe(document, { characterData: true, childList: true, subtree: true });
 }
 
-/** Notes every task of more than 50 ms. */
+/** Records every task of more than 50 ms. */
 export function watchLongTasks(): void {
   window.longTasks = [];
   new PerformanceObserver((list) => {
@@ -64,7 +64,7 @@ export function watchLongTasks(): void {
 
 /**
  * Scrolls up and loads older messages until the page has no more of them; returns how many it shows.
- * The page is not asked from outside meanwhile: that would be work of its own.
+ * It runs within the page alone: calls from the test would cost the page time.
  */
 export async function loadOlder(): Promise<number> {
   const scroller = document.querySelector('.scroller');

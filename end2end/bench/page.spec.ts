@@ -1,5 +1,5 @@
-// How light the page is. Prints one JSON object:
-//   bytes           what a first visit downloads, as served with brotli
+// Measures the page's weight and speed. Prints one JSON object:
+//   bytes           the download of a first visit, compressed with brotli
 //   interactive_ms  from navigation to a typed character taking effect, first visits on a slow CPU
 //   scroll          tasks that block the page while a long room is loaded and scrolled through
 //   typing_ms       from a key on one page to its paint on another
@@ -15,7 +15,7 @@ import { percentile, round } from './statistics';
 const CPU_SLOWDOWN = 4;
 const LOADS = 15;
 const KEYS = 250;
-// A fast typist. Faster keys would be sent together: at most 20 drafts leave in a second.
+// A fast typist. Drafts of faster keys would be merged: a client sends at most 20 a second.
 const KEY_INTERVAL_MS = 90;
 const MESSAGES = Number(process.env.MESSAGES ?? 10_000);
 const SCREENS = 200;
@@ -41,7 +41,7 @@ test('the page', async ({ browser }) => {
   console.log(JSON.stringify(result, undefined, 2));
 });
 
-/** What a first visit downloads, by kind, as it goes over the wire. */
+/** The download of a first visit by kind, in bytes on the wire. */
 async function measureBytes(browser: Browser) {
   const page = await browser.newPage();
   const bytes = { wasm: 0, js: 0, css: 0, fonts: 0, total: 0 };
@@ -72,7 +72,7 @@ async function measureBytes(browser: Browser) {
 /** Each load is a first visit: a context of its own, with an empty cache. */
 async function measureInteractive(browser: Browser) {
   const times: number[] = [];
-  // One more than is counted: the first one warms the server.
+  // The first load warms the server up, and is not counted.
   for (let load = 0; load <= LOADS; load += 1) {
     const context = await browser.newContext();
     const page = await context.newPage();
@@ -87,7 +87,7 @@ async function measureInteractive(browser: Browser) {
   return { p50: round(percentile(times, 50)), max: round(Math.max(...times)), loads: times.length };
 }
 
-/** Two people in two browsers; both see every key. */
+/** The time from a key in one browser to its paint in another. */
 async function measureTyping(browser: Browser) {
   const [author, reader] = [await browser.newContext(), await browser.newContext()];
   const [from, to] = [await author.newPage(), await reader.newPage()];
@@ -110,7 +110,7 @@ async function measureTyping(browser: Browser) {
   const keys = await from.evaluate(() => window.keysAt);
   const paints = await to.evaluate(() => window.paintsAt);
   const times = keys.map((at, index) => {
-    // A text that was never painted was painted together with the next one.
+    // A text without a paint of its own was painted with the next one.
     const paint = paints.slice(index + 1).find((painted) => painted);
     return (paint ?? Number.NaN) - at;
   });
@@ -119,7 +119,7 @@ async function measureTyping(browser: Browser) {
   return { p50, p95, p99, keys: times.length };
 }
 
-/** A long room: all that the page can hold is loaded, then scrolled through. */
+/** Loads a long room as far as the page can hold it, then scrolls through it. */
 async function measureScroll(browser: Browser) {
   await fill(server.url, browser, 'long', MESSAGES);
   const context = await browser.newContext();
@@ -147,7 +147,7 @@ async function measureScroll(browser: Browser) {
   };
 
   async function takeLongTasks(of: typeof page): Promise<LongTasks> {
-    // The browser tells of a long task some time after it.
+    // The browser reports a long task some time after it.
     await of.waitForTimeout(500);
     return of.evaluate(() => window.longTasks.splice(0));
   }

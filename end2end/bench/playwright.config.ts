@@ -2,7 +2,7 @@ import { defineConfig } from '@playwright/test';
 
 import tests from '../playwright.config';
 
-/** Measurements: the browser and the server of the tests, one thing at a time. */
+/** The configuration for measurements: the tests' browser and server, with one worker. */
 export default defineConfig({
   ...tests,
   testDir: '.',

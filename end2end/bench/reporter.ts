@@ -1,6 +1,6 @@
 import type { FullResult, Reporter, TestCase, TestResult } from '@playwright/test/reporter';
 
-/** Prints what the measurement prints, and nothing else; what went wrong goes to the errors. */
+/** A reporter that prints only the measurement's own output; errors go to stderr. */
 export default class Plain implements Reporter {
   onStdOut(chunk: string | Buffer): void {
     process.stdout.write(chunk);

@@ -19,7 +19,7 @@ export const chromium: Engine = {
     ),
 };
 
-/** Firefox, by WebDriver BiDi, which it speaks without a program between. */
+/** Firefox, by WebDriver BiDi, which it speaks without a separate driver. */
 export const firefox: Engine = {
   name: 'Firefox',
   start: async () =>
@@ -32,7 +32,7 @@ export const firefox: Engine = {
     ),
 };
 
-/** The program that a variable names, or the first that is there. */
+/** The program that an environment variable names, or the first installed one of these. */
 function installed(variable: string, places: string[]): string {
   const found = process.env[variable] ?? places.find(existsSync);
   if (!found) throw new Error(`None of ${places.join(', ')} is there: install one, or name it in ${variable}.`);
@@ -44,8 +44,8 @@ class PuppetBrowser implements Browser {
 
   async newTab(): Promise<Tab> {
     const page = await this.browser.newPage();
-    // A page with messages on their way has the browser ask before it is left; a driver of WebDriver's
-    // kind answers by itself, so that the first answer counts.
+    // A page with unsettled messages opens a `beforeunload` dialog; a driver by WebDriver answers it itself,
+    // so only the first answer counts.
     page.on('dialog', (dialog) => void dialog.accept().catch(() => undefined));
     return new PuppetTab(page);
   }

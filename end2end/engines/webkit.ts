@@ -11,7 +11,7 @@ import type { Browser, Engine, Tab } from './engine';
 const START_MS = 20_000;
 const POLL_MS = 50;
 
-/** WebKit, as WebKitGTK's own small browser has it, by WebDriver; its window is on a display in memory. */
+/** WebKit, in WebKitGTK's MiniBrowser, by WebDriver, on a display in memory. */
 export const webkit: Engine = {
   name: 'WebKit',
   ...(process.platform !== 'linux' && { unavailable: 'WebKitGTK and its driver are for Linux' }),
@@ -20,7 +20,7 @@ export const webkit: Engine = {
     const port = await freePort();
     const driver = start('WebKitWebDriver', [`--port=${port}`], {
       DISPLAY: display.name,
-      // As root it has no sandbox, and without a graphics card it draws by the CPU.
+      // As root there is no sandbox; without a graphics card the CPU draws.
       WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS: '1',
       WEBKIT_DISABLE_DMABUF_RENDERER: '1',
       LIBGL_ALWAYS_SOFTWARE: '1',
@@ -51,7 +51,7 @@ class WebKitBrowser implements Browser {
   ) {}
 
   async newTab(): Promise<Tab> {
-    // A session begins with one window. A new one is opened from one that is still there.
+    // A session begins with one window. A new one is opened from one that still exists.
     const [first] = await this.session.getAllWindowHandles();
     await this.session.switchTo().window(first!);
     if (!this.#isFresh) await this.session.switchTo().newWindow('tab');
@@ -65,7 +65,7 @@ class WebKitBrowser implements Browser {
   }
 }
 
-/** One window of the session, which speaks to one at a time: each verb turns to its own first. */
+/** One window of the session. WebDriver drives one window at a time, so each action switches to its own first. */
 class WebKitTab implements Tab {
   constructor(
     private readonly session: WebDriver,
@@ -106,7 +106,7 @@ class WebKitTab implements Tab {
   }
 }
 
-/** Distributions keep it out of the PATH. */
+/** The path of MiniBrowser, which distributions install outside of the PATH. */
 function miniBrowser(): string {
   const homes = ['/usr/libexec', ...readdirSync('/usr/lib').map((name) => `/usr/lib/${name}`)];
   const places = homes.map((home) => `${home}/webkit2gtk-4.1/MiniBrowser`);
@@ -115,7 +115,7 @@ function miniBrowser(): string {
   return found;
 }
 
-/** A display without a screen; it takes a free number by itself and says which. */
+/** Starts an X display in memory, under a free number that it chooses. */
 async function startDisplay(): Promise<{ name: string; child: ChildProcess }> {
   const child = spawn('Xvfb', ['-displayfd', '3', '-screen', '0', '1280x900x24', '-nolisten', 'tcp'], {
     stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
@@ -128,7 +128,7 @@ async function startDisplay(): Promise<{ name: string; child: ChildProcess }> {
   return { name: await Promise.race([said, failed]), child };
 }
 
-/** What a crashed test run would leave behind. */
+/** The processes to end with the test run, also if that crashes. */
 const running = new Set<ChildProcess>();
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 

@@ -2,7 +2,7 @@ import { expect, type Locator, type Page } from '@playwright/test';
 
 import type { Wire } from '../fixtures/wire';
 
-/** A room as a person meets it. */
+/** A room's page: its elements as a user finds them, and the user's actions. */
 export class RoomPage {
   readonly input: Locator;
   readonly sendButton: Locator;
@@ -12,7 +12,7 @@ export class RoomPage {
   readonly typing: Locator;
   readonly people: Locator;
   readonly connection: Locator;
-  /** How many messages wait. */
+  /** The number of messages that wait. */
   readonly outbox: Locator;
   readonly tryNow: Locator;
   readonly name: Locator;
@@ -44,7 +44,7 @@ export class RoomPage {
     await this.expectState(state);
   }
 
-  /** Types a text at once and commits it. */
+  /** Fills in a text and sends it. */
   async send(text: string): Promise<void> {
     await this.input.fill(text);
     await this.input.press('Enter');
@@ -55,12 +55,12 @@ export class RoomPage {
     for (const text of texts) await this.send(text);
   }
 
-  /** Types at a person's pace, and leaves the text in the box. */
+  /** Types at a human's pace, and leaves the text in the box. */
   async type(text: string, delay = 50): Promise<void> {
     await this.input.pressSequentially(text, { delay });
   }
 
-  /** Presses the button that spares one the rest of a backoff, until there is a connection. */
+  /** Presses the button that skips the rest of a backoff, until there is a connection. */
   async hurry(): Promise<void> {
     await expect(async () => {
       if (await this.tryNow.isVisible()) await this.tryNow.click({ timeout: 500 });
@@ -68,14 +68,14 @@ export class RoomPage {
     }).toPass();
   }
 
-  /** Other rooms are reached without loading the page anew. */
+  /** Changes to another room within the page, without loading it anew. */
   async goToRoom(room: string): Promise<void> {
     await this.page.getByRole('textbox', { name: 'Room', exact: true }).fill(room);
     await this.page.getByRole('button', { name: 'Go', exact: true }).click();
     await expect(this.page).toHaveURL(new RegExp(`/r/${room}$`));
   }
 
-  /** The entry of a message. */
+  /** The row of a message. */
   message(text: string): Locator {
     return this.log.locator('li[data-fate]', {
       has: this.page.locator('.body').and(this.page.getByText(text, { exact: true })),
@@ -98,12 +98,12 @@ export class RoomPage {
     return (await this.#attributes('data-offset')).map(Number);
   }
 
-  /** How many heartbeats the page has shown. */
+  /** The number of heartbeats that the page has shown. */
   async beats(): Promise<number> {
     return Number(await this.page.locator('.pulse').getAttribute('data-beats'));
   }
 
-  /** The states of the connection so far. */
+  /** The connection's states so far. */
   async states(): Promise<{ state: string; at: number }[]> {
     return this.page.evaluate(() => window.seen.states);
   }
@@ -126,7 +126,7 @@ export class RoomPage {
     await expect(this.message(text)).toHaveAttribute('data-fate', fate);
   }
 
-  /** This many messages wait; the number is hidden when there are none. */
+  /** Expects that this many messages wait; the number is hidden when none does. */
   async expectWaiting(count: number): Promise<void> {
     if (count === 0) return expect(this.outbox).toBeHidden();
     await expect(this.outbox).toHaveText(`${count} waiting`);
@@ -148,12 +148,12 @@ export function numbered(prefix: string, count: number): string[] {
 }
 
 /**
- * All pages show exactly these messages, durable, in one and the same order, which is also the order
- * in which each list was sent.
+ * Expects that all pages show exactly these messages, durable, in one order, in which the messages of each
+ * list are in the order in which they were sent.
  */
 export async function expectSameLog(pages: RoomPage[], ...sent: string[][]): Promise<void> {
   const [first] = pages;
-  // Whatever was still on the way, such as a message doubled, has arrived when this has.
+  // When this message has arrived, all before it have, such as a doubled message.
   await expect(first!.input).toBeEnabled();
   await first!.send('the end');
   const expected = [...sent.flat(), 'the end'].sort();

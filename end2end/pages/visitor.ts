@@ -11,11 +11,11 @@ export interface Row {
   offset: string;
 }
 
-/** A room in a tab of any engine. */
+/** A room's page in a tab of any engine. */
 export class Visitor {
   constructor(readonly tab: Tab) {}
 
-  /** Waits until the page is alive and its connection is in this state. */
+  /** Waits until the page's program runs and its connection is in this state. */
   async expectAlive(state = 'live'): Promise<void> {
     await this.#expect('document.body?.dataset.hydrated ?? null', 'true');
     await this.expectState(state);
@@ -40,7 +40,7 @@ export class Visitor {
     await this.#expect(`document.querySelector('${INPUT}').value`, text);
   }
 
-  /** What others type now. */
+  /** Expects these drafts of other members. */
   async expectTyping(bodies: string[]): Promise<void> {
     await this.#expect(texts('.typing .body'), bodies);
   }
@@ -61,7 +61,7 @@ export class Visitor {
       .toEqual([fate]);
   }
 
-  /** These messages are shown, each once, durable, in this order and at these offsets. */
+  /** Expects these messages, each once, durable, in this order and at the offsets from 1. */
   async expectLog(bodies: string[]): Promise<void> {
     const expected = bodies.map((body, index) => ({ body, fate: 'durable', offset: String(index + 1) }));
     await expect.poll(() => this.rows()).toEqual(expected);

@@ -4,7 +4,7 @@ import { expect, test } from '../fixtures/app';
 import type { Server } from '../fixtures/server';
 import { keyFile, token } from '../fixtures/token';
 
-/** Where the page fetches tokens: an address of the site around it, played by the browser's routing. */
+/** The URL of the token endpoint, which the browser's routing answers in place of a real one. */
 const TOKEN_URL = '/sign-in/token';
 
 test.use({ serverArgs: ['--token-keys', keyFile(), '--token-url', TOKEN_URL] });
@@ -49,7 +49,7 @@ test('a room for reading has no open input box', async ({ browser, openPage, ser
   await expect(bob.input).toBeEnabled();
   await bob.send('here I may');
   await bob.expectFate('here I may', 'durable');
-  // What one may not read says so in its place, also where it is entered from within the page.
+  // A closed room's page says so, also if the user changes to it within the page.
   guard.expected.push(/status of 403/);
   await bob.goToRoom('attic');
   await expect(bob.page.getByRole('heading', { name: 'This room is closed to you' })).toBeVisible();

@@ -5,7 +5,7 @@ import type { Server } from '../fixtures/server';
 import { Wire } from '../fixtures/wire';
 import { RoomPage } from '../pages/room-page';
 
-/** Says something without a page. */
+/** Publishes over HTTP, without a page. */
 async function post(server: Server, room: string, body: string, key = body): Promise<void> {
   const answer = await fetch(`${server.url}/api/rooms/${room}/messages`, {
     method: 'POST',
@@ -15,14 +15,14 @@ async function post(server: Server, room: string, body: string, key = body): Pro
   expect(answer.status).toBe(201);
 }
 
-/** A room's page that need not come alive. */
+/** Opens a room's page without waiting for its program. */
 async function visit(page: Page, server: Server, room = 'lobby'): Promise<RoomPage> {
-  // It may load itself again before it is loaded.
+  // The page may reload itself before it has loaded.
   await page.goto(`${server.url}${room === 'lobby' ? '/' : `/r/${room}`}`, { waitUntil: 'commit' });
   return new RoomPage(page, new Wire(page));
 }
 
-/** How many times the page's document is loaded from now on. */
+/** Counts the loads of the page's document from now on. */
 function countLoads(page: Page): { loads: number } {
   const count = { loads: 0 };
   page.on('request', (request) => {
@@ -41,8 +41,8 @@ test('a message that HTML cannot hold leaves every page alive', async ({ openPag
   await room.expectFate('alive', 'durable');
 });
 
-// What extensions, telephones and translators do to a page before its script runs. Each function is
-// sent to the page as it stands.
+// Changes by extensions, telephones and translators to a page before its script runs. Each function is
+// sent to the page as source text.
 const CHANGES: Record<string, () => void> = {
   'an element first in the body': () => document.body.prepend(document.createElement('aside')),
   'an element last in the body': () => document.body.append(document.createElement('aside')),
@@ -203,7 +203,7 @@ test('a slow page is not a dead one, and keeps what is typed meanwhile', async (
   await ada.name.fill('Ada');
   await ada.input.fill('written before');
   await ada.input.evaluate((box: HTMLTextAreaElement) => box.setSelectionRange(3, 7));
-  // Longer than a page that has all of its program may take.
+  // Longer than a page with all of its program takes to start.
   await page.waitForTimeout(3_000);
   await expect(ada.alert).toHaveCount(0);
   release();
@@ -255,7 +255,7 @@ test('a page whose script is gone loads itself again once, with what was typed',
   let asked = 0;
   await page.route('**/pkg/*.js', async (route) => {
     asked += 1;
-    // Time to type.
+    // Time for the user to type.
     await new Promise((resolve) => setTimeout(resolve, 1_000));
     await (isGone ? route.fulfill({ status: 404 }) : route.continue());
   });
@@ -270,7 +270,7 @@ test('a page whose script is gone loads itself again once, with what was typed',
   isGone = true;
   await page.reload();
   await expect(ada.alert).toContainText('could not be loaded');
-  // Now it stays: it must not load itself for ever.
+  // Now the page stays: it must not reload itself for ever.
   const before = asked;
   await page.waitForTimeout(3_000);
   expect([count.loads, asked]).toEqual([3, before]);
@@ -349,7 +349,7 @@ test('a page that dies while alive loads itself again, and is not left half dead
   expect(count.loads).toBe(2);
   await expect(room.input).toHaveValue('unsent');
   await room.expectState('stopped');
-  // By hand it may try again.
+  // Sending the form loads the page anew, and the program starts again.
   await room.sendButton.click();
   await expect(room.message('unsent')).toBeVisible();
   await room.expectState('live');

@@ -1,6 +1,6 @@
 import { expect, test } from '../fixtures/app';
 
-// What extensions do to a page that is alive. Each function is sent to the page as it stands.
+// Changes by extensions to a running page. Each function is sent to the page as source text.
 const CHANGES: Record<string, () => void> = {
   'no comments': () => {
     const walker = document.createTreeWalker(document, NodeFilter.SHOW_COMMENT);

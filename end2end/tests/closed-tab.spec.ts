@@ -7,7 +7,7 @@ import type { Server } from '../fixtures/server';
 import { keyFile, token } from '../fixtures/token';
 import { expectSameLog, numbered } from '../pages/room-page';
 
-/** Longer than a page must be gone before another one takes up what it left (RS-8). */
+/** Longer than the wait after a page's end before another one takes its leftovers over (RS-8). */
 const GRACE_MS = 3_500;
 
 test('what a closed tab left arrives once, by the next page', async ({
@@ -35,7 +35,7 @@ test('what a closed tab left arrives once, by the next page', async ({
   await expectSameLog([again, bob], ['before', ...left]);
   await expect(bob.message('left 3').locator('.author')).toHaveText('Ada');
   await expect(again.message('left 3').locator('.author')).toHaveText('You');
-  // With everything durable nothing is left for the next user of this browser.
+  // Once everything is durable, no message is left for the next user of this browser.
   const keys = await again.page.evaluate(() => Object.keys(localStorage));
   expect(keys).toEqual(['everbeat.name']);
   await context.close();
@@ -57,7 +57,7 @@ test('two tabs closed while the server is away: a third one sends what they left
   const lists = [numbered('one', 3), numbered('two', 3)];
   await one.sendAll(lists[0]!);
   await two.sendAll(lists[1]!);
-  // The second tab may be the one that takes up what the first one left; then the third takes up both.
+  // The second tab may take the first one's leftovers over; then the third takes over both.
   await one.page.close();
   await delay(GRACE_MS);
   await two.page.close();
@@ -170,7 +170,7 @@ test.describe('where people sign in', () => {
     await expect(guest.message('I am Bob')).toBeVisible();
     expect(await guest.bodies()).toEqual(['I am Bob']);
 
-    // It is kept until the user decides, also over a reload.
+    // The message is kept until the user decides, also over a reload.
     await bob.page.reload();
     await bob.expectHydrated();
     await bob.message('and this').getByRole('button', { name: 'Drop' }).click();
@@ -183,7 +183,7 @@ test.describe('where people sign in', () => {
   });
 });
 
-/** From now on a user is signed in in the browser. */
+/** Signs a user in, in this browser. */
 async function signIn(
   context: BrowserContext,
   server: Server,

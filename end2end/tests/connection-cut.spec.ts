@@ -13,8 +13,8 @@ test('a connection cut ten times while both send loses and doubles nothing', asy
   for (const [index, round] of rounds.entries()) {
     await ada.hurry();
     await bob.hurry();
-    // The hard cases, in turn: the message is lost on its way; it is durable, and its sender never
-    // hears of it.
+    // The hard cases, in turn: the message is lost on its way; the message is durable, but its ack is
+    // lost.
     if (index % 2 === 0) chaos.stall();
     else chaos.loseNextAck();
     const talking = Promise.all([ada.sendAll(round.ada), bob.sendAll(round.bob)]);

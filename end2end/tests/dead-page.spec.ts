@@ -5,17 +5,17 @@ import type { Server } from '../fixtures/server';
 import { Wire } from '../fixtures/wire';
 import { RoomPage } from '../pages/room-page';
 
-/** A room's page that need not come alive. */
+/** Opens a room's page without waiting for its program. */
 async function visit(page: Page, server: Server, room = 'tea'): Promise<RoomPage> {
-  // It may load itself again before it is loaded.
+  // The page may reload itself before it has loaded.
   await page.goto(`${server.url}/r/${room}`, { waitUntil: 'commit' });
   return new RoomPage(page, new Wire(page));
 }
 
-/** From now on no page comes alive. */
+/** Blocks the program: from now on no page of it starts. */
 const forbidWasm = (page: Page) => page.route('**/*.wasm', (route) => route.abort());
 
-/** A page without WebAssembly, that has said so. */
+/** Opens a page in a browser without WebAssembly, and waits for its alert. */
 async function visitDead(page: Page, server: Server): Promise<RoomPage> {
   await page.addInitScript(() => Reflect.deleteProperty(window, 'WebAssembly'));
   const ada = await visit(page, server);
@@ -141,7 +141,7 @@ test('a style sheet that does not come holds nothing up', async ({ page, server,
   await expect(page.getByText('came without its style')).toBeHidden();
 });
 
-// What some browsers lack or an extension breaks: the page lives all the same.
+// Features that some browsers lack or an extension breaks: the page runs without them.
 const LACKS: Record<string, () => void> = {
   'without crypto.randomUUID': () => Reflect.deleteProperty(Crypto.prototype, 'randomUUID'),
   'with a crypto.randomUUID that throws': () => {
@@ -166,7 +166,7 @@ for (const [name, lack] of Object.entries(LACKS)) {
 
 test('a driver that an exception ends is said, whatever was thrown', async ({ page, server }) => {
   await page.addInitScript(() => {
-    // What the driver sets its alarms by; not what this script and the page's do.
+    // Breaks the driver's timers only, not those of this script and of the page's.
     const set = window.setTimeout;
     window.setTimeout = ((act: () => void, delay: number, ...rest: unknown[]) => {
       if (/wasm/.test(String(new Error().stack))) throw 'not an error';
@@ -175,7 +175,7 @@ test('a driver that an exception ends is said, whatever was thrown', async ({ pa
     const observe = performance.now.bind(performance);
     let count = 0;
     performance.now = () => {
-      // The driver's first look at the clock.
+      // The program's clock throws from its second read on.
       if (/wasm/.test(String(new Error().stack)) && ++count > 1) throw 'not an error';
       return observe();
     };

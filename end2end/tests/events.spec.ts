@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect, test } from '../fixtures/app';
 import { Gateway } from '../fixtures/gateway';
 
-/** What docs/api.md shows, without the line that calls it. */
+/** The code that docs/api.md shows, without the line that calls it. */
 async function documented(): Promise<string> {
   const text = await readFile(join(__dirname, '../../docs/api.md'), 'utf8');
   const code = /```js\n([\s\S]*?)```/.exec(text)?.[1];
@@ -32,7 +32,7 @@ test('the loop of docs/api.md follows a room through 502s, and misses and double
 
   await say('before');
   await page.goto(`${gateway.url}/blank`);
-  // An EventSource alone, as the document says: it gives up.
+  // An EventSource alone gives up, as the document says.
   await page.evaluate("var alone = new EventSource('/api/rooms/tea/events')");
   await isFollowed(1);
   await page.evaluate(`{
@@ -42,7 +42,7 @@ test('the loop of docs/api.md follows a room through 502s, and misses and double
   }`);
   await isFollowed(2);
 
-  // Before its first event, and after some.
+  // Once before its first event, and once after some.
   for (const round of [1, 2]) {
     const { refused, passed } = gateway.events;
     await server.kill();

@@ -1,7 +1,7 @@
 import { expect, test } from '../fixtures/app';
 import { expectSameLog } from '../pages/room-page';
 
-/** What a busy machine may take from the time between two moments, or add to it. */
+/** The error of a measured time on a busy machine, in both directions. */
 const EARLY_MS = 400;
 const LATE_MS = 1_400;
 
@@ -31,7 +31,7 @@ test('a server that restarts sends its pages away and has them back in their slo
     expect(goAway, 'the page was told').toBeDefined();
     const slot = Number(goAway!.fields.reconnect_after_ms);
     const next = wire.connections.find((at) => at > goAway!.at);
-    // Neither before its turn nor long after it, as far as a busy machine lets us see both moments.
+    // The page reconnects neither before its slot nor long after it, within the error of a busy machine.
     expect(slot, 'the server is gone by then').toBeGreaterThanOrEqual(DRAIN_MS);
     expect(next! - goAway!.at).toBeGreaterThan(slot - EARLY_MS);
     expect(next! - goAway!.at).toBeLessThan(slot + LATE_MS);

@@ -1,9 +1,9 @@
 import { expect, test } from '../fixtures/app';
 import { expectSameLog } from '../pages/room-page';
 
-/** HB-6, whatever the heartbeat's interval is. */
+/** HB-6: the bound, whatever the heartbeat's interval is. */
 const NOTICED_WITHIN_MS = 3_000;
-/** The time between two keys, and what a busy machine adds to a timer. */
+/** The time between two keys, and a timer's delay on a busy machine. */
 const TOLERANCE_MS = 500;
 
 test('a silent connection is noticed by a typing person, and nothing is lost', async ({
@@ -31,7 +31,7 @@ test('a silent connection is noticed by a typing person, and nothing is lost', a
   await ada.send('during');
   await bob.send('meanwhile');
   await ada.expectWaiting(3);
-  // What was on the way does not arrive after all.
+  // The bytes that were on the way are dropped.
   chaos.cut();
   chaos.restore();
   await ada.expectState('live');

@@ -1,9 +1,9 @@
 import { expect, test } from '../fixtures/app';
 
 const INTERVAL_MS = 1_500;
-/** The first interval of a connection is drawn from here on (HB-3). */
+/** The least length of a connection's first interval, which is random (HB-3). */
 const LEAST_INTERVAL_MS = INTERVAL_MS / 2;
-/** What a busy machine may add to a timer, or take from the time between two events. */
+/** The error of a measured time on a busy machine, in both directions. */
 const TOLERANCE_MS = 500;
 
 test.use({
@@ -18,7 +18,7 @@ test('an idle page exchanges one heartbeat per interval', async ({ openPage }) =
   const pongs = wire.since(start, 'pong');
   const pings = wire.since(start, 'ping');
   expect(Math.abs(pings.length - pongs.length)).toBeLessThanOrEqual(1);
-  // Together, as a machine that is busy for a moment shows several at once.
+  // The mean pause: a machine that is busy for a moment reports several at once.
   const pause = (pongs.at(-1)!.at - pongs[0]!.at) / (pongs.length - 1);
   expect(pause).toBeGreaterThan(INTERVAL_MS - TOLERANCE_MS);
   expect(pause).toBeLessThan(INTERVAL_MS + TOLERANCE_MS);
@@ -30,7 +30,7 @@ test('an idle page exchanges one heartbeat per interval', async ({ openPage }) =
 test('pages with traffic both ways exchange no heartbeat', async ({ openPage }) => {
   const [ada, bob] = [await openPage(), await openPage()];
   const start = Date.now();
-  // 40 keys in 6 s; both hear from each other all the time.
+  // 40 keys in 6 s: each page receives drafts all the time.
   await Promise.all([
     ada.type('when two people type at once, who reads?', 150),
     bob.type('nobody reads then, and that is just fine', 150),
@@ -47,8 +47,8 @@ test('a page that only listens does not ask whether the server lives', async ({ 
   await ada.type('a sentence of some length, read in peace', 150);
   const elapsed = Date.now() - start;
   expect(bob.wire.since(start, 'draft').length).toBeGreaterThan(15);
-  // The server hears nothing of such a page and may ask, after 0.95 of an interval each (HB-4); the
-  // silence before the first may have begun earlier.
+  // The server receives no frame from such a page, and may ping it, at most once in 0.95 intervals (HB-4);
+  // the silence before the first ping may have begun earlier.
   const fromServer = bob.wire.since(start, 'ping').filter(({ from }) => from === 'server');
   expect(fromServer.length).toBeLessThanOrEqual(1 + elapsed / (0.95 * INTERVAL_MS));
   expect(bob.wire.needlessPings(LEAST_INTERVAL_MS - 100)).toEqual([]);

@@ -11,7 +11,7 @@ test('HTML in a message is shown as text', async ({ openPage }) => {
   await expect(bob.message(text)).toBeVisible();
   await expect(bob.message(text).locator('.author')).toHaveText('<i>Ada</i>');
 
-  // What the server renders is as harmless as what the browser does.
+  // The server's rendering is as harmless as the browser's.
   await bob.page.reload();
   await bob.expectHydrated();
   await bob.expectState('live');
@@ -25,7 +25,7 @@ test('control and direction characters do no harm', async ({ openPage }) => {
   await ada.sendAll([...texts, 'after them']);
   await ada.expectFate('after them', 'durable');
   await expect(bob.message('after them')).toBeVisible();
-  // HTML cannot carry NUL: it may be dropped or replaced, but nothing around it.
+  // HTML cannot hold NUL: it may be dropped or replaced, but no character around it.
   const harmless = [texts[0], expect.stringMatching(/^a[\u0000\uFFFD]?b$/), texts[2], 'after them'];
   expect(await ada.bodies()).toEqual(harmless);
   expect(await bob.bodies()).toEqual(harmless);
@@ -68,7 +68,7 @@ test('names that turn, hide or look like HTML are shown as text, each by itself'
     await ada.input.press('Enter');
     await expect(bob.message(`draft ${index}`).locator('.author')).toHaveText(shown);
   }
-  // What the server renders is the same.
+  // The server renders the same.
   for (const isReloaded of [false, true]) {
     if (isReloaded) {
       await bob.page.reload();
@@ -76,7 +76,7 @@ test('names that turn, hide or look like HTML are shown as text, each by itself'
     }
     expect(await bob.log.locator('.author').allTextContents()).toEqual(names.map(([, shown]) => shown));
     const authors = bob.page.locator('.author:visible');
-    // A name ends with its element, whichever way it is written.
+    // A name's direction ends with its element.
     for (const unicodeBidi of await authors.evaluateAll((all) =>
       all.map((author) => getComputedStyle(author).unicodeBidi),
     )) {

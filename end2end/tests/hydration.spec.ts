@@ -19,7 +19,7 @@ test('a room that has a history comes alive with it, each message once', async (
   await expect(second.received).toHaveText('two');
   await first.send('three');
   await expect.poll(() => second.bodies()).toEqual(['one', 'two', 'three']);
-  // RS-7: what came with the page does not come again.
+  // RS-7: messages that came with the page are not sent again.
   const received = second.wire.since(0, 'message').map(({ fields }) => fields.body);
   expect(received).toEqual(['three']);
 });

@@ -3,7 +3,7 @@ import { webkit } from '../engines/webkit';
 import { test } from '../fixtures/app';
 import { Visitor } from '../pages/visitor';
 
-// What Everbeat promises, in each of the three engines that browsers are made of.
+// Everbeat's promises, tested in each of the three browser engines.
 for (const engine of [chromium, firefox, webkit]) {
   test(`the journey in ${engine.name}: typed, sent, killed, restarted, reloaded, closed`, async ({ server }) => {
     test.skip(engine.unavailable !== undefined, engine.unavailable);

@@ -6,7 +6,7 @@ test('everything can be done with the keyboard', async ({ openPage }) => {
   const isFocused = (locator: typeof room.input) =>
     locator.evaluate((element) => element === document.activeElement);
 
-  // Every stop on the way to the input box can be seen.
+  // Every focused element on the way to the input box is marked.
   for (let stops = 0; !(await isFocused(room.input)); stops += 1) {
     expect(stops).toBeLessThan(20);
     await keyboard.press('Tab');
@@ -26,6 +26,6 @@ test('everything can be done with the keyboard', async ({ openPage }) => {
   await expect(room.sendButton).toBeFocused();
   await keyboard.press('Enter');
   await room.expectFate('at all', 'durable');
-  // After sending, the user goes on writing.
+  // After sending, the input box keeps the focus.
   await expect(room.input).toBeFocused();
 });

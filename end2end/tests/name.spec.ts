@@ -22,7 +22,7 @@ test('a field with the focus keeps what is typed', async ({ browser, openPage })
     await openPage('lobby', { context }),
     await openPage('lobby', { context }),
   ];
-  /** Both tabs are called so. */
+  /** Expects this name for both tabs. */
   const expectName = (name: string) =>
     expect(other.people.locator('.author')).toHaveText([name, name]);
   await ada.name.focus();
@@ -37,7 +37,7 @@ test('a field with the focus keeps what is typed', async ({ browser, openPage })
   await ada.name.press('Tab');
   await expectName('Bob The Builder');
   for (const page of [ada, other]) await expect(page.name).toHaveValue('Bob The Builder');
-  // Who is in the field and has not typed yet begins with what is there.
+  // A focused field keeps its text, also before anything is typed; at blur it shows the newer name.
   await ada.name.focus();
   await other.name.fill('Eve');
   await other.name.press('Enter');

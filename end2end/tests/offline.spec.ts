@@ -62,7 +62,7 @@ test('without a network the page says so, and is back as soon as there is one', 
 
   chaos.allowWebSockets();
   await ada.page.context().setOffline(false);
-  // It would have tried again after 30 s.
+  // Without the `online` event the next try would be after 30 s.
   await ada.expectState('live', 5_000);
   await ada.expectFate('later', 'durable');
 });
@@ -74,7 +74,7 @@ test('while it waits the page counts down, and a button spares one the wait', as
   const ada = await openPage('lobby', { via: server });
   await server.kill();
   await expect(ada.connection).toContainText(/Reconnecting in [2-9] s/);
-  // For as long as the browser says that there is no network, the wait is 30 s.
+  // While the browser reports no network, the wait is 30 s.
   await ada.page.evaluate(() => window.dispatchEvent(new Event('offline')));
   await expect(ada.connection).toContainText(/trying again in (30|2\d) s/);
   await expect(ada.connection).toContainText(/trying again in 2[0-6] s/);

@@ -36,7 +36,7 @@ test('a message that may be lost or not is for a person to decide', async ({
   await ada.expectFate('send me again', 'durable');
   const bob = await openPage();
   await expect.poll(() => bob.bodies()).toEqual(['send me again']);
-  // What was dropped is gone for good.
+  // A dropped message does not return.
   await ada.page.reload();
   await ada.expectHydrated();
   await ada.expectState('live');

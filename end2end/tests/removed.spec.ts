@@ -16,7 +16,7 @@ test('a removed text goes from the pages that show it, and from those that were 
   await expect(near.message('last')).toBeVisible();
   await expect(near.received).toHaveText('last');
 
-  // Ada's page goes through the proxy: it hears of it when it is back.
+  // Ada's page goes through the proxy: it gets the redaction when it reconnects.
   chaos.blockWebSockets();
   chaos.cut();
   const moderator = token({ sub: 'mod', rooms: { '*': ['moderate'] } });

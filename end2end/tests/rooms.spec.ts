@@ -48,7 +48,7 @@ test('back and forward go through rooms within one page', async ({ openPage }) =
   await expect(page).toHaveTitle('lobby · Everbeat');
   await ada.send('in the lobby');
   await ada.expectFate('in the lobby', 'durable');
-  // A step within the page is none to another room.
+  // A fragment link stays in the room.
   await page.locator('.skip').press('Enter');
   await expect(page).toHaveURL(/#message$/);
   await expect(ada.input).toBeFocused();

@@ -9,7 +9,7 @@ const SIZES = {
   narrow: { width: 390, height: 780 },
 };
 
-// Soon after loading, a round trip tells more about the loading than about the link.
+// With short heartbeats the round trip shown is the link's: the first one includes the page's loading.
 test.use({ serverArgs: ['--heartbeat-interval', '1s', '--heartbeat-timeout', '1s'] });
 
 for (const [size, viewport] of Object.entries(SIZES)) {

@@ -12,7 +12,7 @@ test('a reader of older messages keeps their place', async ({ openPage }) => {
   const unseen = bob.page.getByRole('button', { name: 'New messages' });
   await expect(bob.message('message 120')).toBeInViewport();
 
-  // Older ones come in front: what was read stays where it is.
+  // Older messages are added in front; the rows on the screen stay where they are.
   for (const oldest of [71, 21]) {
     await bob.older.scrollIntoViewIfNeeded();
     const first = bob.message(`message ${oldest}`);
@@ -23,7 +23,7 @@ test('a reader of older messages keeps their place', async ({ openPage }) => {
     await expect.poll(() => top(first)).toBe(before);
   }
 
-  // So it does when new ones come below, and where one looked has a height that was never measured.
+  // The same when new messages are added below, and in a part of the list whose height was never measured.
   const read = bob.message('message 10');
   await read.evaluate((row) => row.scrollIntoView({ block: 'center' }));
   const before = await top(read);
@@ -40,7 +40,7 @@ test('a reader of older messages keeps their place', async ({ openPage }) => {
   expect(await scroller.evaluate(({ scrollTop }) => scrollTop)).toBe(0);
 });
 
-/** Where it is on the screen, to the pixel. */
+/** The row's top on the screen, in whole pixels. */
 async function top(row: Locator): Promise<number> {
   return row.evaluate((row) => Math.round(row.getBoundingClientRect().top));
 }

@@ -9,7 +9,7 @@ test('a server killed while both send loses and doubles nothing', async ({ openP
   }));
   for (const round of rounds) {
     const talking = Promise.all([ada.sendAll(round.ada), bob.sendAll(round.bob)]);
-    // Under way, and not at its end.
+    // The round is under way.
     await expect(bob.message(round.ada[0]!)).toBeVisible();
     await server.kill();
     await talking;

@@ -1,6 +1,6 @@
 import { expect, test } from '../fixtures/app';
 
-/** The text in the box before more is typed: 2 kB a draft. */
+/** The text in the box before the typing: each draft has 2 kB. */
 const LONG = 'x'.repeat(2_000);
 const KEYS = 100;
 
@@ -20,7 +20,7 @@ for (const kilobits of [96, 32]) {
     expect(chaos.bytesUp - before).toBeLessThan(carries / 2);
     expect(ada.wire.since(start, 'draft').length).toBeGreaterThan(2);
 
-    // The latest arrives, and so does the message, soon.
+    // The latest draft arrives soon, and so does the message.
     const latest = LONG + 'y'.repeat(KEYS);
     await expect
       .poll(() => bob.wire.since(start, 'draft').at(-1)?.fields.body, { timeout: 5_000 })

@@ -8,11 +8,11 @@ const STACKED = 'Z\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308'.concat(
   '\u0316\u0317\u0318\u0319\u031C\u031D\u031E\u031F'.repeat(8),
 );
 
-/** Whether everything around looks the same without a text. */
+/** Expects that the elements around look the same without the text: no mark reaches into them. */
 async function expectWithin(text: Locator, around: Locator[]): Promise<void> {
   const look = () => Promise.all(around.map((place) => place.screenshot()));
   let before = await look();
-  // What comes in fades: it is compared once it stands still.
+  // New rows fade in: the comparison waits until the pictures are stable.
   await expect(async () => {
     const earlier = before;
     before = await look();
@@ -36,7 +36,7 @@ test('marks stacked on a letter stay within their row', async ({ openPage }) => 
   const around = [bob.message('above'), bob.message('below')];
   await expectWithin(row.locator('.body'), around);
 
-  // A name may have some, too: above it are messages, beside it other people.
+  // A name with marks: above it are messages, beside it other names.
   await ada.name.fill(`N${STACKED.slice(1, 38)}`);
   await ada.name.press('Enter');
   await ada.send('by such a name');

@@ -28,7 +28,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
     const { violations } = await new AxeBuilder({ page: status }).analyze();
     expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(', ')}`)).toEqual([]);
 
-    // It looks again by itself.
+    // The status page refreshes itself.
     await openPage('attic');
     await expect(status.getByRole('row').filter({ hasText: 'attic' })).toBeVisible({ timeout: 10_000 });
 

@@ -23,7 +23,7 @@ test("the tutorial's page and ours see each other type", async ({
   await text.pressSequentially('from the tutorial');
   await expect(ours.received).toHaveText('from the tutorial');
   await expect(ours.typing.locator('.body')).toHaveText('from the tutorial');
-  // It sees its own text come back, as its server always did.
+  // The tutorial's page gets its own text back, as from the tutorial's server.
   await expect(received).toHaveText('from the tutorial');
 
   await ours.type('from our page');

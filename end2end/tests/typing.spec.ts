@@ -12,7 +12,7 @@ test('what one person types appears at once for the other', async ({ openPage })
   await ada.type('ob!');
   await expect(bob.received).toHaveText('Hello, Bob!');
   await expect(bob.typing.locator('.body')).toHaveText('Hello, Bob!');
-  // One does not see oneself type, and nothing was sent yet.
+  // The author's page does not show the own draft, and no message was sent yet.
   await expect(ada.typing.getByRole('listitem')).toHaveCount(0);
   expect(await bob.bodies()).toEqual([]);
 

@@ -29,7 +29,7 @@ test('without JavaScript the room can be read and written to', async ({
   await expect(log.locator('.body')).toHaveText(['first', 'second', 'third']);
   await expect(ada.message('third').locator('.author')).toHaveText('Bob');
   await expect(page.getByRole('textbox', { name: 'Your name' })).toHaveValue('Bob');
-  // Nothing is sent twice, whatever is pressed.
+  // A reload does not send a form twice.
   await page.reload();
   await expect(log.locator('.body')).toHaveCount(3);
 
