@@ -1,9 +1,9 @@
 //! Attacks: what one hostile guest at one address can do to the server at its default options, and what a
 //! bystander notices of it.
 //!
-//! Each attack is a file with a function `play`. It prepares, says `Stage::begin`, and does its worst for
-//! `Stage::lasts`; its connections end when it returns. Meanwhile the server's memory is sampled, and a
-//! bystander at another address publishes and times its acks. Everything is on the loopback, and bounded
+//! Each attack is a function. It prepares, calls `Stage::begin`, and attacks for `Stage::lasts`; its
+//! connections close when it returns. Meanwhile the server's memory is sampled, and a
+//! bystander at another address publishes and times its acks. All traffic is on the loopback, and bounded
 //! in count and time.
 
 mod answers;
@@ -32,16 +32,17 @@ pub use self::table::{Measured, Outcome, head};
 use crate::disk::Disk;
 use crate::server::Server;
 
-/// The attacker's address is not trusted to speak for others, as it would be by default on this machine.
+/// The server's options: the loopback is no trusted proxy, as it would be by default, so the attacker's
+/// own address counts.
 const OPTIONS: &[&str] = &["--trusted-proxies", "192.0.2.0/24"];
 
-/// How long the server has to give memory back once the attacker has left.
+/// The deadline for the server to give memory back after the attack.
 const GIVE_BACK: Duration = Duration::from_secs(60);
 
-/// How long the attacker has for its preparations and its attack, over the time that the attack lasts.
+/// The deadline of the preparations and the attack, beyond the attack's own length.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What the guest does.
+/// An attack: what the guest does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Attack {
     /// Asks for `history` in many sessions, and reads none of it
@@ -77,7 +78,7 @@ pub enum Attack {
 }
 
 impl Attack {
-    /// What bounds it: for the table.
+    /// The options that bound it, for the table.
     pub const fn bound(self) -> &'static str {
         match self {
             Self::History | Self::Gets | Self::Events => "`--page-bytes`, `--answer-bytes`",
@@ -114,28 +115,28 @@ impl Attack {
     }
 }
 
-/// How to play them.
+/// How to play the attacks.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The server's binary.
     pub server: PathBuf,
-    /// Where all randomness comes from.
+    /// The seed of all randomness.
     pub seed: u64,
-    /// Short versions, of some seconds each.
+    /// Whether to play short versions, of some seconds each.
     pub quick: bool,
 }
 
-/// What an attack came to, as the attacker saw it.
+/// The outcome of an attack, as the attacker saw it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Done {
     /// What it did, in a few words.
     pub(crate) did: String,
-    /// What the server let happen that it should not, beyond what is measured of every attack.
+    /// Faults of the server, beyond what is measured of every attack.
     pub(crate) complaints: Vec<String>,
 }
 
 impl Done {
-    /// Nothing but what is measured of every attack was to be seen.
+    /// An outcome without faults beyond what is measured of every attack.
     pub(crate) const fn new(did: String) -> Self {
         Self {
             did,
@@ -144,11 +145,11 @@ impl Done {
     }
 }
 
-/// The server under attack, and who is watched beside it.
+/// The server under attack, and the bystander.
 pub(crate) struct Stage {
     /// The server.
     pub(crate) server: Server,
-    /// Where the seed has its numbers drawn.
+    /// The attack's own seed.
     pub(crate) seed: u64,
     /// Whether it is the short version.
     pub(crate) quick: bool,
@@ -156,26 +157,26 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// The preparations are over: what the bystander's messages need from now on counts as disturbed.
+    /// Ends the preparations: from now on the bystander's acks count as disturbed.
     pub(crate) fn begin(&self) {
         self.bystander.is_disturbed();
     }
 
-    /// How long an attack goes on.
+    /// The length of the attack.
     pub(crate) const fn lasts(&self) -> Duration {
         Duration::from_secs(if self.quick { 4 } else { 20 })
     }
 
-    /// So many in the long version, so many in the short one.
+    /// The count of the long version, or of the short one.
     pub(crate) const fn count(&self, long: usize, short: usize) -> usize {
         if self.quick { short } else { long }
     }
 }
 
-/// Plays one attack and measures what it did.
+/// Plays one attack and measures its effects.
 ///
 /// # Errors
-/// If it could not be begun: no server, no directory. What goes wrong later is in the outcome.
+/// If it could not begin: no server, no directory. Later failures are in the outcome.
 pub async fn play(attack: Attack, options: &Options) -> anyhow::Result<Outcome> {
     let disk = Disk::plain()?;
     let mut rng = Rng::with_seed(options.seed);
@@ -188,7 +189,7 @@ pub async fn play(attack: Attack, options: &Options) -> anyhow::Result<Outcome> 
         quick: options.quick,
         bystander,
     };
-    // Long enough for a median, and for the server to have done what it does only once.
+    // Long enough for a median, and for the server's work at the start to be over.
     sleep(Duration::from_secs(if options.quick { 2 } else { 5 })).await;
     let pid = stage.server.pid()?;
     let before = memory::resident(pid)?;

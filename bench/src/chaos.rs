@@ -1,9 +1,9 @@
-//! Crashes for real: the server as a process, a proxy that harms connections, disks that fail, and a
-//! crowd of clients that publish and write down everything they are told. Afterwards both directions
-//! are compared with the log.
+//! Chaos tests with real faults: the server as a process, a proxy that breaks connections, disks that fail,
+//! and a crowd of clients that publish and record all that they receive. Afterwards the records of what was
+//! published and what was received are compared with the log.
 //!
-//! The seed settles when and how harm is done and what the clients do. Which frame is under way at that
-//! moment is up to the machine.
+//! The seed decides when and how a fault happens and what the clients do. Which frame is on its way at that
+//! moment depends on the machine.
 
 pub mod caller;
 pub mod crowd;
@@ -35,20 +35,20 @@ use crate::server::Server;
 pub struct Options {
     /// The server's binary.
     pub server: PathBuf,
-    /// How many clients.
+    /// The number of clients.
     pub clients: u32,
-    /// Where all randomness comes from.
+    /// The seed of all randomness.
     pub seed: u64,
-    /// A short version, for tests.
+    /// Whether to play the short version, for tests.
     pub quick: bool,
-    /// Whose power is cut has a disk that acknowledges syncs and does nothing: the verdict must complain.
+    /// In the scenario with power cuts: the disk acknowledges syncs and does nothing, so the verdict must be bad.
     pub lying_disk: bool,
 }
 
 /// Plays one scenario and judges it.
 ///
 /// # Errors
-/// If it could not be begun: no server, no directory. What goes wrong later is in the verdict.
+/// If it could not begin: no server, no directory. Later failures are in the verdict.
 pub async fn play(scenario: Scenario, options: &Options) -> anyhow::Result<Outcome> {
     let begun = Instant::now();
     let mut rng = Rng::with_seed(options.seed);
@@ -90,7 +90,7 @@ pub async fn play(scenario: Scenario, options: &Options) -> anyhow::Result<Outco
     })
 }
 
-/// Lets everything come to rest, and compares.
+/// Waits until all clients have settled, and compares their records with the log.
 async fn judge(scenario: Scenario, stage: Stage, played: anyhow::Result<Expected>) -> Verdict {
     let Stage {
         mut server,
@@ -112,7 +112,7 @@ async fn judge(scenario: Scenario, stage: Stage, played: anyhow::Result<Expected
         troubles.extend(result.err().map(in_words));
         is_good
     };
-    // What is in the log counts all the same. Without a server no client can settle.
+    // The log is judged also if the scenario failed. Without a server no client can settle.
     let runs = server.check().and_then(|()| server.pid().map(drop));
     let is_up = note(runs) || note(server.start().await);
     let mut logs = None;
@@ -138,7 +138,7 @@ async fn judge(scenario: Scenario, stage: Stage, played: anyhow::Result<Expected
         verdict.complain("the server panicked", panic);
     }
     drop(gateway);
-    // Not before the server has ended: it may be mounted.
+    // Only after the server has ended: the disk may be mounted.
     drop(disk);
     verdict
 }

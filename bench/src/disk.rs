@@ -1,4 +1,4 @@
-//! Where a server's data directory lies: a disk that can be filled, or fail.
+//! The disk under a server's data directory: it can be filled, or fail.
 //!
 //! Real file systems where they can be mounted, which takes root on Linux. Elsewhere a limit on the size of
 //! the server's files stands in for them: SQLite then gets EFBIG where it would get ENOSPC or EROFS.
@@ -15,33 +15,33 @@ use tokio::process::Command;
 #[cfg(target_os = "linux")]
 use crate::power::PowerDisk;
 
-/// Room on the small disk: for the log of a run, and SQLite's own log of 64 MiB.
+/// The size of the small disk: room for the log of a run, and for SQLite's write-ahead log of 64 MiB.
 const TMPFS_SIZE: &str = "size=192m";
 
-/// The size of the disk that fails. A sparse file: it takes what is used.
+/// The size of the disk that fails. It is a sparse file, which takes only what is used.
 const EXT4_BYTES: u64 = 512 << 20;
 
-/// What is under the data directory.
+/// The file system under the data directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// Whatever the temporary directory is on.
+    /// The temporary directory's.
     Plain,
     /// A file system in memory, of a limited size.
     Tmpfs,
-    /// A real one, in a file.
+    /// An ext4, in a file.
     Ext4,
-    /// One of our own, whose power can be cut.
+    /// Our own, whose power can be cut.
     Power,
 }
 
-/// A data directory of its own.
+/// A disk with a data directory.
 #[derive(Debug)]
 pub struct Disk {
     kind: Kind,
-    /// Unmounted before its directory goes.
+    /// Dropped, and so unmounted, before its directory is removed.
     #[cfg(target_os = "linux")]
     power: Option<Box<PowerDisk>>,
-    /// The data and the server's own log; gone when it is dropped.
+    /// The data and the server's journal; removed on drop.
     scratch: tempfile::TempDir,
 }
 
@@ -63,7 +63,7 @@ impl Disk {
         Ok(disk)
     }
 
-    /// A small disk, if it can be had.
+    /// A small disk, where it can be mounted; else a directory.
     ///
     /// # Errors
     /// If not even a directory can be made.
@@ -77,7 +77,7 @@ impl Disk {
         Ok(disk)
     }
 
-    /// A disk that can fail, if it can be had.
+    /// A disk that can fail, where it can be mounted; else a directory.
     ///
     /// # Errors
     /// If not even a directory can be made.
@@ -113,18 +113,18 @@ impl Disk {
         self.scratch.path().join("data")
     }
 
-    /// Where the server's own log goes: to the same disk, as it often is. It cannot be written either
-    /// when the disk is full, and that must not matter.
+    /// The path of the server's journal: on the same disk, as it often is. When the disk is full, it
+    /// cannot be written either, and that must not matter.
     pub fn server_log(&self) -> PathBuf {
         match self.kind {
-            // What it said before the cut is to be read afterwards.
+            // The journal must outlive the cut.
             Kind::Power => self.scratch.path().join("server.log"),
             Kind::Plain | Kind::Tmpfs | Kind::Ext4 => self.data().join("server.log"),
         }
     }
 
-    /// What starts a server here. Where its files are limited it must get an error at the limit, and not
-    /// be ended by the signal that comes with it.
+    /// The command that starts a server on this disk. Where its files are limited, the server must get an error at
+    /// the limit, and not be ended by the signal (SIGXFSZ).
     pub(super) const fn launcher(&self) -> &'static [&'static str] {
         match self.kind {
             Kind::Plain => &["sh", "-c", "trap '' XFSZ; exec \"$0\" \"$@\""],
@@ -132,7 +132,7 @@ impl Disk {
         }
     }
 
-    /// How the faults of this disk are made, in words for the report.
+    /// How this disk's faults are made, for the report.
     pub const fn kind(&self) -> &'static str {
         match self.kind {
             Kind::Plain => {
@@ -153,7 +153,7 @@ impl Disk {
             return limit_files(server, "0").await;
         }
         let mut ballast = File::create(self.ballast())?;
-        // Large pieces first, or small gaps remain.
+        // Large pieces first, then small ones for the gaps.
         for size in [1 << 20, 4096, 1] {
             let piece = vec![0; size];
             while ballast.write_all(&piece).is_ok() {}
@@ -193,7 +193,7 @@ impl Disk {
         Ok(())
     }
 
-    /// Cuts the power: from now on the server gets errors, until it is killed, which is to be at once.
+    /// Cuts the power: from now on the server gets errors. The caller must kill it at once.
     pub fn cut_power(&self) {
         #[cfg(target_os = "linux")]
         if let Some(power) = &self.power {
@@ -201,8 +201,8 @@ impl Disk {
         }
     }
 
-    /// Gives power again, when the server has ended: of what it wrote and did not sync the disk has forgotten
-    /// what the seed says.
+    /// Restores the power after the server has ended: the disk has lost, as the seed decides, some of what the
+    /// server wrote and did not sync.
     ///
     /// # Errors
     /// If the disk cannot be mounted anew.
@@ -217,7 +217,7 @@ impl Disk {
         )
     }
 
-    /// Whether the server must have ended before the disk is well again.
+    /// Whether the server has to end before the disk can be repaired.
     pub fn needs_restart(&self) -> bool {
         self.kind == Kind::Ext4
     }
@@ -252,8 +252,8 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         if matches!(self.kind, Kind::Tmpfs | Kind::Ext4) {
-            // By its path, and lazily: the directory must not stay full of a file system because a
-            // scenario failed.
+            // By its path, and lazily: a scenario that failed must not leave a mounted file system
+            // behind.
             let umount = std::process::Command::new("umount")
                 .arg("-l")
                 .arg(self.data())
@@ -264,7 +264,7 @@ impl Drop for Disk {
     }
 }
 
-/// The largest file that the server may write from now on; what it wrote already stays.
+/// Limits the size of the files that the server writes from now on; larger ones stay as they are.
 async fn limit_files(server: u32, bytes: &str) -> anyhow::Result<()> {
     let limit = format!("--fsize={bytes}:unlimited");
     run("prlimit", &["--pid", &server.to_string(), &limit]).await

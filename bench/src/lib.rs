@@ -1,5 +1,5 @@
-//! Native clients: the browser's machine, driven over TCP, crashes to put them through, attacks on the
-//! server beside them, and measurements beside other servers.
+//! The benchmark program's parts: measurements beside other servers, chaos tests with real faults, and
+//! attacks; all by native clients, which run the same machine as the browser.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! A connection that carries texts, to any server that is measured.
+//! A connection that carries plain texts, to any of the measured servers.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -12,44 +12,44 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-/// Small buffers: thousands of these connections are held by one process.
+/// The size of the read buffer, in bytes: small, as one process holds thousands of connections.
 const READ_BUFFER: usize = 1024;
 
 /// How texts are wrapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
-    /// Not at all.
+    /// As they are.
     Bare,
     /// As events of Socket.IO 5 over Engine.IO 4.
     SocketIo,
 }
 
-/// One connection. Heartbeats of either kind are answered on the way.
+/// One connection. It answers heartbeats of WebSocket and of Engine.IO while it reads.
 #[derive(Debug)]
 pub struct Line {
     socket: WebSocketStream<TcpStream>,
     dialect: Dialect,
     recovery: Recovery,
-    /// What came before the greeting was over: Socket.IO sends what was missed first.
+    /// Texts that came before the greeting was over: Socket.IO sends missed ones first.
     early: VecDeque<Utf8Bytes>,
 }
 
-/// What a Socket.IO client must remember to be sent what it missed.
+/// What a Socket.IO client has to keep for its connection state recovery.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recovery {
     /// The session's private id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pid: Option<String>,
-    /// The place of the last event.
+    /// The offset of the last event.
     #[serde(skip_serializing_if = "Option::is_none")]
     offset: Option<String>,
 }
 
 impl Line {
-    /// Connects. `path` means something to servers of bare texts only.
+    /// Connects. `path` is used by servers of bare texts only.
     ///
     /// # Errors
-    /// If the server refuses, or greets otherwise than its protocol has it.
+    /// If the server refuses, or its greeting is not its protocol's.
     pub async fn connect(
         address: SocketAddr,
         path: &str,
@@ -59,7 +59,7 @@ impl Line {
         Ok(line)
     }
 
-    /// Connects, and is in these rooms: its texts go to the others in the first of them.
+    /// Connects and joins these rooms: its texts go to the other members of the first one.
     ///
     /// # Errors
     /// As [`Line::connect`].
@@ -71,7 +71,7 @@ impl Line {
         Self::enter_again(address, rooms, dialect, Recovery::default()).await
     }
 
-    /// The same, going on where an earlier connection ended if the server still knows.
+    /// The same, resuming an earlier connection if the server still knows it.
     ///
     /// # Errors
     /// As [`Line::connect`].
@@ -91,13 +91,13 @@ impl Line {
         Ok(line)
     }
 
-    /// What [`Line::enter_again`] takes.
+    /// The state for [`Line::enter_again`].
     pub const fn recovery(&self) -> &Recovery {
         &self.recovery
     }
 
-    /// Also tells whether rooms have to be joined by an event: not where the path says which, nor where
-    /// an earlier connection goes on.
+    /// Connects; returns also whether rooms have to be joined by an event: not where the path names them, nor
+    /// where an earlier connection was resumed.
     async fn resume(
         address: SocketAddr,
         path: &str,
@@ -125,7 +125,7 @@ impl Line {
         Ok((line, has_to_join))
     }
 
-    /// Sends a text, as the event `event` where there are events. It must need no escape in JSON.
+    /// Sends a text, as the event `event` if the dialect has events. It must need no escape in JSON.
     ///
     /// # Errors
     /// If the connection is gone.
@@ -149,7 +149,7 @@ impl Line {
         match self.dialect {
             Dialect::Bare => Ok(text),
             Dialect::SocketIo => {
-                // `42["event","text"]`, and behind the text its place where that can be recovered.
+                // `42["event","text"]`, with the offset after the text where recovery is on.
                 let event = text.strip_prefix("42[\"").context("not an event")?;
                 let event = event.strip_suffix("\"]").context("not an event")?;
                 let mut words = event.split("\",\"").skip(1);
@@ -162,7 +162,7 @@ impl Line {
         }
     }
 
-    /// Whether the server begins anew, and does not go on where an earlier connection ended.
+    /// Reads the greeting; returns whether the session is new, and not a resumed one.
     async fn greet(&mut self) -> anyhow::Result<bool> {
         let opened = self.receive_raw().await?;
         if !opened.starts_with("0{") {
@@ -184,7 +184,7 @@ impl Line {
         let known = std::mem::replace(&mut self.recovery.pid, pid);
         let is_new = known.is_none() || self.recovery.pid != known;
         if is_new {
-            // socketioxide loses events until its handlers are there, which is later than its greeting.
+            // socketioxide loses events until its handlers are set, which is after its greeting.
             self.receive().await?;
         }
         Ok(is_new)
@@ -193,7 +193,7 @@ impl Line {
     async fn receive_raw(&mut self) -> anyhow::Result<Utf8Bytes> {
         loop {
             match self.socket.next().await.context("the connection ended")?? {
-                // Engine.IO's ping; socketioxide sends one before it says anything else.
+                // Engine.IO's ping; socketioxide sends one before any other packet.
                 Message::Text(text)
                     if self.dialect == Dialect::SocketIo && text.as_str() == "2" =>
                 {
@@ -201,7 +201,7 @@ impl Line {
                 }
                 Message::Text(text) => return Ok(text),
                 Message::Close(_) => bail!("the server closed the connection"),
-                // Pings are answered by the library while it reads on.
+                // The library answers pings while it reads on.
                 _ => {}
             }
         }

@@ -1,4 +1,4 @@
-//! Measures the server with native clients, crashes it under them, and attacks it beside them.
+//! The benchmark program: measures the server with native clients, crashes it under them, and attacks it.
 
 #![expect(clippy::print_stdout, reason = "a measurement is printed")]
 

@@ -1,4 +1,4 @@
-//! Workloads that are run against each peer in turn, again and again, and what came out of them.
+//! Workloads, run against each peer in turn, several times, and their figures.
 
 pub mod avalanche;
 pub mod drops;
@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use self::results::Column;
 use crate::peer::{Peer, Programs};
 
-/// Something to do to a server.
+/// A workload: what the clients do to a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Workload {
@@ -48,32 +48,32 @@ pub enum Workload {
     Page,
 }
 
-/// What a workload is.
+/// The description of a workload.
 #[derive(Clone, Copy, Debug)]
 pub struct About {
-    /// What is done, in words.
+    /// What is done, as a sentence of the results.
     pub text: &'static str,
-    /// What is measured.
+    /// The figures that are measured.
     pub columns: &'static [Column],
-    /// Who takes part at the main size.
+    /// The peers at the main size.
     pub cast: &'static [(Peer, Traffic)],
-    /// Who takes part at the other sizes.
+    /// The peers at the other sizes.
     pub growing: &'static [(Peer, Traffic)],
-    /// What there are more or fewer of.
+    /// The unit of the size: connections, listeners, rooms.
     pub unit: &'static str,
-    /// How many of them, where all are compared.
+    /// The main size, at which all peers are compared.
     pub main: usize,
-    /// How many else, to see how costs grow.
+    /// The other sizes, which show how costs grow.
     pub others: &'static [usize],
-    /// How long it is watched, in seconds; 0 where it ends by itself.
+    /// The length of a run, in seconds; 0 where it ends by itself.
     pub seconds: u64,
 }
 
-/// What carries the texts.
+/// The kind of frames that carry the texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Traffic {
-    /// Texts as the peer has them, or the tutorial's dialect; or nothing is said.
+    /// The peer's own texts, or the tutorial's dialect; or no texts at all.
     Texts,
     /// Everbeat's drafts.
     Drafts,
@@ -81,31 +81,31 @@ pub enum Traffic {
     Messages,
 }
 
-/// A row of a table.
+/// What one row of a table measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Subject {
-    /// Which server.
+    /// The server.
     pub peer: Peer,
-    /// What it carries.
+    /// The kind of its frames.
     pub traffic: Traffic,
-    /// How many of the workload's unit.
+    /// The size, in the workload's unit.
     pub size: usize,
 }
 
-/// What is measured, and how often.
+/// Which subjects are measured, and how often.
 #[derive(Clone, Debug)]
 pub struct Choice {
     /// Only these peers; empty: all.
     pub peers: Vec<Peer>,
     /// Only these sizes; empty: the workload's own.
     pub sizes: Vec<usize>,
-    /// How many times each.
+    /// The number of runs of each.
     pub runs: usize,
-    /// How long each is watched, in seconds, where it does not end by itself; none: the workload's own.
+    /// The length of each run, in seconds, where it does not end by itself; none: the workload's own.
     pub seconds: Option<u64>,
 }
 
-/// Peers that carry texts of their own, without Everbeat.
+/// All peers but Everbeat, with their own texts.
 const PLAIN: [(Peer, Traffic); 5] = [
     (Peer::Bun, Traffic::Texts),
     (Peer::Ws, Traffic::Texts),
@@ -115,7 +115,7 @@ const PLAIN: [(Peer, Traffic); 5] = [
 ];
 
 impl Workload {
-    /// What it is.
+    /// Its description.
     pub const fn about(self) -> &'static About {
         match self {
             Self::Idle => &idle::ABOUT,
@@ -131,10 +131,10 @@ impl Workload {
         }
     }
 
-    /// Runs it once; the figures are those of the columns.
+    /// Runs it once; returns a figure for each column.
     ///
     /// # Errors
-    /// If the server does not do what it was asked to.
+    /// If the server fails the workload.
     pub async fn run(
         self,
         subject: Subject,
@@ -182,8 +182,8 @@ impl Workload {
     }
 }
 
-/// Runs a workload against each of its subjects, in turn and not in a row: so what the machine does
-/// beside hits all of them alike. Tells of each run as it ends. A run that fails is reported, and kept in
+/// Runs a workload against each of its subjects in turn, round by round, so that other load on the machine
+/// affects all of them alike. Prints each run as it ends. A run that fails is reported, and kept in
 /// the table with its reason; the others go on.
 pub async fn measure(
     workload: Workload,
@@ -217,7 +217,7 @@ pub async fn measure(
                 }
             }
         }
-        // Another one begins.
+        // Each round begins with another subject.
         if !subjects.is_empty() {
             subjects.rotate_left(1);
         }

@@ -1,4 +1,4 @@
-//! What Everbeat is measured beside, and how to start each of them.
+//! The servers beside which Everbeat is measured, and how to start each of them.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
@@ -17,14 +17,14 @@ use crate::disk::Disk;
 use crate::line::Dialect;
 use crate::server::{Server, free_address};
 
-/// How long a start may take.
+/// The deadline of a start.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server that is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Peer {
-    /// This project's.
+    /// This project's server.
     Everbeat,
     /// uWebSockets, in Bun.
     Bun,
@@ -39,7 +39,7 @@ pub enum Peer {
 }
 
 impl Peer {
-    /// What people call it.
+    /// Its usual name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Everbeat => "Everbeat",
@@ -51,7 +51,7 @@ impl Peer {
         }
     }
 
-    /// How it wants to be spoken to where plain texts are exchanged.
+    /// How plain texts are wrapped for it.
     pub const fn dialect(self) -> Dialect {
         match self {
             Self::Everbeat | Self::Bun | Self::Ws | Self::Axum => Dialect::Bare,
@@ -59,20 +59,20 @@ impl Peer {
         }
     }
 
-    /// The same, for those that have no sessions of ours.
+    /// The same for the other servers; none for Everbeat.
     pub fn foreign(self) -> Option<Dialect> {
         (self != Self::Everbeat).then_some(self.dialect())
     }
 }
 
-/// Where the programs are.
+/// The paths of the programs.
 #[derive(Clone, Debug)]
 pub struct Programs {
     /// Everbeat's binary.
     pub server: PathBuf,
-    /// The directory `bench/peers`, with what belongs into it installed and built.
+    /// The directory `bench/peers`, with its programs installed and built.
     pub peers: PathBuf,
-    /// The directory `end2end`, with what belongs into it installed.
+    /// The directory `end2end`, with its packages installed.
     pub end2end: PathBuf,
 }
 
@@ -96,10 +96,10 @@ impl Programs {
     }
 }
 
-/// A peer that runs. Dropped, it is killed.
+/// A running peer. It is killed on drop.
 #[derive(Debug)]
 pub struct Running {
-    /// Where it listens.
+    /// Its address.
     pub address: SocketAddr,
     process: Process,
 }
@@ -147,7 +147,7 @@ impl Running {
         Ok(Self { address, process })
     }
 
-    /// `kill -9`, and another start at the same address.
+    /// Kills it (`kill -9`) and starts it again at the same address.
     ///
     /// # Errors
     /// As for [`Running::start`], or if it had ended by itself.
@@ -170,7 +170,7 @@ impl Running {
         }
     }
 
-    /// Its process.
+    /// The id of its process.
     ///
     /// # Errors
     /// If it has ended.
@@ -182,7 +182,7 @@ impl Running {
     }
 }
 
-/// Starts one that is not Everbeat, and waits until it serves.
+/// Starts a peer other than Everbeat, and waits until it serves.
 async fn spawn(peer: Peer, programs: &Programs, address: SocketAddr) -> anyhow::Result<Child> {
     let mut child = programs
         .command(peer)?

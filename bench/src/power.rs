@@ -1,4 +1,4 @@
-//! A disk whose power can be cut: a file system of our own that tells apart what was written and what was synced.
+//! A disk whose power can be cut: a file system of our own, which knows what was written and what was synced.
 
 mod model;
 mod mount;

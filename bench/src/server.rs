@@ -1,4 +1,4 @@
-//! The real server as a process of its own: started, signalled, killed, started again.
+//! The server as a process: started, signalled, killed, restarted.
 
 use std::fs::OpenOptions;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::disk::Disk;
 
-/// Hands standard input over as sd_listen_fds(3) has it.
+/// The command that hands standard input over to the server as a socket, as in sd_listen_fds(3).
 const ACTIVATED: &[&str] = &[
     "sh",
     "-c",
@@ -25,31 +25,31 @@ const ACTIVATED: &[&str] = &[
     "sh",
 ];
 
-/// What a server logs that listens already, and cannot have the log yet.
+/// The journal line of a server that listens already, and waits for the log's lock.
 const WAITS: &str = "waiting for the server before to end";
 
-/// How long a start or an orderly end may take.
+/// The deadline of a start, and of an orderly end.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The server, and all that is needed to start it again.
+/// The server, and what a restart needs.
 #[derive(Debug)]
 pub struct Server {
-    /// Where it listens, after every start.
+    /// Its address, the same after every start.
     pub address: SocketAddr,
     binary: PathBuf,
     data: PathBuf,
     log: PathBuf,
     options: Vec<String>,
     launcher: &'static [&'static str],
-    /// A socket that every server gets, which listens also while there is none.
+    /// The socket that each server inherits; it listens also while no server runs.
     socket: Option<TcpListener>,
     child: Option<Child>,
-    /// Keeps the port for this server, also while it is down.
+    /// Reserves the port for this server, also while it is down.
     _reserved: UdpSocket,
 }
 
 impl Server {
-    /// A server whose data are on this disk. Not started yet.
+    /// A server with its data on this disk. Not started yet.
     ///
     /// # Errors
     /// Where no port is free.
@@ -73,10 +73,10 @@ impl Server {
         })
     }
 
-    /// From now on, does what systemd does with a socket of its own: opens it, and hands it to each server.
+    /// Opens a listening socket, and hands it to each server from now on, as systemd does.
     ///
     /// # Errors
-    /// What the system says where it cannot listen.
+    /// The system's error, if it cannot listen.
     pub fn hand_over_socket(&mut self) -> anyhow::Result<()> {
         self.socket = Some(TcpListener::bind(self.address)?);
         self.launcher = ACTIVATED;
@@ -92,10 +92,10 @@ impl Server {
         self.serves().await
     }
 
-    /// Starts the next one, which has to wait, ends this one, and waits until the next one serves.
+    /// Starts the next server, which waits for the log, ends this one, and waits until the next one serves.
     ///
     /// # Errors
-    /// If the one does not end in order, or the other does not serve in time.
+    /// If this one does not end in order, or the next one does not serve in time.
     pub async fn replace(&mut self) -> anyhow::Result<()> {
         let waiting = self.times_said(WAITS);
         let mut next = self.spawn()?;
@@ -141,7 +141,7 @@ impl Server {
             ])
             .arg(&self.data)
             .args(&self.options)
-            // How it starts and ends, but not each session.
+            // Log the start and the end, but not each session.
             .env("EVERBEAT_LOG", "warn,server=info,server::ws=warn")
             .env("NO_COLOR", "1")
             .stdin(stdin)
@@ -152,7 +152,7 @@ impl Server {
             .with_context(|| format!("cannot start {}: build it first", self.binary.display()))
     }
 
-    /// A socket that is handed over takes connections all the time: then it is asked.
+    /// Whether the server answers. A handed-over socket takes connections all the time, so a request is needed there.
     async fn answers(&self) -> bool {
         if self.socket.is_some() {
             let health = self.page("/healthz").await;
@@ -181,7 +181,7 @@ impl Server {
         Ok(())
     }
 
-    /// `kill -9`.
+    /// Kills it (`kill -9`).
     ///
     /// # Errors
     /// If it had ended by itself.
@@ -192,7 +192,7 @@ impl Server {
         Ok(())
     }
 
-    /// `kill -9` in a moment in which it may have ended by itself, as its disk has gone.
+    /// Kills it (`kill -9`) when it may have ended by itself, after its disk failed.
     ///
     /// # Errors
     /// If it is not running, or does not end.
@@ -203,7 +203,7 @@ impl Server {
         Ok(())
     }
 
-    /// SIGTERM, and waits for the end of the drain.
+    /// Sends SIGTERM, and waits for the end of the drain.
     ///
     /// # Errors
     /// If it does not end in time, or not in order.
@@ -220,7 +220,7 @@ impl Server {
         Ok(())
     }
 
-    /// Stops the process, as a paused machine does.
+    /// Stops the process (SIGSTOP), as on a paused machine.
     ///
     /// # Errors
     /// If it is not running.
@@ -228,7 +228,7 @@ impl Server {
         self.signal(Signal::STOP)
     }
 
-    /// Lets it go on.
+    /// Continues the process (SIGCONT).
     ///
     /// # Errors
     /// If it is not running.
@@ -236,7 +236,7 @@ impl Server {
         self.signal(Signal::CONT)
     }
 
-    /// Its process, while it runs.
+    /// The id of its process.
     ///
     /// # Errors
     /// If it is not running.
@@ -245,7 +245,7 @@ impl Server {
         id.context("the server is not running")
     }
 
-    /// Whether it still runs.
+    /// Checks that it still runs.
     ///
     /// # Errors
     /// If it has ended by itself.
@@ -259,7 +259,7 @@ impl Server {
     /// The status line and the text of a page.
     ///
     /// # Errors
-    /// If nothing comes in time.
+    /// If there is no answer in time.
     pub async fn page(&self, path: &str) -> anyhow::Result<String> {
         let get = async {
             let mut stream = TcpStream::connect(self.address).await?;
@@ -275,14 +275,14 @@ impl Server {
             .context("no page within 5 s")?
     }
 
-    /// The lines of the server's own log that tell of a bug in it.
+    /// The panics in the server's journal.
     pub fn panics(&self) -> Vec<String> {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines = text.lines().filter(|line| line.contains("panicked at"));
         lines.map(str::to_owned).collect()
     }
 
-    /// In how many lines of the servers' log this stands.
+    /// The number of lines in the servers' journal with this text.
     fn times_said(&self, what: &str) -> usize {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
         text.lines().filter(|line| line.contains(what)).count()
@@ -290,16 +290,15 @@ impl Server {
 
     fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         let pid = i32::try_from(self.pid()?).ok().and_then(Pid::from_raw);
-        // Not waited for yet, so the number is still this process's.
+        // The process was not reaped yet, so the id is still its own.
         kill_process(pid.context("no process has this number")?, signal)?;
         Ok(())
     }
 }
 
-/// A port that the system does not give to outgoing connections: while the server is down, a try to
-/// reach it must not become a connection of a socket with itself, on the very port it needs. Nor may
-/// another run beside this one take it then. The same number among the UDP ports, which are not used,
-/// says that it is taken.
+/// A free port outside of the system's range for outgoing connections: while the server is down, a client
+/// that connects to it must not connect to itself, on the server's own port. The UDP port of the same
+/// number, which is not used, is bound to reserve it: no other run beside this one may take the port.
 pub(crate) fn free_address(rng: &mut Rng) -> anyhow::Result<(SocketAddr, UdpSocket)> {
     for _ in 0..1000 {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, rng.u16(20_000..30_000)));

@@ -1,11 +1,11 @@
-//! Everbeat's own clients, as the workloads and the scenarios begin them.
+//! Native clients of Everbeat, as workloads and scenarios create them.
 
 use std::net::SocketAddr;
 
 use everbeat_client::{Client, Options};
 use protocol::id::RoomName;
 
-/// What a run says whose client has nothing more to wait for.
+/// The error of a run whose client was stopped.
 pub(crate) const ENDED: &str = "the server ended the session";
 
 /// A client of the server at an address, which connects once it is polled.
@@ -16,7 +16,7 @@ pub(crate) fn connect(address: SocketAddr, options: Options) -> anyhow::Result<C
     )?)
 }
 
-/// A fresh client on its way into some rooms.
+/// A fresh client that joins some rooms once it is polled.
 pub(crate) fn joining(
     address: SocketAddr,
     seed: u64,

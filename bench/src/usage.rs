@@ -1,11 +1,11 @@
-//! What the kernel says that a process costs.
+//! The memory and CPU time of a process, from the kernel.
 
 use std::fs;
 use std::time::Duration;
 
 use anyhow::Context;
 
-/// What a process has used so far.
+/// The memory of a process now, and its CPU time so far.
 #[derive(Clone, Copy, Debug)]
 pub struct Usage {
     /// Its share of the memory that it has in RAM (PSS), in bytes.
@@ -16,10 +16,10 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Looks at a process.
+    /// Reads the usage of a process.
     ///
     /// # Errors
-    /// If it is gone, or not ours to look at.
+    /// If it has ended, or may not be read.
     pub fn of(pid: u32) -> anyhow::Result<Self> {
         let smaps = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
         let pss = smaps

@@ -1,4 +1,4 @@
-//! Some scenarios of `make chaos` in short: the server's binary, killed, cut off, on disks that fail.
+//! Short versions of some scenarios of `make chaos`: the server's binary, killed, cut off, on disks that fail.
 //!
 //! The binary is the one that Cargo built beside this test. `cargo test -p server -p bench` builds both; for this test
 //! alone run `cargo build -p server` first.
@@ -48,14 +48,14 @@ async fn kills_and_reloads_lose_nothing() {
     nothing_is_lost(Scenario::Kill).await;
 }
 
-/// EO-2: what was acknowledged was on stable storage.
+/// EO-2: acked messages are on stable storage.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cuts_of_the_power_lose_nothing() {
     nothing_is_lost(Scenario::Power).await;
 }
 
-/// The scenario can fail: a disk that forgets what it acknowledged loses messages, and that is seen.
+/// The verdict works: a disk that loses acknowledged writes loses messages, and the verdict finds them.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_lies_is_found_out() {
@@ -70,7 +70,7 @@ async fn a_disk_that_lies_is_found_out() {
     assert!(!outcome.verdict.is_good(), "\n{outcome}");
 }
 
-/// EO-7: a real file system without room where one can be mounted, a limit on file sizes elsewhere.
+/// EO-7: a full disk; a real file system where one can be mounted, a limit on file sizes elsewhere.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_refuses_for_now_and_goes_on_reading() {
@@ -84,14 +84,14 @@ async fn a_read_only_disk_refuses_for_now_and_goes_on_reading() {
     nothing_is_lost(Scenario::ReadOnly).await;
 }
 
-/// RC-3, RS-5, EO-1: ten restarts at noon, behind the proxies that people use. Nobody is without the
-/// server for longer than a restart takes.
+/// RC-3, RS-5, EO-1: ten restarts under load, behind common gateways. No client is without the server for
+/// longer than a restart takes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_restarts_behind_nginx_lose_nothing() {
     nothing_is_lost(Scenario::Nginx).await;
 }
 
-/// The port never refuses: a socket that each server hands to the next, some of them before they end.
+/// A socket that all servers inherit, some of them while the one before still runs: no connection is refused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_restarts_over_one_socket_refuse_nobody() {
     nothing_is_lost(Scenario::HandOver).await;

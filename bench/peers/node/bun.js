@@ -1,4 +1,4 @@
-// uWebSockets, in Bun: pings by itself, closes what is silent for 30 s.
+// uWebSockets, in Bun: it pings by itself, and closes connections that are silent for 30 s.
 // usage: bun bun.js PORT      /echo sends back; /room/A/B is in the rooms A and B, and sends to the others in A
 const server = Bun.serve({
   hostname: '127.0.0.1',

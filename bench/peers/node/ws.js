@@ -1,4 +1,4 @@
-// ws, as its README has it: a ping to each client every 25 s, and the end of those that did not answer.
+// ws, as in its README: pings each client every 25 s, and ends those that did not answer.
 // usage: node ws.js PORT      /echo sends back; /room/A/B is in the rooms A and B, and sends to the others in A
 import { WebSocketServer } from 'ws';
 

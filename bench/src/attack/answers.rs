@@ -1,5 +1,4 @@
-//! Answers that are never read: as much as can be asked for at once, on as many connections as an address may
-//! have.
+//! Attacks by unread answers: the largest requests, on as many connections as an address may have.
 
 use std::net::SocketAddr;
 
@@ -14,13 +13,13 @@ use tokio::time::sleep;
 use super::guest::{Guest, ask, dial, fill};
 use super::{Done, Stage};
 
-/// How many messages the room has: more than are in one page.
+/// The number of messages in the room: more than fit into one page.
 const MESSAGES: usize = 210;
 
-/// What each of them is: as much as a text may have of the character whose escape is the longest.
+/// The size of each message: the largest text, of the character with the longest escape.
 const TEXT_BYTES: usize = 8192;
 
-/// How many pages each connection asks for.
+/// The number of pages that each connection requests.
 const PAGES: usize = 4;
 
 async fn flooded(to: SocketAddr) -> anyhow::Result<RoomName> {
@@ -29,7 +28,7 @@ async fn flooded(to: SocketAddr) -> anyhow::Result<RoomName> {
     Ok(room)
 }
 
-/// `history` of 200 messages, four times in each session.
+/// Requests `history` of 200 messages four times in each session.
 pub(super) async fn history(stage: &Stage) -> anyhow::Result<Done> {
     let address = stage.server.address;
     let room = flooded(address).await?;
@@ -50,7 +49,7 @@ pub(super) async fn history(stage: &Stage) -> anyhow::Result<Done> {
     Ok(Done::new(did))
 }
 
-/// The same by GET.
+/// Requests the same by GET.
 pub(super) async fn gets(stage: &Stage) -> anyhow::Result<Done> {
     let address = stage.server.address;
     let room = flooded(address).await?;
@@ -63,7 +62,7 @@ pub(super) async fn gets(stage: &Stage) -> anyhow::Result<Done> {
     Ok(Done::new(did))
 }
 
-/// Everything since the first message, as events.
+/// Listens to events from the first message on.
 pub(super) async fn events(stage: &Stage) -> anyhow::Result<Done> {
     let address = stage.server.address;
     let room = flooded(address).await?;
@@ -75,7 +74,7 @@ pub(super) async fn events(stage: &Stage) -> anyhow::Result<Done> {
     let epoch = newest["epoch"].as_str().context("no epoch")?;
     stage.begin();
     let mut streams = Vec::new();
-    // Each from another place: so no two read the same.
+    // Each from another offset: so no two read the same.
     for number in 0..stage.count(900, 300) {
         let since = number % (MESSAGES - 64);
         let request = format!(
@@ -88,7 +87,7 @@ pub(super) async fn events(stage: &Stage) -> anyhow::Result<Done> {
     Ok(Done::new(did))
 }
 
-/// Connections on which this was asked so many times, and nothing is read.
+/// Connections on which this request was sent so many times, and no answer is read.
 async fn asked(
     to: SocketAddr,
     request: &str,

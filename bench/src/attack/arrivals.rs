@@ -1,4 +1,4 @@
-//! Comings: connections that would leave all counts, and sessions that are made only to be left.
+//! Attacks by new connections: some that would escape all counts, and sessions that are created and abandoned.
 
 use std::time::Instant;
 
@@ -10,13 +10,14 @@ use tokio::time::{Duration, sleep, timeout};
 use super::guest::{Guest, dial};
 use super::{Done, Stage};
 
-/// How many TCP connections of one address may be neither a WebSocket nor a stream (`--handshakes-per-address`).
+/// The default of `--handshakes-per-address`: the TCP connections of an address that are neither a
+/// WebSocket nor a stream of events.
 const HALF_OPEN: usize = 200;
 
-/// How long an answer may take.
+/// The deadline of an answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// `HEAD` of events on connections that are kept.
+/// Requests `HEAD` of events on connections that stay open.
 pub(super) async fn heads(stage: &Stage) -> anyhow::Result<Done> {
     let address = stage.server.address;
     let request = format!("HEAD /api/rooms/lobby/events HTTP/1.1\r\nHost: {address}\r\n\r\n");
@@ -42,7 +43,7 @@ pub(super) async fn heads(stage: &Stage) -> anyhow::Result<Done> {
     Ok(done)
 }
 
-/// The connection, if the request on it was answered.
+/// Sends the request; returns the connection if it was answered.
 async fn asked(stream: anyhow::Result<TcpStream>, request: &str) -> Option<TcpStream> {
     let mut stream = stream.ok()?;
     stream.write_all(request.as_bytes()).await.ok()?;
@@ -54,7 +55,7 @@ async fn asked(stream: anyhow::Result<TcpStream>, request: &str) -> Option<TcpSt
     Some(stream)
 }
 
-/// Whether the other end has not closed it: after the rest of its answer there is nothing yet.
+/// Whether the server keeps it open: after the rest of the answer there is no end.
 fn is_open(stream: &TcpStream) -> bool {
     let mut rest = [0; 4096];
     loop {
@@ -66,7 +67,7 @@ fn is_open(stream: &TcpStream) -> bool {
     }
 }
 
-/// New sessions, again and again.
+/// Creates new sessions, again and again.
 pub(super) async fn sessions(stage: &Stage) -> anyhow::Result<Done> {
     let address = stage.server.address;
     stage.begin();

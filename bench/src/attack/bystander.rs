@@ -1,4 +1,4 @@
-//! A client at another address that publishes now and then, and times the acks.
+//! The bystander: a client at another address that publishes now and then, and times the acks.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use tokio::time::sleep_until;
 
 use crate::session::joining;
 
-/// The time from one message to the next, and so the longest that is waited before one is late.
+/// The interval of its messages. It sends none while one waits for its ack.
 const PACE: Duration = Duration::from_millis(25);
 
 const UNDISTURBED: u8 = 0;
 const DISTURBED: u8 = 1;
 const OVER: u8 = 2;
 
-/// The median times of its acks; none where there was no message at all.
+/// The median times of its acks; `None` without messages.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Acks {
     /// Before the attack.
@@ -29,14 +29,14 @@ pub(super) struct Acks {
     pub(super) disturbed: Option<Duration>,
 }
 
-/// The bystander at work: on a thread of its own, as the attacker keeps those of this program busy.
+/// A running bystander, on a thread of its own, as the attack keeps this program's other threads busy.
 pub(super) struct Bystander {
     phase: Arc<AtomicU8>,
     publishing: JoinHandle<[Vec<Duration>; 2]>,
 }
 
 impl Bystander {
-    /// Goes into its room, and begins.
+    /// Connects a bystander, which joins its room and begins to publish.
     ///
     /// # Errors
     /// If no runtime can be had for its thread.
@@ -53,12 +53,12 @@ impl Bystander {
         Ok(Self { phase, publishing })
     }
 
-    /// From now on it is disturbed.
+    /// From now on its acks count as disturbed.
     pub(super) fn is_disturbed(&self) {
         self.phase.store(DISTURBED, Ordering::Relaxed);
     }
 
-    /// Stops.
+    /// Ends it; returns its times.
     pub(super) async fn end(self) -> Acks {
         self.phase.store(OVER, Ordering::Relaxed);
         let ended = tokio::task::spawn_blocking(|| self.publishing.join());
@@ -72,7 +72,7 @@ impl Bystander {
     }
 }
 
-/// Publishes until it is over. A message that has no ack by then counts with the time that it waited.
+/// Publishes until the phase is over. A message without an ack by then counts with the time that it waited.
 async fn publish(mut client: Client, room: RoomName, phase: &AtomicU8) -> [Vec<Duration>; 2] {
     let mut acks = [Vec::new(), Vec::new()];
     let mut on_its_way: Option<(EntryId, Instant, u8)> = None;

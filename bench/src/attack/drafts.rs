@@ -1,4 +1,4 @@
-//! Drafts: a long one in each of very many rooms.
+//! An attack by drafts: a long one in each of very many rooms.
 
 use std::time::Instant;
 
@@ -10,13 +10,13 @@ use tokio::time::{interval, timeout};
 use super::guest::Guest;
 use super::{Done, Stage};
 
-/// How many rooms each session is in: as many as it may be.
+/// The rooms of each session: as many as it may join.
 const ROOMS: usize = 32;
 
-/// How many drafts a second a session may send.
+/// The drafts a second that a session may send.
 const PER_SECOND: u32 = 20;
 
-/// What each draft is: as much as a text may have of the character whose escape is the longest.
+/// The size of each draft: the largest text, of the character with the longest escape.
 const TEXT_BYTES: usize = 8192;
 
 pub(super) async fn play(stage: &Stage) -> anyhow::Result<Done> {

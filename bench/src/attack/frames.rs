@@ -1,5 +1,5 @@
-//! Frames as fast as the server reads them: names, comings and goings, pages, pings, and numbers that were used
-//! before.
+//! Attacks by frames, as fast as the server reads them: renames, joins and leaves, history, pings, and repeated
+//! numbers.
 
 use std::time::Duration;
 
@@ -15,16 +15,16 @@ use tokio_tungstenite::tungstenite::Message;
 use super::guest::{Guest, fill};
 use super::{Done, Stage};
 
-/// How many rooms each session is in: as many as it may be.
+/// The rooms of each session: as many as it may join.
 const ROOMS: usize = 32;
 
-/// How many sessions are in the same rooms: as many as know each other by name.
+/// The sessions in the same rooms: as many as `presence` names.
 const IN_ROOM: usize = 100;
 
-/// How many new names a second each session takes.
+/// The renames a second of each session.
 const NAMES_PER_SECOND: u32 = 20;
 
-/// Every 50 ms all sessions take another name, of which all rooms hear.
+/// All sessions take another name every 50 ms, of which all rooms are notified.
 pub(super) async fn renames(stage: &Stage) -> anyhow::Result<Done> {
     let guests = in_rooms(stage, stage.count(100, 100)).await?;
     flood(stage, guests, Some(NAMES_PER_SECOND), |number| {
@@ -71,7 +71,7 @@ pub(super) async fn pings(stage: &Stage) -> anyhow::Result<Done> {
     flood(stage, guests, None, |_| ClientFrame::Ping).await
 }
 
-/// All sessions repeat one number: what they said once, and what they never said.
+/// All sessions repeat their first message, which is durable.
 pub(super) async fn repeats(stage: &Stage) -> anyhow::Result<Done> {
     let room = RoomName::new("repeated")?;
     let mut guests = Guest::enter_all(stage.server.address, stage.count(300, 100)).await?;
@@ -86,12 +86,12 @@ pub(super) async fn repeats(stage: &Stage) -> anyhow::Result<Done> {
     flood(stage, guests, None, said).await
 }
 
-/// All sessions publish nothing: messages without a text, which are refused for good.
+/// All sessions publish messages without a text, which are refused for good.
 pub(super) async fn refusals(stage: &Stage) -> anyhow::Result<Done> {
     let room = RoomName::new("refused")?;
     let guests = Guest::enter_all(stage.server.address, stage.count(900, 300)).await?;
     let nothing = move |number| ClientFrame::Publish {
-        // Those that a session may say at once, and no more: the next would only be told to wait.
+        // As many as a session may publish at once: the next one would only be refused for now.
         seq: Seq::after(number as u64),
         room: room.clone(),
         body: String::new(),
@@ -112,7 +112,7 @@ const fn join(room: RoomName) -> ClientFrame {
     }
 }
 
-/// So many sessions, all in the same rooms.
+/// So many sessions, in the same rooms.
 async fn in_rooms(stage: &Stage, count: usize) -> anyhow::Result<Vec<Guest>> {
     let mut guests = Guest::enter_all(stage.server.address, count.min(IN_ROOM)).await?;
     let rooms = rooms()?;
@@ -124,7 +124,7 @@ async fn in_rooms(stage: &Stage, count: usize) -> anyhow::Result<Vec<Guest>> {
     Ok(guests)
 }
 
-/// Each session sends what `next` gives it, so often or as fast as it is taken, and reads all that comes.
+/// Each session sends the frames of `next`, at a rate or as fast as the server reads, and reads all answers.
 async fn flood(
     stage: &Stage,
     guests: Vec<Guest>,
@@ -152,7 +152,7 @@ async fn flood(
     )))
 }
 
-/// How many frames went out, and how many bytes came.
+/// Sends and reads for one session; returns the frames sent and the bytes received.
 async fn pour(
     guest: Guest,
     lasts: Duration,
@@ -172,7 +172,7 @@ async fn pour(
             }
             sent += 1;
         }
-        // Who is refused stays for as long as the others.
+        // A session that was refused stays as long as the others.
         std::future::pending::<()>().await;
     };
     let reading = async {

@@ -1,4 +1,4 @@
-//! The attacker's connections: what it sends is its own affair, and what comes back it reads or not.
+//! The attacker's connections and sessions: they send any bytes, and need not read the answers.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -20,16 +20,16 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 /// The attacker's address.
 pub(super) const ATTACKER: Ipv4Addr = Ipv4Addr::new(127, 0, 1, 1);
 
-/// What the attacker's own machine takes of an answer that it does not read.
+/// The attacker's receive buffer, in bytes: it bounds how much of an unread answer leaves the server.
 const RECEIVE_BYTES: u32 = 4096;
 
-/// How long an answer may take that it waits for.
+/// The deadline of an answer that it reads.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How many messages go out before their acks are looked at: as many as a session may publish at once.
+/// The messages that are sent before their acks are read: as many as a session may publish at once.
 const AT_ONCE: u64 = 50;
 
-/// A connection from the attacker's address, with little room for what it does not read.
+/// A connection from the attacker's address, with a small receive buffer.
 pub(super) async fn dial(to: SocketAddr) -> anyhow::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     socket.bind((ATTACKER, 0).into())?;
@@ -37,14 +37,14 @@ pub(super) async fn dial(to: SocketAddr) -> anyhow::Result<TcpStream> {
     Ok(socket.connect(to).await?)
 }
 
-/// The same with as much room as the system gives, so that the server writes all it has.
+/// The same with the system's default buffer, so that the server writes all it has.
 pub(super) async fn dial_wide(to: SocketAddr) -> anyhow::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     socket.bind((ATTACKER, 0).into())?;
     Ok(socket.connect(to).await?)
 }
 
-/// Asks over a connection of its own, and waits for the whole answer: its head, and how long its content is.
+/// Sends a request on a connection of its own; returns the whole answer, its head and its content.
 pub(super) async fn ask(to: SocketAddr, request: &str) -> anyhow::Result<(String, Vec<u8>)> {
     let asking = async {
         let mut stream = dial(to).await?;
@@ -61,14 +61,14 @@ pub(super) async fn ask(to: SocketAddr, request: &str) -> anyhow::Result<(String
 /// A WebSocket over TCP.
 pub(super) type Socket = WebSocketStream<TcpStream>;
 
-/// A session of the attacker's.
+/// A session of the attacker.
 pub(super) struct Guest {
     socket: Socket,
     published: u64,
 }
 
 impl Guest {
-    /// Connects, and is welcome.
+    /// Connects and waits for `welcome`.
     pub(super) async fn enter(to: SocketAddr) -> anyhow::Result<Self> {
         Self::enter_over(dial(to).await?, to).await
     }
@@ -105,7 +105,7 @@ impl Guest {
         self.send_text(codec::encode(frame)).await
     }
 
-    /// Sends a text, whatever it is.
+    /// Sends any text.
     pub(super) async fn send_text(&mut self, text: String) -> anyhow::Result<()> {
         Ok(self.socket.send(Message::text(text)).await?)
     }
@@ -122,17 +122,17 @@ impl Guest {
         }
     }
 
-    /// The connection itself, for who reads and writes at once.
+    /// The connection itself, for reading and writing at the same time.
     pub(super) fn into_socket(self) -> Socket {
         self.socket
     }
 
-    /// Reads whatever comes, until the connection ends.
+    /// Reads and drops all frames, until the connection ends.
     pub(super) async fn discard(mut self) {
         while let Some(Ok(_)) = self.socket.next().await {}
     }
 
-    /// Publishes these, and waits until they are durable: at most as many as a session may say at once.
+    /// Publishes these texts, and waits for their acks: at most as many as a session may publish at once.
     pub(super) async fn publish(
         &mut self,
         room: &RoomName,
@@ -168,7 +168,7 @@ impl Guest {
     }
 }
 
-/// Opens a session's WebSocket on a connection. Its buffers are small: there are thousands.
+/// Opens a WebSocket on a connection, with small buffers, as there are thousands.
 async fn shake_hands(stream: TcpStream, to: SocketAddr) -> anyhow::Result<Socket> {
     stream.set_nodelay(true)?;
     let mut request = format!("ws://{to}/ws").into_client_request()?;
@@ -182,7 +182,7 @@ async fn shake_hands(stream: TcpStream, to: SocketAddr) -> anyhow::Result<Socket
     Ok(socket)
 }
 
-/// Fills a room with messages, by sessions that say what each may say at once.
+/// Fills a room with messages, by sessions of which each publishes as many as it may at once.
 pub(super) async fn fill(
     to: SocketAddr,
     room: &RoomName,

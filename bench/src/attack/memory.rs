@@ -1,4 +1,4 @@
-//! What the server has in memory.
+//! The server's memory, sampled.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -8,13 +8,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-/// How often it is looked at.
+/// The interval of the samples.
 const EVERY: Duration = Duration::from_millis(50);
 
 /// The memory that a process has in RAM (`VmRSS` of proc(5)), in bytes.
 ///
 /// # Errors
-/// If the process is gone.
+/// If the process has ended.
 pub(super) fn resident(pid: u32) -> anyhow::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -23,14 +23,14 @@ pub(super) fn resident(pid: u32) -> anyhow::Result<u64> {
     Ok(kb * 1024)
 }
 
-/// The largest that a process is for a while.
+/// A running measurement of a process's largest size.
 pub(super) struct Watch {
     stop: watch::Sender<bool>,
     watching: JoinHandle<u64>,
 }
 
 impl Watch {
-    /// Begins to look.
+    /// Begins to sample.
     pub(super) fn start(pid: u32) -> Self {
         let (stop, stopped) = watch::channel(false);
         let watching = tokio::spawn(async move {
@@ -44,14 +44,14 @@ impl Watch {
         Self { stop, watching }
     }
 
-    /// The largest size that was seen, in bytes.
+    /// Ends it; returns the largest size, in bytes.
     pub(super) async fn end(self) -> u64 {
         self.stop.send_replace(true);
         self.watching.await.unwrap_or_default()
     }
 }
 
-/// What a process had when it had given enough back, or when its time was over.
+/// The memory of a process once it has given enough back, or at the deadline.
 pub(super) struct GivenBack {
     /// In bytes.
     pub(super) bytes: u64,
@@ -59,7 +59,7 @@ pub(super) struct GivenBack {
     pub(super) took: Duration,
 }
 
-/// Waits until a process is as small as that, `patience` at most.
+/// Waits until a process has at most `bytes`, for `patience` at most.
 pub(super) async fn falls(pid: u32, bytes: u64, patience: Duration) -> GivenBack {
     let begun = Instant::now();
     loop {

@@ -1,4 +1,4 @@
-//! Pages: a room's page is loaded again and again, and its messages are as hard to compress as can be.
+//! An attack by pages: a room's page is loaded again and again, with messages that do not compress.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use tokio::time::{Instant, interval, timeout_at};
 use super::guest::{ask, fill};
 use super::{Done, Stage};
 
-/// How many messages the room has.
+/// The number of messages in the room.
 const MESSAGES: usize = 60;
 
-/// What each of them is.
+/// The size of each message.
 const TEXT_BYTES: usize = 8192;
 
-/// How many pages are asked for in a second: far fewer than an address may ask for.
+/// The requests for pages a second: far fewer than an address may send.
 const PER_SECOND: u32 = 40;
 
-/// How many of them may be waited for.
+/// The most requests that wait for their answer at the same time.
 const AT_ONCE: usize = 40;
 
 pub(super) async fn play(stage: &Stage) -> anyhow::Result<Done> {

@@ -1,4 +1,4 @@
-//! What an attack did, held against what it may do.
+//! The outcome of an attack, compared with its bounds, as a table.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,29 +7,29 @@ use clap::ValueEnum;
 
 use super::Attack;
 
-/// By how much the server's memory may rise.
+/// The bound on the rise of the server's memory.
 pub(super) const RISE_BYTES: u64 = 256 << 20;
 
-/// How close it must come to what it was, in time.
+/// How close the memory must come back to its size before, in time.
 pub(super) const BACK_BYTES: u64 = 64 << 20;
 
-/// How many times as long as undisturbed a bystander's ack may take (p50).
+/// The bound on a bystander's ack under attack, as a multiple of an undisturbed one (p50).
 const SLOWER: f64 = 10.0;
 
-/// What was measured of an attack.
+/// The measurements of an attack.
 #[derive(Clone, Copy, Debug)]
 pub struct Measured {
     /// The server's memory before it, in bytes.
     pub before: u64,
-    /// The most that it had.
+    /// Its largest memory, in bytes.
     pub peak: u64,
-    /// What it had when it had given enough back, or after 60 s.
+    /// Its memory once it had given enough back, or after 60 s, in bytes.
     pub after: u64,
     /// How long that took.
     pub took: Duration,
-    /// A bystander's ack before it (p50).
+    /// A bystander's ack before the attack (p50).
     pub undisturbed: Option<Duration>,
-    /// The same while it lasted.
+    /// The same during the attack.
     pub disturbed: Option<Duration>,
 }
 
@@ -47,7 +47,7 @@ impl Measured {
         Some(self.disturbed?.as_secs_f64() / undisturbed)
     }
 
-    /// The bounds that it broke, in words.
+    /// The bounds that the attack broke, in words.
     fn complaints(&self) -> Vec<String> {
         let mut complaints = Vec::new();
         if self.rise() > RISE_BYTES {
@@ -70,7 +70,7 @@ impl Measured {
     }
 }
 
-/// What one attack came to.
+/// The outcome of one attack.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     attack: Attack,
@@ -95,7 +95,7 @@ impl Outcome {
         }
     }
 
-    /// Whether it broke no bound.
+    /// Whether the attack broke no bound.
     pub const fn is_good(&self) -> bool {
         self.complaints.is_empty()
     }
@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(complaints(Measured { disturbed, ..GOOD }), 1);
         let disturbed = None;
         assert_eq!(complaints(Measured { disturbed, ..GOOD }), 1);
-        // A server that is gone has no memory, and answers no request.
+        // A server that has ended has no memory, and answers no request.
         let gone = Measured {
             after: 0,
             disturbed: None,

@@ -1,4 +1,4 @@
-//! Tails: very many rooms are open, and filled with what is kept of their newest messages.
+//! An attack by tails: very many rooms are open, and each one's tail is full.
 
 use std::time::Instant;
 
@@ -10,10 +10,10 @@ use tokio::time::timeout;
 use super::guest::Guest;
 use super::{Done, Stage};
 
-/// How many rooms each session is in: fewer than it may be.
+/// The rooms of each session: fewer than it may join.
 const ROOMS: usize = 28;
 
-/// What each message is: as much as a text may have of the character whose escape is the longest.
+/// The size of each message: the largest text, of the character with the longest escape.
 const TEXT_BYTES: usize = 8192;
 
 pub(super) async fn play(stage: &Stage) -> anyhow::Result<Done> {
@@ -47,7 +47,7 @@ pub(super) async fn play(stage: &Stage) -> anyhow::Result<Done> {
                 for room in rooms.iter().cycle() {
                     let texts = vec!["\u{1}".repeat(TEXT_BYTES); 5];
                     let count = texts.len();
-                    // Told to wait: that is the limit of publishes, and not what is tried here.
+                    // Refused for now, by the rate of publishes, which is not attacked here.
                     if writer.publish(room, texts).await.is_err() {
                         break;
                     }
@@ -62,7 +62,7 @@ pub(super) async fn play(stage: &Stage) -> anyhow::Result<Done> {
     while let Some(count) = writing.join_next().await {
         published += count?;
     }
-    // So long in all, also where each has said by then what it may.
+    // The attack lasts its whole time, also if every session has used its rate up.
     tokio::time::sleep(stage.lasts().saturating_sub(begun.elapsed())).await;
     let rooms = listening.len() * ROOMS;
     Ok(Done::new(format!("{published} messages in {rooms} rooms")))

@@ -1,4 +1,4 @@
-//! Waves: many sessions in one room that type a long text to each other, leave, and come again.
+//! An attack in waves: many sessions type a long text in one room, close, and connect again.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,10 @@ use tokio::time::sleep;
 use super::guest::{Guest, dial_wide};
 use super::{Done, Stage};
 
-/// As much as a text may have.
+/// The size of the largest text.
 const TEXT_BYTES: usize = 8192;
 
-/// How long a wave stays: long enough for the server to tell each what the others type.
+/// The length of a wave: enough for the server to send each session the drafts of the others.
 const STAYS: Duration = Duration::from_secs(1);
 
 pub(super) async fn play(stage: &Stage) -> anyhow::Result<Done> {

@@ -1,4 +1,4 @@
-//! A caller that sends request after request, each on a new connection, and needs an answer to each.
+//! A caller that sends request after request, each on a new connection, and records those without an answer.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-/// How long an answer may take: a call may have to wait for the end of a drain, and for the next server.
+/// The deadline of an answer: a call may wait for the end of a drain, and for the next server.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The pause between two calls.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// A caller at work.
+/// A running caller.
 pub struct Caller {
     stop: watch::Sender<bool>,
     calling: JoinHandle<(u64, Vec<String>)>,
@@ -30,7 +30,7 @@ impl Caller {
         Self { stop, calling }
     }
 
-    /// Stops, and tells how many calls were answered, and why others were not.
+    /// Stops; returns the number of answered calls, and the errors of the others.
     pub async fn end(self) -> (u64, Vec<String>) {
         self.stop.send_replace(true);
         let died = |error: tokio::task::JoinError| (0, vec![error.to_string()]);
@@ -51,7 +51,7 @@ async fn call_on(address: SocketAddr, stopped: watch::Receiver<bool>) -> (u64, V
     (answered, complaints)
 }
 
-/// Any answer will do: also that the server drains.
+/// One call. Any answer is good, also that the server drains.
 async fn call(address: SocketAddr) -> anyhow::Result<()> {
     let stream = TcpStream::connect(address).await;
     let mut stream = stream.context("no connection")?;

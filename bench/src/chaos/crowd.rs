@@ -1,4 +1,4 @@
-//! The clients of one scenario, together.
+//! The crowd: all clients of one scenario.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,19 +15,19 @@ use tokio::time::timeout;
 
 use super::member::{self, Account, Phase, Plan, Progress};
 
-/// How many clients share a room, more or less; each is in two.
+/// The number of clients in a room, more or less; each client is in two.
 const PER_ROOM: u32 = 25;
 
-/// One in so many clients only reads, and shows what the idle notice.
+/// One in so many clients only reads, and shows how an idle client fares.
 const READERS: u32 = 10;
 
 /// One in so many clients reloads its page, where there are reloads.
 const RELOADERS: u32 = 4;
 
-/// How long all clients may take to join their rooms.
+/// The deadline for all clients to join their rooms.
 const JOIN: Duration = Duration::from_secs(60);
 
-/// How long everything may take to come to rest once the faults are over.
+/// The deadline for all clients to settle after the faults.
 const SETTLE: Duration = Duration::from_secs(90);
 
 /// How all clients of a scenario behave.
@@ -41,7 +41,7 @@ pub struct Habits {
     pub reload: Option<Duration>,
 }
 
-/// A crowd at work.
+/// A running crowd.
 #[derive(Debug)]
 pub struct Crowd {
     rooms: Vec<RoomName>,
@@ -56,7 +56,7 @@ impl Crowd {
     /// Connects all clients, waits until they have joined their rooms, and lets them publish.
     ///
     /// # Errors
-    /// If a client does not get in.
+    /// If a client does not join its rooms in time.
     pub async fn gather(
         address: SocketAddr,
         count: u32,
@@ -103,7 +103,7 @@ impl Crowd {
     /// Waits until all clients are live.
     ///
     /// # Errors
-    /// If one is not in time.
+    /// If one of them is not in time.
     pub async fn all_live(&mut self) -> anyhow::Result<()> {
         let count = self.count;
         let all = timeout(SETTLE, self.live.wait_for(|live| *live == count)).await;
@@ -116,12 +116,12 @@ impl Crowd {
         }
     }
 
-    /// The rooms that they are in.
+    /// The clients' rooms.
     pub fn rooms(&self) -> &[RoomName] {
         &self.rooms
     }
 
-    /// Ends the load and waits until all clients are live and everything published has its fate.
+    /// Ends the load and waits until all clients are live and all messages are settled.
     ///
     /// # Errors
     /// If a client does not settle in time. The accounts then say which one and why.
@@ -130,9 +130,9 @@ impl Crowd {
         wait_for(&mut self.progress, Progress::Settled, self.count, SETTLE).await
     }
 
-    /// Waits until all clients have everything up to these heads, and takes the accounts, in the order
-    /// of the clients' numbers. A client that takes too long notes that in its own. Without heads there is
-    /// nothing to wait for.
+    /// Waits until all clients have every message up to these heads; returns their accounts, in the order
+    /// of the clients' numbers. A client that takes too long notes that in its account. Without heads it does
+    /// not wait.
     ///
     /// # Errors
     /// If a client's task died.

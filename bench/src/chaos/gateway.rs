@@ -1,4 +1,4 @@
-//! The reverse proxies that people put in front of the server: nginx and HAProxy as Debian has them,
+//! Gateways, the reverse proxies in front of the server: nginx and HAProxy as Debian packages them,
 //! with the configuration that the repository recommends.
 
 use std::env;
@@ -17,13 +17,13 @@ use tokio::time::sleep;
 
 use crate::server::free_address;
 
-/// How long a start may take.
+/// The deadline of a start.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Where the programs of a system are that its users do not have on their PATH.
+/// Directories of system programs, which are not on a user's PATH.
 const SYSTEM: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
 
-/// What nginx needs around the recommended part, to run in the foreground, as any user.
+/// The configuration around the recommended part that lets nginx run in the foreground, as any user.
 const NGINX_MAIN: &str = "\
 daemon off;
 master_process off;
@@ -41,7 +41,7 @@ http {
 }
 ";
 
-/// Which program.
+/// The program of a gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// nginx.
@@ -50,10 +50,10 @@ pub enum Kind {
     Haproxy,
 }
 
-/// A reverse proxy that runs. Dropped, it is killed.
+/// A running gateway. It is killed on drop.
 #[derive(Debug)]
 pub struct Gateway {
-    /// Where the clients connect to.
+    /// The address for clients.
     pub address: SocketAddr,
     kind: Kind,
     child: Child,
@@ -62,7 +62,7 @@ pub struct Gateway {
 }
 
 impl Kind {
-    /// The recommended configuration, and what in it says where the gateway is.
+    /// The recommended configuration, and the words in it that name the gateway's address.
     const fn recommended(self) -> (&'static str, [&'static str; 2]) {
         match self {
             Self::Nginx => {
@@ -135,7 +135,7 @@ impl Gateway {
                 let main = here.join("nginx.conf");
                 fs::write(&main, NGINX_MAIN.replace("{here}", text(here)?))?;
                 command.args(["-p", text(here)?, "-c", text(&main)?]);
-                // Before it has read its configuration it would write to the system's log.
+                // Before nginx has read its configuration it would write to the system's log.
                 command.args(["-e", text(&here.join("gateway.log"))?]);
             }
             Kind::Haproxy => {
@@ -171,7 +171,7 @@ impl Gateway {
     /// Whether it still runs.
     ///
     /// # Errors
-    /// If it has ended; with what it said.
+    /// If it has ended; the error holds its output.
     pub fn check(&mut self) -> anyhow::Result<()> {
         let Some(status) = self.child.try_wait()? else {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Reading a room's whole log back, by a client that was not there.
+//! Reads the whole logs of rooms back, by a client of its own.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,13 +14,13 @@ use super::mark::Mark;
 use super::member::Received;
 use crate::session::{ENDED, connect};
 
-/// How many messages to ask for at once: as many as the server gives.
+/// The number of messages in a request: as many as the server gives.
 const PAGE: u32 = 200;
 
-/// How long one answer may take.
+/// The deadline of one answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What each room holds, in the order of the offsets.
+/// The messages of each room, in the order of the offsets.
 pub type Logs = BTreeMap<RoomName, Vec<Received>>;
 
 /// Reads these rooms page by page, from the newest message to the oldest.

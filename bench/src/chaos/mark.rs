@@ -1,15 +1,15 @@
-//! The texts that the clients publish: each tells whose it is and which, and shows any damage.
+//! The texts that the clients publish: each names its client and its number, and shows any damage.
 
 use std::fmt;
 
 use protocol::frame::Message;
 
-/// One published text: whose, and the how-manieth of theirs, over all rooms.
+/// One published text: its client, and its number among that client's texts over all rooms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mark {
-    /// Which client.
+    /// The client.
     pub client: u32,
-    /// Its own count, from 0.
+    /// The client's own count, from 0.
     pub number: u32,
 }
 
@@ -26,7 +26,7 @@ impl Mark {
         format!("{self} {padding}.")
     }
 
-    /// What a message carries; `None` for any text that no client published.
+    /// The mark of a message; `None` for a text that no client published.
     pub fn of(message: &Message) -> Option<Self> {
         let (client, rest) = message.body.split_once('-')?;
         let (number, _) = rest.split_once(' ')?;

@@ -1,4 +1,4 @@
-//! One client of the crowd: publishes, and keeps an account of all that it gets.
+//! One client of the crowd: publishes, and keeps an account of all that it receives.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use tokio::time::{Instant as Moment, sleep_until};
 use super::mark::Mark;
 use crate::session::connect;
 
-/// How long a client stays after it has everything: what comes twice may come late.
+/// The time that a client stays after it has every message: a doubled one may come late.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// What the crowd does now.
@@ -26,18 +26,18 @@ pub enum Phase {
     Gather,
     /// The writers publish.
     Load,
-    /// No client publishes any more; outboxes empty themselves.
+    /// No client publishes any more; the outboxes get empty.
     Settle,
     /// Each client waits for the rest of its rooms, up to these offsets, and ends.
     Collect(BTreeMap<RoomName, Offset>),
-    /// A client that has not ended gives up.
+    /// Clients that have not ended give up.
     GiveUp,
 }
 
-/// What one client tells while it runs.
+/// What one client reports while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// It is in all of its rooms.
+    /// It has joined all of its rooms.
     Joined,
     /// Its outbox is empty and it is live, after the load.
     Settled,
@@ -46,7 +46,7 @@ pub enum Progress {
 /// What one client is to do.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Which client it is.
+    /// The client's number.
     pub number: u32,
     /// Its rooms; it publishes into each of them.
     pub rooms: Vec<RoomName>,
@@ -54,25 +54,25 @@ pub struct Plan {
     pub pace: Option<Duration>,
     /// The mean time between two reloads of its page; `None`: never.
     pub reload: Option<Duration>,
-    /// How many of the crowd are live now.
+    /// The number of the crowd's live clients.
     pub live: watch::Sender<u32>,
 }
 
-/// A message that was published, and what was told about it.
+/// A message that was published, and its reported fates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
-    /// Which.
+    /// The mark of its text.
     pub mark: Mark,
-    /// Where.
+    /// Its room.
     pub room: RoomName,
-    /// Everything final that was told: one word, if all is well.
+    /// All final fates that were reported: exactly one, if all is well.
     pub told: Vec<Told>,
 }
 
-/// The last word on a message.
+/// The final fate of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
-    /// In the log, there if the server named the place.
+    /// In the log, at this offset if the server named one.
     Durable(Option<Offset>),
     /// Refused for good.
     Refused,
@@ -83,9 +83,9 @@ pub enum Told {
 /// A message that was received, as far as it is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received {
-    /// Its place.
+    /// Its offset.
     pub offset: u64,
-    /// What it says; `None` for a text that no client of the crowd published.
+    /// The mark of its text; `None` for one that no client of the crowd published.
     pub mark: Option<Mark>,
 }
 
@@ -94,40 +94,40 @@ pub struct Received {
 pub struct Outage {
     /// When the client noticed.
     pub from: Instant,
-    /// When it was live again.
+    /// When it was live again; `None` while it is not.
     pub until: Option<Instant>,
 }
 
 impl Outage {
-    /// How long it was, or has been.
+    /// Its length, so far if it goes on.
     pub fn lasted(&self) -> Duration {
         let until = self.until.unwrap_or_else(Instant::now);
         until.duration_since(self.from)
     }
 }
 
-/// What one client did and was told.
+/// What one client did and received.
 #[derive(Clone, Debug, Default)]
 pub struct Account {
-    /// Which client, and whether it published at all.
+    /// The client's number.
     pub number: u32,
     /// Its messages, in the order of their numbers.
     pub published: Vec<Published>,
     /// What it received, room by room, in the order of arrival.
     pub received: BTreeMap<RoomName, Vec<Received>>,
-    /// How often it was told of a gap, where there can be none.
+    /// The number of reported gaps, of which there must be none.
     pub gaps: u64,
     /// When it was not live.
     pub outages: Vec<Outage>,
-    /// Why it did not get to its end; `None` if it did.
+    /// Why it did not finish; `None` if it did.
     pub unsettled: Option<String>,
-    /// Connections that it tried.
+    /// Connections that it opened or tried to open.
     pub connections: u64,
     /// Messages refused for now.
     pub held: u64,
 }
 
-/// A client at work.
+/// A running client.
 struct Member {
     address: SocketAddr,
     config: Config,
@@ -136,7 +136,7 @@ struct Member {
     plan: Plan,
     rng: Rng,
     account: Account,
-    /// Which message the machine means.
+    /// The message of each of the machine's ids, as its place in the account.
     names: BTreeMap<EntryId, usize>,
     absent: BTreeSet<RoomName>,
     progress: mpsc::Sender<Progress>,
@@ -215,7 +215,7 @@ impl Member {
         Some(Instant::now() + mean?.mul_f64(0.5 + self.rng.f64()))
     }
 
-    /// What a browser does: the page goes, and the next one has the storage and what was shown (EO-4, RS-7).
+    /// Reloads the page, as a browser does: the next one has the storage and the shown messages (EO-4, RS-7).
     async fn reload(&mut self) -> anyhow::Result<()> {
         while let Some(event) = self.client.try_next() {
             self.take(event).await;
@@ -226,7 +226,7 @@ impl Member {
             self.plan.rooms.iter().filter_map(position).collect();
         self.count();
         let stored = self.storage.stored();
-        // Ids are a page's own: the stored texts tell which message is meant.
+        // Ids belong to one page: the stored texts identify the messages.
         self.names = stored
             .outbox
             .iter()
@@ -252,7 +252,7 @@ impl Member {
             number,
         };
         let room = self.plan.rooms[self.rng.usize(..self.plan.rooms.len())].clone();
-        // A full outbox says so at once, and then nothing was published.
+        // A full outbox refuses at once; then nothing was published.
         if let Ok(id) = self.client.publish(room.clone(), mark.body()) {
             self.names.insert(id, self.account.published.len());
             let told = Vec::new();
@@ -273,7 +273,7 @@ impl Member {
         }
         if self.absent.is_empty() && !self.has_joined {
             self.has_joined = true;
-            // The stage has gone only where the scenario has failed.
+            // The receiver is dropped only if the scenario has failed.
             let _ = self.progress.send(Progress::Joined).await;
         }
     }
@@ -317,7 +317,7 @@ impl Member {
         }
     }
 
-    /// Tells once that nothing of this client's is on the way any more.
+    /// Reports once that none of this client's messages is on its way.
     async fn settle(&mut self, phase: &Phase) {
         let is_settled = !matches!(phase, Phase::Gather | Phase::Load) && self.trouble().is_none();
         if is_settled && !self.has_settled {
@@ -327,7 +327,7 @@ impl Member {
     }
 
     fn trouble(&self) -> Option<String> {
-        // A refused text stays for a person; it is on its way nowhere.
+        // A refused message stays for the user to decide; it is not on its way.
         let is_open = |entry: &&Entry| !matches!(entry.stage, Stage::Refused(_));
         let waiting = self.client.outbox().filter(is_open).count();
         let status = self.client.status();
@@ -357,7 +357,7 @@ impl Member {
         position.is_none_or(|position| position.offset < head)
     }
 
-    /// Takes over what a client counted that is about to go.
+    /// Adds the counts of the client before it is dropped.
     fn count(&mut self) {
         let counts = self.client.counts();
         self.account.connections += counts.connections;
@@ -371,7 +371,7 @@ impl Member {
     }
 }
 
-/// A client that goes on where `storage` left off.
+/// A client that goes on with what `storage` holds.
 fn begin(address: SocketAddr, config: Config, storage: &MemoryStorage) -> anyhow::Result<Client> {
     let options = Options::new(config.seed).configure(|all| *all = config);
     connect(address, options.storage(storage.clone()))

@@ -1,4 +1,4 @@
-//! A TCP proxy that harms what goes through it.
+//! A TCP proxy that breaks, stalls and delays connections.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,32 +12,32 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-/// Bytes read at once: a frame is larger or smaller, so that a cut falls into the middle of one.
+/// The bytes read at once. Frames have other sizes, so that cuts fall into the middle of one.
 const CHUNK: usize = 700;
 
-/// A stalled connection is let go after this time, or the dead would pile up.
+/// The time after which a stalled connection is closed, so that dead ones do not pile up.
 const STALL_MAX: Duration = Duration::from_secs(6);
 
-/// How long the other direction may go on after one has ended.
+/// The time that the other direction may go on after one has ended.
 const HALF_CLOSED: Duration = Duration::from_secs(1);
 
 /// What the proxy does to connections, new and old, from now on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
-    /// Each connection comes to harm between half of this time and this time after its beginning.
+    /// Each connection gets its fault between half of this time and this time after its beginning.
     pub harm_after: Option<Duration>,
-    /// Harm is silence, one way or both, rather than a cut.
+    /// Whether the fault is a stall, in one direction or both, instead of a cut.
     pub is_stall: bool,
-    /// What everything has to wait for on its way.
+    /// The delay of each chunk.
     pub delay: Duration,
 }
 
-/// How a connection comes to harm.
+/// The fault of one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Harm {
-    /// Both ends see an orderly end, perhaps in the middle of a frame.
+    /// Both ends get an orderly end, perhaps in the middle of a frame.
     Finish,
-    /// Both ends see a reset, and lose what they had not read.
+    /// Both ends get a reset, and lose what they had not read.
     Reset,
     /// Nothing more reaches the server.
     StallUp,
@@ -47,7 +47,7 @@ enum Harm {
     StallBoth,
 }
 
-/// What one direction of one connection does.
+/// The state of one direction of one connection.
 #[derive(Clone, Copy, Debug, Default)]
 struct Gate {
     is_stalled: bool,
@@ -57,7 +57,7 @@ struct Gate {
 /// A running proxy; it ends when it is dropped.
 #[derive(Debug)]
 pub struct Proxy {
-    /// Where the clients connect to.
+    /// The address for clients.
     pub address: SocketAddr,
     faults: watch::Sender<Faults>,
     running: JoinHandle<()>,
@@ -67,7 +67,7 @@ impl Proxy {
     /// A proxy in front of `server`, without faults yet.
     ///
     /// # Errors
-    /// What the system says where no port can be had.
+    /// The system's error, if no port is free.
     pub async fn start(server: SocketAddr, seed: u64) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -80,7 +80,7 @@ impl Proxy {
         })
     }
 
-    /// Does this from now on. Also to connections that were there before.
+    /// Sets the faults from now on, also for open connections.
     pub fn harm(&self, faults: Faults) {
         self.faults.send_replace(faults);
     }
@@ -99,14 +99,14 @@ async fn accept(
     mut rng: Rng,
 ) {
     loop {
-        // Out of sockets, say: the next try is as good.
+        // Without a free descriptor, for example: try again.
         let Ok((client, _)) = listener.accept().await else {
             sleep(Duration::from_millis(10)).await;
             continue;
         };
         let (faults, rng) = (faults.clone(), rng.fork());
         tokio::spawn(async move {
-            // Whatever ends it, both ends see it end.
+            // However it ends, dropping it ends both connections.
             let _ = serve(client, server, faults, rng).await;
         });
     }
@@ -118,7 +118,7 @@ async fn serve(
     mut faults: watch::Receiver<Faults>,
     mut rng: Rng,
 ) -> io::Result<()> {
-    // Without a listener there, the client is cut off, as a load balancer would do.
+    // If the server does not listen, the client is cut off, as by a load balancer.
     let mut server = TcpStream::connect(server).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
@@ -143,7 +143,7 @@ async fn serve(
                     up.send_modify(|gate| gate.is_stalled = harm != Harm::StallDown);
                     down.send_modify(|gate| gate.is_stalled = harm != Harm::StallUp);
                     if !matches!(harm, Harm::Finish | Harm::Reset) {
-                        // A stalled connection stays so, whatever the faults are now.
+                        // A stalled connection stays stalled, whatever the faults are now.
                         let _ = timeout(STALL_MAX, pumps).await;
                     }
                     break harm;
@@ -158,7 +158,7 @@ async fn serve(
     Ok(())
 }
 
-/// Waits until a connection is to come to harm, if it is, and draws how.
+/// Waits until the connection's fault is due, for ever if none is; draws which one.
 async fn due(faults: Faults, rng: &mut Rng) -> Harm {
     let Some(after) = faults.harm_after else {
         return std::future::pending().await;
@@ -173,7 +173,7 @@ async fn due(faults: Faults, rng: &mut Rng) -> Harm {
     }
 }
 
-/// Both directions. Once one has ended, the other may say its farewell.
+/// Runs both directions. Once one has ended, the other may go on for `HALF_CLOSED`.
 async fn pump_both(up: impl Future<Output = ()>, down: impl Future<Output = ()>) {
     let (mut up, mut down) = (pin!(up), pin!(down));
     tokio::select! {
@@ -193,7 +193,7 @@ async fn pump(
         if !delay.is_zero() {
             sleep(delay).await;
         }
-        // A closed gate holds back what has come; that is lost when the connection ends.
+        // A stalled direction holds its chunk back; it is lost when the connection ends.
         if gate.wait_for(|gate| !gate.is_stalled).await.is_err()
             || to.write_all(&chunk[..bytes]).await.is_err()
         {
@@ -244,7 +244,7 @@ mod tests {
             harm_after: Some(Duration::from_millis(50)),
             ..Faults::default()
         });
-        // An end or a reset, as the seed has it.
+        // An end or a reset, as the seed decides.
         assert!(!matches!(stream.read(&mut [0; 9]).await, Ok(1..)));
         assert!(begun.elapsed() >= Duration::from_millis(25));
     }

@@ -1,4 +1,4 @@
-//! What happens to the server, its disk and its connections.
+//! The scenarios: the faults of the server, its disk and its connections.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -19,13 +19,13 @@ use super::witness::Witness;
 use crate::disk::Disk;
 use crate::server::Server;
 
-/// How much later than the rules say a client may notice a dead link: the machine is busy.
+/// How much later than by the rules a client may notice a dead link, as the machine is busy.
 const SLACK: Duration = Duration::from_millis(2500);
 
-/// How often the server is restarted behind a gateway.
+/// The number of restarts behind a gateway.
 const RESTARTS: u64 = 10;
 
-/// What goes wrong.
+/// A scenario: what goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Scenario {
     /// Every connection is cut within two seconds, in or between frames, again and again
@@ -58,33 +58,33 @@ pub enum Scenario {
 pub struct Stage {
     /// The server.
     pub server: Server,
-    /// What is between.
+    /// The proxy between the clients and the server.
     pub proxy: Proxy,
-    /// What the log is on.
+    /// The log's disk.
     pub disk: Disk,
-    /// What the clients connect to, if it is nginx or HAProxy.
+    /// The gateway that the clients connect to, if there is one.
     pub gateway: Option<Gateway>,
     /// The clients.
     pub crowd: Crowd,
-    /// Where all random moments come from.
+    /// The source of all randomness.
     pub rng: Rng,
-    /// A short version.
+    /// Whether it is the short version.
     pub quick: bool,
 }
 
-/// What is to be asked of the accounts afterwards, beside the verdict on all scenarios.
+/// What the accounts have to show in this scenario, beside the verdict on all scenarios.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Expected {
-    /// From when to when no client can have received anything.
+    /// The time in which no client can have received anything.
     frozen: Option<(Instant, Instant)>,
-    /// Every client that publishes must have been refused for now.
+    /// Whether every client that publishes must have had a message refused for now.
     held: bool,
-    /// The server was restarted so many times, and no client may have been without it for longer than this.
+    /// The number of restarts, and the bound on a client's outages.
     restarts: Option<(u64, Duration)>,
 }
 
 impl fmt::Display for Scenario {
-    /// The name by which it is asked for.
+    /// Its name on the command line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = self.to_possible_value();
         f.pad(value.as_ref().map_or("", PossibleValue::get_name))
@@ -104,7 +104,7 @@ impl Scenario {
     }
 
     /// How the clients behave. Where connections seldom live long, the backoff would soon keep most
-    /// clients away most of the time; a low ceiling keeps them coming.
+    /// clients away most of the time; a low ceiling lets them reconnect.
     pub const fn habits(self, quick: bool) -> Habits {
         let come_often = matches!(self, Self::Drops | Self::Stalls | Self::Kill | Self::Power);
         Habits {
@@ -118,7 +118,7 @@ impl Scenario {
         }
     }
 
-    /// A disk as the scenario needs it. One that `lies`, where power is cut, forgets what it acknowledged.
+    /// The disk of the scenario. With `lies`, the one whose power is cut loses what it acknowledged.
     ///
     /// # Errors
     /// If there is not even a directory.
@@ -131,7 +131,7 @@ impl Scenario {
         }
     }
 
-    /// What is between the clients and the server, beside the network.
+    /// The gateway between the clients and the server, if there is one.
     pub const fn gateway(self) -> Option<gateway::Kind> {
         match self {
             Self::Nginx => Some(gateway::Kind::Nginx),
@@ -140,10 +140,10 @@ impl Scenario {
         }
     }
 
-    /// Plays it. Afterwards the server runs and all is well, or should be.
+    /// Plays it. Afterwards the server runs without faults.
     ///
     /// # Errors
-    /// If something did not go as it must while it was played.
+    /// If a step of the scenario failed.
     pub async fn play(self, stage: &mut Stage) -> anyhow::Result<Expected> {
         match self {
             Self::Drops => Ok(stage.harm(false).await),
@@ -226,8 +226,8 @@ impl Stage {
         self.recovers(&mut witness, held?).await
     }
 
-    /// A message is refused for now, and what does not need the log to store goes on for a while: joins,
-    /// history, pages.
+    /// Checks that a message is refused for now, and that requests which store nothing are served for a while:
+    /// joins, history, pages.
     async fn reads_go_on(&mut self, witness: &mut Witness) -> anyhow::Result<EntryId> {
         let held = witness.is_refused_for_now("meanwhile").await?;
         let begun = Instant::now();
@@ -247,7 +247,7 @@ impl Stage {
         Ok(held)
     }
 
-    /// The message that was refused is taken, and the load goes on.
+    /// Checks that the refused message becomes durable, then lets the load go on.
     async fn recovers(&self, witness: &mut Witness, held: EntryId) -> anyhow::Result<Expected> {
         witness.sees_durable(held, Duration::from_secs(20)).await?;
         sleep(self.seconds(8, 2)).await;
@@ -280,8 +280,8 @@ impl Stage {
         Ok(Expected::default())
     }
 
-    /// A socket that listens all the time, whichever server accepts: while the servers change, a caller
-    /// asks again and again, and no call is refused.
+    /// Restarts over a socket that listens all the time: while the servers change, a caller sends request after
+    /// request, and none may be refused.
     async fn hand_over(&mut self) -> anyhow::Result<Expected> {
         let caller = Caller::start(self.server.address);
         let expected = self.restart(true).await?;
@@ -294,7 +294,7 @@ impl Stage {
         Ok(expected)
     }
 
-    /// Restarts the server, or has the next one begin before it ends.
+    /// Restarts the server again and again; `is_overlapped`: starts the next one before this one ends.
     async fn restart(&mut self, is_overlapped: bool) -> anyhow::Result<Expected> {
         if self.gateway.is_some() && !self.quick {
             self.outlives_idle_timeouts().await?;
@@ -318,8 +318,8 @@ impl Stage {
                 gateway.check()?;
             }
         }
-        // A slot lies within a drain after the end of the connection. A client that is refused there
-        // tries again with RC-1's delays, which grow no longer than the server was away.
+        // A slot lies within a drain after the end of the connection. A client that is refused then
+        // tries again after RC-1's delays, which do not grow beyond the server's downtime.
         let bound = drain + 2 * down + SLACK;
         Ok(Expected {
             restarts: Some((RESTARTS, bound)),
@@ -327,7 +327,7 @@ impl Stage {
         })
     }
 
-    /// A client that neither sends nor receives anything keeps its connection for longer than gateways keep
+    /// Checks that a client with heartbeats alone keeps its connection for longer than gateways keep
     /// an idle one.
     async fn outlives_idle_timeouts(&self) -> anyhow::Result<()> {
         let entrance = self
@@ -340,7 +340,7 @@ impl Stage {
 }
 
 impl Expected {
-    /// Looks at the accounts.
+    /// Checks the accounts.
     pub fn check(
         self,
         scenario: Scenario,
@@ -395,11 +395,11 @@ impl Expected {
     }
 }
 
-/// HB-3, HB-6: when a client has to notice that its peer does not answer any more.
+/// HB-3, HB-6: the time in which a client has to notice that its peer does not answer any more.
 fn notice_bound(scenario: Scenario, quick: bool, publishes: bool) -> Duration {
     let (interval, timeout) = if quick { (2, 1) } else { (25, 5) };
     let idle = Duration::from_secs(interval + timeout);
-    // The next message is sent at the latest after one and a half times the pace; then a second without
+    // The next message is sent at the latest after one and a half times the pace; then follow a second without
     // an answer, and two for the probe.
     let in_use = scenario.habits(quick).pace.mul_f64(1.5) + Duration::from_secs(3);
     let bound = if publishes { in_use.min(idle) } else { idle };

@@ -1,4 +1,4 @@
-//! The result for people.
+//! The outcomes of scenarios as a table.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,20 +6,20 @@ use std::time::Duration;
 use super::scenario::Scenario;
 use super::verdict::Verdict;
 
-/// What one scenario came to.
+/// The outcome of one scenario.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Which.
+    /// The scenario.
     pub scenario: Scenario,
-    /// How it was judged.
+    /// Its verdict.
     pub verdict: Verdict,
     /// How long it took, until all clients had settled.
     pub took: Duration,
-    /// How its faults were made, where that depends on the machine.
+    /// How its faults were made, if that depends on the machine.
     pub note: Option<&'static str>,
 }
 
-/// The heads of the columns: first how many characters each has.
+/// The columns: the width in characters, and the heading.
 const COLUMNS: [(usize, &str); 14] = [
     (9, "scenario"),
     (7, "clients"),

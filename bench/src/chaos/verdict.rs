@@ -1,4 +1,4 @@
-//! The verdict: what was published and received, against what the log holds.
+//! The verdict: what was published and received, compared with the log.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -10,23 +10,23 @@ use super::log::Logs;
 use super::mark::Mark;
 use super::member::{Account, Outage, Published, Received, Told};
 
-/// How many complaints of one kind are printed.
+/// The most complaints of one kind that are printed.
 const EXAMPLES: usize = 3;
 
-/// What a scenario came to.
+/// The verdict on a scenario.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
-    /// Clients.
+    /// The number of clients.
     pub clients: usize,
-    /// Connections that they tried.
+    /// Connections that they opened or tried to open.
     pub connections: u64,
     /// Messages published.
     pub published: u64,
-    /// Told that they are durable.
+    /// Messages acked.
     pub acked: u64,
-    /// Told to come again later.
+    /// Messages refused for now.
     pub held: u64,
-    /// Refused for good.
+    /// Messages refused for good.
     pub refused: u64,
     /// Messages received, by all clients together.
     pub received: u64,
@@ -40,14 +40,14 @@ pub struct Verdict {
     pub gaps: u64,
     /// The longest time that a client was not live.
     pub longest_outage: Duration,
-    /// What is not as it should be, in words: a few examples of each kind.
+    /// The faults in words: a few examples of each kind.
     pub complaints: Vec<String>,
-    /// How many there were of each kind. A broken server gives reason for thousands.
+    /// The count of each kind. A broken server may cause thousands.
     kinds: BTreeMap<&'static str, usize>,
 }
 
 impl Verdict {
-    /// Compares. The logs are those at the end, the accounts those of all clients.
+    /// Compares the final logs with the accounts of all clients.
     pub fn of(logs: &Logs, accounts: &[Account]) -> Self {
         let mut verdict = Self::without_logs(accounts);
         let published = accounts.iter().flat_map(|account| &account.published);
@@ -62,7 +62,7 @@ impl Verdict {
         verdict
     }
 
-    /// What the accounts say by themselves, where the log could not be read.
+    /// The verdict of the accounts alone, where the log could not be read.
     pub fn without_logs(accounts: &[Account]) -> Self {
         let mut verdict = Self {
             clients: accounts.len(),
@@ -87,7 +87,7 @@ impl Verdict {
         *lost + *doubled + *out_of_order + *gaps == 0 && complaints.is_empty()
     }
 
-    /// The log by itself: dense, each message once, each author's in order. Returns where each is.
+    /// Checks the log itself: dense, each message once, each author's in order. Returns each message's offset.
     fn examine_logs(
         &mut self,
         logs: &Logs,
@@ -124,7 +124,7 @@ impl Verdict {
         places
     }
 
-    /// What became of one client's messages, against what it was told.
+    /// Compares one client's messages in the log with their reported fates.
     fn examine_published(&mut self, account: &Account, places: &HashMap<Mark, u64>) {
         for Published { mark, told, .. } in &account.published {
             let place = places.get(mark).copied();
@@ -157,7 +157,7 @@ impl Verdict {
         }
     }
 
-    /// One client's run in one room, against the log.
+    /// Compares what one client received in one room with the log.
     fn examine_received(
         &mut self,
         client: u32,
@@ -224,7 +224,7 @@ impl Verdict {
         self.longest_outage = lasted.fold(self.longest_outage, Duration::max);
     }
 
-    /// Notes that something is not as it should be.
+    /// Notes a fault.
     pub fn complain(&mut self, kind: &'static str, example: impl fmt::Display) {
         let count = self.kinds.entry(kind).or_default();
         *count += 1;
@@ -233,7 +233,7 @@ impl Verdict {
         }
     }
 
-    /// The complaints, and how many more there were of each kind.
+    /// The complaints, and the number of further ones of each kind.
     pub fn told(&self) -> impl Iterator<Item = String> {
         let many = self.kinds.iter().filter(|(_, count)| **count > EXAMPLES);
         let more = many.map(|(kind, count)| format!("{kind}: {} more", count - EXAMPLES));
@@ -266,7 +266,7 @@ mod tests {
         vec![Told::Durable(Some(Offset::new(offset).unwrap()))]
     }
 
-    /// An author and a reader, and nothing wrong.
+    /// The logs and accounts of an author and a reader, without faults.
     fn good() -> (Logs, Vec<Account>) {
         let room = RoomName::lobby();
         let marks = marks();
@@ -289,8 +289,8 @@ mod tests {
         (received, vec![author, reader])
     }
 
-    /// What the verdict counts when one thing is changed: lost, doubled, out of order, gaps, and
-    /// whether it is good.
+    /// The verdict's counts after one change: lost, doubled, out of order, gaps; and whether it is
+    /// good.
     fn after(change: impl FnOnce(&mut Vec<Received>, &mut Vec<Account>)) -> ([u64; 4], bool) {
         let (mut logs, mut accounts) = good();
         change(logs.get_mut(&RoomName::lobby()).unwrap(), &mut accounts);

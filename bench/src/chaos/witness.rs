@@ -1,4 +1,4 @@
-//! One client more, that asks for things while the log cannot store.
+//! The witness: a further client, which checks what is served while the log cannot store.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -11,20 +11,20 @@ use tokio::time::timeout;
 
 use crate::session::{ENDED, connect};
 
-/// How long anything that it asks for may take.
+/// The deadline of an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A client that is live since before the trouble.
+/// A client that was live before the fault.
 pub struct Witness {
     client: Client,
     room: RoomName,
 }
 
 impl Witness {
-    /// Connects, and sees one message of its own become durable.
+    /// Connects, publishes one message and waits for its ack.
     ///
     /// # Errors
-    /// If that is not so.
+    /// If it is not live or has no ack in time.
     pub async fn connect(address: SocketAddr) -> anyhow::Result<Self> {
         let client = connect(address, Options::new(0))?;
         let room = RoomName::new("witness")?;
@@ -37,7 +37,7 @@ impl Witness {
     /// Publishes, and waits for a refusal for now: an error with a time, and no ack.
     ///
     /// # Errors
-    /// If it hears anything else.
+    /// If the answer is another one, or late.
     pub async fn is_refused_for_now(&mut self, body: &str) -> anyhow::Result<EntryId> {
         let held = self.client.counts().held;
         let id = self.publish(body)?;
@@ -59,14 +59,14 @@ impl Witness {
     /// Waits for the ack of a message.
     ///
     /// # Errors
-    /// If it is not in time.
+    /// If the ack is not in time.
     pub async fn sees_durable(&mut self, id: EntryId, patience: Duration) -> anyhow::Result<()> {
         let what = "a message did not become durable in time";
         self.sees(patience, what, |event| is_durable(event, id))
             .await
     }
 
-    /// Joins a room anew and reads on in its history.
+    /// Joins a room anew and requests its history.
     ///
     /// # Errors
     /// If either is not served.
@@ -93,10 +93,10 @@ impl Witness {
         .await
     }
 
-    /// Says nothing and hears nothing but heartbeats for this time, and keeps its connection.
+    /// Exchanges only heartbeats for this time, and checks that its connection lives.
     ///
     /// # Errors
-    /// If it lost it.
+    /// If the connection was lost.
     pub async fn stays(&mut self, how_long: Duration) -> anyhow::Result<()> {
         let before = self.client.counts().connections;
         let quiet = async { while self.client.next().await.is_some() {} };

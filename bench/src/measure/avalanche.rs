@@ -1,4 +1,4 @@
-//! All clients return at once.
+//! A workload: all clients reconnect at once, after the server was killed.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use super::{About, Subject, Traffic};
 use crate::peer::{Peer, Programs, Running};
 use crate::usage::Usage;
 
-/// What it is.
+/// Its description.
 pub const ABOUT: About = About {
     text: "The server is killed (`kill -9`) and started again under clients in rooms of ten, who come back as their \
            defaults have it. Times are since the new server took connections. A client is back when it is in its room \
@@ -39,16 +39,16 @@ pub const ABOUT: About = About {
     seconds: 0,
 };
 
-/// How many connect at once in the beginning.
+/// The number of clients that connect at the same time at first.
 const AT_ONCE: usize = 50;
 
-/// How long one may take to get in at first.
+/// The deadline of a client's first join.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long the last one may take to come back.
+/// The deadline for the last client to reconnect.
 const RETURN: Duration = Duration::from_secs(60);
 
-/// How long they are watched then.
+/// The time that they are watched afterwards.
 const WATCH: Duration = Duration::from_secs(15);
 
 pub(super) async fn run(subject: Subject, programs: &Programs) -> anyhow::Result<Vec<f64>> {
@@ -71,7 +71,7 @@ pub(super) async fn run(subject: Subject, programs: &Programs) -> anyhow::Result
     for _ in 0..subject.size.min(AT_ONCE) {
         await_entry(&mut entries).await?;
     }
-    // Until the first ones reset their backoff.
+    // Long enough for the first ones to reset their backoff.
     sleep(Duration::from_secs(12)).await;
     if entries.try_recv().is_ok() {
         bail!(
@@ -125,7 +125,7 @@ async fn await_entry(entries: &mut mpsc::Receiver<Instant>) -> anyhow::Result<()
     Ok(())
 }
 
-/// Tells each time that it is in its room.
+/// Runs one client; reports each time that it is in its room.
 async fn stay(
     address: SocketAddr,
     peer: Peer,

@@ -1,4 +1,4 @@
-//! Connections that are cut again and again.
+//! A workload: connections that are cut again and again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use crate::chaos::proxy::{Faults, Proxy};
 use crate::peer::{Peer, Programs, Running};
 use crate::usage::Usage;
 
-/// What it is.
+/// Its description.
 pub const ABOUT: About = About {
     text: "Clients in one room say a text each second, while a proxy that delays everything by 25 ms cuts each \
            connection 1 to 2 s after its beginning, and loses what is on its way; then 15 s of quiet to catch up. One more, whose connection is not cut, \
@@ -40,19 +40,19 @@ pub const ABOUT: About = About {
     seconds: 60,
 };
 
-/// When the proxy cuts, at the latest.
+/// The longest life of a connection before the proxy cuts it.
 const CUT: Duration = Duration::from_secs(2);
 
-/// What everything takes on its way, one way: what is on its way is lost with a connection.
+/// The delay of all traffic, one way: what is on its way is lost with a connection.
 const DELAY: Duration = Duration::from_millis(25);
 
 /// The time to catch up.
 const QUIET: Duration = Duration::from_secs(15);
 
-/// How long all clients may take to get in.
+/// The deadline for all clients to join.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What the crowd does now.
+/// What the clients do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Gather,
@@ -61,11 +61,11 @@ enum Phase {
     Over,
 }
 
-/// What one client said and heard.
+/// What one client sent and received.
 #[derive(Default)]
 struct Account {
     said: BTreeSet<String>,
-    /// What it heard from others, and how often.
+    /// The others' texts that it received, with their counts.
     heard: BTreeMap<String, u32>,
     entered: u32,
 }
@@ -81,7 +81,7 @@ pub(super) async fn run(
     let (ready, mut readies) = mpsc::channel(64);
     let mut clients = JoinSet::new();
     for number in 0..=subject.size {
-        // The last one is the witness, who does not talk.
+        // The last client is the witness, which sends nothing.
         let is_witness = number == subject.size;
         let address = if is_witness {
             server.address
@@ -121,7 +121,7 @@ pub(super) async fn run(
     figures(&witness, &accounts, after.cpu - before.cpu)
 }
 
-/// Compares what was said with what was heard.
+/// Compares what was sent with what was received.
 fn figures(witness: &Account, accounts: &[Account], cpu: Duration) -> anyhow::Result<Vec<f64>> {
     let said: u32 = accounts.iter().map(|a| a.said.len() as u32).sum();
     let (mut wanted, mut delivered, mut doubled) = (0_u32, 0_u32, 0_u32);
@@ -185,7 +185,7 @@ impl Member {
                     Some(Heard::Entered) => {
                         self.account.entered += 1;
                         if self.account.entered == 1 {
-                            // The receiver is gone only where the run has failed.
+                            // The receiver is dropped only if the run has failed.
                             let _ = ready.send(()).await;
                         }
                     }

@@ -1,4 +1,4 @@
-//! Texts that come back to their sender, one at a time.
+//! A workload: texts that the server sends back to their sender, one at a time.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::line::Line;
 use crate::peer::{Peer, Programs, Running};
 use crate::usage::Usage;
 
-/// What it is.
+/// Its description.
 pub const ABOUT: About = About {
     text: "64 connections send a text of 64 bytes each, and the next one when it is back. Everbeat speaks the \
            tutorial's dialect here, in a room for each connection: it shows each text to the room, too.",

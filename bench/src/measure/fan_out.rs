@@ -1,4 +1,4 @@
-//! One talks, many listen.
+//! A workload: one client sends, many listen.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::talk::{self, Assembly, Party, Speech};
 use super::{About, PLAIN, Subject, Traffic};
 use crate::peer::{Peer, Programs, Running};
 
-/// What it is.
+/// Its description.
 pub const ABOUT: About = About {
     text: "One sends 20 texts of 128 bytes a second to a room; each of the others notes how long after the moment at \
            which a text was to be sent it came. Everbeat's are drafts, or durable messages; a draft may be replaced by the \
@@ -34,7 +34,7 @@ pub const ABOUT: About = About {
     seconds: 10,
 };
 
-/// How many texts a second. Fewer to very many, or the machine does nothing else.
+/// The texts a second. Fewer to very many listeners, so that the machine can keep up.
 const fn rate(listeners: usize) -> u64 {
     if listeners > 2000 { 2 } else { 20 }
 }
@@ -56,7 +56,7 @@ pub(super) async fn run(
     Ok(assembly.talk(server.pid()?).await?.figures())
 }
 
-/// One who talks in a room, and so many who listen.
+/// One client that sends in a room, and so many that listen.
 pub(super) fn audience(room: RoomName, listeners: usize) -> Vec<Party> {
     let party = |first: Option<Duration>| Party {
         rooms: vec![room.clone()],

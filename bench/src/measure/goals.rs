@@ -1,4 +1,4 @@
-//! What the figures are meant to be, and why where they are not.
+//! The goals of the figures, and the causes where one is missed.
 
 use std::fmt::Write as _;
 
@@ -6,23 +6,23 @@ use super::results::{Order, Table};
 use super::{Subject, Traffic, Workload};
 use crate::peer::Peer;
 
-/// Something that is to hold for the medians of a workload.
+/// A bound on the medians of a workload.
 #[derive(Clone, Copy, Debug)]
 pub struct Goal {
     /// What it is about.
     text: &'static str,
     quantity: Quantity,
-    /// Whether the bound is a least or a most.
+    /// Whether the bound is a lower or an upper one.
     order: Order,
     bound: f64,
-    /// Where it is missed: why.
+    /// The cause, where it is missed.
     cause: &'static str,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Quantity {
     One(Cell),
-    /// How many times the second the first is.
+    /// The ratio of the first to the second.
     Times(Cell, Cell),
 }
 
@@ -204,7 +204,7 @@ const WOKEN: &str = "60 % is the kernel's `send`, nearly all that uWebSockets do
                      session and its cursor for each listener (docs/performance.md).";
 
 impl Goal {
-    /// What a workload's figures are meant to be.
+    /// The goals of a workload.
     pub const fn of(workload: Workload) -> &'static [Self] {
         match workload {
             Workload::Idle => IDLE,
@@ -225,7 +225,7 @@ impl Goal {
         self
     }
 
-    /// A row of Markdown; none where something for it was not measured.
+    /// A row of Markdown; none if a figure for it was not measured.
     fn render(&self, table: &Table) -> Option<String> {
         let measured = match self.quantity {
             Quantity::One(cell) => cell.read(table)?,
@@ -253,7 +253,7 @@ impl Cell {
     }
 }
 
-/// The goals of a workload beside what was measured, as Markdown.
+/// The goals of a workload beside its figures, as Markdown.
 pub(super) fn render(workload: Workload, table: &Table) -> String {
     let mut text = String::new();
     for row in Goal::of(workload)
@@ -320,7 +320,7 @@ mod tests {
 
     use super::*;
 
-    /// Each goal is about something that is measured.
+    /// Each goal names a figure that is measured.
     #[test]
     fn goals_are_about_figures() {
         for &workload in Workload::value_variants() {

@@ -1,4 +1,4 @@
-//! Connections that are live and say nothing but heartbeats.
+//! A workload: live connections with heartbeats alone.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use super::{About, PLAIN, Subject, Traffic};
 use crate::peer::{Peer, Programs, Running};
 use crate::usage::Usage;
 
-/// What it is.
+/// Its description.
 pub const ABOUT: About = About {
     text: "Connections that say nothing; each server pings every 25 s. Everbeat's are live sessions, ten of them joined \
            to each room; the others are connections in such rooms. Memory is the server's PSS over what it had before \
@@ -42,13 +42,13 @@ pub const ABOUT: About = About {
     seconds: 50,
 };
 
-/// How long they are left alone before they are measured: the first beats are over then.
+/// The time before the measurement: the first heartbeats are over then.
 const SETTLE: Duration = Duration::from_secs(30);
 
-/// How many connect at once: a listener's queue has room for them.
+/// The number of clients that connect at the same time: a listener's queue has room for them.
 const AT_ONCE: usize = 50;
 
-/// How many sessions share a room.
+/// The number of sessions in a room.
 const PER_ROOM: usize = 10;
 
 pub(super) async fn run(
@@ -104,7 +104,7 @@ async fn await_ready(readies: &mut mpsc::Receiver<bool>) -> anyhow::Result<()> {
     }
 }
 
-/// Tells when it is in its room, and when that has ended.
+/// Runs one connection; reports when it is in its room, and when it has ended.
 async fn stay(
     address: SocketAddr,
     subject: Subject,
@@ -112,7 +112,7 @@ async fn stay(
     room: RoomName,
     ready: mpsc::Sender<bool>,
 ) {
-    // The receiver is gone when the measurement is over.
+    // The receiver is dropped when the measurement is over.
     if let Ok(mut seat) = Seat::take(address, subject, number as u64, &[room]).await {
         let _ = ready.send(true).await;
         while seat.is_there().await {}

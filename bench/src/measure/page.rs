@@ -1,4 +1,4 @@
-//! How light the page is, as a browser sees it: measured by `end2end/bench`.
+//! A workload: the page's weight and speed in a browser, measured by `end2end/bench`.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -11,7 +11,7 @@ use super::results::{Column, Order};
 use super::{About, Subject, Traffic};
 use crate::peer::{Peer, Programs};
 
-/// What it is.
+/// Its description.
 pub const ABOUT: About = About {
     text: "Chromium opens the page of a release build. Its bytes are those of a first visit; its first key takes effect \
            when the page has sent what was typed, on a CPU made 4 times slower, 15 first visits with an empty cache. \
@@ -44,7 +44,7 @@ pub const ABOUT: About = About {
     seconds: 0,
 };
 
-/// What `npm run bench` prints.
+/// The JSON that `npm run bench` prints.
 #[derive(Debug, Deserialize)]
 struct Measured {
     bytes: Bytes,
@@ -79,7 +79,7 @@ struct Typing {
 }
 
 impl Measured {
-    /// In the order of the columns.
+    /// The figures in the order of the columns.
     fn figures(&self) -> Vec<f64> {
         vec![
             self.bytes.total / 1000.0,
@@ -104,7 +104,7 @@ pub(super) async fn run(subject: Subject, programs: &Programs) -> anyhow::Result
     Ok(measured.figures())
 }
 
-/// What the measurement prints; what it complains about is shown as it comes.
+/// Runs the measurement; returns its output. Its errors go to this program's stderr.
 async fn measure(end2end: &Path, target: &Path, messages: usize) -> anyhow::Result<String> {
     let output = Command::new("npm")
         .args(["run", "--silent", "bench"])

@@ -1,4 +1,4 @@
-//! How a figure grows with the size of what is measured, as a picture.
+//! Pictures of how a figure grows with the size of a workload.
 
 use std::path::Path;
 
@@ -8,16 +8,16 @@ use plotters::prelude::*;
 /// The figures of one subject.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
-    /// Whose.
+    /// The subject's name.
     pub name: String,
     /// Size and figure, the smaller sizes first.
     pub points: Vec<(usize, f64)>,
 }
 
-/// Width and height, in pixels.
+/// The width and height of a picture, in pixels.
 const SIZE: (u32, u32) = (720, 320);
 
-/// Dark enough for a white page, and apart also for those who see few colours.
+/// The lines' colours: dark enough for a white page, and distinct also for colour-blind readers.
 const COLOURS: [RGBColor; 6] = [
     RGBColor(0xc0, 0x1c, 0x4b),
     RGBColor(0xe8, 0x8a, 0x1a),
@@ -27,7 +27,7 @@ const COLOURS: [RGBColor; 6] = [
     RGBColor(0x55, 0x55, 0x55),
 ];
 
-/// Draws lines over a logarithmic axis of sizes, from zero. Without a line there is no picture.
+/// Draws lines over a logarithmic axis of sizes, with figures from zero. Without a line there is no picture.
 ///
 /// # Errors
 /// If the file cannot be written.

@@ -1,4 +1,4 @@
-//! Durable messages, as many as can be.
+//! A workload: durable messages, as many as the server can store.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -21,7 +21,7 @@ use crate::peer::{Peer, Programs, Running};
 use crate::session::ENDED;
 use crate::usage::Usage;
 
-/// What it is.
+/// Its description.
 pub const ABOUT: About = About {
     text: "Sessions publish messages of 64 bytes, each in a room of its own; a message counts when its ack is there, and \
            its time begins with the publish. One alone waits for each ack before the next message; more keep 32 on the \
@@ -42,13 +42,13 @@ pub const ABOUT: About = About {
     seconds: 10,
 };
 
-/// As fast as it goes.
+/// The server's options: no rate limits the publishes.
 const OPTIONS: &[&str] = &["--publishes", "1000000", "--publish-burst", "1000000"];
 
-/// As many as the client has on the way at once (its `window`).
+/// The number of messages that a client has on the way at once (its `window`).
 const WINDOW: usize = 32;
 
-/// How often the disk is asked.
+/// The number of syncs that are timed.
 const SYNCS: usize = 101;
 
 pub(super) async fn run(
@@ -94,7 +94,7 @@ pub(super) async fn run(
     ])
 }
 
-/// The median time in which 4 kB at the end of a file become durable.
+/// The median time of a sync of 4 kB at the end of a file.
 fn fsync(directory: &Path) -> anyhow::Result<Duration> {
     let mut file: File = tempfile::tempfile_in(directory)?;
     let mut times = Vec::new();
@@ -111,7 +111,7 @@ fn fsync(directory: &Path) -> anyhow::Result<Duration> {
 struct Publisher {
     client: Client,
     room: RoomName,
-    /// When each that is on its way was published.
+    /// When each message on its way was published.
     waiting: BTreeMap<EntryId, Instant>,
     acks: Vec<Duration>,
 }
@@ -127,7 +127,7 @@ impl Publisher {
         })
     }
 
-    /// Returns how long each ack took that came before the end.
+    /// Publishes until the end; returns the time of each ack before it.
     async fn run(
         mut self,
         window: usize,

@@ -1,4 +1,4 @@
-//! The figures: kept in a file a workload, rendered as one document.
+//! The results: figures, stored in one file for each workload, and rendered as one document.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{Subject, Traffic, Workload, goals, plot};
 use crate::peer::Peer;
 
-/// Which way is good.
+/// Which figures are better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// The smaller the better.
@@ -28,7 +28,7 @@ pub struct Column {
     pub title: &'static str,
     digits: usize,
     order: Order,
-    /// The name of the plot of how it grows, where there is one.
+    /// The name of the plot of its growth, if there is one.
     pub plot: Option<&'static str>,
 }
 
@@ -43,7 +43,7 @@ impl Column {
         }
     }
 
-    /// The same, with a plot of this name of how it grows.
+    /// The same, with a plot of its growth under this name.
     pub const fn plotted(mut self, plot: &'static str) -> Self {
         self.plot = Some(plot);
         self
@@ -54,7 +54,7 @@ impl Column {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Table {
     workload: Workload,
-    /// How long each was watched; 0 where it ended by itself.
+    /// The length of each run, in seconds; 0 where it ended by itself.
     seconds: u64,
     rows: Vec<Row>,
     failures: Vec<Failure>,
@@ -66,7 +66,7 @@ struct Row {
     runs: Vec<Vec<f64>>,
 }
 
-/// A run that gave no figures, and why.
+/// A run without figures, and the reason.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Failure {
     subject: Subject,
@@ -74,7 +74,7 @@ struct Failure {
 }
 
 impl Table {
-    /// A table without figures, of runs that are watched for so many seconds.
+    /// A table without figures, of runs of so many seconds.
     pub const fn new(workload: Workload, seconds: u64) -> Self {
         Self {
             workload,
@@ -84,7 +84,7 @@ impl Table {
         }
     }
 
-    /// Adds what one run gave.
+    /// Adds the figures of one run.
     pub fn add(&mut self, subject: Subject, figures: Vec<f64>) {
         match self.rows.iter_mut().find(|row| row.subject == subject) {
             Some(row) => row.runs.push(figures),
@@ -95,25 +95,25 @@ impl Table {
         }
     }
 
-    /// Adds that a run failed.
+    /// Adds a failed run.
     pub fn add_failure(&mut self, subject: Subject, reason: String) {
         self.failures.push(Failure { subject, reason });
     }
 
-    /// Whether it holds no figures: what was measured before is worth more.
+    /// Whether it holds no figures; then it must not replace earlier ones.
     pub const fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// How many runs failed.
+    /// The number of failed runs.
     pub const fn failed(&self) -> usize {
         self.failures.len()
     }
 
-    /// Keeps it in a directory, in place of what was measured before, with its plots.
+    /// Writes it into a directory, with its plots, in place of the earlier figures.
     ///
     /// # Errors
-    /// If that cannot be written.
+    /// If the files cannot be written.
     pub fn save(&self, directory: &Path) -> anyhow::Result<()> {
         fs::create_dir_all(directory)?;
         let path = directory.join(format!("{}.json", title(self.workload)));
@@ -139,7 +139,7 @@ impl Table {
         })?))
     }
 
-    /// As Markdown: what is done, a table of all that take part, and how their costs grow.
+    /// The table as Markdown: what is done, the figures of all subjects, and how their costs grow.
     fn render(&self) -> String {
         let mut text = self.workload.about().text.to_owned();
         if self.seconds > 0 {
@@ -180,7 +180,7 @@ impl Table {
         text
     }
 
-    /// Medians, the least and the most, and how many times Everbeat's figure the others' is.
+    /// Renders medians, least and most, and the ratio of the others' figures to Everbeat's.
     fn render_rows(&self, text: &mut String, size: usize) {
         let columns = self.workload.about().columns;
         text.push_str("| |");
@@ -218,7 +218,7 @@ impl Table {
         }
     }
 
-    /// The median of a figure; none if it was not measured.
+    /// The median of a figure; `None` if it was not measured.
     pub(super) fn median(&self, subject: Subject, title: &str) -> Option<f64> {
         let mut columns = self.workload.about().columns.iter();
         let column = columns.position(|column| column.title == title)?;
@@ -235,7 +235,7 @@ impl Table {
         })
     }
 
-    /// How a figure grows, for each that was measured at more than one size.
+    /// The growth of a figure, for each subject that was measured at more than one size.
     fn growth(&self, column: usize) -> Vec<plot::Line> {
         let mut rows: Vec<&Row> = self.rows.iter().collect();
         rows.sort_by_key(|row| row.subject);
@@ -261,7 +261,7 @@ impl Table {
         self.workload.about().unit
     }
 
-    /// A subject's name; it says what Everbeat carries where that makes a difference.
+    /// A subject's name; for Everbeat with its kind of frames, where the workload has several.
     fn name(&self, subject: Subject) -> String {
         let name = subject.peer.name();
         let cast = self.workload.about().cast;
@@ -316,10 +316,10 @@ impl Figure {
     }
 }
 
-/// Renders all that was measured and is kept in a directory.
+/// Renders all results in a directory.
 ///
 /// # Errors
-/// If a file there holds something else.
+/// If a file there is no result.
 pub fn render(directory: &Path) -> anyhow::Result<String> {
     let mut text = format!(
         "# Results\n\n\

@@ -1,4 +1,4 @@
-//! All clients return, and have missed much.
+//! A workload: all clients reconnect after they missed many messages.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::peer::{Peer, Programs, Running};
 use crate::session::ENDED;
 use crate::usage::Usage;
 
-/// What it is.
+/// Its description.
 pub const ABOUT: About = About {
     text: "Sessions in rooms of a hundred lose their connections; 1,000 messages of 64 bytes are said in each room; then all \
            come back at once, and each takes all that it missed, in order.",
@@ -37,19 +37,19 @@ pub const ABOUT: About = About {
     seconds: 0,
 };
 
-/// As fast as it goes.
+/// The server's options: no rate limits the publishes.
 const OPTIONS: &[&str] = &["--publishes", "1000000", "--publish-burst", "1000000"];
 
-/// How many share a room.
+/// The number of clients in a room.
 const PER_ROOM: usize = 100;
 
-/// How many messages each is behind.
+/// The number of messages that each client misses.
 const BEHIND: usize = 1000;
 
-/// How many enter at once.
+/// The number of clients that join at the same time.
 const AT_ONCE: usize = 50;
 
-/// How long one step may take.
+/// The deadline of one step.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What all clients do now.
@@ -127,7 +127,8 @@ async fn await_one(told: &mut mpsc::Receiver<()>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Goes and comes back when told to, and tells when it is here, gone, and has everything.
+/// Runs one client: disconnects and reconnects as the phase says; reports when it has joined, has disconnected, and
+/// has every message.
 async fn read(
     mut client: Client,
     mut phase: watch::Receiver<Phase>,
@@ -162,7 +163,7 @@ async fn read(
     Ok(())
 }
 
-/// Says what the others miss.
+/// Publishes the messages that the others miss.
 async fn write(mut client: Client, room: RoomName) -> anyhow::Result<()> {
     let mut durable = 0;
     for number in 0..BEHIND {

@@ -1,4 +1,4 @@
-//! Those who come back by themselves: sessions, and what Socket.IO's own client does.
+//! Clients that reconnect by themselves: Everbeat's, and one that behaves like Socket.IO's own.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -15,13 +15,13 @@ use crate::line::{Dialect, Line, Recovery};
 use crate::peer::Peer;
 use crate::session::{ENDED, joining};
 
-/// The first delay of Socket.IO's client (`reconnectionDelay`), made shorter or longer by up to half.
+/// The first delay of Socket.IO's client (`reconnectionDelay`), with a jitter of up to half.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 
 /// Its longest delay (`reconnectionDelayMax`).
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
 
-/// How long it lets a connection take (`timeout`).
+/// Its deadline of a connection attempt (`timeout`).
 const CONNECT: Duration = Duration::from_secs(20);
 
 /// One member of a room, over all of its connections.
@@ -32,12 +32,12 @@ pub(super) enum Returning {
     Socket(Box<Socket>),
 }
 
-/// What happens to one of them.
+/// What happens to a client.
 #[derive(Debug)]
 pub(super) enum Heard {
-    /// It is in its room, for the first time or again.
+    /// It has joined its room, for the first time or again.
     Entered,
-    /// Another member said something.
+    /// A text of another member.
     Text(String),
 }
 
@@ -65,7 +65,7 @@ impl Returning {
         Ok(Self::Session(Box::new(client), room))
     }
 
-    /// What happens next; perhaps nothing worth telling. Safe to cancel.
+    /// The next event, or `None` for one that is not counted. Safe to cancel.
     pub(super) async fn hear(&mut self) -> anyhow::Result<Option<Heard>> {
         match self {
             Self::Session(client, _) => Ok(match client.next().await.context(ENDED)? {
@@ -79,11 +79,11 @@ impl Returning {
         }
     }
 
-    /// Says something to the room, now or when it is back.
+    /// Sends a text to the room, now or after the reconnect.
     pub(super) async fn say(&mut self, text: String) {
         match self {
             Self::Session(client, room) => {
-                // What does not fit into the outbox was not said; the figures show it.
+                // A text that does not fit into the outbox is not sent; the figures show it.
                 let _ = client.publish(room.clone(), text);
             }
             Self::Socket(socket) => {
@@ -94,8 +94,8 @@ impl Returning {
     }
 }
 
-/// A client of Socket.IO with connection state recovery, and the defaults of its own client: what is said
-/// without a connection waits; what was sent and did not arrive is lost.
+/// A client of Socket.IO with connection state recovery, and the defaults of its own client: texts without a
+/// connection wait; texts that were sent and did not arrive are lost.
 pub(super) struct Socket {
     address: SocketAddr,
     dialect: Dialect,
@@ -152,7 +152,7 @@ impl Socket {
     async fn flush(&mut self) {
         if let Link::Open(line) = &mut self.link {
             while let Some(text) = self.backlog.pop_front() {
-                // Lost, as its own client would lose it; the read side tells of the end.
+                // An error: the text is lost, as with its own client; reading reports the end.
                 let _ = line.send("say", &text).await;
             }
         }

@@ -1,4 +1,4 @@
-//! Many small rooms.
+//! A workload: many small rooms.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::talk::{self, Assembly, Party, Speech};
 use super::{About, PLAIN, Subject, Traffic};
 use crate::peer::{Peer, Programs, Running};
 
-/// What it is.
+/// Its description.
 pub const ABOUT: About = About {
     text: "Rooms of two. Two share two rooms, and each talks in one of them; all of them together send 1,000 texts of \
            128 bytes a second, at even intervals.",
@@ -44,7 +44,7 @@ pub(super) async fn run(
     let server = Running::start(subject.peer, programs, talk::OPTIONS).await?;
     let rooms = u32::try_from(subject.size)?;
     let every = Duration::from_secs(1) * rooms / RATE;
-    // Each member says something; where rooms are few, much.
+    // Each member sends at least one text; in few rooms, many.
     let count = (seconds * u64::from(RATE)).div_ceil(u64::from(rooms));
     let speech = Speech {
         every,
@@ -53,7 +53,7 @@ pub(super) async fn run(
     };
     let name = |number: u32| RoomName::new(&format!("rooms-{number}"));
     let mut parties = Vec::new();
-    // Of a single room, the partner only listens.
+    // With a single room, the partner only listens.
     for number in 0..rooms.next_multiple_of(2) {
         let partner = number ^ 1;
         let mut shared = Vec::new();

@@ -1,4 +1,4 @@
-//! Half of the readers stop reading.
+//! A workload: half of the readers stop reading.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::{About, PLAIN, Subject, Traffic};
 use crate::peer::{Peer, Programs, Running};
 use crate::usage::Usage;
 
-/// What it is.
+/// Its description.
 pub const ABOUT: About = About {
     text: "One sends 20 texts of 4 kB a second to a room where half of the readers have stopped reading, though their \
            connections are there; before that, the same to the other half alone. Memory is what the server takes more \
@@ -56,7 +56,7 @@ pub(super) async fn run(
         let assembly = Assembly::gather(server.address, subject, readers, speech).await?;
         assembly.talk(server.pid()?).await
     };
-    // In a room of its own: its texts are not to be heard again.
+    // In a room of its own, so that its texts are not replayed later.
     let undisturbed = talk(&RoomName::new("undisturbed")?).await?;
     let before = Usage::of(server.pid()?)?;
     let mut stopped = Vec::new();

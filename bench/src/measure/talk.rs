@@ -1,4 +1,4 @@
-//! People in rooms: some talk, all listen, and note how long it took.
+//! Talks in rooms: some clients send texts, all receive them and record the delays.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use crate::line::Line;
 use crate::session::{ENDED, joining};
 use crate::usage::Usage;
 
-/// What [`Talk::figures`] are.
+/// The columns of [`Talk::figures`].
 pub(super) const COLUMNS: &[Column] = &[
     Column::new("server's CPU a delivery, us", 2, Order::LessIsBetter).plotted("cpu"),
     Column::new("p50, ms", 2, Order::LessIsBetter),
@@ -26,48 +26,48 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::new("delivered, %", 3, Order::MoreIsBetter),
 ];
 
-/// Everbeat lets through what a person would not send.
+/// Everbeat's options: rates above those of a human.
 pub(super) const OPTIONS: &[&str] = &["--drafts", "10000", "--publishes", "10000"];
 
-/// How many enter at once: a listener's queue has room for them.
+/// The number of clients that join at the same time: a listener's queue has room for them.
 const AT_ONCE: usize = 50;
 
-/// How long each step may take beyond the talk itself.
+/// The deadline of each step beyond the talk itself.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// One who hears what the others say in some rooms, and may talk in the first of them.
+/// A client that receives the others' texts in some rooms, and may send in the first of them.
 pub(super) struct Party {
-    /// Where.
+    /// Its rooms.
     pub(super) rooms: Vec<RoomName>,
-    /// When it begins to talk, after the beginning; `None`: it only listens.
+    /// The time of its first text, after the beginning; `None`: it only listens.
     pub(super) first: Option<Duration>,
-    /// How many others it hears.
+    /// The number of others whose texts it receives.
     pub(super) talkers: usize,
 }
 
-/// How each talker talks.
+/// What each talker sends.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Speech {
     /// The time from one text to the next.
     pub(super) every: Duration,
-    /// How many texts.
+    /// The number of texts.
     pub(super) count: u64,
-    /// How long they are.
+    /// The size of a text.
     pub(super) bytes: usize,
 }
 
-/// All parties, in their rooms.
+/// All clients of a talk, in their rooms.
 pub(super) struct Assembly {
     begin: watch::Sender<Option<Instant>>,
     done: mpsc::Receiver<Vec<u32>>,
     parties: JoinSet<anyhow::Result<()>>,
     count: usize,
     length: Duration,
-    /// How many deliveries there should be.
+    /// The number of expected deliveries.
     wanted: u64,
 }
 
-/// What came of a talk.
+/// The result of a talk.
 #[derive(Debug)]
 pub(super) struct Talk {
     /// From the moment at which a text was to be sent to its delivery, in microseconds.
@@ -77,7 +77,7 @@ pub(super) struct Talk {
 }
 
 impl Assembly {
-    /// Brings all parties into their rooms.
+    /// Connects all parties and lets them join their rooms.
     pub(super) async fn gather(
         address: SocketAddr,
         subject: Subject,
@@ -169,7 +169,7 @@ fn early(ended: Result<anyhow::Result<()>, tokio::task::JoinError>) -> anyhow::E
 }
 
 impl Talk {
-    /// As [`COLUMNS`] have it.
+    /// The figures of [`COLUMNS`].
     pub(super) fn figures(&self) -> Vec<f64> {
         let delivered = self.delays.len();
         #[expect(clippy::cast_precision_loss, reason = "figures of a few digits")]
@@ -191,7 +191,7 @@ impl Talk {
     }
 }
 
-/// What one of them needs.
+/// What the task of one party needs.
 struct Attend {
     number: usize,
     party: Party,
@@ -245,7 +245,7 @@ impl Attend {
             }
         }
         self.done.send(ear.delays).await?;
-        // Stays until all have heard everything.
+        // Stays connected until all have received everything.
         loop {
             seat.hear().await?;
         }
@@ -262,11 +262,11 @@ async fn reached(at: Option<Instant>) -> Instant {
     }
 }
 
-/// What a listener notes.
+/// What a listener records.
 struct Ear {
     begun: Instant,
     last: u64,
-    /// Of how many talkers the last text is still to come.
+    /// The number of talkers whose last text is still to come.
     missing: usize,
     /// In microseconds.
     delays: Vec<u32>,
@@ -315,7 +315,7 @@ impl Seat {
         Ok(Self::Client(client, room, subject.traffic))
     }
 
-    /// Lets it live on for a while. Returns whether it is still what it was, or had to come back.
+    /// Waits for the next event. Returns whether the connection is still the same, without a reconnect.
     pub(super) async fn is_there(&mut self) -> bool {
         match self {
             Self::Line(line) => line.receive().await.is_ok(),
@@ -325,7 +325,7 @@ impl Seat {
         }
     }
 
-    /// What was said; perhaps nothing yet. Safe to cancel.
+    /// The next texts; perhaps none. Safe to cancel.
     async fn hear(&mut self) -> anyhow::Result<Vec<String>> {
         match self {
             Self::Line(line) => Ok(vec![line.receive().await?.as_str().to_owned()]),

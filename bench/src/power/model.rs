@@ -1,4 +1,4 @@
-//! What a disk holds, and what it may hold after the power was cut. Pure: the seed decides.
+//! A model of a disk: what it holds, and what it may hold after a power cut. Pure: the seed decides.
 //!
 //! The model, which is that of a journaling file system that keeps its promises, and no more:
 //!
@@ -19,22 +19,22 @@ use std::ffi::{OsStr, OsString};
 
 use fastrand::Rng;
 
-/// What a disk writes whole or not at all.
+/// The size of a sector, in bytes, which a disk writes whole or not at all.
 const SECTOR: usize = 512;
 
-/// How many writes of one file wait at most.
+/// The most unsynced writes of one file; older ones become durable.
 const WAITING_MAX: usize = 4096;
 
 /// The number of a file.
 pub(super) type Number = u64;
 
-/// A directory of files, seen as it is and as it would be after a cut.
+/// A directory of files: as it is now, and what of it is durable.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Model {
     files: BTreeMap<Number, File>,
     names: Names,
     last: Number,
-    /// Whether syncs are acknowledged and forgotten.
+    /// Whether syncs are acknowledged and ignored.
     lies: bool,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Model {
 struct Names {
     now: BTreeMap<OsString, Number>,
     durable: BTreeMap<OsString, Number>,
-    /// Changes since the last sync. Each may be about two names.
+    /// Changes since the last sync. Each may change two names.
     waiting: Vec<Vec<(OsString, Option<Number>)>>,
 }
 
@@ -74,7 +74,7 @@ impl Change {
         }
     }
 
-    /// The length of a file of this length afterwards.
+    /// The length after this change of a file that had this length.
     fn length_after(&self, length: usize) -> usize {
         match self {
             Self::Write { at, bytes } => length.max(at + bytes.len()),
@@ -84,7 +84,7 @@ impl Change {
 }
 
 impl Model {
-    /// An empty one. One that `lies` acknowledges syncs and forgets them.
+    /// An empty directory. One that `lies` acknowledges syncs and ignores them.
     pub(super) fn new(lies: bool) -> Self {
         Self {
             lies,
@@ -92,7 +92,7 @@ impl Model {
         }
     }
 
-    /// Which file has this name.
+    /// The file with this name.
     pub(super) fn find(&self, name: &OsStr) -> Option<Number> {
         self.names.now.get(name).copied()
     }
@@ -103,7 +103,7 @@ impl Model {
         names.map(|(name, number)| (name.as_os_str(), *number))
     }
 
-    /// A new file, or that which has the name.
+    /// Creates a file; returns the one that already has the name, if there is one.
     pub(super) fn create(&mut self, name: &OsStr, mode: u32) -> Number {
         if let Some(number) = self.find(name) {
             return number;
@@ -118,7 +118,7 @@ impl Model {
         self.last
     }
 
-    /// Takes a name away; `false` where there is none.
+    /// Removes a name; returns `false` if there is none.
     pub(super) fn unlink(&mut self, name: &OsStr) -> bool {
         let is_there = self.find(name).is_some();
         if is_there {
@@ -127,7 +127,7 @@ impl Model {
         is_there
     }
 
-    /// Gives a file another name, in the place of whatever has it; `false` where there is none.
+    /// Renames a file, in place of the one with the new name; returns `false` if there is no file `from`.
     pub(super) fn rename(&mut self, from: &OsStr, to: &OsStr) -> bool {
         let found = self.find(from);
         if let Some(number) = found {
@@ -136,12 +136,12 @@ impl Model {
         found.is_some()
     }
 
-    /// What a file holds now; `None` where there is no such file.
+    /// The content of a file now; `None` if there is no such file.
     pub(super) fn content(&self, number: Number) -> Option<&[u8]> {
         self.files.get(&number).map(|file| file.now.as_slice())
     }
 
-    /// Who may do what with it.
+    /// The file's permission bits.
     pub(super) fn mode(&self, number: Number) -> u32 {
         self.files.get(&number).map_or(0, |file| file.mode)
     }
@@ -152,7 +152,7 @@ impl Model {
         self.change(number, Change::Write { at, bytes });
     }
 
-    /// Cuts a file off, or fills it up with zeros.
+    /// Truncates a file, or extends it with zeros.
     pub(super) fn set_length(&mut self, number: Number, length: usize) {
         self.change(number, Change::Length(length));
     }
@@ -178,7 +178,7 @@ impl Model {
         self.names.durable = self.names.now.clone();
     }
 
-    /// What the disk holds after the power was cut now.
+    /// The disk after a power cut at this moment.
     pub(super) fn cut(&self, rng: &mut Rng) -> Self {
         let kept = rng.usize(..=self.names.waiting.len());
         let mut names = self.names.durable.clone();
@@ -224,8 +224,8 @@ impl Model {
     fn change_names(&mut self, change: Vec<(OsString, Option<Number>)>) {
         apply(&change, &mut self.names.now);
         self.names.waiting.push(change);
-        // What no name leads to any more, now or after a cut at any moment, is gone once no program has it open:
-        // programs under test live shorter than that matters.
+        // A file without a name, now and after a cut at any moment, is removed once no program has it open; programs
+        // under test do not live long enough for that to matter.
     }
 }
 
@@ -248,7 +248,7 @@ impl File {
         }
     }
 
-    /// Each write whole or not at all.
+    /// The content after a cut that keeps each write whole or not at all.
     fn cut_by_writes(&self, rng: &mut Rng) -> Vec<u8> {
         let mut content = self.durable.clone();
         for change in self.waiting.iter().filter(|_| rng.bool()) {
@@ -257,7 +257,7 @@ impl File {
         content
     }
 
-    /// Each sector as it was at some moment, and the length as it was at some other.
+    /// The content after a cut that keeps each sector as of some moment, and the length as of some other.
     fn cut_by_sectors(&self, rng: &mut Rng) -> Vec<u8> {
         let mut lengths = vec![self.durable.len()];
         let mut touched: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
@@ -288,7 +288,7 @@ impl File {
 }
 
 impl Change {
-    /// Applies what it does to these bytes, and nothing else.
+    /// Applies the part of the change that is within these bytes.
     fn apply_within(&self, content: &mut [u8], from: usize, until: usize) {
         match self {
             Self::Write { at, bytes } => {
@@ -398,7 +398,7 @@ mod tests {
         assert_eq!(outcomes(&model), both);
     }
 
-    /// In the place of another: the one or the other is there, never none.
+    /// A rename over another file: after a cut the one or the other exists, never none.
     #[test]
     fn a_rename_is_one_change() {
         let (mut model, _) = durable(b"old");

@@ -1,4 +1,4 @@
-//! The model as a file system that programs use (FUSE).
+//! The model as a mounted file system (FUSE).
 
 use std::ffi::OsStr;
 use std::io;
@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 
 use super::model::{Model, Number};
 
-/// How long the kernel may cache attributes: nothing changes but through it.
+/// The time for which the kernel may cache attributes, as all changes go through it.
 const TTL: Duration = Duration::from_secs(60);
 
 /// A directory on a disk whose power can be cut.
@@ -32,15 +32,15 @@ pub struct PowerDisk {
 #[derive(Debug, Default)]
 struct Disk {
     model: Model,
-    /// Since the cut: a program that still runs gets errors.
+    /// Whether the power is cut: programs that still run get errors.
     is_off: bool,
 }
 
 impl PowerDisk {
-    /// Mounts an empty one on this directory. One that *lies* acknowledges syncs and does nothing.
+    /// Mounts an empty disk on this directory. One that *lies* acknowledges syncs and does nothing.
     ///
     /// # Errors
-    /// If FUSE cannot be had: it takes `/dev/fuse`, and root or `fusermount3`.
+    /// If FUSE cannot be used: it takes `/dev/fuse`, and root or `fusermount3`.
     pub fn mount(directory: &Path, lies: bool) -> anyhow::Result<Self> {
         let model = Model::new(lies);
         let mut disk = Self {
@@ -52,18 +52,18 @@ impl PowerDisk {
         Ok(disk)
     }
 
-    /// Cuts the power: from now on nothing is read or written any more.
+    /// Cuts the power: from now on reads and writes fail.
     pub fn switch_off(&self) {
         self.disk.lock().is_off = true;
     }
 
-    /// Gives power again. The disk holds what it may hold after such a cut; every program that had files open on
-    /// it must have ended.
+    /// Restores the power. The disk then holds what it may hold after such a cut. Every program that had files open
+    /// on it must have ended.
     ///
     /// # Errors
-    /// If it cannot be mounted anew.
+    /// If it cannot be mounted again.
     pub fn switch_on(&mut self, rng: &mut Rng) -> anyhow::Result<()> {
-        // Anew: the kernel must not remember what is lost.
+        // Mounted again, as the kernel must not cache what is lost.
         if let Some(session) = self.session.take() {
             session
                 .umount_and_join()
@@ -93,16 +93,16 @@ impl PowerDisk {
 impl Drop for PowerDisk {
     fn drop(&mut self) {
         if let Some(session) = self.session.take() {
-            // An error has no reader any more.
+            // An error cannot be reported here.
             let _: io::Result<()> = session.umount_and_join();
         }
     }
 }
 
-/// The kernel's side.
+/// The file system's side towards the kernel.
 struct Mounted(Arc<Mutex<Disk>>);
 
-/// A file's number as the kernel has it: 1 is the directory.
+/// A file's inode number for the kernel, where 1 is the directory.
 fn ino(number: Number) -> INodeNo {
     INodeNo(number + 1)
 }
@@ -133,7 +133,7 @@ fn attributes(ino: INodeNo, kind: FileType, size: usize, mode: u32) -> FileAttr 
 }
 
 impl Mounted {
-    /// Does it, while there is power.
+    /// Does the work, unless the power is cut.
     fn with<T>(&self, work: impl FnOnce(&mut Model) -> Result<T, Errno>) -> Result<T, Errno> {
         let mut disk = self.0.lock();
         if disk.is_off {
@@ -234,7 +234,7 @@ impl Filesystem for Mounted {
 
     fn open(&self, _: &Request, ino: INodeNo, _: OpenFlags, reply: ReplyOpen) {
         match self.attributes(ino) {
-            // The kernel's pages are kept: SQLite shares memory by a file.
+            // The kernel keeps its cached pages: SQLite shares memory by a file.
             Ok(_) => reply.opened(FileHandle(0), FopenFlags::FOPEN_KEEP_CACHE),
             Err(error) => reply.error(error),
         }

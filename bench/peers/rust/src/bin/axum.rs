@@ -1,4 +1,4 @@
-//! Axum's WebSocket as it comes: a ping for each connection every 25 s, and an end for those that did
+//! Axum's WebSocket without changes: it pings each connection every 25 s, and ends those that did
 //! not answer.
 //!
 //! usage: axum PORT      /echo sends back; /room/A/B is in the rooms A and B, and sends to the others in A
@@ -20,12 +20,12 @@ use tokio::sync::broadcast::{self, Sender};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_stream::wrappers::BroadcastStream;
 
-/// A text, and which connection sent it.
+/// A text, and the id of the connection that sent it.
 type Said = (u64, Utf8Bytes);
 
 type Rooms = Arc<Mutex<HashMap<String, Sender<Said>>>>;
 
-/// The rooms of one connection: the first is where it speaks.
+/// The rooms of one connection; its texts go to the first one.
 struct Seats {
     id: u64,
     own: Sender<Said>,
@@ -115,7 +115,7 @@ async fn hear(seats: &mut Option<Seats>) -> Utf8Bytes {
     loop {
         match seats.heard.next().await {
             Some(Ok((from, text))) if from != seats.id => return text,
-            // Its own, or it was slow and has lost some.
+            // Its own text, or it was slow and has lost some.
             Some(Ok(_) | Err(_)) => {}
             None => return std::future::pending().await,
         }

@@ -11,7 +11,7 @@ use socketioxide::extract::{Data, Extension, SocketRef};
 use socketioxide::{SocketIo, TransportType};
 use tokio::net::TcpListener;
 
-/// Where a socket's texts go.
+/// The room that gets a socket's texts.
 #[derive(Clone)]
 struct Room(String);
 
