@@ -1,11 +1,11 @@
-# Everbeat: the few commands that one needs. The work is in scripts/ and in Cargo.
-# What is missing on the machine is installed by the first target that needs it.
+# Everbeat: the commands for developers. The work is done by scripts/ and Cargo.
+# The first target that needs a missing tool installs it.
 
 SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help run build watch test fmt lint simulate faults fuzz mutants chaos attack autobahn api audit bench dist
 
-# The tools that scripts/setup.sh installs are found, also where rustup never set up the PATH.
+# So the tools that scripts/setup.sh installs are found, also if rustup did not set up the PATH.
 CARGO_HOME ?= $(HOME)/.cargo
 export PATH := $(CARGO_HOME)/bin:$(PATH)
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Tries the HTTP API against its own document: schemathesis makes requests of all that /api/openapi.json allows, and of
-# what it does not allow, and looks whether the real server answers as the document says. It must find nothing.
-# What it needs is put into target/api-fuzz.
+# Tests the HTTP API against its own document: schemathesis makes requests that /api/openapi.json allows, and others that
+# it does not allow, and checks that the real server answers as the document says. It must find no difference.
+# Its tools are installed into target/api-fuzz.
 # usage: scripts/api-fuzz.sh [SCHEMATHESIS OPTION...]     EXAMPLES=1000 for more than 200 requests an operation
 #                                                         EVERBEAT=/path/to/everbeat for another server than the one of `make build`
 set -euo pipefail
@@ -20,7 +20,7 @@ setup_schemathesis() {
   local site=$home/python-$version
   schemathesis=$site/bin/schemathesis
   [ -e "$site/complete" ] && return
-  # Debian has what makes environments apart from the rest.
+  # Debian packages Python's venv on its own.
   quietly python python3 -c 'import ensurepip, venv' || apt_need python "Python, in which schemathesis is written" python3 python3-venv
   version_ge "$(version_of python3 --version)" 3.10 ||
     die "schemathesis needs Python 3.10 or newer; here is $(version_of python3 --version)." "Install a newer one, then start again."
@@ -36,10 +36,10 @@ setup_schemathesis() {
 mkdir -p "$home" "$cache"
 setup_schemathesis
 head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n' >"$home/secret"
-# Without limits on how fast one may ask.
+# The server's options: no limits on the rate of requests.
 start_server "$everbeat" "$home" --token-keys "$home/secret" --publishes-per-person 0 --publishes-per-address 0
 token=$(python3 scripts/api/token.py "$home/secret")
-# Events are left out: that answer does not end. server/tests/it/events.rs reads it.
+# The events' answer does not end, so it is left out; server/tests/it/events.rs tests it.
 say "making requests (under a minute)"
 (
   cd "$home"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the Autobahn WebSocket test suite against the real server's tutorial dialect, which echoes text.
-# What the suite needs is put into target/autobahn; reports with every frame: target/autobahn/reports/index.html
+# The suite is installed into target/autobahn; reports with every frame: target/autobahn/reports/index.html
 # usage: scripts/autobahn.sh      PYTHON2=/path/to/python2.7 where it is not found by itself
 #                                 EVERBEAT=/path/to/everbeat for another server than the one of `make build`
 set -euo pipefail
@@ -27,7 +27,7 @@ find_python2() {
   return 1
 }
 
-# The suite and what it needs exist for Python 2 only, which newer distributions do not have any more.
+# The suite and its packages exist for Python 2 only, which newer distributions no longer have.
 setup_python2() {
   find_python2 && return
   if has apt-get && apt-cache show python2.7 >/dev/null 2>&1; then

@@ -15,12 +15,12 @@ peers() {
   cargo build --locked --quiet --release --manifest-path bench/peers/rust/Cargo.toml
 }
 
-# The page has none.
+# The page's workload has no peers.
 [ "$*" = page ] || peers
 
 # shellcheck source=scripts/chromium.sh
 . scripts/chromium.sh
 
-# A connection needs a descriptor at each end.
+# Each connection needs a descriptor at both ends.
 ulimit -n "$(ulimit -Hn)"
 cargo run --locked --release -p bench -- measure "$@"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes dist/everbeat, one file with the site inside, of what `make build` left; and sees it serve from an empty directory.
+# Makes dist/everbeat, one file with the site inside, from the output of `make build`; and tests that it serves from an
+# empty directory.
 # usage: scripts/dist.sh
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -15,7 +16,7 @@ gather() {
   rm -rf "$embed"
   mkdir -p "$embed"
   cp -r target/site "$embed/site"
-  # Types are for those who compile.
+  # TypeScript's types are only for compiling.
   find "$embed/site" -name '*.ts*' -delete
   cp "$target/release/hash.txt" "$embed/hash.txt"
 }
@@ -38,7 +39,7 @@ head_has() { tr -d '\r' <"$here/head" | grep -qiE "^$1" || fail "$2 came without
 check() {
   local name hash
   here=$(mktemp -d)
-  # It may have ended already, which is no failure here.
+  # The server may have ended already, which is no failure here.
   trap 'kill "$server" 2>/dev/null || true; rm -rf "$here"' EXIT
   mkdir "$here/empty"
   (cd "$here/empty" && exec env -i NO_COLOR=1 "$dist" --listen 127.0.0.1:0 --admin off) 2>"$here/log" &
@@ -66,7 +67,7 @@ check() {
   done
   get /favicon.svg "$here/file"
   head_has 'content-type: image/svg' favicon.svg
-  # It stays open: curl ends it.
+  # The answer does not end: curl ends the connection.
   get /ws /dev/null --max-time 2 -H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' \
     -H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==' -H 'Sec-WebSocket-Protocol: everbeat.v1' 2>/dev/null || true
   head_has 'HTTP/1.1 101' '/ws'

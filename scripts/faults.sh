@@ -7,15 +7,15 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 seeds=2000
 copy=target/faults/copy
 faults=simulation/faults
-# Optimized a little: quick to build, quick enough to run. A fault may leave code unused.
+# A little optimization: quick to build, quick enough to run. A fault may leave code unused.
 export RUSTFLAGS="-A warnings"
 export CARGO_TARGET_DIR="$PWD/target/faults" CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=false
 
-# The core alone, in a workspace of its own: nothing else needs to be built.
+# The core alone, in a workspace of its own, so that nothing else is built.
 fresh_copy() {
   rm -rf "$copy"
   mkdir -p "$copy/crates"
-  # Not -p: Cargo must see that a file is another one again.
+  # Without -p: the new times tell Cargo that the files changed.
   cp -r crates/protocol "$copy/crates/"
   cp -r simulation Cargo.lock "$copy/"
   sed -E 's#^members = .*#members = ["crates/protocol", "simulation"]#; s#^default-members = .*##' Cargo.toml >"$copy/Cargo.toml"
@@ -43,7 +43,7 @@ for name in "$@"; do
     missed=$((missed + 1))
   else
     runs=$(sed -nE 's/^([0-9]+) runs in .*/\1/p' <<<"$out")
-    # What a failed equality says is on its first line, what it is about after a colon.
+    # The message of a failed assertion is on its first line; the subject of an equality follows a colon.
     why=$(sed -nE '/^FAILED/{n;p;q}' <<<"$out" | cut -c1-90)
     printf '%-34s %-8s %s\n' "$name" "run $runs" "$why"
   fi

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Fuzzes the pure core: random input, chosen by what it reaches, and checks after each step.
-# Starts from fuzz/seeds and from what earlier runs kept in fuzz/corpus.
+# Fuzzes the pure core: random input, guided by coverage, with checks after each step.
+# Starts from fuzz/seeds and from the inputs of earlier runs in fuzz/corpus.
 # usage: scripts/fuzz.sh [TARGET [SECONDS]]    each target (codec, client, server, tutorial), or one; 60 s
-#        scripts/fuzz.sh seeds [TARGET]        makes the seeds anew: the fewest inputs that reach what was reached
+#        scripts/fuzz.sh seeds [TARGET]        makes the seeds anew: the fewest inputs with the coverage of all
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -10,8 +10,8 @@ fuzz=fuzz
 logs=target/fuzz/logs
 # The most seeds of a target in the repository.
 seeds_max=40
-# The core has no unsafe code: a sanitizer would find nothing, and needs a nightly compiler.
-# Larger inputs are slow, and say nothing that smaller ones do not.
+# Without a sanitizer: the core has no unsafe code, and a sanitizer needs a nightly compiler.
+# Larger inputs are slow, and find no more than smaller ones.
 common=(--fuzz-dir "$fuzz" --sanitizer none --target-dir target/fuzz)
 options=(-max_len=4096 -timeout=10 -rss_limit_mb=2048)
 
@@ -19,7 +19,7 @@ targets() { sed -n 's/^name = "\([a-z]*\)"$/\1/p' "$fuzz/Cargo.toml"; }
 
 fuzzer() { cargo fuzz run "${common[@]}" "$@"; }
 
-# The last number that libFuzzer said about something.
+# The last number in libFuzzer's output after a word.
 said() { grep -oE "$1[: ]+[0-9]+" "$2" | tail -n 1 | grep -oE '[0-9]+$' || echo 0; }
 
 run() {
@@ -41,7 +41,7 @@ run() {
   printf '%s runs, %s edges reached, nothing found\n' "$(said stat::number_of_executed_units "$log")" "$(said cov "$log")"
 }
 
-# Fewest inputs first by cargo fuzz cmin, then by a greedy cover; at most seeds_max, those that reach most.
+# The fewest inputs, by cargo fuzz cmin, then by a greedy cover; at most seeds_max, those with the most coverage.
 seeds() {
   local target=$1 log=$logs/$1-seeds.log chosen
   chosen=$(mktemp -d)
@@ -51,7 +51,7 @@ seeds() {
   fuzzer "$target" "$chosen" "$fuzz/corpus/$target" -- "${options[@]}" -set_cover_merge=1 >>"$log" 2>&1
   rm -rf "${fuzz:?}/seeds/$target"
   mkdir -p "$fuzz/seeds/$target"
-  # The cover writes what reaches most first.
+  # The cover writes the inputs with the most coverage first.
   find "$chosen" -type f -printf '%T@ %p\n' | sort -n | head -n "$seeds_max" | cut -d' ' -f2- | xargs -I{} cp {} "$fuzz/seeds/$target/"
   rm -rf "$chosen"
   printf 'fuzz: %-8s %s seeds of %s inputs\n' "$target" "$(find "$fuzz/seeds/$target" -type f | wc -l)" "$(find "$fuzz/corpus/$target" -type f | wc -l)"
@@ -60,7 +60,7 @@ seeds() {
 main() {
   local todo=run chosen failed=
   [ "${1-}" != seeds ] || { todo=seeds; shift; }
-  # Empty is as good as none: make passes what it has.
+  # An empty argument counts as none, as make passes empty variables.
   local seconds=${2:-60}
   chosen=${1:-$(targets)}
   mkdir -p "$logs"

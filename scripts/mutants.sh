@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Changes the core, the log and the rooms in small ways, one at a time, and lists the changes that no test notices.
+# Mutation tests: changes the core, the log and the rooms in small ways, one at a time, and lists the changes that no
+# test notices.
 # usage: scripts/mutants.sh [protocol|server] [ARGUMENT-OF-CARGO-MUTANTS ...]      without: both; an hour and a half
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# The debug information of these builds is not used, and takes half of their time.
+# No debug information: it is not used, and takes half of the build time.
 export CARGO_PROFILE_TEST_DEBUG=0 CARGO_PROFILE_DEV_DEBUG=0
 
 command -v cargo-mutants >/dev/null || {
@@ -12,13 +13,13 @@ command -v cargo-mutants >/dev/null || {
   cargo install --locked --quiet cargo-mutants --version 27.1.0
 }
 
-# The rule tests and the units; what takes long and proves nothing more about a line is left out.
+# The rule tests and the unit tests; slow tests that prove nothing more about a line are left out.
 protocol() {
   cargo mutants -p everbeat-protocol --output target/mutants/protocol --jobs 2 --minimum-test-timeout 30 \
     --cargo-test-arg=--lib --cargo-test-arg=--test=it "$@"
 }
 
-# The log and the rooms, against the units: what only a killed server can show is not a matter of one line.
+# The log and the rooms, against the unit tests: faults that only a killed server shows are not in one line.
 server() {
   cargo mutants -p server --file 'server/src/log.rs' --file 'server/src/log/**' --file 'server/src/hub.rs' --file 'server/src/hub/**' \
     --output target/mutants/server --jobs 2 --minimum-test-timeout 30 --cargo-arg=--lib "$@"

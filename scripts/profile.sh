@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Draws where the server's time or memory goes under a workload, into docs/performance/NAME.svg.
+# Draws a flame graph of the server's CPU time or memory under a workload, into docs/performance/NAME.svg.
 # usage: scripts/profile.sh cpu|heap NAME WORKLOAD [OPTION ...]      options: cargo run --release -p bench -- measure --help
 # Needs perf (cpu) or heaptrack (heap), from the system's packages, and cargo install inferno.
 set -euo pipefail
@@ -18,13 +18,13 @@ needs() {
   done
 }
 
-# With frame pointers, by which perf finds its way up the stack, and with symbols.
+# With frame pointers, by which perf walks the stack, and with symbols.
 echo "profile: building the server with frame pointers (some minutes, once)"
 RUSTFLAGS="-C force-frame-pointers=yes" cargo build --locked --quiet --release --target-dir "$work" \
   --config 'profile.release.debug="line-tables-only"' --config 'profile.release.lto="thin"' -p server
 cargo build --locked --quiet --release -p bench
 
-# The server under a measuring instrument, as one program that bench can start and end.
+# The server under a profiler, as one program that bench can start and end.
 case $kind in
   cpu)
     needs perf inferno-collapse-perf inferno-flamegraph
@@ -54,7 +54,7 @@ case $kind in
   cpu) perf script -i "$work/perf.data" 2>/dev/null | inferno-collapse-perf >"$work/stacks" ;;
   heap)
     "$interpret" <"$work/heap.raw" | gzip >"$work/heap.gz"
-    # What is held at the peak, by who asked for it.
+    # The memory at its peak, by the code that allocated it.
     heaptrack_print --flamegraph-cost-type peak --print-flamegraph "$work/stacks" "$work/heap.gz" >"$work/heap.txt"
     ;;
 esac

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# A server that a script starts to try something with it. Sourced, after setup-lib.sh.
+# Starts a server for the tests of a script. Sourced, after setup-lib.sh.
 
 server_pid=
 stop_server() {
@@ -9,8 +9,8 @@ stop_server() {
   server_pid=
 }
 
-# start_server EVERBEAT HOME [OPTION...]: on a port that was free ($address), with a log of its own that is thrown away, and
-# what it says in HOME/server.log.
+# start_server EVERBEAT HOME [OPTION...]: on a port that was free ($address), with a temporary log, and with its journal
+# in HOME/server.log.
 start_server() {
   local everbeat=$1 home=$2 log=$2/server.log
   shift 2

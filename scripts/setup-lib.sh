@@ -1,15 +1,15 @@
 # shellcheck shell=bash disable=SC2034
-# What the steps of setup.sh have in common: saying, running, installing from Debian.
+# The common functions of setup.sh's steps: print, run, install from Debian.
 
 share="${XDG_DATA_HOME:-$HOME/.local/share}/everbeat"
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/everbeat"
 cargo_bin="${CARGO_HOME:-$HOME/.cargo}/bin"
-# Seconds that a download may take before the next way is tried; more for a slow line.
+# The timeout of a download in seconds, before the next way is tried; raise it for a slow line.
 patience="${EVERBEAT_SETUP_PATIENCE:-20}"
 
 say() { printf 'setup: %s\n' "$*"; }
 
-# The first line says what is wrong, the others what the person can do.
+# The first line says what is wrong, the others what the user can do.
 die() {
   printf 'setup: %s\n' "$1" >&2
   shift
@@ -22,10 +22,10 @@ has() { command -v "$1" >/dev/null 2>&1; }
 # version_ge 1.97.2 1.96: is the first at least the second?
 version_ge() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$2" ]; }
 
-# The first number with a dot in what a program says about its version.
+# The first number with a dot in a program's version output.
 version_of() { "$@" 2>/dev/null | grep -oE '[0-9]+(\.[0-9]+)+' | head -n 1 || true; }
 
-# bounded SECONDS COMMAND...: where there is no timeout(1), as on macOS, without the bound.
+# bounded SECONDS COMMAND...: without timeout(1), as on macOS, there is no bound.
 bounded() {
   if has timeout; then timeout "$@"; else shift && "$@"; fi
 }
@@ -37,7 +37,7 @@ show_log() {
   printf 'setup: the whole log: %s\n' "$(log_of "$1")" >&2
 }
 
-# quietly NAME COMMAND...: its output is kept in a log.
+# quietly NAME COMMAND...: writes the command's output to a log.
 quietly() {
   local log
   log=$(log_of "$1")
@@ -45,7 +45,7 @@ quietly() {
   "$@" >"$log" 2>&1 </dev/null
 }
 
-# quietly, and if it fails the end of the log is shown.
+# As quietly; if the command fails, shows the end of its log.
 loud_on_failure() {
   quietly "$@" || { show_log "$1"; return 1; }
 }
@@ -65,7 +65,7 @@ apt_refresh() {
   apt_refreshed=yes
 }
 
-# apt_install NAME PACKAGE...: from the lists at hand, or else from new ones.
+# apt_install NAME PACKAGE...: with the package lists at hand, else with new ones.
 apt_install() {
   local name=$1
   shift
@@ -75,7 +75,7 @@ apt_install() {
   loud_on_failure "$name" apt install "$@"
 }
 
-# apt_need NAME WHAT PACKAGE...: or tell the person to install WHAT.
+# apt_need NAME WHAT PACKAGE...: installs the packages, or tells the user to install WHAT.
 apt_need() {
   local name=$1 what=$2
   shift 2

@@ -1,27 +1,27 @@
 # shellcheck shell=bash disable=SC2154,SC2317
 # A Rust toolchain that builds for the browser, and the tools that are built with it.
-# The short way is rustup's. Where its server cannot be reached, Debian's own compiler does as well.
+# The short way is rustup. If its server cannot be reached, Debian's compiler is used.
 
 wasm=wasm32-unknown-unknown
-# What the tools below are known to need; the toolchain of the checkout may be older.
+# The Rust version that the tools below need; the toolchain of the checkout may be older.
 tools_rust=1.96
 cargo_leptos=0.3.11
 cargo_fuzz=0.13.2
 cargo_deny=0.20.2
 cargo_audit=0.22.2
-# The newest one when this was written, for a checkout without Cargo.lock.
+# The version of wasm-bindgen for a checkout without Cargo.lock.
 wasm_bindgen_default=0.2.130
 
 debian_root=/usr/lib/rustlib
 debian_wasm="$debian_root/$wasm"
 debian_packages=(rustc-web cargo-web rust-web-src libstd-rust-web-dev rust-web-clippy rustfmt-web)
 
-# Nothing is fetched behind our back, where no time limit holds.
+# rustup must not install by itself: that download would have no timeout.
 export RUSTUP_AUTO_INSTALL=0
 
 rust_works() { rustc --version >/dev/null 2>&1 && cargo --version >/dev/null 2>&1; }
 
-# Does the compiler of this checkout have a standard library for the browser, and one that it built itself?
+# Whether the compiler of this checkout has a standard library for the browser, built by this same compiler.
 wasm_std_works() {
   local lib
   lib=$(rustc --print target-libdir --target "$wasm" 2>/dev/null) || return 1
@@ -59,7 +59,7 @@ debian_install_rustc() {
   apt_install debian-rust "${debian_packages[@]}" || die "apt-get could not install Debian's Rust compiler." "Run: apt-get install ${debian_packages[*]}"
 }
 
-# Rust's linker for the browser is LLVM's, under another name.
+# The linker for WebAssembly is LLVM's, under the name that Rust expects.
 debian_install_linker() {
   local host llvm
   host=$(/usr/bin/rustc -vV | sed -n 's/^host: //p')
@@ -85,7 +85,7 @@ debian_build_std() {
     cd "$crate" && env -u RUSTFLAGS -u CARGO_TARGET_DIR -u CARGO_BUILD_TARGET RUSTC_BOOTSTRAP=1 RUSTC=/usr/bin/rustc \
       /usr/bin/cargo build --release --target "$wasm" -Zbuild-std=std,panic_abort,proc_macro,test
   }
-  # A subshell, because it changes the directory.
+  # A subshell, because it changes the working directory.
   (loud_on_failure wasm-std debian_std_cargo) || die "Rust's standard library could not be built for the browser." "Without a network this cannot go on; else please report the log."
   find "$crate/target/$wasm/release/deps" -name '*.rlib' ! -name 'libnothing-*' -exec cp {} "$staged/lib/" \;
   /usr/bin/rustc -vV >"$staged/built-by"
@@ -171,7 +171,7 @@ choose_tools_cargo() {
     tools_cargo=(cargo)
     return
   fi
-  # Here there is a rustup, or setup_rust had taken Debian's, which is new enough.
+  # At this point there is a rustup, or setup_rust chose Debian's toolchain, which is new enough.
   if rustc "+$tools_rust.0" --version >/dev/null 2>&1; then
     tools_cargo=(cargo "+$tools_rust.0")
     return
@@ -205,7 +205,7 @@ cargo_leptos_works() {
   version_ge "${version:-0}" "$cargo_leptos" && ! version_ge "$version" 0.4
 }
 
-# It is the longest step by far, so it runs while the others do theirs.
+# cargo-leptos takes by far the longest, so it is built beside the other steps.
 cargo_leptos_pid=
 start_cargo_leptos() {
   cargo_leptos_works && return
@@ -235,7 +235,7 @@ wasm_bindgen_version() {
   printf '%s' "${version:-$wasm_bindgen_default}"
 }
 
-# Its version must be that of the crate. No --locked: its lock file names a version that cannot be had any more.
+# wasm-bindgen's tools must have the crate's version. No --locked: their lock file names a version that is no longer available.
 setup_wasm_bindgen() {
   local version
   version=$(wasm_bindgen_version)
@@ -262,7 +262,7 @@ setup_cargo_tool() {
   rm -rf "${cache:?}/$1"
 }
 
-# With the compiler of the checkout: without a sanitizer a stable one does, and it is content with an older one.
+# With the checkout's compiler: without a sanitizer a stable and an older one will do.
 setup_cargo_fuzz() {
   tools_cargo=(cargo)
   setup_cargo_tool cargo-fuzz "$cargo_fuzz" "runs the fuzz targets (about a minute, once)"

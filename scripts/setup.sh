@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what this machine lacks for building Everbeat (`build`), or also for testing it (`test`);
 # or only what the fuzz targets need (`fuzz`), or the checks of what is built in (`audit`).
-# What is there already is skipped without a word, so every make target may call it.
+# Tools that are installed already are skipped silently, so every make target may call it.
 # usage: scripts/setup.sh build|test|fuzz|audit
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -34,7 +34,7 @@ setup_node() {
     die "Node.js $(version_of node --version) is too old; $node_needed or newer is needed." "Install a newer one, then start again."
 }
 
-# cargo-leptos makes the WebAssembly smaller with the `wasm-opt` on the PATH. Distributions have one that is too old for today's Rust.
+# cargo-leptos shrinks the WebAssembly with the `wasm-opt` on the PATH. Distributions have one that is too old for today's Rust.
 setup_wasm_opt() {
   local home="$share/binaryen-$binaryen" version
   [ "$(readlink "$cargo_bin/wasm-opt" 2>/dev/null)" = "$home/node_modules/.bin/wasm-opt" ] && [ -e "$cargo_bin/wasm-opt" ] && return
@@ -61,7 +61,7 @@ setup_browser() {
   has chromedriver || apt_need chromium-driver "chromedriver, which runs the page's own tests" chromium-driver
 }
 
-# The main journey runs in the two other engines, too; WebKit draws on a display in memory.
+# The main browser test runs in two other engines, too; WebKit draws on a display in memory.
 setup_engines() {
   [ -x "${FIREFOX-}" ] || has firefox-esr || has firefox || [ -x /Applications/Firefox.app/Contents/MacOS/firefox ] ||
     apt_need firefox "Firefox for the tests in a browser" firefox-esr
@@ -70,14 +70,14 @@ setup_engines() {
     apt_need webkit "WebKit for the tests in a browser" webkit2gtk-driver xvfb
 }
 
-# The restart tests run behind them. Not every user has the system's programs on the PATH.
+# The restart tests run behind these proxies. Not every user has the system's programs on the PATH.
 setup_gateways() {
   local PATH="$PATH:/usr/sbin:/usr/local/sbin"
   has nginx && has haproxy && return
   apt_need gateways "nginx and HAProxy, behind which restarts are tested" nginx-light haproxy
 }
 
-# The disk whose power is cut in the tests is mounted by FUSE: root can do that by itself.
+# The tests' disk whose power is cut is mounted by FUSE: root needs no helper for that.
 setup_fuse() {
   [ "$(uname -s)" = Linux ] || return 0
   is_root || has fusermount3 || apt_need fuse "FUSE, for the disk whose power is cut in the tests" fuse3
@@ -92,7 +92,7 @@ setup_end2end() {
   cp "$lock" "$done_lock"
 }
 
-# Two at once would install the same things over each other.
+# A lock: two runs at once would install the same tools over each other.
 one_at_a_time() {
   has flock || return 0
   exec 9>"$cache/setup.lock"

@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # `app` is named apart from the rest: with `frontend` or `server` in one command Cargo would build it for the browser and the server at once.
 wasm=wasm32-unknown-unknown
 deny=(-- -D warnings)
-# What is built for this machine, but `app`, and a feature that nothing here turns on by itself.
+# All crates for this machine but `app`; and a feature that no crate here turns on by itself.
 native=(-p everbeat-protocol -p everbeat-view -p everbeat-client -p simulation -p server -p bench --features everbeat-client/file-store)
 
 step() {
@@ -20,7 +20,7 @@ wasm_tests() {
   out=$(mktemp)
   CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=wasm-bindgen-test-runner \
     cargo test --locked -p everbeat-protocol --target "$wasm" 2>&1 | tee "$out"
-  # The runner is content with a test binary in which it finds no test at all: that must not pass for success.
+  # The runner passes a test binary without any tests: that must count as a failure.
   local ran
   ran=$(sed -nE 's/^test result: ok\. ([0-9]+) passed.*/\1/p' "$out" | awk '{ n += $1 } END { print n + 0 }')
   rm -f "$out"
@@ -43,7 +43,7 @@ step cargo clippy --locked -p app --features ssr --all-targets "${deny[@]}"
 step cargo clippy --locked -p everbeat-web -p frontend --target "$wasm" "${deny[@]}"
 [ "${1-}" = lint ] && exit 0
 
-# Known vulnerabilities are for `make audit`: the list of them is on the network.
+# `make audit` checks for known vulnerabilities, as their list needs the network.
 step cargo deny --locked check bans licenses sources
 step documentation
 step cargo test --locked "${native[@]}"
