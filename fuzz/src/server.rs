@@ -12,7 +12,7 @@ use protocol::frame::{ClientFrame, ErrorCode, ServerFrame};
 use protocol::id::{Credentials, RoomName, Seq, SessionId, SessionKey};
 use protocol::position::Offset;
 use protocol::server::{
-    AppendError, Config, Input, Pull, RequestId, Session, SessionOpened, Transmit,
+    AppendError, Config, Connection, Input, Pull, RequestId, SessionOpened, Transmit,
 };
 
 pub use self::plan::Plan;
@@ -49,7 +49,7 @@ pub fn run(plan: Plan) {
     };
     let clock = Clock::default();
     let mut driver = Driver {
-        session: Session::new(clock.now(), config),
+        machine: Connection::new(clock.now(), config),
         config,
         clock,
         requests: VecDeque::new(),
@@ -74,7 +74,7 @@ pub fn run(plan: Plan) {
 struct Driver {
     config: Config,
     clock: Clock,
-    session: Session,
+    machine: Connection,
     requests: VecDeque<Request>,
     closed: Option<CloseCode>,
     is_welcome: bool,
@@ -95,10 +95,10 @@ impl Driver {
     fn play(&mut self, step: Step) {
         match step {
             Step::Wait(pause) => {
-                self.clock.pass(pause, self.session.poll_timeout());
+                self.clock.pass(pause, self.machine.poll_timeout());
                 self.timer();
             }
-            Step::Drift(pause) => self.clock.pass(pause, self.session.poll_timeout()),
+            Step::Drift(pause) => self.clock.pass(pause, self.machine.poll_timeout()),
             Step::Frame(Any(frame)) => self.receive(Ok(frame)),
             Step::Publish(shift, Any(room), Any(body)) => {
                 // Mostly the very next one.
@@ -156,7 +156,7 @@ impl Driver {
 
     /// A driver reads only when the machine wants it to (PU-4).
     fn receive(&mut self, frame: Result<ClientFrame, DecodeError>) {
-        if !self.session.wants_input() {
+        if !self.machine.wants_input() {
             return;
         }
         let is_ignored = match (&frame, self.held) {
@@ -198,10 +198,10 @@ impl Driver {
             }
             Request::Room(id, room) => {
                 // A room is not entered if its answer is of no use any more.
-                let view = answer.room_view().filter(|_| self.session.awaits(id));
+                let view = answer.room_view().filter(|_| self.machine.awaits(id));
                 Input::RoomOpened { id, room, view }
             }
-            Request::Pull(id, room, _) if !self.session.awaits(id) => {
+            Request::Pull(id, room, _) if !self.machine.awaits(id) => {
                 Input::PullFailed { id, room }
             }
             Request::Pull(id, room, pull) if answer.is_granted => Input::Pulled {
@@ -266,16 +266,16 @@ impl Driver {
     fn timer(&mut self) {
         let now = self.clock.now();
         settle(now, || {
-            self.session.handle_timeout(now);
+            self.machine.handle_timeout(now);
             self.drain();
-            self.session.poll_timeout()
+            self.machine.poll_timeout()
         });
     }
 
     /// Feeds an input. Returns how many outputs it leads to.
     fn input(&mut self, input: Input) -> usize {
         self.note(&input);
-        self.session.handle_input(self.clock.now(), input);
+        self.machine.handle_input(self.clock.now(), input);
         self.drain()
     }
 
@@ -322,7 +322,7 @@ impl Driver {
     fn drain(&mut self) -> usize {
         let before = self.seats.len().max(1);
         let mut count = 0;
-        while let Some(transmit) = self.session.poll_transmit() {
+        while let Some(transmit) = self.machine.poll_transmit() {
             assert_eq!(self.closed, None, "{transmit:?} after the close");
             count += 1;
             self.perform(transmit);
@@ -350,8 +350,8 @@ impl Driver {
             "PU-4: too many rooms"
         );
         if self.closed.is_some() {
-            assert_eq!(self.session.poll_timeout(), None);
-            assert!(!self.session.wants_input());
+            assert_eq!(self.machine.poll_timeout(), None);
+            assert!(!self.machine.wants_input());
         }
         count
     }

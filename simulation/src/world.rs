@@ -1,4 +1,4 @@
-//! The virtual server: drives one `server::Session` for each link, as the real driver
+//! The virtual server: drives one `server::Connection` for each link, as the real driver
 //! does, over the test log and rooms made of the real `Presence` and `Removals`. It decides nothing.
 
 pub mod requests;
@@ -13,7 +13,7 @@ use protocol::frame::ClientFrame;
 use protocol::id::{ConnectionId, RoomName, SessionId};
 use protocol::rate::Bucket;
 use protocol::removals::REMOVED_MAX;
-use protocol::server::{Config, Input, Request, Session, TakeOver, Transmit, reconnect_slots};
+use protocol::server::{Config, Connection, Input, Request, TakeOver, Transmit, reconnect_slots};
 use protocol::time::Timestamp;
 
 use self::requests::Reply;
@@ -33,7 +33,7 @@ const POSTS_BURST: u32 = 4;
 /// One connection of the server.
 #[derive(Debug)]
 struct Desk {
-    session: Session,
+    machine: Connection,
     /// Its session, also after the connection's end.
     owner: Option<SessionId>,
     /// Frames that were read from the socket, but not given to the machine yet.
@@ -116,7 +116,7 @@ impl World {
         match packet {
             Packet::Open if self.is_up => {
                 let desk = Desk {
-                    session: Session::new(now, self.config),
+                    machine: Connection::new(now, self.config),
                     owner: None,
                     inbox: VecDeque::new(),
                     rooms: BTreeSet::new(),
@@ -144,7 +144,7 @@ impl World {
     /// A fact from inside the server, such as a drain.
     pub fn tell(&mut self, now: Timestamp, link: u64, input: Input, links: &mut Links) {
         if let Some(desk) = self.desks.get_mut(&link) {
-            desk.session.handle_input(now, input);
+            desk.machine.handle_input(now, input);
         }
         self.settle(now, links);
     }
@@ -156,8 +156,8 @@ impl World {
             self.close(now, link, CloseCode::SLOW, links);
         }
         for desk in self.desks.values_mut() {
-            if desk.session.poll_timeout().is_some_and(|at| at <= now) {
-                desk.session.handle_timeout(now);
+            if desk.machine.poll_timeout().is_some_and(|at| at <= now) {
+                desk.machine.handle_timeout(now);
             }
         }
         for (name, room) in &mut self.rooms {
@@ -176,7 +176,7 @@ impl World {
         desks
             .flat_map(|desk| {
                 let stuck = desk.blocked.map(|since| since + self.write_timeout);
-                stuck.into_iter().chain(desk.session.poll_timeout())
+                stuck.into_iter().chain(desk.machine.poll_timeout())
             })
             .chain(rooms.filter_map(|room| room.presence.poll_timeout()))
             .chain(self.log.due())
@@ -301,7 +301,7 @@ impl World {
             }
         }
         for desk in self.desks.values_mut() {
-            let is_deaf = desk.blocked.is_some() || !desk.session.wants_input();
+            let is_deaf = desk.blocked.is_some() || !desk.machine.wants_input();
             match desk.deaf_since {
                 None if is_deaf => desk.deaf_since = Some(now),
                 Some(since) if !is_deaf => {
@@ -317,7 +317,7 @@ impl World {
         let mut transmits = 0;
         loop {
             while let Some(desk) = self.desks.get_mut(&link)
-                && let Some(transmit) = desk.session.poll_transmit()
+                && let Some(transmit) = desk.machine.poll_transmit()
             {
                 transmits += 1;
                 assert!(transmits < ROUNDS_MAX, "no rest: {transmit:?}");
@@ -340,13 +340,13 @@ impl World {
                 }
                 None => {}
             }
-            if !desk.session.wants_input() {
+            if !desk.machine.wants_input() {
                 return;
             }
             let Some(frame) = desk.inbox.pop_front() else {
                 return;
             };
-            desk.session.handle_input(now, Input::Received(frame));
+            desk.machine.handle_input(now, Input::Received(frame));
         }
     }
 
@@ -358,7 +358,7 @@ impl World {
         let is_full = links.is_full(link);
         if is_full != desk.blocked.is_some() {
             desk.blocked = is_full.then_some(now);
-            desk.session.handle_input(now, Input::Stalled(is_full));
+            desk.machine.handle_input(now, Input::Stalled(is_full));
         }
         is_full
     }
@@ -466,7 +466,7 @@ impl World {
 
     fn answer(&mut self, now: Timestamp, link: u64, input: Input) {
         if let Some(desk) = self.desks.get_mut(&link) {
-            desk.session.handle_input(now, input);
+            desk.machine.handle_input(now, input);
         }
     }
 

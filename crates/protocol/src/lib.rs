@@ -1,7 +1,7 @@
 //! Everbeat's pure core: the frames of the wire, and the machines that decide for each end.
 //!
 //! Nothing in this crate does I/O, asks a clock or draws randomness of its own. [`client::Session`] and
-//! [`server::Session`] are plain structs, the machines. A driver feeds them facts together with the time
+//! [`server::Connection`] are plain structs, the machines. A driver feeds them facts together with the time
 //! (`handle_input`, `handle_timeout`) and a user's commands (`publish`, `draft`, `join`, …), and after
 //! each of these drains their output:
 //!

@@ -57,9 +57,9 @@ use crate::id::{Credentials, Name, RoomName, SessionId};
 use crate::rate::Bucket;
 use crate::time::{Latest, Timestamp, millis};
 
-/// The server's machine for one connection.
+/// The server's machine for one connection: the machine behind one WebSocket.
 #[derive(Debug)]
-pub struct Session {
+pub struct Connection {
     config: Arc<Config>,
     state: State,
     /// A frame that waits: for `welcome`, or because too many answers are owed. Nothing follows it.
@@ -109,7 +109,7 @@ struct Live {
     seats: Seats,
 }
 
-impl Session {
+impl Connection {
     /// The machine of a connection that opened now. All connections of a server share their configuration.
     pub fn new(now: Timestamp, config: impl Into<Arc<Config>>) -> Self {
         let config = config.into();
@@ -211,13 +211,13 @@ impl Session {
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         let next = self.transmits.pop_front();
         if next.is_none() {
-            // A quiet session keeps no queue.
+            // A quiet connection keeps no queue.
             self.transmits = VecDeque::new();
         }
         next
     }
 
-    /// When to call [`Session::handle_timeout`] next. A driver may keep a timer that fires earlier.
+    /// When to call [`Connection::handle_timeout`] next. A driver may keep a timer that fires earlier.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let resumes = self.allowance.poll_timeout();
         match &self.state {

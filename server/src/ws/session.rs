@@ -18,7 +18,7 @@ use protocol::close::CloseCode;
 use protocol::codec::{self, DecodeError};
 use protocol::frame::{ClientFrame, ServerFrame};
 use protocol::id::{RoomName, SessionId};
-use protocol::server::{Input, Session, Transmit};
+use protocol::server::{Connection, Input, Transmit};
 use protocol::time::Timestamp;
 use tungstenite::{Error as WebSocketError, Message};
 
@@ -45,7 +45,7 @@ pub(super) fn drive<S: Stream>(
 ) -> impl Future<Output = ()> {
     let clock = permit.state.hub.clock();
     let mut driver = Box::new(Driver {
-        machine: Session::new(clock.now(), Arc::clone(&permit.state.protocol)),
+        machine: Connection::new(clock.now(), Arc::clone(&permit.state.protocol)),
         wire,
         alarm: Alarm::new(clock),
         writes: VecDeque::new(),
@@ -114,7 +114,7 @@ impl Later {
 
 struct Driver<S> {
     permit: ConnectionPermit,
-    machine: Session,
+    machine: Connection,
     wire: Wire<S>,
     alarm: Alarm,
     /// The writes to the log that are not answered yet.

@@ -126,7 +126,7 @@ impl World {
                 let view = self.enter(now, link, id, &room);
                 Input::RoomOpened { id, room, view }
             }
-            Transmit::Pull { id, room, .. } if !self.desk(link).session.awaits(id) => {
+            Transmit::Pull { id, room, .. } if !self.desk(link).machine.awaits(id) => {
                 Input::PullFailed { id, room }
             }
             Transmit::Pull { id, room, pull } => self.pull(now, link, (id, room), pull, links),
@@ -152,8 +152,8 @@ impl World {
         room: &RoomName,
     ) -> Option<RoomView> {
         let desk = self.desk(link);
-        let awaits = desk.session.awaits(id);
-        let (name, session) = (desk.session.name().cloned()?, desk.owner.clone()?);
+        let awaits = desk.machine.awaits(id);
+        let (name, session) = (desk.machine.name().cloned()?, desk.owner.clone()?);
         if !awaits || !self.log.is_available {
             return None;
         }

@@ -1,6 +1,6 @@
 //! Access of one connection: its client's identity and rights, and the end of its token (AC).
 
-use super::{Config, Live, Session, State, Transmit, rules};
+use super::{Config, Connection, Live, State, Transmit, rules};
 use crate::access::{Access, Denied, Identity, Naming, Rights};
 use crate::close::CloseCode;
 use crate::frame::{ErrorCode, Refusal, ServerFrame};
@@ -62,7 +62,7 @@ impl Permit {
     }
 }
 
-impl Session {
+impl Connection {
     /// Takes the answer to [`Transmit::Admit`]: for `hello`, or for a newer token.
     pub(super) fn admitted(&mut self, now: Timestamp, answer: Result<Access, Denied>) {
         match (&mut self.state, answer) {

@@ -3,7 +3,7 @@
 //! Each connection has a bucket of points, and each frame takes some. No frame is dropped for its cost: it is
 //! served, and nothing more is read from the connection until it is paid for (back-pressure). The driver asks
 //! for the cost, too, for the limits over more than one connection
-//! ([`Session::take_cost`](super::Session::take_cost)).
+//! ([`Connection::take_cost`](super::Connection::take_cost)).
 
 use std::time::Duration;
 

@@ -65,7 +65,7 @@ pub enum Input {
     Received(Result<ClientFrame, DecodeError>),
     /// A control frame came: a sign of life (HB-1).
     SignOfLife,
-    /// The cost that [`Session::take_cost`](super::Session::take_cost) returned exceeds the limit of the connection's
+    /// The cost that [`Connection::take_cost`](super::Connection::take_cost) returned exceeds the limit of the connection's
     /// user or address: it is paid for after this time.
     Throttled(Duration),
     /// The answer to [`Transmit::Admit`](super::Transmit::Admit).
@@ -75,7 +75,7 @@ pub enum Input {
     SessionOpened(Option<SessionOpened>),
     /// The answer to [`Transmit::OpenRoom`](super::Transmit::OpenRoom); `None` when the log cannot
     /// answer now, or when the room was not entered because the answer is of no use any more
-    /// ([`Session::awaits`](super::Session::awaits)).
+    /// ([`Connection::awaits`](super::Connection::awaits)).
     RoomOpened {
         /// To which question.
         id: RequestId,
@@ -114,7 +114,7 @@ pub enum Input {
     },
     /// The answer to [`Transmit::Pull`](super::Transmit::Pull) where the log cannot be read now, or where nothing
     /// was written because the answer is of no use any more
-    /// ([`Session::awaits`](super::Session::awaits)).
+    /// ([`Connection::awaits`](super::Connection::awaits)).
     PullFailed {
         /// To which question.
         id: RequestId,

@@ -33,8 +33,8 @@ pub enum Transmit {
         owner: Identity,
     },
     /// Look up the room's log. Then, if the answer is still of use
-    /// ([`Session::awaits`](super::Session::awaits)), enter the room under the name that the session has by
-    /// then ([`Session::name`](super::Session::name)), subscribe to its changes, and take its state;
+    /// ([`Connection::awaits`](super::Connection::awaits)), enter the room under the name that the session has by
+    /// then ([`Connection::name`](super::Connection::name)), subscribe to its changes, and take its state;
     /// answer with [`Input::RoomOpened`](super::Input::RoomOpened), and with the room's own copy of the
     /// name where there is one.
     OpenRoom {
@@ -56,7 +56,7 @@ pub enum Transmit {
         name: Name,
     },
     /// Write the room's news for this reader, unless that takes time and is of no use any more by then
-    /// ([`Session::awaits`](super::Session::awaits));
+    /// ([`Connection::awaits`](super::Connection::awaits));
     /// answer with [`Input::Pulled`](super::Input::Pulled), [`Input::CutOff`](super::Input::CutOff) or
     /// [`Input::PullFailed`](super::Input::PullFailed).
     Pull {

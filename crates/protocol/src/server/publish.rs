@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::acks::Acks;
 use super::allowance::{FRAME, NEWS, text_cost};
-use super::{AppendError, Config, Session, State, Transmit, rules};
+use super::{AppendError, Config, Connection, State, Transmit, rules};
 use crate::close::CloseCode;
 use crate::frame::{ErrorCode, Refusal, ServerFrame};
 use crate::id::{RoomName, Seq};
@@ -59,7 +59,7 @@ impl Publisher {
     }
 }
 
-impl Session {
+impl Connection {
     pub(super) fn publish(&mut self, now: Timestamp, seq: Seq, room: RoomName, body: String) {
         let Some(is_new) = self.take_number(now, seq, Some((&room, &body))) else {
             return;

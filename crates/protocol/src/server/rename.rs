@@ -1,7 +1,7 @@
 //! New names: all members of all rooms of a session get them, so they are announced at a rate, the latest one wins.
 
 use super::allowance::NEWS;
-use super::{Config, Session, State, Transmit};
+use super::{Config, Connection, State, Transmit};
 use crate::id::Name;
 use crate::rate::Bucket;
 use crate::time::Timestamp;
@@ -39,7 +39,7 @@ impl Renames {
     }
 }
 
-impl Session {
+impl Connection {
     /// Takes a new name. Messages carry it from now on; rooms get it as often as the rate allows.
     pub(super) fn rename(&mut self, now: Timestamp, name: &Name) {
         let State::Live(live) = &mut self.state else {

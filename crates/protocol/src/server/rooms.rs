@@ -2,7 +2,7 @@
 
 use super::allowance::{FRAME, text_cost};
 use super::drafts::HeldDraft;
-use super::{Live, Reader, RequestId, RoomView, Session, State, Transmit, rules};
+use super::{Connection, Live, Reader, RequestId, RoomView, State, Transmit, rules};
 use crate::frame::{ErrorCode, Joined, ServerFrame};
 use crate::id::RoomName;
 use crate::position::{Offset, Position};
@@ -84,7 +84,7 @@ impl Seat {
     }
 }
 
-impl Session {
+impl Connection {
     pub(super) fn join(&mut self, room: RoomName, since: Option<Position>, limit: Option<u32>) {
         let State::Live(live) = &mut self.state else {
             return;

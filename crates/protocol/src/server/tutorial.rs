@@ -247,12 +247,12 @@ impl Tutorial {
         due.into_iter().flatten().min()
     }
 
-    /// Whether the driver should read on, as [`Session::wants_input`](super::Session::wants_input).
+    /// Whether the driver should read on, as [`Connection::wants_input`](super::Connection::wants_input).
     pub const fn wants_input(&self) -> bool {
         !self.allowance.is_paused()
     }
 
-    /// The cost of the texts that came, as [`Session::take_cost`](super::Session::take_cost).
+    /// The cost of the texts that came, as [`Connection::take_cost`](super::Connection::take_cost).
     pub fn take_cost(&mut self) -> Cost {
         self.allowance.take_cost()
     }

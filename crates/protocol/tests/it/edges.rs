@@ -341,13 +341,13 @@ fn a_frame_that_just_fits_is_sent_whole() {
 #[test]
 fn the_server_waits_for_hello_to_the_end() {
     let mut desk = Desk::new(server::Config::default());
-    desk.session.handle_timeout(at(9_999));
+    desk.machine.handle_timeout(at(9_999));
     desk.run_to(at(9_999));
     assert!(desk.transmits.is_empty());
-    assert_eq!(desk.session.id(), None);
+    assert_eq!(desk.machine.id(), None);
     desk.greet();
     assert_eq!(
-        desk.session.id().map(ToString::to_string),
+        desk.machine.id().map(ToString::to_string),
         Some("s1".into())
     );
 }

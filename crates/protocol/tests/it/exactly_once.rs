@@ -260,11 +260,11 @@ fn a_log_that_owes_answers_is_back_pressure() {
     });
     desk.frame(publish(1, "a"));
     desk.frame(publish(2, "b"));
-    assert!(desk.session.wants_input(), "a ping may follow");
+    assert!(desk.machine.wants_input(), "a ping may follow");
     desk.frame(publish(3, "c"));
-    assert!(!desk.session.wants_input());
+    assert!(!desk.machine.wants_input());
     assert_eq!(appends(&desk), [1, 2]);
     desk.input(appended(1, Ok(1)));
-    assert!(desk.session.wants_input());
+    assert!(desk.machine.wants_input());
     assert_eq!(appends(&desk), [1, 2, 3]);
 }

@@ -212,7 +212,7 @@ fn a_connection_that_was_taken_over_serves_no_more() {
     desk.frame(ClientFrame::Ping);
     desk.run_to(at(100_000));
     assert_eq!(desk.transmits.len(), 1);
-    assert!(!desk.session.wants_input());
+    assert!(!desk.machine.wants_input());
 }
 
 /// RS-3: `hello` shows the credentials of the last `welcome`; a log that cannot answer now leads to

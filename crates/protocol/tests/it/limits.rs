@@ -69,10 +69,10 @@ fn pour(desk: &mut Desk, end: Timestamp, mut next: impl FnMut(usize) -> Input) -
     let mut read = 0;
     let mut answered = desk.transmits.len();
     while desk.now < end {
-        if desk.session.wants_input() {
+        if desk.machine.wants_input() {
             desk.input(next(read));
             read += 1;
-        } else if let Some(due) = desk.session.poll_timeout() {
+        } else if let Some(due) = desk.machine.poll_timeout() {
             desk.run_to(due.min(end));
         } else {
             panic!("nothing is read any more: {desk:?}");
@@ -162,7 +162,7 @@ fn frames_of_every_kind_have_a_rate() {
         let most = (config.frame_burst + config.frames_per_s * 10) / cost + 1;
         let read = u32::try_from(read).unwrap();
         assert!(read <= most && read >= most - 2, "{kind}: {read} of {most}");
-        let points = desk.session.take_cost().points;
+        let points = desk.machine.take_cost().points;
         assert!(points >= read * cost, "{kind}: {points}");
         assert!(desk.closes().is_empty());
     }
@@ -188,7 +188,7 @@ fn drafts_over_their_rate_are_not_read_for_ever() {
 fn long_texts_cost_more() {
     let mut desk = Desk::live(Config::default());
     desk.frame(join(lobby()));
-    desk.session.take_cost();
+    desk.machine.take_cost();
     let mut costs = Vec::new();
     for frame in [
         draft("short"),
@@ -197,7 +197,7 @@ fn long_texts_cost_more() {
         publish(2, &"x".repeat(8_192)),
     ] {
         desk.frame(frame);
-        costs.push(desk.session.take_cost().points);
+        costs.push(desk.machine.take_cost().points);
     }
     assert_eq!(costs, [1, 17, 1, 17]);
 }
@@ -210,7 +210,7 @@ fn new_names_are_told_now_and_then() {
         desk.frame(join(room(number)));
     }
     desk.transmits.clear();
-    desk.session.take_cost();
+    desk.machine.take_cost();
     for n in 1..=200 {
         desk.run_to(at(n * 50));
         desk.frame(rename(&format!("name {n}")));
@@ -223,7 +223,7 @@ fn new_names_are_told_now_and_then() {
     // The same name is not announced again.
     desk.frame(rename("name 200"));
     assert_eq!(told(&desk).len(), 7 * 32);
-    assert_eq!(desk.session.take_cost().points, 201 + 7 * 320);
+    assert_eq!(desk.machine.take_cost().points, 201 + 7 * 320);
     // Messages carry the newest name at once.
     desk.frame(rename("another"));
     desk.frame(publish(1, "text"));
@@ -294,7 +294,7 @@ fn repeats_that_the_log_looks_up_count_as_messages() {
     let most = (config.publish_burst + config.limits.publishes_per_s * 10 + 1) as usize;
     assert!(read <= most && read >= most - 2, "{read} of {most}");
     assert_eq!((acks(&desk), appends(&desk).len()), (read, read));
-    let cost = desk.session.take_cost();
+    let cost = desk.machine.take_cost();
     assert!(
         cost.is_over && cost.points as usize >= read * 11,
         "{cost:?}"
@@ -329,7 +329,7 @@ fn who_comes_back_is_not_held_up() {
     }
     for _ in 0..30 {
         desk.frame(history());
-        assert!(desk.session.wants_input());
+        assert!(desk.machine.wants_input());
     }
 }
 
@@ -340,7 +340,7 @@ fn a_client_that_is_not_read_hears_a_word() {
     let mut desk = Desk::live(Config::default());
     desk.run_to(at(1_000));
     desk.input(Input::Throttled(secs(60)));
-    assert!(!desk.session.wants_input());
+    assert!(!desk.machine.wants_input());
     for ms in [1_000, 1_500, 2_000, 4_000, 5_000] {
         desk.run_to(at(ms));
         let pings = desk
@@ -349,17 +349,17 @@ fn a_client_that_is_not_read_hears_a_word() {
             .filter(|f| ***f == ServerFrame::Ping)
             .count();
         assert_eq!(pings as u64, (ms - 1_000) / 500 + 1, "{ms} ms");
-        assert!(!desk.session.wants_input());
+        assert!(!desk.machine.wants_input());
     }
     desk.run_to(at(6_000));
-    assert!(desk.session.wants_input() && desk.closes().is_empty());
+    assert!(desk.machine.wants_input() && desk.closes().is_empty());
     desk.transmits.clear();
     // A short pause needs no sign of life.
     desk.input(Input::Throttled(millis(500)));
     desk.run_to(at(6_499));
-    assert!(!desk.session.wants_input());
+    assert!(!desk.machine.wants_input());
     desk.run_to(at(6_500));
-    assert!(desk.session.wants_input() && desk.frames().is_empty());
+    assert!(desk.machine.wants_input() && desk.frames().is_empty());
 }
 
 /// EO-7, PU-4: a page with 32 rooms and a full outbox, whose server restarts: everything arrives, at the rate

@@ -77,14 +77,14 @@ fn time_never_goes_back() {
     desk.now = at(100_000);
     let due = {
         desk.frame(publish(1, "a"));
-        desk.session.poll_timeout()
+        desk.machine.poll_timeout()
     };
     desk.now = at(0);
     desk.frame(publish(2, "b"));
     desk.now = at(100_000);
     desk.frame(publish(2, "b"));
     assert_eq!(appends(&desk), [1], "the rate refilled twice");
-    assert_eq!(desk.session.poll_timeout(), due);
+    assert_eq!(desk.machine.poll_timeout(), due);
 
     let mut page = Tutorial::new(at(100_000), &server::Config::default());
     let due = page.poll_timeout();

@@ -190,7 +190,7 @@ impl Solo {
 /// The server's machine and its output.
 #[derive(Debug)]
 pub(crate) struct Desk {
-    pub(crate) session: server::Session,
+    pub(crate) machine: server::Connection,
     pub(crate) now: Timestamp,
     pub(crate) transmits: Vec<server::Transmit>,
     /// Its last question to the log or to a room.
@@ -200,7 +200,7 @@ pub(crate) struct Desk {
 impl Desk {
     pub(crate) fn new(config: server::Config) -> Self {
         Self {
-            session: server::Session::new(at(0), config),
+            machine: server::Connection::new(at(0), config),
             now: at(0),
             transmits: Vec::new(),
             asked: server::RequestId(0),
@@ -237,15 +237,15 @@ impl Desk {
     }
 
     pub(crate) fn input(&mut self, input: server::Input) {
-        self.session.handle_input(self.now, input);
+        self.machine.handle_input(self.now, input);
         self.drain();
     }
 
     pub(crate) fn run_to(&mut self, end: Timestamp) {
         let mut calls = 0;
-        while let Some(due) = self.session.poll_timeout().filter(|due| *due <= end) {
+        while let Some(due) = self.machine.poll_timeout().filter(|due| *due <= end) {
             self.now = self.now.max(due);
-            self.session.handle_timeout(self.now);
+            self.machine.handle_timeout(self.now);
             self.drain();
             calls += 1;
             assert!(calls < CALLS_MAX, "time stands still: {self:?}");
@@ -254,7 +254,7 @@ impl Desk {
     }
 
     fn drain(&mut self) {
-        while let Some(transmit) = self.session.poll_transmit() {
+        while let Some(transmit) = self.machine.poll_transmit() {
             if let server::Transmit::OpenRoom { id, .. } | server::Transmit::Pull { id, .. } =
                 &transmit
             {

@@ -72,10 +72,10 @@ fn a_room_left_and_entered_again_is_opened_once() {
     desk.join(None);
     let first = desk.asked;
     desk.frame(ClientFrame::Leave { room: lobby() });
-    assert!(!desk.session.awaits(first));
+    assert!(!desk.machine.awaits(first));
     desk.join(None);
     let second = desk.asked;
-    assert!(!desk.session.awaits(first) && desk.session.awaits(second));
+    assert!(!desk.machine.awaits(first) && desk.machine.awaits(second));
     for view in [None, Some(view(0))] {
         let room = lobby();
         desk.input(Input::RoomOpened {
@@ -85,10 +85,10 @@ fn a_room_left_and_entered_again_is_opened_once() {
         });
     }
     assert_eq!(joins(&desk), 0);
-    assert!(desk.session.awaits(second));
+    assert!(desk.machine.awaits(second));
     desk.enter(view(0));
     assert_eq!(joins(&desk), 1);
-    assert!(!desk.session.awaits(second));
+    assert!(!desk.machine.awaits(second));
 }
 
 /// RS-6: a reader that was cut off while the room's log cannot be read stays in the room, and its state is looked
@@ -141,7 +141,7 @@ fn an_answer_to_an_older_pull_moves_no_cursor() {
         desk.join(None);
         desk.enter(view(0));
         desk.transmits.clear();
-        assert!(!desk.session.awaits(older));
+        assert!(!desk.machine.awaits(older));
         desk.input(answer(older));
         assert_eq!(desk.transmits, []);
         desk.input(moved(3));
@@ -174,7 +174,7 @@ fn a_welcome_that_does_not_come_has_a_deadline() {
         assert_eq!(refusal.code, ErrorCode::Unavailable);
         // The session that is opened late belongs to no connection.
         desk.input(Input::SessionOpened(Some(opened())));
-        assert_eq!((desk.frames().len(), desk.session.id()), (1, None));
+        assert_eq!((desk.frames().len(), desk.machine.id()), (1, None));
     }
 }
 
@@ -184,17 +184,17 @@ fn a_welcome_that_does_not_come_has_a_deadline() {
 fn what_comes_early_is_served_after_the_welcome() {
     let mut desk = Desk::new(Config::default());
     desk.frame(hello());
-    assert!(desk.session.wants_input(), "its end is to be noticed");
+    assert!(desk.machine.wants_input(), "its end is to be noticed");
     desk.input(Input::Admitted(Ok(Access::ANYBODY)));
-    assert!(desk.session.wants_input());
+    assert!(desk.machine.wants_input());
     desk.frame(ClientFrame::Ping);
-    assert!(!desk.session.wants_input(), "one frame waits, no more");
+    assert!(!desk.machine.wants_input(), "one frame waits, no more");
     assert_eq!(desk.frames().len(), 0);
     desk.input(Input::SessionOpened(Some(opened())));
     let frames = desk.frames();
     assert!(matches!(frames[0], ServerFrame::Welcome(_)));
     assert_eq!(frames[1..], [&ServerFrame::Pong]);
-    assert!(desk.session.wants_input());
+    assert!(desk.machine.wants_input());
 }
 
 /// PU-4: one bound for all answers that the log owes; frames that need no answer of the log are served beyond it.
@@ -214,19 +214,19 @@ fn one_bound_for_all_that_is_owed() {
         name: Name::tidy("Ada"),
     });
     assert_eq!(desk.frames(), [&ServerFrame::Pong]);
-    assert!(desk.session.wants_input());
+    assert!(desk.machine.wants_input());
     desk.frame(publish(2, "b"));
     assert_eq!(appends(&desk), [] as [u64; 0]);
-    assert!(!desk.session.wants_input());
+    assert!(!desk.machine.wants_input());
     // Any answer makes room.
     desk.input(Input::HistoryRead {
         room: lobby(),
         page: None,
     });
     assert_eq!(appends(&desk), [2]);
-    assert!(desk.session.wants_input());
+    assert!(desk.machine.wants_input());
     desk.frame(history());
-    assert!(!desk.session.wants_input());
+    assert!(!desk.machine.wants_input());
     desk.input(Input::TakenOver);
     assert_eq!(desk.closes(), [CloseCode::TAKEN_OVER]);
 }
