@@ -1,4 +1,4 @@
-//! The driver of a native client: feeds facts to the core and does the I/O that it asks for; it decides nothing.
+//! The driver of a native client: feeds facts to its session and does the I/O that it asks for; it decides nothing.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -29,19 +29,19 @@ use crate::storage::Storage;
 pub struct Client {
     target: Target,
     origin: Instant,
-    core: Session,
+    session: Session,
     storage: Box<dyn Storage>,
     storage_error: Option<io::Error>,
     tokens: Option<TokenSource>,
     fetch: Option<Fetch>,
     connection: Option<(ConnectionId, Link)>,
-    /// The bytes that the connection held when the core was last informed.
+    /// The bytes that the connection held when the session was last informed.
     buffered: u64,
     alarm: Option<Alarm>,
     counts: Counts,
 }
 
-/// Counters of the driver, beside those of the core ([`Client::stats`]).
+/// Counters of the driver, beside those of the session ([`Client::stats`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
@@ -82,7 +82,7 @@ impl Client {
         Ok(Self {
             target,
             origin: Instant::now(),
-            core: Session::new(config, stored),
+            session: Session::new(config, stored),
             storage,
             storage_error: None,
             tokens,
@@ -104,17 +104,17 @@ impl Client {
 
     /// The next event that is there already, without a look at the connection. It never waits.
     pub fn try_next(&mut self) -> Option<Event> {
-        self.core.poll_event()
+        self.session.poll_event()
     }
 
     /// What [`Client::next`] awaits.
     pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
         loop {
             self.settle(cx);
-            if let Some(event) = self.core.poll_event() {
+            if let Some(event) = self.session.poll_event() {
                 return Poll::Ready(Some(event));
             }
-            if matches!(self.core.status(), Status::Idle | Status::Stopped { .. }) {
+            if matches!(self.session.status(), Status::Idle | Status::Stopped { .. }) {
                 return Poll::Ready(None);
             }
             ready!(self.poll_fact(cx));
@@ -134,12 +134,12 @@ impl Client {
     /// Joins a room over all connections, until [`Client::leave`]. `since`: where its messages go on; `None` begins with
     /// the newest [`Config::join_limit`](crate::Config::join_limit) messages. The answer is [`Event::Joined`].
     pub fn join(&mut self, room: RoomName, since: Option<Position>) {
-        self.command(|core, now| core.join(now, room, since));
+        self.command(|session, now| session.join(now, room, since));
     }
 
     /// Leaves a room.
     pub fn leave(&mut self, room: &RoomName) {
-        self.command(|core, now| core.leave(now, room));
+        self.command(|session, now| session.leave(now, room));
     }
 
     /// Puts a message into the outbox, from which it is sent as soon as possible, once. [`Event::Fate`] reports its
@@ -152,44 +152,44 @@ impl Client {
         room: RoomName,
         body: impl Into<String>,
     ) -> Result<EntryId, PublishError> {
-        self.command(|core, now| core.publish(now, room, body.into()))
+        self.command(|session, now| session.publish(now, room, body.into()))
     }
 
     /// Shows a draft to the other members of a room. The newest text replaces those before it; an empty one ends it.
     pub fn draft(&mut self, room: &RoomName, body: impl Into<String>) {
-        self.command(|core, now| core.draft(now, room, body.into()));
+        self.command(|session, now| session.draft(now, room, body.into()));
     }
 
     /// Asks for at most `limit` messages before an offset. The answer is [`Event::History`]; without a live connection
     /// there is none.
     pub fn history(&mut self, room: RoomName, before: Offset, limit: u32) {
-        self.command(|core, now| core.history(now, room, before, limit));
+        self.command(|session, now| session.history(now, room, before, limit));
     }
 
     /// Sets the name that others see, now and after each reconnect.
     pub fn rename(&mut self, name: Name) {
-        self.command(|core, now| core.rename(now, name));
+        self.command(|session, now| session.rename(now, name));
     }
 
     /// Sends a message again whose fate was [`Fate::Held`](crate::Fate::Held) or
     /// [`Fate::Uncertain`](crate::Fate::Uncertain).
     pub fn send_again(&mut self, id: EntryId) {
-        self.command(|core, now| core.send_again(now, id));
+        self.command(|session, now| session.send_again(now, id));
     }
 
     /// Drops a message whose fate was one of those, or [`Fate::Refused`](crate::Fate::Refused).
     pub fn discard(&mut self, id: EntryId) {
-        self.command(|core, now| core.discard(now, id));
+        self.command(|session, now| session.discard(now, id));
     }
 
     /// Shows a token: on the live connection, or with the next one (AC-6).
     pub fn show_token(&mut self, token: Token) {
-        self.command(|core, now| core.handle_input(now, Input::Token(Ok(token))));
+        self.command(|session, now| session.handle_input(now, Input::Token(Ok(token))));
     }
 
     /// Reports a change of the network, or of the application's visibility, as the system reported it (RC-4, RC-6).
     pub fn network(&mut self, network: Network) {
-        self.command(|core, now| core.handle_input(now, Input::Network(network)));
+        self.command(|session, now| session.handle_input(now, Input::Network(network)));
     }
 
     /// Waits until the outbox is empty, at most this long, then ends the session's connection with the closing handshake
@@ -199,7 +199,7 @@ impl Client {
     /// [`NotFlushed`] if messages are not durable in time.
     pub async fn close_after_flush(mut self, patience: Duration) -> Result<(), NotFlushed> {
         let end = Instant::now() + patience;
-        let flush = async { while self.core.is_owing() && self.next().await.is_some() {} };
+        let flush = async { while self.session.is_owing() && self.next().await.is_some() {} };
         // The outbox shows which messages did not become durable in time.
         let _ = timeout_at(end, flush).await;
         if let Some((_, Link::Open(line))) = self.connection.take() {
@@ -207,7 +207,7 @@ impl Client {
             let _ = timeout_at(end, line.close(CloseCode::NORMAL)).await;
         }
         match self
-            .core
+            .session
             .outbox()
             .filter(|entry| !entry.stage.is_aside())
             .count()
@@ -219,23 +219,23 @@ impl Client {
 
     /// The connection's state.
     pub fn status(&self) -> Status {
-        self.core.status()
+        self.session.status()
     }
 
     /// The session's public id, once the server gave one. The session's own messages carry it.
     pub fn id(&self) -> Option<&SessionId> {
-        self.core.id()
+        self.session.id()
     }
 
     /// The messages that are not durable; those that wait for the user's decision come last.
     pub fn outbox(&self) -> impl Iterator<Item = &Entry> {
-        self.core.outbox()
+        self.session.outbox()
     }
 
     /// This client's position in a room: the `since` of a later join. Messages that wait in [`Client::try_next`] count
     /// as received: take them first.
     pub fn position(&self, room: &RoomName) -> Option<&Position> {
-        self.core.position(room)
+        self.session.position(room)
     }
 
     /// The error after which the storage keeps nothing any more, if there was one. The client goes on without it.
@@ -243,9 +243,9 @@ impl Client {
         self.storage_error.as_ref()
     }
 
-    /// The core's counters.
+    /// The session's counters.
     pub const fn stats(&self) -> Stats {
-        self.core.stats()
+        self.session.stats()
     }
 
     /// The driver's own counters.
@@ -257,12 +257,12 @@ impl Client {
         Timestamp::from_origin(self.origin.elapsed())
     }
 
-    /// Gives the core a command, and does at once what can be done without waiting. The rest is done while
+    /// Gives the session a command, and does at once what can be done without waiting. The rest is done while
     /// [`Client::next`] waits.
     fn command<T>(&mut self, command: impl FnOnce(&mut Session, Timestamp) -> T) -> T {
         self.look();
         let now = self.now();
-        let result = command(&mut self.core, now);
+        let result = command(&mut self.session, now);
         self.settle(&mut Context::from_waker(Waker::noop()));
         result
     }
@@ -270,7 +270,7 @@ impl Client {
     fn feed(&mut self, input: Input) {
         self.look();
         let now = self.now();
-        self.core.handle_input(now, input);
+        self.session.handle_input(now, input);
     }
 
     /// Waits for the next fact, and feeds it.
@@ -291,14 +291,14 @@ impl Client {
         if self.poll_alarm(cx).is_ready() {
             self.look();
             let now = self.now();
-            self.core.handle_timeout(now);
+            self.session.handle_timeout(now);
             return Poll::Ready(());
         }
         Poll::Pending
     }
 
     fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(due) = self.core.poll_timeout() else {
+        let Some(due) = self.session.poll_timeout() else {
             return Poll::Pending;
         };
         let due = self.origin + due.since_origin();
@@ -347,7 +347,7 @@ impl Client {
         self.feed(input);
     }
 
-    /// Does the I/O that the core asks for, and writes what the socket takes, until neither changes the other.
+    /// Does the I/O that the session asks for, and writes what the socket takes, until neither changes the other.
     fn settle(&mut self, cx: &mut Context<'_>) {
         loop {
             self.drain();
@@ -360,7 +360,7 @@ impl Client {
         }
     }
 
-    /// Informs the core of how many bytes the connection holds, if that has changed.
+    /// Informs the session of how many bytes the connection holds, if that has changed.
     fn look(&mut self) -> bool {
         let Some((id, Link::Open(line))) = &self.connection else {
             self.buffered = 0;
@@ -371,13 +371,14 @@ impl Client {
         if has_changed {
             self.buffered = bytes;
             let now = self.now();
-            self.core.handle_input(now, Input::Buffered { id, bytes });
+            self.session
+                .handle_input(now, Input::Buffered { id, bytes });
         }
         has_changed
     }
 
     fn drain(&mut self) {
-        while let Some(transmit) = self.core.poll_transmit() {
+        while let Some(transmit) = self.session.poll_transmit() {
             match transmit {
                 Transmit::Open { id } => {
                     self.counts.connections += 1;
