@@ -115,7 +115,7 @@ impl Driver {
                 self.input(Input::Stalled(is_stalled));
             }
             Step::WriteStuck => self.end(Input::WriteStuck, CloseCode::SLOW),
-            Step::Removed => self.end(Input::Removed, CloseCode::REMOVED),
+            Step::Disconnected => self.end(Input::Disconnected, CloseCode::DISCONNECTED),
             Step::Odd(odd) => self.odd(odd),
             Step::SignOfLife | Step::RoomMoved(..) | Step::GoAway(_) => self.happen(step),
         }

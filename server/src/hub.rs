@@ -429,11 +429,11 @@ impl Hub {
     }
 
     /// Closes a connection for an operator. Returns whether it was there.
-    pub fn remove(&self, id: ConnectionId) -> bool {
+    pub fn disconnect_by_operator(&self, id: ConnectionId) -> bool {
         let connections = self.connections.lock();
         let mailbox = connections.mailboxes.get(&id);
         if let Some(mailbox) = mailbox {
-            mailbox.remove();
+            mailbox.disconnect();
         }
         mailbox.is_some()
     }

@@ -67,7 +67,7 @@ impl CloseCode {
     /// The token ended and no newer one came (AC-2).
     pub const TOKEN_EXPIRED: Self = Self(4202);
     /// An operator ended the session's connection.
-    pub const REMOVED: Self = Self(4203);
+    pub const DISCONNECTED: Self = Self(4203);
 
     /// A client's reaction to this code.
     ///
@@ -109,7 +109,7 @@ impl CloseCode {
             Self::UNSUPPORTED => "version not supported",
             Self::UNAUTHORIZED => "sign in first",
             Self::TOKEN_EXPIRED => "sign in again",
-            Self::REMOVED => "removed by an operator",
+            Self::DISCONNECTED => "removed by an operator",
             _ => "connection lost",
         }
     }

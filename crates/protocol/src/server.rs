@@ -158,7 +158,7 @@ impl Connection {
             Input::NumberUsed { seq, result } => self.number_used(seq, result),
             Input::HistoryRead { room, page } => self.history_read(room, page),
             Input::TakenOver => self.close(CloseCode::TAKEN_OVER),
-            Input::Removed => self.close(CloseCode::REMOVED),
+            Input::Disconnected => self.close(CloseCode::DISCONNECTED),
             Input::GoAway { reconnect_after } => self.go_away(now, reconnect_after),
             Input::Shutdown => self.close(CloseCode::SERVICE_RESTART),
             Input::Stalled(is_stalled) => self.heartbeat.set_stalled(now, is_stalled),

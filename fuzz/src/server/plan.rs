@@ -42,7 +42,7 @@ pub(super) enum Step {
     GoAway(u32),
     Shutdown,
     WriteStuck,
-    Removed,
+    Disconnected,
     Stalled(bool),
     /// An answer without a question.
     Odd(Odd),

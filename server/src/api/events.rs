@@ -329,8 +329,8 @@ impl Listener {
                 self.input(FeedInput::RoomMoved { head, version });
             }
         }
-        if marks.removed {
-            self.input(FeedInput::Removed);
+        if marks.disconnected {
+            self.input(FeedInput::Disconnected);
         }
         if let Some(asked) = marks.asked {
             self.report(&asked);

@@ -32,7 +32,7 @@ pub struct Marks {
     /// The server drains; the slot to reconnect in.
     pub go_away: Option<Duration>,
     /// An operator closes the connection.
-    pub removed: bool,
+    pub disconnected: bool,
     /// The server ends now.
     pub shut_down: bool,
     /// An operator asks for the state of the connection.
@@ -45,12 +45,12 @@ impl Marks {
             moved,
             taken_over,
             go_away,
-            removed,
+            disconnected,
             shut_down,
             asked,
         } = self;
-        let is_told = *taken_over || *removed || *shut_down;
-        moved.is_empty() && !is_told && go_away.is_none() && asked.is_none()
+        let is_ended = *taken_over || *disconnected || *shut_down;
+        moved.is_empty() && !is_ended && go_away.is_none() && asked.is_none()
     }
 }
 
@@ -89,8 +89,8 @@ impl Mailbox {
         self.mark(|marks| marks.go_away = Some(slot));
     }
 
-    pub(super) fn remove(&self) {
-        self.mark(|marks| marks.removed = true);
+    pub(super) fn disconnect(&self) {
+        self.mark(|marks| marks.disconnected = true);
     }
 
     pub(super) fn ask(&self, asked: Question) {

@@ -290,8 +290,8 @@ impl<S: Stream> Driver<S> {
         if let Some(reconnect_after) = marks.go_away {
             self.feed(Input::GoAway { reconnect_after });
         }
-        if marks.removed {
-            self.feed(Input::Removed);
+        if marks.disconnected {
+            self.feed(Input::Disconnected);
         }
         if marks.shut_down {
             self.feed(Input::Shutdown);

@@ -173,8 +173,8 @@ impl<S: Stream> Driver<S> {
                 self.feed(TutorialInput::RoomMoved { head, version });
             }
         }
-        if marks.removed {
-            self.feed(TutorialInput::Removed);
+        if marks.disconnected {
+            self.feed(TutorialInput::Disconnected);
         }
         if let Some(asked) = marks.asked {
             self.report(&asked);

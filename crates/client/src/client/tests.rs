@@ -308,7 +308,7 @@ async fn events_end_where_the_session_does() {
     let server = tokio::spawn(async move {
         let mut peer = port.accept().await;
         peer.hear().await;
-        peer.close(CloseCode::REMOVED).await;
+        peer.close(CloseCode::DISCONNECTED).await;
         port
     });
     let mut last = None;
@@ -318,7 +318,7 @@ async fn events_end_where_the_session_does() {
         }
     };
     timeout(PATIENCE, events).await.expect("an end");
-    let code = CloseCode::REMOVED;
+    let code = CloseCode::DISCONNECTED;
     assert_eq!(last, Some(Event::Status(Status::Stopped { code })));
     let port = server.await.unwrap();
     client.connect();

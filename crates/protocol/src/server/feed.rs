@@ -34,7 +34,7 @@ pub enum FeedInput {
     /// The log cannot be read now.
     PullFailed,
     /// An operator ends this connection.
-    Removed,
+    Disconnected,
     /// The server will end; this is the listener's slot (RC-3).
     GoAway {
         /// How long from now.
@@ -148,7 +148,7 @@ impl Feed {
                 | FeedInput::PullFailed,
                 _,
             ) => {}
-            (FeedInput::Removed, _) => self.end(None),
+            (FeedInput::Disconnected, _) => self.end(None),
             (FeedInput::GoAway { reconnect_after }, _) => self.end(Some(reconnect_after)),
         }
     }

@@ -148,7 +148,7 @@ pub enum Input {
     /// Another connection resumed this session (RS-4).
     TakenOver,
     /// An operator ends this connection.
-    Removed,
+    Disconnected,
     /// The server will end; this is the client's slot (RC-3).
     GoAway {
         /// How long from now.

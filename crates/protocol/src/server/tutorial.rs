@@ -54,7 +54,7 @@ pub enum TutorialInput {
     /// The log cannot be read now.
     PullFailed,
     /// An operator ends this connection.
-    Removed,
+    Disconnected,
     /// The server ends now.
     Shutdown,
     /// Whether written bytes wait for the other end to take them, from now on.
@@ -190,7 +190,7 @@ impl Tutorial {
                     *again_at = Some(now + self.unavailable_retry);
                 }
             }
-            TutorialInput::Removed => self.close(CloseCode::REMOVED),
+            TutorialInput::Disconnected => self.close(CloseCode::DISCONNECTED),
             TutorialInput::Shutdown => self.close(CloseCode::SERVICE_RESTART),
             TutorialInput::Stalled(is_stalled) => self.heartbeat.set_stalled(now, is_stalled),
             TutorialInput::WriteStuck => self.close(CloseCode::SLOW),

@@ -128,7 +128,7 @@ fn nobody_gets_in_unasked() {
     }
     assert_eq!(CloseCode::UNAUTHORIZED.comeback(), Comeback::Never);
     assert_eq!(CloseCode::TOKEN_EXPIRED.comeback(), Comeback::Never);
-    assert_eq!(CloseCode::REMOVED.comeback(), Comeback::Never);
+    assert_eq!(CloseCode::DISCONNECTED.comeback(), Comeback::Never);
 }
 
 /// AC-3: a session is looked for among those of the authenticated subject, and belongs to it when it is made. A
@@ -369,11 +369,11 @@ fn a_room_says_whether_one_may_write() {
 #[test]
 fn who_is_removed_stays_away() {
     let mut desk = Desk::live(Config::default());
-    desk.input(Input::Removed);
-    assert_eq!(desk.closes(), [CloseCode::REMOVED]);
+    desk.input(Input::Disconnected);
+    assert_eq!(desk.closes(), [CloseCode::DISCONNECTED]);
     let mut solo = Solo::live(fetching());
-    solo.close(Some(CloseCode::REMOVED));
-    let code = CloseCode::REMOVED;
+    solo.close(Some(CloseCode::DISCONNECTED));
+    let code = CloseCode::DISCONNECTED;
     assert_eq!(solo.session.status(), Status::Stopped { code });
 }
 

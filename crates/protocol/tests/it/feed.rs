@@ -169,7 +169,7 @@ fn a_listener_that_has_heard_nothing_is_refused() {
     let mut ended = feed(None, Some(at(500)));
     ended.handle_timeout(at(500));
     let mut removed = feed(None, None);
-    removed.handle_input(at(1), FeedInput::Removed);
+    removed.handle_input(at(1), FeedInput::Disconnected);
     let mut sent_away = feed(None, None);
     let reconnect_after = secs(3);
     sent_away.handle_input(at(1), FeedInput::GoAway { reconnect_after });
@@ -197,7 +197,7 @@ fn listening_ends() {
     let reconnect_after = secs(3);
     sent_away.handle_input(at(1), FeedInput::GoAway { reconnect_after });
     let (mut removed, _) = opened(None);
-    removed.handle_input(at(1), FeedInput::Removed);
+    removed.handle_input(at(1), FeedInput::Disconnected);
     let retry = FeedTransmit::Retry(reconnect_after);
     for (feed, expected) in [
         (&mut ended, vec![FeedTransmit::End]),

@@ -226,7 +226,7 @@ fn each_end_has_its_code() {
         (TutorialInput::Binary, CloseCode::UNSUPPORTED_DATA),
         (TutorialInput::RoomOpened(None), CloseCode::TRY_AGAIN_LATER),
         (TutorialInput::Shutdown, CloseCode::SERVICE_RESTART),
-        (TutorialInput::Removed, CloseCode::REMOVED),
+        (TutorialInput::Disconnected, CloseCode::DISCONNECTED),
         (TutorialInput::WriteStuck, CloseCode::SLOW),
     ];
     for (input, code) in ends {

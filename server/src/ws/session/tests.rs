@@ -267,14 +267,14 @@ async fn a_log_that_hangs_for_a_minute_holds_nothing_up() {
     assert!(frozen.elapsed() < Duration::from_secs(66));
 }
 
-/// RS-4, AC-1: a connection that waits for the log can be taken over, removed and shut down at once.
+/// RS-4, AC-1: a connection that waits for the log can be taken over, disconnected and shut down at once.
 #[tokio::test(start_paused = true)]
 async fn what_is_owed_keeps_nobody() {
     let server = Server::new().await;
     let begun = Instant::now();
     for code in [
         CloseCode::TAKEN_OVER,
-        CloseCode::REMOVED,
+        CloseCode::DISCONNECTED,
         CloseCode::SERVICE_RESTART,
     ] {
         let (mut ada, session) = server.joined().await;
@@ -290,11 +290,11 @@ async fn what_is_owed_keeps_nobody() {
                     .await;
                 assert_eq!(newer.next_of("welcome").await["resumed"], true);
             }
-            CloseCode::REMOVED => {
+            CloseCode::DISCONNECTED => {
                 let id = SessionId::new(session["id"].as_str().unwrap()).unwrap();
                 let report = server.hub.reports(1, Some(&id)).await.remove(0);
                 assert!(report.vitals.is_some(), "it says how it is");
-                assert!(server.hub.remove(report.connection));
+                assert!(server.hub.disconnect_by_operator(report.connection));
             }
             _ => server.hub.shut_down(),
         }
