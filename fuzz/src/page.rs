@@ -161,7 +161,7 @@ impl Page {
             | Event::Draft(_)
             | Event::Presence { .. }
             | Event::Beat { .. }
-            | Event::Removed(_) => {}
+            | Event::Redacted(_) => {}
             // Refused by the server, or by the client itself, which knows the limit (PU-4).
             Event::Refused(refusal) => {
                 if let (ErrorCode::TooManyRooms, Some(room)) = (refusal.code, &refusal.room) {

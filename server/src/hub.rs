@@ -52,7 +52,7 @@ pub struct Rooms {
     fan_out: Option<Arc<Paced>>,
     metrics: Arc<Metrics>,
     /// The redaction count; part of the key of cached pages.
-    removals: AtomicU64,
+    redactions: AtomicU64,
 }
 
 impl Rooms {
@@ -65,7 +65,7 @@ impl Rooms {
             tails: Arc::new(Tails::new(TAILS_BYTES)),
             fan_out: None,
             metrics: Arc::default(),
-            removals: AtomicU64::new(0),
+            redactions: AtomicU64::new(0),
         }
     }
 
@@ -167,7 +167,7 @@ impl Observer for Rooms {
 
     fn removed(&self, message: &Message) {
         // First: a reader that is notified must find no page that was read before the redaction.
-        self.removals.fetch_add(1, Ordering::AcqRel);
+        self.redactions.fetch_add(1, Ordering::AcqRel);
         if let Some(room) = self.open_one(&message.room) {
             room.removed(message);
         }
@@ -264,9 +264,9 @@ impl Hub {
         limit: u32,
     ) -> Result<Arc<[Entry]>, LogError> {
         let log = self.log.as_ref();
-        let removals = self.rooms.removals.load(Ordering::Acquire);
+        let redactions = self.rooms.redactions.load(Ordering::Acquire);
         let page = (room, after, limit);
-        let page = self.replays.page(log, page, removals).await?;
+        let page = self.replays.page(log, page, redactions).await?;
         self.metrics().replayed(page.len());
         Ok(page)
     }

@@ -19,7 +19,7 @@ use futures_util::future::BoxFuture;
 use protocol::frame::{ErrorCode, Message, Refused};
 use protocol::id::{Name, RoomName, Seq, SessionId};
 use protocol::position::{Epoch, Offset};
-pub use protocol::server::{PostKey, Posted, Removal};
+pub use protocol::server::{PostKey, Posted, Redaction};
 use thiserror::Error;
 use tokio::time::timeout;
 
@@ -140,7 +140,7 @@ pub struct RoomLog {
     pub head: Offset,
     /// Everything up to this offset is no longer there; 0 if nothing was trimmed.
     pub trimmed: Offset,
-    /// The messages that were redacted last, at most [`REMOVED_MAX`](protocol::removals::REMOVED_MAX), in the
+    /// The messages that were redacted last, at most [`REDACTED_MAX`](protocol::redactions::REDACTED_MAX), in the
     /// order of their redaction.
     pub removed: Vec<Message>,
 }
@@ -192,7 +192,7 @@ pub trait Log: Send + Sync + 'static {
     fn post(&self, post: Post) -> Answer<Posted>;
 
     /// Redacts a message for good (EO-8). Its offset stays.
-    fn remove(&self, room: RoomName, offset: Offset, at_ms: u64) -> Answer<Removal>;
+    fn remove(&self, room: RoomName, offset: Offset, at_ms: u64) -> Answer<Redaction>;
 
     /// Answers once no redacted text is left in the log's files. That may take as long as another program reads
     /// them: until then [`Log::remove`] has taken the text from every answer, but not from the files.

@@ -293,7 +293,7 @@ impl Callers {
                 let room = room.clone();
                 Call::Read { room, which }
             }
-            Wish::Remove { room, offset } => Call::Remove {
+            Wish::Remove { room, offset } => Call::Redact {
                 room: room.clone(),
                 offset: *offset,
             },
@@ -413,7 +413,7 @@ impl Callers {
         // The answer is about the present database only.
         let is_same = errand.databases.iter().eq([&log.database()]);
         match reply {
-            Ok(RequestAnswer::Removed { .. }) if is_moderator => {
+            Ok(RequestAnswer::Redacted { .. }) if is_moderator => {
                 let is_gone = text.is_none_or(|message| message.removed);
                 assert!(is_gone || !is_same, "EO-8: a text that stays: {text:?}");
                 self.tally.removed += 1;

@@ -269,7 +269,7 @@ impl Log {
             Op::Remove { room, offset } => {
                 let (removal, gone) = self.removed_for(&room, offset);
                 removed = gone;
-                Answer::Request(RequestInput::Removed(removal))
+                Answer::Request(RequestInput::Redacted(removal))
             }
         };
         Some(Done {

@@ -403,7 +403,7 @@ impl Machine {
                 }
                 self.fates.entry(id).or_default().push(fate);
             }
-            Event::Removed(message) => {
+            Event::Redacted(message) => {
                 let room = message.room.clone();
                 self.rooms.entry(room).or_default().removed(message, log);
             }

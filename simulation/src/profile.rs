@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use protocol::outbox::OutboxLimit;
-use protocol::removals::REMOVED_MAX;
+use protocol::redactions::REDACTED_MAX;
 use protocol::{client, server};
 
 /// An action of a user, or a fault.
@@ -228,7 +228,7 @@ impl Profile {
             removed_max: if rng.bool() {
                 rng.usize(1..6)
             } else {
-                REMOVED_MAX
+                REDACTED_MAX
             },
             callers: 0,
             caller_pause: Duration::ZERO,

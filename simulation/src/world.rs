@@ -1,5 +1,5 @@
 //! The virtual server: drives one `server::Connection` for each link, as the real driver
-//! does, over the test log and rooms made of the real `Presence` and `Removals`. It decides nothing.
+//! does, over the test log and rooms made of the real `Presence` and `Redactions`. It decides nothing.
 
 pub mod requests;
 mod rooms;
@@ -12,7 +12,7 @@ use protocol::codec::{self, DecodeError};
 use protocol::frame::ClientFrame;
 use protocol::id::{ConnectionId, RoomName, SessionId};
 use protocol::rate::Bucket;
-use protocol::removals::REMOVED_MAX;
+use protocol::redactions::REDACTED_MAX;
 use protocol::server::{Config, Connection, Input, Request, TakeOver, Transmit, reconnect_slots};
 use protocol::time::Timestamp;
 
@@ -99,7 +99,7 @@ impl World {
             issuer: Issuer::default(),
             is_up: true,
             write_timeout: Duration::from_secs(30),
-            removed_max: REMOVED_MAX,
+            removed_max: REDACTED_MAX,
             tail: u64::MAX,
             cuts_off: None,
             rooms: BTreeMap::new(),

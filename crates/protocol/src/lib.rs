@@ -27,7 +27,7 @@ pub mod outbox;
 pub mod position;
 pub mod presence;
 pub mod rate;
-pub mod removals;
+pub mod redactions;
 pub mod server;
 pub mod time;
 

@@ -42,7 +42,7 @@ use self::publish::Publisher;
 pub use self::reader::{Pull, Reader, Span};
 use self::rename::Renames;
 pub use self::request::{
-    Call, MessagePage, PostError, PostKey, Posted, Removal, Request, RequestAnswer, RequestError,
+    Call, MessagePage, PostError, PostKey, Posted, Redaction, Request, RequestAnswer, RequestError,
     RequestInput, RequestTransmit, Which,
 };
 use self::rooms::Seat;

@@ -56,7 +56,7 @@ impl Received {
                 is_draft: true,
             }),
             // The text that is shown may be the redacted one; to show none does no harm.
-            Event::Removed(_) => self.latest.take().is_some(),
+            Event::Redacted(_) => self.latest.take().is_some(),
             Event::Joined { joined, .. } if joined.room == self.room => self.joined(joined),
             _ => false,
         }
@@ -146,7 +146,7 @@ mod tests {
     /// EO-8.
     #[test]
     fn a_removed_text_is_received_no_more() {
-        let removed = Report::Event(Event::Removed(Message {
+        let removed = Report::Event(Event::Redacted(Message {
             removed: true,
             ..message("ada", 1, 1, "")
         }));

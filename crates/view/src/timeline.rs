@@ -234,7 +234,7 @@ impl Timeline {
         match event {
             Event::Joined { joined, gap } if joined.room == self.room => self.joined(joined, *gap),
             Event::Message(message) if message.room == self.room => self.message(message),
-            Event::Removed(message) if message.room == self.room => self.remove(message),
+            Event::Redacted(message) if message.room == self.room => self.remove(message),
             Event::History {
                 room,
                 messages,

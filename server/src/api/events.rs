@@ -226,7 +226,7 @@ impl Listener {
                 });
                 self.epoch = position.epoch;
             }
-            FeedTransmit::Removed(message) => {
+            FeedTransmit::Redacted(message) => {
                 let entry = Entry::message(message);
                 self.events.push_back(removed(&entry));
             }

@@ -6,7 +6,7 @@ use protocol::access::Subject;
 use protocol::id::RoomName;
 use protocol::position::Offset;
 use protocol::server::{
-    AppendError, Call, PostError, Removal, Request, RequestAnswer, RequestInput, RequestTransmit,
+    AppendError, Call, PostError, Redaction, Request, RequestAnswer, RequestInput, RequestTransmit,
     Span,
 };
 use tokio::time::timeout;
@@ -78,8 +78,8 @@ pub(super) async fn perform(
                 before,
                 limit,
             } => page(state.hub.log().read_before(room, before, limit).await),
-            RequestTransmit::Remove { room, offset } => {
-                RequestInput::Removed(driver.remove(room, offset).await)
+            RequestTransmit::Redact { room, offset } => {
+                RequestInput::Redacted(driver.remove(room, offset).await)
             }
             RequestTransmit::Scrub { within } => {
                 // Too early, or the server ends: that a scrub is due is as durable as the redaction.
@@ -148,11 +148,11 @@ impl Driver<'_> {
         })
     }
 
-    async fn remove(&self, room: RoomName, offset: Offset) -> Option<Removal> {
+    async fn remove(&self, room: RoomName, offset: Offset) -> Option<Redaction> {
         let hub = &self.state.hub;
         let removal = hub.log().remove(room.clone(), offset, hub.stamp()).await;
         let removal = done(removal)?;
-        if removal == Removal::Removed {
+        if removal == Redaction::Done {
             let by = self.caller.access.identity.subject().map(Subject::as_str);
             tracing::info!(%room, %offset, by, "a text was removed");
         }

@@ -38,10 +38,10 @@ pub(super) async fn remove(
     InRoom(room): InRoom,
     AtOffset(offset): AtOffset,
 ) -> Result<StatusCode, Problem> {
-    let call = Call::Remove { room, offset };
+    let call = Call::Redact { room, offset };
     match perform(&state, &caller, call).await?.answer {
-        RequestAnswer::Removed { is_scrubbed: true } => Ok(StatusCode::NO_CONTENT),
-        RequestAnswer::Removed { is_scrubbed: false } => Ok(StatusCode::ACCEPTED),
+        RequestAnswer::Redacted { is_scrubbed: true } => Ok(StatusCode::NO_CONTENT),
+        RequestAnswer::Redacted { is_scrubbed: false } => Ok(StatusCode::ACCEPTED),
         _ => Err(Problem::mismatched()),
     }
 }

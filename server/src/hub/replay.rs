@@ -63,10 +63,10 @@ impl Replays {
         &self,
         log: &dyn Log,
         (room, after, limit): (&RoomName, Offset, u32),
-        removals: u64,
+        redactions: u64,
     ) -> Result<Page, LogError> {
         self.is_used.store(true, Ordering::Relaxed);
-        let key = (room.clone(), after, removals);
+        let key = (room.clone(), after, redactions);
         let place = match self.pages.get_value_or_guard_async(&key).await {
             Ok(page) => return Ok(page),
             Err(place) => place,

@@ -10,7 +10,7 @@ use protocol::id::{ConnectionId, Name, RoomName, SessionId};
 use protocol::position::{Epoch, Offset};
 use protocol::presence::pace::{FanOut, Pace};
 use protocol::presence::{Changes, Presence};
-use protocol::removals::{REMOVED_MAX, Removals};
+use protocol::redactions::{REDACTED_MAX, Redactions};
 use protocol::server::{Pull, RoomView};
 use protocol::time::Timestamp;
 use tokio::sync::OnceCell;
@@ -60,7 +60,7 @@ struct State {
     presence: Presence,
     /// How much of it readers may see yet.
     pace: Pace,
-    removals: Removals,
+    redactions: Redactions,
     /// The time for which the room is on the agenda.
     due: Option<Timestamp>,
     readers: Readers,
@@ -100,7 +100,7 @@ impl State {
             members: Vec::new(),
             count: None,
             drafts: Vec::new(),
-            removed: self.removals.newest().cloned().collect(),
+            removed: self.redactions.newest().cloned().collect(),
             version: self.presence.version(),
         }
     }
@@ -144,7 +144,7 @@ impl Room {
             kept: Kept::new(tails),
             presence: Presence::new(members_named),
             pace: Pace::default(),
-            removals: Removals::new(REMOVED_MAX),
+            redactions: Redactions::new(REDACTED_MAX),
             due: None,
             readers: Readers::default(),
             changes: None,
@@ -185,7 +185,7 @@ impl Room {
         // A message may have been committed since the log was read.
         state.head = state.head.max(held.head);
         // Or redacted.
-        state.removals.learn(held.removed);
+        state.redactions.learn(held.removed);
         self.mark(&state);
         Ok(())
     }
@@ -291,7 +291,7 @@ impl Room {
         self.change(|state| {
             state.tail.replace(&Entry::message(message.clone()));
             let version = state.presence.changed_beside();
-            state.removals.add(version, message.clone());
+            state.redactions.add(version, message.clone());
             state.pace.announce_all(&state.presence);
         });
     }
@@ -301,7 +301,7 @@ impl Room {
         let mut state = self.state.lock();
         state.trimmed = state.trimmed.max(through);
         state.tail.trim(through);
-        state.removals.trim(through);
+        state.redactions.trim(through);
         state.count_kept();
     }
 
@@ -403,7 +403,7 @@ impl Room {
             until,
         } = state.presence.changes_between(since, version)?;
         let through = until.unwrap_or(version);
-        let removed = state.removals.since(since);
+        let removed = state.redactions.since(since);
         let removed = removed.map(|message| Entry::message(message.clone()));
         let members = members.map(|changes| Entry::presence(&self.name, changes));
         let drafts = drafts

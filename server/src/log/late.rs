@@ -8,7 +8,8 @@ use protocol::position::Offset;
 use tokio::sync::watch;
 
 use super::{
-    Answer, Append, Log, LogError, OpenSession, OpenedSession, Page, Post, Posted, Removal, RoomLog,
+    Answer, Append, Log, LogError, OpenSession, OpenedSession, Page, Post, Posted, Redaction,
+    RoomLog,
 };
 
 /// A log that can be frozen: a call made while it is frozen is done and answered once it thaws.
@@ -94,7 +95,7 @@ impl Log for LateLog {
         self.write(|log| log.post(post))
     }
 
-    fn remove(&self, room: RoomName, offset: Offset, at_ms: u64) -> Answer<Removal> {
+    fn remove(&self, room: RoomName, offset: Offset, at_ms: u64) -> Answer<Redaction> {
         self.write(move |log| log.remove(room, offset, at_ms))
     }
 

@@ -8,14 +8,14 @@ use parking_lot::Mutex;
 use protocol::frame::{ErrorCode, Message, Refused};
 use protocol::id::{RoomName, Seq, SessionId};
 use protocol::position::{Epoch, Offset};
-use protocol::removals::REMOVED_MAX;
+use protocol::redactions::REDACTED_MAX;
 
 use super::numbering::{
     Standing, Use, repeated_append, repeated_post, repeated_refusal, standing, standing_of, trim_to,
 };
 use super::{
     Answer, Append, Gathering, KeyHash, Log, LogError, Observer, OpenSession, OpenedSession,
-    PAGE_BYTES, Page, Post, PostKey, Posted, REFUSED_MAX, Removal, RoomLog,
+    PAGE_BYTES, Page, Post, PostKey, Posted, REFUSED_MAX, Redaction, RoomLog,
 };
 
 /// A log in memory, which obeys the rules of every log.
@@ -95,7 +95,7 @@ impl Log for MemoryLog {
         self.write(|state| state.post(post, epoch, self.history_per_room, &*self.observer))
     }
 
-    fn remove(&self, room: RoomName, offset: Offset, _at_ms: u64) -> Answer<Removal> {
+    fn remove(&self, room: RoomName, offset: Offset, _at_ms: u64) -> Answer<Redaction> {
         self.write(|state| Ok(state.remove(&room, offset, &*self.observer)))
     }
 
@@ -318,7 +318,7 @@ impl Room {
     }
 
     fn removed(&self) -> Vec<Message> {
-        let newest = self.removed.len().saturating_sub(REMOVED_MAX);
+        let newest = self.removed.len().saturating_sub(REDACTED_MAX);
         let there = self.removed[newest..]
             .iter()
             .filter_map(|offset| self.at(*offset));
@@ -417,23 +417,23 @@ impl State {
         })
     }
 
-    fn remove(&mut self, name: &RoomName, offset: Offset, observer: &dyn Observer) -> Removal {
+    fn remove(&mut self, name: &RoomName, offset: Offset, observer: &dyn Observer) -> Redaction {
         let found = self.rooms.get_mut(name);
         let Some((room, index)) = found.and_then(|room| {
             let index = room.at(offset)?;
             Some((room, index))
         }) else {
-            return Removal::Missing;
+            return Redaction::Missing;
         };
         let message = &mut room.messages[index];
         if message.removed {
-            return Removal::Before;
+            return Redaction::Before;
         }
         message.removed = true;
         message.body.clear();
         room.removed.push(offset);
         observer.removed(message);
-        Removal::Removed
+        Redaction::Done
     }
 
     fn refuse(&mut self, id: &SessionId, seq: Seq, code: ErrorCode) -> Result<(), LogError> {

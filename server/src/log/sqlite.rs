@@ -49,7 +49,7 @@ use self::watchdog::Watchdog;
 use self::writer::Writer;
 use super::{
     Answer, Append, Log, LogError, Observer, OpenSession, OpenedSession, PAGE_BYTES, Page, Post,
-    Posted, Removal, RoomLog,
+    Posted, Redaction, RoomLog,
 };
 
 /// The options of an SQLite log.
@@ -220,7 +220,7 @@ impl Log for SqliteLog {
         self.queue.push(None, |batch| batch.post(post, epoch))
     }
 
-    fn remove(&self, room: RoomName, offset: Offset, at_ms: u64) -> Answer<Removal> {
+    fn remove(&self, room: RoomName, offset: Offset, at_ms: u64) -> Answer<Redaction> {
         self.queue
             .push(None, move |batch| batch.remove(&room, offset, at_ms))
     }

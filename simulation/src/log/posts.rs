@@ -3,7 +3,7 @@
 use protocol::frame::Message;
 use protocol::id::RoomName;
 use protocol::position::Offset;
-use protocol::server::{PostError, PostKey, Posted, Removal};
+use protocol::server::{PostError, PostKey, Posted, Redaction};
 
 use super::Log;
 
@@ -37,17 +37,17 @@ impl Log {
         &mut self,
         room: &RoomName,
         offset: Offset,
-    ) -> (Option<Removal>, Option<Message>) {
+    ) -> (Option<Redaction>, Option<Message>) {
         if !self.is_available {
             return (None, None);
         }
         if let Some(gone) = self.remove(room, offset) {
-            return (Some(Removal::Removed), Some(gone));
+            return (Some(Redaction::Done), Some(gone));
         }
         let is_there = self.messages(room).iter().any(|m| m.offset == offset);
         let removal = match is_there {
-            true => Removal::Before,
-            false => Removal::Missing,
+            true => Redaction::Before,
+            false => Redaction::Missing,
         };
         (Some(removal), None)
     }

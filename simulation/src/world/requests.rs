@@ -79,7 +79,7 @@ impl World {
                     };
                     return self.log.submit(now, number, op);
                 }
-                RequestTransmit::Remove { room, offset } => {
+                RequestTransmit::Redact { room, offset } => {
                     let op = Op::Remove { room, offset };
                     return self.log.submit(now, number, op);
                 }

@@ -6,7 +6,7 @@ use protocol::frame::{Message, ServerFrame};
 use protocol::id::{ConnectionId, RoomName, SessionId};
 use protocol::position::Offset;
 use protocol::presence::{Changes, Presence};
-use protocol::removals::Removals;
+use protocol::redactions::Redactions;
 use protocol::server::{Input, Pull, RequestId, RoomView, Transmit};
 use protocol::time::Timestamp;
 
@@ -18,7 +18,7 @@ use crate::writing::{write, write_changes};
 #[derive(Debug)]
 pub(super) struct Room {
     pub(super) presence: Presence,
-    removals: Removals,
+    redactions: Redactions,
     pub(super) watchers: BTreeSet<u64>,
 }
 
@@ -47,7 +47,7 @@ impl World {
         if let Some(entry) = self.rooms.get_mut(&message.room) {
             let version = entry.presence.changed_beside();
             self.moved.insert(message.room.clone());
-            entry.removals.add(version, message);
+            entry.redactions.add(version, message);
         }
     }
 
@@ -55,7 +55,7 @@ impl World {
     pub fn trim(&mut self, room: &RoomName, through: Offset) {
         self.log.trim(room, through);
         if let Some(room) = self.rooms.get_mut(room) {
-            room.removals.trim(through);
+            room.redactions.trim(through);
         }
     }
 
@@ -170,11 +170,11 @@ impl World {
         let (log, removed_max) = (&self.log, self.removed_max);
         let named_max = self.config.members_named;
         self.rooms.entry(name.clone()).or_insert_with(|| {
-            let mut removals = Removals::new(removed_max);
-            removals.learn(log.removed(name, removed_max));
+            let mut redactions = Redactions::new(removed_max);
+            redactions.learn(log.removed(name, removed_max));
             Room {
                 presence: Presence::new(named_max),
-                removals,
+                redactions,
                 watchers: BTreeSet::new(),
             }
         })
@@ -183,7 +183,9 @@ impl World {
     fn view(&mut self, room: &RoomName, session: &SessionId) -> RoomView {
         let (epoch, head, trimmed) = self.log.state(room);
         let Room {
-            presence, removals, ..
+            presence,
+            redactions,
+            ..
         } = self.room(room);
         let (members, count) = presence.members(session);
         RoomView {
@@ -193,7 +195,7 @@ impl World {
             members,
             count,
             drafts: presence.drafts(),
-            removed: removals.newest().cloned().collect(),
+            removed: redactions.newest().cloned().collect(),
             version: presence.version(),
         }
     }
@@ -218,7 +220,9 @@ impl World {
         };
         let through = messages.last().map_or(pull.after, |message| message.offset);
         let Room {
-            presence, removals, ..
+            presence,
+            redactions,
+            ..
         } = self.room(&room);
         let (mut changes, mut removed) = (Changes::default(), Vec::new());
         let mut version = pull.since;
@@ -229,7 +233,7 @@ impl World {
             };
             version = since.until.unwrap_or_else(|| presence.version());
             changes = since;
-            removed.extend(removals.since(pull.since).cloned());
+            removed.extend(redactions.since(pull.since).cloned());
         }
         for message in messages {
             write(now, link, &ServerFrame::Message(message), links);

@@ -529,7 +529,7 @@ impl Session {
                 self.seen(now, std::slice::from_ref(&message));
                 self.events.push_back(Event::Message(message));
             }
-            Place::Repeated if message.removed => self.events.push_back(Event::Removed(message)),
+            Place::Repeated if message.removed => self.events.push_back(Event::Redacted(message)),
             Place::Repeated => self.stats.repeated_messages += 1,
             Place::Gap => self.send_join(now, &message.room),
         }

@@ -77,8 +77,9 @@ pub enum Event {
     },
     /// The next message of a room, exactly once and in order (EO-3).
     Message(Message),
-    /// The text of a message that may be shown is removed (EO-8).
-    Removed(Message),
+    /// The text of a message that may be shown is redacted (EO-8). As JSON its type is `removed`, as on the wire.
+    #[serde(rename = "removed")]
+    Redacted(Message),
     /// Older messages, oldest first.
     History {
         /// Which room.

@@ -57,7 +57,7 @@ pub enum FeedTransmit {
         gap: bool,
     },
     /// Send a redacted message, which the listener may have with its text (EO-8).
-    Removed(Message),
+    Redacted(Message),
     /// Write the room's messages and redactions; answer with [`FeedInput::Pulled`],
     /// [`FeedInput::CutOff`] or [`FeedInput::PullFailed`].
     Pull(Pull),
@@ -215,7 +215,7 @@ impl Feed {
             .push_back(FeedTransmit::Begin { position, gap });
         let removed = view.removed.into_iter();
         let removed = removed.filter(|message| has_seen && message.offset <= from);
-        self.transmits.extend(removed.map(FeedTransmit::Removed));
+        self.transmits.extend(removed.map(FeedTransmit::Redacted));
         self.pull();
     }
 

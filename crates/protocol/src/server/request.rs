@@ -44,7 +44,7 @@ pub enum Call {
         which: Which,
     },
     /// To redact the text of a message for good (EO-8).
-    Remove {
+    Redact {
         /// Which room.
         room: RoomName,
         /// Which message.
@@ -89,8 +89,8 @@ pub enum RequestInput {
     /// The answer to [`RequestTransmit::Read`] and [`RequestTransmit::ReadBefore`]: messages, oldest first, and whether
     /// there are more in that direction; `None` when the log cannot answer now.
     PageRead(Option<(Vec<Message>, bool)>),
-    /// The answer to [`RequestTransmit::Remove`]; `None` when the log cannot answer now.
-    Removed(Option<Removal>),
+    /// The answer to [`RequestTransmit::Redact`]; `None` when the log cannot answer now.
+    Redacted(Option<Redaction>),
     /// The answer to [`RequestTransmit::Scrub`]: whether it was done in time.
     Scrubbed(bool),
     /// The answer to [`RequestTransmit::Members`]: the named members, and how many members there are (PR-3).
@@ -138,8 +138,8 @@ pub enum RequestTransmit {
         /// At most so many.
         limit: u32,
     },
-    /// Redact the text of a message; answer with [`RequestInput::Removed`].
-    Remove {
+    /// Redact the text of a message; answer with [`RequestInput::Redacted`].
+    Redact {
         /// Which room.
         room: RoomName,
         /// Which message.
@@ -169,7 +169,7 @@ pub enum RequestAnswer {
     /// Messages.
     Messages(MessagePage),
     /// The text is redacted: no later answer holds it.
-    Removed {
+    Redacted {
         /// It has left the log's files, too.
         is_scrubbed: bool,
     },
@@ -224,9 +224,9 @@ pub enum PostError {
 
 /// The result of a redaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Removal {
+pub enum Redaction {
     /// The text is redacted.
-    Removed,
+    Done,
     /// The text was redacted before.
     Before,
     /// The log holds no such message, or no longer.
@@ -279,7 +279,7 @@ enum Stage {
     /// For messages.
     Reading(Reading),
     /// For a redaction.
-    Removing(Offset),
+    Redacting(Offset),
     /// For the log's files to be scrubbed.
     Scrubbing,
     /// For members.
@@ -338,16 +338,16 @@ impl Request {
             (Stage::Reading(reading), RequestInput::PageRead(page)) => page
                 .map(|(messages, more)| answer(reading.page(messages, more)))
                 .ok_or(unavailable),
-            (Stage::Removing(offset), RequestInput::Removed(removal)) => match removal {
-                Some(Removal::Removed | Removal::Before) => {
+            (Stage::Redacting(offset), RequestInput::Redacted(removal)) => match removal {
+                Some(Redaction::Done | Redaction::Before) => {
                     let within = SCRUB_WAIT;
                     Ok((Stage::Scrubbing, RequestTransmit::Scrub { within }))
                 }
-                Some(Removal::Missing) => Err(RequestError::NoMessage(offset)),
+                Some(Redaction::Missing) => Err(RequestError::NoMessage(offset)),
                 None => Err(unavailable),
             },
             (Stage::Scrubbing, RequestInput::Scrubbed(is_scrubbed)) => {
-                Ok(answer(RequestAnswer::Removed { is_scrubbed }))
+                Ok(answer(RequestAnswer::Redacted { is_scrubbed }))
             }
             (Stage::Listing, RequestInput::Members(members, count)) => {
                 Ok(answer(RequestAnswer::Presence { members, count }))
@@ -447,11 +447,11 @@ fn begin(
             let transmit = RequestTransmit::LogSpan { room: room.clone() };
             (Stage::Looking { room, which }, transmit)
         }
-        Call::Remove { room, offset } => {
+        Call::Redact { room, offset } => {
             may_moderate(access, &room, config)?;
             (
-                Stage::Removing(offset),
-                RequestTransmit::Remove { room, offset },
+                Stage::Redacting(offset),
+                RequestTransmit::Redact { room, offset },
             )
         }
         Call::Presence { room } => {

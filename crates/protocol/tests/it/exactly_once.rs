@@ -107,7 +107,7 @@ fn a_removed_message_keeps_its_place() {
     solo.frame(message(4));
     let shown = solo.events.iter().filter_map(|event| match event {
         Event::Message(message) => Some((message.offset.get(), message.removed, true)),
-        Event::Removed(message) => Some((message.offset.get(), message.removed, false)),
+        Event::Redacted(message) => Some((message.offset.get(), message.removed, false)),
         _ => None,
     });
     let shown: Vec<_> = shown.collect();

@@ -69,7 +69,7 @@ fn pull(after: u64) -> FeedTransmit {
 /// messages that the listener has.
 #[test]
 fn listening_begins_where_the_listener_is() {
-    let gone = |number| FeedTransmit::Removed(removed(number));
+    let gone = |number| FeedTransmit::Redacted(removed(number));
     let checks = [
         (None, vec![begin(100, false)]),
         (

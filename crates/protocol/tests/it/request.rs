@@ -8,7 +8,7 @@ use everbeat_protocol::frame::{ErrorCode, Member, Message};
 use everbeat_protocol::id::{Name, Seq, SessionId};
 use everbeat_protocol::position::Epoch;
 use everbeat_protocol::server::{
-    Call, Config, FeedConfig, MessagePage, PostError, PostKey, Posted, Removal, Request,
+    Call, Config, FeedConfig, MessagePage, PostError, PostKey, Posted, Redaction, Request,
     RequestAnswer, RequestError, RequestInput, RequestTransmit, Span, Transmit, Which,
 };
 
@@ -65,7 +65,7 @@ impl Desk {
         for input in [
             RequestInput::Counted(Ok(())),
             RequestInput::LogSpan(Some(span())),
-            RequestInput::Removed(Some(Removal::Removed)),
+            RequestInput::Redacted(Some(Redaction::Done)),
             RequestInput::Scrubbed(true),
         ] {
             over = over.input(input);
@@ -343,7 +343,7 @@ fn a_page_is_cut_and_may_fail() {
 /// takes tokens.
 #[test]
 fn only_moderators_remove() {
-    let remove = || Call::Remove {
+    let remove = || Call::Redact {
         room: lobby(),
         offset: offset(3),
     };
@@ -362,7 +362,7 @@ fn only_moderators_remove() {
         Desk::new(&access, remove()).refuses(RequestError::ModerateDenied);
     }
     let (room, number) = (lobby(), offset(3));
-    Desk::with(config, &moderator(), remove()).asks(RequestTransmit::Remove {
+    Desk::with(config, &moderator(), remove()).asks(RequestTransmit::Redact {
         room,
         offset: number,
     });
@@ -373,17 +373,17 @@ fn only_moderators_remove() {
 fn a_removal_waits_for_the_files() {
     let removed = |removal| {
         let (room, offset) = (lobby(), offset(3));
-        let desk = Desk::new(&moderator(), Call::Remove { room, offset });
-        desk.input(RequestInput::Removed(removal))
+        let desk = Desk::new(&moderator(), Call::Redact { room, offset });
+        desk.input(RequestInput::Redacted(removal))
     };
-    for removal in [Removal::Removed, Removal::Before] {
+    for removal in [Redaction::Done, Redaction::Before] {
         for is_scrubbed in [true, false] {
             let desk = removed(Some(removal)).asks(RequestTransmit::Scrub { within: secs(2) });
             let desk = desk.input(RequestInput::Scrubbed(is_scrubbed));
-            desk.answers(RequestAnswer::Removed { is_scrubbed });
+            desk.answers(RequestAnswer::Redacted { is_scrubbed });
         }
     }
-    removed(Some(Removal::Missing)).refuses(RequestError::NoMessage(offset(3)));
+    removed(Some(Redaction::Missing)).refuses(RequestError::NoMessage(offset(3)));
     removed(None).refuses(unavailable());
 }
 
@@ -430,7 +430,7 @@ fn answers_to_nothing_are_ignored() {
         RequestInput::Posted(Err(PostError::Conflict)),
         RequestInput::LogSpan(None),
         RequestInput::PageRead(None),
-        RequestInput::Removed(None),
+        RequestInput::Redacted(None),
         RequestInput::Scrubbed(false),
         RequestInput::Members(Vec::new(), 0),
     ] {

@@ -44,7 +44,7 @@ fn said(author: &str, number: u64, seq: u64, body: &str) -> Report {
 }
 
 fn removed(author: &str, number: u64, seq: u64) -> Report {
-    Report::Event(Event::Removed(Message {
+    Report::Event(Event::Redacted(Message {
         removed: true,
         ..message(author, number, seq, "")
     }))

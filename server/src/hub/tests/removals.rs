@@ -2,12 +2,12 @@
 
 use super::{Place, Reader, name, offset, text};
 use crate::hub::room::Taken;
-use crate::log::{Log as _, Removal};
+use crate::log::{Log as _, Redaction};
 
 impl Place {
     async fn remove(&self, room: &str, number: u64) {
         let removed = self.log.remove(name(room), offset(number), 1).await;
-        assert_eq!(removed, Ok(Removal::Removed));
+        assert_eq!(removed, Ok(Redaction::Done));
     }
 
     async fn replayed(&self, room: &str, after: u64, limit: u32) -> Vec<String> {

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use protocol::frame::Message;
 use protocol::id::{Name, RoomName, SessionId};
 use protocol::position::{Epoch, Offset};
-use protocol::removals::REMOVED_MAX;
+use protocol::redactions::REDACTED_MAX;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use tokio::sync::Semaphore;
@@ -131,7 +131,7 @@ pub(super) fn room(
          WHERE room = (SELECT id FROM rooms WHERE name = ?1) AND removed_ms IS NOT NULL
          ORDER BY removed_ms DESC LIMIT ?2",
         room,
-        params![room.as_str(), integer(REMOVED_MAX as u64)],
+        params![room.as_str(), integer(REDACTED_MAX as u64)],
     )?;
     removed.reverse();
     Ok(RoomLog {

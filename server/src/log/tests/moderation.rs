@@ -2,10 +2,10 @@
 
 use protocol::frame::Message;
 use protocol::position::Offset;
-use protocol::removals::REMOVED_MAX;
+use protocol::redactions::REDACTED_MAX;
 
 use super::support::{Subject, append, append_many, fresh, offset, offsets, room};
-use crate::log::{Page, Removal};
+use crate::log::{Page, Redaction};
 
 conformance!(
     a_removed_text_is_gone_and_its_place_stays,
@@ -35,10 +35,10 @@ async fn a_removed_text_is_gone_and_its_place_stays(Subject { log, observer, .. 
         .unwrap()
         .messages;
     let removal = log.remove(room("lobby"), offset(2), 7).await;
-    assert_eq!(removal, Ok(Removal::Removed));
+    assert_eq!(removal, Ok(Redaction::Done));
     assert_eq!(
         log.remove(room("lobby"), offset(2), 8).await,
-        Ok(Removal::Before)
+        Ok(Redaction::Before)
     );
 
     let gone = without_text(&before[1]);
@@ -71,7 +71,7 @@ async fn what_is_not_there_is_not_removed(Subject { log, observer, .. }: Subject
     ] {
         assert_eq!(
             log.remove(room(name), at, 1).await,
-            Ok(Removal::Missing),
+            Ok(Redaction::Missing),
             "{name} {at}"
         );
     }
@@ -100,7 +100,7 @@ async fn the_newest_removals_are_told_with_the_room(Subject { log, .. }: Subject
     }
     let removed = log.room(room("lobby")).await.unwrap().removed;
     assert_eq!(offsets(&removed), [50, 10, 55]);
-    assert!(removed.len() < REMOVED_MAX);
+    assert!(removed.len() < REDACTED_MAX);
     assert_eq!(log.room(room("other")).await.unwrap().removed, []);
     for number in 61..=170 {
         log.append(append("ada", number, "lobby", "x"))
@@ -118,7 +118,7 @@ async fn a_text_is_removed_in_the_commit_that_stored_it(Subject { log, observer,
     let appended = log.append(append("ada", 1, "lobby", "x"));
     let removed = log.remove(room("lobby"), offset(1), 1);
     assert_eq!(appended.await, Ok(offset(1)));
-    assert_eq!(removed.await, Ok(Removal::Removed));
+    assert_eq!(removed.await, Ok(Redaction::Done));
     let told: Vec<bool> = observer.seen().iter().map(|m| m.removed).collect();
     assert_eq!(told, [false, true]);
 }

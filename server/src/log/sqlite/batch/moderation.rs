@@ -7,7 +7,7 @@ use rusqlite::params;
 use super::{Batch, Fault};
 use crate::log::numbering::TRIM_MAX;
 use crate::log::sqlite::{integer, readers, row};
-use crate::log::{LogError, Removal};
+use crate::log::{LogError, Redaction};
 
 /// How many rooms one operation trims.
 const ROOMS_MAX: i64 = 256;
@@ -27,13 +27,13 @@ impl Batch<'_> {
         room: &RoomName,
         offset: Offset,
         at_ms: u64,
-    ) -> Result<Removal, Fault> {
+    ) -> Result<Redaction, Fault> {
         let found = readers::one(self.connection, room, offset)?;
         let Some(mut message) = found else {
-            return Ok(Removal::Missing);
+            return Ok(Redaction::Missing);
         };
         if message.removed {
-            return Ok(Removal::Before);
+            return Ok(Redaction::Before);
         }
         // Also overwrites pages that the text leaves altogether, which are only marked as free otherwise.
         self.secure_delete("ON")?;
@@ -47,7 +47,7 @@ impl Batch<'_> {
         message.body.clear();
         message.removed = true;
         self.removed.push(message);
-        Ok(Removal::Removed)
+        Ok(Redaction::Done)
     }
 
     /// Trims messages from before this time, in some of the rooms after this one.

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use tokio::time::timeout;
 
 use super::*;
-use crate::log::Removal;
+use crate::log::Redaction;
 
 /// How long a test waits before it concludes that nothing will happen.
 const A_WHILE: Duration = Duration::from_millis(300);
@@ -48,7 +48,7 @@ async fn removed_under_a_reader(place: &Place) -> (SqliteLog, Connection) {
     let read = "SELECT count(*) FROM messages";
     reader.query_row(read, [], |_| Ok(())).unwrap();
     let removed = log.remove(room("lobby"), offset(1), 1).await;
-    assert_eq!(removed, Ok(Removal::Removed));
+    assert_eq!(removed, Ok(Redaction::Done));
     (log, reader)
 }
 
@@ -61,7 +61,7 @@ async fn a_text_removed_under_a_reader_goes_when_that_ends() {
     assert!(traces(place.directory.path()) > 0);
     // A second redaction gets the same answer.
     let again = log.remove(room("lobby"), offset(1), 2).await;
-    assert_eq!(again, Ok(Removal::Before));
+    assert_eq!(again, Ok(Redaction::Before));
     assert!(timeout(A_WHILE, log.scrubbed()).await.is_err());
     drop(reader);
     timeout(PATIENCE, log.scrubbed()).await.unwrap().unwrap();
@@ -189,7 +189,7 @@ async fn a_removed_text_leaves_no_copy_on_any_page() {
             let trimmed = log.room(name.clone()).await.unwrap().trimmed.get();
             for at in (trimmed + 1..=head).filter(|_| rng.u8(..10) == 0) {
                 let removed = log.remove(name.clone(), offset(at), 1).await;
-                assert_eq!(removed, Ok(Removal::Removed));
+                assert_eq!(removed, Ok(Redaction::Done));
                 gone.push(format!("<{of}:{at}>"));
             }
         }

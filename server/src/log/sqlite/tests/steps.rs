@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use super::*;
-use crate::log::Removal;
+use crate::log::Redaction;
 
 /// A database of format 1, with messages in it.
 fn of_format_1(place: &Place) {
@@ -44,7 +44,7 @@ async fn an_older_format_is_brought_up_to_now() {
     }
     let log = place.open("log.db");
     let removed = log.remove(room("lobby"), offset(1), 5).await;
-    assert_eq!(removed, Ok(Removal::Removed));
+    assert_eq!(removed, Ok(Redaction::Done));
     drop(log);
     let log = place.open("log.db");
     let removed = log.room(room("lobby")).await.unwrap().removed;
@@ -134,7 +134,7 @@ async fn a_removed_text_leaves_no_trace_in_the_files() {
     assert!(found() > 800);
     for (at, _) in secrets {
         let removed = log.remove(room("lobby"), offset(at), 1).await;
-        assert_eq!(removed, Ok(Removal::Removed));
+        assert_eq!(removed, Ok(Redaction::Done));
     }
     log.scrubbed().await.unwrap();
     assert_eq!(found(), 0);
