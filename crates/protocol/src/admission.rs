@@ -28,7 +28,7 @@ pub enum Turn {
     /// After this time; it waits for that on its connection.
     After(Duration),
     /// On a new connection, after this time: that is its slot.
-    ComeBack(Duration),
+    RetryAfter(Duration),
 }
 
 impl Admission {
@@ -54,7 +54,7 @@ impl Admission {
         }
         self.slot = self.slot.max(now + self.patience) + self.every;
         self.slot = self.slot.min(now + SLOT_MAX);
-        Turn::ComeBack(self.slot - now)
+        Turn::RetryAfter(self.slot - now)
     }
 }
 
@@ -79,7 +79,7 @@ mod tests {
         let now = Timestamp::from_millis(1_000);
         let turns: Vec<Turn> = (0..9).map(|_| line.take(now)).collect();
         let waits = [0, 10, 20, 30, 40, 50].map(|wait| Turn::After(ms(wait)));
-        let slots = [60, 70, 80].map(|slot| Turn::ComeBack(ms(slot)));
+        let slots = [60, 70, 80].map(|slot| Turn::RetryAfter(ms(slot)));
         assert_eq!(turns, [&waits[..], &slots[..]].concat());
         // In their slots they find no queue.
         for slot in [60, 70, 80] {
@@ -106,7 +106,7 @@ mod tests {
         while let Some(Reverse(at)) = comers.pop() {
             match line.take(Timestamp::from_millis(at)) {
                 Turn::After(wait) => last = last.max(at + wait.as_millis() as u64),
-                Turn::ComeBack(slot) => {
+                Turn::RetryAfter(slot) => {
                     comers.push(Reverse(at + slot.as_millis() as u64));
                 }
             }

@@ -10,7 +10,7 @@ pub struct CloseCode(pub u16);
 
 /// A client's reaction to a close code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Comeback {
+pub enum ReconnectPolicy {
     /// Reconnect and resume.
     Resume,
     /// Reconnect with a fresh session.
@@ -72,11 +72,11 @@ impl CloseCode {
     /// A client's reaction to this code.
     ///
     /// Unassigned codes resume too: a client that stops for an unknown reason helps no user, and backoff is gentle.
-    pub const fn comeback(self) -> Comeback {
+    pub const fn reconnect_policy(self) -> ReconnectPolicy {
         match self.0 {
-            4100..=4199 => Comeback::Fresh,
-            4200..=4299 => Comeback::Never,
-            _ => Comeback::Resume,
+            4100..=4199 => ReconnectPolicy::Fresh,
+            4200..=4299 => ReconnectPolicy::Never,
+            _ => ReconnectPolicy::Resume,
         }
     }
 

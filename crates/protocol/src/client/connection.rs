@@ -8,7 +8,7 @@ use super::room::{Place, Room};
 use super::uplink::Uplink;
 use super::{Network, Session};
 use crate::backoff::uniform;
-use crate::close::{CloseCode, Comeback};
+use crate::close::{CloseCode, ReconnectPolicy};
 use crate::codec::DecodeError;
 use crate::frame::{Beat, ClientFrame, ErrorCode, Joined, Message, Refusal, ServerFrame, Welcome};
 use crate::heartbeat::{Heartbeat, HeartbeatConfig, Verdict};
@@ -122,13 +122,13 @@ impl Session {
     }
 
     pub(super) fn closed(&mut self, now: Timestamp, code: Option<CloseCode>) {
-        match code.map_or(Comeback::Resume, CloseCode::comeback) {
-            Comeback::Resume => self.lose(now, Cause::Closed(code)),
-            Comeback::Fresh => {
+        match code.map_or(ReconnectPolicy::Resume, CloseCode::reconnect_policy) {
+            ReconnectPolicy::Resume => self.lose(now, Cause::Closed(code)),
+            ReconnectPolicy::Fresh => {
                 self.abandon_session();
                 self.lose(now, Cause::Closed(code));
             }
-            Comeback::Never => {
+            ReconnectPolicy::Never => {
                 if self.wants_token(code) {
                     return self.lose(now, Cause::Closed(code));
                 }

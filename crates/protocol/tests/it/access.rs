@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use everbeat_protocol::access::{Access, Denied, Grants, Identity, Naming, Subject};
 use everbeat_protocol::client::{self, Status};
-use everbeat_protocol::close::{CloseCode, Comeback};
+use everbeat_protocol::close::{CloseCode, ReconnectPolicy};
 use everbeat_protocol::frame::{ClientFrame, ErrorCode, Refusal, ServerFrame};
 use everbeat_protocol::id::{Name, RoomName, Seq, Token};
 use everbeat_protocol::position::Position;
@@ -126,9 +126,18 @@ fn nobody_gets_in_unasked() {
         desk.input(Input::Admitted(Ok(Access::ANYBODY)));
         assert_eq!(desk.transmits.len(), 3, "{:?}", desk.transmits);
     }
-    assert_eq!(CloseCode::UNAUTHORIZED.comeback(), Comeback::Never);
-    assert_eq!(CloseCode::TOKEN_EXPIRED.comeback(), Comeback::Never);
-    assert_eq!(CloseCode::DISCONNECTED.comeback(), Comeback::Never);
+    assert_eq!(
+        CloseCode::UNAUTHORIZED.reconnect_policy(),
+        ReconnectPolicy::Never
+    );
+    assert_eq!(
+        CloseCode::TOKEN_EXPIRED.reconnect_policy(),
+        ReconnectPolicy::Never
+    );
+    assert_eq!(
+        CloseCode::DISCONNECTED.reconnect_policy(),
+        ReconnectPolicy::Never
+    );
 }
 
 /// AC-3: a session is looked for among those of the authenticated subject, and belongs to it when it is made. A

@@ -4,7 +4,7 @@
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use everbeat_protocol::client::Stored;
-use everbeat_protocol::close::{CloseCode, Comeback};
+use everbeat_protocol::close::{CloseCode, ReconnectPolicy};
 use everbeat_protocol::frame::{ClientFrame, ErrorCode, ServerFrame};
 use everbeat_protocol::id::{ConnectionId, Name, RoomName, Seq, SessionKey};
 use everbeat_protocol::position::Offset;
@@ -192,7 +192,10 @@ fn two_copies_end_as_two_sessions() {
     pair.connect(copy);
     pair.run_for(secs(300));
     assert_eq!(pair.clients[ada].closed(), [Some(CloseCode::TAKEN_OVER)]);
-    assert_eq!(CloseCode::TAKEN_OVER.comeback(), Comeback::Fresh);
+    assert_eq!(
+        CloseCode::TAKEN_OVER.reconnect_policy(),
+        ReconnectPolicy::Fresh
+    );
     assert_eq!(pair.clients[copy].closed(), []);
     assert_eq!(pair.clients[ada].times(|step| *step == Step::Open).len(), 2);
     assert!(pair.clients[ada].is_live() && pair.clients[copy].is_live());
@@ -239,15 +242,27 @@ fn an_unavailable_log_does_not_cost_the_session() {
 #[test]
 fn the_range_of_a_close_code_decides() {
     for code in [1001, 1006, 1012, 1013, 4000, 4099] {
-        assert_eq!(CloseCode(code).comeback(), Comeback::Resume, "{code}");
+        assert_eq!(
+            CloseCode(code).reconnect_policy(),
+            ReconnectPolicy::Resume,
+            "{code}"
+        );
     }
     for code in [4100, 4199] {
-        assert_eq!(CloseCode(code).comeback(), Comeback::Fresh, "{code}");
+        assert_eq!(
+            CloseCode(code).reconnect_policy(),
+            ReconnectPolicy::Fresh,
+            "{code}"
+        );
     }
     for code in [4200, 4299] {
-        assert_eq!(CloseCode(code).comeback(), Comeback::Never, "{code}");
+        assert_eq!(
+            CloseCode(code).reconnect_policy(),
+            ReconnectPolicy::Never,
+            "{code}"
+        );
     }
-    for (code, comeback, opens) in [(1012, true, 1), (4100, false, 1), (4200, true, 0)] {
+    for (code, resumes, opens) in [(1012, true, 1), (4100, false, 1), (4200, true, 0)] {
         let mut solo = crate::solo::Solo::live(everbeat_protocol::client::Config::default());
         solo.close(Some(CloseCode(code)));
         solo.run_to(at(60_000));
@@ -255,7 +270,7 @@ fn the_range_of_a_close_code_decides() {
             solo.opens() >= opens && (opens == 1 || solo.opens() == 0),
             "{code}"
         );
-        assert_eq!(solo.session.id().is_some(), comeback, "{code}");
+        assert_eq!(solo.session.id().is_some(), resumes, "{code}");
     }
 }
 

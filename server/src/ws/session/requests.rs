@@ -72,7 +72,7 @@ impl<S: Stream> Driver<S> {
         let span = self.span("admit");
         let admission = async move {
             let admitted = match turn {
-                Turn::ComeBack(slot) => Err(Denied::Busy(slot)),
+                Turn::RetryAfter(slot) => Err(Denied::Busy(slot)),
                 Turn::After(wait) => {
                     if !wait.is_zero() {
                         sleep(wait).await;
