@@ -304,7 +304,7 @@ impl Draw for Refusal {
         let code = ErrorCode::draw(u)?;
         Ok(Self {
             code,
-            message: code.text().to_owned(),
+            message: code.message().to_owned(),
             seq: Option::draw(u)?,
             unsettled: Option::draw(u)?,
             room: Option::draw(u)?,

@@ -212,7 +212,7 @@ impl Metrics {
             ServerFrame::Ping => self.pinged(),
             ServerFrame::Joined(joined) if !joined.recovered => self.gap(),
             ServerFrame::Error(refusal) => {
-                let code = refusal.code.word();
+                let code = refusal.code.as_str().to_owned();
                 self.refusals.get_or_create(&Code { code }).inc();
             }
             _ => {}

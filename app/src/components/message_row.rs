@@ -191,7 +191,7 @@ const fn name(fate: Fate) -> &'static str {
 
 fn words(fate: Fate) -> String {
     match fate {
-        Fate::Refused { code } => format!("refused: {}", code.text_for_good()),
+        Fate::Refused { code } => format!("refused: {}", code.permanent_message()),
         Fate::Uncertain => "uncertain: it may have arrived or not".to_owned(),
         Fate::Held => "not sent: left in a page that was closed".to_owned(),
         Fate::Waiting | Fate::Sent | Fate::Durable { .. } => name(fate).to_owned(),

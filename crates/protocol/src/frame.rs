@@ -418,15 +418,35 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
-    /// The code's name on the wire, which does not depend on the order of the variants.
-    pub fn word(self) -> String {
-        codec::encode(&self).trim_matches('"').to_owned()
+    /// The code as it stands on the wire, in the log and in metrics: it outlives any order of the variants.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BadFrame => "bad_frame",
+            Self::BadRoom => "bad_room",
+            Self::BodyEmpty => "body_empty",
+            Self::BodyTooLarge => "body_too_large",
+            Self::Busy => "busy",
+            Self::FrameTooLarge => "frame_too_large",
+            Self::HelloExpected => "hello_expected",
+            Self::NotJoined => "not_joined",
+            Self::RateLimited => "rate_limited",
+            Self::ReadDenied => "read_denied",
+            Self::SeqConflict => "seq_conflict",
+            Self::SeqGap => "seq_gap",
+            Self::TokenExpired => "token_expired",
+            Self::TokenInvalid => "token_invalid",
+            Self::TokenRequired => "token_required",
+            Self::TooManyRooms => "too_many_rooms",
+            Self::Unavailable => "unavailable",
+            Self::WriteDenied => "write_denied",
+            Self::Unknown => "unknown",
+        }
     }
 
     /// The code with this name on the wire; [`ErrorCode::Unknown`] if there is none.
-    pub fn from_word(word: &str) -> Self {
+    pub fn parse(text: &str) -> Self {
         const MAX: u32 = 64;
-        codec::decode(&format!("\"{word}\""), MAX).unwrap_or(Self::Unknown)
+        codec::decode(&format!("\"{text}\""), MAX).unwrap_or(Self::Unknown)
     }
 
     const EMPTY: &str = "a message needs at least one character";
@@ -434,9 +454,9 @@ impl ErrorCode {
     const MAY_NOT_WRITE: &str = "you may not write in this room";
     const SOMEHOW: &str = "the server refused it";
 
-    /// The sentence about a message that was refused for good (EO-7). Few codes refuse so, and the page
+    /// The sentence for a user whose message is refused for good (EO-7). Few codes refuse so, and the page
     /// carries no other sentences.
-    pub const fn text_for_good(self) -> &'static str {
+    pub const fn permanent_message(self) -> &'static str {
         match self {
             Self::BodyEmpty => Self::EMPTY,
             Self::BodyTooLarge => Self::TOO_LARGE,
@@ -446,7 +466,7 @@ impl ErrorCode {
     }
 
     /// The sentence for the user.
-    pub const fn text(self) -> &'static str {
+    pub const fn message(self) -> &'static str {
         match self {
             Self::BadFrame => "this is not a frame of everbeat.v1",
             Self::BadRoom => "a room's name is 1 to 64 of a-z 0-9 - _",

@@ -19,7 +19,7 @@ pub enum NumberFate {
 impl Refusal {
     /// A refusal of something that is neither a message nor in a room.
     pub fn new(code: ErrorCode) -> Self {
-        let message = code.text().to_owned();
+        let message = code.message().to_owned();
         Self {
             code,
             message,

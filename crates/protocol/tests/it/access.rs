@@ -48,7 +48,7 @@ pub(crate) fn with_grants(grants: &str) -> Access {
 pub(crate) fn refusal(code: ErrorCode) -> ServerFrame {
     ServerFrame::Error(Refusal {
         code,
-        message: code.text().to_owned(),
+        message: code.message().to_owned(),
         seq: None,
         unsettled: None,
         room: None,

@@ -201,7 +201,7 @@ fn every_code_has_its_words() {
         ErrorCode::TooManyRooms,
         ErrorCode::Unavailable,
     ]
-    .map(ErrorCode::text)
+    .map(ErrorCode::message)
     .into();
     assert_eq!(texts.len(), 12);
 }

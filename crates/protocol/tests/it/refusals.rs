@@ -20,7 +20,7 @@ use simulation::pair::Pair;
 fn refusal(code: ErrorCode, seq: u64, retry_after_ms: Option<u64>) -> ServerFrame {
     ServerFrame::Error(Refusal {
         code,
-        message: code.text().into(),
+        message: code.message().into(),
         seq: Some(Seq::new(seq).unwrap()),
         unsettled: None,
         room: None,
@@ -32,7 +32,7 @@ fn refusal(code: ErrorCode, seq: u64, retry_after_ms: Option<u64>) -> ServerFram
 fn unsettled(code: ErrorCode, seq: u64) -> ServerFrame {
     ServerFrame::Error(Refusal {
         code,
-        message: code.text().into(),
+        message: code.message().into(),
         seq: None,
         unsettled: Some(Seq::new(seq).unwrap()),
         room: None,

@@ -112,13 +112,18 @@ fn unknown_codes_are_still_refusals() {
     let text = r#"{"type":"error","code":"from_the_future","message":"why"}"#;
     let frame = decode::<ServerFrame>(text, LIMIT).unwrap();
     assert!(matches!(frame, ServerFrame::Error(refusal) if refusal.code == ErrorCode::Unknown));
-    let codes = "bad_frame bad_room body_empty body_too_large frame_too_large hello_expected not_joined \
-                 rate_limited seq_conflict seq_gap too_many_rooms unavailable";
+    let unknown = serde_json::to_value(ErrorCode::Unknown).unwrap();
+    assert_eq!(unknown, ErrorCode::Unknown.as_str());
+    assert_eq!(ErrorCode::parse("from_the_future"), ErrorCode::Unknown);
+    let codes = "bad_frame bad_room body_empty body_too_large busy frame_too_large hello_expected not_joined \
+                 rate_limited read_denied seq_conflict seq_gap token_expired token_invalid token_required \
+                 too_many_rooms unavailable write_denied";
     for code in codes.split(' ') {
         let read: ErrorCode = serde_json::from_value(code.into()).unwrap();
         assert_ne!(read, ErrorCode::Unknown, "{code}");
         assert_eq!(serde_json::to_value(read).unwrap(), code);
-        assert!(!read.text().is_empty());
+        assert_eq!((read.as_str(), ErrorCode::parse(code)), (code, read));
+        assert!(!read.message().is_empty());
     }
 }
 

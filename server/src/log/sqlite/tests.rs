@@ -482,11 +482,11 @@ fn codes_are_stored_by_their_names() {
         Unavailable,
         Unknown,
     ] {
-        assert_eq!(ErrorCode::from_word(&code.word()), code);
+        assert_eq!(ErrorCode::parse(code.as_str()), code);
     }
-    assert_eq!(BodyTooLarge.word(), "body_too_large");
-    assert_eq!(ErrorCode::from_word("of a later server"), Unknown);
-    assert_eq!(ErrorCode::from_word("\""), Unknown);
+    assert_eq!(BodyTooLarge.as_str(), "body_too_large");
+    assert_eq!(ErrorCode::parse("of a later server"), Unknown);
+    assert_eq!(ErrorCode::parse("\""), Unknown);
 }
 
 /// RS-9, EO-2: a forgotten session takes along the rows that only it needed.

@@ -23,7 +23,7 @@ impl Batch<'_> {
             let used = self.used(session, seq, None)?;
             return Ok(repeated_refusal(used)?);
         }
-        let (id, number, word) = (session.as_str(), integer(seq.get()), code.word());
+        let (id, number, word) = (session.as_str(), integer(seq.get()), code.as_str());
         // The row that ends just before this number can only be the session's newest.
         let extended = self.run(
             "UPDATE refusals SET count = count + 1
@@ -53,7 +53,7 @@ impl Batch<'_> {
                  ORDER BY seq DESC LIMIT 1",
             )?
             .query_row(params![session.as_str(), integer(seq.get())], |row| {
-                let code = ErrorCode::from_word(row.get_ref(0)?.as_str()?);
+                let code = ErrorCode::parse(row.get_ref(0)?.as_str()?);
                 Ok((code, row::number(row, 1)?))
             })
             .optional()?;
@@ -72,7 +72,7 @@ impl Batch<'_> {
             && let Some(row) = rows.next()?
         {
             let first = row::seq(row, 0)?;
-            let code = ErrorCode::from_word(row.get_ref(1)?.as_str()?);
+            let code = ErrorCode::parse(row.get_ref(1)?.as_str()?);
             let numbers = first.get()..first.get() + row::number(row, 2)?;
             let numbers = numbers.rev().take(REFUSED_MAX - refused.len());
             let numbers = numbers.filter_map(|number| Seq::new(number).ok());
