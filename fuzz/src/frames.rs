@@ -4,8 +4,8 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use protocol::close::CloseCode;
 use protocol::codec::DecodeError;
 use protocol::frame::{
-    Author, Beat, ClientFrame, Draft, ErrorCode, Joined, Limits, Member, Message, Refusal, Refused,
-    ServerFrame, Welcome,
+    Beat, ClientFrame, Draft, ErrorCode, Joined, Limits, Member, Message, Refusal, Refused,
+    RoomDraft, ServerFrame, Welcome,
 };
 use protocol::id::{
     Credentials, MAX_SAFE_INTEGER, Name, RoomName, Seq, SessionId, SessionKey, Token,
@@ -265,7 +265,7 @@ impl Draw for Member {
     }
 }
 
-impl Draw for Author {
+impl Draw for RoomDraft {
     fn draw(u: &mut Unstructured<'_>) -> Result<Self> {
         let Member { session, name } = Member::draw(u)?;
         let body = String::draw(u)?;
@@ -406,11 +406,11 @@ impl Draw for ServerFrame {
                 offset: Offset::draw(u)?,
             },
             5 => {
-                let Author {
+                let RoomDraft {
                     session,
                     name,
                     body,
-                } = Author::draw(u)?;
+                } = RoomDraft::draw(u)?;
                 Self::Draft(Draft {
                     room,
                     session,

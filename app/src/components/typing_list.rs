@@ -1,7 +1,7 @@
 //! The list of the other members' drafts.
 
 use leptos::prelude::*;
-use protocol::frame::Author;
+use protocol::frame::RoomDraft;
 use view::People;
 
 use crate::markup::html;
@@ -21,7 +21,7 @@ pub fn TypingList(
 }
 
 /// The element of one draft.
-fn typist(draft: &Author) -> impl IntoView + use<> {
+fn typist(draft: &RoomDraft) -> impl IntoView + use<> {
     view! {
         <li>
             <bdi class="author" translate="no" inner_html=html(draft.name.as_str())></bdi>

@@ -259,7 +259,7 @@ pub struct Joined {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u32>,
     /// The texts in their input boxes.
-    pub drafts: Vec<Author>,
+    pub drafts: Vec<RoomDraft>,
     /// This session may read here, and not write (AC-5).
     #[serde(default, skip_serializing_if = "is_false")]
     pub read_only: bool,
@@ -280,9 +280,9 @@ pub struct Member {
     pub name: Name,
 }
 
-/// A draft within `joined`, which names the room.
+/// A member's draft within `joined`, which names the room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Author {
+pub struct RoomDraft {
     /// The author's session.
     pub session: SessionId,
     /// The author's name.

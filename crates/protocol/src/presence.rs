@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use self::drafts::Drafts;
 use crate::codec::text_bytes;
-use crate::frame::{Author, Member};
+use crate::frame::{Member, RoomDraft};
 use crate::id::{ConnectionId, Name, SessionId};
 use crate::time::{Latest, Timestamp};
 
@@ -86,7 +86,7 @@ pub struct Changes {
     /// Changes of membership, if there are any.
     pub members: Option<MemberChanges>,
     /// The latest drafts; an empty body clears one.
-    pub drafts: Vec<Author>,
+    pub drafts: Vec<RoomDraft>,
     /// The version up to which these changes reach, if that is not the last one asked for: there are more drafts
     /// than a reader gets at once ([`DRAFTS_BYTES`]).
     pub until: Option<u64>,
@@ -287,7 +287,7 @@ impl Presence {
 
     /// The drafts that are not empty: the newest [`DRAFTS_MAX`] of them, within [`DRAFTS_BYTES`], oldest
     /// first.
-    pub fn drafts(&self) -> Vec<Author> {
+    pub fn drafts(&self) -> Vec<RoomDraft> {
         let mut bytes = 0;
         let newest = self.drafts.newest().take(DRAFTS_MAX);
         let newest = newest.take_while(|(_, body)| {
@@ -295,7 +295,8 @@ impl Presence {
             bytes += text_bytes(body);
             is_first || bytes <= DRAFTS_BYTES
         });
-        let mut drafts: Vec<Author> = newest.filter_map(|draft| self.author(draft)).collect();
+        let mut drafts: Vec<RoomDraft> =
+            newest.filter_map(|draft| self.room_draft(draft)).collect();
         drafts.reverse();
         drafts
     }
@@ -334,7 +335,7 @@ impl Presence {
                 break;
             }
             told = at;
-            drafts.extend(self.author(draft));
+            drafts.extend(self.room_draft(draft));
         }
         Some(Changes {
             members: is_news.then_some(members),
@@ -413,8 +414,8 @@ impl Presence {
         })
     }
 
-    fn author(&self, (session, body): (&SessionId, &str)) -> Option<Author> {
-        Some(Author {
+    fn room_draft(&self, (session, body): (&SessionId, &str)) -> Option<RoomDraft> {
+        Some(RoomDraft {
             session: session.clone(),
             name: self.members.get(session)?.name.clone(),
             body: body.to_owned(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use protocol::client::Event;
-use protocol::frame::{Author, Draft, Member};
+use protocol::frame::{Draft, Member, RoomDraft};
 use protocol::id::{Name, RoomName, SessionId};
 use protocol::position::Offset;
 
@@ -24,7 +24,7 @@ pub struct People {
     /// still come, end none of them.
     head: Offset,
     /// In the order in which their authors began to type, so that lines do not jump. At most one for each member.
-    drafts: Vec<Author>,
+    drafts: Vec<RoomDraft>,
 }
 
 /// A member as the list shows it.
@@ -133,7 +133,7 @@ impl People {
     }
 
     /// The drafts of the other members, in the order in which they began.
-    pub fn typing(&self) -> Vec<Author> {
+    pub fn typing(&self) -> Vec<RoomDraft> {
         let others = self
             .drafts
             .iter()
@@ -175,7 +175,7 @@ impl People {
         if draft.body.is_empty() {
             return self.clear(&draft.session);
         }
-        let author = Author {
+        let shown = RoomDraft {
             session: draft.session.clone(),
             name: draft.name.clone(),
             body: draft.body.clone(),
@@ -185,9 +185,9 @@ impl People {
             .iter_mut()
             .find(|known| known.session == draft.session)
         {
-            Some(known) if *known == author => return false,
-            Some(known) => *known = author,
-            None => self.drafts.push(author),
+            Some(known) if *known == shown => return false,
+            Some(known) => *known = shown,
+            None => self.drafts.push(shown),
         }
         true
     }
@@ -289,7 +289,7 @@ mod tests {
             unreachable!("that is what it makes");
         };
         joined.from = Offset::ZERO;
-        joined.drafts.push(Author {
+        joined.drafts.push(RoomDraft {
             session: session("ada"),
             name: Name::tidy("ada"),
             body: "newer".into(),

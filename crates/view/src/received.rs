@@ -166,7 +166,7 @@ mod tests {
         else {
             return;
         };
-        answer.drafts = vec![protocol::frame::Author {
+        answer.drafts = vec![protocol::frame::RoomDraft {
             session: crate::fixtures::session("ada"),
             name: Name::tidy("ada"),
             body: "hello".into(),

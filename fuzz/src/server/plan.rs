@@ -5,7 +5,7 @@ use std::time::Duration;
 use arbitrary::Arbitrary;
 use protocol::access::{Access, Denied, Grants, Identity, Naming, Rights, Subject};
 use protocol::codec::DecodeError;
-use protocol::frame::{Author, ClientFrame, ErrorCode, Limits, Member, Message, Refused};
+use protocol::frame::{ClientFrame, ErrorCode, Limits, Member, Message, Refused, RoomDraft};
 use protocol::id::{Credentials, Name, RoomName, Seq};
 use protocol::position::{Epoch, Offset};
 use protocol::server::{AppendError, RoomView, SessionOpened};
@@ -69,7 +69,7 @@ pub(super) struct View {
     pub(super) trimmed: Any<Offset>,
     pub(super) members: Vec<Any<Member>>,
     pub(super) count: Option<u32>,
-    pub(super) drafts: Vec<Any<Author>>,
+    pub(super) drafts: Vec<Any<RoomDraft>>,
     pub(super) version: u64,
 }
 

@@ -1,7 +1,7 @@
 //! Entries: what is written to readers, encoded once for all of them.
 
 use protocol::codec;
-use protocol::frame::{Author, Draft, Message, ServerFrame};
+use protocol::frame::{Draft, Message, RoomDraft, ServerFrame};
 use protocol::id::{RoomName, SessionId};
 use protocol::position::Offset;
 use protocol::presence::MemberChanges;
@@ -39,12 +39,12 @@ impl Entry {
         }
     }
 
-    pub(super) fn draft(room: &RoomName, author: Author) -> Self {
-        let Author {
+    pub(super) fn draft(room: &RoomName, draft: RoomDraft) -> Self {
+        let RoomDraft {
             session,
             name,
             body,
-        } = author;
+        } = draft;
         let text = Some(TextFrame::new(body.as_str()));
         let draft = Draft {
             room: room.clone(),

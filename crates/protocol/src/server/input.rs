@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{RequestId, Span};
 use crate::access::{Access, Denied};
 use crate::codec::DecodeError;
-use crate::frame::{Author, ClientFrame, ErrorCode, Member, Message, Refused};
+use crate::frame::{ClientFrame, ErrorCode, Member, Message, Refused, RoomDraft};
 use crate::id::{Credentials, RoomName, Seq};
 use crate::position::{Epoch, Offset};
 
@@ -23,7 +23,7 @@ pub struct RoomView {
     /// How many members there are, where that is more than `members` (PR-3).
     pub count: Option<u32>,
     /// The texts in their input boxes.
-    pub drafts: Vec<Author>,
+    pub drafts: Vec<RoomDraft>,
     /// The newest redacted messages (EO-8).
     pub removed: Vec<Message>,
     /// The version of `members`, `drafts` and `removed`.
