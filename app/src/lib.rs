@@ -39,7 +39,7 @@ pub use view::Snapshot;
 
 use self::hooks::{FormHandle, provide_name, use_address, use_visit, warn_before_leaving};
 use self::pages::header::Header;
-use self::pages::nowhere::NowherePage;
+use self::pages::not_found::NotFoundPage;
 use self::pages::room::RoomPage;
 use self::realtime::provide_realtime;
 
@@ -107,7 +107,7 @@ pub fn shell(options: LeptosOptions, files: &Files) -> impl IntoView + use<> {
 pub fn closed_shell(files: &Files, why: Closed) -> impl IntoView + use<> {
     let body = view! {
         <BrandHeader />
-        <main class="nowhere">
+        <main class="not-found">
             <h1>{why.heading()}</h1>
             <p>{why.text()}</p>
         </main>
@@ -121,7 +121,7 @@ pub fn refused_shell(files: &Files, refusal: Refusal) -> impl IntoView + use<> {
     let Letter { key, name, body } = letter;
     let body = view! {
         <BrandHeader />
-        <main class="nowhere">
+        <main class="not-found">
             <h1>"Not sent"</h1>
             <p class="alert" role="alert" inner_html=html(&why)></p>
             <form id=FormHandle::ID method="post" action=path(&room) autocomplete="off">
@@ -204,7 +204,7 @@ pub fn App() -> impl IntoView {
     let page = if place.room().is_some() {
         Either::Left(view! { <RoomPage /> })
     } else {
-        Either::Right(view! { <NowherePage place /> })
+        Either::Right(view! { <NotFoundPage place /> })
     };
     view! {
         <a class="skip" href="#message">

@@ -8,7 +8,7 @@ use crate::place::Place;
 
 /// Says what is wrong with an address, and links to rooms.
 #[component]
-pub fn NowherePage(
+pub fn NotFoundPage(
     /// What the address leads to: not a room.
     place: Place,
 ) -> impl IntoView {
@@ -19,7 +19,7 @@ pub fn NowherePage(
         "This address leads nowhere. Every room has a page of its own, at /r/ and its name."
     };
     view! {
-        <main class="nowhere">
+        <main class="not-found">
             <h1>{place.heading().to_owned()}</h1>
             <p>{text}</p>
             <RoomSwitcher rooms=use_rooms() />
