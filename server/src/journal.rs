@@ -28,7 +28,7 @@ pub struct Journal {
 #[derive(Clone, Copy, Debug, Default)]
 struct Period {
     begun: Timestamp,
-    told: u32,
+    recorded: u32,
     left_out: u64,
 }
 
@@ -42,17 +42,17 @@ impl Journal {
     }
 
     /// Whether a session of this address that begins now has lines.
-    pub fn tells(&self, now: Timestamp, network: Option<Network>) -> bool {
+    pub fn records(&self, now: Timestamp, network: Option<Network>) -> bool {
         if self.sessions_max == 0 {
             return true;
         }
         let mut sessions = self.sessions.lock();
         let period = sessions.entry(network).or_default();
         let before = period.renew(now);
-        let is_told = period.take(self.sessions_max);
+        let is_recorded = period.take(self.sessions_max);
         drop(sessions);
         left_out(before);
-        is_told
+        is_recorded
     }
 
     /// Writes how many lines were left out, and forgets addresses whose period is over.
@@ -74,7 +74,7 @@ impl Journal {
 
 impl Period {
     const fn is_new(&self) -> bool {
-        self.told == 0 && self.left_out == 0
+        self.recorded == 0 && self.left_out == 0
     }
 
     fn is_over(&self, now: Timestamp) -> bool {
@@ -96,13 +96,13 @@ impl Period {
 
     /// Counts one more line. Returns whether it is written.
     const fn take(&mut self, max: u32) -> bool {
-        let is_told = self.told < max;
-        if is_told {
-            self.told += 1;
+        let is_recorded = self.recorded < max;
+        if is_recorded {
+            self.recorded += 1;
         } else {
             self.left_out += 1;
         }
-        is_told
+        is_recorded
     }
 }
 
@@ -124,9 +124,9 @@ pub fn log_trouble(reason: &dyn Display) {
     let (clock, troubles) = &*TROUBLES;
     let mut period = troubles.lock();
     let before = period.renew(clock.now());
-    let is_told = period.take(1);
+    let is_recorded = period.take(1);
     drop(period);
-    if is_told {
+    if is_recorded {
         tracing::warn!(
             %reason,
             left_out = before,
@@ -179,7 +179,11 @@ mod tests {
         let at = |s: u64| Timestamp::from_millis(s * 1_000);
         let (here, there) = (network("192.0.2.1"), network("192.0.2.2"));
         let journal = Journal::new(3);
-        let told = |s, network| (0..1_000).filter(|_| journal.tells(at(s), network)).count();
+        let told = |s, network| {
+            (0..1_000)
+                .filter(|_| journal.records(at(s), network))
+                .count()
+        };
         let first = written(|| {
             assert_eq!((told(5, here), told(5, there), told(5, None)), (3, 3, 3));
             assert_eq!(told(64, here), 0);
@@ -194,7 +198,7 @@ mod tests {
         assert_eq!(swept.matches("sessions=997").count(), 1, "{swept}");
         assert!(journal.sessions.lock().is_empty());
         let all = Journal::new(0);
-        assert!((0..1_000).all(|_| all.tells(at(0), here)));
+        assert!((0..1_000).all(|_| all.records(at(0), here)));
     }
 
     /// A log that fails is one line, however many messages it fails.

@@ -122,14 +122,14 @@ pub fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
 /// As [`open_hub`].
 pub async fn await_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
     let begun = Instant::now();
-    let mut is_told = false;
+    let mut is_logged = false;
     loop {
         match open_hub(config) {
             Err(error @ OpenError::InUse { .. }) if begun.elapsed() < config.await_log => {
-                if !is_told {
+                if !is_logged {
                     let patience = config.await_log;
                     tracing::info!(%error, ?patience, "waiting for the server before to end");
-                    is_told = true;
+                    is_logged = true;
                 }
                 sleep(LOOK_FOR_LOG_EVERY).await;
             }

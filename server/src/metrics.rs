@@ -461,9 +461,9 @@ mod tests {
         for met in Limit::ALL {
             let option = format!("`--{}`", met.name().replace('_', "-"));
             let bare = format!("`{}`", met.name());
-            let is_told = table.contains(&option) || table.contains(&bare);
+            let is_documented = table.contains(&option) || table.contains(&bare);
             let is_origins = met == Limit::Origins && table.contains("`--allowed-origins`");
-            assert!(is_told || is_origins, "{option}");
+            assert!(is_documented || is_origins, "{option}");
         }
     }
 

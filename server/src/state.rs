@@ -81,14 +81,14 @@ impl ConnectionPermit {
     }
 
     /// Whether the journal has lines for its session; where it has not, that is counted.
-    pub fn is_told(&self) -> bool {
+    pub fn is_logged(&self) -> bool {
         let hub = &self.state.hub;
         let journal = self.state.limits.journal();
-        let is_told = journal.tells(hub.clock().now(), self.network());
-        if !is_told {
+        let is_logged = journal.records(hub.clock().now(), self.network());
+        if !is_logged {
             hub.metrics().limited(Limit::SessionLines);
         }
-        is_told
+        is_logged
     }
 
     /// Counts the cost of the connection's frames, for the sender if known, and for its network. Returns how long
@@ -173,22 +173,22 @@ impl ConnectionPermit {
 
     /// Gives up session and rooms as the connection ends; counts the end, and writes its line in the journal if
     /// `is_told`.
-    pub(crate) fn end(&mut self, what: &str, reason: CloseCode, is_told: bool) {
+    pub(crate) fn end(&mut self, what: &str, reason: CloseCode, is_logged: bool) {
         let session = self.session().cloned();
         self.vacate();
         let session = session.as_ref().map_or("none", SessionId::as_str);
         self.state.hub.metrics().closed(reason);
-        if is_told {
+        if is_logged {
             tracing::info!(session.id = session, connection.id = %self.id, %reason, "{what} end");
         }
     }
 
     /// As `end`, where the task panicked or was aborted.
-    pub(crate) fn end_early(&mut self, what: &str, is_told: bool) {
+    pub(crate) fn end_early(&mut self, what: &str, is_logged: bool) {
         if std::thread::panicking() {
             tracing::error!(connection.id = %self.id, "a {what}'s task panicked: this is a bug");
         }
-        self.end(what, CloseCode::ABNORMAL, is_told);
+        self.end(what, CloseCode::ABNORMAL, is_logged);
     }
 
     /// Gives up session and rooms, also while the task still waits for the closing handshake.

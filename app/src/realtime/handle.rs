@@ -121,7 +121,7 @@ impl Realtime {
         if let Some(join) = join {
             self.send(join);
             // The text that stayed in the box when the user left the room.
-            self.tell_draft();
+            self.send_draft();
         }
     }
 
@@ -169,7 +169,7 @@ impl Realtime {
         if let Some(room) = self.composer.with(|composer| composer.room().clone()) {
             self.keep_text(&room);
         }
-        self.tell_draft();
+        self.send_draft();
     }
 
     /// Restores the text that the browser stored for the room that is shown.
@@ -199,7 +199,7 @@ impl Realtime {
 
     /// Sends the input box's text to the others as a draft. A draft that does not fit into the queue is
     /// dropped: a newer one follows.
-    pub fn tell_draft(&self) {
+    pub fn send_draft(&self) {
         if let Some((room, body)) = self.composer.with(Composer::letter) {
             self.send(Command::Draft { room, body });
         }
@@ -236,7 +236,7 @@ impl Realtime {
             self.composer
                 .update(|composer| composer.edit_again(room.clone(), &body));
             self.keep_text(&room);
-            self.tell_draft();
+            self.send_draft();
             self.discard(id);
         }
     }

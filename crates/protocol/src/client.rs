@@ -379,7 +379,7 @@ impl Session {
     pub fn send_again(&mut self, now: Timestamp, id: EntryId) {
         let now = self.latest.advance(now);
         if let Some(entry) = self.outbox.send_again(id).cloned() {
-            self.tell_fate(&entry, Fate::Waiting);
+            self.report_fate(&entry, Fate::Waiting);
             self.send_new(now, id);
         }
     }

@@ -44,7 +44,7 @@ pub struct Presence {
     away: BTreeSet<(Timestamp, SessionId)>,
     /// The named members, each with the version at which its arrival or its name was announced.
     named: BTreeMap<SessionId, u64>,
-    told: Told,
+    announced: Announced,
     /// Named members that left since the last announcement.
     leaving: Vec<SessionId>,
     departures: VecDeque<(u64, SessionId)>,
@@ -57,7 +57,7 @@ pub struct Presence {
 
 /// The last announcement of members.
 #[derive(Debug, Default)]
-struct Told {
+struct Announced {
     count: usize,
     /// The version at which the announced count changed.
     version: u64,
@@ -111,7 +111,7 @@ impl Presence {
             members: BTreeMap::new(),
             away: BTreeSet::new(),
             named: BTreeMap::new(),
-            told: Told::default(),
+            announced: Announced::default(),
             leaving: Vec::new(),
             departures: VecDeque::new(),
             forgotten: 0,
@@ -132,20 +132,20 @@ impl Presence {
         let now = self.latest.advance(now);
         let was_named = self.named.contains_key(&session);
         let before = self.members.get(&session);
-        let is_called_so = before.is_some_and(|before| before.name == name);
+        let keeps_name = before.is_some_and(|before| before.name == name);
         let place = Place::Connected(connection);
         let before = self.members.insert(session.clone(), Here { name, place });
         if let Some(Place::Away { until }) = before.as_ref().map(|before| &before.place) {
             self.away.remove(&(*until, session.clone()));
         }
-        if was_named && !is_called_so {
+        if was_named && !keeps_name {
             self.version += 1;
             self.named.insert(session, self.version);
         }
         if before.is_none() {
             self.changed(now);
         }
-        self.told.is_stale |= self.members.len() != self.told.count;
+        self.announced.is_stale |= self.members.len() != self.announced.count;
     }
 
     /// A member leaves for good.
@@ -164,7 +164,7 @@ impl Presence {
         }
         if was_typing {
             // Its draft disappears from all pages with it.
-            self.tell(now);
+            self.announce(now);
         } else {
             self.changed(now);
         }
@@ -235,19 +235,19 @@ impl Presence {
             let session = session.clone();
             self.leave(now, &session);
         }
-        if self.told.due.is_some_and(|due| due <= now) {
-            self.tell(now);
+        if self.announced.due.is_some_and(|due| due <= now) {
+            self.announce(now);
         }
     }
 
     /// When to call [`Presence::handle_timeout`] next.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let until = self.away.first().map(|(until, _)| *until);
-        [until, self.told.due].into_iter().flatten().min()
+        [until, self.announced.due].into_iter().flatten().min()
     }
 
     /// Gives a version to a change of the room that is not one of presence, such as a redaction.
-    pub const fn changed_beside(&mut self) -> u64 {
+    pub const fn bump_version(&mut self) -> u64 {
         self.version += 1;
         self.version
     }
@@ -315,7 +315,7 @@ impl Presence {
         let is_meant = |at: u64| at > version && at <= last;
         let arrived = self.named.iter().filter(|(_, since)| is_meant(**since));
         let departed = self.departures.iter().filter(|(at, _)| is_meant(*at));
-        let count = self.told.count;
+        let count = self.announced.count;
         let members = MemberChanges {
             joined: arrived.filter_map(|(id, _)| self.member(id)).collect(),
             left: departed
@@ -324,17 +324,18 @@ impl Presence {
                 .collect(),
             count: (count > self.named.len()).then(|| count_of(count)),
         };
-        let is_news =
-            !members.joined.is_empty() || !members.left.is_empty() || is_meant(self.told.version);
+        let is_news = !members.joined.is_empty()
+            || !members.left.is_empty()
+            || is_meant(self.announced.version);
         let (mut drafts, mut bytes, mut until) = (Vec::new(), 0, None);
-        let mut told = version;
+        let mut reached = version;
         for (at, draft) in self.drafts.since(version).take_while(|(at, _)| *at <= last) {
             bytes += text_bytes(draft.1);
-            if bytes > DRAFTS_BYTES && told > version {
-                until = Some(told);
+            if bytes > DRAFTS_BYTES && reached > version {
+                until = Some(reached);
                 break;
             }
-            told = at;
+            reached = at;
             drafts.extend(self.room_draft(draft));
         }
         Some(Changes {
@@ -359,22 +360,22 @@ impl Presence {
 
     /// Members came or left. It is announced at once; in a crowd at most once a second.
     fn changed(&mut self, now: Timestamp) {
-        let last = self.told.at.filter(|_| self.is_crowd());
+        let last = self.announced.at.filter(|_| self.is_crowd());
         match last.map(|at| at + CROWD_EVERY).filter(|due| *due > now) {
-            Some(due) => self.told.due = Some(due),
-            None => self.tell(now),
+            Some(due) => self.announced.due = Some(due),
+            None => self.announce(now),
         }
     }
 
     /// Whether the room has, or was announced to have, more members than are named.
     fn is_crowd(&self) -> bool {
-        self.members.len().max(self.told.count) > self.named_max
+        self.members.len().max(self.announced.count) > self.named_max
     }
 
     /// Announces the members to readers.
-    fn tell(&mut self, now: Timestamp) {
-        self.told.at = Some(now);
-        self.told.due = None;
+    fn announce(&mut self, now: Timestamp) {
+        self.announced.at = Some(now);
+        self.announced.due = None;
         let version = self.version + 1;
         for session in std::mem::take(&mut self.leaving) {
             if !self.members.contains_key(&session) {
@@ -398,13 +399,13 @@ impl Presence {
             self.named.insert(session, version);
         }
         let count = self.members.len();
-        let is_crowd = count.max(self.told.count) > self.named_max;
-        let was_stale = std::mem::take(&mut self.told.is_stale);
-        if was_stale || (is_crowd && count != self.told.count) {
+        let is_crowd = count.max(self.announced.count) > self.named_max;
+        let was_stale = std::mem::take(&mut self.announced.is_stale);
+        if was_stale || (is_crowd && count != self.announced.count) {
             self.version = version;
-            self.told.version = version;
+            self.announced.version = version;
         }
-        self.told.count = count;
+        self.announced.count = count;
     }
 
     fn member(&self, session: &SessionId) -> Option<Member> {

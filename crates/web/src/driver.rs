@@ -218,7 +218,7 @@ impl<O: Environment> Driver<O> {
             }
         }
         while let Some(event) = self.session.poll_event() {
-            self.tell(event);
+            self.report_event(event);
         }
         self.arm();
     }
@@ -239,7 +239,7 @@ impl<O: Environment> Driver<O> {
     }
 
     /// Reports an event, with times from now: the page has no clock to compare the machine's times with.
-    fn tell(&mut self, event: Event) {
+    fn report_event(&mut self, event: Event) {
         let report = match event {
             Event::Status(status) => Report::Status {
                 status,

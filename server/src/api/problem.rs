@@ -305,8 +305,8 @@ pub async fn everywhere(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let status = response.status();
     let is_refused = status.is_client_error() || status.is_server_error();
-    let is_told = response.headers().get(header::CONTENT_TYPE) == Some(&MEDIA_TYPE);
-    if !is_api || !is_refused || is_told {
+    let is_problem = response.headers().get(header::CONTENT_TYPE) == Some(&MEDIA_TYPE);
+    if !is_api || !is_refused || is_problem {
         return response;
     }
     let (mut parts, _) = response.into_parts();

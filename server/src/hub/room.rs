@@ -290,7 +290,7 @@ impl Room {
     pub(super) fn removed(self: &Arc<Self>, message: &Message) {
         self.change(|state| {
             state.tail.replace(&Entry::message(message.clone()));
-            let version = state.presence.changed_beside();
+            let version = state.presence.bump_version();
             state.redactions.add(version, message.clone());
             state.pace.announce_all(&state.presence);
         });

@@ -53,7 +53,7 @@ pub(super) fn drive<S: Stream>(
         owner: None,
         access: Some(Box::new(Access::Unknown(credentials))),
         is_stalled: false,
-        is_told: None,
+        is_logged: None,
         is_over: false,
         permit,
     });
@@ -127,7 +127,7 @@ struct Driver<S> {
     /// Whether what was written waits for the peer to take it.
     is_stalled: bool,
     /// Whether the journal has lines for this session; `None` until that is decided.
-    is_told: Option<bool>,
+    is_logged: Option<bool>,
     /// Whether the end was reported.
     is_over: bool,
 }
@@ -441,13 +441,13 @@ impl<S> Driver<S> {
     /// Reports the end of the connection: to its rooms, the hub, the metrics and the journal.
     fn tell_end(&mut self, end: End) {
         self.is_over = true;
-        let is_told = self.is_told();
-        self.permit.end("session", end.code(), is_told);
+        let is_logged = self.is_logged();
+        self.permit.end("session", end.code(), is_logged);
     }
 
     /// Whether the journal has a line for its end.
-    fn is_told(&self) -> bool {
-        self.is_told.unwrap_or_else(|| self.permit.is_told())
+    fn is_logged(&self) -> bool {
+        self.is_logged.unwrap_or_else(|| self.permit.is_logged())
     }
 }
 
@@ -455,8 +455,8 @@ impl<S> Driver<S> {
 impl<S> Drop for Driver<S> {
     fn drop(&mut self) {
         if !self.is_over {
-            let is_told = self.is_told();
-            self.permit.end_early("session", is_told);
+            let is_logged = self.is_logged();
+            self.permit.end_early("session", is_logged);
         }
     }
 }

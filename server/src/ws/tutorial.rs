@@ -27,8 +27,8 @@ pub(super) async fn drive<S: Stream>(wire: Wire<S>, mut permit: ConnectionPermit
         return;
     };
     let clock = permit.state.hub.clock();
-    let is_told = permit.is_told();
-    if is_told {
+    let is_logged = permit.is_logged();
+    if is_logged {
         tracing::info!(session.id = %session, connection.id = %permit.id, "tutorial session start");
     }
     permit.pass_as(session);
@@ -42,7 +42,7 @@ pub(super) async fn drive<S: Stream>(wire: Wire<S>, mut permit: ConnectionPermit
         owed: None,
         postponed: None,
         is_stalled: false,
-        is_told,
+        is_logged,
         is_over: false,
     });
     let code = poll_fn(|cx| driver.poll_end(cx)).await;
@@ -76,7 +76,7 @@ struct Driver<S> {
     /// Whether what was written waits for the peer to take it.
     is_stalled: bool,
     /// Whether the journal has lines for this session.
-    is_told: bool,
+    is_logged: bool,
     /// Whether the end was reported.
     is_over: bool,
 }
@@ -306,7 +306,7 @@ impl<S> Driver<S> {
     fn tell_end(&mut self, code: Option<CloseCode>) {
         self.is_over = true;
         let reason = code.unwrap_or(CloseCode::ABNORMAL);
-        self.permit.end("tutorial session", reason, self.is_told);
+        self.permit.end("tutorial session", reason, self.is_logged);
     }
 }
 
@@ -314,7 +314,7 @@ impl<S> Driver<S> {
 impl<S> Drop for Driver<S> {
     fn drop(&mut self) {
         if !self.is_over {
-            self.permit.end_early("tutorial session", self.is_told);
+            self.permit.end_early("tutorial session", self.is_logged);
         }
     }
 }

@@ -167,14 +167,14 @@ async fn a_drain_too_long_for_a_handed_over_socket_is_told() {
     // The log is in use, so the server ends by itself.
     let holder = std::fs::File::create(data.path().join("everbeat.db.lock")).unwrap();
     holder.lock().unwrap();
-    for (drain, is_told) in [("7s", false), ("8s", true)] {
+    for (drain, is_warned) in [("7s", false), ("8s", true)] {
         let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let options = ["--await-log", "0s", "--drain", drain];
         let options = [&options[..], &["--data", text(data.path())]].concat();
         let (code, said) = says_handed(OwnedFd::from(socket).into(), &options).await;
         assert_eq!(code, Some(1), "{said}");
         assert!(said.contains("everbeat.db"), "{said}");
-        assert_eq!(said.contains("a shorter --drain"), is_told, "{said}");
+        assert_eq!(said.contains("a shorter --drain"), is_warned, "{said}");
     }
 }
 

@@ -45,7 +45,7 @@ impl World {
     /// Announces a redaction to the readers of its room.
     pub(super) fn redacted(&mut self, message: Message) {
         if let Some(entry) = self.rooms.get_mut(&message.room) {
-            let version = entry.presence.changed_beside();
+            let version = entry.presence.bump_version();
             self.moved.insert(message.room.clone());
             entry.redactions.add(version, message);
         }

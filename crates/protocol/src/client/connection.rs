@@ -185,7 +185,7 @@ impl Session {
         let interrupted: Vec<Entry> = self.outbox.in_flight().cloned().collect();
         self.outbox.disconnected();
         for entry in interrupted {
-            self.tell_fate(&entry, Fate::Waiting);
+            self.report_fate(&entry, Fate::Waiting);
         }
         for room in self.rooms.values_mut() {
             room.disconnected();

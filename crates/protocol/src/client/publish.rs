@@ -32,7 +32,7 @@ impl Session {
                 self.transmits
                     .push_back(Transmit::Store(Store::Put(entry.clone())));
             }
-            self.tell_fate(&entry, Fate::Sent);
+            self.report_fate(&entry, Fate::Sent);
             if let Some(room) = self.rooms.get_mut(&entry.room) {
                 room.message_sent();
             }
@@ -134,7 +134,7 @@ impl Session {
     /// The number is used up; the text stays until the user has seen it (EO-7).
     fn refused_for_good(&mut self, seq: Seq, code: ErrorCode) {
         if let Some(entry) = self.outbox.refuse(seq, code).cloned() {
-            self.tell_fate(&entry, Fate::Refused { code });
+            self.report_fate(&entry, Fate::Refused { code });
             self.transmits.push_back(Transmit::Store(Store::Put(entry)));
         }
     }
@@ -149,7 +149,7 @@ impl Session {
             .collect();
         self.outbox.rewind(seq);
         for entry in held {
-            self.tell_fate(&entry, Fate::Waiting);
+            self.report_fate(&entry, Fate::Waiting);
         }
         if let State::Live(live) = &mut self.state {
             live.publish_from = until;
@@ -162,7 +162,7 @@ impl Session {
         let entries: Vec<Entry> = self.outbox.iter().cloned().collect();
         for (entry, before) in entries.into_iter().zip(before) {
             if entry.seq != *before {
-                self.tell_fate(&entry, Fate::Waiting);
+                self.report_fate(&entry, Fate::Waiting);
                 self.transmits.push_back(Transmit::Store(Store::Put(entry)));
             }
         }
@@ -171,10 +171,10 @@ impl Session {
     pub(super) fn settled(&mut self, entry: &Entry, fate: Fate) {
         self.transmits
             .push_back(Transmit::Store(Store::Remove(entry.id)));
-        self.tell_fate(entry, fate);
+        self.report_fate(entry, fate);
     }
 
-    pub(super) fn tell_fate(&mut self, entry: &Entry, fate: Fate) {
+    pub(super) fn report_fate(&mut self, entry: &Entry, fate: Fate) {
         self.events.push_back(Event::Fate {
             id: entry.id,
             seq: entry.seq,
@@ -199,7 +199,7 @@ impl Session {
             let Some(fate) = Fate::after(entry.stage) else {
                 continue;
             };
-            self.tell_fate(&entry, fate);
+            self.report_fate(&entry, fate);
             self.transmits.push_back(Transmit::Store(Store::Put(entry)));
         }
     }

@@ -39,7 +39,7 @@ impl FanOut {
     }
 
     /// Spends the cost of an announcement to so many readers. Returns how long their room has to wait for the next.
-    fn tell(&mut self, now: Timestamp, bytes: usize, readers: usize) -> Duration {
+    fn spend(&mut self, now: Timestamp, bytes: usize, readers: usize) -> Duration {
         let cost = (bytes + READER_BYTES).saturating_mul(readers);
         let tokens = u32::try_from(cost.div_ceil(TOKEN_BYTES)).unwrap_or(u32::MAX);
         let wait = self.bucket.spend(now, tokens);
@@ -81,7 +81,7 @@ impl Pace {
         while self.announced < presence.version() && self.until.is_none() {
             let (through, bytes) = presence.piece_after(self.announced);
             self.announced = through;
-            let wait = fan_out.tell(now, bytes, readers);
+            let wait = fan_out.spend(now, bytes, readers);
             self.until = (!wait.is_zero()).then(|| now + wait);
         }
         self.until.is_some()
@@ -152,7 +152,7 @@ mod tests {
             presence.draft(&id(number), "x".repeat(8_000));
             pace.announce(at(10_000), &presence, 400, &mut fan_out);
         }
-        let (mut told, mut known) = (0, pace.announced());
+        let (mut sent, mut known) = (0, pace.announced());
         let mut now = at(10_000);
         let mut longest = Duration::ZERO;
         while let Some(due) = pace.poll_timeout(&presence) {
@@ -163,14 +163,14 @@ mod tests {
                 let changes = presence.changes_between(known, pace.announced()).unwrap();
                 let bytes: usize = changes.drafts.iter().map(|draft| draft.body.len()).sum();
                 assert!(bytes <= DRAFTS_BYTES, "{bytes}");
-                told += bytes * 400;
+                sent += bytes * 400;
                 known = changes.until.unwrap_or_else(|| pace.announced());
             }
         }
         assert_eq!(known, presence.version());
         let took = (now - at(10_000)).as_secs_f64();
         // The last piece is announced, and not yet paid for.
-        let rate = (told - DRAFTS_BYTES * 400) as f64 / took;
+        let rate = (sent - DRAFTS_BYTES * 400) as f64 / took;
         assert!(rate <= f64::from(64 << 20), "{rate} bytes a second");
         assert!(
             took < 30.0 && longest < Duration::from_secs(1),
@@ -220,7 +220,7 @@ mod tests {
         let mut fan_out = FanOut::new(at(10_000), 1 << 20);
         presence.draft(&id(0), "x".repeat(8_000));
         pace.announce(at(10_000), &presence, 2_000, &mut fan_out);
-        let version = presence.changed_beside();
+        let version = presence.bump_version();
         assert!(pace.announced() < version);
         pace.announce_all(&presence);
         assert_eq!(pace.announced(), version);

@@ -359,16 +359,19 @@ fn drafts_are_told_in_pieces() {
     assert_eq!(drafts.len(), DRAFTS_BYTES / each);
     assert_eq!(drafts.last().unwrap().session, id("s19"));
 
-    let (mut since, mut told) = (seen, Vec::new());
+    let (mut since, mut seen_drafts) = (seen, Vec::new());
     loop {
         let changes = presence.changes_since(since).unwrap();
         assert!(changes.drafts.len() <= DRAFTS_BYTES / each);
-        told.extend(changes.drafts.into_iter().map(|draft| draft.session));
+        seen_drafts.extend(changes.drafts.into_iter().map(|draft| draft.session));
         let Some(until) = changes.until else { break };
         assert!(until > since);
         since = until;
     }
-    assert_eq!(told, names.iter().map(|name| id(name)).collect::<Vec<_>>());
+    assert_eq!(
+        seen_drafts,
+        names.iter().map(|name| id(name)).collect::<Vec<_>>()
+    );
 
     // One draft is always sent, however large.
     presence.draft(&id("s00"), "\u{1}".repeat(DRAFTS_BYTES));

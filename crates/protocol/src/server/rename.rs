@@ -54,7 +54,7 @@ impl Connection {
             .renames
             .get_or_insert_with(|| Box::new(Renames::new(now, &self.config)));
         if renames.take(now) {
-            self.tell_name();
+            self.announce_name();
         }
     }
 
@@ -67,11 +67,11 @@ impl Connection {
             && renames.due.is_some_and(|due| now >= due)
             && renames.take(now)
         {
-            self.tell_name();
+            self.announce_name();
         }
     }
 
-    fn tell_name(&mut self) {
+    fn announce_name(&mut self) {
         let State::Live(live) = &self.state else {
             return;
         };

@@ -78,7 +78,7 @@ pub(super) fn examine(
             path: path.to_owned(),
         });
     }
-    tell(doubt, path, &state);
+    report(doubt, path, &state);
     Ok((renewed, state))
 }
 
@@ -95,7 +95,7 @@ fn doubt(found: Found, epoch: &Epoch, state: &State, said: Option<&Testimony>) -
     }
 }
 
-fn tell(doubt: Doubt, path: &Path, state: &State) {
+fn report(doubt: Doubt, path: &Path, state: &State) {
     let path = path.display();
     match doubt {
         Doubt::Lost { acknowledged } => tracing::error!(

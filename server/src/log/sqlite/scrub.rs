@@ -29,7 +29,7 @@ pub(super) struct Scrub {
     again: bool,
     since: Instant,
     tried: Instant,
-    is_told: bool,
+    is_reported: bool,
 }
 
 /// The next step of a scrub.
@@ -55,7 +55,7 @@ impl Scrub {
             again: false,
             since: now,
             tried: now,
-            is_told: false,
+            is_reported: false,
         }
     }
 
@@ -82,7 +82,7 @@ impl Scrub {
             self.again = true;
         } else {
             self.since = Instant::now();
-            self.is_told = false;
+            self.is_reported = false;
             self.is_due.send_replace(true);
         }
         self.step(connection, timeout);
@@ -111,8 +111,8 @@ impl Scrub {
             self.stage = Stage::Look;
             tracing::debug!(%error, "removed texts could not be looked for");
         }
-        if self.is_due() && !self.is_told && self.since.elapsed() >= TELL_AFTER {
-            self.is_told = true;
+        if self.is_due() && !self.is_reported && self.since.elapsed() >= TELL_AFTER {
+            self.is_reported = true;
             tracing::warn!(
                 "removed texts still stand in the database's files: another program, a backup say, \
                  reads the database since before; they go when it ends"
@@ -152,7 +152,7 @@ impl Scrub {
         }
         if !self.again {
             self.is_due.send_replace(false);
-            if self.is_told {
+            if self.is_reported {
                 tracing::info!("removed texts are gone from the database's files");
             }
         }

@@ -229,9 +229,9 @@ impl<S: Stream> Driver<S> {
             self.permit.attach(opened.credentials.id.clone());
             self.owner = owner;
             self.metrics().session_opened(is_wanted, opened.resumed);
-            let is_told = self.permit.is_told();
-            self.is_told = Some(is_told);
-            if is_told {
+            let is_logged = self.permit.is_logged();
+            self.is_logged = Some(is_logged);
+            if is_logged {
                 tracing::info!(
                     session.id = %opened.credentials.id,
                     connection.id = %self.permit.id,
