@@ -237,7 +237,7 @@ pub struct Config {
 }
 
 /// Clients wait for `welcome` for 10 s (RC-5), of which the log may need some.
-const HELLO_LINE_MAX: Duration = Duration::from_secs(8);
+const HELLO_QUEUE_MAX: Duration = Duration::from_secs(8);
 
 /// The most bytes of a page that clients can take, with the frame around it.
 const PAGE_BYTES_MAX: u32 = RECEIVED_BYTES_MAX - 4096;
@@ -268,8 +268,8 @@ pub enum ConfigError {
     #[error("--page-bytes must be at most {max}: clients take no larger frames", max = PAGE_BYTES_MAX)]
     Page,
     /// Clients would give up while they wait in the queue.
-    #[error("--hello-line must be at most {max:?}: clients wait for 10s", max = HELLO_LINE_MAX)]
-    HelloLine,
+    #[error("--hello-queue must be at most {max:?}: clients wait for 10s", max = HELLO_QUEUE_MAX)]
+    HelloQueue,
     /// No client could be admitted.
     #[error("--guests off needs --token-keys: or nobody gets in")]
     Nobody,
@@ -325,8 +325,8 @@ impl Config {
         if self.page_bytes > PAGE_BYTES_MAX {
             return Err(ConfigError::Page);
         }
-        if self.limits.hello_line > HELLO_LINE_MAX {
-            return Err(ConfigError::HelloLine);
+        if self.limits.hello_queue > HELLO_QUEUE_MAX {
+            return Err(ConfigError::HelloQueue);
         }
         let token_bytes = Token::BYTES_MAX as u64;
         let least = token_bytes.max(u64::from(self.body_bytes) * 6) + 1024;
@@ -429,8 +429,10 @@ mod tests {
             config(&["--guests", "off", "--token-keys", "k"]).check(),
             Ok(())
         );
-        for (line, checked) in [("8s", Ok(())), ("9s", Err(ConfigError::HelloLine))] {
-            assert_eq!(config(&["--hello-line", line]).check(), checked);
+        for (line, checked) in [("8s", Ok(())), ("9s", Err(ConfigError::HelloQueue))] {
+            for option in ["--hello-queue", "--hello-line"] {
+                assert_eq!(config(&[option, line]).check(), checked);
+            }
         }
         assert_eq!(
             config(&["--page-bytes", "4194304"]).check(),

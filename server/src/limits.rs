@@ -62,7 +62,7 @@ pub struct LimitsConfig {
     /// Sessions that are admitted in a second (RC-7).
     pub hellos: u32,
     /// The longest wait of a session for its admission.
-    pub hello_line: Duration,
+    pub hello_queue: Duration,
 }
 
 /// The limits that hold over more than one connection.
@@ -82,7 +82,8 @@ pub struct Limits {
 impl Limits {
     /// Limits of this configuration.
     pub fn new(config: LimitsConfig) -> Self {
-        let hellos = |per_s: NonZeroU32| Mutex::new(Admission::new(per_s.get(), config.hello_line));
+        let hellos =
+            |per_s: NonZeroU32| Mutex::new(Admission::new(per_s.get(), config.hello_queue));
         let bytes = config.rate_bytes;
         Self {
             connections: Counts::new(config.connections_per_address),

@@ -1,5 +1,6 @@
 //! Options of limits, allowed origins and trusted proxies.
 
+use std::env;
 use std::time::Duration;
 
 use clap::Args;
@@ -128,8 +129,8 @@ pub struct LimitOptions {
     )]
     pub session_lines: u32,
 
-    /// Sessions that are let in a second when very many come at once; the rest wait in line, or are told
-    /// when to come back. 0: no limit
+    /// Sessions that are let in a second when very many come at once; the rest wait in a queue, or get a slot to
+    /// reconnect. 0: no limit
     #[arg(
         long,
         env = "EVERBEAT_HELLOS",
@@ -138,9 +139,16 @@ pub struct LimitOptions {
     )]
     pub hellos: u32,
 
-    /// How long a session may wait in that line
-    #[arg(long, env = "EVERBEAT_HELLO_LINE", default_value = "2s", value_name = "TIME", value_parser = duration)]
-    pub hello_line: Duration,
+    /// How long a session may wait in that queue
+    #[arg(
+        long,
+        alias = "hello-line",
+        env = variable("EVERBEAT_HELLO_QUEUE", "EVERBEAT_HELLO_LINE"),
+        default_value = "2s",
+        value_name = "TIME",
+        value_parser = duration
+    )]
+    pub hello_queue: Duration,
 
     /// Other sites whose pages may open sessions here, as `https://example.org`; several with commas
     #[arg(
@@ -182,7 +190,7 @@ impl LimitOptions {
             rate_bytes: self.rate_bytes,
             session_lines: self.session_lines,
             hellos: self.hellos,
-            hello_line: self.hello_line,
+            hello_queue: self.hello_queue,
         }
     }
 
@@ -192,5 +200,15 @@ impl LimitOptions {
             proxies: &self.trusted_proxies,
             by: self.forwarded_by,
         }
+    }
+}
+
+/// The environment variable of an option: the name that it had before, where only that one is set.
+fn variable(name: &'static str, before: &'static str) -> &'static str {
+    let is_set = |name| env::var_os(name).is_some();
+    if is_set(before) && !is_set(name) {
+        before
+    } else {
+        name
     }
 }

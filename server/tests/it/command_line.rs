@@ -99,6 +99,32 @@ async fn options_that_cannot_work_together_are_named() {
     assert!(said.contains("--heartbeat-timeout"), "{said}");
 }
 
+/// A name that was changed still counts, in the environment too; the newer one before it.
+#[tokio::test]
+async fn an_option_keeps_its_older_name() {
+    for (older, newer, is_refused) in [
+        ("9s", None, true),
+        ("9s", Some("1s"), false),
+        ("1s", Some("9s"), true),
+    ] {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_everbeat"));
+        program
+            // What is looked at last, so that none of these starts a server.
+            .args(["--frame-bytes", "1"])
+            .env("EVERBEAT_HELLO_LINE", older)
+            .envs(newer.map(|newer| ("EVERBEAT_HELLO_QUEUE", newer)))
+            .stdin(Stdio::null());
+        let (code, said) = said_by(&mut program).await;
+        assert_eq!(code, Some(1));
+        assert_eq!(
+            said.contains("--hello-queue"),
+            is_refused,
+            "{older}, {newer:?}: {said}"
+        );
+        assert_eq!(said.contains("--frame-bytes"), !is_refused, "{said}");
+    }
+}
+
 #[tokio::test]
 async fn help_tells_each_option_with_its_default() {
     let (code, said) = says(&["--help"]).await;

@@ -215,7 +215,7 @@ async fn no_address_is_without_a_limit() {
 /// RC-7: hellos are admitted in order, at a rate; one that would wait too long gets the time of its next try.
 #[tokio::test]
 async fn a_crowd_is_let_in_one_after_the_other() {
-    let server = TestServer::start(&["--hellos", "4", "--hello-line", "300ms"]).await;
+    let server = TestServer::start(&["--hellos", "4", "--hello-queue", "300ms"]).await;
     let mut crowd = Vec::new();
     for _ in 0..4 {
         crowd.push(server.raw().await);
