@@ -166,8 +166,7 @@ impl Timeline {
 
     /// The offset before which older messages are to be asked for, if they are to be now.
     pub fn older_than(&self) -> Option<Offset> {
-        (self.has_older() && !self.loading)
-            .then(|| self.first().unwrap_or_else(|| self.from.next()))
+        (self.has_older() && !self.loading).then(|| self.beginning())
     }
 
     /// Whether there are older messages to load.
@@ -258,24 +257,24 @@ impl Timeline {
         }
         let missing = gap && self.newest().is_none_or(|newest| newest < joined.from);
         if missing || (renewed && !self.rows.is_empty()) {
-            self.break_off(renewed, joined.from);
+            self.break_off();
         }
         if self.segment().is_empty() {
             self.from = joined.from;
             self.more = joined.from > Offset::ZERO;
         }
         self.loading = false;
+        let beginning = self.beginning();
+        // No other event brings one's own messages that are durable before the segment, or in a log that is gone.
+        self.pending.retain(|pending| {
+            let offset = pending.offset().filter(|_| pending.room == self.room);
+            offset.is_none_or(|offset| !renewed && offset >= beginning)
+        });
         (self.rows.len(), self.more, self.loading) != before
     }
 
-    /// Begins a new segment after a gap. Own messages that fell into the gap are in the log, not here.
-    fn break_off(&mut self, renewed: bool, from: Offset) {
-        self.pending.retain(|pending| match pending.fate {
-            Fate::Durable {
-                offset: Some(offset),
-            } => !renewed && offset > from,
-            _ => true,
-        });
+    /// Begins a new segment after a gap.
+    fn break_off(&mut self) {
         if self.rows.last().and_then(Row::gap).is_none() {
             self.gaps += 1;
             self.rows.push(Row::Gap(self.gaps));
@@ -310,16 +309,17 @@ impl Timeline {
     }
 
     fn history(&mut self, messages: &[Message], more: bool) -> bool {
-        self.loading = false;
+        let asked = std::mem::take(&mut self.loading);
+        // An answer to an earlier request does not meet the segment: it would leave a hole that is not shown.
+        let meets = |last: &Message| last.offset.next() == self.beginning();
+        if !messages.last().map_or(asked, meets) {
+            return asked;
+        }
         self.loads = self.loads.wrapping_add(1);
         self.more = more;
-        let first = self.first();
         let page = self.next_page();
-        let older = messages
-            .iter()
-            .filter(|message| first.is_none_or(|first| message.offset < first));
         let mut rows = Vec::new();
-        for message in older {
+        for message in messages {
             let entry = self.settle_pending(message);
             rows.push(self.logged(message, page, entry));
         }
@@ -374,7 +374,13 @@ impl Timeline {
     }
 
     fn trim(&mut self) -> bool {
-        let surplus = self.rows.len().saturating_sub(self.limit);
+        // The row that older messages were asked for stays until they come, or they would not meet it.
+        let limit = if self.loading {
+            HISTORY_MAX
+        } else {
+            self.limit
+        };
+        let surplus = self.rows.len().saturating_sub(limit);
         if surplus == 0 {
             return false;
         }
@@ -410,6 +416,11 @@ impl Timeline {
 
     fn first(&self) -> Option<Offset> {
         self.segment().first().and_then(Row::offset)
+    }
+
+    /// The offset at which the segment begins, or will begin.
+    fn beginning(&self) -> Offset {
+        self.first().unwrap_or_else(|| self.from.next())
     }
 
     fn newest(&self) -> Option<Offset> {
@@ -485,7 +496,9 @@ impl Timeline {
             Fate::Durable { .. } | Fate::Uncertain | Fate::Held | Fate::Refused { .. } => {
                 let mut pending = self.pending.remove(index);
                 pending.fate = fate;
-                if !self.settle_shown(&pending) {
+                let beginning = self.beginning();
+                let is_further_up = pending.offset().is_some_and(|offset| offset < beginning);
+                if !self.settle_shown(&pending) && !is_further_up {
                     self.pending.insert(index, pending);
                 }
             }

@@ -172,11 +172,7 @@ impl Pending {
 
     /// Its progress; `session` is the page's own.
     pub(super) fn progress(&self, session: Option<&SessionId>) -> Progress {
-        let offset = if let Fate::Durable { offset } = self.fate {
-            offset
-        } else {
-            None
-        };
+        let offset = self.offset();
         let session = self.sent_in.as_ref().or(self.home.as_ref()).or(session);
         let session = session.cloned();
         Progress {
@@ -184,6 +180,15 @@ impl Pending {
             fate: self.fate,
             offset,
             at_ms: None,
+        }
+    }
+
+    /// Its place in the log, once the server named it.
+    pub(super) const fn offset(&self) -> Option<Offset> {
+        if let Fate::Durable { offset } = self.fate {
+            offset
+        } else {
+            None
         }
     }
 
@@ -218,11 +223,7 @@ impl Pending {
 
     /// Whether a message of the log is this one: it was sent so, or acked at that offset.
     pub(super) fn is(&self, message: &Message) -> bool {
-        if (self.fate
-            == Fate::Durable {
-                offset: Some(message.offset),
-            })
-        {
+        if self.offset() == Some(message.offset) {
             return self.room == message.room && (message.removed || *self.body == *message.body);
         }
         self.sent_in.as_ref() == Some(&message.session)

@@ -208,9 +208,9 @@ fn a_message_that_was_found_is_the_row_that_is_shown() {
             queued(1, "b"),
             fate(1, 1, Fate::Uncertain),
             durable(1, 1, 9),
-            history(&[(8, "a"), (9, "b")], true),
         ],
     );
+    timeline.fold(&history(&[(8, "a"), (9, "b")], true));
     assert_eq!(shown(&timeline), "a b");
     assert!(!timeline.fold(&durable(1, 1, 9)));
 }
@@ -429,6 +429,67 @@ fn an_answer_that_was_lost_can_be_asked_for_again() {
         retry_in: None
     }));
     assert_eq!(timeline.older_than(), Some(offset(10)));
+}
+
+/// RS-6: older messages go in front of those that they meet, or nowhere.
+#[test]
+fn an_answer_to_an_earlier_request_makes_no_hole() {
+    let mut timeline = fed(lobby(), &[joined(&[], "e", 9, false)]);
+    timeline.fold(&said("ada", 10, 10, "j"));
+    timeline.loading_older();
+    // A gap came between.
+    timeline.fold(&joined(&[], "e", 20, true));
+    timeline.fold(&said("ada", 21, 21, "u"));
+    let late = history(&[(8, "h"), (9, "i")], true);
+    assert!(!timeline.fold(&late));
+    assert_eq!(shown(&timeline), "j | u");
+    // The room was left and entered again.
+    timeline.enter(&RoomName::lobby());
+    assert!(!timeline.fold(&late));
+    timeline.fold(&joined(&[], "e", 20, false));
+    timeline.loading_older();
+    timeline.fold(&late);
+    assert_eq!((shown(&timeline).as_str(), timeline.loads()), ("", 0));
+    assert!(timeline.fold(&history(&[(19, "s"), (20, "t")], true)));
+    assert_eq!(shown(&timeline), "s t");
+    // No message at all is an answer only to a request.
+    timeline.fold(&history(&[], false));
+    assert!(timeline.has_older());
+    timeline.loading_older();
+    timeline.fold(&history(&[], false));
+    assert!(!timeline.has_older());
+}
+
+/// EO-5: an own message that is durable before the segment is in the log, not behind the newest.
+#[test]
+fn what_is_durable_further_up_is_not_shown_as_the_newest() {
+    let mut timeline = fed(lobby(), &[queued(0, "a"), durable(0, 1, 3), queued(1, "b")]);
+    assert_eq!(shown(&timeline), "a b*");
+    timeline.fold(&joined(&[], "e", 9, false));
+    assert_eq!(shown(&timeline), "b*");
+    timeline.fold(&durable(1, 2, 4));
+    assert_eq!(shown(&timeline), "");
+    // So are those of a log that is gone.
+    let mut timeline = fed(
+        lobby(),
+        &[joined(&[], "e", 2, false), queued(0, "a"), durable(0, 1, 3)],
+    );
+    timeline.fold(&joined(&[], "f", 0, true));
+    assert_eq!(shown(&timeline), "|");
+}
+
+/// RS-6: a row that is trimmed while older ones are on the way would leave a hole.
+#[test]
+fn no_row_goes_while_older_ones_come() {
+    let mut timeline = fed(lobby(), &[joined(&[], "e", 100, false)]);
+    for number in 101..=600 {
+        timeline.fold(&said("ada", number, number, "x"));
+    }
+    timeline.loading_older();
+    timeline.fold(&said("ada", 601, 601, "x"));
+    assert!(timeline.fold(&history(&[(99, "y"), (100, "y")], true)));
+    let offsets: Vec<u64> = timeline.messages().map(|m| m.offset.get()).collect();
+    assert_eq!(offsets, (99..=601).collect::<Vec<_>>());
 }
 
 /// EO-8: a redacted text disappears, also from a row that was this page's own outbox entry; the row has
