@@ -19,7 +19,7 @@ pub struct Redactions {
 }
 
 impl Redactions {
-    /// No redactions. At most `max` are remembered: [`REMOVED_MAX`] by default.
+    /// No redactions. At most `max` are remembered: [`REDACTED_MAX`] by default.
     pub const fn new(max: usize) -> Self {
         Self {
             max,

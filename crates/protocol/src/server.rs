@@ -1,6 +1,6 @@
 //! The server's machine for one connection: its client's identity and rights, and its reading of rooms.
 //!
-//! A [`Session`] lives as long as its connection. What outlives the connection (the session's last
+//! A [`Connection`] lives as long as its connection. What outlives the connection (the session's last
 //! `seq`, the messages, its away members) is kept by the log and the rooms, and comes back in as facts.
 //! [`Tutorial`] is the machine of a page that speaks bare text, [`Feed`] that of a listener, and [`Request`] decides
 //! about one request over HTTP.

@@ -40,12 +40,13 @@ impl Notifier {
     /// Starts the thread.
     pub(super) fn start(observer: Arc<dyn Observer>) -> io::Result<Self> {
         let (sender, batches) = sync_channel(BATCHES_MAX);
-        let notified = Arc::clone(&observer);
-        let waiting = Arc::<Waiting>::default();
-        let counted = Arc::clone(&waiting);
-        let thread = thread::Builder::new()
-            .name("log-notifier".to_owned())
-            .spawn(move || run(&batches, notified, &counted))?;
+        let pending = Arc::<AtomicUsize>::default();
+        let thread = {
+            let (observer, pending) = (Arc::clone(&observer), Arc::clone(&pending));
+            thread::Builder::new()
+                .name("log-notifier".to_owned())
+                .spawn(move || run(&batches, observer, &pending))?
+        };
         Ok(Self {
             batches: Some(sender),
             pending,
@@ -101,8 +102,7 @@ fn run(batches: &Receiver<Committed>, observer: Arc<dyn Observer>, pending: &Ato
 
 /// Notifies, then answers.
 fn deliver(committed: Committed, observer: &dyn Observer) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| notify(&committed, observer)))
-        {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| notify(&committed, observer))) {
         let panic = reason(panic.as_ref());
         tracing::error!(
             panic,
