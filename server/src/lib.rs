@@ -1,7 +1,7 @@
 //! Everbeat's server.
 //!
 //! - [`config`]: options and environment
-//! - [`access`]: authentication
+//! - [`access`]: authentication of clients
 //! - [`address`], [`origin`], [`limits`], [`headers`]: limits, and requests that are refused
 //! - [`command`]: commands beside serving
 //! - [`listener`], [`descriptors`], [`tls`]: sockets, descriptors and certificates

@@ -138,6 +138,7 @@ mod tests {
     use protocol::position::Offset;
 
     use std::sync::mpsc::{Sender, channel};
+    use std::time::Duration;
 
     use super::*;
     use crate::log::sqlite::state::Chain;
