@@ -128,7 +128,7 @@ impl Line {
     /// Sends a text, as the event `event` if the dialect has events. It must need no escape in JSON.
     ///
     /// # Errors
-    /// If the connection is gone.
+    /// If the connection has ended.
     pub async fn send(&mut self, event: &str, text: &str) -> anyhow::Result<()> {
         let message = match self.dialect {
             Dialect::Bare => Message::text(text),
@@ -140,7 +140,7 @@ impl Line {
     /// Waits for the next text.
     ///
     /// # Errors
-    /// If the connection is gone.
+    /// If the connection has ended.
     pub async fn receive(&mut self) -> anyhow::Result<Utf8Bytes> {
         let text = match self.early.pop_front() {
             Some(text) => text,

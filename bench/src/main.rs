@@ -24,61 +24,61 @@ struct Options {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Runs workloads against Everbeat and its peers in turn, and writes what came out
+    /// Runs workloads against Everbeat and its peers in turn, and writes their figures
     Measure {
-        /// Which workloads; all of them if none is named
+        /// The workloads; all of them if none is named
         #[arg(value_enum)]
         workloads: Vec<Workload>,
         /// Only these servers
         #[arg(long, value_enum)]
         peer: Vec<Peer>,
-        /// How many times each
+        /// The number of runs of each
         #[arg(long, default_value_t = 3)]
         runs: usize,
-        /// Only these sizes: connections, listeners, rooms, whatever the workload has more or fewer of
+        /// Only these sizes, in the workload's unit: connections, listeners, rooms
         #[arg(long)]
         size: Vec<usize>,
-        /// How long each is watched, in seconds; each workload has its own length
+        /// The length of each run, in seconds; by default the workload's own
         #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
         seconds: Option<u64>,
-        /// Where the peers are
+        /// The directory of the peers
         #[arg(long, default_value = "bench/peers")]
         peers: PathBuf,
-        /// Where the tests in a browser are
+        /// The directory of the browser tests
         #[arg(long, default_value = "end2end")]
         end2end: PathBuf,
-        /// Where the figures are kept
+        /// The directory of the figures
         #[arg(long, default_value = "bench/results")]
         results: PathBuf,
-        /// The document that is written from them
+        /// The document that is rendered from them
         #[arg(long, default_value = "bench/RESULTS.md")]
         document: PathBuf,
     },
     /// Kills, full disks, cut connections under load; then compares what all clients published and
     /// received with the log
     Chaos {
-        /// Which scenarios; all of them if none is named
+        /// The scenarios; all of them if none is named
         #[arg(value_enum)]
         scenarios: Vec<Scenario>,
-        /// How many clients
+        /// The number of clients
         #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..))]
         clients: u32,
-        /// Where all randomness comes from
+        /// The seed of all randomness
         #[arg(long, default_value_t = 1)]
         seed: u64,
         /// Short versions, of some seconds each
         #[arg(long)]
         quick: bool,
-        /// In `power`: the disk acknowledges syncs and does nothing, which the verdict has to find out
+        /// In `power`: the disk acknowledges syncs and does nothing, which the verdict has to detect
         #[arg(long)]
         lying_disk: bool,
     },
-    /// Does to the server what one hostile guest can do, and measures what that costs the others
+    /// Attacks the server as one hostile guest can, and measures what that costs other clients
     Attack {
-        /// Which attacks; all of them if none is named
+        /// The attacks; all of them if none is named
         #[arg(value_enum)]
         attacks: Vec<Attack>,
-        /// Where all randomness comes from
+        /// The seed of all randomness
         #[arg(long, default_value_t = 1)]
         seed: u64,
         /// Short versions, of some seconds each

@@ -26,11 +26,11 @@ use crate::peer::{Peer, Programs};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Workload {
-    /// Connections that say nothing
+    /// Connections with heartbeats alone
     Idle,
-    /// Texts that come back to their sender
+    /// Texts that are sent back to their sender
     Echo,
-    /// One talks, many listen
+    /// One client sends, many listen
     FanOut,
     /// Many small rooms
     Rooms,
@@ -38,9 +38,9 @@ pub enum Workload {
     Publish,
     /// Connections that are cut again and again
     Drops,
-    /// All clients return at once
+    /// All clients reconnect at once
     Avalanche,
-    /// All clients return, and have missed much
+    /// All clients reconnect after they missed many messages
     Resume,
     /// Half of the readers stop reading
     Slow,

@@ -1,3 +1,5 @@
+// Fills a room with messages, from within a browser.
+
 import type { Browser } from '@playwright/test';
 
 const AT_ONCE = 500;

@@ -1,3 +1,5 @@
+// Chromium and Firefox for the journey, driven by Puppeteer.
+
 import { existsSync } from 'node:fs';
 
 import puppeteer, { type Browser as Puppet, type Page } from 'puppeteer-core';

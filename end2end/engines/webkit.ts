@@ -1,3 +1,5 @@
+// WebKit for the journey, driven by WebDriver.
+
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';

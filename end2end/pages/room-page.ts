@@ -1,3 +1,5 @@
+// A room's page in Playwright, with the actions and expectations of the tests.
+
 import { expect, type Locator, type Page } from '@playwright/test';
 
 import type { Wire } from '../fixtures/wire';

@@ -1,3 +1,5 @@
+// A room's page in any engine, with the actions and expectations of the journey.
+
 import { expect } from '@playwright/test';
 
 import type { Tab } from '../engines/engine';

@@ -1,3 +1,5 @@
+// Access: names of subjects and guests, closed rooms, renewals of tokens.
+
 import type { Browser, BrowserContext } from '@playwright/test';
 
 import { expect, test } from '../fixtures/app';

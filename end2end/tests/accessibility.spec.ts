@@ -1,3 +1,5 @@
+// Accessibility: the page has no violations that axe finds.
+
 import AxeBuilder from '@axe-core/playwright';
 
 import { expect, test } from '../fixtures/app';

@@ -1,3 +1,5 @@
+// The start of the program: on changed and slow pages, with faults, without WebAssembly.
+
 import type { Page } from '@playwright/test';
 
 import { expect, test } from '../fixtures/app';

@@ -1,3 +1,5 @@
+// A running page whose elements an extension changes.
+
 import { expect, test } from '../fixtures/app';
 
 // Changes by extensions to a running page. Each function is sent to the page as source text.

@@ -1,3 +1,5 @@
+// Messages that a closed tab left (RS-8).
+
 import { setTimeout as delay } from 'node:timers/promises';
 
 import type { BrowserContext } from '@playwright/test';

@@ -1,3 +1,5 @@
+// Connections that are cut while both pages send.
+
 import { expect, test } from '../fixtures/app';
 import { expectSameLog, numbered } from '../pages/room-page';
 

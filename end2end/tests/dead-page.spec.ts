@@ -1,3 +1,5 @@
+// Pages whose program does not run: the plain form, kept texts, alerts.
+
 import type { Page } from '@playwright/test';
 
 import { expect, test } from '../fixtures/app';

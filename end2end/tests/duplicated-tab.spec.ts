@@ -1,3 +1,5 @@
+// A duplicated tab (RS-8).
+
 import { expect, test } from '../fixtures/app';
 import { expectSameLog } from '../pages/room-page';
 

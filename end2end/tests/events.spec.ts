@@ -1,3 +1,5 @@
+// The example of docs/api.md: a page that follows a room by Server-Sent Events.
+
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';

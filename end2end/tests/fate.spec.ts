@@ -1,3 +1,5 @@
+// The fate of a message, as the page shows it (EO-5).
+
 import { expect, test } from '../fixtures/app';
 
 test('a message waits, is sent, and is durable', async ({ openPage, chaos }) => {

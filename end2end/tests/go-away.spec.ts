@@ -1,3 +1,5 @@
+// A drain: pages reconnect in their slots (RC-3).
+
 import { expect, test } from '../fixtures/app';
 import { expectSameLog } from '../pages/room-page';
 

@@ -1,3 +1,5 @@
+// A half-open connection under a user who types (HB-6).
+
 import { expect, test } from '../fixtures/app';
 import { expectSameLog } from '../pages/room-page';
 

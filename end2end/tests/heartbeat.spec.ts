@@ -1,3 +1,5 @@
+// Heartbeats: how many there are, and when there is none.
+
 import { expect, test } from '../fixtures/app';
 
 const INTERVAL_MS = 1_500;

@@ -1,3 +1,5 @@
+// Hostile texts, names and addresses: they are shown as text.
+
 import { expect, test } from '../fixtures/app';
 
 test('HTML in a message is shown as text', async ({ openPage }) => {

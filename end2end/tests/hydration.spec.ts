@@ -1,3 +1,5 @@
+// The start of the program on the server's page, without errors and doubled messages.
+
 import { expect, test } from '../fixtures/app';
 
 test('the page comes alive without a complaint', async ({ openPage }) => {

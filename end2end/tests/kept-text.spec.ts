@@ -1,3 +1,5 @@
+// Texts in the input box over reloads (EO-4).
+
 import { expect, test } from '../fixtures/app';
 
 test('what stands in the input box survives a reload and leaving the page, by room', async ({

@@ -1,3 +1,5 @@
+// The page with the keyboard alone.
+
 import { expect, test } from '../fixtures/app';
 
 test('everything can be done with the keyboard', async ({ openPage }) => {

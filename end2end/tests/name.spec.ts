@@ -1,3 +1,5 @@
+// The user's name, over two tabs.
+
 import { expect, test } from '../fixtures/app';
 
 test('a name is shown to the others and kept', async ({ openPage }) => {

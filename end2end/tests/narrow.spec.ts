@@ -1,3 +1,5 @@
+// The page on narrow and low screens, and in forced colours.
+
 import { expect, test } from '../fixtures/app';
 
 for (const width of [390, 320]) {

@@ -1,3 +1,5 @@
+// The page without a network or a server: what it keeps, and when it reconnects.
+
 import { expect, test } from '../fixtures/app';
 import { expectSameLog } from '../pages/room-page';
 

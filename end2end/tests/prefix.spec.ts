@@ -1,3 +1,5 @@
+// A server under a path of its host.
+
 import { expect, test } from '../fixtures/app';
 import { Gateway } from '../fixtures/gateway';
 

@@ -1,3 +1,5 @@
+// A server that lost its log: gaps, and uncertain messages (RS-9).
+
 import { expect, test } from '../fixtures/app';
 
 test('messages that are gone for good are shown as missed', async ({ openPage, server }) => {

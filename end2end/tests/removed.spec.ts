@@ -1,3 +1,5 @@
+// Redacted messages on pages (EO-8).
+
 import { expect, test } from '../fixtures/app';
 import { keyFile, token } from '../fixtures/token';
 

@@ -1,3 +1,5 @@
+// Changes of the room within a page, and older messages.
+
 import { expect, test } from '../fixtures/app';
 
 test('two rooms do not mix', async ({ openPage }) => {

@@ -1,3 +1,5 @@
+// The pictures of the README.
+
 import { join } from 'node:path';
 
 import { expect, test } from '../fixtures/app';

@@ -1,3 +1,5 @@
+// The scroll position of the message list.
+
 import type { Locator } from '@playwright/test';
 
 import { expect, test } from '../fixtures/app';

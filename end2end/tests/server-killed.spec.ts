@@ -1,3 +1,5 @@
+// A server that is killed while both pages send.
+
 import { expect, test } from '../fixtures/app';
 import { expectSameLog, numbered } from '../pages/room-page';
 

@@ -1,3 +1,5 @@
+// Long drafts on a slow line to the server (PR-2).
+
 import { expect, test } from '../fixtures/app';
 
 /** The text in the box before the typing: each draft has 2 kB. */

@@ -1,3 +1,5 @@
+// Texts and names with stacked combining marks: they stay within their row.
+
 import type { Locator } from '@playwright/test';
 
 import { expect, test } from '../fixtures/app';

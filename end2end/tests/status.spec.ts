@@ -1,3 +1,5 @@
+// The operator's status page.
+
 import AxeBuilder from '@axe-core/playwright';
 
 import { expect, test } from '../fixtures/app';

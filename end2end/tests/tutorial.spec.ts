@@ -1,3 +1,5 @@
+// The tutorial's page and ours in one room.
+
 import { expect, test } from '../fixtures/app';
 import { serveTutorial } from '../fixtures/tutorial';
 

@@ -1,3 +1,5 @@
+// Drafts between two pages.
+
 import { expect, test } from '../fixtures/app';
 
 test('what one person types appears at once for the other', async ({ openPage }) => {

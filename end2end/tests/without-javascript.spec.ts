@@ -1,3 +1,5 @@
+// A room without JavaScript.
+
 import { expect, test } from '../fixtures/app';
 
 test('without JavaScript the room can be read and written to', async ({

@@ -30,27 +30,27 @@ const RESTARTS: u64 = 10;
 pub enum Scenario {
     /// Every connection is cut within two seconds, in or between frames, again and again
     Drops,
-    /// Every connection falls silent, one way or both, again and again, on a slow link
+    /// Every connection is stalled, in one direction or both, again and again, on a slow link
     Stalls,
     /// The server is killed at random moments, and pages are reloaded
     Kill,
-    /// The power is cut at random moments: the server is killed, and the disk forgets what was not synced
+    /// The power is cut at random moments: the server is killed, and the disk loses what was not synced
     Power,
     /// The disk is full for a while
     FullDisk,
     /// The disk turns read-only
     ReadOnly,
-    /// The server stops for a minute without a word, and goes on
+    /// The server's process is stopped for a minute, and goes on
     Frozen,
     /// The server gets SIGTERM and is started again
     Rolling,
-    /// The same ten times behind nginx, and all clients are soon back
+    /// The same ten times behind nginx, and all clients are soon live again
     Nginx,
     /// The same behind HAProxy
     Haproxy,
     /// The same without a proxy, with a socket that each server hands to the next: no connection is refused
     HandOver,
-    /// The same with two servers on one port while one goes and the other comes
+    /// The same with two servers on one port while one ends and the other starts
     ReusePort,
 }
 
