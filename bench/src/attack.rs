@@ -115,7 +115,7 @@ impl Attack {
     }
 }
 
-/// How to play the attacks.
+/// The options of the attacks.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The server's binary.

@@ -30,7 +30,7 @@ use self::table::Outcome;
 use self::verdict::Verdict;
 use crate::server::Server;
 
-/// How to play a scenario.
+/// The options of a scenario.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The server's binary.

@@ -15,7 +15,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 /// The size of the read buffer, in bytes: small, as one process holds thousands of connections.
 const READ_BUFFER: usize = 1024;
 
-/// How texts are wrapped.
+/// The dialect of a connection: how it wraps texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// As they are.

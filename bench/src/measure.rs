@@ -81,7 +81,7 @@ pub enum Traffic {
     Messages,
 }
 
-/// What one row of a table measures.
+/// The subject of one row of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Subject {
     /// The server.
@@ -92,7 +92,7 @@ pub struct Subject {
     pub size: usize,
 }
 
-/// Which subjects are measured, and how often.
+/// The choice of subjects, and the number and length of their runs.
 #[derive(Clone, Debug)]
 pub struct Choice {
     /// Only these peers; empty: all.

@@ -19,7 +19,7 @@ use crate::session::connect;
 /// The time that a client stays after it has every message: a doubled one may come late.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// What the crowd does now.
+/// The phase of a scenario, for all clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// All clients join; none publishes yet, so that each gets the logs from their beginning.
@@ -34,7 +34,7 @@ pub enum Phase {
     GiveUp,
 }
 
-/// What one client reports while it runs.
+/// Progress of one client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// It has joined all of its rooms.
@@ -43,7 +43,7 @@ pub enum Progress {
     Settled,
 }
 
-/// What one client is to do.
+/// The plan of one client.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The client's number.
@@ -106,7 +106,7 @@ impl Outage {
     }
 }
 
-/// What one client did and received.
+/// The account of one client: what it published and received.
 #[derive(Clone, Debug, Default)]
 pub struct Account {
     /// The client's number.

@@ -21,7 +21,7 @@ const STALL_MAX: Duration = Duration::from_secs(6);
 /// The time that the other direction may go on after one has ended.
 const HALF_CLOSED: Duration = Duration::from_secs(1);
 
-/// What the proxy does to connections, new and old, from now on.
+/// The faults that the proxy adds to connections, open and new.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
     /// Each connection gets its fault between half of this time and this time after its beginning.

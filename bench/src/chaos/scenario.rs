@@ -54,7 +54,7 @@ pub enum Scenario {
     ReusePort,
 }
 
-/// All that a scenario needs, with the crowd at work.
+/// The parts of a scenario: server, proxy, disk and the running crowd.
 pub struct Stage {
     /// The server.
     pub server: Server,

@@ -15,7 +15,7 @@ use super::{About, Subject, Traffic};
 use crate::peer::{Peer, Programs, Running};
 use crate::usage::Usage;
 
-/// Its description.
+/// The description of the workload.
 pub const ABOUT: About = About {
     text: "The server is killed (`kill -9`) and started again under clients in rooms of ten, who come back as their \
            defaults have it. Times are since the new server took connections. A client is back when it is in its room \

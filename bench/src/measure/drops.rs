@@ -17,7 +17,7 @@ use crate::chaos::proxy::{Faults, Proxy};
 use crate::peer::{Peer, Programs, Running};
 use crate::usage::Usage;
 
-/// Its description.
+/// The description of the workload.
 pub const ABOUT: About = About {
     text: "Clients in one room say a text each second, while a proxy that delays everything by 25 ms cuts each \
            connection 1 to 2 s after its beginning, and loses what is on its way; then 15 s of quiet to catch up. One more, whose connection is not cut, \
@@ -52,7 +52,7 @@ const QUIET: Duration = Duration::from_secs(15);
 /// The deadline for all clients to join.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What the clients do now.
+/// The phase of the workload, for all clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Gather,

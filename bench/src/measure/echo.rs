@@ -11,7 +11,7 @@ use crate::line::Line;
 use crate::peer::{Peer, Programs, Running};
 use crate::usage::Usage;
 
-/// Its description.
+/// The description of the workload.
 pub const ABOUT: About = About {
     text: "64 connections send a text of 64 bytes each, and the next one when it is back. Everbeat speaks the \
            tutorial's dialect here, in a room for each connection: it shows each text to the room, too.",

@@ -8,7 +8,7 @@ use super::talk::{self, Assembly, Party, Speech};
 use super::{About, PLAIN, Subject, Traffic};
 use crate::peer::{Peer, Programs, Running};
 
-/// Its description.
+/// The description of the workload.
 pub const ABOUT: About = About {
     text: "One sends 20 texts of 128 bytes a second to a room; each of the others notes how long after the moment at \
            which a text was to be sent it came. Everbeat's are drafts, or durable messages; a draft may be replaced by the \

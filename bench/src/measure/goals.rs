@@ -9,7 +9,7 @@ use crate::peer::Peer;
 /// A bound on the medians of a workload.
 #[derive(Clone, Copy, Debug)]
 pub struct Goal {
-    /// What it is about.
+    /// The quantity, in words.
     text: &'static str,
     quantity: Quantity,
     /// Whether the bound is a lower or an upper one.

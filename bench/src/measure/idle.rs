@@ -14,7 +14,7 @@ use super::{About, PLAIN, Subject, Traffic};
 use crate::peer::{Peer, Programs, Running};
 use crate::usage::Usage;
 
-/// Its description.
+/// The description of the workload.
 pub const ABOUT: About = About {
     text: "Connections that say nothing; each server pings every 25 s. Everbeat's are live sessions, ten of them joined \
            to each room; the others are connections in such rooms. Memory is the server's PSS over what it had before \

@@ -11,7 +11,7 @@ use super::results::{Column, Order};
 use super::{About, Subject, Traffic};
 use crate::peer::{Peer, Programs};
 
-/// Its description.
+/// The description of the workload.
 pub const ABOUT: About = About {
     text: "Chromium opens the page of a release build. Its bytes are those of a first visit; its first key takes effect \
            when the page has sent what was typed, on a CPU made 4 times slower, 15 first visits with an empty cache. \

@@ -21,7 +21,7 @@ use crate::peer::{Peer, Programs, Running};
 use crate::session::ENDED;
 use crate::usage::Usage;
 
-/// Its description.
+/// The description of the workload.
 pub const ABOUT: About = About {
     text: "Sessions publish messages of 64 bytes, each in a room of its own; a message counts when its ack is there, and \
            its time begins with the publish. One alone waits for each ack before the next message; more keep 32 on the \

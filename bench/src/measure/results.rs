@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{Subject, Traffic, Workload, goals, plot};
 use crate::peer::Peer;
 
-/// Which figures are better.
+/// The better direction of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// The smaller the better.

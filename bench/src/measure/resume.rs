@@ -15,7 +15,7 @@ use crate::peer::{Peer, Programs, Running};
 use crate::session::ENDED;
 use crate::usage::Usage;
 
-/// Its description.
+/// The description of the workload.
 pub const ABOUT: About = About {
     text: "Sessions in rooms of a hundred lose their connections; 1,000 messages of 64 bytes are said in each room; then all \
            come back at once, and each takes all that it missed, in order.",
@@ -52,7 +52,7 @@ const AT_ONCE: usize = 50;
 /// The deadline of one step.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What all clients do now.
+/// The phase of the workload, for all clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Here,

@@ -32,7 +32,7 @@ pub(super) enum Returning {
     Socket(Box<Socket>),
 }
 
-/// What happens to a client.
+/// An event of a client.
 #[derive(Debug)]
 pub(super) enum Heard {
     /// It has joined its room, for the first time or again.

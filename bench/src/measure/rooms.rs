@@ -8,7 +8,7 @@ use super::talk::{self, Assembly, Party, Speech};
 use super::{About, PLAIN, Subject, Traffic};
 use crate::peer::{Peer, Programs, Running};
 
-/// Its description.
+/// The description of the workload.
 pub const ABOUT: About = About {
     text: "Rooms of two. Two share two rooms, and each talks in one of them; all of them together send 1,000 texts of \
            128 bytes a second, at even intervals.",

@@ -11,7 +11,7 @@ use super::{About, PLAIN, Subject, Traffic};
 use crate::peer::{Peer, Programs, Running};
 use crate::usage::Usage;
 
-/// Its description.
+/// The description of the workload.
 pub const ABOUT: About = About {
     text: "One sends 20 texts of 4 kB a second to a room where half of the readers have stopped reading, though their \
            connections are there; before that, the same to the other half alone. Memory is what the server takes more \

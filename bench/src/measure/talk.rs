@@ -45,7 +45,7 @@ pub(super) struct Party {
     pub(super) talkers: usize,
 }
 
-/// What each talker sends.
+/// The texts of each talker.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Speech {
     /// The time from one text to the next.
@@ -262,7 +262,7 @@ async fn reached(at: Option<Instant>) -> Instant {
     }
 }
 
-/// What a listener records.
+/// The records of a listener.
 struct Ear {
     begun: Instant,
     last: u64,

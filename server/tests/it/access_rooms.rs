@@ -40,7 +40,7 @@ async fn a_closed_room_is_closed_to_a_session() {
             json!({"type": "publish", "seq": 2, "room": "news", "body": "x"}),
             "write_denied",
         ),
-        // Whatever the room: only members have a draft.
+        // Membership comes before rights: a client that is not a member has no draft.
         (
             json!({"type": "draft", "room": "lobby", "body": "x"}),
             "not_joined",

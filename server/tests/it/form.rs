@@ -112,7 +112,7 @@ async fn a_refused_form_keeps_its_text() {
     }
     let first = send(&server, "/r/tea", "key=k1&body=first", &[]).await;
     assert_eq!(first.status, 303);
-    // As after Back: another text under the same key.
+    // Another text under the same key, as after the browser's Back button.
     let told = send(&server, "/r/tea", "key=k1&name=%22Ada&body=other", &[]).await;
     assert_eq!(told.status, 409);
     let key = hidden(&told.page, "key").to_owned();
