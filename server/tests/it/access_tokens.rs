@@ -289,7 +289,7 @@ async fn a_connection_outlives_its_tokens() {
     is_down.store(false, Ordering::Relaxed);
     let end = Instant::now() + Duration::from_secs(30);
     while client.status() != Status::Live {
-        assert!(Instant::now() < end, "it never came back");
+        assert!(Instant::now() < end, "it never reconnected");
         client.next().await.unwrap();
     }
 }

@@ -192,7 +192,7 @@ async fn an_operator_sees_and_ends_a_connection() {
     let all = page("/status").await;
     assert!(all.contains(id) && all.contains("kitchen") && all.contains("lobby"));
     assert!(all.contains("&lt;b&gt;Ada") && !all.contains("<b>Ada"));
-    assert!(!all.contains(key), "a key is nobody else's");
+    assert!(!all.contains(key), "no page shows a key");
     let one = page(&format!("/status?session={id}")).await;
     assert!(one.contains(id) && !one.contains("lobby"));
     let action = one.split("action=\"").find_map(|rest| {

@@ -251,7 +251,7 @@ async fn posts_that_come_too_fast_are_refused_for_now() {
     let ada = Caller::of(&guarded.server).showing(&token("ada"));
     assert!(post(&ada, 8).await >= 1);
     let bob = Caller::of(&guarded.server).showing(&token("bob"));
-    assert_eq!(post(&bob, 2).await, 0, "each for themselves");
+    assert_eq!(post(&bob, 2).await, 0, "each user has a rate");
     let far = Caller::of(&guarded.server).with("x-forwarded-for", "192.0.2.9");
     let refused = post(&far, 14).await;
     assert!(refused >= 1);

@@ -99,7 +99,7 @@ async fn options_that_cannot_work_together_are_named() {
     assert!(said.contains("--heartbeat-timeout"), "{said}");
 }
 
-/// A name that was changed still counts, in the environment too; the newer one before it.
+/// An option's older name still counts, in the environment too; its newer name takes precedence.
 #[tokio::test]
 async fn an_option_keeps_its_older_name() {
     for (older, newer, is_refused) in [
@@ -109,7 +109,7 @@ async fn an_option_keeps_its_older_name() {
     ] {
         let mut program = Command::new(env!("CARGO_BIN_EXE_everbeat"));
         program
-            // What is looked at last, so that none of these starts a server.
+            // This error is found last, so that no case starts a server.
             .args(["--frame-bytes", "1"])
             .env("EVERBEAT_HELLO_LINE", older)
             .envs(newer.map(|newer| ("EVERBEAT_HELLO_QUEUE", newer)))
