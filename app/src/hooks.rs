@@ -101,7 +101,7 @@ pub struct RoomsHandle {
 pub struct LinkHandle {
     /// Its state.
     pub link: ReadSignal<Link>,
-    /// The number of messages that are not settled, in all rooms.
+    /// The number of messages on their way to the log, in all rooms.
     pub waiting: Memo<usize>,
     /// Reconnect now.
     pub try_now: Callback<()>,

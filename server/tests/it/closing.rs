@@ -52,7 +52,7 @@ async fn a_code_arrives_whatever_follows() {
     }
 }
 
-/// RFC 6455 sections 5.1, 5.2, 5.5, 8.1: bytes that are no frame end their own connection, with the right code.
+/// RFC 6455 sections 5.1, 5.2, 5.5, 8.1: an invalid frame ends its own connection, with the code of its fault.
 #[tokio::test]
 async fn what_cannot_be_read_has_its_code() {
     let server = TestServer::start(&[]).await;
@@ -84,7 +84,7 @@ async fn what_cannot_be_read_has_its_code() {
     bystander.is_served().await;
 }
 
-/// RFC 6455 section 7.1.1: after bytes that are no frame the server ends the stream at once. It does not
+/// RFC 6455 section 7.1.1: after an invalid frame the server ends the stream at once. It does not
 /// wait a second for the answer to its close, as it could not read one.
 #[tokio::test]
 async fn what_cannot_be_read_ends_at_once() {

@@ -40,7 +40,7 @@ async fn pages_of_other_sites_get_no_session() {
     }
 }
 
-/// Two spellings of one origin and host are equal, also in a proxy's list.
+/// Two spellings of one origin and host are equal. In a proxy's list of schemes the first one counts.
 #[tokio::test]
 async fn forms_of_one_origin_are_one() {
     let server = TestServer::start(&[]).await;
