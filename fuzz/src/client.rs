@@ -79,7 +79,7 @@ impl Driver {
             page: Page::new(&session),
             session,
             line: None,
-            last_id: ConnectionId(0),
+            last_id: ConnectionId::new(0),
             limits: Limits::default(),
             sent: 0,
             most: (
@@ -121,7 +121,7 @@ impl Driver {
                 self.input(Input::Token(token.map(|Any(token)| token).ok_or(none)));
             }
             Step::Garbage(Any(error)) => self.frame(Err(error)),
-            Step::Stale(id, fact) => self.stale(ConnectionId(id.into()), fact),
+            Step::Stale(id, fact) => self.stale(ConnectionId::new(id.into()), fact),
             Step::Ack(_) | Step::Settle(..) | Step::LetIn(..) | Step::Message(..) => {
                 self.answer(step);
             }

@@ -239,7 +239,7 @@ mod tests {
     #[tokio::test]
     async fn what_a_connection_was_given_goes_with_it() {
         let answers = Answers::new(400, PAGE);
-        let (one, other) = (ConnectionId(1), ConnectionId(2));
+        let (one, other) = (ConnectionId::new(1), ConnectionId::new(2));
         for id in [one, one, other] {
             answers.keep(id, answers.room(None).await.unwrap());
         }

@@ -327,7 +327,7 @@ impl Hub {
         if connections.is_draining || connections.mailboxes.len() >= limit {
             return None;
         }
-        let id = ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed));
+        let id = ConnectionId::new(self.next_connection.fetch_add(1, Ordering::Relaxed));
         let mailbox = Arc::new(Mailbox::default());
         connections.mailboxes.insert(id, Arc::clone(&mailbox));
         Some((id, mailbox))

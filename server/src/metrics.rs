@@ -200,7 +200,9 @@ impl Metrics {
 
     /// Counts a connection that closed.
     pub fn closed(&self, code: CloseCode) {
-        self.closes.get_or_create(&Status { code: code.0 }).inc();
+        self.closes
+            .get_or_create(&Status { code: code.get() })
+            .inc();
         if code == CloseCode::DEAD {
             self.heartbeats_missed.inc();
         }

@@ -33,7 +33,7 @@ impl Trace {
                     Step::Dropped(code) => format!("lets go: {code}"),
                     Step::Closed(code) => format!("lost its connection: {code:?}"),
                 };
-                lines.push((*at, format!("page {number} #{}: {text}", id.0)));
+                lines.push((*at, format!("page {number} #{}: {text}", id.get())));
             }
         }
         // Stable: what happened at one time stays in its order, actions first.

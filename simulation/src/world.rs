@@ -450,12 +450,12 @@ impl World {
             desk.owner.clone_from(&owner);
             let mut others = self.desks.iter().filter(|(other, _)| **other != link);
             let other = others.find(|(_, desk)| desk.owner == owner);
-            let other = other.map(|(other, _)| ConnectionId(*other));
-            let TakeOver { taken_over, .. } = TakeOver::new(other, ConnectionId(link));
-            is_older = taken_over == Some(ConnectionId(link));
-            if let Some(ConnectionId(other)) = taken_over.filter(|_| !is_older) {
+            let other = other.map(|(other, _)| ConnectionId::new(*other));
+            let TakeOver { taken_over, .. } = TakeOver::new(other, ConnectionId::new(link));
+            is_older = taken_over == Some(ConnectionId::new(link));
+            if let Some(other) = taken_over.filter(|_| !is_older) {
                 // Before the newer one goes on.
-                self.answer(now, other, Input::TakenOver);
+                self.answer(now, other.get(), Input::TakenOver);
             }
         }
         self.answer(now, link, answer);
@@ -483,7 +483,8 @@ impl World {
             let room = self.room(&name);
             room.watchers.remove(&link);
             if let Some(owner) = &desk.owner {
-                room.presence.disconnect(now, owner, ConnectionId(link));
+                room.presence
+                    .disconnect(now, owner, ConnectionId::new(link));
             }
             self.moved.insert(name);
         }

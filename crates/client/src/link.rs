@@ -191,7 +191,7 @@ impl Line {
     fn say_close(&mut self, code: CloseCode) -> Result<(), Error> {
         self.socket
             .start_send_unpin(Message::Close(Some(CloseFrame {
-                code: code.0.into(),
+                code: code.get().into(),
                 reason: code.reason().into(),
             })))
     }
@@ -221,7 +221,7 @@ impl Line {
                 Some(Ok(Message::Close(frame))) => {
                     // The answer to the server's close frame, if it can leave at once.
                     let _ = self.socket.flush().now_or_never();
-                    Heard::Closed(frame.map(|frame| CloseCode(frame.code.into())))
+                    Heard::Closed(frame.map(|frame| CloseCode::new(frame.code.into())))
                 }
                 Some(Err(Error::Capacity(_))) => Heard::TooLarge,
                 Some(Err(_)) | None => Heard::Closed(None),

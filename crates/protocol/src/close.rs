@@ -6,7 +6,7 @@ use serde::Serialize;
 
 /// A WebSocket close code (RFC 6455 section 7.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct CloseCode(pub u16);
+pub struct CloseCode(u16);
 
 /// A client's reaction to a close code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +68,17 @@ impl CloseCode {
     pub const TOKEN_EXPIRED: Self = Self(4202);
     /// An operator ended the session's connection.
     pub const DISCONNECTED: Self = Self(4203);
+
+    /// The code of this number, as a close frame carries it. A frame may carry any number: those without a name here
+    /// count by their range ([`CloseCode::reconnect_policy`]).
+    pub const fn new(code: u16) -> Self {
+        Self(code)
+    }
+
+    /// Its number.
+    pub const fn get(self) -> u16 {
+        self.0
+    }
 
     /// A client's reaction to this code.
     ///

@@ -139,7 +139,7 @@ mod tests {
 
     fn text(id: u64) -> BrowserEvent {
         BrowserEvent::Text {
-            id: ConnectionId(id),
+            id: ConnectionId::new(id),
             text: "{}".into(),
         }
     }
@@ -148,13 +148,13 @@ mod tests {
     fn facts_come_out_in_the_order_in_which_they_came_in() {
         let queue = Queue::default();
         queue.push(BrowserEvent::Opened {
-            id: ConnectionId(1),
+            id: ConnectionId::new(1),
         });
         queue.push(BrowserEvent::Timer);
         assert_eq!(
             queue.try_next(),
             Some(BrowserEvent::Opened {
-                id: ConnectionId(1)
+                id: ConnectionId::new(1)
             })
         );
         assert_eq!(queue.try_next(), Some(BrowserEvent::Timer));
@@ -172,7 +172,7 @@ mod tests {
         queue.push(text(7));
         let left: Vec<_> = std::iter::from_fn(|| queue.try_next()).collect();
         let lost = BrowserEvent::Closed {
-            id: ConnectionId(7),
+            id: ConnectionId::new(7),
             code: None,
         };
         assert_eq!(left, [BrowserEvent::Timer, lost, text(7)]);

@@ -45,7 +45,7 @@ impl Socket {
             Closure::<dyn FnMut(CloseEvent)>::new(move |event: CloseEvent| {
                 queue.push(BrowserEvent::Closed {
                     id,
-                    code: Some(CloseCode(event.code())),
+                    code: Some(CloseCode::new(event.code())),
                 });
             })
         };
@@ -81,7 +81,7 @@ impl Socket {
         // throws, and the drop that follows closes without a code.
         let _ = self
             .socket
-            .close_with_code_and_reason(code.0, code.reason());
+            .close_with_code_and_reason(code.get(), code.reason());
     }
 
     /// The id of this connection.

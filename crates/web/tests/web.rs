@@ -154,16 +154,16 @@ fn a_full_storage_says_so() {
 async fn nothing_is_heard_of_a_dropped_socket() {
     let queue = Queue::default();
     let url = socket::url(&window().location(), "/ws").unwrap();
-    let dropped = Socket::open(&url, ConnectionId(1), &queue).unwrap();
-    let closed = Socket::open(&url, ConnectionId(2), &queue).unwrap();
-    let kept = Socket::open(&url, ConnectionId(3), &queue).unwrap();
+    let dropped = Socket::open(&url, ConnectionId::new(1), &queue).unwrap();
+    let closed = Socket::open(&url, ConnectionId::new(2), &queue).unwrap();
+    let kept = Socket::open(&url, ConnectionId::new(3), &queue).unwrap();
     drop(dropped);
     closed.close(CloseCode::GOING_AWAY);
     let code = Some(CloseCode::ABNORMAL);
     assert_eq!(
         queue.next().await,
         BrowserEvent::Closed {
-            id: ConnectionId(3),
+            id: ConnectionId::new(3),
             code
         }
     );
@@ -173,7 +173,7 @@ async fn nothing_is_heard_of_a_dropped_socket() {
 
 #[wasm_bindgen_test]
 fn an_impossible_address_is_an_error() {
-    assert!(Socket::open("ftp://nowhere", ConnectionId(1), &Queue::default()).is_err());
+    assert!(Socket::open("ftp://nowhere", ConnectionId::new(1), &Queue::default()).is_err());
 }
 
 /// RC-6: freezing and waking are reported until the listeners are dropped.

@@ -239,7 +239,7 @@ fn connections(now: Now, reports: &[Report], asked: Option<String>) -> impl Into
 }
 
 fn row(report: &Report) -> impl IntoView + use<> {
-    let id = report.connection.0;
+    let id = report.connection.get();
     let vitals = report.vitals.as_ref();
     let session = vitals.and_then(|vitals| vitals.session.as_ref());
     let session = session.map_or_else(|| "–".to_owned(), ToString::to_string);

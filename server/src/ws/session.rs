@@ -76,7 +76,7 @@ impl End {
     fn code(self) -> CloseCode {
         match self {
             Self::Closed(code) => code,
-            Self::Gone(code) => code.map_or(CloseCode::ABNORMAL, CloseCode),
+            Self::Gone(code) => code.map_or(CloseCode::ABNORMAL, CloseCode::new),
         }
     }
 }

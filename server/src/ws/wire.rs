@@ -225,7 +225,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Sends a close frame and waits for the answer, but not for long (HB-7).
     pub(super) async fn close(&mut self, code: CloseCode) {
         let frame = CloseFrame {
-            code: code.0.into(),
+            code: code.get().into(),
             reason: code.reason().into(),
         };
         let farewell = async {

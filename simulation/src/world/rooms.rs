@@ -79,7 +79,7 @@ impl World {
             Transmit::Rename { room, name } => {
                 if self.desk(link).rooms.contains(&room) {
                     let presence = &mut self.room(&room).presence;
-                    presence.enter(now, session, name, ConnectionId(link));
+                    presence.enter(now, session, name, ConnectionId::new(link));
                     self.moved.insert(room);
                 }
             }
@@ -160,7 +160,7 @@ impl World {
         self.desk(link).rooms.insert(room.clone());
         let entry = self.room(room);
         entry.watchers.insert(link);
-        let connection = ConnectionId(link);
+        let connection = ConnectionId::new(link);
         entry.presence.enter(now, session.clone(), name, connection);
         self.moved.insert(room.clone());
         Some(self.view(room, &session))

@@ -88,7 +88,7 @@ impl Peer {
 
     async fn close(&mut self, code: CloseCode) {
         let close = CloseFrame {
-            code: code.0.into(),
+            code: code.get().into(),
             reason: "".into(),
         };
         self.socket.close(Some(close)).await.unwrap();

@@ -93,7 +93,7 @@ impl Session {
             return self.enter(State::Fetching { deadline });
         }
         self.connections += 1;
-        let id = ConnectionId(self.connections);
+        let id = ConnectionId::new(self.connections);
         self.transmits.push_back(Transmit::Open { id });
         self.enter(State::Connecting {
             id,

@@ -133,7 +133,7 @@ mod tests {
     fn crowd(members: u64) -> (Presence, Pace) {
         let mut presence = Presence::new(10);
         for number in 0..members {
-            let connection = ConnectionId(number);
+            let connection = ConnectionId::new(number);
             presence.enter(at(0), id(number), Name::tidy("x"), connection);
         }
         presence.handle_timeout(at(10_000));

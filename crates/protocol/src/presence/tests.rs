@@ -5,8 +5,8 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
 
-const FIRST: ConnectionId = ConnectionId(1);
-const SECOND: ConnectionId = ConnectionId(2);
+const FIRST: ConnectionId = ConnectionId::new(1);
+const SECOND: ConnectionId = ConnectionId::new(2);
 
 fn id(text: &str) -> SessionId {
     SessionId::new(text).unwrap()

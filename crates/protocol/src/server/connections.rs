@@ -45,7 +45,7 @@ mod tests {
     /// RS-4: the connection that was opened first is older, also where its `hello` is answered last.
     #[test]
     fn the_older_connection_is_taken_over() {
-        let [old, new] = [ConnectionId(3), ConnectionId(7)];
+        let [old, new] = [ConnectionId::new(3), ConnectionId::new(7)];
         let first = TakeOver::new(None, old);
         assert_eq!((first.holder, first.taken_over), (old, None));
         for (holder, opened) in [(old, new), (new, old)] {

@@ -183,7 +183,7 @@ fn every_code_has_its_words() {
     assert_eq!(reasons.len(), CODES.len());
     // A reason has to fit the close frame (RFC 6455 section 5.5: 125 bytes, two for the code).
     assert!(reasons.iter().all(|text| (1..=123).contains(&text.len())));
-    assert_eq!(CloseCode(4999).reason(), CloseCode::ABNORMAL.reason());
+    assert_eq!(CloseCode::new(4999).reason(), CloseCode::ABNORMAL.reason());
     assert!(!reasons.contains(CloseCode::ABNORMAL.reason()));
     assert_eq!(CloseCode::DEAD.to_string(), "4000 nothing received in time");
 
@@ -224,7 +224,7 @@ fn only_keys_do_not_print() {
     assert!(format!("{credentials:?}").contains("SessionKey"));
     assert_eq!(credentials.id.to_string(), "s1");
     assert_eq!(lobby().to_string(), "lobby");
-    assert_eq!(ConnectionId(7).to_string(), "7");
+    assert_eq!(ConnectionId::new(7).to_string(), "7");
     assert_eq!(offset(7).to_string(), "7");
     assert_eq!(Seq::FIRST.to_string(), "1");
 }

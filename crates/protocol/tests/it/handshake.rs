@@ -117,7 +117,7 @@ fn every_connection_begins_with_hello() {
     }
     assert!(pair.clients[ada].is_live());
     for connection in 1..=5 {
-        let steps = steps_of(&pair.clients[ada], ConnectionId(connection));
+        let steps = steps_of(&pair.clients[ada], ConnectionId::new(connection));
         assert!(matches!(
             steps[..4],
             [
@@ -243,28 +243,28 @@ fn an_unavailable_log_does_not_cost_the_session() {
 fn the_range_of_a_close_code_decides() {
     for code in [1001, 1006, 1012, 1013, 4000, 4099] {
         assert_eq!(
-            CloseCode(code).reconnect_policy(),
+            CloseCode::new(code).reconnect_policy(),
             ReconnectPolicy::Resume,
             "{code}"
         );
     }
     for code in [4100, 4199] {
         assert_eq!(
-            CloseCode(code).reconnect_policy(),
+            CloseCode::new(code).reconnect_policy(),
             ReconnectPolicy::Fresh,
             "{code}"
         );
     }
     for code in [4200, 4299] {
         assert_eq!(
-            CloseCode(code).reconnect_policy(),
+            CloseCode::new(code).reconnect_policy(),
             ReconnectPolicy::Never,
             "{code}"
         );
     }
     for (code, resumes, opens) in [(1012, true, 1), (4100, false, 1), (4200, true, 0)] {
         let mut solo = crate::solo::Solo::live(everbeat_protocol::client::Config::default());
-        solo.close(Some(CloseCode(code)));
+        solo.close(Some(CloseCode::new(code)));
         solo.run_to(at(60_000));
         assert!(
             solo.opens() >= opens && (opens == 1 || solo.opens() == 0),

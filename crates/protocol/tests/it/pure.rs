@@ -105,7 +105,7 @@ fn time_never_goes_back() {
     assert_eq!(feed.poll_timeout(), due);
 
     let mut presence = Presence::new(100);
-    let (session, connection) = (credentials("s1").id, ConnectionId(1));
+    let (session, connection) = (credentials("s1").id, ConnectionId::new(1));
     presence.handle_timeout(at(100_000));
     presence.enter(at(0), session.clone(), Name::tidy("Ada"), connection);
     presence.disconnect(at(0), &session, connection);
@@ -233,7 +233,7 @@ fn an_older_connection_has_no_say() {
         code: Some(CloseCode::UNSUPPORTED),
     });
     solo.input(Input::Closed {
-        id: ConnectionId(99),
+        id: ConnectionId::new(99),
         code: None,
     });
     assert_eq!(solo.transmits, []);
@@ -255,7 +255,7 @@ fn connections_are_numbered() {
         .steps
         .iter()
         .filter(|(_, _, step)| *step == Step::Open)
-        .map(|(_, id, _)| id.0)
+        .map(|(_, id, _)| id.get())
         .collect();
     assert_eq!(opens, [1, 2, 3, 4, 5, 6]);
     assert_eq!(pair.world.connections().len(), 1);

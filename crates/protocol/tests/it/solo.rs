@@ -77,7 +77,7 @@ impl Solo {
         Self {
             session: Session::new(config, stored),
             now: at(0),
-            id: ConnectionId(0),
+            id: ConnectionId::new(0),
             transmits: Vec::new(),
             events: Vec::new(),
         }

@@ -178,7 +178,7 @@ fn drafts_wait_for_the_socket() {
     solo.run_to(solo.now + millis(900));
     assert!(sent(&solo).is_empty());
     let stale = solo.session.stats().stale_inputs;
-    let id = everbeat_protocol::id::ConnectionId(99);
+    let id = everbeat_protocol::id::ConnectionId::new(99);
     solo.input(Input::Buffered { id, bytes: 0 });
     assert_eq!(solo.session.stats().stale_inputs, stale + 1);
     assert!(sent(&solo).is_empty());

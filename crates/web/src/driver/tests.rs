@@ -146,7 +146,7 @@ impl Rig {
     }
 }
 
-const FIRST: ConnectionId = ConnectionId(1);
+const FIRST: ConnectionId = ConnectionId::new(1);
 
 fn welcome() -> String {
     let id = SessionId::new("s1").unwrap();

@@ -298,7 +298,7 @@ async fn what_is_owed_keeps_nobody() {
             }
             _ => server.hub.shut_down(),
         }
-        assert_eq!(ada.end().await, Some(code.0));
+        assert_eq!(ada.end().await, Some(code.get()));
         server.log.freeze_reads(false);
     }
     assert!(begun.elapsed() < Duration::from_secs(5));
@@ -314,7 +314,7 @@ async fn a_session_that_does_not_open_is_given_up() {
     let begun = Instant::now();
     let refusal = patient.next().await.unwrap();
     assert_eq!(refusal["code"], "unavailable");
-    assert_eq!(patient.end().await, Some(CloseCode::TRY_AGAIN_LATER.0));
+    assert_eq!(patient.end().await, Some(CloseCode::TRY_AGAIN_LATER.get()));
     let waited = begun.elapsed();
     assert!(waited > Duration::from_secs(8) && waited < Duration::from_secs(10));
 

@@ -211,7 +211,7 @@ async fn closes_are_clean_both_ways() {
         let Some(Ok(Message::Close(Some(frame)))) = client.next().await else {
             panic!("no close frame");
         };
-        assert_eq!(u16::from(frame.code), CloseCode::TAKEN_OVER.0);
+        assert_eq!(u16::from(frame.code), CloseCode::TAKEN_OVER.get());
         assert!(client.next().await.is_none());
     });
 
