@@ -25,14 +25,13 @@ use crate::time::{Clock, settle};
 /// If a check fails.
 pub fn run(plan: Plan) {
     let config = Config {
-        seed: plan.seed,
         window: usize::from(plan.window % 40),
         fetches_tokens: plan.fetches_tokens,
         outbox: OutboxLimit {
             entries: usize::from(plan.outbox_entries % 16),
             bytes: plan.outbox_bytes.into(),
         },
-        ..Config::default()
+        ..Config::new(plan.seed)
     };
     let stored = plan.stored.into_iter().take(16).zip(0..);
     let stored = stored.map(|(left, id)| left.entry(EntryId(id))).collect();

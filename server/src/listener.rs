@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use listenfd::ListenFd;
-use protocol::client;
+use protocol::client::CONNECT_TIMEOUT;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpSocket};
 
@@ -166,11 +166,10 @@ fn claim(
 /// While a server that was handed its socket drains, new clients wait for the drain's end and the next
 /// server's start. Clients wait only so long (RC-5).
 fn warn_of_long(drain: Duration) {
-    let patience = client::Config::default().connect_timeout;
-    if drain + NEXT_START >= patience {
+    if drain + NEXT_START >= CONNECT_TIMEOUT {
         tracing::warn!(
             ?drain,
-            ?patience,
+            patience = ?CONNECT_TIMEOUT,
             "clients give up before the next server takes them from the socket that was handed over: \
              a shorter --drain serves them better"
         );

@@ -55,7 +55,7 @@ impl Default for Pair {
 impl Pair {
     /// A world without pages, with the defaults.
     pub fn new() -> Self {
-        Self::with(client::Config::default(), server::Config::default())
+        Self::with(client::Config::new(0), server::Config::default())
     }
 
     /// A world without pages, with these configurations.

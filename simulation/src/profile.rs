@@ -191,8 +191,8 @@ impl Profile {
         if rng.bool() {
             server.members_named = rng.usize(0..4);
         }
+        let seed = rng.u64(..);
         let client = client::Config {
-            seed: rng.u64(..),
             window: rng.usize(1..32),
             outbox: OutboxLimit {
                 entries: rng.usize(5..200),
@@ -200,7 +200,7 @@ impl Profile {
             },
             join_limit: rng.u32(1..50),
             fetches_tokens: true,
-            ..client::Config::default()
+            ..client::Config::new(seed)
         };
         let mut line = Rng::with_seed(client.seed);
         let is_slow = line.u8(..4) == 0;

@@ -80,10 +80,9 @@ impl Crowd {
                 live: live.clone(),
             };
             let config = Config {
-                seed: rng.u64(..),
                 backoff_cap: habits.backoff_cap,
                 join_limit: 0,
-                ..Config::default()
+                ..Config::new(rng.u64(..))
             };
             let (phases, tell) = (phases.clone(), tell.clone());
             members.spawn(member::run(address, config, plan, phases, tell));

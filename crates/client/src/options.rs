@@ -47,10 +47,7 @@ impl Options {
     /// each client another one. It protects nothing, so it need not be secret.
     pub fn new(seed: u64) -> Self {
         Self {
-            config: Config {
-                seed,
-                ..Config::default()
-            },
+            config: Config::new(seed),
             headers: Vec::new(),
             storage: Box::new(MemoryStorage::default()),
             tokens: None,

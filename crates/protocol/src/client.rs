@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use fastrand::Rng;
 
-pub use self::config::Config;
+pub use self::config::{CONNECT_TIMEOUT, Config};
 use self::connection::{Live, State};
 use self::found::Lost;
 pub use self::output::{Cause, Event, Fate, Status, Store, Transmit};

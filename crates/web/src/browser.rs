@@ -138,9 +138,8 @@ impl Browser {
     /// The core's configuration in this browser.
     pub fn config(&self) -> Config {
         Config {
-            seed: Self::seed(),
             fetches_tokens: self.options.tokens.is_some(),
-            ..Config::default()
+            ..Config::new(Self::seed())
         }
     }
 

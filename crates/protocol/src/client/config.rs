@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use crate::outbox::OutboxLimit;
 
-/// The configuration of a client. The heartbeat's interval comes from the server (HB-2).
+/// How long a client waits for a connection to open, and for `welcome` after that (RC-5).
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a client can be told. The beat itself comes from the server (HB-2).
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
     /// The source of all randomness (PU-2). Two clients with one seed behave alike.
@@ -54,15 +57,18 @@ pub struct Config {
     pub join_limit: u32,
 }
 
-impl Default for Config {
-    fn default() -> Self {
+impl Config {
+    /// The numbers of PROTOCOL.md, with this seed for all randomness (PU-2). There is no default for it: clients with
+    /// one seed reconnect in the same moments, which is what jitter is to prevent (RC-1). It guards nothing, so it
+    /// need not be secret.
+    pub const fn new(seed: u64) -> Self {
         Self {
-            seed: 0,
+            seed,
             backoff_base: Duration::from_millis(250),
             backoff_cap: Duration::from_secs(10),
             stable_after: Duration::from_secs(10),
-            connect_timeout: Duration::from_secs(10),
-            welcome_timeout: Duration::from_secs(10),
+            connect_timeout: CONNECT_TIMEOUT,
+            welcome_timeout: CONNECT_TIMEOUT,
             offline_retry: Duration::from_secs(30),
             wake_jitter: Duration::from_millis(500),
             probe_timeout: Duration::from_secs(2),

@@ -389,7 +389,7 @@ fn who_is_removed_stays_away() {
 /// AC-5: a room that the client may not read leaves the others alone, and is asked for on the next connection.
 #[test]
 fn a_denied_room_is_asked_for_on_the_next_connection() {
-    let mut solo = Solo::live(client::Config::default());
+    let mut solo = Solo::live(client::Config::new(0));
     solo.act(|session, now| session.join(now, lobby(), None));
     solo.frame(ServerFrame::Joined(joined(3, 3)));
     let ServerFrame::Error(denied) = refusal(ErrorCode::ReadDenied) else {

@@ -40,7 +40,7 @@ const CODES: &[CloseCode] = &[
 /// HB-8: a timer that rings early changes nothing, in any state.
 #[test]
 fn an_early_timer_does_nothing() {
-    let mut solo = Solo::new(Config::default(), Stored::default());
+    let mut solo = Solo::new(Config::new(0), Stored::default());
     let ring = |solo: &mut Solo| {
         solo.forget();
         solo.now = solo.now + millis(1);
@@ -68,7 +68,7 @@ fn an_early_timer_does_nothing() {
 /// HB-3: an early timer is no verdict, also while an answer is awaited.
 #[test]
 fn an_early_timer_is_no_verdict() {
-    let mut solo = Solo::live(Config::default());
+    let mut solo = Solo::live(Config::new(0));
     let idle = solo.session.poll_timeout().unwrap();
     solo.run_to(idle);
     assert_eq!(solo.pings(), 1);
@@ -81,7 +81,7 @@ fn an_early_timer_is_no_verdict() {
 /// EO-4, PU-4: the longest text is taken; with one byte more it is not, as a draft neither.
 #[test]
 fn the_limit_of_a_body_is_exact() {
-    let mut solo = Solo::live(Config::default());
+    let mut solo = Solo::live(Config::new(0));
     solo.act(|session, now| session.join(now, lobby(), None));
     solo.frame(ServerFrame::Joined(joined(0, 0)));
     let limit = welcome().limits.body_bytes;
@@ -120,7 +120,7 @@ fn the_limit_of_a_body_is_exact() {
 /// PR-1: no frame is sent to leave a room that was not joined, nor any room without a connection.
 #[test]
 fn only_what_was_joined_is_left() {
-    let mut solo = Solo::live(Config::default());
+    let mut solo = Solo::live(Config::new(0));
     let leave = |solo: &mut Solo| {
         solo.forget();
         solo.act(|session, now| session.leave(now, &lobby()));
@@ -137,7 +137,7 @@ fn only_what_was_joined_is_left() {
 /// RS-5: history is asked for on a live connection only, and the page's position in a room can be read, too.
 #[test]
 fn history_and_position_are_for_the_asking() {
-    let mut solo = Solo::live(Config::default());
+    let mut solo = Solo::live(Config::new(0));
     let since = Position {
         epoch: Epoch::new("e"),
         offset: offset(7),
@@ -165,7 +165,7 @@ fn history_and_position_are_for_the_asking() {
 /// RC-4: the status says what the browser believes about the network.
 #[test]
 fn the_status_tells_the_browsers_word() {
-    let mut solo = Solo::live(Config::default());
+    let mut solo = Solo::live(Config::new(0));
     solo.close(None);
     let offline = |solo: &Solo| match solo.events.last() {
         Some(Event::Status(Status::Waiting { offline, .. })) => *offline,
@@ -232,7 +232,7 @@ fn only_keys_do_not_print() {
 /// RC-6: a page that freezes without a connection has nothing to drop, and nothing to report.
 #[test]
 fn freezing_without_a_connection_changes_nothing() {
-    let mut solo = Solo::live(Config::default());
+    let mut solo = Solo::live(Config::new(0));
     solo.close(None);
     solo.forget();
     solo.input(Input::Network(Network::Frozen));
@@ -242,7 +242,7 @@ fn freezing_without_a_connection_changes_nothing() {
 /// RC-4: the browser's report of the network is in the status, once.
 #[test]
 fn the_browsers_word_is_told_once() {
-    let mut solo = Solo::live(Config::default());
+    let mut solo = Solo::live(Config::new(0));
     solo.input(Input::Network(Network::Offline));
     let is_status = |event: &&Event| matches!(event, Event::Status(_));
     assert_eq!(solo.events.iter().filter(is_status).count(), 0);
@@ -258,7 +258,7 @@ fn the_browsers_word_is_told_once() {
 /// RS-5: a room that cannot be joined now is joined at the time that the server named, not before.
 #[test]
 fn a_join_put_off_comes_again_in_time() {
-    let mut solo = Solo::live(Config::default());
+    let mut solo = Solo::live(Config::new(0));
     solo.act(|session, now| session.join(now, lobby(), None));
     solo.forget();
     solo.frame(ServerFrame::Error(Refusal {
@@ -283,7 +283,7 @@ fn a_join_put_off_comes_again_in_time() {
 /// HB-3: pings and pongs are counted.
 #[test]
 fn beats_are_counted() {
-    let mut solo = Solo::live(Config::default());
+    let mut solo = Solo::live(Config::new(0));
     for beat in 1..=3 {
         let due = solo.session.poll_timeout().unwrap();
         solo.run_to(due);
@@ -296,7 +296,7 @@ fn beats_are_counted() {
 /// EO-5, EO-7: of a publish that was put off, it and what follows wait again; messages before it do not.
 #[test]
 fn only_what_is_put_off_waits() {
-    let mut solo = Solo::live(Config::default());
+    let mut solo = Solo::live(Config::new(0));
     for body in ["a", "b", "c"] {
         solo.act(|session, now| session.publish(now, lobby(), body.into()))
             .unwrap();
@@ -325,7 +325,7 @@ fn only_what_is_put_off_waits() {
 /// EO-7: a text is measured as it is, not by the worst case of its length.
 #[test]
 fn a_frame_that_just_fits_is_sent_whole() {
-    let mut solo = Solo::new(Config::default(), Stored::default());
+    let mut solo = Solo::new(Config::new(0), Stored::default());
     solo.connect();
     let mut narrow = welcome();
     narrow.limits.frame_bytes = 10_000;

@@ -95,7 +95,7 @@ fn an_append_is_all_that_a_publish_asks_for() {
 /// first time has its place like any other.
 #[test]
 fn a_removed_message_keeps_its_place() {
-    let mut solo = Solo::live(client::Config::default());
+    let mut solo = Solo::live(client::Config::new(0));
     solo.act(|session, now| session.join(now, lobby(), None));
     solo.frame(ServerFrame::Joined(joined(0, 3)));
     solo.frame(message(1));
@@ -158,7 +158,7 @@ fn who_comes_back_hears_what_was_removed() {
 /// from the client's position.
 #[test]
 fn only_the_next_offset_is_delivered() {
-    let mut solo = Solo::live(client::Config::default());
+    let mut solo = Solo::live(client::Config::new(0));
     solo.act(|session, now| session.join(now, lobby(), None));
     solo.frame(ServerFrame::Joined(joined(4, 6)));
     for number in [5, 5, 4, 6, 5, 8, 9, 7] {

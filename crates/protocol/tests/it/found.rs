@@ -44,7 +44,7 @@ fn left(bodies: &[&str]) -> Stored {
 
 /// A client in the lobby, with a session that is not the one from before.
 fn replaced(stored: Stored) -> Solo {
-    let mut solo = Solo::new(Config::default(), stored);
+    let mut solo = Solo::new(Config::new(0), stored);
     solo.act(|session, now| session.join(now, lobby(), None));
     solo.connect();
     solo.greet(Welcome {
@@ -143,7 +143,7 @@ fn an_uncertain_message_is_found_among_older_ones() {
 /// RS-7, RS-9: a message that a page was rendered with is in the log, even before there is any connection.
 #[test]
 fn a_message_that_the_page_was_rendered_with_is_durable() {
-    let mut solo = Solo::new(Config::default(), left(&["a", "b", "c"]));
+    let mut solo = Solo::new(Config::new(0), left(&["a", "b", "c"]));
     solo.input(Input::Seen(vec![
         logged("s1", 1, 1, "a"),
         logged("s1", 2, 3, "c"),
@@ -220,7 +220,7 @@ fn a_lost_session_finds_what_had_arrived() {
 /// as it waits.
 #[test]
 fn a_live_publish_is_stored_once() {
-    let mut solo = Solo::live(Config::default());
+    let mut solo = Solo::live(Config::new(0));
     let publish = |solo: &mut Solo| {
         solo.act(|session, now| session.publish(now, RoomName::lobby(), "a".into()))
             .unwrap()

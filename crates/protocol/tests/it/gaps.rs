@@ -139,7 +139,7 @@ fn a_reader_that_is_cut_off_joins_anew() {
 /// are. The pong of a ping before the `join` shows where they end.
 #[test]
 fn what_a_left_seat_still_gets_is_dropped() {
-    let mut solo = Solo::live(client::Config::default());
+    let mut solo = Solo::live(client::Config::new(0));
     let join = |solo: &mut Solo, through| {
         let since = Position {
             epoch: joined(0, 0).epoch,
@@ -199,7 +199,7 @@ fn what_a_left_seat_still_gets_is_dropped() {
 /// position that it is long past: nothing is missing, whatever these answers say.
 #[test]
 fn an_answer_to_an_older_position_is_no_gap() {
-    let mut solo = Solo::live(client::Config::default());
+    let mut solo = Solo::live(client::Config::new(0));
     let since = Position {
         epoch: joined(0, 0).epoch,
         offset: offset(3),

@@ -263,7 +263,7 @@ fn the_range_of_a_close_code_decides() {
         );
     }
     for (code, resumes, opens) in [(1012, true, 1), (4100, false, 1), (4200, true, 0)] {
-        let mut solo = crate::solo::Solo::live(everbeat_protocol::client::Config::default());
+        let mut solo = crate::solo::Solo::live(everbeat_protocol::client::Config::new(0));
         solo.close(Some(CloseCode::new(code)));
         solo.run_to(at(60_000));
         assert!(

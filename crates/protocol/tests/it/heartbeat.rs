@@ -14,13 +14,6 @@ use crate::solo::{Desk, Solo, at, millis, secs, welcome};
 use simulation::link::Way;
 use simulation::pair::Pair;
 
-fn seeded(seed: u64) -> Config {
-    Config {
-        seed,
-        ..Config::default()
-    }
-}
-
 fn publish(solo: &mut Solo) {
     solo.act(|session, now| session.publish(now, RoomName::lobby(), "a".into()))
         .unwrap();
@@ -32,7 +25,7 @@ fn publish(solo: &mut Solo) {
 fn sent_frames_prove_nothing() {
     let mut solo = Solo::live(Config {
         answer_within: secs(3600),
-        ..Config::default()
+        ..Config::new(0)
     });
     for second in 1..=30 {
         solo.run_to(at(second * 1000));
@@ -53,7 +46,7 @@ fn sent_frames_prove_nothing() {
 /// HB-1: any received frame is an answer to a ping.
 #[test]
 fn any_received_frame_is_an_answer() {
-    let mut solo = Solo::live(Config::default());
+    let mut solo = Solo::live(Config::new(0));
     solo.run_to(at(0) + solo.wait());
     assert_eq!(solo.pings(), 1);
     solo.run_to(solo.now + millis(4_900));
@@ -75,7 +68,7 @@ fn any_received_frame_is_an_answer() {
 #[test]
 fn the_numbers_come_from_the_server() {
     for (interval_ms, timeout_ms) in [(25_000, 5_000), (4_000, 700), (600_000, 60_000)] {
-        let mut solo = Solo::new(Config::default(), Default::default());
+        let mut solo = Solo::new(Config::new(0), Default::default());
         solo.connect();
         let heartbeat = Beat {
             interval_ms,
@@ -97,7 +90,7 @@ fn the_numbers_come_from_the_server() {
         heartbeat_timeout: secs(3),
         ..server::Config::default()
     };
-    let mut pair = Pair::with(Config::default(), config);
+    let mut pair = Pair::with(Config::new(0), config);
     let ada = pair.lobby_page();
     let told = pair.clients[ada]
         .received()
@@ -117,7 +110,7 @@ fn the_numbers_come_from_the_server() {
 /// HB-3: a ping after one interval without a frame, dead after the timeout; neither comes earlier.
 #[test]
 fn silence_means_a_ping_and_then_the_end() {
-    let mut solo = Solo::live(Config::default());
+    let mut solo = Solo::live(Config::new(0));
     solo.run_to(at(0) + solo.wait());
     solo.frame(ServerFrame::Pong);
     solo.forget();
@@ -147,7 +140,7 @@ fn silence_means_a_ping_and_then_the_end() {
 fn first_beats_spread_out() {
     let mut quarters = [0; 4];
     for seed in 0..400 {
-        let first = Solo::live(seeded(seed)).wait();
+        let first = Solo::live(Config::new(seed)).wait();
         assert!(first >= millis(12_500) && first <= secs(25), "{first:?}");
         let quarter = (first - millis(12_500)).as_millis() / 3_126;
         quarters[quarter as usize] += 1;
@@ -195,7 +188,7 @@ fn the_server_asks_many_at_once() {
 /// HB-4: a client whose timers are throttled answers the server's ping at once, and stays.
 #[test]
 fn a_throttled_client_stays() {
-    let mut solo = Solo::live(Config::default());
+    let mut solo = Solo::live(Config::new(0));
     for minute in 1..=10 {
         solo.now = at(minute * 60_000);
         solo.events.clear();
@@ -292,7 +285,7 @@ fn slow_links_are_given_time() {
             "{latency:?}"
         );
     }
-    let mut solo = Solo::live(Config::default());
+    let mut solo = Solo::live(Config::new(0));
     publish(&mut solo);
     assert_eq!(solo.wait(), secs(1));
     solo.run_to(at(1_000));
@@ -303,7 +296,7 @@ fn slow_links_are_given_time() {
 #[test]
 fn visible_and_online_ask_at_once() {
     for network in [Network::Visible, Network::Online] {
-        let mut solo = Solo::live(Config::default());
+        let mut solo = Solo::live(Config::new(0));
         solo.run_to(at(5_000));
         solo.input(everbeat_protocol::client::Input::Network(network));
         assert_eq!((solo.pings(), solo.wait()), (1, secs(2)));
@@ -329,7 +322,7 @@ fn the_dead_are_dropped_without_a_handshake() {
 /// HB-8: a received frame moves no timer: however many come, the next beat is not later than it was.
 #[test]
 fn received_frames_move_no_armed_timer() {
-    let mut solo = Solo::live(Config::default());
+    let mut solo = Solo::live(Config::new(0));
     let armed = solo.session.poll_timeout().unwrap();
     for second in 1..10 {
         solo.now = at(second * 1000);
@@ -358,7 +351,7 @@ fn a_jump_of_the_clock_is_no_verdict() {
         1
     );
 
-    let mut solo = Solo::live(Config::default());
+    let mut solo = Solo::live(Config::new(0));
     solo.run_to(at(0) + solo.wait());
     let asked = solo.now;
     solo.jump_to(asked + secs(43_200));
@@ -371,7 +364,7 @@ fn a_jump_of_the_clock_is_no_verdict() {
 /// HB-9: a driver whose clock stands still or repeats itself does no harm.
 #[test]
 fn repeated_timeouts_do_no_harm() {
-    let mut solo = Solo::live(Config::default());
+    let mut solo = Solo::live(Config::new(0));
     for _ in 0..100 {
         solo.jump_to(at(0));
     }

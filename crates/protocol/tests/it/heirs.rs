@@ -109,7 +109,7 @@ fn without_any_session_nothing_is_sent() {
     };
     let config = Config {
         inherits: true,
-        ..Config::default()
+        ..Config::new(0)
     };
     let heir = Solo::new(config, left);
     assert!(!heir.session.is_owing());
@@ -117,12 +117,12 @@ fn without_any_session_nothing_is_sent() {
     assert_eq!(held[0].stage, Stage::Held);
 
     // EO-4: as everywhere else, a full outbox takes nothing, and a message that is not taken stays where it is.
-    let mut page = Solo::live(Config::default());
+    let mut page = Solo::live(Config::new(0));
     let mine = page.act(|session, now| session.inherit(now, entry.clone()));
     assert_eq!(mine, Ok(EntryId(0)));
     let told = |event: &Event| matches!(event, Event::Queued(entry) if entry.stage == Stage::Held);
     assert!(page.events.iter().any(told));
-    let mut config = Config::default();
+    let mut config = Config::new(0);
     config.outbox.entries = 0;
     let mut page = Solo::live(config);
     let full = page.act(|session, now| session.inherit(now, entry));
@@ -138,7 +138,7 @@ fn another_person_in_front_of_the_page_decides() {
         vouched: Some(Name::tidy(name)),
         ..welcome()
     };
-    let mut solo = Solo::new(Config::default(), Stored::default());
+    let mut solo = Solo::new(Config::new(0), Stored::default());
     solo.connect();
     solo.greet(signed_in("s1", "Ada"));
     solo.close(None);

@@ -23,10 +23,7 @@ use simulation::pair::Pair;
 /// Drives a client through a bad hour that begins at `origin`; the times of its transmits are relative to
 /// that.
 fn bad_hour(seed: u64, origin: Timestamp) -> Vec<(u128, Transmit)> {
-    let config = Config {
-        seed,
-        ..Config::default()
-    };
+    let config = Config::new(seed);
     let mut session = Session::new(config, Stored::default());
     let mut transmits = Vec::new();
     session.connect(origin);
@@ -62,7 +59,7 @@ fn time_is_an_argument() {
 /// does not refill twice, and a silence is not counted for a time that did not pass.
 #[test]
 fn time_never_goes_back() {
-    let mut solo = Solo::live(Config::default());
+    let mut solo = Solo::live(Config::new(0));
     solo.now = at(100_000);
     solo.frame(ServerFrame::Ping);
     let due = solo.session.poll_timeout();
@@ -120,7 +117,7 @@ fn time_never_goes_back() {
 /// would; a room that a server of smaller limits refuses is no longer held.
 #[test]
 fn rooms_are_bounded() {
-    let mut solo = Solo::new(Config::default(), Stored::default());
+    let mut solo = Solo::new(Config::new(0), Stored::default());
     let room = |n: u32| RoomName::new(&format!("room-{n}")).unwrap();
     let refused = |solo: &Solo| -> Vec<RoomName> {
         let room = |event: &Event| match event {
@@ -211,7 +208,7 @@ fn a_world_can_be_played_again() {
 /// PU-3: inputs of an older connection are dropped and counted, whatever they are.
 #[test]
 fn an_older_connection_has_no_say() {
-    let mut solo = Solo::live(Config::default());
+    let mut solo = Solo::live(Config::new(0));
     let old = solo.id;
     solo.close(None);
     solo.run_to(solo.now + solo.wait());

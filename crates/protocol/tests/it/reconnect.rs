@@ -16,13 +16,6 @@ use crate::solo::{Desk, Solo, at, hello, millis, secs};
 use simulation::link::Reach;
 use simulation::pair::Pair;
 
-fn seeded(seed: u64) -> Config {
-    Config {
-        seed,
-        ..Config::default()
-    }
-}
-
 /// Closes the present connection and returns how long the client waits.
 fn fail(solo: &mut Solo) -> Duration {
     solo.close(None);
@@ -45,7 +38,7 @@ fn full_jitter_after_the_clamp() {
     let mut least = [Duration::MAX; 20];
     const CLIENTS: u32 = 300;
     for seed in 0..CLIENTS {
-        let mut solo = Solo::live(seeded(u64::from(seed)));
+        let mut solo = Solo::live(Config::new(u64::from(seed)));
         for attempt in 0..20 {
             let wait = fail(&mut solo);
             let ceiling = millis(250 << attempt.min(10)).min(secs(10));
@@ -82,7 +75,7 @@ fn it_never_gives_up() {
 fn clients_do_not_come_back_in_step() {
     let mut waits: Vec<Duration> = (0..1000)
         .map(|seed| {
-            let mut solo = Solo::live(seeded(seed));
+            let mut solo = Solo::live(Config::new(seed));
             solo.close(None);
             solo.wait()
         })
@@ -103,7 +96,7 @@ fn attempt(solo: &Solo) -> u32 {
 /// RC-2: the attempt counter goes back only after 10 s of being live; an open connection is not enough.
 #[test]
 fn a_flapping_server_does_not_reset_the_counter() {
-    let mut solo = Solo::live(Config::default());
+    let mut solo = Solo::live(Config::new(0));
     for round in 1..=6 {
         solo.run_to(solo.now + millis(9_999));
         solo.close(None);
@@ -121,7 +114,7 @@ fn a_flapping_server_does_not_reset_the_counter() {
 /// again soon, however often that was so.
 #[test]
 fn being_sent_away_is_no_failure() {
-    let mut solo = Solo::live(Config::default());
+    let mut solo = Solo::live(Config::new(0));
     for _ in 0..10 {
         solo.run_to(solo.now + secs(1));
         solo.frame(go_away(500));
@@ -140,7 +133,7 @@ fn being_sent_away_is_no_failure() {
 #[test]
 fn the_slot_is_obeyed() {
     for closes_early in [false, true] {
-        let mut solo = Solo::live(Config::default());
+        let mut solo = Solo::live(Config::new(0));
         solo.run_to(at(1_000));
         solo.frame(go_away(7_000));
         if closes_early {
@@ -163,7 +156,7 @@ fn the_slot_is_obeyed() {
 #[test]
 fn being_offline_does_not_move_the_slot() {
     for slot_ms in [5_000, 60_000] {
-        let mut solo = Solo::live(Config::default());
+        let mut solo = Solo::live(Config::new(0));
         solo.frame(go_away(slot_ms));
         solo.close(Some(CloseCode::SERVICE_RESTART));
         solo.input(Input::Network(Network::Offline));
@@ -180,7 +173,7 @@ fn being_offline_does_not_move_the_slot() {
 /// wait itself stays as it is.
 #[test]
 fn being_offline_is_told() {
-    let mut solo = Solo::live(Config::default());
+    let mut solo = Solo::live(Config::new(0));
     solo.frame(go_away(60_000));
     solo.close(Some(CloseCode::SERVICE_RESTART));
     for network in [Network::Offline, Network::Online] {
@@ -231,14 +224,14 @@ fn a_drain_loses_nothing() {
 /// RC-4: offline, the client tries every 30 s.
 #[test]
 fn offline_tries_every_thirty_seconds() {
-    let mut solo = Solo::live(Config::default());
+    let mut solo = Solo::live(Config::new(0));
     solo.input(Input::Network(Network::Offline));
     assert_eq!(fail(&mut solo), secs(30));
     assert_eq!(fail(&mut solo), secs(30));
     assert!(matches!(solo.session.status(), Status::Connecting));
 
     // Offline while it waits already: it waits longer.
-    let mut solo = Solo::live(Config::default());
+    let mut solo = Solo::live(Config::new(0));
     solo.close(None);
     solo.input(Input::Network(Network::Offline));
     assert_eq!(solo.wait(), secs(30));
@@ -262,7 +255,7 @@ fn online_and_visible_try_at_once() {
     for network in [Network::Online, Network::Visible] {
         let mut waits = Vec::new();
         for seed in 0..100 {
-            let mut solo = Solo::live(seeded(seed));
+            let mut solo = Solo::live(Config::new(seed));
             solo.input(Input::Network(Network::Offline));
             solo.close(None);
             solo.run_to(at(10_000));
@@ -279,7 +272,7 @@ fn online_and_visible_try_at_once() {
 #[test]
 fn a_shorter_wait_stays() {
     for seed in 0..50 {
-        let mut solo = Solo::live(seeded(seed));
+        let mut solo = Solo::live(Config::new(seed));
         solo.close(None);
         let due = solo.session.poll_timeout();
         solo.input(Input::Network(Network::Visible));
@@ -290,14 +283,14 @@ fn a_shorter_wait_stays() {
 /// RC-5: connecting has 10 s, `welcome` has 10 s; then the next try follows.
 #[test]
 fn connecting_has_a_deadline() {
-    let mut solo = Solo::new(Config::default(), Default::default());
+    let mut solo = Solo::new(Config::new(0), Default::default());
     solo.connect();
     solo.run_to(at(9_999));
     assert_eq!(solo.closes(), []);
     solo.run_to(at(10_000));
     assert_eq!(solo.closes(), [CloseCode::DEAD]);
 
-    let mut solo = Solo::new(Config::default(), Default::default());
+    let mut solo = Solo::new(Config::new(0), Default::default());
     solo.connect();
     solo.input(Input::Opened { id: solo.id });
     solo.run_to(at(10_000));
@@ -347,7 +340,7 @@ fn a_frozen_page_is_a_lost_connection() {
 /// RC-1: the user's wish comes first: `connect` tries at once, `disconnect` stays away.
 #[test]
 fn a_person_decides() {
-    let mut solo = Solo::live(Config::default());
+    let mut solo = Solo::live(Config::new(0));
     solo.close(Some(CloseCode::UNSUPPORTED));
     assert_eq!(solo.session.poll_timeout(), None);
     solo.connect();
@@ -367,7 +360,7 @@ fn a_person_decides() {
 /// meanwhile.
 #[test]
 fn a_busy_server_gives_slots() {
-    let mut solo = Solo::new(Config::default(), Stored::default());
+    let mut solo = Solo::new(Config::new(0), Stored::default());
     solo.connect();
     let id = solo.id;
     solo.input(Input::Opened { id });

@@ -94,7 +94,7 @@ fn a_conflict_leads_to_a_new_number() {
     assert_eq!(*desk.frames()[0], unsettled(ErrorCode::SeqConflict, 1));
     assert_eq!(desk.closes(), [CloseCode::SEQ_CONFLICT]);
 
-    let mut solo = Solo::live(client::Config::default());
+    let mut solo = Solo::live(client::Config::new(0));
     solo.act(|session, now| session.publish(now, lobby(), "a".into()))
         .unwrap();
     solo.frame(unsettled(ErrorCode::SeqConflict, 1));
@@ -107,7 +107,7 @@ fn a_conflict_leads_to_a_new_number() {
 /// EO-6: the error alone is enough: if its close is lost, the message is not taken for durable.
 #[test]
 fn a_conflict_survives_a_lost_close() {
-    let mut solo = Solo::live(client::Config::default());
+    let mut solo = Solo::live(client::Config::new(0));
     let id = solo
         .act(|session, now| session.publish(now, lobby(), "a".into()))
         .unwrap();
@@ -151,7 +151,7 @@ fn only_a_refusal_for_good_has_a_seq_alone() {
 
     for code in [ErrorCode::SeqGap, ErrorCode::SeqConflict] {
         for told in [unsettled(code, 1), refusal(code, 1, None)] {
-            let mut solo = Solo::live(client::Config::default());
+            let mut solo = Solo::live(client::Config::new(0));
             let id = solo
                 .act(|session, now| session.publish(now, lobby(), "a".into()))
                 .unwrap();
@@ -198,7 +198,7 @@ fn the_rate_slows_down_and_loses_nothing() {
         publish_burst: 5,
         ..Config::default()
     };
-    let mut pair = Pair::with(client::Config::default(), config);
+    let mut pair = Pair::with(client::Config::new(0), config);
     let ada = pair.lobby_page();
     let sent: Vec<String> = (0..45).map(|n| format!("m{n}")).collect();
     for body in &sent {
@@ -239,7 +239,7 @@ fn refused_for_good_blocks_nothing() {
     let kept = pair.clients[ada].storage.clone();
     let stages: Vec<_> = kept.outbox.iter().map(|entry| entry.stage).collect();
     assert_eq!(stages, [Stage::Refused(ErrorCode::BodyTooLarge)]);
-    let mut again = Session::new(client::Config::default(), kept);
+    let mut again = Session::new(client::Config::new(0), kept);
     assert!(!again.is_owing());
     again.discard(pair.now, ids[1]);
     assert_eq!(again.outbox().count(), 0);
@@ -331,7 +331,7 @@ fn what_fits_no_frame_is_not_sent() {
         ..Limits::default()
     };
     for count in 150..200 {
-        let mut solo = Solo::new(client::Config::default(), Stored::default());
+        let mut solo = Solo::new(client::Config::new(0), Stored::default());
         solo.connect();
         solo.act(|session, now| session.join(now, lobby(), None));
         solo.greet(Welcome {

@@ -357,7 +357,7 @@ fn a_session_that_expires_in_use_is_replaced() {
 #[test]
 fn an_older_copy_of_the_log_leads_to_a_fresh_session() {
     use crate::solo::{Solo, credentials, welcome};
-    let mut solo = Solo::live(everbeat_protocol::client::Config::default());
+    let mut solo = Solo::live(everbeat_protocol::client::Config::new(0));
     for body in ["a", "b", "c"] {
         solo.act(|session, now| session.publish(now, lobby(), body.into()))
             .unwrap();

@@ -41,7 +41,7 @@ pub(crate) fn credentials(id: &str) -> Credentials {
 pub(crate) fn fetching() -> Config {
     Config {
         fetches_tokens: true,
-        ..Config::default()
+        ..Config::new(0)
     }
 }
 

@@ -267,7 +267,7 @@ fn a_fetch_without_an_answer_is_given_up() {
 #[test]
 fn without_tokens_a_person_has_to_act() {
     let code = CloseCode::UNAUTHORIZED;
-    let mut solo = Solo::live(client::Config::default());
+    let mut solo = Solo::live(client::Config::new(0));
     solo.frame(ServerFrame::Renew { within_ms: 60_000 });
     solo.close(Some(code));
     assert_eq!(fetches(&solo), 0);
@@ -290,7 +290,7 @@ fn without_tokens_a_person_has_to_act() {
 /// AC-1: a token that a program has from the beginning is in its first `hello`.
 #[test]
 fn a_token_may_be_there_from_the_beginning() {
-    let mut solo = Solo::new(client::Config::default(), Stored::default());
+    let mut solo = Solo::new(client::Config::new(0), Stored::default());
     answer(&mut solo, Ok("t1"));
     solo.connect();
     let id = solo.id;

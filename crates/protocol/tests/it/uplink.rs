@@ -147,7 +147,7 @@ fn sent(solo: &Solo) -> Vec<&'static str> {
 /// latest wins. After a slow answer drafts leave the line to others three times as long.
 #[test]
 fn drafts_wait_for_the_one_before() {
-    let mut solo = in_the_lobby(Config::default());
+    let mut solo = in_the_lobby(Config::new(0));
     draft(&mut solo, 2_500);
     assert_eq!(sent(&solo), ["draft", "ping"]);
     solo.run_to(solo.now + millis(400));
@@ -168,7 +168,7 @@ fn drafts_wait_for_the_one_before() {
 /// no event tells that it holds less. What another connection holds does not count (PU-3).
 #[test]
 fn drafts_wait_for_the_socket() {
-    let mut solo = in_the_lobby(Config::default());
+    let mut solo = in_the_lobby(Config::new(0));
     let id = solo.id;
     let bytes = 50_000;
     solo.input(Input::Buffered { id, bytes });
@@ -191,7 +191,7 @@ fn drafts_wait_for_the_socket() {
 /// hands on nothing more, the link is dead after a probe's timeout.
 #[test]
 fn what_leaves_the_socket_is_no_silence() {
-    let mut solo = in_the_lobby(Config::default());
+    let mut solo = in_the_lobby(Config::new(0));
     let id = solo.id;
     draft(&mut solo, 10);
     for step in 1..=20 {
@@ -212,7 +212,7 @@ fn what_leaves_the_socket_is_no_silence() {
 /// too. A client that types into one notices within 3 s.
 #[test]
 fn what_leaves_after_a_ping_proves_nothing() {
-    let mut solo = in_the_lobby(Config::default());
+    let mut solo = in_the_lobby(Config::new(0));
     let id = solo.id;
     let start = solo.now;
     for key in 1..=100 {
@@ -233,7 +233,7 @@ fn what_leaves_after_a_ping_proves_nothing() {
 /// client pings where no answer is due, as after a refusal for now (EO-7).
 #[test]
 fn messages_on_their_way_are_bounded_by_bytes() {
-    let mut solo = in_the_lobby(Config::default());
+    let mut solo = in_the_lobby(Config::new(0));
     for _ in 0..10 {
         let body = "x".repeat(3_000);
         solo.act(|session, now| session.publish(now, lobby(), body))

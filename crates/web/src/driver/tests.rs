@@ -93,7 +93,7 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
-        Self::of(Config::default(), Stored::default())
+        Self::of(Config::new(0), Stored::default())
     }
 
     fn of(config: Config, stored: Stored) -> Self {
@@ -241,7 +241,7 @@ fn what_the_page_shows_is_told() {
             stage: Stage::Sent,
         }],
     };
-    let mut rig = Rig::of(Config::default(), stored);
+    let mut rig = Rig::of(Config::new(0), stored);
     rig.driver.start();
     rig.done();
     rig.told();
@@ -330,7 +330,7 @@ fn waiting_is_told_as_a_time_from_now() {
     else {
         panic!("the last report is not a wait");
     };
-    assert!(*retry_in <= Config::default().backoff_cap);
+    assert!(*retry_in <= Config::new(0).backoff_cap);
 }
 
 /// PU-3: a closed connection is released, whichever it was.
@@ -380,7 +380,7 @@ fn a_browser_that_forbids_connections_is_told() {
 fn what_an_heir_cannot_decide_is_handed_over() {
     let config = Config {
         inherits: true,
-        ..Config::default()
+        ..Config::new(0)
     };
     let entry = Entry {
         id: EntryId(1 << 40),
@@ -417,13 +417,13 @@ fn what_an_heir_cannot_decide_is_handed_over() {
     assert_eq!(rig.told(), expected);
 
     // Without room it stays where it is.
-    let mut config = Config::default();
+    let mut config = Config::new(0);
     config.outbox.entries = 0;
     let mut full = Rig::of(config, Stored::default());
     let mut heir = Rig::of(
         Config {
             inherits: true,
-            ..Config::default()
+            ..Config::new(0)
         },
         left,
     );
@@ -431,7 +431,7 @@ fn what_an_heir_cannot_decide_is_handed_over() {
     assert_eq!((full.done(), heir.done()), (vec![], vec![]));
 
     // So it does if it would not be kept here, and is not offered again.
-    let mut unkept = Rig::of(Config::default(), Stored::default());
+    let mut unkept = Rig::of(Config::new(0), Stored::default());
     unkept.world.borrow_mut().is_full = true;
     for stored in [vec![Done::Stored, Done::Stored], vec![]] {
         assert!(!unkept.driver.inherit_from(&mut heir.driver));
