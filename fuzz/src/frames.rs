@@ -205,7 +205,7 @@ impl Draw for CloseCode {
         let usual = [
             1000, 1001, 1006, 1012, 1013, 4000, 4100, 4104, 4200, 4201, 4202,
         ];
-        Ok(Self(if u.ratio(7, 8)? {
+        Ok(Self::new(if u.ratio(7, 8)? {
             *u.choose(&usual)?
         } else {
             u.arbitrary()?
