@@ -21,7 +21,7 @@ protocol() {
 
 # The log and the rooms, against the unit tests: faults that only a killed server shows are not in one line.
 server() {
-  cargo mutants -p server --file 'server/src/log.rs' --file 'server/src/log/**' --file 'server/src/hub.rs' --file 'server/src/hub/**' \
+  cargo mutants -p everbeat-axum --file 'crates/axum/src/log.rs' --file 'crates/axum/src/log/**' --file 'crates/axum/src/hub.rs' --file 'crates/axum/src/hub/**' \
     --output target/mutants/server --jobs 2 --minimum-test-timeout 30 --cargo-arg=--lib "$@"
 }
 

@@ -13,6 +13,9 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
+use everbeat_axum::hub::Hub;
+use everbeat_axum::limits::{Limits, LimitsConfig};
+use everbeat_axum::origin::{self, is_forged};
 use protocol::id::ConnectionId;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -20,10 +23,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::hub::Hub;
-use crate::limits::{Limits, LimitsConfig};
 use crate::listener::Listener;
-use crate::origin::{self, is_forged};
 use crate::serve::Acceptor;
 use crate::state::AppState;
 use crate::{headers, health};
@@ -61,7 +61,7 @@ impl Watch {
 async fn serve(listener: TcpListener, state: AppState, end: CancellationToken) {
     let limits = LimitsConfig {
         handshakes: CONNECTIONS,
-        ..LimitsConfig::default()
+        ..LimitsConfig::NONE
     };
     let acceptor = Acceptor {
         hub: Arc::clone(&state.hub),
@@ -76,7 +76,7 @@ async fn serve(listener: TcpListener, state: AppState, end: CancellationToken) {
 
 /// The operator's routes, for requests that name this listener by an address or by one of its names:
 ///
-/// - `GET /metrics`: see [`crate::metrics`]
+/// - `GET /metrics`: see [`everbeat_axum::metrics`]
 /// - `GET /healthz`, `GET /readyz`: see [`health`]
 /// - `GET /status`: a page; `POST /status/connections/{id}/disconnect` closes a connection
 fn build(state: AppState) -> Router {

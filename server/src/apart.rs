@@ -10,15 +10,15 @@ use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use everbeat_axum::address::Network;
+use everbeat_axum::answers::Owed;
+use everbeat_axum::http::retry_after;
+use everbeat_axum::metrics::Limit;
 use futures_util::{FutureExt, StreamExt};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use crate::address::Network;
-use crate::answers::Owed;
-use crate::http::retry_after;
-use crate::metrics::Limit;
 use crate::state::{AppState, Full};
 
 /// How many pages are rendered and compressed at once. Others wait in order.

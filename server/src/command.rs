@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use clap::{Parser, Subcommand};
+use everbeat_axum::log::sqlite::{self, CopyError, OpenError, RoomSummary};
 use protocol::frame::Message;
 use protocol::id::{IdError, RoomName};
 use thiserror::Error;
 
 use crate::config::Config;
-use crate::log::sqlite::{self, CopyError, OpenError, RoomSummary};
 
 /// What stands on the command line.
 #[derive(Debug, Parser)]

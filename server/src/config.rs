@@ -13,19 +13,18 @@ use std::time::Duration;
 
 use clap::Parser;
 use clap::builder::BoolishValueParser;
+use everbeat_axum::access::AuthenticatorConfig;
+use everbeat_axum::answers::ANSWER_BYTES;
+use everbeat_axum::hub::tails::TAILS_BYTES;
+use everbeat_axum::log::PAGE_BYTES;
 use protocol::frame::{Limits, RECEIVED_BYTES_MAX};
 use protocol::id::Token;
 use protocol::presence::pace::FAN_OUT_BYTES;
 use thiserror::Error;
 
-use crate::access::AuthenticatorConfig;
-use crate::answers::ANSWER_BYTES;
-use crate::hub::tails::TAILS_BYTES;
-use crate::log::PAGE_BYTES;
-
 pub use self::access::{AccessOptions, Switch};
 pub use self::admin::{Admin, AdminOptions, LogFormat};
-pub use self::limits::LimitOptions;
+pub use self::limits::{ForwardedHeaders, LimitOptions};
 pub use self::tls::TlsOptions;
 
 /// Everbeat's server: sessions over WebSockets that survive what happens to connections.

@@ -6,9 +6,8 @@ use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use everbeat_axum::origin::names_one_host;
 use url::Url;
-
-use crate::origin::names_one_host;
 
 /// The headers of every answer.
 const FIXED: [(HeaderName, HeaderValue); 6] = [

@@ -6,8 +6,8 @@ use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
 use axum::routing::get;
+use everbeat_axum::hub::Hub;
 
-use crate::hub::Hub;
 use crate::readiness::Readiness;
 
 /// The paths of health, which are answered even without a free descriptor.

@@ -4,17 +4,17 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use everbeat_axum::hub::Hub;
+use everbeat_axum::limits::Limits;
+use everbeat_axum::metrics::Limit;
+use everbeat_axum::supervise::supervised;
 use parking_lot::Mutex;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::config::Config;
 use crate::heap::Heap;
-use crate::hub::Hub;
-use crate::limits::Limits;
-use crate::metrics::Limit;
 use crate::samples::{self, Samples};
-use crate::supervise::supervised;
 
 /// How late a room's timeout may be handled. PR-1 and PR-3 are about seconds: a fifth
 /// more does no harm.

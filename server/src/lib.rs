@@ -17,43 +17,26 @@
 
 #![forbid(unsafe_code)]
 
-pub mod access;
-pub mod address;
 pub mod admin;
-pub mod answers;
 mod apart;
 pub mod api;
-pub mod calendar;
-pub mod clock;
 pub mod command;
 pub mod config;
 pub mod descriptors;
 pub mod headers;
 pub mod health;
 pub mod heap;
-mod hex;
 mod housekeeping;
-pub mod http;
-pub mod hub;
-pub mod journal;
-pub mod limits;
 pub mod listener;
-pub mod log;
-pub mod metrics;
-pub mod origin;
 pub mod page;
 pub mod readiness;
 pub mod router;
 pub mod samples;
-pub mod secret;
 pub mod serve;
 #[cfg(feature = "embed")]
 pub mod site;
 pub mod state;
-pub mod stream;
-mod supervise;
 pub mod telemetry;
-pub mod text_frame;
 pub mod tls;
 pub mod write_deadline;
 pub mod ws;
@@ -61,6 +44,13 @@ pub mod ws;
 use std::sync::Arc;
 use std::time::Duration;
 
+use everbeat_axum::access::Authenticator;
+use everbeat_axum::answers::Answers;
+use everbeat_axum::clock::Clock;
+use everbeat_axum::hub::{Hub, Rooms};
+use everbeat_axum::limits::Limits;
+use everbeat_axum::log::sqlite::{OpenError, SqliteConfig, SqliteLog};
+use everbeat_axum::supervise::supervised;
 use leptos::config::LeptosOptions;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
@@ -69,23 +59,16 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::access::Authenticator;
 use crate::admin::Watch;
-use crate::answers::Answers;
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::descriptors::Reserve;
 use crate::heap::{Allocator, Heap};
 use crate::housekeeping::Housekeeping;
-use crate::hub::{Hub, Rooms};
-use crate::limits::Limits;
 use crate::listener::Listener;
-use crate::log::sqlite::{OpenError, SqliteConfig, SqliteLog};
 use crate::readiness::Readiness;
 use crate::samples::Samples;
 use crate::serve::Acceptor;
 use crate::state::{AppState, Parts};
-use crate::supervise::supervised;
 
 /// How often to try whether the server before has released the log. Clients wait meanwhile.
 const LOOK_FOR_LOG_EVERY: Duration = Duration::from_millis(20);

@@ -7,15 +7,16 @@ use std::time::SystemTime;
 
 use anyhow::Context;
 use clap::Parser;
+use everbeat_axum::access::Authenticator;
+use everbeat_axum::clock;
 #[cfg(feature = "embed")]
 use leptos::config::LeptosOptions;
 use leptos::config::get_configuration;
-use server::access::Authenticator;
 use server::command::Line;
 use server::config::{Admin, Config};
 use server::heap::Allocator;
 use server::listener::{self, Listener};
-use server::{Server, clock, descriptors, in_full, telemetry};
+use server::{Server, descriptors, in_full, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[expect(

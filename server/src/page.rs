@@ -14,6 +14,12 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
+use everbeat_axum::access::ShownCredentials;
+use everbeat_axum::address::{Client, Network};
+use everbeat_axum::http::{came_by_tls, retry_after};
+use everbeat_axum::log::Log;
+use everbeat_axum::metrics::Limit;
+use everbeat_axum::secret;
 use leptos::config::LeptosOptions;
 use leptos::nonce::use_nonce;
 use leptos::prelude::{provide_context, use_context};
@@ -28,14 +34,8 @@ use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::services::{ServeDir, ServeFile};
 
-use crate::access::ShownCredentials;
-use crate::address::{Client, Network};
 use crate::apart::{self, Pages};
 use crate::headers::page_policy;
-use crate::http::{came_by_tls, retry_after};
-use crate::log::Log;
-use crate::metrics::Limit;
-use crate::secret;
 use crate::state::AppState;
 
 /// The caching of files whose names hold a hash of their content: they never change.

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use everbeat_axum::hub::Hub;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use crate::descriptors::Reserve;
-use crate::hub::Hub;
 
 /// The deadline of a probe.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -90,10 +90,10 @@ impl Readiness {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Clock;
-    use crate::hub::Rooms;
-    use crate::log::late::LateLog;
-    use crate::log::memory::MemoryLog;
+    use everbeat_axum::clock::Clock;
+    use everbeat_axum::hub::Rooms;
+    use everbeat_axum::log::late::LateLog;
+    use everbeat_axum::log::memory::MemoryLog;
 
     /// Each request is answered within the probe's deadline, also the tenth while the log hangs;
     /// and there is one probe.

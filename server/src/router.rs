@@ -8,23 +8,23 @@ use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use everbeat_axum::address::{Client, Peer};
+use everbeat_axum::http::{came_by_tls, retry_after};
+use everbeat_axum::hub::Hub;
+use everbeat_axum::limits::Limits;
+use everbeat_axum::metrics::Limit;
+use everbeat_axum::origin::is_forged;
 use tracing::Instrument;
 use tracing::field::Empty;
 
-use crate::address::{Client, Peer};
 use crate::config::Config;
-use crate::http::{came_by_tls, retry_after};
-use crate::hub::Hub;
-use crate::limits::Limits;
-use crate::metrics::Limit;
-use crate::origin::is_forged;
 use crate::state::AppState;
 use crate::telemetry::SPANS;
 use crate::{api, headers, health, page, ws};
 
 /// The server's routes:
 ///
-/// - `GET /ws`: a WebSocket, in either dialect; also at `/`, see [`http::upgrade_anywhere`](crate::http::upgrade_anywhere)
+/// - `GET /ws`: a WebSocket, in either dialect; also at `/`, see [`http::upgrade_anywhere`](everbeat_axum::http::upgrade_anywhere)
 /// - `/api`: see [`api::routes`]
 /// - `GET /healthz`, `GET /readyz`: see [`health`]
 /// - everything else: pages and static files

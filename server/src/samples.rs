@@ -3,9 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use everbeat_axum::metrics::Totals;
 use parking_lot::Mutex;
-
-use crate::metrics::Totals;
 
 /// How often a sample is taken.
 pub const EVERY: Duration = Duration::from_secs(10);

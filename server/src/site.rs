@@ -7,11 +7,10 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use everbeat_axum::hex::hex;
 use rust_embed::RustEmbed;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
-
-use crate::hex::hex;
 
 /// What scripts/dist.sh gathered: `site/` and `hash.txt`.
 #[derive(RustEmbed)]

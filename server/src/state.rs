@@ -5,6 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::FromRef;
+use everbeat_axum::access::Authenticator;
+use everbeat_axum::address::Network;
+use everbeat_axum::hub::Hub;
+use everbeat_axum::hub::mailbox::Mailbox;
+use everbeat_axum::hub::room::Room;
+use everbeat_axum::limits::{Held, Limits};
+use everbeat_axum::metrics::Limit;
 use leptos::config::LeptosOptions;
 use protocol::access::Subject;
 use protocol::close::CloseCode;
@@ -12,14 +19,7 @@ use protocol::id::{ConnectionId, Name, RoomName, SessionId};
 use protocol::server::{Cost, RoomView};
 use tokio_util::task::TaskTracker;
 
-use crate::access::Authenticator;
-use crate::address::Network;
 use crate::config::Config;
-use crate::hub::Hub;
-use crate::hub::mailbox::Mailbox;
-use crate::hub::room::Room;
-use crate::limits::{Held, Limits};
-use crate::metrics::Limit;
 use crate::readiness::Readiness;
 use crate::samples::Samples;
 

@@ -28,7 +28,9 @@ pub struct Telemetry(Option<SdkTracerProvider>);
 /// # Errors
 /// If the address of `--otlp` is not valid.
 pub fn start(options: &AdminOptions) -> Result<Telemetry, ExporterBuildError> {
-    let filter = EnvFilter::try_from_env("EVERBEAT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let wanted = env::var("EVERBEAT_LOG").ok();
+    let filter = wanted.and_then(|wanted| EnvFilter::try_new(directives(&wanted)).ok());
+    let filter = filter.unwrap_or_else(|| EnvFilter::new("info"));
     // By default it would report on stderr that stderr cannot be written (on a full disk, say), and
     // panic as that fails too: in the middle of whatever the task or the log's thread does.
     let is_coloured =
@@ -57,6 +59,20 @@ pub fn start(options: &AdminOptions) -> Result<Telemetry, ExporterBuildError> {
     Ok(Telemetry(provider))
 }
 
+/// What `EVERBEAT_LOG` says, where `server` means the modules of the library that it stands on, too. What is said of
+/// the library by its own name counts.
+fn directives(wanted: &str) -> String {
+    let mut directives = wanted.to_owned();
+    for directive in wanted.split(',') {
+        let rest = directive.strip_prefix("server");
+        let is_module = |rest: &&str| rest.is_empty() || rest.starts_with(['=', ':']);
+        if let Some(rest) = rest.filter(is_module) {
+            directives = format!("everbeat_axum{rest},{directives}");
+        }
+    }
+    directives
+}
+
 impl Drop for Telemetry {
     fn drop(&mut self) {
         if let Some(provider) = &self.0
@@ -79,4 +95,25 @@ fn provider(url: &str, options: &AdminOptions) -> Result<SdkTracerProvider, Expo
         .with_sampler(Sampler::TraceIdRatioBased(options.otlp_share))
         .with_resource(resource)
         .build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_is_its_library_too() {
+        for (wanted, both) in [
+            ("info", "info"),
+            ("server", "everbeat_axum,server"),
+            (
+                "warn,server=info,server::ws=debug",
+                "everbeat_axum::ws=debug,everbeat_axum=info,warn,server=info,server::ws=debug",
+            ),
+            ("servers=info,hyper=debug", "servers=info,hyper=debug"),
+        ] {
+            assert_eq!(directives(wanted), both);
+            assert!(EnvFilter::try_new(directives(wanted)).is_ok());
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! WebSockets: the upgrade, and the choice of a connection's dialect.
 //!
 //! A connection is one task. It owns its state machine ([`protocol::server`]) and its socket; the rest of the server
-//! reaches it only through the marks in its [`Mailbox`](crate::hub::mailbox::Mailbox).
+//! reaches it only through the marks in its [`Mailbox`](everbeat_axum::hub::mailbox::Mailbox).
 
 mod reading;
 mod session;
@@ -13,6 +13,12 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use everbeat_axum::access::{Authenticator, ShownCredentials};
+use everbeat_axum::address::Client;
+use everbeat_axum::http::{came_by_tls, retry_after};
+use everbeat_axum::metrics::Limit;
+use everbeat_axum::origin::may_connect;
+use everbeat_axum::stream::Stream;
 use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
 use protocol::frame::SUBPROTOCOL;
@@ -23,13 +29,7 @@ use tokio::net::TcpStream;
 use tungstenite::handshake::server::create_response_with_body;
 
 use self::wire::Wire;
-use crate::access::{Authenticator, ShownCredentials};
-use crate::address::Client;
-use crate::http::{came_by_tls, retry_after};
-use crate::metrics::Limit;
-use crate::origin::may_connect;
 use crate::state::{AppState, ConnectionPermit, Full};
-use crate::stream::Stream;
 use crate::tls::TlsStream;
 use crate::write_deadline::WriteDeadline;
 

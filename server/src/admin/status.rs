@@ -7,13 +7,13 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
+use everbeat_axum::hub::Hub;
+use everbeat_axum::hub::inspect::{Kind, Report};
+use everbeat_axum::metrics::Now;
 use leptos::prelude::*;
 use protocol::id::{RoomName, SessionId};
 use serde::Deserialize;
 
-use crate::hub::Hub;
-use crate::hub::inspect::{Kind, Report};
-use crate::metrics::Now;
 use crate::samples::{KEPT, Sample, Samples};
 
 /// The most connections that are listed: the newest ones.

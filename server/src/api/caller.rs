@@ -3,11 +3,11 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use everbeat_axum::address::Client;
 use protocol::access::{Access, Denied};
 use protocol::id::Token;
 
 use super::problem::{Code, Problem};
-use crate::address::Client;
 use crate::state::AppState;
 
 /// An authenticated caller (AC-1): by the token in `Authorization: Bearer`

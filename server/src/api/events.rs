@@ -14,6 +14,12 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use everbeat_axum::answers::Owed;
+use everbeat_axum::hub::inspect::{Kind, Question, Vitals};
+use everbeat_axum::hub::pull::{self, Batch, Nothing};
+use everbeat_axum::hub::room::{Entry, Room};
+use everbeat_axum::stream::{HalfOpen, Placed};
+use everbeat_axum::text_frame::TextFrame;
 use futures_util::future::BoxFuture;
 use futures_util::stream;
 use protocol::access::Subject;
@@ -27,13 +33,7 @@ use super::caller::Caller;
 use super::input::{ApiQuery, InRoom};
 use super::perform::perform;
 use super::problem::{Code, Problem, ProblemBody};
-use crate::answers::Owed;
-use crate::hub::inspect::{Kind, Question, Vitals};
-use crate::hub::pull::{self, Batch, Nothing};
-use crate::hub::room::{Entry, Room};
 use crate::state::{AppState, ConnectionPermit, Full};
-use crate::stream::{HalfOpen, Placed};
-use crate::text_frame::TextFrame;
 use crate::ws::wire::WRITE_BYTES;
 
 /// The query: the position to begin after.

@@ -8,6 +8,7 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
+use everbeat_axum::metrics::Limit;
 use protocol::codec::to_well_formed;
 use protocol::id::RoomName;
 use protocol::position::Offset;
@@ -15,7 +16,6 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::problem::{Code, Problem};
-use crate::metrics::Limit;
 use crate::state::AppState;
 
 /// The room in a path.

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use everbeat_axum::answers::{NoRoom, Owed};
+use everbeat_axum::journal;
+use everbeat_axum::log::{LogError, Page, Post, in_time};
 use protocol::access::Subject;
 use protocol::id::RoomName;
 use protocol::position::Offset;
@@ -13,9 +16,6 @@ use tokio::time::timeout;
 
 use super::caller::Caller;
 use super::problem::{Code, Problem};
-use crate::answers::{NoRoom, Owed};
-use crate::journal;
-use crate::log::{LogError, Page, Post, in_time};
 use crate::state::AppState;
 
 /// The core's answer.

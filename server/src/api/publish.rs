@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
+use everbeat_axum::secret;
 use protocol::id::{Name, RoomName, SessionId};
 use protocol::server::{Call, Posted, RequestAnswer};
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,6 @@ use super::input::{ApiJson, InRoom, Key};
 use super::messages::FRESH;
 use super::perform::perform;
 use super::problem::{Code, Problem, ProblemBody};
-use crate::secret;
 use crate::state::AppState;
 
 /// A message to publish.

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use everbeat_axum::access::{KeySource, TokenConfig};
 use protocol::access::{Grants, Rights};
 
 use super::duration;
-use crate::access::{KeySource, TokenConfig};
 
 /// Something that is there or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

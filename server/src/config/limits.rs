@@ -3,13 +3,13 @@
 use std::env;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use everbeat_axum::address::{ForwardedBy, Trust};
+use everbeat_axum::limits::LimitsConfig;
+use everbeat_axum::origin::Origin;
 use ipnet::IpNet;
 
 use super::duration;
-use crate::address::{ForwardedBy, Trust};
-use crate::limits::LimitsConfig;
-use crate::origin::Origin;
 
 /// Enough for some hundred addresses: without any memory there would be no limit.
 const RATE_BYTES_MIN: u64 = 64 * 1024;
@@ -32,7 +32,7 @@ pub struct LimitOptions {
     #[arg(
         long,
         env = "EVERBEAT_CONNECTIONS_PER_ADDRESS",
-        default_value_t = 1_000,
+        default_value_t = LimitsConfig::default().connections_per_address,
         value_name = "COUNT"
     )]
     pub connections_per_address: usize,
@@ -42,7 +42,7 @@ pub struct LimitOptions {
     #[arg(
         long,
         env = "EVERBEAT_HANDSHAKES",
-        default_value_t = 20_000,
+        default_value_t = LimitsConfig::default().handshakes,
         value_name = "COUNT"
     )]
     pub handshakes: usize,
@@ -52,7 +52,7 @@ pub struct LimitOptions {
     #[arg(
         long,
         env = "EVERBEAT_HANDSHAKES_PER_ADDRESS",
-        default_value_t = 200,
+        default_value_t = LimitsConfig::default().handshakes_per_address,
         value_name = "COUNT"
     )]
     pub handshakes_per_address: usize,
@@ -62,7 +62,7 @@ pub struct LimitOptions {
     #[arg(
         long,
         env = "EVERBEAT_REQUESTS_PER_ADDRESS",
-        default_value_t = 200,
+        default_value_t = LimitsConfig::default().requests_per_address,
         value_name = "PER_SECOND"
     )]
     pub requests_per_address: u32,
@@ -72,7 +72,7 @@ pub struct LimitOptions {
     #[arg(
         long,
         env = "EVERBEAT_PUBLISHES_PER_PERSON",
-        default_value_t = 200,
+        default_value_t = LimitsConfig::default().publishes_per_person,
         value_name = "PER_SECOND"
     )]
     pub publishes_per_person: u32,
@@ -82,7 +82,7 @@ pub struct LimitOptions {
     #[arg(
         long,
         env = "EVERBEAT_PUBLISHES_PER_ADDRESS",
-        default_value_t = 1_000,
+        default_value_t = LimitsConfig::default().publishes_per_address,
         value_name = "PER_SECOND"
     )]
     pub publishes_per_address: u32,
@@ -92,7 +92,7 @@ pub struct LimitOptions {
     #[arg(
         long,
         env = "EVERBEAT_FRAMES_PER_PERSON",
-        default_value_t = 2_000,
+        default_value_t = LimitsConfig::default().frames_per_person,
         value_name = "POINTS"
     )]
     pub frames_per_person: u32,
@@ -102,7 +102,7 @@ pub struct LimitOptions {
     #[arg(
         long,
         env = "EVERBEAT_FRAMES_PER_ADDRESS",
-        default_value_t = 10_000,
+        default_value_t = LimitsConfig::default().frames_per_address,
         value_name = "POINTS"
     )]
     pub frames_per_address: u32,
@@ -113,7 +113,7 @@ pub struct LimitOptions {
     #[arg(
         long,
         env = "EVERBEAT_RATE_BYTES",
-        default_value_t = 8 << 20,
+        default_value_t = LimitsConfig::default().rate_bytes,
         value_parser = clap::value_parser!(u64).range(RATE_BYTES_MIN..),
         value_name = "BYTES"
     )]
@@ -124,7 +124,7 @@ pub struct LimitOptions {
     #[arg(
         long,
         env = "EVERBEAT_SESSION_LINES",
-        default_value_t = 100,
+        default_value_t = LimitsConfig::default().session_lines,
         value_name = "COUNT"
     )]
     pub session_lines: u32,
@@ -134,7 +134,7 @@ pub struct LimitOptions {
     #[arg(
         long,
         env = "EVERBEAT_HELLOS",
-        default_value_t = 10_000,
+        default_value_t = LimitsConfig::default().hellos,
         value_name = "PER_SECOND"
     )]
     pub hellos: u32,
@@ -171,8 +171,26 @@ pub struct LimitOptions {
 
     /// In which headers they say so: X-Forwarded-For and X-Forwarded-Proto, or Forwarded (RFC 7239). The
     /// other kind is not looked at, as proxies pass on what their clients write there
-    #[arg(long, env = "EVERBEAT_FORWARDED_BY", value_enum, default_value_t = ForwardedBy::XForwarded)]
-    pub forwarded_by: ForwardedBy,
+    #[arg(long, env = "EVERBEAT_FORWARDED_BY", value_enum, default_value_t = ForwardedHeaders::XForwarded)]
+    pub forwarded_by: ForwardedHeaders,
+}
+
+/// The headers of `--forwarded-by`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ForwardedHeaders {
+    /// `X-Forwarded-For` and `X-Forwarded-Proto`.
+    XForwarded,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+}
+
+impl From<ForwardedHeaders> for ForwardedBy {
+    fn from(headers: ForwardedHeaders) -> Self {
+        match headers {
+            ForwardedHeaders::XForwarded => Self::XForwarded,
+            ForwardedHeaders::Forwarded => Self::Forwarded,
+        }
+    }
 }
 
 impl LimitOptions {
@@ -198,7 +216,7 @@ impl LimitOptions {
     pub fn trust(&self) -> Trust<'_> {
         Trust {
             proxies: &self.trusted_proxies,
-            by: self.forwarded_by,
+            by: self.forwarded_by.into(),
         }
     }
 }

@@ -15,10 +15,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::{self as unix, UnixListener};
 use std::path::Path;
 
+use everbeat_axum::secret;
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::UnixStream;
-
-use crate::secret;
 
 /// The prefix of our sockets' names.
 const MARK: &str = "everbeat/";

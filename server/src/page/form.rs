@@ -7,16 +7,16 @@ use axum::body::Body;
 use axum::extract::{Extension, Form, FromRequest as _, FromRequestParts as _, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
+use everbeat_axum::access::cookies;
+use everbeat_axum::http::came_by_tls;
+use everbeat_axum::secret;
 use leptos_axum::render_app_async_with_context;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use protocol::id::{Name, RoomName};
 
 use super::{counted, guard_page, page};
-use crate::access::cookies;
 use crate::apart::Pages;
 use crate::api::{Caller, Code, Key, Problem, publish_once};
-use crate::http::came_by_tls;
-use crate::secret;
 use crate::state::AppState;
 
 /// Publishes a form's message, as the HTTP API does, and leads back to the room. A refusal is a

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use everbeat_axum::stream::HalfOpen;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Begun;
 use crate::descriptors::Share;
-use crate::stream::HalfOpen;
 use crate::tls::Tls;
 
 /// The deadline of a request's head while no other connection waits for the descriptor.

@@ -2,13 +2,13 @@ use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 
 use clap::Parser;
+use everbeat_axum::clock::Clock;
+use everbeat_axum::hub::Rooms;
+use everbeat_axum::log::memory::MemoryLog;
 use parking_lot::Mutex;
 
 use super::*;
-use crate::clock::Clock;
 use crate::descriptors::Reserve;
-use crate::hub::Rooms;
-use crate::log::memory::MemoryLog;
 
 /// A source that gives the results of a script, and notes when it was polled.
 #[derive(Default)]

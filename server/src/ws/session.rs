@@ -12,6 +12,12 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use everbeat_axum::access::ShownCredentials;
+use everbeat_axum::answers::Owed;
+use everbeat_axum::hub::inspect::{Kind, Question, Vitals};
+use everbeat_axum::metrics::Metrics;
+use everbeat_axum::stream::Stream;
+use everbeat_axum::text_frame::TextFrame;
 use futures_util::future::BoxFuture;
 use protocol::access::Subject;
 use protocol::close::CloseCode;
@@ -25,13 +31,7 @@ use tungstenite::{Error as WebSocketError, Message};
 use self::requests::Answer;
 use super::reading::Reading;
 use super::wire::{self, Alarm, Wire, WriteError};
-use crate::access::ShownCredentials;
-use crate::answers::Owed;
-use crate::hub::inspect::{Kind, Question, Vitals};
-use crate::metrics::Metrics;
 use crate::state::ConnectionPermit;
-use crate::stream::Stream;
-use crate::text_frame::TextFrame;
 
 /// The most frames that are taken from the socket before the answers to them are written.
 const READ_BATCH: usize = 64;

@@ -4,6 +4,14 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use everbeat_axum::answers::Owed;
+use everbeat_axum::hub::inspect::{Kind, Question, Vitals};
+use everbeat_axum::hub::pull::{self, Batch, Nothing};
+use everbeat_axum::hub::room::{Entry, Room};
+use everbeat_axum::metrics::Metrics;
+use everbeat_axum::secret;
+use everbeat_axum::stream::Stream;
+use everbeat_axum::text_frame::TextFrame;
 use protocol::close::CloseCode;
 use protocol::id::{Name, RoomName, SessionId};
 use protocol::server::{Pull, Tutorial, TutorialInput, TutorialTransmit};
@@ -11,15 +19,7 @@ use tungstenite::{Error as WebSocketError, Message};
 
 use super::reading::Reading;
 use super::wire::{self, Alarm, Wire, WriteError};
-use crate::answers::Owed;
-use crate::hub::inspect::{Kind, Question, Vitals};
-use crate::hub::pull::{self, Batch, Nothing};
-use crate::hub::room::{Entry, Room};
-use crate::metrics::Metrics;
-use crate::secret;
 use crate::state::ConnectionPermit;
-use crate::stream::Stream;
-use crate::text_frame::TextFrame;
 
 /// Serves one connection to its end.
 pub(super) async fn drive<S: Stream>(wire: Wire<S>, mut permit: ConnectionPermit, room: RoomName) {

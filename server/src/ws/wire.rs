@@ -16,6 +16,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use everbeat_axum::clock::Clock;
+use everbeat_axum::text_frame::TextFrame;
 use protocol::close::CloseCode;
 use protocol::time::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -24,9 +26,6 @@ use tungstenite::error::ProtocolError;
 use tungstenite::protocol::frame::{CloseFrame, Frame};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Bytes, Error, Message};
-
-use crate::clock::Clock;
-use crate::text_frame::TextFrame;
 
 /// The most bytes that are read from a socket at once.
 const READ_BYTES: usize = 64 * 1024;

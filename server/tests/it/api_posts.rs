@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use clap::Parser;
+use everbeat_axum::clock::Clock;
+use everbeat_axum::hub::{Hub, Rooms};
+use everbeat_axum::log::late::LateLog;
+use everbeat_axum::log::memory::MemoryLog;
 use reqwest::Method;
 use serde_json::json;
-use server::clock::Clock;
 use server::config::Config;
-use server::hub::{Hub, Rooms};
-use server::log::late::LateLog;
-use server::log::memory::MemoryLog;
 use tokio::time::timeout;
 
 use crate::caller::{Caller, said};

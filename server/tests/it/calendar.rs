@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use everbeat_axum::clock::{Clock, unix_ms};
+use everbeat_axum::hub::{Hub, Rooms};
+use everbeat_axum::log::sqlite::{SqliteConfig, SqliteLog};
+use everbeat_axum::log::{Log, OpenSession};
+use everbeat_axum::secret;
 use protocol::access::Identity;
 use protocol::id::{SessionId, SessionKey};
 use serde_json::json;
-use server::clock::{Clock, unix_ms};
-use server::hub::{Hub, Rooms};
-use server::log::sqlite::{SqliteConfig, SqliteLog};
-use server::log::{Log, OpenSession};
-use server::secret;
 
 use crate::test_server::TestServer;
 

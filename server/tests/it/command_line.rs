@@ -247,7 +247,8 @@ async fn a_port_is_shared_over_the_same_data_only() {
 #[tokio::test]
 async fn a_sessions_life_can_be_followed_in_json() {
     let data = tempfile::tempdir().unwrap();
-    let (_server, mut lines) = run(data.path(), &[], ("EVERBEAT_LOG", "debug"));
+    let wanted = ("EVERBEAT_LOG", "warn,everbeat=info,server=debug");
+    let (_server, mut lines) = run(data.path(), &[], wanted);
     let welcome = visit(lines.address().await, "not for a log").await;
     let mut life = Vec::new();
     while life.last() != Some(&"session end".to_owned()) {

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use everbeat_axum::clock::Clock;
+use everbeat_axum::hub::{Hub, Rooms};
+use everbeat_axum::log::sqlite::{SqliteConfig, SqliteLog};
 use rusqlite::Connection;
 use serde_json::json;
-use server::clock::Clock;
-use server::hub::{Hub, Rooms};
-use server::log::sqlite::{SqliteConfig, SqliteLog};
 
 use crate::http::{ask_raw, get_raw, status};
 use crate::raw::Raw;

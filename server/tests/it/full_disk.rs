@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use everbeat_axum::clock::Clock;
+use everbeat_axum::hub::{Hub, Rooms};
+use everbeat_axum::log::Log;
+use everbeat_axum::log::memory::MemoryLog;
 use everbeat_client::{Client, Event, Fate, Options};
 use protocol::id::RoomName;
 use serde_json::json;
-use server::clock::Clock;
-use server::hub::{Hub, Rooms};
-use server::log::Log;
-use server::log::memory::MemoryLog;
 use tokio::time::timeout;
 
 use crate::test_server::TestServer;

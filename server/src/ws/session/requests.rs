@@ -5,6 +5,15 @@ use std::future::ready as now_ready;
 use std::sync::Arc;
 use std::time::Duration;
 
+use everbeat_axum::access::ShownCredentials;
+use everbeat_axum::answers::{NoRoom, Owed};
+use everbeat_axum::hub::pull::{self, Batch, Nothing};
+use everbeat_axum::hub::room::{Entry, Room};
+use everbeat_axum::journal;
+use everbeat_axum::log::{Append, LogError, OpenSession, Page};
+use everbeat_axum::secret;
+use everbeat_axum::stream::Stream;
+use everbeat_axum::text_frame::TextFrame;
 use futures_util::future::BoxFuture;
 use protocol::access::{Denied, Identity, Subject};
 use protocol::admission::Turn;
@@ -16,16 +25,7 @@ use tokio::time::sleep;
 use tracing::{Instrument, Span};
 
 use super::{Access, Driver};
-use crate::access::ShownCredentials;
-use crate::answers::{NoRoom, Owed};
-use crate::hub::pull::{self, Batch, Nothing};
-use crate::hub::room::{Entry, Room};
-use crate::journal;
-use crate::log::{Append, LogError, OpenSession, Page};
-use crate::secret;
-use crate::stream::Stream;
 use crate::telemetry::SPANS;
-use crate::text_frame::TextFrame;
 use crate::ws::reading::Reading;
 
 /// The answer to a request.

@@ -9,6 +9,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use clap::Parser;
+use everbeat_axum::access::Authenticator;
+use everbeat_axum::clock::Clock;
+use everbeat_axum::hub::{Hub, Rooms};
+use everbeat_axum::limits::Limits;
+use everbeat_axum::log::late::LateLog;
+use everbeat_axum::log::memory::MemoryLog;
 use futures_util::{SinkExt, StreamExt};
 use leptos::config::LeptosOptions;
 use protocol::close::CloseCode;
@@ -25,14 +31,8 @@ use tungstenite::protocol::Role;
 use tungstenite::{Bytes, Message};
 
 use super::*;
-use crate::access::Authenticator;
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::descriptors::Reserve;
-use crate::hub::{Hub, Rooms};
-use crate::limits::Limits;
-use crate::log::late::LateLog;
-use crate::log::memory::MemoryLog;
 use crate::readiness::Readiness;
 use crate::state::{AppState, Parts};
 use crate::tls::TlsStream;

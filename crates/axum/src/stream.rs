@@ -37,7 +37,7 @@ impl HalfOpen {
     ///
     /// # Errors
     /// The limit that it would exceed.
-    pub(crate) fn begin(limits: &Arc<Limits>, network: Option<Network>) -> Result<Self, Limit> {
+    pub fn begin(limits: &Arc<Limits>, network: Option<Network>) -> Result<Self, Limit> {
         let handshake = limits.handshake(network)?;
         Ok(Self {
             limits: Arc::clone(limits),
@@ -48,12 +48,12 @@ impl HalfOpen {
     }
 
     /// Notes that a whole request came.
-    pub(crate) fn note_request(&self) {
+    pub fn note_request(&self) {
         self.has_asked.store(true, Ordering::Relaxed);
     }
 
     /// Whether a whole request came.
-    pub(crate) fn has_asked(&self) -> bool {
+    pub fn has_asked(&self) -> bool {
         self.has_asked.load(Ordering::Relaxed)
     }
 

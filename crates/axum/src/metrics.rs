@@ -459,7 +459,7 @@ mod tests {
     /// The documents name each limit, by its option.
     #[test]
     fn what_is_refused_is_documented() {
-        let table = include_str!("../../docs/operations/limits.md");
+        let table = include_str!("../../../docs/operations/limits.md");
         for met in Limit::ALL {
             let option = format!("`--{}`", met.name().replace('_', "-"));
             let bare = format!("`{}`", met.name());
@@ -489,10 +489,13 @@ mod tests {
             names.map(|name| name.trim_end_matches("_info")).collect()
         };
         assert_eq!(
-            documented(include_str!("../../docs/operations/watch.md")),
+            documented(include_str!("../../../docs/operations/watch.md")),
             told
         );
-        assert_eq!(documented(include_str!("../../deploy/grafana.json")), told);
-        assert!(documented(include_str!("../../deploy/alerts.yml")).is_subset(&told));
+        assert_eq!(
+            documented(include_str!("../../../deploy/grafana.json")),
+            told
+        );
+        assert!(documented(include_str!("../../../deploy/alerts.yml")).is_subset(&told));
     }
 }

@@ -16,7 +16,7 @@ use crate::access::tokens::LOOK_EVERY;
 #[tokio::test]
 async fn a_public_key_is_no_secret() {
     for issuer in [Issuer::rsa(), Issuer::ed25519()] {
-        let authenticator = Place::new().with_keys(&issuer.public_pem, &[]).await;
+        let authenticator = Place::new().with_keys(&issuer.public_pem).await;
         for secret in [&*issuer.public_pem, issuer.public_pem.trim()] {
             let confused = Issuer::secret(secret).sign(&ada());
             assert_eq!(
@@ -32,7 +32,7 @@ async fn a_public_key_is_no_secret() {
 #[tokio::test]
 async fn keys_are_known_by_their_names() {
     let (one, other) = (Issuer::ed25519().named("1"), Issuer::ed25519().named("2"));
-    let authenticator = Place::new().with_keys(&jwks(&[&one, &other]), &[]).await;
+    let authenticator = Place::new().with_keys(&jwks(&[&one, &other])).await;
     assert!(check(&authenticator, &other.sign(&ada())).await.is_ok());
     let misnamed = other.named("1").sign(&ada());
     assert_eq!(
@@ -45,7 +45,7 @@ async fn keys_are_known_by_their_names() {
 #[tokio::test]
 async fn keys_are_not_confused() {
     let (rsa, secret) = (Issuer::rsa().named("r"), Issuer::secret(SECRET).named("s"));
-    let authenticator = Place::new().with_keys(&jwks(&[&rsa, &secret]), &[]).await;
+    let authenticator = Place::new().with_keys(&jwks(&[&rsa, &secret])).await;
     for issuer in [&rsa, &secret] {
         assert!(check(&authenticator, &issuer.sign(&ada())).await.is_ok());
         let mut nameless = issuer.header();
@@ -79,7 +79,7 @@ async fn keys_are_not_confused() {
 #[tokio::test]
 async fn keys_of_one_name_keep_their_algorithms() {
     let (rsa, secret) = (Issuer::rsa().named("k"), Issuer::secret(SECRET).named("k"));
-    let authenticator = Place::new().with_keys(&jwks(&[&rsa, &secret]), &[]).await;
+    let authenticator = Place::new().with_keys(&jwks(&[&rsa, &secret])).await;
     for issuer in [&rsa, &secret] {
         assert!(check(&authenticator, &issuer.sign(&ada())).await.is_ok());
     }
@@ -98,7 +98,7 @@ async fn keys_of_one_name_keep_their_algorithms() {
 async fn keys_in_tokens_are_ignored() {
     let (rsa, forger) = (Issuer::rsa().named("r"), Issuer::rsa().named("r"));
     let server = KeyServer::start(jwks(&[&forger])).await;
-    let authenticator = Place::new().with_keys(&jwks(&[&rsa]), &[]).await;
+    let authenticator = Place::new().with_keys(&jwks(&[&rsa])).await;
     for kid in [Some("r"), Some("x"), None] {
         let mut header = forger.header();
         header.kid = kid.map(str::to_owned);
@@ -124,12 +124,12 @@ async fn a_file_of_keys_is_a_verdict() {
     let (rsa, other) = (Issuer::rsa().named("r"), Issuer::rsa().named("x"));
     for text in [jwks(&[&rsa]), rsa.public_pem.clone(), SECRET.to_owned()] {
         let place = Place::new();
-        let authenticator = place.with_keys(&text, &[]).await;
+        let authenticator = place.with_keys(&text).await;
         for _ in 0..3 {
             let denied = check(&authenticator, &other.sign(&ada())).await;
             assert_eq!(denied, Err(Denied::TokenInvalid), "{text:.40}");
         }
-        let authenticator = place.with_keys(&text, &[]).await;
+        let authenticator = place.with_keys(&text).await;
         fs::remove_file(place.directory.path().join("keys")).unwrap();
         for _ in 0..3 {
             let denied = check(&authenticator, &other.sign(&ada())).await;
@@ -164,8 +164,7 @@ async fn files_without_keys_are_refused() {
         (otherwise.to_string(), "holds no key"),
     ] {
         let keys = place.file(&text);
-        let config = place.config(&["--token-keys", keys.to_str().unwrap()]);
-        let told = Authenticator::new(config.authenticator())
+        let told = Authenticator::new(place.config(keys.to_str()))
             .await
             .err()
             .unwrap()
@@ -174,8 +173,7 @@ async fn files_without_keys_are_refused() {
         assert!(told.contains(keys.to_str().unwrap()), "{told}");
         assert!(!told.contains("hunter2"), "{told}");
     }
-    let config = place.config(&["--token-keys", "/nowhere/keys"]);
-    let told = Authenticator::new(config.authenticator())
+    let told = Authenticator::new(place.config(Some("/nowhere/keys")))
         .await
         .err()
         .unwrap()
@@ -280,9 +278,7 @@ async fn keys_of_an_address_are_read_again() {
     let (old, new) = (Issuer::rsa().named("old"), Issuer::ed25519().named("new"));
     let server = KeyServer::start(jwks(&[&old])).await;
     let place = Place::new();
-    let authenticator = place
-        .authenticator(&["--token-keys", &server.address])
-        .await;
+    let authenticator = place.authenticator(Some(&server.address)).await;
     assert!(check(&authenticator, &old.sign(&ada())).await.is_ok());
     assert_eq!(server.asked(), 1);
     server.holds(jwks(&[&new]));
@@ -306,9 +302,7 @@ async fn keys_of_an_address_are_read_again() {
 async fn a_key_is_found_by_the_next_look() {
     let (old, new) = (Issuer::rsa().named("old"), Issuer::ed25519().named("new"));
     let server = KeyServer::start(jwks(&[&old])).await;
-    let authenticator = Place::new()
-        .authenticator(&["--token-keys", &server.address])
-        .await;
+    let authenticator = Place::new().authenticator(Some(&server.address)).await;
     assert_eq!(
         check(&authenticator, &new.sign(&ada())).await,
         Err(Denied::TokenInvalid)
@@ -332,9 +326,7 @@ async fn an_unknown_key_is_no_verdict_while_the_address_is_out_of_reach() {
     let (old, new) = (Issuer::rsa().named("old"), Issuer::ed25519().named("new"));
     let forger = Issuer::secret(SECRET).named("old");
     let server = KeyServer::start(jwks(&[&old])).await;
-    let authenticator = Place::new()
-        .authenticator(&["--token-keys", &server.address])
-        .await;
+    let authenticator = Place::new().authenticator(Some(&server.address)).await;
     server.holds(None);
     for _ in 0..20 {
         let denied = check(&authenticator, &new.sign(&ada())).await;
@@ -351,9 +343,7 @@ async fn an_unknown_key_is_no_verdict_while_the_address_is_out_of_reach() {
 async fn a_look_goes_on_without_who_began_it() {
     let (old, new) = (Issuer::rsa().named("old"), Issuer::ed25519().named("new"));
     let server = KeyServer::start(jwks(&[&old])).await;
-    let authenticator = Place::new()
-        .authenticator(&["--token-keys", &server.address])
-        .await;
+    let authenticator = Place::new().authenticator(Some(&server.address)).await;
     server.holds(jwks(&[&new]));
     let token = new.sign(&ada());
     // Polled once, then dropped: its look is under way.
@@ -369,22 +359,16 @@ async fn keys_that_cannot_be_read_yet_are_no_verdict() {
     let issuer = Issuer::ed25519();
     let server = KeyServer::start(String::new()).await;
     let place = Place::new();
-    let authenticator = place
-        .authenticator(&["--token-keys", &server.address])
-        .await;
+    let authenticator = place.authenticator(Some(&server.address)).await;
     let denied = check(&authenticator, &issuer.sign(&ada())).await;
     assert_eq!(denied, Err(Denied::Unavailable));
     // A secret that can be fetched is no secret.
     let secret = Issuer::secret(SECRET);
     server.holds(jwks(&[&secret]));
-    let authenticator = place
-        .authenticator(&["--token-keys", &server.address])
-        .await;
+    let authenticator = place.authenticator(Some(&server.address)).await;
     let denied = check(&authenticator, &secret.sign(&ada())).await;
     assert_eq!(denied, Err(Denied::Unavailable));
     server.holds(jwks(&[&issuer]));
-    let authenticator = place
-        .authenticator(&["--token-keys", &server.address])
-        .await;
+    let authenticator = place.authenticator(Some(&server.address)).await;
     assert!(check(&authenticator, &issuer.sign(&ada())).await.is_ok());
 }

@@ -1,16 +1,14 @@
 use std::net::IpAddr;
 
-use clap::Parser;
-
 use super::*;
-use crate::config::Config;
 
 /// A time at which no further tokens come.
 const AT: Timestamp = Timestamp::ZERO;
 
-fn limits(options: &[&str]) -> Arc<Limits> {
-    let config = Config::parse_from([&["everbeat"], options].concat());
-    Arc::new(Limits::new(config.limits.shared()))
+fn limits(change: impl FnOnce(&mut LimitsConfig)) -> Arc<Limits> {
+    let mut config = LimitsConfig::default();
+    change(&mut config);
+    Arc::new(Limits::new(config))
 }
 
 fn network(address: &str) -> Network {
@@ -19,7 +17,7 @@ fn network(address: &str) -> Network {
 
 #[test]
 fn an_address_holds_so_many_connections() {
-    let limits = limits(&["--connections-per-address", "2"]);
+    let limits = limits(|config| config.connections_per_address = 2);
     let (here, there) = (network("192.0.2.1"), network("192.0.2.2"));
     let one = limits.connection(here);
     let two = limits.connection(here);
@@ -35,7 +33,10 @@ fn an_address_holds_so_many_connections() {
 /// closed.
 #[test]
 fn a_connection_that_gives_its_place_up_counts_again() {
-    let limits = limits(&["--handshakes-per-address", "1", "--handshakes", "2"]);
+    let limits = limits(|config| {
+        config.handshakes_per_address = 1;
+        config.handshakes = 2;
+    });
     let (here, there) = (Some(network("192.0.2.1")), Some(network("192.0.2.2")));
     let one = limits.handshake(here).unwrap();
     drop(one);
@@ -59,14 +60,11 @@ fn a_connection_that_gives_its_place_up_counts_again() {
 
 #[test]
 fn rates_are_for_each_alone() {
-    let limits = limits(&[
-        "--requests-per-address",
-        "1",
-        "--publishes-per-person",
-        "1",
-        "--publishes-per-address",
-        "2",
-    ]);
+    let limits = limits(|config| {
+        config.requests_per_address = 1;
+        config.publishes_per_person = 1;
+        config.publishes_per_address = 2;
+    });
     let (here, there) = (network("192.0.2.1"), network("192.0.2.2"));
     for _ in 0..REQUESTS_BURST {
         assert_eq!(limits.request(AT, here), Ok(()));
@@ -94,8 +92,10 @@ fn rates_are_for_each_alone() {
 /// stricter one counts.
 #[test]
 fn frames_are_paid_for_together() {
-    let options = ["--frames-per-person", "10", "--frames-per-address", "100"];
-    let limits = limits(&options);
+    let limits = limits(|config| {
+        config.frames_per_person = 10;
+        config.frames_per_address = 100;
+    });
     let (here, there) = (network("192.0.2.1"), network("192.0.2.2"));
     let ada = Subject::new("ada").unwrap();
     let at = Timestamp::from_millis;
@@ -164,7 +164,7 @@ fn a_flood_of_people_has_a_bound() {
 /// Entries that are evicted for want of memory are counted, for the operator.
 #[test]
 fn what_is_forgotten_for_want_of_room_is_counted() {
-    let limits = limits(&["--rate-bytes", "65536"]);
+    let limits = limits(|config| config.rate_bytes = 65536);
     for flood in 0..1_000_u32 {
         let address = Network::from(IpAddr::from((0xc000_0000 | flood).to_be_bytes()));
         assert_eq!(limits.request(AT, address), Ok(()));
@@ -177,7 +177,7 @@ fn what_is_forgotten_for_want_of_room_is_counted() {
 
 #[test]
 fn pages_count_for_more() {
-    let limits = limits(&["--requests-per-address", "2"]);
+    let limits = limits(|config| config.requests_per_address = 2);
     let (here, there) = (network("192.0.2.1"), network("192.0.2.2"));
     for _ in 0..2 {
         assert_eq!(
@@ -194,18 +194,13 @@ fn pages_count_for_more() {
 
 #[test]
 fn zero_is_no_limit() {
-    let limits = limits(&[
-        "--connections-per-address",
-        "0",
-        "--requests-per-address",
-        "0",
-        "--publishes-per-person",
-        "0",
-        "--frames-per-address",
-        "0",
-        "--hellos",
-        "0",
-    ]);
+    let limits = limits(|config| {
+        config.connections_per_address = 0;
+        config.requests_per_address = 0;
+        config.publishes_per_person = 0;
+        config.frames_per_address = 0;
+        config.hellos = 0;
+    });
     let here = network("192.0.2.1");
     let held: Vec<_> = (0..5_000).map(|_| limits.connection(here)).collect();
     assert!(held.iter().all(Option::is_some));

@@ -4,7 +4,6 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
-use clap::ValueEnum;
 use ipnet::IpNet;
 
 /// The peer of a TCP connection: a browser, or a proxy. The acceptor adds it to each request.
@@ -37,7 +36,7 @@ impl From<IpAddr> for Network {
 
 /// The headers in which a proxy names the client's address. Only those of one kind are read: a proxy
 /// that writes one kind passes on what its clients wrote into the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForwardedBy {
     /// `X-Forwarded-For` and `X-Forwarded-Proto`.
     XForwarded,

@@ -191,19 +191,19 @@ impl Room {
     }
 
     /// Registers a listener that is not a member; it is woken when the room changes.
-    pub(crate) fn watch(&self, id: ConnectionId, mailbox: &Arc<Mailbox>) -> RoomView {
+    pub fn watch(&self, id: ConnectionId, mailbox: &Arc<Mailbox>) -> RoomView {
         let mut state = self.state.lock();
         Arc::make_mut(&mut state.readers).insert(id, Arc::clone(mailbox));
         state.view()
     }
 
     /// Drops a listener.
-    pub(crate) fn unwatch(&self, id: ConnectionId) {
+    pub fn unwatch(&self, id: ConnectionId) {
         Arc::make_mut(&mut self.state.lock().readers).remove(&id);
     }
 
     /// Makes a session a member, whose connection is woken when the room changes.
-    pub(crate) fn enter(
+    pub fn enter(
         self: &Arc<Self>,
         now: Timestamp,
         (session, name): (SessionId, Name),

@@ -13,17 +13,15 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair, RsaKeyPair};
 use axum::http::HeaderValue;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use clap::Parser;
 use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use protocol::access::{Identity, Naming, Right, Subject};
+use protocol::access::{Grants, Identity, Naming, Right, Subject};
 use protocol::id::{RoomName, SessionId};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
 use crate::clock::unix_ms;
-use crate::config::Config;
 
 const SECRET: &str = "a secret of more than thirty-two bytes";
 
@@ -154,22 +152,30 @@ impl Place {
         path
     }
 
-    fn config(&self, options: &[&str]) -> Config {
-        let data = self.directory.path().to_str().unwrap();
-        Config::parse_from([&["everbeat", "--data", data], options].concat())
+    /// With keys from a file or an address, where there are any.
+    fn config(&self, keys: Option<&str>) -> AuthenticatorConfig {
+        let keys = keys.map(|keys| keys.parse().unwrap());
+        AuthenticatorConfig {
+            tokens: keys.map(TokenConfig::new),
+            ..AuthenticatorConfig::new(self.directory.path().to_owned())
+        }
     }
 
-    async fn authenticator(&self, options: &[&str]) -> Authenticator {
-        Authenticator::new(self.config(options).authenticator())
-            .await
-            .unwrap()
+    async fn authenticator(&self, keys: Option<&str>) -> Authenticator {
+        Authenticator::new(self.config(keys)).await.unwrap()
+    }
+
+    /// With keys from a file of this content.
+    fn config_with_keys(&self, text: &str) -> AuthenticatorConfig {
+        let keys = self.file(text);
+        self.config(Some(keys.to_str().unwrap()))
     }
 
     /// An authenticator with keys from a file of this content.
-    async fn with_keys(&self, text: &str, options: &[&str]) -> Authenticator {
-        let keys = self.file(text);
-        let keys = ["--token-keys", keys.to_str().unwrap()];
-        self.authenticator(&[&keys, options].concat()).await
+    async fn with_keys(&self, text: &str) -> Authenticator {
+        Authenticator::new(self.config_with_keys(text))
+            .await
+            .unwrap()
     }
 }
 

@@ -44,6 +44,18 @@ pub struct AuthenticatorConfig {
     pub data: PathBuf,
 }
 
+impl AuthenticatorConfig {
+    /// Guests with all rights and no tokens; the key of guests' cookies is kept in this directory.
+    pub fn new(data: PathBuf) -> Self {
+        Self {
+            tokens: None,
+            token_cookie: "everbeat-token".to_owned(),
+            guests: Some(Rights::ALL),
+            data,
+        }
+    }
+}
+
 /// How tokens are checked.
 #[derive(Clone, Debug)]
 pub struct TokenConfig {
@@ -55,6 +67,19 @@ pub struct TokenConfig {
     pub audience: Option<String>,
     /// The issuer that a token must name (`iss`, section 4.1.1); `None`: not checked.
     pub issuer: Option<String>,
+}
+
+impl TokenConfig {
+    /// Tokens that are signed with these keys, of any issuer and for any audience. The keys are read again every 5
+    /// minutes: a key that was withdrawn serves no longer than that.
+    pub fn new(keys: KeySource) -> Self {
+        Self {
+            keys,
+            refresh: Duration::from_secs(5 * 60),
+            audience: None,
+            issuer: None,
+        }
+    }
 }
 
 /// The credentials that a request shows in its cookies, apart from the token of a `hello`.
@@ -153,7 +178,7 @@ impl Authenticator {
 
 /// The values of the cookies of this name (RFC 6265 section 5.4): there may be several, not all of them
 /// ours. Other cookies may hold any bytes.
-pub(crate) fn cookies<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = &'h str> {
+pub fn cookies<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = &'h str> {
     headers
         .get_all(header::COOKIE)
         .iter()

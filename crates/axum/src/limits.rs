@@ -65,6 +65,50 @@ pub struct LimitsConfig {
     pub hello_queue: Duration,
 }
 
+impl LimitsConfig {
+    /// No limit at all, and no line of the journal left out.
+    pub const NONE: Self = Self {
+        connections_per_address: 0,
+        handshakes: 0,
+        handshakes_per_address: 0,
+        requests_per_address: 0,
+        publishes_per_person: 0,
+        publishes_per_address: 0,
+        frames_per_person: 0,
+        frames_per_address: 0,
+        rate_bytes: 0,
+        session_lines: 0,
+        hellos: 0,
+        hello_line: Duration::ZERO,
+    };
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            // An office or a mobile network may share an address.
+            connections_per_address: 1_000,
+            // So that there are descriptors left for sessions.
+            handshakes: 20_000,
+            handshakes_per_address: 200,
+            // Each connection begins with one.
+            requests_per_address: 200,
+            publishes_per_person: 200,
+            // Guests have nothing else that holds them all together.
+            publishes_per_address: 1_000,
+            frames_per_person: 2_000,
+            // A thousand people who come back at once and join three rooms each stay below it.
+            frames_per_address: 10_000,
+            // Holds more addresses than there may be connections, at 120 bytes for one.
+            rate_bytes: 8 << 20,
+            session_lines: 100,
+            hellos: 10_000,
+            // Clients wait for `welcome` for 10 s (RC-5).
+            hello_line: Duration::from_secs(2),
+        }
+    }
+}
+
 /// The limits that hold over more than one connection.
 pub struct Limits {
     connections: Arc<Counts<Network>>,

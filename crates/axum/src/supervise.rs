@@ -13,10 +13,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// Runs a task to its end. A panic is logged as an error, and the task is restarted: that is better
 /// for the connected clients than an end of the server, which would cost each of them its
 /// connection.
-pub(crate) async fn supervised<F: Future<Output = ()>>(
-    task: &'static str,
-    mut begin: impl FnMut() -> F,
-) {
+pub async fn supervised<F: Future<Output = ()>>(task: &'static str, mut begin: impl FnMut() -> F) {
     loop {
         let run = AssertUnwindSafe(async { begin().await }).catch_unwind();
         let Err(panic) = run.await else { return };
@@ -31,7 +28,7 @@ pub(crate) async fn supervised<F: Future<Output = ()>>(
 }
 
 /// The message of a panic.
-pub(crate) fn reason(panic: &(dyn Any + Send)) -> &str {
+pub fn reason(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("it does not say why")

@@ -8,8 +8,9 @@ pub mod late;
 pub mod memory;
 mod numbering;
 mod page;
+#[cfg(feature = "sqlite")]
 pub mod sqlite;
-#[cfg(test)]
+#[cfg(all(test, feature = "sqlite"))]
 mod tests;
 
 use std::sync::Arc;

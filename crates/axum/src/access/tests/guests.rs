@@ -33,7 +33,7 @@ async fn who(authenticator: &Authenticator, cookies: &str) -> Option<Subject> {
 #[tokio::test]
 async fn a_guest_is_known_by_a_signed_cookie() {
     let place = Place::new();
-    let authenticator = place.authenticator(&[]).await;
+    let authenticator = place.authenticator(None).await;
     let nobody = ShownCredentials::default();
     let header = |authenticator: &Authenticator, is_secure| {
         let header = authenticator
@@ -57,11 +57,11 @@ async fn a_guest_is_known_by_a_signed_cookie() {
             .guest_cookie(&shows(&authenticator, value), true)
             .is_none()
     );
-    let again = place.authenticator(&[]).await;
+    let again = place.authenticator(None).await;
     assert_eq!(who(&again, value).await, first);
     assert_ne!(who(&again, &new_cookie(&again, true)).await, first);
 
-    let elsewhere = Place::new().authenticator(&[]).await;
+    let elsewhere = Place::new().authenticator(None).await;
     let claims = json!({"sub": "guest-1", "aud": "everbeat-guest", "exp": from_now(600)});
     let forged = Issuer::secret(SECRET).sign(&claims);
     let name = value.split('=').next().unwrap();
@@ -85,8 +85,8 @@ async fn a_guest_is_known_by_a_signed_cookie() {
 #[tokio::test]
 async fn servers_of_one_host_have_cookies_of_their_own() {
     let [one, other] = [
-        Place::new().authenticator(&[]).await,
-        Place::new().authenticator(&[]).await,
+        Place::new().authenticator(None).await,
+        Place::new().authenticator(None).await,
     ];
     let [cookie, another] = [&one, &other].map(|authenticator| new_cookie(authenticator, false));
     let name = |cookie: &str| cookie.split('=').next().unwrap().to_owned();
@@ -110,7 +110,7 @@ async fn servers_of_one_host_have_cookies_of_their_own() {
 /// kind; a cookie put in its place by another site does not hide it.
 #[tokio::test]
 async fn a_guest_stays_with_another_cookie() {
-    let authenticator = Place::new().authenticator(&[]).await;
+    let authenticator = Place::new().authenticator(None).await;
     let own = new_cookie(&authenticator, false);
     let (own_name, value) = own.split_once('=').unwrap();
     let guest = who(&authenticator, &own).await;
@@ -155,7 +155,7 @@ async fn a_guest_stays_with_another_cookie() {
 #[tokio::test]
 async fn a_guests_cookie_is_nothing_else() {
     let place = Place::new();
-    let authenticator = place.with_keys(SECRET, &[]).await;
+    let authenticator = place.with_keys(SECRET).await;
     let key = fs::read(place.directory.path().join("guests.key")).unwrap();
     let (ours, issuer) = (Issuer::secret(&key), Issuer::secret(SECRET));
     let good = json!({"sub": "guest-1", "aud": "everbeat-guest", "exp": from_now(600)});
@@ -211,18 +211,18 @@ async fn a_guests_cookie_is_nothing_else() {
 async fn the_key_of_guests_is_kept() {
     use std::os::unix::fs::PermissionsExt as _;
     let place = Place::new();
-    place.authenticator(&[]).await;
+    place.authenticator(None).await;
     let path = place.directory.path().join("guests.key");
     let mode = fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     // The power may be cut while it is written: the unfinished file is not taken for the key.
     fs::remove_file(&path).unwrap();
     fs::write(path.with_extension("key.part"), "half").unwrap();
-    place.authenticator(&[]).await;
+    place.authenticator(None).await;
     assert_eq!(fs::read(&path).unwrap().len(), 32);
     assert!(!path.with_extension("key.part").exists());
     fs::write(&path, "short").unwrap();
-    let told = Authenticator::new(place.config(&[]).authenticator())
+    let told = Authenticator::new(place.config(None))
         .await
         .err()
         .unwrap()
@@ -239,7 +239,12 @@ async fn guests_are_marked_where_others_are_vouched_for() {
     let session = SessionId::new("abcd").unwrap();
     let name = protocol::id::Name::tidy("Ada");
     let place = Place::new();
-    let authenticator = place.with_keys(SECRET, &["--guest-rooms", "news=r"]).await;
+    let rights = "news=r".parse::<Grants>().unwrap();
+    let config = AuthenticatorConfig {
+        guests: Some(rights.into()),
+        ..place.config_with_keys(SECRET)
+    };
+    let authenticator = Authenticator::new(config).await.unwrap();
     let guest = authenticator
         .authenticate(&ShownCredentials::default(), None)
         .await
@@ -254,7 +259,7 @@ async fn guests_are_marked_where_others_are_vouched_for() {
             .allow(&RoomName::new("news").unwrap(), Right::Read)
     );
     assert!(!guest.rights.allow(&RoomName::lobby(), Right::Read));
-    let authenticator = place.authenticator(&[]).await;
+    let authenticator = place.authenticator(None).await;
     let guest = authenticator
         .authenticate(&ShownCredentials::default(), None)
         .await

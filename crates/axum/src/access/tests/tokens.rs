@@ -20,7 +20,7 @@ async fn good_tokens_are_good() {
     ];
     let claims = but(&json!({"rooms": {"team-*": ["read", "write"], "news": ["read"]}}));
     for (text, issuers) in sets {
-        let authenticator = Place::new().with_keys(&text, &[]).await;
+        let authenticator = Place::new().with_keys(&text).await;
         for issuer in issuers {
             let access = check(&authenticator, &issuer.sign(&claims)).await.unwrap();
             assert_eq!(access.identity, subject("ada"));
@@ -42,7 +42,7 @@ async fn good_tokens_are_good() {
 /// token is good for all of them.
 #[tokio::test]
 async fn what_a_token_need_not_say() {
-    let authenticator = Place::new().with_keys(SECRET, &[]).await;
+    let authenticator = Place::new().with_keys(SECRET).await;
     let issuer = Issuer::secret(SECRET);
     for name in [json!(null), json!(""), json!(" \u{200b} ")] {
         let token = issuer.sign(&but(
@@ -60,8 +60,12 @@ async fn what_a_token_need_not_say() {
 /// AC-1: each bad token is invalid; only one that was good once is expired.
 #[tokio::test]
 async fn bad_tokens_are_bad() {
-    let options = ["--token-audience", "everbeat", "--token-issuer", "us"];
-    let authenticator = Place::new().with_keys(SECRET, &options).await;
+    let place = Place::new();
+    let mut config = place.config_with_keys(SECRET);
+    let tokens = config.tokens.as_mut().unwrap();
+    tokens.audience = Some("everbeat".to_owned());
+    tokens.issuer = Some("us".to_owned());
+    let authenticator = Authenticator::new(config).await.unwrap();
     let issuer = Issuer::secret(SECRET);
     let good = json!({"aud": "everbeat", "iss": "us"});
     let with = |changes: Value| issuer.sign(&changed(but(&good), &changes));
@@ -104,7 +108,7 @@ async fn bad_tokens_are_bad() {
 /// AC-1: forged tokens, tokens of another key, and texts that are no tokens.
 #[tokio::test]
 async fn forged_tokens_are_bad() {
-    let authenticator = Place::new().with_keys(SECRET, &[]).await;
+    let authenticator = Place::new().with_keys(SECRET).await;
     let issuer = Issuer::secret(SECRET);
     // Null is a word on rooms, though not a known one: it must not mean all of them.
     let mut nulled = ada();
@@ -158,7 +162,7 @@ async fn forged_tokens_are_bad() {
 async fn a_token_counts_before_a_cookie_before_a_guest() {
     let issuer = Issuer::secret(SECRET);
     let place = Place::new();
-    let authenticator = place.with_keys(SECRET, &[]).await;
+    let authenticator = place.with_keys(SECRET).await;
     let (ada, bob) = (
         issuer.sign(&ada()),
         issuer.sign(&but(&json!({"sub": "bob"}))),
@@ -196,7 +200,7 @@ async fn a_token_counts_before_a_cookie_before_a_guest() {
     );
 
     // Without keys the cookie is another program's, and a token is for another server.
-    let authenticator = place.authenticator(&[]).await;
+    let authenticator = place.authenticator(None).await;
     assert!(
         authenticator
             .authenticate(&shows(&authenticator, "everbeat-token=theirs"), None)
@@ -208,9 +212,12 @@ async fn a_token_counts_before_a_cookie_before_a_guest() {
         .await;
     assert_eq!(denied, Err(Denied::TokenInvalid));
 
-    let authenticator = place
-        .with_keys(SECRET, &["--guests", "off", "--token-cookie", "sid"])
-        .await;
+    let config = AuthenticatorConfig {
+        guests: None,
+        token_cookie: "sid".to_owned(),
+        ..place.config_with_keys(SECRET)
+    };
+    let authenticator = Authenticator::new(config).await.unwrap();
     let denied = authenticator
         .authenticate(&ShownCredentials::default(), None)
         .await;

@@ -86,13 +86,13 @@ impl Answers {
     }
 
     /// Keeps the reservation of an answer that a connection's machine was given.
-    pub(crate) fn keep(&self, id: ConnectionId, owed: Owed) {
+    pub fn keep(&self, id: ConnectionId, owed: Owed) {
         let mut given = self.given.lock();
         given.entry(id).or_default().push_back(owed);
     }
 
     /// Takes the oldest reservation that is kept for a connection.
-    pub(crate) fn kept(&self, id: ConnectionId) -> Option<Owed> {
+    pub fn kept(&self, id: ConnectionId) -> Option<Owed> {
         let mut given = self.given.lock();
         let owed = given.get_mut(&id)?.pop_front();
         if given.get(&id).is_some_and(VecDeque::is_empty) {
@@ -102,7 +102,7 @@ impl Answers {
     }
 
     /// Drops the reservations of a closed connection.
-    pub(crate) fn forget(&self, id: ConnectionId) {
+    pub fn forget(&self, id: ConnectionId) {
         self.given.lock().remove(&id);
     }
 

@@ -4,7 +4,7 @@ mod agenda;
 mod entry;
 pub mod inspect;
 pub mod mailbox;
-pub(crate) mod pull;
+pub mod pull;
 mod replay;
 pub mod report;
 pub mod room;

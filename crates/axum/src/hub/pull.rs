@@ -12,19 +12,19 @@ use crate::metrics::Metrics;
 use crate::text_frame::TextFrame;
 
 /// A pull's outcome: what to write, and where the reader's cursor stands then.
-pub(crate) struct Batch<T> {
+pub struct Batch<T> {
     /// The frames, in the order in which they are to be written.
-    pub(crate) frames: Vec<T>,
+    pub frames: Vec<T>,
     /// The offset of the last message.
-    pub(crate) through: Offset,
+    pub through: Offset,
     /// The version of drafts and members that the reader then has.
-    pub(crate) version: u64,
+    pub version: u64,
     /// How many bytes its entries have.
-    pub(crate) bytes: usize,
+    pub bytes: usize,
 }
 
 /// Why a pull has no batch.
-pub(crate) enum Nothing {
+pub enum Nothing {
     /// The messages are in the log: [`read_log`].
     InLog,
     /// The room no longer reaches back to the reader's cursor.
@@ -34,14 +34,14 @@ pub(crate) enum Nothing {
 }
 
 /// Counts the frames that are handed to a connection.
-pub(crate) fn count(frames: &[TextFrame], metrics: &Metrics) {
+pub fn count(frames: &[TextFrame], metrics: &Metrics) {
     metrics.delivered(frames.len());
     metrics.sent(frames.iter().map(TextFrame::len).sum());
 }
 
 /// Takes what a room's tail has after a reader's cursor, without waiting; `pick` makes of an entry what this
 /// reader gets of it.
-pub(crate) fn take<T>(
+pub fn take<T>(
     room: &Room,
     pull: Pull,
     pick: impl Fn(&Entry) -> Option<T>,
@@ -70,7 +70,7 @@ pub(crate) fn take<T>(
 
 /// As [`take`], for a large batch or one that is in the log: first reserves memory among the answers, which may take
 /// some seconds. The caller must have written all that it has to write.
-pub(crate) async fn take_much<T>(
+pub async fn take_much<T>(
     hub: &Hub,
     room: &Room,
     pull: Pull,
