@@ -1,6 +1,7 @@
 //! The page's sentences for what the view holds.
 
-use protocol::client::Status;
+use protocol::client::{Cause, Status};
+use protocol::close::CloseCode;
 use view::{Alert, Link};
 
 /// The connection's state in one word, for style sheets and tests.
@@ -23,7 +24,15 @@ pub(crate) fn status(link: &Link) -> String {
         Status::Live => "Live".to_owned(),
         Status::Waiting { offline: false, .. } => "Reconnecting".to_owned(),
         Status::Waiting { offline: true, .. } => "Offline".to_owned(),
-        Status::Stopped { code } => format!("Stopped: {}", code.reason()),
+        Status::Stopped { cause } => format!("Stopped: {}", why(cause)),
+    }
+}
+
+/// Why nothing is tried any more. A browser does not show the status of a refused handshake.
+const fn why(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Closed(Some(code)) => code.reason(),
+        _ => CloseCode::ABNORMAL.reason(),
     }
 }
 
@@ -105,8 +114,8 @@ mod tests {
 
     #[test]
     fn the_end_says_why() {
-        let code = CloseCode::UNSUPPORTED;
-        let link = linked(Status::Stopped { code }, None);
+        let cause = Cause::Closed(Some(CloseCode::UNSUPPORTED));
+        let link = linked(Status::Stopped { cause }, None);
         assert_eq!(shown(&link), "Stopped: version not supported");
         assert!(link.can_try_now() && !link.is_waiting());
     }

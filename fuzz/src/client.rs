@@ -2,7 +2,9 @@
 
 mod plan;
 
-use protocol::client::{Config, Input, Network, NoToken, Session, Transmit};
+use std::time::Duration;
+
+use protocol::client::{Config, End, Input, Network, NoToken, Session, Transmit};
 use protocol::close::CloseCode;
 use protocol::codec::{DecodeError, encode};
 use protocol::frame::{
@@ -307,7 +309,15 @@ impl Driver {
 
     fn closed(&mut self, code: Option<CloseCode>) {
         if let Some(Line { id, .. }) = self.line.take() {
-            self.input(Input::Closed { id, code });
+            // Numbers that are no code stand for the status of a refused handshake.
+            let end = match code.map(CloseCode::get) {
+                Some(status @ ..1000) => End::Refused {
+                    status,
+                    retry_after: (status % 2 == 0).then(|| Duration::from_secs(status.into())),
+                },
+                _ => code.into(),
+            };
+            self.input(Input::Closed { id, end });
         }
     }
 
@@ -333,7 +343,7 @@ impl Driver {
             Stale::Opened => Input::Opened { id },
             Stale::Closed(code) => Input::Closed {
                 id,
-                code: code.map(|Any(code)| code),
+                end: code.map(|Any(code)| code).into(),
             },
             Stale::Frame(Any(frame)) => Input::Received {
                 id,

@@ -339,9 +339,9 @@ impl Client {
                 let frame = Err(DecodeError::TooLarge { limit });
                 Input::Received { id, frame }
             }
-            Heard::Closed(code) => {
+            Heard::Ended(end) => {
                 self.connection = None;
-                Input::Closed { id, code }
+                Input::Closed { id, end }
             }
         };
         self.feed(input);

@@ -74,7 +74,7 @@ mod options;
 mod storage;
 
 pub use protocol;
-pub use protocol::client::{Config, Event, Fate, NoToken, Status, Store, Stored};
+pub use protocol::client::{Cause, Config, Event, Fate, NoToken, Status, Store, Stored};
 
 pub use self::client::{Client, Counts, NotFlushed};
 pub use self::options::{ConnectError, Options};
@@ -86,7 +86,8 @@ pub use self::storage::{MemoryStorage, Storage};
 ///
 /// # Errors
 /// [`ConnectError`]: the URL or the options cannot work. A server that cannot be reached is no error: the client tries
-/// again, and reports it as [`Event::Status`].
+/// again, and reports it as [`Event::Status`]. So does one that refuses the handshake, whose status is the
+/// [`Cause`]; after 400, 403, 405 and 426 the client stops ([`Status::Stopped`]), as the same would be refused again.
 pub fn connect(url: &str, options: Options) -> Result<Client, ConnectError> {
     let mut client = Client::new(url, options)?;
     client.connect();

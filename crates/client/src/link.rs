@@ -4,13 +4,16 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
+use protocol::client::End;
 use protocol::close::CloseCode;
 use protocol::frame::{RECEIVED_BYTES_MAX, SUBPROTOCOL};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::Error;
+use tokio_tungstenite::tungstenite::http::header::RETRY_AFTER;
 use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
@@ -60,7 +63,7 @@ pub(crate) enum Heard {
     Text(Utf8Bytes),
     Binary,
     TooLarge,
-    Closed(Option<CloseCode>),
+    Ended(End),
 }
 
 impl Target {
@@ -125,9 +128,9 @@ impl Link {
     /// The next report. Until it comes, waiting frames are written.
     pub(crate) fn poll_heard(&mut self, cx: &mut Context<'_>) -> Poll<Heard> {
         match self {
-            Self::Opening(opening) => opening
-                .poll_unpin(cx)
-                .map(|opened| opened.map_or(Heard::Closed(None), Heard::Opened)),
+            Self::Opening(opening) => opening.poll_unpin(cx).map(|opened| {
+                opened.map_or_else(|error| Heard::Ended(not_opened(&error)), Heard::Opened)
+            }),
             Self::Open(line) => line.poll_heard(cx),
         }
     }
@@ -138,6 +141,20 @@ impl Link {
             // Frames that cannot leave now are lost with the connection.
             let _ = line.close_now(code);
         }
+    }
+}
+
+/// Why a connection did not open. The session decides what that means; a `Retry-After` that is a date is not read: this
+/// end has no clock that agrees with the server's.
+fn not_opened(error: &Error) -> End {
+    let Error::Http(answer) = error else {
+        return End::Lost;
+    };
+    let seconds = answer.headers().get(RETRY_AFTER);
+    let seconds = seconds.and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    End::Refused {
+        status: answer.status().as_u16(),
+        retry_after: seconds.map(Duration::from_secs),
     }
 }
 
@@ -221,10 +238,11 @@ impl Line {
                 Some(Ok(Message::Close(frame))) => {
                     // The answer to the server's close frame, if it can leave at once.
                     let _ = self.socket.flush().now_or_never();
-                    Heard::Closed(frame.map(|frame| CloseCode::new(frame.code.into())))
+                    let code = frame.map(|frame| CloseCode::new(frame.code.into()));
+                    Heard::Ended(code.into())
                 }
                 Some(Err(Error::Capacity(_))) => Heard::TooLarge,
-                Some(Err(_)) | None => Heard::Closed(None),
+                Some(Err(_)) | None => Heard::Ended(End::Lost),
             });
         }
     }

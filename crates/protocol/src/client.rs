@@ -15,6 +15,7 @@ mod tokens;
 mod uplink;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use fastrand::Rng;
 
@@ -53,8 +54,8 @@ pub enum Input {
     Closed {
         /// Which one.
         id: ConnectionId,
-        /// The code, where one came.
-        code: Option<CloseCode>,
+        /// How it ended, as far as the driver knows.
+        end: End,
     },
     /// The socket holds so many bytes of what was sent on a connection (`WebSocket.bufferedAmount`). The driver
     /// reports a change before any other fact, before a command, and before [`Session::handle_timeout`]. A driver
@@ -73,6 +74,29 @@ pub enum Input {
     /// The answer to [`Transmit::FetchToken`]. It may also come unasked, with a token that the application
     /// has anyway.
     Token(Result<Token, NoToken>),
+}
+
+/// How a connection ended, or why it did not open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum End {
+    /// It is lost: no close frame came. So is a handshake whose answer the driver cannot see, as in a browser.
+    Lost,
+    /// A close frame came, with this code.
+    Closed(CloseCode),
+    /// The opening handshake was answered over HTTP, with another status than 101.
+    Refused {
+        /// The status (RFC 9110 section 15).
+        status: u16,
+        /// Its `Retry-After` (RFC 9110 section 10.2.3), where it is a number of seconds.
+        retry_after: Option<Duration>,
+    },
+}
+
+impl From<Option<CloseCode>> for End {
+    fn from(code: Option<CloseCode>) -> Self {
+        code.map_or(Self::Lost, Self::Closed)
+    }
 }
 
 /// A change of the page or the network, as the browser reports it.
@@ -203,7 +227,7 @@ impl Session {
         match input {
             Input::Opened { id } if self.is_current(id) => self.opened(now),
             Input::Received { id, frame } if self.is_current(id) => self.received(now, frame),
-            Input::Closed { id, code } if self.is_current(id) => self.closed(now, code),
+            Input::Closed { id, end } if self.is_current(id) => self.ended(now, end),
             Input::Buffered { id, bytes } if self.is_current(id) => self.buffered(now, bytes),
             Input::Seen(messages) => self.seen(now, &messages),
             Input::Token(answer) => self.token(now, answer),
@@ -423,7 +447,7 @@ impl Session {
     pub fn status(&self) -> Status {
         match &self.state {
             State::Idle => Status::Idle,
-            State::Waiting { until, cause } => Status::Waiting {
+            State::Waiting { until, cause, .. } => Status::Waiting {
                 until: *until,
                 cause: *cause,
                 attempt: self.backoff.attempt(),
@@ -433,7 +457,7 @@ impl Session {
                 Status::Connecting
             }
             State::Live(_) => Status::Live,
-            State::Stopped { code } => Status::Stopped { code: *code },
+            State::Stopped { cause } => Status::Stopped { cause: *cause },
         }
     }
 

@@ -92,7 +92,13 @@ impl<O: Environment> Driver<O> {
             BrowserEvent::Binary { id } => self.received(now, id, Err(DecodeError::Binary)),
             BrowserEvent::Closed { id, code } => {
                 self.environment.release(id);
-                self.session.handle_input(now, Input::Closed { id, code });
+                self.session.handle_input(
+                    now,
+                    Input::Closed {
+                        id,
+                        end: code.into(),
+                    },
+                );
             }
             BrowserEvent::Forbidden => (self.report)(Report::Forbidden),
             BrowserEvent::Page(network) => self.session.handle_input(now, Input::Network(network)),

@@ -92,7 +92,8 @@ impl Pair {
                 }
                 let machine = &mut self.clients[client];
                 machine.note(self.now, id, Step::Closed(code));
-                Input::Closed { id, code }
+                let end = code.into();
+                Input::Closed { id, end }
             }
         };
         self.look(client);

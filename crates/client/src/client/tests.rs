@@ -8,6 +8,7 @@ use protocol::client::{Cause, Stored};
 use protocol::frame::{Beat, ClientFrame, Limits, SUBPROTOCOL, Welcome};
 use protocol::id::{Credentials, Seq, SessionKey};
 use protocol::outbox::OutboxLimit;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -318,8 +319,8 @@ async fn events_end_where_the_session_does() {
         }
     };
     timeout(PATIENCE, events).await.expect("an end");
-    let code = CloseCode::DISCONNECTED;
-    assert_eq!(last, Some(Event::Status(Status::Stopped { code })));
+    let cause = Cause::Closed(Some(CloseCode::DISCONNECTED));
+    assert_eq!(last, Some(Event::Status(Status::Stopped { cause })));
     let port = server.await.unwrap();
     client.connect();
     play(&mut client, async { port.accept().await.hear().await }).await;
@@ -428,4 +429,47 @@ fn what_cannot_work_is_refused_at_once() {
     let options = Options::new(1).header("a name", "x");
     let error = Client::new("ws://[::1]:8080/ws", options).unwrap_err();
     assert_eq!(error.to_string(), "not a header of HTTP: a name");
+}
+
+/// A handshake that is answered over HTTP: its status and `Retry-After` reach the session, which stops at a 403.
+#[tokio::test]
+async fn a_refused_handshake_says_why() {
+    let port = Port::open().await;
+    let mut client = connect(&port.url(), Options::new(1)).unwrap();
+    let answers = [
+        "503 Service Unavailable\r\nRetry-After: 1",
+        "429 Too Many Requests\r\nRetry-After: Fri, 31 Dec 1999 23:59:59 GMT",
+        "403 Forbidden\r\nRetry-After: 1",
+    ];
+    let server = tokio::spawn(async move {
+        let mut times = Vec::new();
+        for answer in answers {
+            let (mut stream, _) = port.0.accept().await.unwrap();
+            times.push(Instant::now());
+            let mut request = [0; 4096];
+            let read = stream.read(&mut request).await.unwrap();
+            assert!(request[..read].ends_with(b"\r\n\r\n"));
+            let answer = format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            times.push(Instant::now());
+        }
+        times
+    });
+    let mut causes = Vec::new();
+    let events = async {
+        while let Some(event) = client.next().await {
+            if let Event::Status(Status::Waiting { cause, .. } | Status::Stopped { cause }) = event
+            {
+                causes.push(cause);
+            }
+        }
+    };
+    timeout(PATIENCE, events).await.expect("an end");
+    assert_eq!(
+        causes,
+        [503, 429, 403].map(|status| Cause::Refused { status })
+    );
+    assert!(matches!(client.status(), Status::Stopped { .. }));
+    let times = server.await.unwrap();
+    assert!(times[2] - times[1] >= Duration::from_secs(1), "{times:?}");
 }

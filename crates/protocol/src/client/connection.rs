@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::output::{Cause, Event, Fate, Store, Transmit};
 use super::room::{Place, Room};
 use super::uplink::Uplink;
-use super::{Network, Session};
+use super::{End, Network, Session};
 use crate::backoff::uniform;
 use crate::close::{CloseCode, ReconnectPolicy};
 use crate::codec::DecodeError;
@@ -22,7 +22,12 @@ pub(super) enum State {
     /// Not asked to connect.
     Idle,
     /// There is no connection until the next try.
-    Waiting { until: Timestamp, cause: Cause },
+    Waiting {
+        until: Timestamp,
+        cause: Cause,
+        /// What the network does makes the next try no earlier than this: a refused handshake's `Retry-After`.
+        not_before: Timestamp,
+    },
     /// A token is fetched, to open a connection with (AC-6).
     Fetching { deadline: Timestamp },
     /// The connection is being opened.
@@ -41,7 +46,7 @@ pub(super) enum State {
     /// `welcome` came.
     Live(Box<Live>),
     /// There is no connection until the user acts.
-    Stopped { code: CloseCode },
+    Stopped { cause: Cause },
 }
 
 /// A connection in use.
@@ -61,6 +66,9 @@ pub(super) struct Live {
     /// Rooms that were joined on this connection, whether they were left since or not.
     seated: BTreeSet<RoomName>,
 }
+
+/// The longest `Retry-After` that counts: a mistake of a proxy does not keep a client away for good.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// How many rooms joined on one connection are remembered; beyond that each room counts as one of them.
 const SEATED_MAX: usize = 256;
@@ -121,23 +129,44 @@ impl Session {
         };
     }
 
-    pub(super) fn closed(&mut self, now: Timestamp, code: Option<CloseCode>) {
-        match code.map_or(ReconnectPolicy::Resume, CloseCode::reconnect_policy) {
-            ReconnectPolicy::Resume => self.lose(now, Cause::Closed(code)),
+    pub(super) fn ended(&mut self, now: Timestamp, end: End) {
+        match end {
+            End::Lost => self.lose(now, Cause::Closed(None)),
+            End::Closed(code) => self.closed(now, code),
+            End::Refused {
+                status,
+                retry_after,
+            } => self.handshake_refused(now, status, retry_after),
+        }
+    }
+
+    fn closed(&mut self, now: Timestamp, code: CloseCode) {
+        let cause = Cause::Closed(Some(code));
+        match code.reconnect_policy() {
+            ReconnectPolicy::Resume => self.lose(now, cause),
             ReconnectPolicy::Fresh => {
                 self.abandon_session();
-                self.lose(now, Cause::Closed(code));
+                self.lose(now, cause);
             }
-            ReconnectPolicy::Never => {
-                if self.wants_token(code) {
-                    return self.lose(now, Cause::Closed(code));
-                }
-                self.forget_connection();
-                self.enter(State::Stopped {
-                    code: code.unwrap_or(CloseCode::ABNORMAL),
-                });
-            }
+            ReconnectPolicy::Never if self.wants_token(code) => self.lose(now, cause),
+            ReconnectPolicy::Never => self.stop(cause),
         }
+    }
+
+    /// What the status of a refused handshake means (PROTOCOL.md, Handshake).
+    fn handshake_refused(&mut self, now: Timestamp, status: u16, retry_after: Option<Duration>) {
+        let cause = Cause::Refused { status };
+        if matches!(status, 400 | 403 | 405 | 426) {
+            // The same handshake would be refused again.
+            return self.stop(cause);
+        }
+        let pause = retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
+        self.lose_for(now, cause, pause);
+    }
+
+    fn stop(&mut self, cause: Cause) {
+        self.forget_connection();
+        self.enter(State::Stopped { cause });
     }
 
     pub(super) fn network(&mut self, now: Timestamp, network: Network) {
@@ -151,10 +180,16 @@ impl Session {
                 self.believe(false);
                 self.probe(now);
                 // A slot given by the server is obeyed whatever happens (RC-3).
-                if let State::Waiting { cause, .. } = self.state
+                if let State::Waiting {
+                    cause, not_before, ..
+                } = self.state
                     && cause != Cause::GoAway
                 {
-                    self.wait(now, self.config.offline_retry, cause);
+                    self.enter(State::Waiting {
+                        until: not_before.max(now + self.config.offline_retry),
+                        cause,
+                        not_before,
+                    });
                 }
             }
             Network::Frozen if self.connection().is_some() => {
@@ -327,6 +362,11 @@ impl Session {
     }
 
     pub(super) fn lose(&mut self, now: Timestamp, cause: Cause) {
+        self.lose_for(now, cause, Duration::ZERO);
+    }
+
+    /// The connection is gone; the next try comes after this pause at the earliest.
+    fn lose_for(&mut self, now: Timestamp, cause: Cause, pause: Duration) {
         let slot = match &self.state {
             State::Live(live) => {
                 // A server that sends its clients away with slots is not in trouble, and spreads them by it (RC-2).
@@ -341,30 +381,35 @@ impl Session {
         self.forget_connection();
         let delay = match slot {
             Some(slot) => slot - now,
-            None if self.online => self.backoff.next(&mut self.rng),
-            None => self.config.offline_retry,
+            // The jitter comes after the pause: other clients got the same one.
+            None if self.online => pause + self.backoff.next(&mut self.rng),
+            None => pause.max(self.config.offline_retry),
         };
         let cause = if slot.is_some() { Cause::GoAway } else { cause };
-        self.wait(now, delay, cause);
-    }
-
-    fn wait(&mut self, now: Timestamp, delay: Duration, cause: Cause) {
         self.enter(State::Waiting {
             until: now + delay,
             cause,
+            not_before: now + pause,
         });
     }
 
     /// The page can be seen or the network is back: try at once, or ask whether the link lives.
     fn wake(&mut self, now: Timestamp) {
         self.probe(now);
-        if let State::Waiting { until, cause } = self.state {
+        if let State::Waiting {
+            until,
+            cause,
+            not_before,
+        } = self.state
+        {
             // A slot given by the server is obeyed whatever happens (RC-3).
-            let sooner = now + uniform(&mut self.rng, Duration::ZERO, self.config.wake_jitter);
+            let jitter = uniform(&mut self.rng, Duration::ZERO, self.config.wake_jitter);
+            let sooner = not_before.max(now) + jitter;
             if cause != Cause::GoAway && sooner < until {
                 self.enter(State::Waiting {
                     until: sooner,
                     cause,
+                    not_before,
                 });
             }
         }

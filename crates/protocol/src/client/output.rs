@@ -172,7 +172,7 @@ pub enum Status {
     /// Stopped until the user acts.
     Stopped {
         /// Why.
-        code: CloseCode,
+        cause: Cause,
     },
 }
 
@@ -180,8 +180,13 @@ pub enum Status {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
-    /// Closed or refused, with or without a code.
+    /// Closed, with or without a code; or not opened, where the driver cannot see why.
     Closed(Option<CloseCode>),
+    /// The opening handshake was answered over HTTP.
+    Refused {
+        /// With this status.
+        status: u16,
+    },
     /// The server sent nothing in time (HB-3, RC-5).
     NoAnswer,
     /// The server asked for it (RC-3).

@@ -111,8 +111,8 @@ impl Session {
             Err(NoToken::Unavailable) if is_live => self.fetch_again(now),
             Err(NoToken::Unavailable) if is_fetching => self.lose(now, Cause::NoToken),
             Err(NoToken::Denied) if is_fetching => {
-                let code = CloseCode::UNAUTHORIZED;
-                self.enter(State::Stopped { code });
+                let cause = Cause::Closed(Some(CloseCode::UNAUTHORIZED));
+                self.enter(State::Stopped { cause });
             }
             // The server will say when it no longer takes the old one.
             Err(_) => {}
@@ -143,11 +143,8 @@ impl Session {
 
     /// Whether the server refused the client for a reason that another token can mend; if so, one is fetched before
     /// the next connection.
-    pub(super) fn wants_token(&mut self, code: Option<CloseCode>) -> bool {
-        let is_mended = matches!(
-            code,
-            Some(CloseCode::UNAUTHORIZED | CloseCode::TOKEN_EXPIRED)
-        );
+    pub(super) fn wants_token(&mut self, code: CloseCode) -> bool {
+        let is_mended = matches!(code, CloseCode::UNAUTHORIZED | CloseCode::TOKEN_EXPIRED);
         let wants = is_mended && self.config.fetches_tokens;
         if wants {
             self.tokens.shown = Shown::TurnedAway;

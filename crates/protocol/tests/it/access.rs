@@ -6,7 +6,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use std::time::Duration;
 
 use everbeat_protocol::access::{Access, Denied, Grants, Identity, Naming, Subject};
-use everbeat_protocol::client::{self, Status};
+use everbeat_protocol::client;
 use everbeat_protocol::close::{CloseCode, ReconnectPolicy};
 use everbeat_protocol::frame::{ClientFrame, ErrorCode, Refusal, ServerFrame};
 use everbeat_protocol::id::{Name, RoomName, Seq, Token};
@@ -17,7 +17,7 @@ use simulation::pair::Pair;
 
 use crate::solo::{
     Desk, Solo, appended, at, credentials, fetching, joined, lobby, offset, opened, publish, secs,
-    view, welcome,
+    stopped, view, welcome,
 };
 
 pub(crate) fn token(text: &str) -> Token {
@@ -383,7 +383,7 @@ fn who_is_removed_stays_away() {
     let mut solo = Solo::live(fetching());
     solo.close(Some(CloseCode::DISCONNECTED));
     let code = CloseCode::DISCONNECTED;
-    assert_eq!(solo.session.status(), Status::Stopped { code });
+    assert_eq!(solo.session.status(), stopped(code));
 }
 
 /// AC-5: a room that the client may not read leaves the others alone, and is asked for on the next connection.

@@ -37,6 +37,8 @@ mod reconnect;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod refused_handshakes;
+#[cfg(test)]
 mod request;
 #[cfg(test)]
 mod resume;

@@ -6,7 +6,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use std::time::Duration;
 
 use everbeat_protocol::admission::{Admission, Turn};
-use everbeat_protocol::client::{Config, Event, Input, Network, Session, Stored, Transmit};
+use everbeat_protocol::client::{Config, End, Event, Input, Network, Session, Stored, Transmit};
 use everbeat_protocol::close::CloseCode;
 use everbeat_protocol::codec::{self, DecodeError};
 use everbeat_protocol::frame::{ClientFrame, ErrorCode, Limits, Refusal, ServerFrame, Welcome};
@@ -227,11 +227,11 @@ fn an_older_connection_has_no_say() {
     });
     solo.input(Input::Closed {
         id: old,
-        code: Some(CloseCode::UNSUPPORTED),
+        end: End::Closed(CloseCode::UNSUPPORTED),
     });
     solo.input(Input::Closed {
         id: ConnectionId::new(99),
-        code: None,
+        end: End::Lost,
     });
     assert_eq!(solo.transmits, []);
     assert_eq!(solo.events, []);

@@ -27,6 +27,7 @@ const TESTS: &[(&str, &str)] = &[
     ("presence", include_str!("presence.rs")),
     ("pure", include_str!("pure.rs")),
     ("reconnect", include_str!("reconnect.rs")),
+    ("refused_handshakes", include_str!("refused_handshakes.rs")),
     ("refusals", include_str!("refusals.rs")),
     ("request", include_str!("request.rs")),
     ("resume", include_str!("resume.rs")),

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use everbeat_protocol::access::Access;
-use everbeat_protocol::client::{Config, Event, Input, Session, Stored, Transmit};
+use everbeat_protocol::client::{
+    Cause, Config, End, Event, Input, Session, Status, Stored, Transmit,
+};
 use everbeat_protocol::close::CloseCode;
 use everbeat_protocol::frame::{Beat, ClientFrame, Joined, Limits, Message, ServerFrame, Welcome};
 use everbeat_protocol::id::{
@@ -35,6 +37,12 @@ pub(crate) fn credentials(id: &str) -> Credentials {
         id: SessionId::new(id).unwrap(),
         key: SessionKey::new(&format!("key-{id}")).unwrap(),
     }
+}
+
+/// What a client shows that a close with this code stopped.
+pub(crate) const fn stopped(code: CloseCode) -> Status {
+    let cause = Cause::Closed(Some(code));
+    Status::Stopped { cause }
 }
 
 /// A client that can fetch tokens.
@@ -108,7 +116,12 @@ impl Solo {
     }
 
     pub(crate) fn close(&mut self, code: Option<CloseCode>) {
-        self.input(Input::Closed { id: self.id, code });
+        self.end(code.into());
+    }
+
+    /// The connection ends, or does not open.
+    pub(crate) fn end(&mut self, end: End) {
+        self.input(Input::Closed { id: self.id, end });
     }
 
     pub(crate) fn input(&mut self, input: Input) {

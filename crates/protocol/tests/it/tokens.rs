@@ -11,7 +11,7 @@ use everbeat_protocol::id::Name;
 use everbeat_protocol::server::{Input, Transmit};
 
 use crate::access::{ada, errors, in_lobby, live_to, refusal, subject, token, with_grants};
-use crate::solo::{Desk, Solo, at, fetching, hello, lobby, millis, offset, secs, welcome};
+use crate::solo::{Desk, Solo, at, fetching, hello, lobby, millis, offset, secs, stopped, welcome};
 
 /// AC-2: `renew` before the end, a grace period after it, then the end; the times are those of the config.
 #[test]
@@ -271,14 +271,14 @@ fn without_tokens_a_person_has_to_act() {
     solo.frame(ServerFrame::Renew { within_ms: 60_000 });
     solo.close(Some(code));
     assert_eq!(fetches(&solo), 0);
-    assert_eq!(solo.session.status(), Status::Stopped { code });
+    assert_eq!(solo.session.status(), stopped(code));
 
     let mut solo = Solo::live(fetching());
     solo.close(Some(code));
     let end = solo.now + solo.wait();
     solo.run_to(end);
     answer(&mut solo, Err(NoToken::Denied));
-    assert_eq!(solo.session.status(), Status::Stopped { code });
+    assert_eq!(solo.session.status(), stopped(code));
     assert_eq!(solo.session.poll_timeout(), None);
     solo.forget();
     solo.connect();
