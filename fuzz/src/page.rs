@@ -156,18 +156,13 @@ impl Page {
                     "{before:?} was final, not {fate:?}"
                 );
             }
-            Event::Welcomed { .. }
-            | Event::History { .. }
-            | Event::Draft(_)
-            | Event::Presence { .. }
-            | Event::Beat { .. }
-            | Event::Redacted(_) => {}
             // Refused by the server, or by the client itself, which knows the limit (PU-4).
             Event::Refused(refusal) => {
                 if let (ErrorCode::TooManyRooms, Some(room)) = (refusal.code, &refusal.room) {
                     self.rooms.remove(room);
                 }
             }
+            _ => {}
         }
     }
 

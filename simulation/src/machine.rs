@@ -407,11 +407,7 @@ impl Machine {
                 let room = message.room.clone();
                 self.rooms.entry(room).or_default().removed(message, log);
             }
-            Event::Status(_)
-            | Event::Welcomed { .. }
-            | Event::History { .. }
-            | Event::Beat { .. }
-            | Event::Refused(_) => {}
+            _ => {}
         }
     }
 

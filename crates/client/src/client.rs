@@ -54,6 +54,7 @@ pub struct Counts {
 /// An error: messages were not durable in time when a client was closed. They stay in its [`Storage`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("{messages} messages were not durable in time")]
+#[non_exhaustive]
 pub struct NotFlushed {
     /// How many.
     pub messages: usize,

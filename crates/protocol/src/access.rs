@@ -151,6 +151,7 @@ impl FromStr for Subject {
 
 /// The name of a session: the client's own choice, or vouched for by a token (AC-4).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Naming {
     /// A token vouches for the name: the client cannot change it.
     Vouched(Name),
@@ -189,6 +190,7 @@ fn is_free(wish: &Name) -> bool {
 /// A right in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Right {
     /// To join it, and to read its messages.
     Read,
@@ -255,6 +257,7 @@ struct Grant {
 
 /// Why a text or a claim does not describe rights to rooms.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum GrantsError {
     /// Not a room's name, with or without stars.
     #[error("{0:?} is no pattern of rooms: 1 to 64 of a-z 0-9 - _ and *")]

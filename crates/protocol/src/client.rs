@@ -37,6 +37,7 @@ use crate::time::{Latest, Timestamp};
 
 /// A fact that the driver reports.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Input {
     /// The connection is open.
     Opened {
@@ -101,6 +102,7 @@ impl From<Option<CloseCode>> for End {
 
 /// A change of the page or the network, as the browser reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Network {
     /// The browser believes that there is a network again.
     Online,

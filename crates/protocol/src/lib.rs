@@ -9,6 +9,12 @@
 //! 2. `poll_event` until `None`: reports to the application;
 //! 3. `poll_timeout`: when to call `handle_timeout` at the latest. It may be called earlier.
 //!
+//! What may grow within a version is `#[non_exhaustive]`: events, causes, inputs, errors. Exhaustive on purpose is what
+//! a driver has to deal with in full, so that one which does not know a new variant does not build: transmits, frames,
+//! [`client::Store`], the answers and errors of [`server::Request`], who a client is and why it is denied; and what
+//! PROTOCOL.md closes: [`client::Status`], [`client::Fate`], [`close::ReconnectPolicy`]. Configs are made from their
+//! defaults by struct update (`..Config::new(seed)`), which that attribute would forbid.
+//!
 //! The same machines run in the browser, in the server and in the tests (PU-7). The rules that they
 //! obey have ids, such as HB-2; PROTOCOL.md lists them.
 

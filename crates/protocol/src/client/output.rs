@@ -54,6 +54,7 @@ pub enum Store {
 /// An event: a report to the application. As JSON it is an object with a `type`; times are in milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Event {
     /// The connection's state changed.
     Status(Status),
@@ -179,6 +180,7 @@ pub enum Status {
 /// Why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Cause {
     /// Closed, with or without a code; or not opened, where the driver cannot see why.
     Closed(Option<CloseCode>),

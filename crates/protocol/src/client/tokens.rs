@@ -11,6 +11,7 @@ use crate::time::Timestamp;
 
 /// Why there is no token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NoToken {
     /// The token endpoint could not be reached: the client tries again later.
     Unavailable,

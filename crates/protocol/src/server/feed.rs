@@ -12,6 +12,7 @@ use crate::time::{Latest, Timestamp};
 
 /// A fact about a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FeedInput {
     /// The room was opened; `None` when the log cannot answer now.
     RoomOpened(Option<RoomView>),

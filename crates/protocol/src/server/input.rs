@@ -60,6 +60,7 @@ pub enum AppendError {
 
 /// A fact that the driver reports.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Input {
     /// A text frame came, or something that is not one.
     Received(Result<ClientFrame, DecodeError>),

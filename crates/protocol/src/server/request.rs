@@ -22,6 +22,7 @@ const SCRUB_WAIT: Duration = Duration::from_secs(2);
 
 /// A client's request.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Call {
     /// To publish a message, once.
     Publish {
@@ -79,6 +80,7 @@ pub struct Which {
 
 /// A fact that the driver reports: the answer to the last output.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RequestInput {
     /// The answer to [`RequestTransmit::Count`]: how long until the next message, where the rate is exceeded.
     Counted(Result<(), Duration>),
@@ -215,6 +217,7 @@ pub struct Posted {
 
 /// Why the log did not take a post.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PostError {
     /// Its key was used for another message (EO-6).
     Conflict,

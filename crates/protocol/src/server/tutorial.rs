@@ -24,6 +24,7 @@ const HEARTBEAT: &str = "heartbeat";
 
 /// A fact about a tutorial page's connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TutorialInput {
     /// A text came.
     Text(String),
