@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, PublicKeyUse};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::Value;
 use thiserror::Error;
@@ -14,6 +14,13 @@ use url::Url;
 
 /// The fewest bytes of a secret key (RFC 7518 section 3.2).
 const SECRET_BYTES_MIN: usize = 32;
+
+/// The bytes of a point on the curve P-256, uncompressed (SEC 1 section 2.3.3).
+const P256_BYTES: usize = 65;
+
+/// The beginning of a public key on that curve as PEM: in base64 the algorithm, the curve (RFC 5480 section 2.1.1), and
+/// the first byte of an uncompressed point.
+const P256_BEGIN: &[u8] = b"MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE";
 
 /// The most bytes of a file or an answer with keys: enough for hundreds of keys.
 const BYTES_MAX: usize = 256 * 1024;
@@ -97,8 +104,8 @@ pub enum KeysError {
     },
     /// The source holds no key that tokens are checked with.
     #[error(
-        "{from} holds no key of tokens: it may be a JWK set (RSA, Ed25519 or oct), a public key as PEM (RSA or Ed25519), \
-         or a secret of {SECRET_BYTES_MIN} bytes or more"
+        "{from} holds no key of tokens: it may be a JWK set (RSA, P-256, Ed25519 or oct), a public key as PEM (RSA, P-256 or \
+         Ed25519), or a secret of {SECRET_BYTES_MIN} bytes or more"
     )]
     NoKeys {
         /// The source.
@@ -201,6 +208,9 @@ fn from_jwk(jwk: &Jwk) -> Option<Key> {
     );
     let algorithm = match &jwk.algorithm {
         AlgorithmParameters::RSA(_) => Algorithm::RS256,
+        AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => {
+            Algorithm::ES256
+        }
         AlgorithmParameters::OctetKeyPair(_) => Algorithm::EdDSA,
         AlgorithmParameters::OctetKey(_) => Algorithm::HS256,
         _ => return None,
@@ -209,11 +219,13 @@ fn from_jwk(jwk: &Jwk) -> Option<Key> {
     let said = jwk.common.key_algorithm;
     let fits = said.is_none_or(|said| Algorithm::try_from(said).ok() == Some(algorithm));
     let key = DecodingKey::from_jwk(jwk).ok()?;
-    let is_long_enough = algorithm != Algorithm::HS256
-        || key
-            .try_get_as_bytes()
-            .is_ok_and(|bytes| bytes.len() >= SECRET_BYTES_MIN);
-    (is_for_signing && fits && is_long_enough).then(|| Key {
+    let bytes = key.try_get_as_bytes().map_or(0, <[u8]>::len);
+    let has_its_length = match algorithm {
+        Algorithm::HS256 => bytes >= SECRET_BYTES_MIN,
+        Algorithm::ES256 => bytes == P256_BYTES,
+        _ => true,
+    };
+    (is_for_signing && fits && has_its_length).then(|| Key {
         id: jwk.common.key_id.clone(),
         algorithm,
         key,
@@ -221,15 +233,26 @@ fn from_jwk(jwk: &Jwk) -> Option<Key> {
 }
 
 fn from_pem(text: &[u8]) -> Option<Key> {
-    let (algorithm, key) = match DecodingKey::from_rsa_pem(text) {
-        Ok(key) => (Algorithm::RS256, key),
-        Err(_) => (Algorithm::EdDSA, DecodingKey::from_ed_pem(text).ok()?),
+    let (algorithm, key) = if is_p256(text) {
+        (Algorithm::ES256, DecodingKey::from_ec_pem(text).ok()?)
+    } else if let Ok(key) = DecodingKey::from_rsa_pem(text) {
+        (Algorithm::RS256, key)
+    } else {
+        (Algorithm::EdDSA, DecodingKey::from_ed_pem(text).ok()?)
     };
     Some(Key {
         id: None,
         algorithm,
         key,
     })
+}
+
+/// Whether a PEM holds a public key on the curve P-256: other curves are for other algorithms, and some have points of
+/// the same length.
+fn is_p256(pem: &[u8]) -> bool {
+    let lines = pem.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let body = lines.skip(1).flatten();
+    body.take(P256_BEGIN.len()).eq(P256_BEGIN)
 }
 
 fn is_private(pem: &[u8]) -> bool {

@@ -9,7 +9,10 @@ use std::path::PathBuf;
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair, RsaKeyPair};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair,
+    RsaKeyPair,
+};
 use axum::http::HeaderValue;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
@@ -47,6 +50,25 @@ impl Issuer {
         Self {
             algorithm: Algorithm::EdDSA,
             key: EncodingKey::from_ed_pem(private_pem.as_bytes()).unwrap(),
+            id: None,
+            public_pem: pem("PUBLIC KEY", public.as_ref()),
+            private_pem,
+        }
+    }
+
+    /// On the curve P-256 (RFC 7518 section 3.4).
+    fn p256() -> Self {
+        Self::elliptic(Algorithm::ES256, &ECDSA_P256_SHA256_FIXED_SIGNING)
+    }
+
+    fn elliptic(algorithm: Algorithm, curve: &'static EcdsaSigningAlgorithm) -> Self {
+        let pair = EcdsaKeyPair::generate(curve).unwrap();
+        let private = pair.to_pkcs8v1().unwrap();
+        let public: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
+        let private_pem = pem("PRIVATE KEY", private.as_ref());
+        Self {
+            algorithm,
+            key: EncodingKey::from_ec_pem(private_pem.as_bytes()).unwrap(),
             id: None,
             public_pem: pem("PUBLIC KEY", public.as_ref()),
             private_pem,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use aws_lc_rs::signature::{ECDSA_P256K1_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
@@ -15,7 +16,7 @@ use crate::access::tokens::LOOK_EVERY;
 /// AC-1: a public key, which all may know, must not serve as the secret of another algorithm.
 #[tokio::test]
 async fn a_public_key_is_no_secret() {
-    for issuer in [Issuer::rsa(), Issuer::ed25519()] {
+    for issuer in [Issuer::rsa(), Issuer::p256(), Issuer::ed25519()] {
         let authenticator = Place::new().with_keys(&issuer.public_pem).await;
         for secret in [&*issuer.public_pem, issuer.public_pem.trim()] {
             let confused = Issuer::secret(secret).sign(&ada());
@@ -87,6 +88,7 @@ async fn keys_of_one_name_keep_their_algorithms() {
         Issuer::secret(&rsa.public_pem).named("k"),
         Issuer::rsa().named("k"),
         Issuer::ed25519().named("k"),
+        Issuer::p256().named("k"),
     ] {
         let denied = check(&authenticator, &forger.sign(&ada())).await;
         assert_eq!(denied, Err(Denied::TokenInvalid), "{:?}", forger.algorithm);
@@ -141,7 +143,14 @@ async fn a_file_of_keys_is_a_verdict() {
 /// A file without keys is refused, with what to do.
 #[tokio::test]
 async fn files_without_keys_are_refused() {
-    let (rsa, ed) = (Issuer::rsa(), Issuer::ed25519());
+    let (rsa, p256, ed) = (Issuer::rsa(), Issuer::p256(), Issuer::ed25519());
+    let p384 = Issuer::elliptic(Algorithm::ES384, &ECDSA_P384_SHA384_FIXED_SIGNING);
+    // Its points are as long as those of P-256, which they do not lie on.
+    let k1 = EcdsaKeyPair::generate(&ECDSA_P256K1_SHA256_FIXED_SIGNING).unwrap();
+    let k1: PublicKeyX509Der<'_> = k1.public_key().as_der().unwrap();
+    let k1 = pem("PUBLIC KEY", k1.as_ref());
+    let mut private_p256 = serde_json::to_value(p256.jwk()).unwrap();
+    private_p256["d"] = json!("AA");
     let elliptic = json!({"keys": [{"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}]});
     let short = json!({"kty": "oct", "k": "c2hvcnQ"});
     let private = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "AA", "d": "AA"}]});
@@ -153,6 +162,11 @@ async fn files_without_keys_are_refused() {
         ("hunter2".to_owned(), "secret of 7 bytes"),
         (String::new(), "secret of 0 bytes"),
         (rsa.private_pem, "private key"),
+        (p256.private_pem, "private key"),
+        (private_p256.to_string(), "private key"),
+        (p384.public_pem.clone(), "holds no key"),
+        (serde_json::to_string(&p384.jwk()).unwrap(), "holds no key"),
+        (k1, "holds no key"),
         (ed.private_pem, "private key"),
         (pem("PUBLIC KEY", b"nonsense"), "holds no key"),
         ("{}".to_owned(), "holds no key"),

@@ -10,9 +10,14 @@ fn subject(name: &str) -> Identity {
 #[tokio::test]
 async fn good_tokens_are_good() {
     let (ed, rsa) = (Issuer::ed25519().named("e"), Issuer::rsa().named("r"));
+    let p256 = Issuer::p256().named("p");
     let secret = Issuer::secret(SECRET);
+    let all = [&ed, &rsa, &p256, &secret];
     let sets = [
-        (jwks(&[&ed, &rsa, &secret]), vec![&ed, &rsa, &secret]),
+        (jwks(&all), all.to_vec()),
+        (serde_json::to_string(&p256.jwk()).unwrap(), vec![&p256]),
+        (p256.public_pem.clone(), vec![&p256]),
+        (p256.public_pem.replace('\n', "\r\n"), vec![&p256]),
         (serde_json::to_string(&ed.jwk()).unwrap(), vec![&ed]),
         (ed.public_pem.clone(), vec![&ed]),
         (rsa.public_pem.clone(), vec![&rsa]),
