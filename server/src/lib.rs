@@ -6,8 +6,8 @@
 //! - [`command`]: commands beside serving
 //! - [`listener`], [`descriptors`], [`tls`]: sockets, descriptors and certificates
 //! - [`write_deadline`]: writes that must make progress
-//! - [`Server`]: from an open listener to a drained exit; `housekeeping`: periodic work;
-//!   `supervise`: tasks that are restarted after a panic
+//! - [`Server`]: from an open listener to a drained exit; `service_manager`: what systemd is notified of;
+//!   `housekeeping`: periodic work; `supervise`: tasks that are restarted after a panic
 //! - [`ws`]: WebSockets, I/O only; [`protocol::server`] decides
 //! - [`hub`]: connections, and the rooms that readers pull from
 //! - [`mod@log`]: durable messages and sessions
@@ -33,6 +33,7 @@ pub mod readiness;
 pub mod router;
 pub mod samples;
 pub mod serve;
+mod service_manager;
 #[cfg(feature = "embed")]
 pub mod site;
 pub mod state;
@@ -190,8 +191,10 @@ impl Server {
             let authenticator = Arc::clone(&authenticator);
             async move { authenticator.keep().await }
         }));
+        service_manager::ready();
 
         shutdown.await;
+        service_manager::stopping();
         let connections = hub.connections();
         tracing::info!(connections, window = ?drain, "draining");
         hub.go_away(drain);

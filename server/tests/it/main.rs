@@ -36,6 +36,7 @@ mod pages;
 mod process;
 mod raw;
 mod rings;
+mod service_manager;
 mod sessions;
 mod static_files;
 mod test_server;

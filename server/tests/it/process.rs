@@ -1,6 +1,7 @@
 //! The server as a process of its own, and its journal.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -34,6 +35,20 @@ impl Process {
         let script = format!("ulimit -n {files}; exec \"$0\" \"$@\"");
         shell.args(["-c", &script, PROGRAM]);
         Self::start_by(shell, options).await
+    }
+
+    /// The same, under a service manager that listens at this socket (sd_notify(3)).
+    pub(crate) async fn start_notifying(socket: &Path, options: &[&str]) -> Self {
+        let mut command = Command::new(PROGRAM);
+        command.env("NOTIFY_SOCKET", socket);
+        Self::start_by(command, options).await
+    }
+
+    /// Sends it SIGTERM, as a service manager does.
+    pub(crate) async fn terminate(&self) {
+        let id = self.child.id().expect("it runs").to_string();
+        let sent = Command::new("kill").args(["-TERM", &id]).status().await;
+        assert!(sent.unwrap().success());
     }
 
     async fn start_by(mut command: Command, options: &[&str]) -> Self {
