@@ -43,6 +43,8 @@ step cargo clippy --locked -p app --features ssr --all-targets "${deny[@]}"
 step cargo clippy --locked -p everbeat-web -p frontend --target "$wasm" "${deny[@]}"
 [ "${1-}" = lint ] && exit 0
 
+step scripts/msrv.sh
+
 # `make audit` checks for known vulnerabilities, as their list needs the network.
 step cargo deny --locked check bans licenses sources
 step documentation
