@@ -51,7 +51,7 @@ impl Backoff {
 /// A duration drawn uniformly from `[least, most]`.
 pub(crate) fn uniform(rng: &mut Rng, least: Duration, most: Duration) -> Duration {
     let span = u64::try_from(most.saturating_sub(least).as_nanos()).unwrap_or(u64::MAX);
-    least + Duration::from_nanos(rng.u64(0..=span))
+    least.saturating_add(Duration::from_nanos(rng.u64(0..=span)))
 }
 
 #[cfg(test)]

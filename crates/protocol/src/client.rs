@@ -131,7 +131,11 @@ impl Stored {
         match change {
             Store::Session(credentials) => self.credentials = credentials,
             Store::Put(entry) => match self.place(entry.id) {
-                Ok(index) => self.outbox[index] = entry,
+                Ok(index) => {
+                    if let Some(kept) = self.outbox.get_mut(index) {
+                        *kept = entry;
+                    }
+                }
                 Err(index) => self.outbox.insert(index, entry),
             },
             Store::Remove(id) => {
@@ -144,7 +148,7 @@ impl Stored {
 
     /// The entry with this id, if [`Stored::apply`] keeps the outbox.
     pub fn entry(&self, id: EntryId) -> Option<&Entry> {
-        self.place(id).ok().map(|index| &self.outbox[index])
+        self.outbox.get(self.place(id).ok()?)
     }
 
     fn place(&self, id: EntryId) -> Result<usize, usize> {
@@ -238,7 +242,7 @@ impl Session {
             | Input::Received { .. }
             | Input::Closed { .. }
             | Input::Buffered { .. } => {
-                self.stats.stale_inputs += 1;
+                count(&mut self.stats.stale_inputs);
             }
         }
     }
@@ -341,7 +345,7 @@ impl Session {
                 limit,
             });
         }
-        let entry = self.outbox.push(room, body)?.clone();
+        let entry = self.outbox.push(room, body)?;
         if let Some(joined) = self.rooms.get_mut(&entry.room) {
             joined.take_draft();
         }
@@ -393,7 +397,7 @@ impl Session {
     /// [`PublishError::OutboxFull`]: there is no room for it now.
     pub fn inherit(&mut self, now: Timestamp, entry: Entry) -> Result<EntryId, PublishError> {
         self.latest.advance(now);
-        let entry = self.outbox.inherit(entry)?.clone();
+        let entry = self.outbox.inherit(entry)?;
         let id = entry.id;
         self.transmits
             .push_back(Transmit::Store(Store::Put(entry.clone())));
@@ -495,4 +499,9 @@ impl Session {
             None
         }
     }
+}
+
+/// One more.
+const fn count(counter: &mut u64) {
+    *counter = counter.saturating_add(1);
 }

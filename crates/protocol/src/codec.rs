@@ -1,5 +1,7 @@
 //! The codec: frames to JSON text and back.
 
+#![allow(clippy::arithmetic_side_effects, reason = "places within a text")]
+
 use std::borrow::Cow;
 
 use serde::Serialize;

@@ -341,7 +341,9 @@ impl Message {
 
     /// The message's bytes in a frame, or a few more.
     pub fn wire_bytes(&self) -> usize {
-        MESSAGE_BYTES + codec::text_bytes(self.name.as_str()) + codec::text_bytes(&self.body)
+        let texts =
+            codec::text_bytes(self.name.as_str()).saturating_add(codec::text_bytes(&self.body));
+        MESSAGE_BYTES.saturating_add(texts)
     }
 }
 

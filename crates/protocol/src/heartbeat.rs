@@ -115,7 +115,7 @@ impl Heartbeat {
         // RFC 6298 section 2: alpha = 1/8.
         self.smoothed_rtt = Some(match self.smoothed_rtt {
             None => rtt,
-            Some(smoothed) => (smoothed * 7 + rtt) / 8,
+            Some(smoothed) => smoothed.saturating_mul(7).saturating_add(rtt) / 8,
         });
     }
 
@@ -232,7 +232,7 @@ impl Heartbeat {
 
     /// The timeout of a probe: at most that of a ping in quiet, so a dead link in use is found no later (HB-3).
     fn probe_timeout(&self) -> Duration {
-        let slow = self.smoothed_rtt.unwrap_or_default() * 4;
+        let slow = self.smoothed_rtt.unwrap_or_default().saturating_mul(4);
         self.config.probe_timeout.max(slow).min(self.config.timeout)
     }
 
@@ -242,7 +242,7 @@ impl Heartbeat {
 
     fn answer_due(&self) -> Option<Timestamp> {
         let patience = self.config.answer_within?;
-        let patience = patience.max(self.smoothed_rtt.unwrap_or_default() * 4);
+        let patience = patience.max(self.smoothed_rtt.unwrap_or_default().saturating_mul(4));
         Some(self.unanswered_since? + patience)
     }
 }

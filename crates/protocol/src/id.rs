@@ -282,7 +282,7 @@ impl Seq {
     /// that it did; it then finds the number used twice, and the client gets a fresh session (EO-6).
     pub const fn after(last: u64) -> Self {
         Self(if last < MAX_SAFE_INTEGER {
-            last + 1
+            last.saturating_add(1)
         } else {
             MAX_SAFE_INTEGER
         })

@@ -20,6 +20,11 @@
 
 #![forbid(unsafe_code)]
 #![warn(unnameable_types)]
+// What a peer sends must end no machine: neither by an overflow nor by an index. Tests may.
+#![cfg_attr(
+    not(test),
+    warn(clippy::arithmetic_side_effects, clippy::indexing_slicing)
+)]
 
 pub mod access;
 pub mod admission;

@@ -1,5 +1,10 @@
 //! The outbox: the client's messages that are not settled.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "lengths of texts in memory, within the limit; what is taken off was counted before"
+)]
+
 #[cfg(test)]
 mod tests;
 
@@ -139,7 +144,7 @@ impl Outbox {
     ///
     /// # Errors
     /// [`PublishError::OutboxFull`] at the limit.
-    pub fn push(&mut self, room: RoomName, body: String) -> Result<&Entry, PublishError> {
+    pub fn push(&mut self, room: RoomName, body: String) -> Result<Entry, PublishError> {
         let id = self.admit(&body)?;
         let entry = Entry {
             id,
@@ -149,19 +154,19 @@ impl Outbox {
             stage: Stage::Unsent,
         };
         self.next_seq = self.next_seq.next();
-        self.entries.push_back(entry);
-        Ok(&self.entries[self.entries.len() - 1])
+        self.entries.push_back(entry.clone());
+        Ok(entry)
     }
 
     /// Takes a message that another page left, for the user to decide about. It gets an id of this page.
     ///
     /// # Errors
     /// [`PublishError::OutboxFull`] at the limit.
-    pub fn inherit(&mut self, mut entry: Entry) -> Result<&Entry, PublishError> {
+    pub fn inherit(&mut self, mut entry: Entry) -> Result<Entry, PublishError> {
         entry.id = self.admit(&entry.body)?;
         entry.stage = entry.stage.orphaned();
-        self.aside.push(entry);
-        Ok(&self.aside[self.aside.len() - 1])
+        self.aside.push(entry.clone());
+        Ok(entry)
     }
 
     /// Checks that there is room for a text, and returns an id for its message.

@@ -74,7 +74,7 @@ impl Offset {
     /// The offset of the message that follows.
     #[must_use]
     pub const fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
     }
 
     /// The offset `count` earlier; the start of the log if there are fewer.

@@ -5,6 +5,11 @@
 //! (PR-3) readers know only some members by name, and get changes of membership now and then: otherwise
 //! each member that comes would cost as much as there are readers.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "lengths of texts in memory, and versions in 64 bits; at most as many are named as there are"
+)]
+
 mod drafts;
 pub mod pace;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::output::{Cause, Event, Fate, Store, Transmit};
 use super::room::{Place, Room};
 use super::uplink::Uplink;
-use super::{End, Network, Session};
+use super::{End, Network, Session, count};
 use crate::backoff::uniform;
 use crate::close::{CloseCode, ReconnectPolicy};
 use crate::codec::DecodeError;
@@ -100,7 +100,7 @@ impl Session {
             let deadline = now + self.config.connect_timeout;
             return self.enter(State::Fetching { deadline });
         }
-        self.connections += 1;
+        self.connections = self.connections.saturating_add(1);
         let id = ConnectionId::new(self.connections);
         self.transmits.push_back(Transmit::Open { id });
         self.enter(State::Connecting {
@@ -382,7 +382,7 @@ impl Session {
         let delay = match slot {
             Some(slot) => slot - now,
             // The jitter comes after the pause: other clients got the same one.
-            None if self.online => pause + self.backoff.next(&mut self.rng),
+            None if self.online => pause.saturating_add(self.backoff.next(&mut self.rng)),
             None => pause.max(self.config.offline_retry),
         };
         let cause = if slot.is_some() { Cause::GoAway } else { cause };
@@ -575,7 +575,7 @@ impl Session {
                 self.events.push_back(Event::Message(message));
             }
             Place::Repeated if message.removed => self.events.push_back(Event::Redacted(message)),
-            Place::Repeated => self.stats.repeated_messages += 1,
+            Place::Repeated => count(&mut self.stats.repeated_messages),
             Place::Gap => self.send_join(now, &message.room),
         }
     }

@@ -225,7 +225,11 @@ impl Session {
             return true;
         };
         let limit = self.limits.frame_bytes as usize;
-        body.len() * LONGEST_ESCAPE + ENVELOPE <= limit || codec::encode(frame).len() <= limit
+        body.len()
+            .saturating_mul(LONGEST_ESCAPE)
+            .saturating_add(ENVELOPE)
+            <= limit
+            || codec::encode(frame).len() <= limit
     }
 }
 

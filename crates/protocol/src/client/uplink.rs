@@ -7,13 +7,18 @@
 //! client sends only as much ahead as a slow line carries in a moment, and its own backlog is never taken for a
 //! dead link (HB-6).
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "bytes of frames in 64 bits; what is taken off was counted before"
+)]
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::connection::{Live, State};
 use super::output::Event;
 use super::room::Room;
-use super::{Config, Session};
+use super::{Config, Session, count};
 use crate::codec;
 use crate::frame::ClientFrame;
 use crate::id::{RoomName, Seq};
@@ -141,7 +146,7 @@ impl Uplink {
             self.base = self.base.min(took);
         } else {
             let on_the_line = took.saturating_sub(self.base);
-            self.drafts_from = now + (on_the_line * (SHARE - 1)).min(PAUSE_MAX);
+            self.drafts_from = now + on_the_line.saturating_mul(SHARE - 1).min(PAUSE_MAX);
         }
         Some(took)
     }
@@ -280,7 +285,7 @@ impl Session {
     }
 
     pub(super) fn ping(&mut self, now: Timestamp) {
-        self.stats.pings += 1;
+        count(&mut self.stats.pings);
         self.send(now, ClientFrame::Ping);
     }
 
@@ -290,7 +295,7 @@ impl Session {
         };
         if let Some(rtt) = live.uplink.pong(now) {
             live.heartbeat.sample_rtt(rtt);
-            self.stats.pongs += 1;
+            count(&mut self.stats.pongs);
             let rtt = Some(rtt);
             self.events.push_back(Event::Beat { rtt });
         }

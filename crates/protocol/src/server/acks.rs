@@ -53,14 +53,15 @@ impl Acks {
 
     /// The log has the message at this offset.
     pub(super) fn settle(&mut self, seq: Seq, offset: Offset) {
-        if let Some(index) = self.find(seq) {
-            self.answers[index].offset = Some(offset);
+        let found = self.find(seq);
+        if let Some(answer) = found.and_then(|index| self.answers.get_mut(index)) {
+            answer.offset = Some(offset);
         }
     }
 
     /// The offset of this very message; none if it is not known here.
     pub(super) fn of(&self, seq: Seq, room: &RoomName, body: &str) -> Option<Offset> {
-        let answer = &self.answers[self.find(seq)?];
+        let answer = self.answers.get(self.find(seq)?)?;
         answer.offset.filter(|_| answer.hash == hash(room, body))
     }
 

@@ -74,7 +74,7 @@ impl Config {
     /// HB-4: in quiet the server pings, a little before the client would, and many of its clients
     /// together.
     pub(super) fn heartbeat(&self) -> HeartbeatConfig {
-        let idle = self.heartbeat_interval * 19 / 20;
+        let idle = self.heartbeat_interval.saturating_mul(19) / 20;
         HeartbeatConfig {
             idle,
             first_idle: idle,

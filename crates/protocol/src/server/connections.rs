@@ -32,7 +32,7 @@ impl TakeOver {
 pub fn reconnect_slots(drain: Duration, clients: usize) -> impl Iterator<Item = Duration> {
     let clients = u32::try_from(clients).unwrap_or(u32::MAX);
     let share = drain / clients.max(1);
-    (0..clients).map(move |index| drain + share * index)
+    (0..clients).map(move |index| drain.saturating_add(share.saturating_mul(index)))
 }
 
 #[cfg(test)]

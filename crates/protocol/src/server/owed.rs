@@ -15,8 +15,8 @@ pub(super) struct Owed {
 impl Owed {
     /// Counts one more answer as owed.
     pub(super) const fn ask(&mut self) -> RequestId {
-        self.asked += 1;
-        self.count += 1;
+        self.asked = self.asked.saturating_add(1);
+        self.count = self.count.saturating_add(1);
         RequestId(self.asked)
     }
 

@@ -55,7 +55,7 @@ impl Publisher {
 
     fn hold(&mut self, seq: Seq) {
         self.held_at = Some(self.held_at.map_or(seq, |held| held.min(seq)));
-        self.accepted = self.accepted.min(seq.get() - 1);
+        self.accepted = self.accepted.min(seq.get().saturating_sub(1));
     }
 }
 
@@ -110,16 +110,17 @@ impl Connection {
         };
         let publisher = &mut live.publisher;
         let text = message.map_or("", |(_, body)| body);
-        self.allowance.share(FRAME + text_cost(text));
+        self.allowance.share(FRAME.saturating_add(text_cost(text)));
         if publisher.follows_a_held_one(seq) {
             self.allowance.spend(now, FRAME, 0);
             return None;
         }
-        if seq.get() > publisher.accepted + 1 {
+        let next = publisher.accepted.saturating_add(1);
+        if seq.get() > next {
             self.end_for(seq, ErrorCode::SeqGap, CloseCode::SEQ_GAP);
             return None;
         }
-        let is_new = seq.get() == publisher.accepted + 1;
+        let is_new = seq.get() == next;
         let active = publisher.active(now, &self.config);
         if is_new {
             if let Err(wait) = active.rate.take(now) {

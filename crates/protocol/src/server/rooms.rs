@@ -130,7 +130,7 @@ impl Connection {
 
     /// Takes a draft. Within its rate it costs the connection nothing else.
     pub(super) fn draft(&mut self, now: Timestamp, room: RoomName, body: String) {
-        let cost = FRAME + text_cost(&body);
+        let cost = FRAME.saturating_add(text_cost(&body));
         let is_shown = self.take_draft(now, room, body);
         let own = if is_shown { 0 } else { FRAME };
         self.allowance.spend(now, own, cost);

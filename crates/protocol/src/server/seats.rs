@@ -25,7 +25,11 @@ impl Seats {
     /// Takes a seat, in place of the one that the connection had in this room.
     pub(super) fn insert(&mut self, room: RoomName, seat: Seat) {
         match self.find(&room) {
-            Ok(index) => self.0[index].1 = seat,
+            Ok(index) => {
+                if let Some((_, taken)) = self.0.get_mut(index) {
+                    *taken = seat;
+                }
+            }
             Err(index) => {
                 self.0.reserve_exact(1);
                 self.0.insert(index, (room, seat));
@@ -57,8 +61,9 @@ impl Seats {
     /// Uses the room's own copy of its name: one copy for all members, and cheap to compare with
     /// itself.
     pub(super) fn share_name(&mut self, room: &RoomName) {
-        if let Ok(index) = self.find(room) {
-            self.0[index].0 = room.clone();
+        let found = self.find(room).ok();
+        if let Some((name, _)) = found.and_then(|index| self.0.get_mut(index)) {
+            *name = room.clone();
         }
     }
 

@@ -269,7 +269,7 @@ impl Tutorial {
         // those that it sent.
         self.transmits
             .push_back(TutorialTransmit::Text(text.clone()));
-        let cost = FRAME + text_cost(&text);
+        let cost = FRAME.saturating_add(text_cost(&text));
         if matches!(self.stage, Stage::Opening { .. }) {
             self.allowance.spend(now, FRAME, cost);
             return self.held_draft.keep(text);
