@@ -246,12 +246,9 @@ impl Timeline {
     }
 
     fn joined(&mut self, joined: &Joined, gap: bool) -> bool {
-        let before = (self.rows.len(), self.more, self.loading);
-        let renewed = self
-            .epoch
-            .as_ref()
-            .is_some_and(|epoch| *epoch != joined.epoch);
+        let renewed = self.epoch.as_ref() != Some(&joined.epoch);
         self.epoch = Some(joined.epoch.clone());
+        let before = self.extent();
         if renewed {
             self.epochs += 1;
         }
@@ -265,12 +262,18 @@ impl Timeline {
         }
         self.loading = false;
         let beginning = self.beginning();
-        // No other event brings one's own messages that are durable before the segment, or in a log that is gone.
+        // Messages that are durable before the segment are not shown here; nor are those of another log, which one
+        // that was not seen before may be.
         self.pending.retain(|pending| {
             let offset = pending.offset().filter(|_| pending.room == self.room);
             offset.is_none_or(|offset| !renewed && offset >= beginning)
         });
-        (self.rows.len(), self.more, self.loading) != before
+        self.extent() != before
+    }
+
+    /// What a join may change.
+    const fn extent(&self) -> (usize, usize, bool, bool) {
+        (self.rows.len(), self.pending.len(), self.more, self.loading)
     }
 
     /// Begins a new segment after a gap.

@@ -476,6 +476,10 @@ fn what_is_durable_further_up_is_not_shown_as_the_newest() {
     );
     timeline.fold(&joined(&[], "f", 0, true));
     assert_eq!(shown(&timeline), "|");
+    // The first that is seen may be another one than that in which they are.
+    let mut timeline = fed(lobby(), &[queued(0, "a"), durable(0, 1, 37)]);
+    timeline.fold(&joined(&[], "f", 0, false));
+    assert_eq!(shown(&timeline), "");
 }
 
 /// RS-6: a row that is trimmed while older ones are on the way would leave a hole.
