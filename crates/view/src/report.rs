@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use protocol::client::{Event, Status};
+use protocol::client::{Event, Session, Status};
 use protocol::id::{RoomName, SessionId};
 use protocol::outbox::{Entry, EntryId, PublishError};
+use protocol::time::Timestamp;
 
 /// What the driver of a session reports, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,4 +54,30 @@ pub enum Report {
     StorageFailed,
     /// The browser, or an extension in it, forbids the page every connection: its next tries will fail, too.
     Forbidden,
+}
+
+impl Report {
+    /// What a view begins with: the messages that a session holds, before its next event.
+    pub fn restored(session: &Session) -> Self {
+        Self::Restored {
+            session: session.id().cloned(),
+            outbox: session.outbox().cloned().collect(),
+        }
+    }
+
+    /// An event, which the driver takes from its session `now`. A view has no clock to compare the session's times with.
+    pub fn of(event: Event, now: Timestamp) -> Self {
+        match event {
+            Event::Status(status) => Self::Status {
+                status,
+                retry_in: match status {
+                    Status::Waiting { until, .. } => Some(until.since(now)),
+                    Status::Idle | Status::Connecting | Status::Live | Status::Stopped { .. } => {
+                        None
+                    }
+                },
+            },
+            event => Self::Event(event),
+        }
+    }
 }

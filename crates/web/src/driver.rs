@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use protocol::client::{Event, Input, Session, Status, Store, Transmit};
+use protocol::client::{Event, Input, Session, Store, Transmit};
 use protocol::close::CloseCode;
 use protocol::codec::{self, DecodeError};
 use protocol::frame::{Message, RECEIVED_BYTES_MAX, ServerFrame};
@@ -73,9 +73,7 @@ impl<O: Environment> Driver<O> {
 
     /// Reports to the page what was restored, and connects.
     pub fn start(&mut self) {
-        let session = self.session.id().cloned();
-        let outbox = self.session.outbox().cloned().collect();
-        (self.report)(Report::Restored { session, outbox });
+        (self.report)(Report::restored(&self.session));
         self.session.connect(self.environment.now());
         self.drain();
     }
@@ -244,23 +242,8 @@ impl<O: Environment> Driver<O> {
         }
     }
 
-    /// Reports an event, with times from now: the page has no clock to compare the machine's times with.
     fn report_event(&mut self, event: Event) {
-        let report = match event {
-            Event::Status(status) => Report::Status {
-                status,
-                retry_in: self.retry_in(status),
-            },
-            event => Report::Event(event),
-        };
-        (self.report)(report);
-    }
-
-    fn retry_in(&self, status: Status) -> Option<Duration> {
-        match status {
-            Status::Waiting { until, .. } => Some(until.since(self.environment.now())),
-            Status::Idle | Status::Connecting | Status::Live | Status::Stopped { .. } => None,
-        }
+        (self.report)(Report::of(event, self.environment.now()));
     }
 
     /// HB-8: a deadline that moves away leaves the timer as it is. It then rings too early, which

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use protocol::client::{Config, Fate, Network, Stored};
+use protocol::client::{Config, Fate, Network, Status, Stored};
 use protocol::frame::{Beat, Limits, Welcome};
 use protocol::id::{Credentials, RoomName, Seq, SessionId, SessionKey};
 use protocol::outbox::{EntryId, PublishError, Stage};
