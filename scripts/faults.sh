@@ -11,14 +11,14 @@ faults=simulation/faults
 export RUSTFLAGS="-A warnings"
 export CARGO_TARGET_DIR="$PWD/target/faults" CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=false
 
-# The core alone, in a workspace of its own, so that nothing else is built.
+# The core and the view, in a workspace of its own, so that nothing else is built.
 fresh_copy() {
   rm -rf "$copy"
   mkdir -p "$copy/crates"
   # Without -p: the new times tell Cargo that the files changed.
-  cp -r crates/protocol "$copy/crates/"
+  cp -r crates/protocol crates/view "$copy/crates/"
   cp -r simulation Cargo.lock "$copy/"
-  sed -E 's#^members = .*#members = ["crates/protocol", "simulation"]#; s#^default-members = .*##' Cargo.toml >"$copy/Cargo.toml"
+  sed -E 's#^members = .*#members = ["crates/protocol", "crates/view", "simulation"]#; s#^default-members = .*##' Cargo.toml >"$copy/Cargo.toml"
 }
 
 simulate() { (cd "$copy" && cargo run --quiet -p simulation -- --seeds "$seeds" --lines 0); }

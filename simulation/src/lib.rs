@@ -21,6 +21,7 @@ mod people;
 pub mod profile;
 pub mod run;
 pub mod seeds;
+pub mod shown;
 pub mod trace;
 pub mod watch;
 pub mod world;

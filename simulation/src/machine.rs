@@ -1,17 +1,19 @@
-//! A client of the pair: its machine, its storage, and the page that believes its events.
+//! A client of the pair: its machine, its storage, and the page that shows what it reports.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use protocol::client::{Config, Event, Fate, Session, Status, Stored};
 use protocol::close::CloseCode;
-use protocol::frame::{ClientFrame, Joined, Message, ServerFrame};
-use protocol::id::{ConnectionId, RoomName, SessionId};
+use protocol::frame::{ClientFrame, ServerFrame};
+use protocol::id::{ConnectionId, RoomName, Seq, SessionId};
 use protocol::outbox::{EntryId, Stage};
-use protocol::position::{Epoch, Offset, Position};
+use protocol::position::Offset;
 use protocol::time::Timestamp;
+use view::{Report, Snapshot};
 
 use crate::log::Log;
+use crate::shown::Shown;
 
 /// What the driver did or received.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,127 +30,6 @@ pub enum Step {
     Dropped(CloseCode),
     /// The connection ended.
     Closed(Option<CloseCode>),
-}
-
-/// One room as the page shows it.
-#[derive(Debug, Default)]
-pub struct Shown {
-    /// The offset up to which the page knows all messages, once it has a position.
-    through: Option<Offset>,
-    epoch: Option<Epoch>,
-    /// The messages, in the order in which they came.
-    pub messages: Vec<Message>,
-    /// How many gaps were reported (RS-6).
-    pub gaps: usize,
-    /// The server's answers to each join.
-    pub joins: Vec<Joined>,
-    /// The members, and their names.
-    pub members: BTreeMap<SessionId, String>,
-    /// How many members there are, if not all are named (PR-3).
-    pub count: Option<u32>,
-    /// The members' drafts.
-    pub drafts: BTreeMap<SessionId, String>,
-}
-
-impl Shown {
-    /// The messages, as texts.
-    pub fn bodies(&self) -> Vec<&str> {
-        self.messages
-            .iter()
-            .map(|message| message.body.as_str())
-            .collect()
-    }
-
-    fn joined(&mut self, joined: Joined, gap: bool, log: &Log) {
-        if gap {
-            let is_same = self.epoch.as_ref() == Some(&joined.epoch);
-            let is_there = self.through >= Some(log.trimmed(&joined.room))
-                && (joined.recovered || self.through <= Some(joined.head));
-            assert!(
-                !is_same || !is_there,
-                "a gap where there is none: {joined:?}"
-            );
-        }
-        self.members = joined
-            .members
-            .iter()
-            .map(|m| (m.session.clone(), m.name.to_string()))
-            .collect();
-        self.count = joined.count;
-        self.drafts = joined
-            .drafts
-            .iter()
-            .map(|d| (d.session.clone(), d.body.clone()))
-            .collect();
-        self.gaps += usize::from(gap);
-        if gap || self.through.is_none() {
-            self.through = Some(joined.from);
-            self.epoch = Some(joined.epoch.clone());
-        }
-        // Without a gap the epoch stays.
-        assert_eq!(self.epoch.as_ref(), Some(&joined.epoch), "{joined:?}");
-        self.joins.push(joined);
-    }
-
-    /// Messages are contiguous and without doubles (EO-3), whatever happened.
-    fn message(&mut self, message: Message, log: &Log) {
-        let next = self.through.map(Offset::next);
-        assert_eq!(next, Some(message.offset), "out of order: {message:?}");
-        assert!(
-            log.holds(&message),
-            "seen before it was durable: {message:?}"
-        );
-        self.through = next;
-        // A replayed message is older than the drafts that came with `joined` (PR-2).
-        if self
-            .joins
-            .last()
-            .is_some_and(|joined| message.offset > joined.head)
-        {
-            self.drafts.remove(&message.session);
-        }
-        self.messages.push(message);
-    }
-
-    /// EO-8: a redacted text disappears, if it is shown, and no position moves. While a room is joined anew this may
-    /// come for the seat before, and be ahead.
-    fn removed(&mut self, message: Message, log: &Log) {
-        assert!(log.holds(&message), "it was not removed: {message:?}");
-        if let Some(shown) = self.find(&message) {
-            self.messages[shown] = message;
-        }
-    }
-
-    /// No text is shown any more of messages that the log has redacted (EO-8).
-    pub fn check_removed(&self, removed: &[Message]) {
-        for message in removed {
-            let shown = self.find(message).map(|index| &self.messages[index]);
-            assert!(
-                shown.is_none_or(|shown| shown == message),
-                "still shown: {shown:?}"
-            );
-        }
-    }
-
-    fn find(&self, message: &Message) -> Option<usize> {
-        let is_it = |m: &Message| m.session == message.session && m.seq == message.seq;
-        self.messages.iter().position(is_it)
-    }
-
-    /// The members known are all, or as many as are named, with the right count (PR-3).
-    pub fn check_members(&self, here: &BTreeSet<&SessionId>, named_max: usize) {
-        let known: BTreeSet<_> = self.members.keys().collect();
-        let Some(count) = self.count else {
-            return assert_eq!(&known, here, "other members");
-        };
-        assert!(known.is_subset(here), "{known:?} are not all of {here:?}");
-        assert!(
-            here.len() > named_max,
-            "{count} of {named_max} are no crowd"
-        );
-        assert!(known.len() >= named_max && known.len() <= named_max + 1);
-        assert_eq!(count as usize, here.len(), "another count");
-    }
 }
 
 /// How a page's timers fire.
@@ -182,7 +63,7 @@ pub struct Machine {
     pub steps: Vec<(Timestamp, ConnectionId, Step)>,
     /// All events of the page.
     pub events: VecDeque<(Timestamp, Event)>,
-    /// The rooms as it shows them.
+    /// The rooms that it shows or showed.
     pub rooms: BTreeMap<RoomName, Shown>,
     /// The fates of each message, in order.
     pub fates: BTreeMap<EntryId, Vec<Fate>>,
@@ -329,14 +210,28 @@ impl Machine {
         }
     }
 
-    /// Sets the position from which the page begins (RS-7).
-    pub fn start(&mut self, room: &RoomName, since: Option<&Position>) {
-        let shown = Shown {
-            through: since.map(|since| since.offset),
-            epoch: since.map(|since| since.epoch.clone()),
-            ..Shown::default()
-        };
+    /// The page begins to show a room: as it was rendered (RS-7), or empty. A room that it showed before is
+    /// entered again.
+    pub fn start(&mut self, room: &RoomName, snapshot: Option<&Snapshot>) {
+        if snapshot.is_none()
+            && let Some(shown) = self.rooms.get_mut(room)
+        {
+            return shown.enter();
+        }
+        let shown = Shown::new(room.clone(), snapshot, &self.session);
         self.rooms.insert(room.clone(), shown);
+    }
+
+    /// The page asks for messages older than those that it shows.
+    pub fn older(&mut self, now: Timestamp, room: &RoomName, limit: u32) {
+        let now = self.clock(now);
+        let Some(timeline) = self.rooms.get_mut(room).map(|it| &mut it.view.timeline) else {
+            return;
+        };
+        if let Some(before) = timeline.older_than() {
+            timeline.loading_older();
+            self.session.history(now, room.clone(), before, limit);
+        }
     }
 
     /// Folds all events of the machine.
@@ -346,69 +241,48 @@ impl Machine {
                 let wait = until - self.clock(now);
                 assert_ne!(wait, self.backoff_cap, "jitter before the clamp");
             }
-            self.fold(event.clone(), log);
+            self.fold(now, &event, log);
             self.events.push_back((now, event));
         }
     }
 
-    fn fold(&mut self, event: Event, log: &Log) {
+    fn fold(&mut self, now: Timestamp, event: &Event, log: &Log) {
         match event {
-            Event::Joined { joined, gap } => {
-                let room = joined.room.clone();
-                self.rooms.entry(room).or_default().joined(joined, gap, log);
-            }
-            Event::Message(message) => {
-                let room = message.room.clone();
-                self.rooms.entry(room).or_default().message(message, log);
-            }
-            Event::Draft(draft) => {
-                let drafts = &mut self.rooms.entry(draft.room).or_default().drafts;
-                if draft.body.is_empty() {
-                    drafts.remove(&draft.session);
-                } else {
-                    drafts.insert(draft.session, draft.body);
-                }
-            }
-            Event::Presence {
-                room,
-                joined,
-                left,
-                count,
-            } => {
-                let shown = self.rooms.entry(room).or_default();
-                shown.count = count;
-                for member in joined {
-                    shown
-                        .members
-                        .insert(member.session, member.name.to_string());
-                }
-                for session in left {
-                    shown.members.remove(&session);
-                    shown.drafts.remove(&session);
-                }
+            Event::Joined { joined, .. } if !self.rooms.contains_key(&joined.room) => {
+                self.start(&joined.room, None);
             }
             Event::Queued(entry) => {
-                self.bodies.insert(entry.id, entry.body);
+                self.bodies.insert(entry.id, entry.body.clone());
                 self.fates.entry(entry.id).or_default().push(Fate::Waiting);
             }
-            Event::Fate { id, seq, fate } => {
-                if fate == Fate::Sent {
-                    let session = self.session.id().cloned();
-                    self.sent_in.extend(session.map(|session| (id, session)));
-                }
-                if matches!(fate, Fate::Durable { .. }) {
-                    let session = &self.sent_in[&id];
-                    let body = &self.bodies[&id];
-                    assert!(log.knows(session, seq, body), "not durable: {seq} {body:?}");
-                }
-                self.fates.entry(id).or_default().push(fate);
-            }
-            Event::Redacted(message) => {
-                let room = message.room.clone();
-                self.rooms.entry(room).or_default().removed(message, log);
-            }
+            Event::Fate { id, seq, fate } => self.settled(*id, *seq, *fate, log),
             _ => {}
         }
+        let report = Report::of(event.clone(), self.clock(now));
+        for shown in self.rooms.values_mut() {
+            shown.fold(&report, log);
+        }
+    }
+
+    /// A message that is reported durable is in the log, as it was sent.
+    fn settled(&mut self, id: EntryId, seq: Seq, fate: Fate, log: &Log) {
+        if fate == Fate::Sent {
+            let session = self.session.id().cloned();
+            self.sent_in.extend(session.map(|session| (id, session)));
+        }
+        if matches!(fate, Fate::Durable { .. }) {
+            let (session, body) = (&self.sent_in[&id], &self.bodies[&id]);
+            assert!(log.knows(session, seq, body), "not durable: {seq} {body:?}");
+        }
+        self.fates.entry(id).or_default().push(fate);
+    }
+
+    /// In quiet a room is shown as it is, and so is what is on its way there.
+    pub fn check_shown(&self, room: &RoomName, log: &Log) {
+        let shown = self.shown(room);
+        let outbox = self.session.outbox().filter(|entry| entry.room == *room);
+        shown.check_pending(&outbox.map(|entry| entry.id).collect());
+        shown.check_newest(self.session.position(room), log);
     }
 
     /// Whether its connection is live.

@@ -16,6 +16,7 @@ use protocol::outbox::{EntryId, PublishError};
 use protocol::position::{Offset, Position};
 use protocol::server;
 use protocol::time::Timestamp;
+use view::Snapshot;
 
 use crate::callers::Callers;
 use crate::link::{Links, Packet, Reach, Way};
@@ -24,6 +25,9 @@ use crate::world::World;
 
 /// More steps than this at one time mean that the machines keep each other busy.
 const STEPS_AT_ONCE_MAX: usize = 10_000;
+
+/// How many messages a page is rendered with.
+const RENDERED: usize = 10;
 
 /// How long a test waits for a condition before it fails.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -125,10 +129,45 @@ impl Pair {
 
     /// Joins a room after what the page already shows.
     pub fn join(&mut self, client: usize, room: &RoomName, since: Option<Position>) {
-        self.clients[client].start(room, since.as_ref());
-        self.command(client, |session, now| {
-            session.join(now, room.clone(), since)
+        let snapshot = since.map(|position| Snapshot {
+            more: position.offset > Offset::ZERO,
+            position,
+            messages: Vec::new(),
         });
+        self.show(client, room, snapshot);
+    }
+
+    /// Joins a room that the server rendered just now, with its newest messages (RS-7).
+    pub fn join_rendered(&mut self, client: usize, room: &RoomName) {
+        let (epoch, offset, _) = self.world.log.state(room);
+        let all = self.world.log.messages(room);
+        let skipped = all.len().saturating_sub(RENDERED);
+        let snapshot = Snapshot {
+            position: Position { epoch, offset },
+            messages: all[skipped..].to_vec(),
+            more: skipped > 0,
+        };
+        self.show(client, room, Some(snapshot));
+    }
+
+    fn show(&mut self, client: usize, room: &RoomName, snapshot: Option<Snapshot>) {
+        self.clients[client].start(room, snapshot.as_ref());
+        self.command(client, |session, now| {
+            let (since, seen) = match snapshot {
+                Some(snapshot) => (Some(snapshot.position), snapshot.messages),
+                None => (None, Vec::new()),
+            };
+            session.handle_input(now, Input::Seen(seen));
+            session.join(now, room.clone(), since);
+        });
+    }
+
+    /// Asks for messages older than those that the page shows.
+    pub fn older(&mut self, client: usize, room: &RoomName, limit: u32) {
+        self.look(client);
+        self.clients[client].older(self.now, room, limit);
+        self.drain(client);
+        self.check();
     }
 
     /// Leaves a room.
@@ -154,6 +193,14 @@ impl Pair {
         self.command(client, |session, now| {
             session.publish(now, room.clone(), body.to_owned())
         })
+    }
+
+    /// A person drops a message that waits for them, and it goes from the page.
+    pub fn discard(&mut self, client: usize, id: EntryId) {
+        self.command(client, |session, now| session.discard(now, id));
+        for shown in self.clients[client].rooms.values_mut() {
+            shown.view.timeline.dismiss(id);
+        }
     }
 
     /// Types into the lobby's input box.

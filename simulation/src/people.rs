@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use protocol::client::Stored;
 use protocol::id::{Name, RoomName};
 use protocol::outbox::{EntryId, Stage};
-use protocol::position::{Offset, Position};
+use protocol::position::Offset;
 
 use crate::ledger::aside;
 use crate::profile::Action;
@@ -39,10 +39,16 @@ impl Run {
                 is_there
             }
             Action::History => {
-                let before = Offset::new(self.rng.u64(1..50)).unwrap();
-                self.pair.command(client, |session, now| {
-                    session.history(now, room, before, 10);
-                });
+                let number = self.rng.u64(1..50);
+                if self.tabs[index].rooms.contains_key(&room) {
+                    let limit = u32::try_from(number).unwrap();
+                    self.pair.older(client, &room, limit);
+                } else {
+                    let before = Offset::new(number).unwrap();
+                    self.pair.command(client, |session, now| {
+                        session.history(now, room, before, 10);
+                    });
+                }
                 true
             }
             Action::Remove => self.remove(&room),
@@ -114,9 +120,11 @@ impl Run {
         }
         let client = tab.client;
         // A page that the server rendered has a position (RS-7).
-        let (epoch, offset, _) = self.pair.world.log.state(room);
-        let since = self.rng.bool().then_some(Position { epoch, offset });
-        self.pair.join(client, room, since);
+        if self.rng.bool() {
+            self.pair.join_rendered(client, room);
+        } else {
+            self.pair.join(client, room, None);
+        }
         self.tabs[index].rooms.insert(room.clone(), String::new());
         true
     }
@@ -196,8 +204,7 @@ impl Run {
                 .command(client, |session, now| session.send_again(now, id));
         } else {
             self.ledger.discard(client, id);
-            self.pair
-                .command(client, |session, now| session.discard(now, id));
+            self.pair.discard(client, id);
         }
     }
 

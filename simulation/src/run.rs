@@ -348,9 +348,10 @@ impl Run {
                 shown.check_removed(&removed);
                 let named_max = self.profile.server.members_named;
                 shown.check_members(&here.keys().collect(), named_max);
-                let session = machine.session.id().unwrap();
-                for (other, draft) in here.iter().filter(|(other, _)| *other != session) {
-                    let seen = shown.drafts.get(other).map_or("", String::as_str);
+                machine.check_shown(room, &self.pair.world.log);
+                let (own, drafts) = (shown.view.timeline.own(), shown.drafts());
+                for (other, draft) in here.iter().filter(|(other, _)| !own.contains(other)) {
+                    let seen = drafts.get(other).map_or("", String::as_str);
                     assert_eq!(seen, draft, "{page} shows another draft of {other}");
                 }
             }
@@ -368,7 +369,7 @@ impl Run {
             done: self.done.clone(),
             published,
             durable,
-            shown: shown.clone().map(|shown| shown.messages.len()).sum(),
+            shown: shown.clone().map(|shown| shown.came).sum(),
             gaps: shown.map(|shown| shown.gaps).sum(),
             connections: self.pair.links.opened(),
             noticed: self.watches.noticed(),

@@ -324,16 +324,18 @@ impl Real {
             "page {at}: what it shows"
         );
         assert_eq!(shown.gaps, 0, "page {at}: nothing is missing");
-        let members: Vec<_> = shown.members.keys().cloned().map(Some).collect();
+        let members: Vec<_> = shown.members().into_keys().map(Some).collect();
         assert_eq!(
             members,
             here.keys().cloned().collect::<Vec<_>>(),
             "page {at}: who is here"
         );
+        machine.check_shown(&lobby(), &self.pair.world.log);
+        let (own, drafts) = (shown.view.timeline.own(), shown.drafts());
         for (session, draft) in here {
             let session = session.as_ref().unwrap();
-            if machine.session.id() != Some(session) {
-                let seen = shown.drafts.get(session).map_or("", String::as_str);
+            if !own.contains(session) {
+                let seen = drafts.get(session).map_or("", String::as_str);
                 assert_eq!(seen, draft, "page {at}: what {session} types");
             }
         }

@@ -285,7 +285,7 @@ fn names_travel_with_hello() {
     let bob = pair.lobby_page();
     let names: Vec<String> = pair.clients[bob]
         .shown(&RoomName::lobby())
-        .members
+        .members()
         .values()
         .cloned()
         .collect();

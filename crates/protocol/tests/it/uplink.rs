@@ -34,7 +34,7 @@ fn type_on(pair: &mut Pair, client: usize) {
     pair.run_for(secs(10));
     let author = pair.clients[client].session.id().unwrap().clone();
     let other = pair.clients.len() - 1;
-    let seen = &pair.clients[other].shown(&lobby()).drafts;
+    let seen = pair.clients[other].shown(&lobby()).drafts();
     assert_eq!(seen.get(&author), Some(&text), "the latest arrives");
 }
 

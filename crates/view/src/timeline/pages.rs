@@ -13,7 +13,7 @@ pub struct Page {
 }
 
 /// What identifies a page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PageKey {
     /// Messages, by the number of their page.
     Messages(u32),

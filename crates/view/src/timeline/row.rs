@@ -66,7 +66,7 @@ pub struct Progress {
 }
 
 /// What identifies a row while it moves and changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RowKey {
     /// A message of this page, from the outbox on: one row before and after it is in the log.
     Entry(u64),
