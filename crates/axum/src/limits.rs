@@ -36,8 +36,8 @@ const PUBLISHES_BURST: u32 = 4;
 /// one with 32 rooms each costs 321,000, which takes 22 s, in which each connection is served a little.
 const FRAMES_BURST: u32 = 10;
 
-/// The limits' configuration. 0 is no limit, and the default.
-#[derive(Clone, Copy, Debug, Default)]
+/// The limits' configuration. 0 is no limit.
+#[derive(Clone, Copy, Debug)]
 pub struct LimitsConfig {
     /// Connections held at once from one address.
     pub connections_per_address: usize,
@@ -79,7 +79,7 @@ impl LimitsConfig {
         rate_bytes: 0,
         session_lines: 0,
         hellos: 0,
-        hello_line: Duration::ZERO,
+        hello_queue: Duration::ZERO,
     };
 }
 
@@ -104,7 +104,7 @@ impl Default for LimitsConfig {
             session_lines: 100,
             hellos: 10_000,
             // Clients wait for `welcome` for 10 s (RC-5).
-            hello_line: Duration::from_secs(2),
+            hello_queue: Duration::from_secs(2),
         }
     }
 }

@@ -16,7 +16,7 @@ pub const GRACE: Duration = Duration::from_secs(3);
 
 /// How long messages are kept after their page was closed: as long as the server keeps the session
 /// (RS-9). A shared browser keeps unsent texts for no longer.
-pub const KEPT_FOR: Duration = Duration::from_hours(7 * 24);
+pub const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What follows the time in the mark of a page that is being closed.
 const GONE: char = '.';
