@@ -10,7 +10,8 @@ use protocol::frame::{ErrorCode, Message, Refused};
 use protocol::id::{Credentials, Name, RoomName, Seq, SessionId, SessionKey};
 use protocol::position::{Epoch, Offset};
 use protocol::server::{
-    AppendError, Input, PostKey, RequestInput, RequestTransmit, SessionOpened, Transmit,
+    AppendError, Input, PostKey, RequestInput, RequestTransmit, SessionOpened, Standing, Transmit,
+    Use, repeated_append, repeated_refusal, standing,
 };
 use protocol::time::Timestamp;
 
@@ -341,16 +342,10 @@ impl Log {
     }
 
     fn append(&mut self, new: &Message, is_repeat: bool) -> Result<Offset, AppendError> {
-        match self.settled(&new.session, new.seq)? {
-            Some(Settled::Refused(code)) => Err(AppendError::Refused(code)),
-            Some(Settled::Message { room, body, offset })
-                if room == new.room && body == new.body =>
-            {
-                Ok(offset)
-            }
-            Some(Settled::Message { .. }) => Err(AppendError::Conflict),
-            None if is_repeat => Err(AppendError::OutOfOrder),
-            None => {
+        let (last_seq, used) = self.used(&new.session, new.seq, Some(new))?;
+        match standing(last_seq, new.seq, is_repeat)? {
+            Standing::Settled => Ok(repeated_append(used)?),
+            Standing::Next => {
                 let settled = Settled::Message {
                     room: new.room.clone(),
                     body: new.body.clone(),
@@ -375,28 +370,37 @@ impl Log {
         seq: Seq,
         code: ErrorCode,
     ) -> Result<ErrorCode, AppendError> {
-        match self.settled(session, seq)? {
-            Some(Settled::Refused(code)) => Ok(code),
-            Some(Settled::Message { .. }) => Err(AppendError::Conflict),
-            None => {
+        let (last_seq, used) = self.used(session, seq, None)?;
+        match standing(last_seq, seq, false)? {
+            Standing::Settled => Ok(repeated_refusal(used)?),
+            Standing::Next => {
                 self.settle(session, Settled::Refused(code));
                 Ok(code)
             }
         }
     }
 
-    /// The answer to a number that was used; `None` if the number is the next one.
-    fn settled(&self, session: &SessionId, seq: Seq) -> Result<Option<Settled>, AppendError> {
+    /// The session's last number, and the use of this one, seen from the message that repeats it.
+    fn used(
+        &self,
+        session: &SessionId,
+        seq: Seq,
+        repeat: Option<&Message>,
+    ) -> Result<(Option<u64>, Option<Use>), AppendError> {
         if !self.is_available {
             return Err(AppendError::Unavailable);
         }
-        let kept = self.sessions.get(session);
-        let settled = &kept.ok_or(AppendError::UnknownSession)?.settled;
+        let settled = self.sessions.get(session).map(|kept| &kept.settled);
         let index = usize::try_from(seq.get() - 1).unwrap();
-        if index > settled.len() {
-            return Err(AppendError::OutOfOrder);
-        }
-        Ok(settled.get(index).cloned())
+        let used = settled.and_then(|settled| settled.get(index));
+        let used = used.map(|used| match used {
+            Settled::Message { room, body, offset } => Use::Message {
+                offset: *offset,
+                same: repeat.is_some_and(|new| *room == new.room && *body == new.body),
+            },
+            Settled::Refused(code) => Use::Refusal(*code),
+        });
+        Ok((settled.map(|settled| settled.len() as u64), used))
     }
 
     fn settle(&mut self, session: &SessionId, settled: Settled) {

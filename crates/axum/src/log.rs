@@ -6,12 +6,12 @@
 
 pub mod late;
 pub mod memory;
-mod numbering;
 mod page;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(all(test, feature = "sqlite"))]
 mod tests;
+mod trimming;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use futures_util::future::BoxFuture;
 use protocol::frame::{ErrorCode, Message, Refused};
 use protocol::id::{Name, RoomName, Seq, SessionId};
 use protocol::position::{Epoch, Offset};
-pub use protocol::server::{PostKey, Posted, Redaction};
+pub use protocol::server::{NumberError, PostKey, Posted, Redaction};
 use thiserror::Error;
 use tokio::time::timeout;
 
@@ -49,24 +49,18 @@ pub async fn in_time<T>(answer: impl Future<Output = Result<T, LogError>>) -> Re
 /// Why the log did not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum LogError {
-    /// The number was used for another message (EO-6).
-    #[error("seq used for another message")]
-    Conflict,
-    /// The number does not follow the session's last one (EO-1).
-    #[error("seq does not follow {last_seq}")]
-    OutOfOrder {
-        /// The session's last settled number.
-        last_seq: u64,
-    },
-    /// The number was used up by a refusal for good (EO-7).
-    #[error("seq was refused for good")]
-    Refused(ErrorCode),
-    /// No such session, or no longer.
-    #[error("no such session")]
-    UnknownSession,
+    /// The number, or the key, is not taken.
+    #[error("the number is not taken: {0:?}")]
+    Number(NumberError),
     /// Nothing can be stored or read now: full disk, read-only file, closed log.
     #[error("the log is unavailable: {0}")]
     Unavailable(Arc<str>),
+}
+
+impl From<NumberError> for LogError {
+    fn from(error: NumberError) -> Self {
+        Self::Number(error)
+    }
 }
 
 /// A request to resume a session, with the fresh one to open where that fails.
@@ -111,8 +105,24 @@ pub struct Append {
     /// Unix time in milliseconds.
     pub at_ms: u64,
     /// The message was passed to the log before, and may only be found: where its number is still free the answer
-    /// is [`LogError::OutOfOrder`]. Its author's right to write was decided the first time.
+    /// is [`NumberError::OutOfOrder`]. Its author's right to write was decided the first time.
     pub is_repeat: bool,
+}
+
+impl Append {
+    /// The message that this append becomes at this offset.
+    pub(super) fn at(self, offset: Offset) -> Message {
+        Message {
+            room: self.room,
+            offset,
+            session: self.session,
+            seq: self.seq,
+            name: self.name,
+            at_ms: self.at_ms,
+            body: self.body,
+            removed: false,
+        }
+    }
 }
 
 /// A message to append without a session: its key makes sure that it is appended once.
@@ -130,6 +140,21 @@ pub struct Post {
     pub body: String,
     /// Unix time in milliseconds.
     pub at_ms: u64,
+}
+
+impl Post {
+    /// The post as an append: the first message of its session.
+    pub(super) fn into_append(self) -> Append {
+        Append {
+            session: self.session,
+            seq: Seq::FIRST,
+            room: self.room,
+            name: self.name,
+            body: self.body,
+            at_ms: self.at_ms,
+            is_repeat: false,
+        }
+    }
 }
 
 /// The state of a room's log.
@@ -174,7 +199,7 @@ pub trait Observer: Send + Sync + 'static {
 ///
 /// Calls of one caller take effect in the order in which they were made, not in that in which their
 /// answers are awaited. [`LogError::Unavailable`] to an append or a refusal means that its number is not
-/// used; later calls of that session, if they were made already, may get [`LogError::OutOfOrder`] then.
+/// used; later calls of that session, if they were made already, may get [`NumberError::OutOfOrder`] then.
 ///
 /// A read shows at least what was answered before the read was called.
 pub trait Log: Send + Sync + 'static {
@@ -186,10 +211,10 @@ pub trait Log: Send + Sync + 'static {
     fn append(&self, append: Append) -> Answer<Offset>;
 
     /// Uses a number up for good (EO-7). Repeating it is harmless.
-    fn refuse(&self, session: SessionId, seq: Seq, code: ErrorCode) -> Answer<()>;
+    fn refuse(&self, session: SessionId, seq: Seq, code: ErrorCode) -> Answer<ErrorCode>;
 
     /// Appends a message without a session. A repeated key with the same room and body is answered with
-    /// its first offset; with others it is a [`LogError::Conflict`].
+    /// its first offset; with others it is a [`NumberError::Conflict`].
     fn post(&self, post: Post) -> Answer<Posted>;
 
     /// Redacts a message for good (EO-8). Its offset stays.

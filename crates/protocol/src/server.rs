@@ -13,6 +13,7 @@ mod connections;
 mod drafts;
 mod feed;
 mod input;
+mod numbering;
 mod output;
 mod owed;
 mod publish;
@@ -35,6 +36,9 @@ pub use self::config::Config;
 pub use self::connections::{TakeOver, reconnect_slots};
 pub use self::feed::{Feed, FeedConfig, FeedInput, FeedTransmit};
 pub use self::input::{AppendError, Input, RoomView, SessionOpened};
+pub use self::numbering::{
+    NumberError, Standing, Use, repeated_append, repeated_post, repeated_refusal, standing,
+};
 pub use self::output::Transmit;
 use self::owed::Owed;
 pub use self::owed::RequestId;

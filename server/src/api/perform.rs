@@ -125,7 +125,7 @@ impl Driver<'_> {
                 hub.metrics().published(Ok(()));
                 Ok(posted)
             }
-            Err(LogError::Conflict) => Err(PostError::Conflict),
+            Err(LogError::Number(error)) => Err(error.into()),
             Err(error) => {
                 journal::log_trouble(&error);
                 Err(PostError::Unavailable)

@@ -3,7 +3,7 @@
 use protocol::frame::Message;
 use protocol::id::RoomName;
 use protocol::position::Offset;
-use protocol::server::{PostError, PostKey, Posted, Redaction};
+use protocol::server::{PostError, PostKey, Posted, Redaction, repeated_post};
 
 use super::Log;
 
@@ -16,12 +16,7 @@ impl Log {
         let epoch = self.room(&new.room).epoch.clone();
         if let Some((room, body, offset)) = self.posts.get(&key) {
             let is_same = *room == new.room && *body == new.body;
-            let posted = Posted {
-                epoch,
-                offset: *offset,
-                is_repeat: true,
-            };
-            return is_same.then_some(posted).ok_or(PostError::Conflict);
+            return Ok(repeated_post(epoch, *offset, is_same)?);
         }
         let first = (new.room.clone(), new.body.clone(), new.offset);
         self.posts.insert(key, first);

@@ -87,7 +87,7 @@ impl Log for LateLog {
         self.write(|log| log.append(append))
     }
 
-    fn refuse(&self, session: SessionId, seq: Seq, code: ErrorCode) -> Answer<()> {
+    fn refuse(&self, session: SessionId, seq: Seq, code: ErrorCode) -> Answer<ErrorCode> {
         self.write(move |log| log.refuse(session, seq, code))
     }
 

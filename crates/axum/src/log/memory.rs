@@ -9,13 +9,12 @@ use protocol::frame::{ErrorCode, Message, Refused};
 use protocol::id::{RoomName, Seq, SessionId};
 use protocol::position::{Epoch, Offset};
 use protocol::redactions::REDACTED_MAX;
+use protocol::server::{Standing, Use, repeated_append, repeated_post, repeated_refusal, standing};
 
-use super::numbering::{
-    Standing, Use, repeated_append, repeated_post, repeated_refusal, standing, standing_of, trim_to,
-};
+use super::trimming::trim_to;
 use super::{
-    Answer, Append, Gathering, KeyHash, Log, LogError, Observer, OpenSession, OpenedSession,
-    PAGE_BYTES, Page, Post, PostKey, Posted, REFUSED_MAX, Redaction, RoomLog,
+    Answer, Append, Gathering, KeyHash, Log, LogError, NumberError, Observer, OpenSession,
+    OpenedSession, PAGE_BYTES, Page, Post, PostKey, Posted, REFUSED_MAX, Redaction, RoomLog,
 };
 
 /// A log in memory, which obeys the rules of every log.
@@ -86,7 +85,7 @@ impl Log for MemoryLog {
         self.write(|state| state.append(append, self.history_per_room, &*self.observer))
     }
 
-    fn refuse(&self, session: SessionId, seq: Seq, code: ErrorCode) -> Answer<()> {
+    fn refuse(&self, session: SessionId, seq: Seq, code: ErrorCode) -> Answer<ErrorCode> {
         self.write(|state| state.refuse(&session, seq, code))
     }
 
@@ -370,11 +369,17 @@ impl State {
         observer: &dyn Observer,
     ) -> Result<Offset, LogError> {
         let session = self.sessions.get_mut(&append.session);
-        let session = match standing_of(session.as_ref().map(|s| s.last_seq()), &append)? {
-            Standing::Next => session.ok_or(LogError::UnknownSession)?,
+        let session = match standing(
+            session.as_ref().map(|s| s.last_seq()),
+            append.seq,
+            append.is_repeat,
+        )? {
+            Standing::Next => session.ok_or(NumberError::UnknownSession)?,
             Standing::Settled => {
                 let settled = session.and_then(|s| s.settled(append.seq));
-                return repeated_append(settled.map(|s| s.seen_from(Some(&append))));
+                return Ok(repeated_append(
+                    settled.map(|s| s.seen_from(Some(&append))),
+                )?);
             }
         };
         let (room, body) = (append.room.clone(), append.body.clone());
@@ -394,7 +399,7 @@ impl State {
     ) -> Result<Posted, LogError> {
         if let Some(first) = self.posts.get(&post.key) {
             let same = first.room == post.room && first.body == post.body;
-            return repeated_post(epoch, first.offset, same);
+            return Ok(repeated_post(epoch, first.offset, same)?);
         }
         let first = FirstPost {
             room: post.room.clone(),
@@ -436,17 +441,17 @@ impl State {
         Redaction::Done
     }
 
-    fn refuse(&mut self, id: &SessionId, seq: Seq, code: ErrorCode) -> Result<(), LogError> {
+    fn refuse(&mut self, id: &SessionId, seq: Seq, code: ErrorCode) -> Result<ErrorCode, LogError> {
         let session = self.sessions.get_mut(id);
-        match standing(session.as_ref().map(|s| s.last_seq()), seq)? {
+        match standing(session.as_ref().map(|s| s.last_seq()), seq, false)? {
             Standing::Next => {
-                let session = session.ok_or(LogError::UnknownSession)?;
+                let session = session.ok_or(NumberError::UnknownSession)?;
                 session.settled.push(Settled::Refusal(code));
-                Ok(())
+                Ok(code)
             }
             Standing::Settled => {
                 let settled = session.and_then(|s| s.settled(seq));
-                repeated_refusal(settled.map(|s| s.seen_from(None)))
+                Ok(repeated_refusal(settled.map(|s| s.seen_from(None)))?)
             }
         }
     }

@@ -208,7 +208,7 @@ impl Log for SqliteLog {
             .push(Some(&session), |batch| batch.append(append))
     }
 
-    fn refuse(&self, session: SessionId, seq: Seq, code: ErrorCode) -> Answer<()> {
+    fn refuse(&self, session: SessionId, seq: Seq, code: ErrorCode) -> Answer<ErrorCode> {
         let asking = session.clone();
         self.queue.push(Some(&asking), move |batch| {
             batch.refuse(&session, seq, code)

@@ -322,10 +322,7 @@ impl<S: Stream> Driver<S> {
         let answer = hub.log().refuse(session, seq, code);
         let answer = answer.instrument(self.span("refuse"));
         self.writes.push_back(Box::pin(async move {
-            let result = answer
-                .await
-                .map(|()| code)
-                .map_err(|error| append_error(&error));
+            let result = answer.await.map_err(|error| append_error(&error));
             Answer::Told(Input::NumberUsed { seq, result })
         }));
     }
@@ -370,10 +367,7 @@ fn pick(own: Option<&SessionId>) -> impl Fn(&Entry) -> Option<TextFrame> {
 
 fn append_error(error: &LogError) -> AppendError {
     match error {
-        LogError::Conflict => AppendError::Conflict,
-        LogError::OutOfOrder { .. } => AppendError::OutOfOrder,
-        LogError::Refused(code) => AppendError::Refused(*code),
-        LogError::UnknownSession => AppendError::UnknownSession,
+        LogError::Number(error) => (*error).into(),
         LogError::Unavailable(reason) => {
             journal::log_trouble(reason);
             AppendError::Unavailable

@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 use protocol::frame::Message;
 use protocol::id::{RoomName, Seq, SessionId};
 use protocol::position::Offset;
+use protocol::server::{NumberError, Standing, Use, repeated_append, standing};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, params};
 use sha2::{Digest, Sha256};
 
 use super::state::{self, Chain, State};
 use super::{integer, row, unavailable};
-use crate::log::numbering::{Standing, Use, repeated_append, standing_of, trim_to};
+use crate::log::trimming::trim_to;
 use crate::log::{Append, KeyHash, LogError, OpenSession, OpenedSession};
 
 /// The answer to one operation, given after the commit: the operation's own, or the batch's failure.
@@ -36,6 +37,12 @@ pub(super) enum Fault {
 impl From<LogError> for Fault {
     fn from(error: LogError) -> Self {
         Self::Log(error)
+    }
+}
+
+impl From<NumberError> for Fault {
+    fn from(error: NumberError) -> Self {
+        Self::Log(error.into())
     }
 }
 
@@ -201,7 +208,7 @@ impl<'c> Batch<'c> {
     /// Appends a message (EO-1, EO-2, EO-6).
     pub(super) fn append(&mut self, append: Append) -> Result<Offset, Fault> {
         let last_seq = self.last_seq(&append.session)?;
-        if standing_of(last_seq, &append)? == Standing::Settled {
+        if standing(last_seq, append.seq, append.is_repeat)? == Standing::Settled {
             let used = self.used(&append.session, append.seq, Some(&append))?;
             return Ok(repeated_append(used)?);
         }

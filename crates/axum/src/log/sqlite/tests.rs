@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use protocol::frame::{ErrorCode, Message};
 use protocol::id::Seq;
 use protocol::position::Offset;
+use protocol::server::NumberError;
 use tempfile::TempDir;
 
 use super::*;
@@ -131,9 +132,15 @@ async fn a_reopened_log_has_kept_everything() {
     assert_eq!(resumed.refused[0].code, ErrorCode::BodyTooLarge);
     for (n, body, answer) in [
         (1, "body 1", Ok(offset(1))),
-        (1, "body 2", Err(LogError::Conflict)),
+        (1, "body 2", Err(LogError::Number(NumberError::Conflict))),
         (300, "body 300", Ok(offset(300))),
-        (301, "x", Err(LogError::Refused(ErrorCode::BodyTooLarge))),
+        (
+            301,
+            "x",
+            Err(LogError::Number(NumberError::Refused(
+                ErrorCode::BodyTooLarge,
+            ))),
+        ),
         (302, "x", Ok(offset(301))),
     ] {
         let append = append("ada", n, "lobby", body);

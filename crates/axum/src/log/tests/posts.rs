@@ -8,6 +8,7 @@ use super::support::{
 use crate::log::{LogError, Post, Posted};
 use protocol::id::Name;
 use protocol::position::Offset;
+use protocol::server::NumberError;
 
 conformance!(
     a_post_is_a_message_like_any_other,
@@ -88,7 +89,10 @@ async fn a_repeated_key_with_another_message_is_a_conflict(Subject { log, .. }: 
         posted(1, false)
     );
     for other in [post(1, "two", "lobby", "y"), post(1, "two", "other", "x")] {
-        assert_eq!(log.post(other).await, Err(LogError::Conflict));
+        assert_eq!(
+            log.post(other).await,
+            Err(LogError::Number(NumberError::Conflict))
+        );
     }
     assert_eq!(log.room(room("other")).await.unwrap().head, Offset::ZERO);
     assert_eq!(

@@ -5,8 +5,8 @@ use protocol::position::Offset;
 use rusqlite::params;
 
 use super::{Batch, Fault};
-use crate::log::numbering::TRIM_MAX;
 use crate::log::sqlite::{integer, readers, row};
+use crate::log::trimming::TRIM_MAX;
 use crate::log::{LogError, Redaction};
 
 /// How many rooms one operation trims.

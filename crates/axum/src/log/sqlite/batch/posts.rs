@@ -4,9 +4,9 @@ use protocol::position::Epoch;
 use rusqlite::{OptionalExtension, params};
 
 use super::{Batch, BodyHash, Fault, body_hash};
-use crate::log::numbering::repeated_post;
 use crate::log::sqlite::{integer, row};
 use crate::log::{Post, Posted};
+use protocol::server::repeated_post;
 
 impl Batch<'_> {
     /// Appends a post (EO-1 and EO-6, by its key instead of a number).

@@ -7,8 +7,8 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{Batch, Fault};
 use crate::log::REFUSED_MAX;
-use crate::log::numbering::{Standing, repeated_refusal, standing};
 use crate::log::sqlite::{integer, row};
+use protocol::server::{Standing, repeated_refusal, standing};
 
 impl Batch<'_> {
     /// Uses a number up (EO-7).
@@ -17,9 +17,9 @@ impl Batch<'_> {
         session: &SessionId,
         seq: Seq,
         code: ErrorCode,
-    ) -> Result<(), Fault> {
+    ) -> Result<ErrorCode, Fault> {
         let last_seq = self.last_seq(session)?;
-        if standing(last_seq, seq)? == Standing::Settled {
+        if standing(last_seq, seq, false)? == Standing::Settled {
             let used = self.used(session, seq, None)?;
             return Ok(repeated_refusal(used)?);
         }
@@ -38,7 +38,7 @@ impl Batch<'_> {
             )?;
         }
         self.use_up(session, seq);
-        Ok(())
+        Ok(code)
     }
 
     /// The reason for which a number was refused, if it was.

@@ -50,7 +50,7 @@ async fn an_older_format_is_brought_up_to_now() {
     let removed = log.room(room("lobby")).await.unwrap().removed;
     assert_eq!(removed.len(), 1);
     let refused = log.refuse(id("ada"), seq(5), ErrorCode::BodyEmpty).await;
-    assert_eq!(refused, Ok(()));
+    assert_eq!(refused, Ok(ErrorCode::BodyEmpty));
     let open = OpenSession {
         resume: Some((id("ada"), vec![[0; 32]])),
         ..fresh("bob", 6)
