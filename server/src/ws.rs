@@ -8,6 +8,8 @@ mod session;
 mod tutorial;
 pub(crate) mod wire;
 
+use std::time::Duration;
+
 use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, Request, State};
@@ -78,10 +80,14 @@ pub async fn upgrade(
     let permit = match state.connect(client.counted()) {
         Ok(permit) => permit,
         Err(Full::Address) => {
-            return later("Your address holds too many connections: try again later.\n");
+            let text = "Your address holds too many connections: try again later.\n";
+            return later(text, Full::LATER);
         }
         Err(Full::Server) => {
-            return later("The server takes no new connections now: try again later.\n");
+            let text = "The server takes no new connections now: try again later.\n";
+            // After the drain there is the next server.
+            let drain = state.hub.is_draining().then_some(state.config.drain);
+            return later(text, drain.unwrap_or(Full::LATER));
         }
     };
     if is_ours {
@@ -96,13 +102,8 @@ pub async fn upgrade(
     response
 }
 
-fn later(text: &'static str) -> Response {
-    (
-        StatusCode::SERVICE_UNAVAILABLE,
-        retry_after(Full::LATER),
-        text,
-    )
-        .into_response()
+fn later(text: &'static str, wait: Duration) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, retry_after(wait), text).into_response()
 }
 
 /// Waits until the connection is a WebSocket, and starts its task, which holds no more than it needs.

@@ -35,6 +35,7 @@ mod other_sites;
 mod pages;
 mod process;
 mod raw;
+mod refused_handshakes;
 mod rings;
 mod service_manager;
 mod sessions;
