@@ -91,7 +91,7 @@ impl Shown {
             }
             Report::Event(Event::Redacted(message)) if message.room == *room => {
                 // While a room is joined anew this may come from the seat before, and be ahead (EO-8).
-                assert!(log.holds(message), "it was not removed: {message:?}");
+                assert!(log.holds(message), "it was not redacted: {message:?}");
                 self.view.fold(report);
                 self.check_removed(std::slice::from_ref(message));
             }
