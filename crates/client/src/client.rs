@@ -18,6 +18,7 @@ use protocol::position::{Offset, Position};
 use protocol::time::Timestamp;
 use thiserror::Error;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+use view::{Report, RoomView};
 
 use crate::link::{Heard, Link, Target};
 use crate::options::{ConnectError, Fetch, Options, TokenSource};
@@ -103,6 +104,12 @@ impl Client {
         poll_fn(|cx| self.poll_event(cx)).await
     }
 
+    /// The next event as a [view](Client::view) folds it. In all else it is [`Client::next`].
+    pub async fn next_report(&mut self) -> Option<Report> {
+        let event = self.next().await?;
+        Some(Report::of(event, self.now()))
+    }
+
     /// The next event that is there already, without a look at the connection. It never waits.
     pub fn try_next(&mut self) -> Option<Event> {
         self.session.poll_event()
@@ -141,6 +148,14 @@ impl Client {
     /// Leaves a room.
     pub fn leave(&mut self, room: &RoomName) {
         self.command(|session, now| session.leave(now, room));
+    }
+
+    /// What a user interface shows of a room: timeline, members, drafts. It begins with the messages that wait in the
+    /// outbox, and changes by every later [`Client::next_report`] that is folded into it.
+    pub fn view(&self, room: RoomName) -> RoomView {
+        let mut view = RoomView::new(room, None);
+        view.fold(&Report::restored(&self.session));
+        view
     }
 
     /// Puts a message into the outbox, from which it is sent as soon as possible, once. [`Event::Fate`] reports its

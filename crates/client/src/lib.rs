@@ -65,6 +65,16 @@
 //! # TLS
 //!
 //! Not yet: [`connect`] refuses `wss://` URLs with [`ConnectError::Tls`]. A `rustls` feature is planned.
+//!
+//! # What a user sees
+//!
+//! [`Client::view`] makes of the events what a user interface shows of a room: messages in their order, those on their way
+//! and their fates, gaps, members, drafts. `examples/terminal.rs` is a whole program with it, in 100 lines, which shows a
+//! correct room however the server or the program itself end:
+//!
+//! ```text
+//! cargo run -p everbeat-client --features file-store --example terminal -- ws://127.0.0.1:8080/ws lobby Ada ada.session
+//! ```
 
 #![forbid(unsafe_code)]
 
@@ -75,6 +85,8 @@ mod storage;
 
 pub use protocol;
 pub use protocol::client::{Cause, Config, Event, Fate, NoToken, Status, Store, Stored};
+
+pub use view;
 
 pub use self::client::{Client, Counts, NotFlushed};
 pub use self::options::{ConnectError, Options};
