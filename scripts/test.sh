@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 wasm=wasm32-unknown-unknown
 deny=(-- -D warnings)
 # All crates for this machine but `app`; and a feature that no crate here turns on by itself.
-native=(-p everbeat-protocol -p everbeat-view -p everbeat-client -p everbeat-axum -p simulation -p server -p bench --features everbeat-client/file-store)
+native=(-p everbeat-protocol -p everbeat-view -p everbeat-client -p everbeat-axum -p simulation -p server -p bench --features everbeat-client/file-store,everbeat-client/rustls)
 
 step() {
   printf '\n== %s\n' "$*"

@@ -78,8 +78,9 @@ impl Client {
             headers,
             mut storage,
             tokens,
+            tls,
         } = options;
-        let target = Target::parse(url, &headers)?;
+        let target = Target::parse(url, &headers, tls)?;
         let stored = storage.load().map_err(ConnectError::Storage)?;
         Ok(Self {
             target,

@@ -64,7 +64,9 @@
 //!
 //! # TLS
 //!
-//! Not yet: [`connect`] refuses `wss://` URLs with [`ConnectError::Tls`]. A `rustls` feature is planned.
+//! The feature `rustls` takes `wss://` URLs. The server's certificate is verified as the platform does it, or as a
+//! configuration of rustls says that is given to `Options::tls`. Without the feature [`connect`] refuses such URLs with
+//! [`ConnectError::Tls`].
 //!
 //! # What a user sees
 //!
@@ -82,10 +84,13 @@ mod client;
 mod link;
 mod options;
 mod storage;
+mod tls;
 
 pub use protocol;
 pub use protocol::client::{Cause, Config, Event, Fate, NoToken, Status, Store, Stored};
 
+#[cfg(feature = "rustls")]
+pub use tokio_rustls::rustls;
 pub use view;
 
 pub use self::client::{Client, Counts, NotFlushed};

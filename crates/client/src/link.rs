@@ -20,11 +20,12 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::options::ConnectError;
+use crate::tls::{Security, Stream, TlsChoice};
 
 /// Small: many clients may run in one process. Longer frames are read in several steps.
 const READ_BUFFER: usize = 1024;
 
-type Socket = WebSocketStream<TcpStream>;
+type Socket = WebSocketStream<Stream>;
 
 /// The server that a client connects to.
 #[derive(Clone)]
@@ -33,6 +34,7 @@ pub(crate) struct Target {
     /// In the form that a resolver takes: an IPv6 address has no brackets.
     host: String,
     port: u16,
+    security: Security,
     headers: HeaderMap,
 }
 
@@ -67,16 +69,20 @@ pub(crate) enum Heard {
 }
 
 impl Target {
-    pub(crate) fn parse(url: &str, headers: &[(String, String)]) -> Result<Self, ConnectError> {
+    pub(crate) fn parse(
+        url: &str,
+        headers: &[(String, String)],
+        tls: TlsChoice,
+    ) -> Result<Self, ConnectError> {
         let bad = || ConnectError::Url(url.to_owned());
         let parsed: Uri = url.parse().map_err(|_| bad())?;
-        match parsed.scheme_str() {
-            Some("ws") => {}
-            Some("wss") => return Err(ConnectError::Tls),
-            _ => return Err(bad()),
-        }
         let host = parsed.host().filter(|host| !host.is_empty());
         let host = host.ok_or_else(bad)?.trim_matches(['[', ']']).to_owned();
+        let (security, port) = match parsed.scheme_str() {
+            Some("ws") => (Security::Plain, 80),
+            Some("wss") => (tls.security(&host)?, 443),
+            _ => return Err(bad()),
+        };
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             let bad = || ConnectError::Header(name.clone());
@@ -84,9 +90,10 @@ impl Target {
             map.append(HeaderName::try_from(name).map_err(|_| bad())?, value);
         }
         let target = Self {
-            port: parsed.port_u16().unwrap_or(80),
+            port: parsed.port_u16().unwrap_or(port),
             url: parsed,
             host,
+            security,
             headers: map,
         };
         // Any other fault of the URL is found now, not at each connection.
@@ -107,6 +114,7 @@ impl Target {
     async fn shake_hands(self) -> Result<Box<Line>, Error> {
         let stream = TcpStream::connect((&*self.host, self.port)).await?;
         stream.set_nodelay(true)?;
+        let stream = self.security.secure(stream).await?;
         let mut request = self.url.into_client_request()?;
         let protocol = HeaderValue::from_static(SUBPROTOCOL);
         request

@@ -3,12 +3,17 @@
 use std::fmt;
 use std::io;
 use std::pin::Pin;
+#[cfg(feature = "rustls")]
+use std::sync::Arc;
 
 use protocol::client::{Config, NoToken};
 use protocol::id::Token;
 use thiserror::Error;
+#[cfg(feature = "rustls")]
+use tokio_rustls::rustls::ClientConfig;
 
 use crate::storage::{MemoryStorage, Storage};
+use crate::tls::TlsChoice;
 
 /// A fetch of a token that is under way.
 pub(crate) type Fetch = Pin<Box<dyn Future<Output = Result<Token, NoToken>> + Send>>;
@@ -20,12 +25,12 @@ pub(crate) type TokenSource = Box<dyn FnMut() -> Fetch + Send>;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The URL is not `ws://host[:port][/path]`.
+    /// The URL is neither `ws://host[:port][/path]` nor `wss://…`.
     #[error("not the URL of a WebSocket: {0}")]
     Url(String),
-    /// The URL is `wss://`, which this version does not support.
-    #[error("wss:// is not supported yet")]
-    Tls,
+    /// The URL is `wss://`, and there is no TLS: the feature `rustls` is off, or the platform trusts no certificate.
+    #[error("no TLS for wss://: {0}")]
+    Tls(String),
     /// A header cannot be sent; this is its name.
     #[error("not a header of HTTP: {0}")]
     Header(String),
@@ -40,6 +45,7 @@ pub struct Options {
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) storage: Box<dyn Storage>,
     pub(crate) tokens: Option<TokenSource>,
+    pub(crate) tls: TlsChoice,
 }
 
 impl Options {
@@ -51,6 +57,7 @@ impl Options {
             headers: Vec::new(),
             storage: Box::new(MemoryStorage::default()),
             tokens: None,
+            tls: TlsChoice::default(),
         }
     }
 
@@ -78,6 +85,15 @@ impl Options {
     #[must_use]
     pub fn storage(mut self, storage: impl Storage + 'static) -> Self {
         self.storage = Box::new(storage);
+        self
+    }
+
+    /// Secures `wss://` so: other certificates than those that the platform trusts, a certificate of the client, … One
+    /// configuration may serve many clients. The server is to speak HTTP/1.1: name no other protocol.
+    #[cfg(feature = "rustls")]
+    #[must_use]
+    pub fn tls(mut self, config: Arc<ClientConfig>) -> Self {
+        self.tls = TlsChoice(Some(config));
         self
     }
 

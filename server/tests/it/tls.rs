@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use everbeat_client::{Event, Options, Status};
+use protocol::id::RoomName;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -48,14 +50,7 @@ impl Certificate {
         // A small buffer, so that the server soon meets a slow reader's back-pressure.
         socket.set_recv_buffer_size(4096)?;
         let stream = socket.connect(address).await?;
-        let mut roots = RootCertStore::empty();
-        roots.add(self.der.clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let mut config = self.trusting();
         config.alpn_protocols = protocols
             .iter()
             .map(|name| name.as_bytes().into())
@@ -64,6 +59,18 @@ impl Certificate {
         TlsConnector::from(Arc::new(config))
             .connect(name, stream)
             .await
+    }
+
+    /// What a client has that trusts this certificate alone.
+    fn trusting(&self) -> ClientConfig {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.der.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth()
     }
 
     async fn raw(&self, address: SocketAddr, path: &str, ours: bool) -> Raw {
@@ -137,6 +144,45 @@ async fn both_dialects_are_spoken_over_tls() {
     while raw.next_of("draft").await["body"] != "by the tutorial" {}
     raw.send_message(Message::Close(None)).await.unwrap();
     assert_eq!(raw.end().await.1, [""; 0]);
+}
+
+/// The native client speaks TLS; with a server whose certificate it does not trust it opens no connection.
+#[tokio::test]
+async fn a_native_client_speaks_tls() {
+    let (server, certificate, _files) = start(&[]).await;
+    let url = format!("wss://localhost:{}/ws", server.address.port());
+    let options = Options::new(1).tls(Arc::new(certificate.trusting()));
+    let mut client = everbeat_client::connect(&url, options).unwrap();
+    client.join(RoomName::lobby(), None);
+    // More than a record of TLS holds.
+    let body = "\u{e9}".repeat(4000);
+    for _ in 0..20 {
+        client.publish(RoomName::lobby(), body.as_str()).unwrap();
+    }
+    let mut offsets = Vec::new();
+    while offsets.len() < 20 {
+        let event = timeout(Duration::from_secs(20), client.next()).await;
+        if let Event::Message(message) = event.unwrap().unwrap() {
+            assert_eq!(message.body, body);
+            offsets.push(message.offset.get());
+        }
+    }
+    assert_eq!(offsets, (1..=20).collect::<Vec<_>>());
+    client
+        .close_after_flush(Duration::from_secs(20))
+        .await
+        .unwrap();
+    let other = Options::new(2).tls(Arc::new(Certificate::new().trusting()));
+    let mut stranger = everbeat_client::connect(&url, other).unwrap();
+    loop {
+        let event = timeout(Duration::from_secs(20), stranger.next()).await;
+        match event.unwrap().unwrap() {
+            Event::Status(Status::Waiting { attempt, .. }) if attempt >= 2 => break,
+            Event::Status(status) => assert_ne!(status, Status::Live),
+            _ => {}
+        }
+    }
+    assert!(stranger.counts().connections >= 2);
 }
 
 /// More bytes than a socket takes at once wait for their reader, and arrive whole and in order.

@@ -425,7 +425,11 @@ fn what_cannot_work_is_refused_at_once() {
     check("localhost", "not the URL of a WebSocket: localhost");
     check("", "not the URL of a WebSocket: ");
     check("ws:///ws", "not the URL of a WebSocket: ws:///ws");
-    check("wss://localhost/ws", "wss:// is not supported yet");
+    #[cfg(not(feature = "rustls"))]
+    check(
+        "wss://localhost/ws",
+        "no TLS for wss://: the feature `rustls` is off",
+    );
     let options = Options::new(1).header("a name", "x");
     let error = Client::new("ws://[::1]:8080/ws", options).unwrap_err();
     assert_eq!(error.to_string(), "not a header of HTTP: a name");
