@@ -86,6 +86,11 @@ mod options;
 mod storage;
 mod tls;
 
+/// The samples of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use protocol;
 pub use protocol::client::{Cause, Config, Event, Fate, NoToken, Status, Store, Stored};
 

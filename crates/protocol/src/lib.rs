@@ -43,3 +43,8 @@ pub mod server;
 pub mod time;
 
 mod backoff;
+
+/// The samples of the README compile and hold.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -21,6 +21,13 @@ mod timeline;
 #[cfg(test)]
 mod fixtures;
 
+/// The samples of the README compile and hold.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+pub use protocol;
+
 pub use self::command::Command;
 pub use self::composer::{Alert, Composer, as_sent};
 pub use self::link::Link;
