@@ -5,7 +5,8 @@
 //! Each part folds a report into itself with a pure function that returns whether anything changed. A view
 //! orders nothing of the core: it knows no signal, no clock and no browser, and holds no sentence for the user.
 //!
-//! [`RoomView`] is all of one room. A user interface with signals of its own takes the parts apart.
+//! [`RoomView`] is all of one room, [`SessionView`] the part that belongs to no single room. A user
+//! interface with signals of its own takes the parts apart.
 
 mod command;
 mod composer;
@@ -15,6 +16,7 @@ mod people;
 mod received;
 mod report;
 mod room;
+mod session;
 mod snapshot;
 mod timeline;
 
@@ -36,5 +38,6 @@ pub use self::people::{People, Person};
 pub use self::received::Received;
 pub use self::report::Report;
 pub use self::room::{Changed, RoomView};
+pub use self::session::SessionView;
 pub use self::snapshot::Snapshot;
 pub use self::timeline::{Logged, Page, PageKey, Pending, Progress, Row, RowKey, Timeline};

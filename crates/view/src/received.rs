@@ -27,18 +27,22 @@ struct Text {
 impl Received {
     /// The newest message of the room as it was rendered.
     pub fn new(room: RoomName, snapshot: Option<&Snapshot>) -> Self {
-        let newest = snapshot.and_then(|snapshot| snapshot.messages.last());
         Self {
             room,
             own: Own::default(),
-            latest: newest.map(text_of),
+            latest: newest(snapshot),
         }
     }
 
     /// Shows another room.
     pub fn enter(&mut self, room: &RoomName) {
+        self.enter_at(room, None);
+    }
+
+    /// Shows another room, and the newest message of it that is known.
+    pub(crate) fn enter_at(&mut self, room: &RoomName, snapshot: Option<&Snapshot>) {
         self.room = room.clone();
-        self.latest = None;
+        self.latest = newest(snapshot);
     }
 
     /// Folds a report. Returns whether anything changed. An empty draft erases nothing.
@@ -100,6 +104,10 @@ impl Received {
         self.latest = text;
         changed
     }
+}
+
+fn newest(snapshot: Option<&Snapshot>) -> Option<Text> {
+    snapshot?.messages.last().map(text_of)
 }
 
 fn text_of(message: &Message) -> Text {

@@ -6,8 +6,8 @@ use crate::{People, Received, Report, Snapshot, Timeline};
 
 /// One room as a client shows it. Its parts may be taken apart: each folds reports by itself.
 ///
-/// A view that begins after its session needs a [`Report::Restored`] with what the session
-/// holds by then: its id, and the messages on their way.
+/// A view that begins after its session needs what the session holds by then, its id and the messages on their way: a
+/// [`SessionView`](crate::SessionView) gives it, or a [`Report::Restored`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomView {
     /// The messages: those of the log, and those of the client on their way to it.
@@ -42,9 +42,14 @@ impl RoomView {
 
     /// Shows another room. Messages on their way stay.
     pub fn enter(&mut self, room: &RoomName) {
-        self.timeline.enter(room);
+        self.enter_at(room, None);
+    }
+
+    /// Shows another room, as it was rendered or as another view shows it. What is on the way stays.
+    pub fn enter_at(&mut self, room: &RoomName, snapshot: Option<&Snapshot>) {
+        self.timeline.enter_at(room, snapshot);
         self.people.enter(room);
-        self.received.enter(room);
+        self.received.enter_at(room, snapshot);
     }
 
     /// Folds a report. Returns what it changed.

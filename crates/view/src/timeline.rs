@@ -82,8 +82,26 @@ impl Timeline {
 
     /// Shows another room. What is on the way stays.
     pub fn enter(&mut self, room: &RoomName) {
+        self.enter_at(room, None);
+    }
+
+    /// Shows another room, as it was rendered or as another view shows it. What is on the way stays.
+    pub fn enter_at(&mut self, room: &RoomName, snapshot: Option<&Snapshot>) {
         self.room = room.clone();
-        self.show(None);
+        self.show(snapshot);
+    }
+
+    /// What is shown of the room after the last gap, for a view that begins there (RS-7). `None` as long as nothing is
+    /// known of the room.
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        let logged = self.segment().iter().filter_map(Row::logged);
+        Some(Snapshot {
+            position: self.position()?,
+            messages: logged
+                .map(|logged| Message::clone(&logged.message))
+                .collect(),
+            more: self.more,
+        })
     }
 
     /// Folds a report. Returns whether anything changed.
