@@ -4,7 +4,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# `app` is named apart from the rest: with `frontend` or `server` in one command Cargo would build it for the browser and the server at once.
+# `app` and `everbeat-leptos` are named apart from the rest: with `frontend` or `server` in one command Cargo would build them for the browser and
+# the server at once.
 wasm=wasm32-unknown-unknown
 deny=(-- -D warnings)
 # All crates for this machine but `app`; and a feature that no crate here turns on by itself.
@@ -27,7 +28,10 @@ wasm_tests() {
   [ "$ran" -gt 0 ] || { echo "No test of protocol ran on $wasm." >&2; return 1; }
 }
 
-documentation() { RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked "${native[@]}" -p everbeat-web; }
+documentation() {
+  RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked "${native[@]}" -p everbeat-web
+  RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked -p everbeat-leptos --features csr
+}
 
 end_to_end() (
   # shellcheck source=scripts/chromium.sh
@@ -40,6 +44,9 @@ step cargo fmt --manifest-path fuzz/Cargo.toml --check
 step cargo fmt --manifest-path bench/peers/rust/Cargo.toml --check
 step cargo clippy --locked "${native[@]}" --all-targets "${deny[@]}"
 step cargo clippy --locked -p app --features ssr --all-targets "${deny[@]}"
+step cargo clippy --locked -p everbeat-leptos --features ssr --all-targets "${deny[@]}"
+step cargo clippy --locked -p everbeat-leptos --features csr --all-targets "${deny[@]}"
+step cargo clippy --locked -p everbeat-leptos --features csr --all-targets --target "$wasm" "${deny[@]}"
 step cargo clippy --locked -p everbeat-web -p frontend --target "$wasm" "${deny[@]}"
 [ "${1-}" = lint ] && exit 0
 
@@ -53,6 +60,7 @@ step cargo run --locked --release -p simulation
 step cargo test --locked -p app --features ssr
 step wasm_tests
 step crates/web/test.sh
+step crates/leptos/test.sh
 step cargo leptos build --release --precompress
 step end_to_end
 step cargo run --locked -p bench -- attack --quick
