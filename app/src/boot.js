@@ -66,7 +66,7 @@
     }
   };
   const remember = (what) => set(TAB, AGAIN, JSON.stringify(what));
-  // As in `realtime/handle.rs`.
+  // As in `input.rs`.
   const room = () => location.pathname.split('/')[2] || 'lobby';
   const textKey = () => `everbeat.text.${room()}`;
   const waiting = () => {

@@ -1,15 +1,16 @@
 //! Hooks: they turn the context into signals and callbacks. Hooks touch no element; components touch no context.
 
+use everbeat_leptos::{Report, Room, use_everbeat, use_room_from};
 use leptos::prelude::*;
-use leptos_use::{Pausable, UseIntervalFnOptions, use_interval_fn_with_options};
+use protocol::frame::RoomDraft;
 use protocol::id::{Name, RoomName};
 use protocol::outbox::EntryId;
-use view::{Composer, Link, People, Received, Timeline};
+use view::{Composer, Link, Person, Received, Snapshot, Timeline};
 
 use crate::effect::effect;
+use crate::input::{Input, use_input};
 use crate::keeper::{Keeper, Shelf};
 use crate::place::{AddressBar, Place, PlainForm, Visit, path, title};
-use crate::realtime::{Command, use_realtime};
 
 /// The number of older messages that one request asks for.
 const OLDER_LIMIT: u32 = 50;
@@ -24,8 +25,12 @@ pub struct RoomHandle {
     pub room: Memo<RoomName>,
     /// The messages.
     pub timeline: ReadSignal<Timeline>,
-    /// The members, and what they are typing.
-    pub people: ReadSignal<People>,
+    /// The members that are named.
+    pub members: Memo<Vec<Person>>,
+    /// The number of members, named or not.
+    pub count: Memo<usize>,
+    /// The other members' drafts.
+    pub drafts: Memo<Vec<RoomDraft>>,
     /// The text received last.
     pub received: ReadSignal<Received>,
     /// The input box's content.
@@ -107,11 +112,30 @@ pub struct LinkHandle {
     pub try_now: Callback<()>,
 }
 
-/// The room that is shown: joined once the page runs in the browser.
+/// The room that is shown, and its input box.
+#[derive(Clone, Copy)]
+struct Shown {
+    room: Room,
+    input: Input,
+}
+
+/// Shows the page's room, if it has one: joined once the page runs in the browser. Created once, at the root;
+/// the room in it changes.
+pub fn provide_room(place: &Place, snapshot: Option<&Snapshot>) {
+    if let Some(room) = place.room() {
+        let room = use_room_from(room.clone(), snapshot);
+        let input = use_input(room);
+        provide_context(Shown { room, input });
+    }
+}
+
+/// The room that is shown.
+///
+/// # Panics
+/// On a page without a room.
 pub fn use_room() -> RoomHandle {
-    let realtime = use_realtime();
-    effect(Box::new(move || realtime.join()));
-    let composer = realtime.composer.read;
+    let Shown { room, input } = expect_context::<Shown>();
+    let composer = input.composer;
     effect(Box::new(move || {
         if composer.with(Composer::is_closed) {
             // The server's page then says why the room is closed.
@@ -119,50 +143,58 @@ pub fn use_room() -> RoomHandle {
         }
     }));
     RoomHandle {
-        room: Memo::new(move |_| realtime.timeline.read.with(|list| list.room().clone())),
-        timeline: realtime.timeline.read,
-        people: realtime.people.read,
-        received: realtime.received.read,
+        room: room.name(),
+        timeline: room.timeline(),
+        members: room.members(),
+        count: room.count(),
+        drafts: room.drafts(),
+        received: room.received(),
         composer,
-        is_live: realtime.is_live,
+        is_live: room.everbeat().is_live(),
         list: ListActions {
-            older: Callback::new(move |()| realtime.older(OLDER_LIMIT)),
-            follow: Callback::new(move |follows| realtime.follow(follows)),
+            older: Callback::new(move |()| room.older(OLDER_LIMIT)),
+            follow: Callback::new(move |follows| room.follow(follows)),
             row: RowActions {
-                send_again: Callback::new(move |id| realtime.send_again(id)),
-                discard: Callback::new(move |id| realtime.discard(id)),
-                edit_again: Callback::new(move |id| realtime.edit_again(id)),
+                send_again: Callback::new(move |id| room.send_again(id)),
+                discard: Callback::new(move |id| room.discard(id)),
+                edit_again: Callback::new(move |id| input.edit_again(id)),
             },
         },
-        write: Callback::new(move |text| realtime.write(text)),
-        publish: Callback::new(move |()| realtime.publish()),
+        write: Callback::new(move |text| input.write(text)),
+        publish: Callback::new(move |()| input.publish()),
     }
 }
 
-/// The connection. While it waits to reconnect, its countdown runs.
+/// The connection.
 pub fn use_link() -> LinkHandle {
-    let realtime = use_realtime();
-    let link = realtime.link.read;
-    let tick = move || realtime.tick();
-    let options = UseIntervalFnOptions::default().immediate(false);
-    let Pausable { pause, resume, .. } = use_interval_fn_with_options(tick, 1000_u64, options);
-    let wait = Memo::new(move |_| link.with(|link| (link.is_waiting(), link.changes())));
-    effect(Box::new(move || {
-        let (is_waiting, _) = wait.get();
-        if is_waiting { resume() } else { pause() }
-    }));
+    let everbeat = use_everbeat();
     LinkHandle {
-        link,
-        waiting: Memo::new(move |_| realtime.timeline.read.with(Timeline::waiting)),
-        try_now: Callback::new(move |()| {
-            realtime.send(Command::ConnectNow);
-        }),
+        link: everbeat.link(),
+        waiting: everbeat.waiting(),
+        try_now: Callback::new(move |()| everbeat.connect_now()),
+    }
+}
+
+/// Marks facts about the driver for the page's script and for tests: `data-hydrated` once it runs,
+/// `data-forbidden` where the browser forbids its connection.
+pub fn mark_session() {
+    use_everbeat().on_report(|report| match report {
+        Report::Restored { .. } => mark("data-hydrated"),
+        Report::Forbidden => mark("data-forbidden"),
+        _ => {}
+    });
+}
+
+fn mark(fact: &str) {
+    if let Some(body) = document().body() {
+        // It fails only for invalid attribute names, and these are valid.
+        let _ = body.set_attribute(fact, "true");
     }
 }
 
 /// Stores the user's name in the browser, for all of its pages, and sends it to the session.
 pub fn provide_name() {
-    let realtime = use_realtime();
+    let everbeat = use_everbeat();
     let keeper = use_context::<Keeper>();
     let given = use_context::<PlainForm>();
     let name = RwSignal::new(given.map_or_else(String::new, |form| form.name.to_string()));
@@ -182,7 +214,7 @@ pub fn provide_name() {
     effect(Box::new(move || {
         let name = tidy.get();
         if !name.is_empty() {
-            realtime.send(Command::Rename { name });
+            everbeat.rename(name);
         }
     }));
     let rename = Callback::new(move |text: String| {
@@ -192,8 +224,7 @@ pub fn provide_name() {
         }
         name.set(text);
     });
-    let people = realtime.people.read;
-    let vouched = Memo::new(move |_| people.with(|people| people.vouched().cloned()));
+    let vouched = everbeat.vouched();
     let is_vouched = Memo::new(move |_| vouched.with(Option::is_some));
     let name = Signal::derive(move || match vouched.get() {
         Some(vouched) => vouched.to_string(),
@@ -213,8 +244,8 @@ pub fn use_name() -> NameHandle {
 
 /// While messages of this page are not durable, lets the browser ask before the user leaves the page (EO-5).
 pub fn warn_before_leaving() {
-    let realtime = use_realtime();
-    let is_owing = Memo::new(move |_| realtime.timeline.read.with(|list| list.waiting() > 0));
+    let waiting = use_everbeat().waiting();
+    let is_owing = Memo::new(move |_| waiting.get() > 0);
     effect(Box::new(move || {
         if is_owing.get() {
             let listener = window_event_listener(leptos::ev::beforeunload, |event| {
@@ -240,8 +271,11 @@ pub fn use_visit() -> Visit {
 
 /// The plain form, by which the browser sends the input box's text itself: without a script, before the program
 /// runs, and where it cannot run.
+///
+/// # Panics
+/// On a page without a room.
 pub fn use_form() -> FormHandle {
-    let timeline = use_realtime().timeline.read;
+    let timeline = expect_context::<Shown>().room.timeline();
     FormHandle {
         action: Signal::derive(move || timeline.with(|list| path(list.room()))),
         plain: use_context(),
@@ -255,24 +289,23 @@ pub fn use_rooms() -> RoomsHandle {
 
 /// Keeps the address and the document's title in step with the room that is shown. A change of the room keeps
 /// the page; any other address is loaded.
-pub fn use_address(place: &Place) {
-    let realtime = use_realtime();
+pub fn use_address() {
+    let shown = use_context::<Shown>();
     let bar = use_context::<AddressBar>();
-    let is_room = place.room().is_some();
-    let shown = move || realtime.timeline.read.with(|list| list.room().clone());
-    let room = Memo::new(move |_| is_room.then(shown));
-    let go = Callback::new(move |to: RoomName| match &bar {
-        Some(bar) if is_room => {
+    let name = |shown: Shown| shown.room.timeline().with(|list| list.room().clone());
+    let room = Memo::new(move |_| shown.map(name));
+    let go = Callback::new(move |to: RoomName| match (&bar, shown) {
+        (Some(bar), Some(shown)) => {
             if room.get_untracked().as_ref() != Some(&to) {
                 bar.show(&path(&to));
-                realtime.enter(&to);
+                shown.input.enter(&to);
             }
         }
         // Nothing can be done where the browser refuses to load it.
         _ => drop(location().set_href(&path(&to))),
     });
-    on_window("popstate", move || match here() {
-        Place::Room(to) if is_room => realtime.enter(&to),
+    on_window("popstate", move || match (here(), shown) {
+        (Place::Room(to), Some(shown)) => shown.input.enter(&to),
         _ => drop(location().reload()),
     });
     effect(Box::new(move || {

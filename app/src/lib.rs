@@ -7,23 +7,21 @@
 //! still there, with a form that any browser sends (`boot.js`).
 //!
 //! What only one side can do comes through the context: the server's [`PlainForm`], the browser's
-//! [`Connector`], [`AddressBar`] and [`Keeper`]. No other code here depends on the side.
+//! [`AddressBar`] and [`Keeper`]. No other code here depends on the side.
 
 pub mod components;
 mod effect;
-#[expect(
-    deprecated,
-    reason = "leptos-use 0.20 would have one crate for each function; it still re-exports them"
-)]
 pub mod hooks;
+mod input;
 mod keeper;
 mod markup;
 pub mod pages;
 mod place;
-pub mod realtime;
 mod stamp;
 mod words;
 
+pub use everbeat_leptos::Options;
+use everbeat_leptos::provide_everbeat;
 use leptos::either::Either;
 use leptos::nonce::use_nonce;
 use leptos::prelude::*;
@@ -34,17 +32,21 @@ pub use self::place::{
     AddressBar, Closed, Letter, PAGE_ID, Place, PlainForm, Refusal, TokenUrl, Visit, path,
     snapshot_of,
 };
-pub use self::realtime::{Command, Connector, Realtime, Report, Reporter, Stop};
 pub use view::Snapshot;
 
-use self::hooks::{FormHandle, provide_name, use_address, use_visit, warn_before_leaving};
+use self::hooks::{
+    FormHandle, mark_session, provide_name, provide_room, use_address, use_visit,
+    warn_before_leaving,
+};
 use self::pages::header::Header;
 use self::pages::not_found::NotFoundPage;
 use self::pages::room::RoomPage;
-use self::realtime::provide_realtime;
 
 /// The script within the page: starts the program, or says why it cannot.
 const BOOT: &str = include_str!("boot.js");
+
+/// The path of the server's WebSocket.
+pub const SOCKET: &str = "/ws";
 
 /// The URL paths of the compiled files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +98,7 @@ pub fn shell(options: LeptosOptions, files: &Files) -> impl IntoView + use<> {
     });
     let body = view! {
         <div id=PAGE_ID>
-            <App />
+            <App options=Options::at(SOCKET) />
         </div>
         {data}
     };
@@ -195,12 +197,17 @@ fn document<S: IntoView, B: IntoView>(
 /// The page itself: the same tree on the server and in the browser. Whether it is a room's page is decided
 /// once; a change of the room builds nothing anew.
 #[component]
-pub fn App() -> impl IntoView {
+pub fn App(
+    /// How the session is driven.
+    options: Options,
+) -> impl IntoView {
     let Visit { place, snapshot } = use_visit();
-    provide_realtime(&place, snapshot.as_ref());
+    provide_everbeat(options);
+    mark_session();
     provide_name();
     warn_before_leaving();
-    use_address(&place);
+    provide_room(&place, snapshot.as_ref());
+    use_address();
     let page = if place.room().is_some() {
         Either::Left(view! { <RoomPage /> })
     } else {

@@ -1,7 +1,7 @@
 //! The list of the room's members.
 
 use leptos::prelude::*;
-use view::{People, Person};
+use view::Person;
 
 use crate::markup::html;
 
@@ -11,14 +11,14 @@ const SHOWN_MAX: usize = 100;
 /// The list of members, the user first.
 #[component]
 pub fn PeopleList(
-    /// The members.
-    people: ReadSignal<People>,
+    /// The members that are named.
+    members: Memo<Vec<Person>>,
+    /// The number of members, named or not.
+    count: Memo<usize>,
 ) -> impl IntoView {
-    let here = Memo::new(move |_| people.with(People::here));
     let shown =
-        move || here.with(|here| here.iter().take(SHOWN_MAX).map(person).collect::<Vec<_>>());
-    let count = Memo::new(move |_| people.with(People::count));
-    let hidden = move || count.get() - here.with(Vec::len).min(SHOWN_MAX);
+        move || members.with(|here| here.iter().take(SHOWN_MAX).map(person).collect::<Vec<_>>());
+    let hidden = move || count.get() - members.with(Vec::len).min(SHOWN_MAX);
     let is_all = Signal::derive(move || hidden() == 0);
     let more = Signal::derive(move || html(&format!("and {} more", hidden())));
     view! {

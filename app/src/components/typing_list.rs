@@ -2,20 +2,18 @@
 
 use leptos::prelude::*;
 use protocol::frame::RoomDraft;
-use view::People;
 
 use crate::markup::html;
 
 /// The other members' drafts, live.
 #[component]
 pub fn TypingList(
-    /// The members and their drafts.
-    people: ReadSignal<People>,
+    /// The drafts, in the order in which they began.
+    drafts: Memo<Vec<RoomDraft>>,
 ) -> impl IntoView {
-    let typing = Memo::new(move |_| people.with(People::typing));
     view! {
         <ul class="typing" role="list" aria-label="Typing now">
-            {move || typing.with(|typing| typing.iter().map(typist).collect::<Vec<_>>())}
+            {move || drafts.with(|drafts| drafts.iter().map(typist).collect::<Vec<_>>())}
         </ul>
     }
 }

@@ -28,7 +28,7 @@ pub fn RoomPage() -> impl IntoView {
                     is_live=handle.is_live
                     actions=handle.list
                 />
-                <TypingList people=handle.people />
+                <TypingList drafts=handle.drafts />
                 <ComposerForm
                     composer=handle.composer
                     form=use_form()
@@ -38,7 +38,7 @@ pub fn RoomPage() -> impl IntoView {
             </section>
             <aside aria-label="This room and others">
                 <NameField handle=use_name() />
-                <PeopleList people=handle.people />
+                <PeopleList members=handle.members count=handle.count />
                 <RoomSwitcher rooms=use_rooms() />
             </aside>
         </main>
