@@ -9,7 +9,8 @@ pub mod memory;
 mod page;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
-#[cfg(all(test, feature = "sqlite"))]
+#[cfg(feature = "sqlite")]
+#[cfg(test)]
 mod tests;
 mod trimming;
 
