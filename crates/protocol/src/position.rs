@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{IdError, MAX_SAFE_INTEGER};
 
-/// The identity of one room log. A new database has new epochs, so that an offset of the old one is
-/// never taken for one of the new.
+/// The identity of a log's history. All rooms of one database share it. A new database has a new epoch, so that an
+/// offset of the old one is never taken for one of the new.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub struct Epoch(Arc<str>);
