@@ -31,10 +31,10 @@ pub struct Config {
     pub probe_timeout: Duration,
     /// The shortest wait for an answer to what the client sent, before it probes (HB-6).
     pub answer_within: Duration,
-    /// How many messages are in flight at once. More fill the pipe of a slow link; fewer wait for
+    /// How many messages are in flight at once (EO-1). More fill the pipe of a slow link; fewer wait for
     /// acks. 32 at 100 ms are 320 messages a second.
     pub window: usize,
-    /// How many bytes may be in flight, not counted as arrived, when a further message is sent. More fill the
+    /// How many bytes may be in flight, not counted as arrived, when a further message is sent (EO-1). More fill the
     /// pipe of a quick line; on a slow one they stand before every heartbeat. 8 KiB are two seconds of
     /// 32 kbit/s.
     pub publish_flight: u64,

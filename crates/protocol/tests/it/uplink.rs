@@ -81,7 +81,7 @@ fn short_drafts_ask_nothing() {
     assert!(drafts(&pair, ada).1 > 150);
 }
 
-/// EO-5, HB-6: a full outbox goes out over a line of 32 kbit/s without a reconnect, each message once; a
+/// EO-1, EO-5, HB-6: a full outbox goes out over a line of 32 kbit/s without a reconnect, each message once; a
 /// message is not behind more than a window.
 #[test]
 fn an_outbox_passes_a_slow_line() {
