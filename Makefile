@@ -56,7 +56,7 @@ fuzz: ## random input for the core, a minute per target (make fuzz TARGET=codec 
 	@scripts/setup.sh fuzz
 	@scripts/fuzz.sh "$(TARGET)" "$(TIME)"
 
-audit: ## known vulnerabilities in what is built in (needs the network); its licences and sources
+audit: ## known vulnerabilities of dependencies (needs the network); their licences and sources
 	@scripts/setup.sh audit
 	cargo deny --locked check
 	cargo audit

@@ -9,7 +9,7 @@ patience="${EVERBEAT_SETUP_PATIENCE:-20}"
 
 say() { printf 'setup: %s\n' "$*"; }
 
-# The first line says what is wrong, the others what the user can do.
+# The first argument is the fault, the others are what the user can do.
 die() {
   printf 'setup: %s\n' "$1" >&2
   shift
@@ -75,7 +75,7 @@ apt_install() {
   loud_on_failure "$name" apt install "$@"
 }
 
-# apt_need NAME WHAT PACKAGE...: installs the packages, or tells the user to install WHAT.
+# apt_need NAME WHAT PACKAGE...: installs the packages, or asks the user to install WHAT.
 apt_need() {
   local name=$1 what=$2
   shift 2

@@ -55,7 +55,7 @@ debian_has_rustc() {
 
 debian_install_rustc() {
   debian_rustc_works && [ -x /usr/bin/cargo-clippy ] && [ -x /usr/bin/rustfmt ] && [ -e "$debian_root/src/rust/library/std" ] && return
-  say "installing Debian's Rust compiler, which can build what rustup cannot fetch here (about 25 s)"
+  say "installing Debian's Rust compiler, as rustup's downloads are not available (about 25 s)"
   apt_install debian-rust "${debian_packages[@]}" || die "apt-get could not install Debian's Rust compiler." "Run: apt-get install ${debian_packages[*]}"
 }
 
@@ -66,7 +66,7 @@ debian_install_linker() {
   llvm=$(/usr/bin/rustc -vV | sed -nE 's/^LLVM version: ([0-9]+).*/\1/p')
   [ -x "$debian_root/$host/bin/rust-lld" ] && return
   [ -x "/usr/lib/llvm-$llvm/bin/lld" ] || apt_need lld "LLVM's linker" "lld-$llvm"
-  may_be_root || die "Rust's linker must be linked into $debian_root, which needs root." \
+  may_be_root || die "Rust's linker has to be linked into $debian_root, which needs root." \
     "Run: sudo mkdir -p $debian_root/$host/bin && sudo ln -sfn /usr/lib/llvm-$llvm/bin/lld $debian_root/$host/bin/rust-lld" "then start again."
   as_root mkdir -p "$debian_root/$host/bin"
   as_root ln -sfn "/usr/lib/llvm-$llvm/bin/lld" "$debian_root/$host/bin/rust-lld"
@@ -86,10 +86,10 @@ debian_build_std() {
       /usr/bin/cargo build --release --target "$wasm" -Zbuild-std=std,panic_abort,proc_macro,test
   }
   # A subshell, because it changes the working directory.
-  (loud_on_failure wasm-std debian_std_cargo) || die "Rust's standard library could not be built for the browser." "Without a network this cannot go on; else please report the log."
+  (loud_on_failure wasm-std debian_std_cargo) || die "Rust's standard library could not be built for the browser." "It needs the network. If there is one, please report the log."
   find "$crate/target/$wasm/release/deps" -name '*.rlib' ! -name 'libnothing-*' -exec cp {} "$staged/lib/" \;
   /usr/bin/rustc -vV >"$staged/built-by"
-  may_be_root || die "the library must be put into $debian_wasm, which needs root." "Run: sudo rm -rf $debian_wasm && sudo cp -r $staged $debian_wasm" "then start again."
+  may_be_root || die "The library has to be copied to $debian_wasm, which needs root." "Run: sudo rm -rf $debian_wasm && sudo cp -r $staged $debian_wasm" "then start again."
   as_root rm -rf "$debian_wasm"
   as_root cp -r "$staged" "$debian_wasm"
   rm -rf "$crate"
@@ -110,8 +110,8 @@ debian_select() {
     hash -r
   fi
   rust_works && wasm_std_works && return
-  die "Debian's compiler is ready, but something else is used: $(command -v rustc)." \
-    "Is RUSTUP_TOOLCHAIN set? Or does another Rust come first on the PATH?"
+  die "Debian's compiler is installed, but another one is used: $(command -v rustc)." \
+    "Unset RUSTUP_TOOLCHAIN, or put /usr/bin first on the PATH, then start again."
 }
 
 debian_all() {
@@ -135,7 +135,7 @@ setup_rust() {
       quietly rustup-target bounded "$patience" rustup target add "$wasm" && wasm_std_works && return
     fi
   elif has rustup; then
-    say "fetching Rust, as rust-toolchain.toml names it (rustup; about 30 s, at most $((3 * patience)) s)"
+    say "fetching the Rust of rust-toolchain.toml (rustup; about 30 s, at most $((3 * patience)) s)"
     quietly rustup-toolchain bounded "$((3 * patience))" \
       rustup toolchain install stable --profile minimal --no-self-update -c clippy -c rustfmt -t "$wasm" && rust_works && wasm_std_works && return
   fi
@@ -143,7 +143,7 @@ setup_rust() {
     debian_all
   elif has rustup; then
     die "Rust's standard library for the browser could not be fetched." \
-      "On a slow line, run: rustup toolchain install stable -c clippy -c rustfmt -t $wasm" "then start again."
+      "If the line is slow, run: rustup toolchain install stable -c clippy -c rustfmt -t $wasm" "then start again."
   else
     die "Rust with a standard library for $wasm is missing." \
       "Install rustup (the Rust home page says how) and run: rustup toolchain install stable -c clippy -c rustfmt -t $wasm" "then start again."
@@ -211,7 +211,7 @@ start_cargo_leptos() {
   cargo_leptos_works && return
   prebuilt_tool cargo-leptos "$cargo_leptos" && cargo_leptos_works && return
   compile_with cargo-leptos "$cargo_leptos" --locked
-  say "compiling cargo-leptos $cargo_leptos, which builds the site (5 to 10 min, once; the other steps go on meanwhile)"
+  say "compiling cargo-leptos $cargo_leptos, which builds the site (5 to 10 min, once; other steps run meanwhile)"
   "${compile[@]}" >"$(log_of cargo-leptos)" 2>&1 </dev/null &
   cargo_leptos_pid=$!
   trap 'kill "$cargo_leptos_pid" 2>/dev/null || true' EXIT
@@ -269,9 +269,9 @@ setup_cargo_fuzz() {
 }
 
 setup_cargo_deny() {
-  setup_cargo_tool cargo-deny "$cargo_deny" "checks the licences and sources of what is built in (2 to 3 min, once)"
+  setup_cargo_tool cargo-deny "$cargo_deny" "checks the licences and sources of dependencies (2 to 3 min, once)"
 }
 
 setup_cargo_audit() {
-  setup_cargo_tool cargo-audit "$cargo_audit" "knows of vulnerabilities in what is built in (2 to 3 min, once)"
+  setup_cargo_tool cargo-audit "$cargo_audit" "finds known vulnerabilities of dependencies (2 to 3 min, once)"
 }

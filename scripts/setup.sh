@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what this machine lacks for building Everbeat (`build`), or also for testing it (`test`);
-# or only what the fuzz targets need (`fuzz`), or the checks of what is built in (`audit`).
-# Tools that are installed already are skipped silently, so every make target may call it.
+# Installs the missing tools for building Everbeat (`build`), or also for testing it (`test`);
+# or only those of the fuzz targets (`fuzz`), or of the checks of dependencies (`audit`).
+# Installed tools are skipped silently, so every make target may call it.
 # usage: scripts/setup.sh build|test|fuzz|audit
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -40,7 +40,7 @@ setup_wasm_opt() {
   [ "$(readlink "$cargo_bin/wasm-opt" 2>/dev/null)" = "$home/node_modules/.bin/wasm-opt" ] && [ -e "$cargo_bin/wasm-opt" ] && return
   version=$(has wasm-opt && wasm-opt --version | grep -oE '[0-9]+' | head -n 1) || true
   version_ge "${version:-0}" 120 && return
-  say "installing wasm-opt, which makes the page smaller (npm, a few seconds)"
+  say "installing wasm-opt, which shrinks the page (npm, a few seconds)"
   mkdir -p "$home" "$cargo_bin"
   loud_on_failure binaryen npm install --prefix "$home" --no-save "binaryen@$binaryen" ||
     die "wasm-opt could not be installed from npm." "Put a wasm-opt (binaryen) of version 120 or newer on the PATH, then start again."
@@ -58,7 +58,7 @@ browser_works() {
 
 setup_browser() {
   browser_works || apt_need chromium "Chromium for the tests in a browser" chromium
-  has chromedriver || apt_need chromium-driver "chromedriver, which runs the page's own tests" chromium-driver
+  has chromedriver || apt_need chromium-driver "chromedriver for the page's WebAssembly tests" chromium-driver
 }
 
 # The main browser test runs in two other engines, too; WebKit draws on a display in memory.
@@ -74,19 +74,19 @@ setup_engines() {
 setup_gateways() {
   local PATH="$PATH:/usr/sbin:/usr/local/sbin"
   has nginx && has haproxy && return
-  apt_need gateways "nginx and HAProxy, behind which restarts are tested" nginx-light haproxy
+  apt_need gateways "nginx and HAProxy for the restart tests" nginx-light haproxy
 }
 
-# The tests' disk whose power is cut is mounted by FUSE: root needs no helper for that.
+# The file system of the power-cut tests is mounted by FUSE: root needs no helper for that.
 setup_fuse() {
   [ "$(uname -s)" = Linux ] || return 0
-  is_root || has fusermount3 || apt_need fuse "FUSE, for the disk whose power is cut in the tests" fuse3
+  is_root || has fusermount3 || apt_need fuse "FUSE for the power-cut tests" fuse3
 }
 
 setup_end2end() {
   local lock=end2end/package-lock.json done_lock=end2end/node_modules/.everbeat-lock.json
   cmp -s "$lock" "$done_lock" && return
-  say "installing what the tests in a browser need (npm ci in end2end; a few seconds)"
+  say "installing the packages of the browser tests (npm ci in end2end; a few seconds)"
   PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 loud_on_failure end2end npm --prefix end2end ci ||
     die "npm ci failed in end2end." "Run: cd end2end && npm ci"
   cp "$lock" "$done_lock"
@@ -97,7 +97,7 @@ one_at_a_time() {
   has flock || return 0
   exec 9>"$cache/setup.lock"
   flock -n 9 && return
-  say "waiting for another set-up on this machine to finish"
+  say "waiting until another set-up on this machine has finished"
   flock 9
 }
 
