@@ -103,6 +103,8 @@ pub struct Outbox {
     in_flight: usize,
     next_seq: Seq,
     next_id: u64,
+    /// The highest number of this session that was settled while this outbox knew its message; 0 for none (RS-3).
+    settled: u64,
     /// The first id of messages that this page took; those with smaller ids were found in its storage.
     first_own: u64,
     bytes: usize,
@@ -135,6 +137,7 @@ impl Outbox {
             next_seq,
             next_id,
             first_own: next_id,
+            settled: 0,
             bytes,
             limit,
         }
@@ -224,8 +227,13 @@ impl Outbox {
     }
 
     /// Marks the message with this number as refused for good: its text waits for the user (EO-7).
+    /// One with a text that is refused as empty was sent without it: it was too large (EO-7).
     pub fn refuse(&mut self, seq: Seq, code: ErrorCode) -> Option<&Entry> {
         let mut entry = self.take(seq)?;
+        let code = match code {
+            ErrorCode::BodyEmpty if !entry.body.is_empty() => ErrorCode::BodyTooLarge,
+            code => code,
+        };
         entry.stage = Stage::Refused(code);
         self.aside.push(entry);
         self.aside.last()
@@ -236,6 +244,7 @@ impl Outbox {
         if index < self.in_flight {
             self.in_flight -= 1;
         }
+        self.settled = self.settled.max(seq.get());
         self.entries.remove(index)
     }
 
@@ -262,8 +271,12 @@ impl Outbox {
 
     /// Continues a session whose last settled number is `last_seq`, after [`Outbox::first_through`].
     /// Unsent messages are numbered to follow: a page that was reloaded with an empty outbox
-    /// does not know how far its session had counted. False if what was sent does not follow.
+    /// does not know how far its session had counted. False if what was sent does not follow, or a settled number is
+    /// not among the session's any more.
     pub fn continue_after(&mut self, last_seq: u64) -> bool {
+        if last_seq < self.settled {
+            return false;
+        }
         let mut next = Seq::after(last_seq);
         for entry in &mut self.entries {
             match entry.stage {
@@ -288,6 +301,7 @@ impl Outbox {
     /// become uncertain. Those found in storage may be another user's by now, and are held (RS-8).
     pub fn abandon_session(&mut self) {
         self.in_flight = 0;
+        self.settled = 0;
         self.next_seq = Seq::FIRST;
         for mut entry in std::mem::take(&mut self.entries) {
             if entry.stage == Stage::Sent || entry.id.0 < self.first_own {
@@ -305,6 +319,7 @@ impl Outbox {
     /// decision.
     pub fn orphan(&mut self) {
         self.in_flight = 0;
+        self.settled = 0;
         self.next_seq = Seq::FIRST;
         for mut entry in std::mem::take(&mut self.entries) {
             entry.stage = entry.stage.orphaned();

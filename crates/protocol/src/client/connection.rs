@@ -59,6 +59,8 @@ pub(super) struct Live {
     slot: Option<Timestamp>,
     /// A publish was refused for now: nothing is sent before this time (EO-7).
     pub(super) publish_from: Timestamp,
+    /// The time from one message to the next, once one was refused over the rate, until all were sent (EO-7).
+    pub(super) publish_pace: Option<Duration>,
     /// No draft is sent before this time: drafts are paced.
     pub(super) draft_from: Timestamp,
     /// The frames in flight to the server.
@@ -473,6 +475,7 @@ impl Session {
             heartbeat,
             slot: None,
             publish_from: now,
+            publish_pace: None,
             draft_from: now,
             uplink: Uplink::new(now, now - since, &self.config),
             seated: BTreeSet::new(),

@@ -1,6 +1,8 @@
 //! The way of a message from the outbox to the log: it is numbered, sent, and settled, refused or
 //! uncertain.
 
+use std::time::Duration;
+
 use super::Session;
 use super::connection::{Live, State};
 use super::output::{Event, Fate, Store, Transmit};
@@ -38,6 +40,7 @@ impl Session {
             }
             let frame = self.publish_frame(entry);
             self.send(now, frame);
+            self.pace(now);
         }
         // For what is in flight no answer may be due, as where the server ignores what follows a held message.
         if self.outbox.has_unsent(self.config.window)
@@ -48,6 +51,17 @@ impl Session {
             self.ping(now);
         }
         self.flush_drafts(now);
+    }
+
+    /// After a message was refused over the rate: the next one waits for its turn, until all were sent.
+    fn pace(&mut self, now: Timestamp) {
+        let has_more = self.outbox.has_unsent(usize::MAX);
+        if let State::Live(live) = &mut self.state
+            && let Some(pace) = live.publish_pace
+        {
+            live.publish_from = now + pace;
+            live.publish_pace = has_more.then_some(pace);
+        }
     }
 
     /// Sends the newest message of the outbox if it can be sent now. It is stored once either way: as sent
@@ -113,7 +127,7 @@ impl Session {
             // The close code that follows decides.
             NumberFate::Unsettled(_) => {}
             NumberFate::Later(seq, wait) => {
-                self.hold(seq, now + wait);
+                self.hold(seq, now + wait, code);
                 self.arrived(now, seq);
             }
             NumberFate::Used(seq) => {
@@ -133,14 +147,16 @@ impl Session {
 
     /// The number is used up; the text stays until the user has seen it (EO-7).
     fn refused_for_good(&mut self, seq: Seq, code: ErrorCode) {
-        if let Some(entry) = self.outbox.refuse(seq, code).cloned() {
+        if let Some(entry) = self.outbox.refuse(seq, code).cloned()
+            && let Stage::Refused(code) = entry.stage
+        {
             self.report_fate(&entry, Fate::Refused { code });
             self.transmits.push_back(Transmit::Store(Store::Put(entry)));
         }
     }
 
-    /// Holds this message and those after it until then.
-    fn hold(&mut self, seq: Seq, until: Timestamp) {
+    /// Holds this message and those after it until then. Over the rate, they follow at the rate (EO-7).
+    fn hold(&mut self, seq: Seq, until: Timestamp, code: ErrorCode) {
         let held: Vec<Entry> = self
             .outbox
             .in_flight()
@@ -153,6 +169,9 @@ impl Session {
         }
         if let State::Live(live) = &mut self.state {
             live.publish_from = until;
+            if code == ErrorCode::RateLimited {
+                live.publish_pace = per_second(self.limits.publishes_per_s);
+            }
         }
     }
 
@@ -231,6 +250,11 @@ impl Session {
             <= limit
             || codec::encode(frame).len() <= limit
     }
+}
+
+/// The time between two of so many in a second; `None` for no limit.
+fn per_second(count: u32) -> Option<Duration> {
+    Duration::from_secs(1).checked_div(count)
 }
 
 impl Fate {

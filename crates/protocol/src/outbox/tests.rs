@@ -249,3 +249,33 @@ fn rewinding_starts_again_from_a_number() {
         Some(2)
     );
 }
+
+/// RS-3: a session that does not know a number any more that it had settled is of an older copy of the log.
+#[test]
+fn a_settled_number_is_not_given_again() {
+    let mut outbox = filled(&["a", "b", "c"]);
+    while outbox.send_next(3).is_some() {}
+    for number in 1..=3 {
+        assert!(outbox.settle(Seq::new(number).unwrap()).is_some());
+    }
+    assert!(outbox.continue_after(3));
+    assert!(!outbox.continue_after(2));
+    outbox.abandon_session();
+    assert!(outbox.continue_after(0), "a fresh session begins anew");
+}
+
+/// EO-7: a text that was sent without its characters, as it fits no frame, is too large, not empty.
+#[test]
+fn a_text_that_was_sent_empty_is_too_large() {
+    let refused_as = |body: &str| {
+        let mut outbox = filled(&[body]);
+        outbox.send_next(1);
+        let refused = outbox.refuse(Seq::FIRST, ErrorCode::BodyEmpty);
+        refused.map(|entry| entry.stage)
+    };
+    assert_eq!(
+        refused_as("abc"),
+        Some(Stage::Refused(ErrorCode::BodyTooLarge))
+    );
+    assert_eq!(refused_as(""), Some(Stage::Refused(ErrorCode::BodyEmpty)));
+}

@@ -6,7 +6,9 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use everbeat_protocol::client::{self, Event, Fate, Session, Stored};
 use everbeat_protocol::close::CloseCode;
 use everbeat_protocol::codec::encode;
-use everbeat_protocol::frame::{ErrorCode, Limits, Refusal, Refused, ServerFrame, Welcome};
+use everbeat_protocol::frame::{
+    ClientFrame, ErrorCode, Limits, Refusal, Refused, ServerFrame, Welcome,
+};
 use everbeat_protocol::id::Seq;
 use everbeat_protocol::outbox::Stage;
 use everbeat_protocol::server::{AppendError, Config};
@@ -210,6 +212,13 @@ fn the_rate_slows_down_and_loses_nothing() {
     pair.run_for(secs(2));
     assert_eq!(pair.world.log.bodies(&lobby()), sent);
     assert_eq!(pair.clients[ada].closed(), []);
+    // One window of frames before the first refusal; then each message once, at the rate.
+    let publishes = |frame: &ClientFrame| matches!(frame, ClientFrame::Publish { .. });
+    let frames = pair.clients[ada]
+        .sent()
+        .filter(|(_, f)| publishes(f))
+        .count();
+    assert!(frames <= 32 + 45, "{frames}");
 }
 
 /// EO-7: refused for good: the number is used up, the user sees why, nothing is blocked.
