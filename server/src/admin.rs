@@ -64,10 +64,10 @@ async fn serve(listener: TcpListener, state: AppState, end: CancellationToken) {
         ..LimitsConfig::NONE
     };
     let acceptor = Acceptor {
-        hub: Arc::clone(&state.hub),
+        hub: Arc::clone(state.everbeat().hub()),
         limits: Arc::new(Limits::new(limits)),
-        config: Arc::clone(&state.config),
-        reserve: state.readiness.reserve().of_operator(),
+        config: Arc::clone(state.config()),
+        reserve: state.readiness().reserve().of_operator(),
         router: build(state),
     };
     let listener = Listener::of_operator(listener);

@@ -12,14 +12,14 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use everbeat_axum::address::Network;
 use everbeat_axum::answers::Owed;
+use everbeat_axum::everbeat::Everbeat;
 use everbeat_axum::http::retry_after;
 use everbeat_axum::metrics::Limit;
+use everbeat_axum::permit::Full;
 use futures_util::{FutureExt, StreamExt};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
-
-use crate::state::{AppState, Full};
 
 /// How many pages are rendered and compressed at once. Others wait in order.
 const AT_ONCE: usize = 2;
@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The queue of pages.
 #[derive(Clone)]
 pub(crate) struct Pages {
-    state: AppState,
+    everbeat: Everbeat,
     line: Arc<Semaphore>,
 }
 
@@ -43,9 +43,9 @@ pub(crate) struct Turn {
 
 impl Pages {
     /// An empty queue.
-    pub(crate) fn new(state: AppState) -> Self {
+    pub(crate) fn new(everbeat: Everbeat) -> Self {
         Self {
-            state,
+            everbeat,
             line: Arc::new(Semaphore::new(AT_ONCE)),
         }
     }
@@ -62,8 +62,8 @@ impl Pages {
             return Err(busy());
         };
         // A request that has a permit must not wait for a slow client to free memory.
-        let Some(Ok(owed)) = self.state.hub.owe(network).now_or_never() else {
-            self.state.hub.metrics().limited(Limit::AnswerBytes);
+        let Some(Ok(owed)) = self.everbeat.hub().owe(network).now_or_never() else {
+            self.everbeat.hub().metrics().limited(Limit::AnswerBytes);
             return Err(busy());
         };
         let held = Arc::new((permit, owed));
@@ -76,7 +76,7 @@ impl Pages {
 pub(crate) async fn made(State(pages): State<Pages>, request: Request, next: Next) -> Response {
     let is_head = request.method() == Method::HEAD;
     // Read before there is a turn, as a form may arrive slowly.
-    let mut request = match whole(&pages.state, request).await {
+    let mut request = match whole(&pages.everbeat, request).await {
         Ok(request) => request,
         Err(refused) => return refused,
     };
@@ -103,11 +103,11 @@ pub(crate) async fn made(State(pages): State<Pages>, request: Request, next: Nex
 }
 
 /// The request with its whole body, if it has one; of a body that is too long only enough to show that.
-async fn whole(state: &AppState, request: Request) -> Result<Request, Response> {
+async fn whole(everbeat: &Everbeat, request: Request) -> Result<Request, Response> {
     if request.method() != Method::POST {
         return Ok(request);
     }
-    let limit = state.config.frame_bytes as usize;
+    let limit = everbeat.protocol().limits.frame_bytes as usize;
     let (parts, body) = request.into_parts();
     let mut coming = body.into_data_stream();
     let mut bytes = Vec::new();
@@ -119,11 +119,11 @@ async fn whole(state: &AppState, request: Request) -> Result<Request, Response> 
         }
         Ok::<_, axum::Error>(())
     };
-    match timeout(state.config.body_timeout, collecting).await {
+    match timeout(everbeat.http().body_timeout, collecting).await {
         Ok(Ok(())) => Ok(Request::from_parts(parts, Body::from(bytes))),
         Ok(Err(_)) => Err(StatusCode::BAD_REQUEST.into_response()),
         Err(_) => {
-            state.hub.metrics().limited(Limit::BodyTimeout);
+            everbeat.hub().metrics().limited(Limit::BodyTimeout);
             Err((StatusCode::REQUEST_TIMEOUT, "The form came too slowly.\n").into_response())
         }
     }

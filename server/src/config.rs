@@ -15,6 +15,8 @@ use clap::Parser;
 use clap::builder::BoolishValueParser;
 use everbeat_axum::access::AuthenticatorConfig;
 use everbeat_axum::answers::ANSWER_BYTES;
+use everbeat_axum::everbeat::HttpConfig;
+use everbeat_axum::housekeeping::RetentionConfig;
 use everbeat_axum::hub::tails::TAILS_BYTES;
 use everbeat_axum::log::PAGE_BYTES;
 use protocol::frame::{Limits, RECEIVED_BYTES_MAX};
@@ -357,7 +359,30 @@ impl Config {
         }
     }
 
-    /// The core's configuration.
+    /// What sockets and requests are served by.
+    pub fn http(&self) -> HttpConfig {
+        let limits = &self.limits;
+        HttpConfig {
+            connections: limits.connections,
+            body_timeout: self.body_timeout,
+            write_timeout: self.write_timeout,
+            allowed_origins: limits.allowed_origins.clone(),
+            trusted_proxies: limits.trusted_proxies.clone(),
+            forwarded_by: limits.forwarded_by.into(),
+        }
+    }
+
+    /// How long the log keeps what.
+    pub fn retention(&self) -> RetentionConfig {
+        RetentionConfig {
+            history: self.history_age,
+            sessions: self.session_ttl,
+            unused_sessions: self.unused_session_ttl,
+            post_keys: self.idempotency_ttl,
+        }
+    }
+
+    /// What the pure core needs to know.
     pub fn protocol(&self) -> protocol::server::Config {
         protocol::server::Config {
             heartbeat_interval: self.heartbeat_interval,
@@ -390,6 +415,8 @@ fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
 
 #[cfg(test)]
 mod tests {
+    use everbeat_axum::limits::LimitsConfig;
+
     use super::*;
 
     fn config(options: &[&str]) -> Config {
@@ -399,6 +426,15 @@ mod tests {
     #[test]
     fn the_defaults_work_together() {
         assert_eq!(config(&[]).check(), Ok(()));
+    }
+
+    /// An application with the library gets what a server without options does.
+    #[test]
+    fn the_librarys_defaults_are_these() {
+        let config = config(&[]);
+        assert_eq!(config.http(), HttpConfig::default());
+        assert_eq!(config.limits.shared(), LimitsConfig::default());
+        assert_eq!(config.retention(), RetentionConfig::default());
     }
 
     #[test]

@@ -19,7 +19,6 @@
 
 pub mod admin;
 mod apart;
-pub mod api;
 pub mod command;
 pub mod config;
 pub mod descriptors;
@@ -39,6 +38,7 @@ pub mod site;
 pub mod state;
 pub mod telemetry;
 pub mod tls;
+mod tutorial;
 pub mod write_deadline;
 pub mod ws;
 
@@ -48,6 +48,8 @@ use std::time::Duration;
 use everbeat_axum::access::Authenticator;
 use everbeat_axum::answers::Answers;
 use everbeat_axum::clock::Clock;
+use everbeat_axum::everbeat::{self, Everbeat};
+use everbeat_axum::housekeeping::Housekeeping;
 use everbeat_axum::hub::{Hub, Rooms};
 use everbeat_axum::limits::Limits;
 use everbeat_axum::log::sqlite::{OpenError, SqliteConfig, SqliteLog};
@@ -64,7 +66,6 @@ use crate::admin::Watch;
 use crate::config::Config;
 use crate::descriptors::Reserve;
 use crate::heap::{Allocator, Heap};
-use crate::housekeeping::Housekeeping;
 use crate::listener::Listener;
 use crate::readiness::Readiness;
 use crate::samples::Samples;
@@ -153,14 +154,18 @@ impl Server {
         let limits = Arc::new(Limits::new(config.limits.shared()));
         let samples = Arc::<Samples>::default();
         let reserve = Reserve::keep();
-        let state = AppState::from(Parts {
+        let everbeat = Everbeat::new(everbeat::Parts {
             hub: Arc::clone(&hub),
             authenticator: Arc::clone(&authenticator),
             limits: Arc::clone(&limits),
             protocol: Arc::new(config.protocol()),
+            http: Arc::new(config.http()),
+            tracker: tracker.clone(),
+        });
+        let state = AppState::from(Parts {
+            everbeat,
             readiness: Arc::new(Readiness::new(Arc::clone(&reserve))),
             samples: Arc::clone(&samples),
-            tracker: tracker.clone(),
             leptos: self.leptos,
             config: Arc::clone(&config),
         });
@@ -182,14 +187,14 @@ impl Server {
         let house = Housekeeping {
             hub: Arc::clone(&hub),
             limits,
-            samples,
-            config,
-            heap: Arc::new(Mutex::new(Heap::new(self.allocator))),
+            authenticator,
+            retention: config.retention(),
         };
         house.begin(&mut beside);
-        beside.spawn(supervised("keys of tokens", move || {
-            let authenticator = Arc::clone(&authenticator);
-            async move { authenticator.keep().await }
+        let (heap, watched) = (Heap::new(self.allocator), Arc::clone(&hub));
+        let heap = Arc::new(Mutex::new(heap));
+        beside.spawn(supervised("samples and memory", move || {
+            housekeeping::watch(watched.clone(), samples.clone(), heap.clone())
         }));
         service_manager::ready();
 

@@ -16,6 +16,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use everbeat_axum::access::ShownCredentials;
 use everbeat_axum::address::{Client, Network};
+use everbeat_axum::everbeat::Everbeat;
 use everbeat_axum::http::{came_by_tls, retry_after};
 use everbeat_axum::log::Log;
 use everbeat_axum::metrics::Limit;
@@ -35,6 +36,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::services::{ServeDir, ServeFile};
 
 use crate::apart::{self, Pages};
+use crate::config::Config;
 use crate::headers::page_policy;
 use crate::state::AppState;
 
@@ -62,16 +64,16 @@ const NEVER: HeaderValue = HeaderValue::from_static("private, no-cache");
 pub fn routes(state: &AppState) -> Router<AppState> {
     // Fails if another router of this process was first, as in tests.
     let _ = Executor::init_tokio();
-    let site = state.config.site_root.clone();
-    let pkg = site.join(state.leptos.site_pkg_dir.as_ref());
-    let compiled = files_of(&state.leptos);
+    let (site, leptos) = (state.config().site_root.clone(), state.leptos());
+    let pkg = site.join(leptos.site_pkg_dir.as_ref());
+    let compiled = files_of(leptos);
     let missing = missing(&site, &compiled);
     if !missing.is_empty() {
         tracing::warn!(
             ?missing,
             "files of the page are missing: give --site-root the site of `cargo leptos build`, and \
              lay the {} that it left beside its program beside this one",
-            state.leptos.hash_file
+            leptos.hash_file
         );
     }
     let files = ServeDir::new(&site)
@@ -82,21 +84,20 @@ pub fn routes(state: &AppState) -> Router<AppState> {
         .route("/r/{room}", get(page).post(form::say))
         .route(Place::ROOMS, get(wanted))
         .fallback_service(files)
-        .layer(DefaultBodyLimit::max(state.config.frame_bytes as usize))
+        .layer(DefaultBodyLimit::max(state.config().frame_bytes as usize))
         .layer(Extension(Arc::new(compiled)))
         .layer(CompressionLayer::new().quality(QUALITY))
-        .layer(from_fn_with_state(Pages::new(state.clone()), apart::made))
+        .layer(from_fn_with_state(
+            Pages::new(state.everbeat().clone()),
+            apart::made,
+        ))
         .layer(from_fn(|request, next| cached(NEVER, request, next)));
     // A file that `cargo leptos build --precompress` compressed is sent as that left it.
     let hashed = ServeDir::new(pkg).precompressed_br().precompressed_gzip();
     let favicon = ServeFile::new(site.join("favicon.svg"));
-    let cache = if state.leptos.hash_files {
-        FOREVER
-    } else {
-        NEVER
-    };
+    let cache = if leptos.hash_files { FOREVER } else { NEVER };
     Router::new()
-        .nest_service(&format!("/{}", state.leptos.site_pkg_dir), hashed)
+        .nest_service(&format!("/{}", leptos.site_pkg_dir), hashed)
         .layer(from_fn(move |request, next| {
             cached(cache.clone(), request, next)
         }))
@@ -125,7 +126,9 @@ async fn wanted(Query(Wanted { room }): Query<Wanted>) -> Response {
 
 /// Renders the page of an address.
 async fn page(
-    State(state): State<AppState>,
+    State(everbeat): State<Everbeat>,
+    State(config): State<Arc<Config>>,
+    State(leptos): State<LeptosOptions>,
     Extension(files): Extension<Arc<Files>>,
     Extension(pages): Extension<Pages>,
     request: Request,
@@ -134,14 +137,14 @@ async fn page(
     if let Some(to) = elsewhere(request.uri()) {
         return (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, to)]).into_response();
     }
-    if let Some(wait) = too_many(&state, &request) {
+    if let Some(wait) = too_many(&everbeat, &request) {
         let text = "Too many pages for your address: try again later.\n";
         return (StatusCode::TOO_MANY_REQUESTS, retry_after(wait), text).into_response();
     }
     let place = Place::at(request.uri().path());
-    let credentials = state.authenticator.credentials(request.headers());
+    let credentials = everbeat.authenticator().credentials(request.headers());
     if let Some(room) = place.room()
-        && let Err(why) = may_read(&state, &credentials, room).await
+        && let Err(why) = may_read(&everbeat, &credentials, room).await
     {
         return closed(&pages, &files, request, why).await;
     }
@@ -151,20 +154,20 @@ async fn page(
     };
     let (snapshot, status) = match place.room() {
         Some(room) => {
-            let log = state.hub.log().as_ref();
+            let log = everbeat.hub().log().as_ref();
             (newest(log, room.clone()).await, StatusCode::OK)
         }
         None => (None, StatusCode::NOT_FOUND),
     };
     let is_room = place.room().is_some();
-    let by_tls = came_by_tls(&request, state.config.limits.trust());
-    let cookie = state.authenticator.guest_cookie(&credentials, by_tls);
+    let by_tls = came_by_tls(&request, everbeat.http().trust());
+    let cookie = everbeat.authenticator().guest_cookie(&credentials, by_tls);
     let cookie = cookie
         .filter(|_| is_room)
         .and_then(|cookie| cookie.header());
     let name = form::kept_name(request.headers());
     let visit = Visit { place, snapshot };
-    let token_url = state.config.access.token_url.as_deref();
+    let token_url = config.access.token_url.as_deref();
     let token_url = token_url.map(|url| TokenUrl(url.into()));
     let render = render_app_async_with_context(
         move || {
@@ -177,7 +180,7 @@ async fn page(
                 provide_context(url.clone());
             }
         },
-        move || shell(state.leptos.clone(), &files),
+        move || shell(leptos.clone(), &files),
     );
     let mut response = render(request).await;
     response.extensions_mut().insert(turn);
@@ -216,11 +219,11 @@ fn elsewhere(uri: &Uri) -> Option<String> {
 }
 
 /// The wait of an address that has asked for too many pages; `None` where it may have this one.
-fn too_many(state: &AppState, request: &Request) -> Option<Duration> {
+fn too_many(everbeat: &Everbeat, request: &Request) -> Option<Duration> {
     let network = counted(request)?;
-    let now = state.hub.clock().now();
-    let wait = state.limits.page(now, network).err()?;
-    state.hub.metrics().limited(Limit::RequestsPerAddress);
+    let now = everbeat.hub().clock().now();
+    let wait = everbeat.limits().page(now, network).err()?;
+    everbeat.hub().metrics().limited(Limit::RequestsPerAddress);
     Some(wait)
 }
 
@@ -232,11 +235,15 @@ fn counted(request: &Request) -> Option<Network> {
 
 /// Whether a user may see a room's page (AC-1, AC-5); if not, why.
 async fn may_read(
-    state: &AppState,
+    everbeat: &Everbeat,
     credentials: &ShownCredentials,
     room: &RoomName,
 ) -> Result<(), Closed> {
-    match state.authenticator.authenticate(credentials, None).await {
+    match everbeat
+        .authenticator()
+        .authenticate(credentials, None)
+        .await
+    {
         Ok(access) if access.rights.may_read(room).is_ok() => Ok(()),
         Ok(_) => Err(Closed::Room),
         Err(Denied::Unavailable | Denied::Busy(_)) => Err(Closed::Unavailable),

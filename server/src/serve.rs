@@ -22,6 +22,7 @@ use everbeat_axum::http::{retry_after, upgrade_anywhere};
 use everbeat_axum::hub::Hub;
 use everbeat_axum::limits::Limits;
 use everbeat_axum::metrics::Limit;
+use everbeat_axum::permit::Full;
 use everbeat_axum::stream::{HalfOpen, Stream};
 use everbeat_axum::supervise::supervised;
 use hyper::body::Incoming;
@@ -41,7 +42,6 @@ use crate::config::Config;
 use crate::descriptors::{self, Share};
 use crate::health;
 use crate::listener::{Listener, Shared};
-use crate::state::Full;
 use crate::tls::Tls;
 use crate::write_deadline::WriteDeadline;
 

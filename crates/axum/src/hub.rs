@@ -196,7 +196,8 @@ pub struct Hub {
 struct Connections {
     mailboxes: HashMap<ConnectionId, Arc<Mailbox>>,
     sessions: HashMap<SessionId, ConnectionId>,
-    is_draining: bool,
+    /// The length of the drain, once it has begun.
+    drain: Option<Duration>,
 }
 
 impl Hub {
@@ -287,7 +288,7 @@ impl Hub {
             live,
             away: resumable.map(|count| count.saturating_sub(live as u64)),
             rooms: self.rooms.open.lock().len(),
-            is_draining: connections.is_draining,
+            is_draining: connections.drain.is_some(),
         }
     }
 
@@ -324,7 +325,7 @@ impl Hub {
     /// Registers a new connection; `None` if the server drains, or has `limit` connections already.
     pub fn connect(&self, limit: usize) -> Option<(ConnectionId, Arc<Mailbox>)> {
         let mut connections = self.connections.lock();
-        if connections.is_draining || connections.mailboxes.len() >= limit {
+        if connections.drain.is_some() || connections.mailboxes.len() >= limit {
             return None;
         }
         let id = ConnectionId::new(self.next_connection.fetch_add(1, Ordering::Relaxed));
@@ -372,7 +373,12 @@ impl Hub {
 
     /// Whether the server drains and takes no new connections.
     pub fn is_draining(&self) -> bool {
-        self.connections.lock().is_draining
+        self.drain().is_some()
+    }
+
+    /// The length of the drain, once it has begun.
+    pub fn drain(&self) -> Option<Duration> {
+        self.connections.lock().drain
     }
 
     /// Opens a room: loads the state of its log, where it is not known yet. That makes no member.
@@ -421,7 +427,7 @@ impl Hub {
     /// as long as the drain, and after it: until then a client would be refused (RC-3).
     pub fn go_away(&self, drain: Duration) {
         let mut connections = self.connections.lock();
-        connections.is_draining = true;
+        connections.drain = Some(drain);
         let slots = reconnect_slots(drain, connections.mailboxes.len());
         for (slot, mailbox) in slots.zip(connections.mailboxes.values()) {
             mailbox.go_away(slot);

@@ -13,9 +13,12 @@
 pub mod access;
 pub mod address;
 pub mod answers;
+pub mod api;
 pub mod calendar;
 pub mod clock;
+pub mod everbeat;
 pub mod hex;
+pub mod housekeeping;
 pub mod http;
 pub mod hub;
 pub mod journal;
@@ -23,9 +26,13 @@ pub mod limits;
 pub mod log;
 pub mod metrics;
 pub mod origin;
+pub mod permit;
+pub mod routes;
 pub mod secret;
+pub mod spans;
 pub mod stream;
 pub mod supervise;
 pub mod text_frame;
+pub mod ws;
 
 pub use protocol;

@@ -37,7 +37,7 @@ const PUBLISHES_BURST: u32 = 4;
 const FRAMES_BURST: u32 = 10;
 
 /// The limits' configuration. 0 is no limit.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitsConfig {
     /// Connections held at once from one address.
     pub connections_per_address: usize,

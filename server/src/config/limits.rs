@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use everbeat_axum::address::{ForwardedBy, Trust};
+use everbeat_axum::everbeat::HttpConfig;
 use everbeat_axum::limits::LimitsConfig;
 use everbeat_axum::origin::Origin;
 use ipnet::IpNet;
@@ -22,7 +23,7 @@ pub struct LimitOptions {
     #[arg(
         long,
         env = "EVERBEAT_CONNECTIONS",
-        default_value_t = 50_000,
+        default_value_t = HttpConfig::default().connections,
         value_name = "COUNT"
     )]
     pub connections: usize,

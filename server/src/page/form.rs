@@ -8,21 +8,25 @@ use axum::extract::{Extension, Form, FromRequest as _, FromRequestParts as _, Re
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use everbeat_axum::access::cookies;
+use everbeat_axum::api::{Caller, Code, Key, Problem, publish_once};
+use everbeat_axum::everbeat::Everbeat;
 use everbeat_axum::http::came_by_tls;
 use everbeat_axum::secret;
+use leptos::config::LeptosOptions;
 use leptos_axum::render_app_async_with_context;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use protocol::id::{Name, RoomName};
 
 use super::{counted, guard_page, page};
 use crate::apart::Pages;
-use crate::api::{Caller, Code, Key, Problem, publish_once};
-use crate::state::AppState;
+use crate::config::Config;
 
 /// Publishes a form's message, as the HTTP API does, and leads back to the room. A refusal is a
 /// page that keeps the text.
 pub(super) async fn say(
-    State(state): State<AppState>,
+    everbeat: State<Everbeat>,
+    config: State<Arc<Config>>,
+    leptos: State<LeptosOptions>,
     Extension(files): Extension<Arc<Files>>,
     Extension(pages): Extension<Pages>,
     mut request: Request,
@@ -33,15 +37,16 @@ pub(super) async fn say(
     }
     let Some(room) = Place::at(request.uri().path()).room().cloned() else {
         *request.method_mut() = Method::GET;
-        return page(State(state), Extension(files), Extension(pages), request).await;
+        let (files, pages) = (Extension(files), Extension(pages));
+        return page(everbeat, config, leptos, files, pages, request).await;
     };
     let (mut parts, body) = request.into_parts();
-    let caller = Caller::from_request_parts(&mut parts, &state).await;
+    let caller = Caller::from_request_parts(&mut parts, &*everbeat).await;
     // The head of the request is enough to render an answer.
     let rest = Request::from_parts(parts.clone(), Body::empty());
-    let (letter, published) = match filled(&state, Request::from_parts(parts, body)).await {
+    let (letter, published) = match filled(Request::from_parts(parts, body)).await {
         Ok(letter) => {
-            let published = publish(&state, caller, &room, &letter).await;
+            let published = publish(&everbeat, caller, &room, &letter).await;
             (letter, published)
         }
         Err(problem) => (Letter::default(), Err(problem)),
@@ -49,7 +54,7 @@ pub(super) async fn say(
     match published {
         Ok(()) => {
             let never = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-            let name = keep_name(&letter, came_by_tls(&rest, state.config.limits.trust()));
+            let name = keep_name(&letter, came_by_tls(&rest, everbeat.http().trust()));
             (never, name, Redirect::to(&path(&room))).into_response()
         }
         Err(problem) => refused((&pages, &files), rest, room, &problem, letter).await,
@@ -83,9 +88,9 @@ fn is_form(headers: &HeaderMap) -> bool {
     essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
-async fn filled(state: &AppState, request: Request) -> Result<Letter, Problem> {
+async fn filled(request: Request) -> Result<Letter, Problem> {
     // The body is there: [`apart`](crate::apart) has waited for it.
-    match Form::from_request(request, state).await {
+    match Form::from_request(request, &()).await {
         Ok(Form(letter)) => Ok(letter),
         Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
             let detail = "the text is far too long: go back, where your browser still has it, and shorten it";
@@ -96,7 +101,7 @@ async fn filled(state: &AppState, request: Request) -> Result<Letter, Problem> {
 }
 
 async fn publish(
-    state: &AppState,
+    everbeat: &Everbeat,
     caller: Result<Caller, Problem>,
     room: &RoomName,
     letter: &Letter,
@@ -105,7 +110,7 @@ async fn publish(
     let key = Key::new(&letter.key).ok_or_else(|| Problem::new(Code::IdempotencyKeyRequired))?;
     let name = Name::tidy(&letter.name);
     let name = (!name.is_empty()).then_some(&name);
-    publish_once(state, &caller, room, &key, letter.text(), name).await?;
+    publish_once(everbeat, &caller, room, &key, letter.text(), name).await?;
     Ok(())
 }
 

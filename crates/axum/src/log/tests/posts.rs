@@ -1,14 +1,14 @@
 //! Posts: messages that come without a session.
 
 use futures_util::future::join_all;
+use protocol::id::Name;
+use protocol::position::Offset;
+use protocol::server::NumberError;
 
 use super::support::{
     Subject, append, append_many, fresh, id, is_unavailable, offset, offsets, room,
 };
 use crate::log::{LogError, Post, Posted};
-use protocol::id::Name;
-use protocol::position::Offset;
-use protocol::server::NumberError;
 
 conformance!(
     a_post_is_a_message_like_any_other,

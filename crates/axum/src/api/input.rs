@@ -1,14 +1,16 @@
 //! The parts of requests, parsed strictly: what differs from the document is a problem.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::{
+    DefaultBodyLimit, FromRef, FromRequest, FromRequestParts, Path, Query, Request,
+};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
-use everbeat_axum::metrics::Limit;
 use protocol::codec::to_well_formed;
 use protocol::id::RoomName;
 use protocol::position::Offset;
@@ -16,7 +18,9 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::problem::{Code, Problem};
-use crate::state::AppState;
+use crate::everbeat::HttpConfig;
+use crate::hub::Hub;
+use crate::metrics::Limit;
 
 /// The room in a path.
 pub(super) struct InRoom(pub(super) RoomName);
@@ -72,21 +76,29 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for ApiQuery<T> {
 /// A body of JSON.
 pub(super) struct ApiJson<T>(pub(super) T);
 
-impl<T: DeserializeOwned> FromRequest<AppState> for ApiJson<T> {
+impl<T, S> FromRequest<S> for ApiJson<T>
+where
+    T: DeserializeOwned,
+    S: Send + Sync,
+    Arc<Hub>: FromRef<S>,
+    Arc<HttpConfig>: FromRef<S>,
+{
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &AppState) -> Result<Self, Problem> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let encoding = request.headers().get(header::CONTENT_ENCODING);
         if encoding.is_some_and(|encoding| encoding != "identity") {
             // A small compressed body may be a very large one.
             return Err(Problem::new(Code::UnsupportedMediaType).detail("send it uncompressed"));
         }
         let coming = json(request, state);
-        match timeout(state.config.body_timeout, coming).await {
+        let http = Arc::<HttpConfig>::from_ref(state);
+        match timeout(http.body_timeout, coming).await {
             Ok(Ok(Json(given))) => Ok(Self(given)),
             Ok(Err(error)) => Err(not_given(&error)),
             Err(_) => {
-                state.hub.metrics().limited(Limit::BodyTimeout);
+                let hub = Arc::<Hub>::from_ref(state);
+                hub.metrics().limited(Limit::BodyTimeout);
                 Err(Problem::new(Code::RequestTimeout))
             }
         }
@@ -94,9 +106,9 @@ impl<T: DeserializeOwned> FromRequest<AppState> for ApiJson<T> {
 }
 
 /// Reads JSON as a frame is read: a lone surrogate in a text becomes U+FFFD.
-async fn json<T: DeserializeOwned>(
+async fn json<T: DeserializeOwned, S: Send + Sync>(
     request: Request,
-    state: &AppState,
+    state: &S,
 ) -> Result<Json<T>, JsonRejection> {
     let content_type = request.headers().get(header::CONTENT_TYPE).cloned();
     let body = Bytes::from_request(request, state).await?;
@@ -130,11 +142,11 @@ pub(super) const KEY_HEADER: &str = "idempotency-key";
 
 /// An idempotency key, by which a repeated message is recognised: any visible ASCII, or a string of structured fields
 /// (RFC 8941 section 3.3.3), which is the same with quotes around it.
-pub(crate) struct Key(String);
+pub struct Key(String);
 
 impl Key {
     /// A key; `None` where the text cannot be one.
-    pub(crate) fn new(text: &str) -> Option<Self> {
+    pub fn new(text: &str) -> Option<Self> {
         let is_visible = text.bytes().all(|byte| byte.is_ascii_graphic());
         let is_key = (1..=KEY_BYTES_MAX).contains(&text.len()) && is_visible;
         is_key.then(|| Self(text.to_owned()))

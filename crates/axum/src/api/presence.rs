@@ -12,7 +12,7 @@ use super::input::InRoom;
 use super::messages::FRESH;
 use super::perform::perform;
 use super::problem::{Problem, ProblemBody};
-use crate::state::AppState;
+use crate::everbeat::Everbeat;
 
 /// The members of a room
 #[derive(Serialize, ToSchema)]
@@ -52,12 +52,12 @@ pub(super) struct Member {
     )
 )]
 pub(super) async fn presence(
-    State(state): State<AppState>,
+    State(everbeat): State<Everbeat>,
     caller: Caller,
     InRoom(room): InRoom,
 ) -> Result<([(HeaderName, HeaderValue); 1], Json<Presence>), Problem> {
     let call = Call::Presence { room: room.clone() };
-    let performed = perform(&state, &caller, call).await?;
+    let performed = perform(&everbeat, &caller, call).await?;
     let RequestAnswer::Presence { members, count } = performed.answer else {
         return Err(Problem::mismatched());
     };

@@ -6,7 +6,6 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use everbeat_axum::http::retry_after;
 use protocol::access::Denied;
 use protocol::frame::ErrorCode;
 use protocol::server::RequestError;
@@ -14,6 +13,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::PREFIX;
+use crate::http::retry_after;
 
 /// The media type of a problem.
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -24,7 +24,7 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// Why a request was refused, for programs. A refusal that sockets know too has the same name there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Code {
+pub enum Code {
     /// The request is not as the document says.
     BadRequest,
     /// A publish without an idempotency key.
@@ -159,7 +159,7 @@ impl From<ErrorCode> for Code {
 
 /// A refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Problem {
+pub struct Problem {
     code: Code,
     detail: Option<String>,
     again: Option<Duration>,
@@ -184,7 +184,7 @@ pub(super) struct ProblemBody {
 
 impl Problem {
     /// A refusal in the usual words.
-    pub(crate) fn new(code: Code) -> Self {
+    pub fn new(code: Code) -> Self {
         Self {
             code,
             detail: None,
@@ -194,7 +194,7 @@ impl Problem {
 
     /// The same refusal, in words about this request.
     #[must_use]
-    pub(crate) fn detail(self, detail: impl Into<String>) -> Self {
+    pub fn detail(self, detail: impl Into<String>) -> Self {
         Self {
             detail: Some(detail.into()),
             ..self
@@ -215,17 +215,17 @@ impl Problem {
     }
 
     /// Why, for programs.
-    pub(crate) const fn code(&self) -> Code {
+    pub const fn code(&self) -> Code {
         self.code
     }
 
     /// Why, for people: a sentence without its full stop.
-    pub(crate) fn words(&self) -> &str {
+    pub fn words(&self) -> &str {
         self.detail.as_deref().unwrap_or_else(|| self.code.text())
     }
 
     /// The same refusal, as the status of a page.
-    pub(crate) fn told_by(&self, mut page: Response) -> Response {
+    pub fn told_by(&self, mut page: Response) -> Response {
         *page.status_mut() = self.code.status();
         let headers = page.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -12,12 +12,6 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use everbeat_axum::access::ShownCredentials;
-use everbeat_axum::answers::Owed;
-use everbeat_axum::hub::inspect::{Kind, Question, Vitals};
-use everbeat_axum::metrics::Metrics;
-use everbeat_axum::stream::Stream;
-use everbeat_axum::text_frame::TextFrame;
 use futures_util::future::BoxFuture;
 use protocol::access::Subject;
 use protocol::close::CloseCode;
@@ -31,7 +25,13 @@ use tungstenite::{Error as WebSocketError, Message};
 use self::requests::Answer;
 use super::reading::Reading;
 use super::wire::{self, Alarm, Wire, WriteError};
-use crate::state::ConnectionPermit;
+use crate::access::ShownCredentials;
+use crate::answers::Owed;
+use crate::hub::inspect::{Kind, Question, Vitals};
+use crate::metrics::Metrics;
+use crate::permit::ConnectionPermit;
+use crate::stream::Stream;
+use crate::text_frame::TextFrame;
 
 /// The most frames that are taken from the socket before the answers to them are written.
 const READ_BATCH: usize = 64;
@@ -43,9 +43,9 @@ pub(super) fn drive<S: Stream>(
     permit: ConnectionPermit,
     credentials: ShownCredentials,
 ) -> impl Future<Output = ()> {
-    let clock = permit.state.hub.clock();
+    let clock = permit.hub().clock();
     let mut driver = Box::new(Driver {
-        machine: Connection::new(clock.now(), Arc::clone(&permit.state.protocol)),
+        machine: Connection::new(clock.now(), Arc::clone(permit.everbeat.protocol())),
         wire,
         alarm: Alarm::new(clock),
         writes: VecDeque::new(),
@@ -238,7 +238,7 @@ impl<S: Stream> Driver<S> {
     }
 
     fn heard(&mut self, heard: Heard) -> Result<(), End> {
-        let limit = self.permit.state.protocol.limits.frame_bytes;
+        let limit = self.permit.everbeat.protocol().limits.frame_bytes;
         let input = match heard {
             Some(Ok(Message::Text(text))) => {
                 self.metrics().received(text.len());
@@ -328,7 +328,7 @@ impl<S: Stream> Driver<S> {
             Transmit::Frame(frame) => {
                 let mut text = TextFrame::new(codec::encode(&frame));
                 if matches!(frame, ServerFrame::History { .. })
-                    && let Some(owed) = self.permit.state.hub.owed(self.permit.id)
+                    && let Some(owed) = self.permit.hub().owed(self.permit.id)
                 {
                     text = text.held(owed);
                 }
@@ -410,11 +410,11 @@ impl<S: Stream> Driver<S> {
     }
 
     fn metrics(&self) -> &Metrics {
-        self.permit.state.hub.metrics()
+        self.permit.hub().metrics()
     }
 
     fn now(&self) -> Timestamp {
-        self.permit.state.hub.clock().now()
+        self.permit.hub().clock().now()
     }
 
     fn write_failed(&mut self, error: WriteError) -> End {

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 /// A read of the log. It begins when everything is written, as it reserves memory for its answer that other
 /// connections wait for. Once begun it goes on, even if the client takes nothing: it may hold a reader of the
 /// database, or load what others wait for, too. Its answer waits until everything is written.
-pub(super) struct Reading<A> {
+pub struct Reading<A> {
     future: Option<BoxFuture<'static, A>>,
     is_begun: bool,
     answer: Option<A>,
@@ -15,7 +15,7 @@ pub(super) struct Reading<A> {
 
 impl<A> Reading<A> {
     /// A read that has not begun.
-    pub(super) fn new(future: impl Future<Output = A> + Send + 'static) -> Self {
+    pub fn new(future: impl Future<Output = A> + Send + 'static) -> Self {
         Self {
             future: Some(Box::pin(future)),
             is_begun: false,
@@ -24,7 +24,7 @@ impl<A> Reading<A> {
     }
 
     /// Polls the read. `is_idle` is whether everything is written.
-    pub(super) fn poll_when(&mut self, cx: &mut Context<'_>, is_idle: bool) -> Poll<A> {
+    pub fn poll_when(&mut self, cx: &mut Context<'_>, is_idle: bool) -> Poll<A> {
         self.is_begun |= is_idle;
         if self.is_begun
             && let Some(future) = &mut self.future

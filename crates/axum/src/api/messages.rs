@@ -16,7 +16,7 @@ use super::caller::Caller;
 use super::input::{ApiQuery, InRoom};
 use super::perform::perform;
 use super::problem::{Problem, ProblemBody};
-use crate::state::AppState;
+use crate::everbeat::Everbeat;
 
 /// The media type of the answers.
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -136,7 +136,7 @@ impl From<Message> for Entry {
     )
 )]
 pub(super) async fn list(
-    State(state): State<AppState>,
+    State(everbeat): State<Everbeat>,
     caller: Caller,
     InRoom(room): InRoom,
     ApiQuery(query): ApiQuery<Query>,
@@ -145,7 +145,7 @@ pub(super) async fn list(
         room: room.clone(),
         which: query.into(),
     };
-    let performed = perform(&state, &caller, call).await?;
+    let performed = perform(&everbeat, &caller, call).await?;
     let RequestAnswer::Messages(page) = performed.answer else {
         return Err(Problem::mismatched());
     };

@@ -1,10 +1,8 @@
 //! The driver of a request: performs the core's transmits, and feeds it the results.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use everbeat_axum::answers::{NoRoom, Owed};
-use everbeat_axum::journal;
-use everbeat_axum::log::{LogError, Page, Post, in_time};
 use protocol::access::Subject;
 use protocol::id::RoomName;
 use protocol::position::Offset;
@@ -16,7 +14,10 @@ use tokio::time::timeout;
 
 use super::caller::Caller;
 use super::problem::{Code, Problem};
-use crate::state::AppState;
+use crate::answers::{NoRoom, Owed};
+use crate::everbeat::Everbeat;
+use crate::journal;
+use crate::log::{LogError, Page, Post, in_time};
 
 /// The core's answer.
 pub(super) struct Performed {
@@ -31,15 +32,15 @@ pub(super) struct Performed {
 /// # Errors
 /// Why the core refuses the call.
 pub(super) async fn perform(
-    state: &AppState,
+    everbeat: &Everbeat,
     caller: &Caller,
     call: Call,
 ) -> Result<Performed, Problem> {
-    let now = state.hub.clock().now();
-    let config = state.protocol.clone();
+    let now = everbeat.hub().clock().now();
+    let config = Arc::clone(everbeat.protocol());
     let mut request = Request::new(now, &caller.access, call, config);
     let mut driver = Driver {
-        state,
+        everbeat,
         caller,
         owed: None,
     };
@@ -58,7 +59,7 @@ pub(super) async fn perform(
                 name,
                 body,
             } => {
-                let at_ms = state.hub.stamp();
+                let at_ms = everbeat.hub().stamp();
                 let post = Post {
                     key,
                     session,
@@ -71,23 +72,23 @@ pub(super) async fn perform(
             }
             RequestTransmit::LogSpan { room } => RequestInput::LogSpan(driver.log_span(room).await),
             RequestTransmit::Read { room, after, limit } => {
-                page(state.hub.log().read(room, after, limit).await)
+                page(everbeat.hub().log().read(room, after, limit).await)
             }
             RequestTransmit::ReadBefore {
                 room,
                 before,
                 limit,
-            } => page(state.hub.log().read_before(room, before, limit).await),
+            } => page(everbeat.hub().log().read_before(room, before, limit).await),
             RequestTransmit::Redact { room, offset } => {
                 RequestInput::Redacted(driver.remove(room, offset).await)
             }
             RequestTransmit::Scrub { within } => {
                 // Too early, or the server ends: that a scrub is due is as durable as the redaction.
-                let scrubbed = timeout(within, state.hub.log().scrubbed()).await;
+                let scrubbed = timeout(within, everbeat.hub().log().scrubbed()).await;
                 RequestInput::Scrubbed(matches!(scrubbed, Ok(Ok(()))))
             }
             RequestTransmit::Members { room } => {
-                let (members, count) = state.hub.members(&room);
+                let (members, count) = everbeat.hub().members(&room);
                 RequestInput::Members(members, count)
             }
         });
@@ -98,19 +99,23 @@ pub(super) async fn perform(
 
 /// The parts that a call is performed with.
 struct Driver<'a> {
-    state: &'a AppState,
+    everbeat: &'a Everbeat,
     caller: &'a Caller,
     owed: Option<Owed>,
 }
 
 impl Driver<'_> {
     fn count(&self) -> Result<(), Duration> {
-        let Self { state, caller, .. } = self;
+        let Self {
+            everbeat, caller, ..
+        } = self;
         let author = caller.access.identity.subject();
-        let now = state.hub.clock().now();
-        let counted = state.limits.publish(now, author, caller.client.counted());
+        let now = everbeat.hub().clock().now();
+        let counted = everbeat
+            .limits()
+            .publish(now, author, caller.client.counted());
         counted.map_err(|(met, wait)| {
-            let metrics = state.hub.metrics();
+            let metrics = everbeat.hub().metrics();
             metrics.limited(met);
             metrics.published(Err(AppendError::RateLimited(wait)));
             wait
@@ -118,7 +123,7 @@ impl Driver<'_> {
     }
 
     async fn post(&self, post: Post) -> RequestInput {
-        let hub = &self.state.hub;
+        let hub = self.everbeat.hub();
         // A log that hangs may still store it: then a repeat with the same key finds it.
         RequestInput::Posted(match in_time(hub.log().post(post)).await {
             Ok(posted) => {
@@ -135,7 +140,7 @@ impl Driver<'_> {
 
     /// Reads the extent of a room's log, after reserving memory for the answer.
     async fn log_span(&mut self, room: RoomName) -> Option<Span> {
-        let hub = &self.state.hub;
+        let hub = self.everbeat.hub();
         self.owed = match hub.owe(self.caller.client.counted()).await {
             Ok(owed) => Some(owed),
             Err(NoRoom) => return None,
@@ -149,7 +154,7 @@ impl Driver<'_> {
     }
 
     async fn remove(&self, room: RoomName, offset: Offset) -> Option<Redaction> {
-        let hub = &self.state.hub;
+        let hub = self.everbeat.hub();
         let removal = hub.log().remove(room.clone(), offset, hub.stamp()).await;
         let removal = done(removal)?;
         if removal == Redaction::Done {

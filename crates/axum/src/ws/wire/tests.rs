@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use everbeat_axum::text_frame::TextFrame;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use protocol::close::CloseCode;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
@@ -17,6 +16,7 @@ use tungstenite::protocol::Role;
 use tungstenite::{Bytes, Error, Message};
 
 use super::{READ_BYTES, WRITE_BYTES, WRITE_FRAMES, Wire, WriteError};
+use crate::text_frame::TextFrame;
 
 const LIMIT: usize = 4 * READ_BYTES;
 const TIMEOUT: Duration = Duration::from_secs(30);

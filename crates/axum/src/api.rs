@@ -24,12 +24,12 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub(crate) use self::caller::Caller;
-pub(crate) use self::input::Key;
+pub use self::caller::Caller;
+pub use self::input::Key;
 pub use self::problem::everywhere;
-pub(crate) use self::problem::{Code, Problem};
-pub(crate) use self::publish::publish_once;
-use crate::state::AppState;
+pub use self::problem::{Code, Problem};
+pub use self::publish::publish_once;
+use crate::everbeat::Everbeat;
 
 /// The path under which the API is.
 pub const PREFIX: &str = "/api/";
@@ -42,7 +42,7 @@ pub const PREFIX: &str = "/api/";
 /// - `GET /api/rooms/{room}/events`: follows a room, as Server-Sent Events
 /// - `GET /api/rooms/{room}/presence`: the members of a room
 /// - `GET /api/openapi.json`: the API's document
-pub fn routes(state: &AppState) -> Router<AppState> {
+pub fn routes(config: &protocol::server::Config) -> Router<Everbeat> {
     let (routes, document) = parts();
     routes
         .route(
@@ -57,7 +57,7 @@ pub fn routes(state: &AppState) -> Router<AppState> {
         .route("/api", any(nothing))
         .route("/api/{*path}", any(nothing))
         .method_not_allowed_fallback(not_that_method)
-        .layer(DefaultBodyLimit::max(state.config.frame_bytes as usize))
+        .layer(DefaultBodyLimit::max(config.limits.frame_bytes as usize))
 }
 
 /// The head of the document.
@@ -92,7 +92,7 @@ impl utoipa::Modify for Tokens {
 }
 
 /// The routes that the document describes, and the document.
-fn parts() -> (Router<AppState>, OpenApi) {
+fn parts() -> (Router<Everbeat>, OpenApi) {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(messages::list, publish::publish))
         .routes(routes!(remove::remove))

@@ -16,8 +16,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use everbeat_axum::clock::Clock;
-use everbeat_axum::text_frame::TextFrame;
 use protocol::close::CloseCode;
 use protocol::time::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -26,6 +24,9 @@ use tungstenite::error::ProtocolError;
 use tungstenite::protocol::frame::{CloseFrame, Frame};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Bytes, Error, Message};
+
+use crate::clock::Clock;
+use crate::text_frame::TextFrame;
 
 /// The most bytes that are read from a socket at once.
 const READ_BYTES: usize = 64 * 1024;
@@ -36,7 +37,7 @@ const FRAME_BUFFER: usize = 64;
 
 /// Frames are gathered up to this size before they are written. The queue never holds more than this and
 /// one frame, so that the peer feels back-pressure.
-pub(crate) const WRITE_BYTES: usize = 16 * 1024;
+pub const WRITE_BYTES: usize = 16 * 1024;
 
 /// The most bytes that a connection writes before others have their turn.
 const TURN_BYTES: u64 = 64 * 1024;
@@ -56,7 +57,7 @@ thread_local! {
 
 /// Why a write failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WriteError {
+pub enum WriteError {
     /// No progress within the deadline: a slow consumer.
     Stuck,
     /// The connection is closed or broken.
@@ -65,7 +66,7 @@ pub(super) enum WriteError {
 
 /// The close code for input that cannot be read (RFC 6455 section 7.4.1); `None` where the connection just
 /// broke.
-pub(super) const fn code_for(error: &Error) -> Option<CloseCode> {
+pub const fn code_for(error: &Error) -> Option<CloseCode> {
     match error {
         Error::Capacity(_) => Some(CloseCode::TOO_BIG),
         Error::Utf8(_) => Some(CloseCode::INVALID_DATA),
@@ -77,7 +78,7 @@ pub(super) const fn code_for(error: &Error) -> Option<CloseCode> {
 
 /// Takes a driver's turns until it has to wait, or ends. A connection that has written its part yields: else some
 /// hundred connections with megabytes to write would hold up all others for as long as that takes.
-pub(super) fn poll_turns<D, E>(
+pub fn poll_turns<D, E>(
     driver: &mut D,
     cx: &mut Context<'_>,
     written: impl Fn(&D) -> u64,
@@ -96,7 +97,7 @@ pub(super) fn poll_turns<D, E>(
 }
 
 /// One connection's WebSocket.
-pub(super) struct Wire<S> {
+pub struct Wire<S> {
     stream: S,
     context: WebSocketContext,
     /// Bytes that were read from the stream and are not decoded yet.
@@ -119,7 +120,7 @@ struct Stall {
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// A WebSocket after its handshake; `rest` is input that came with the handshake. A message or a frame larger
     /// than `frame_bytes` is an error.
-    pub(super) fn new(stream: S, rest: Bytes, frame_bytes: usize, write_timeout: Duration) -> Self {
+    pub fn new(stream: S, rest: Bytes, frame_bytes: usize, write_timeout: Duration) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(FRAME_BUFFER)
             .write_buffer_size(0)
@@ -138,10 +139,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// The next message; `None` once the connection is closed.
-    pub(super) fn poll_read(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Message, Error>>> {
+    pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
         let read = self.with_context(cx, |context, exchange| context.read(exchange));
         match read {
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -159,33 +157,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Queues a frame for the next [`Wire::poll_write`]. While the wire is full, only small and rare frames
     /// should be queued.
-    pub(super) fn push(&mut self, frame: TextFrame) {
+    pub fn push(&mut self, frame: TextFrame) {
         self.queue.push(frame.into_bytes());
     }
 
     /// Whether the peer has to take something before more is gathered for it.
-    pub(super) fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.queue.bytes >= WRITE_BYTES
     }
 
     /// Whether these frames may wait with others until the next [`Wire::poll_write`].
-    pub(super) fn has_room_for(&self, frames: &[TextFrame]) -> bool {
+    pub fn has_room_for(&self, frames: &[TextFrame]) -> bool {
         let bytes: usize = frames.iter().map(TextFrame::len).sum();
         self.queue.bytes + bytes < WRITE_BYTES
     }
 
     /// Whether everything is written.
-    pub(super) const fn is_idle(&self) -> bool {
+    pub const fn is_idle(&self) -> bool {
         self.queue.bytes == 0
     }
 
     /// How many bytes were written in all.
-    pub(super) const fn written(&self) -> u64 {
+    pub const fn written(&self) -> u64 {
         self.queue.written
     }
 
     /// Queues a WebSocket Ping.
-    pub(super) fn ping(&mut self) {
+    pub fn ping(&mut self) {
         let mut bytes = Vec::new();
         // Writing to a vector does not fail.
         let _ = Frame::ping(Bytes::new()).format(&mut bytes);
@@ -194,7 +192,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Writes the queue, as far as the peer takes it. That may take long, as long as the peer takes
     /// something.
-    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
+    pub fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
         match self.poll_flush(cx) {
             Poll::Ready(flushed) => {
                 self.stall = None;
@@ -222,7 +220,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// Sends a close frame and waits for the answer, but not for long (HB-7).
-    pub(super) async fn close(&mut self, code: CloseCode) {
+    pub async fn close(&mut self, code: CloseCode) {
         let frame = CloseFrame {
             code: code.get().into(),
             reason: code.reason().into(),
@@ -270,7 +268,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// Answers the peer's close frame (RFC 6455 section 5.5.1), so that the peer sees a clean close.
-    pub(super) async fn answer_close(&mut self) {
+    pub async fn answer_close(&mut self) {
         let answer = async {
             // Fails with "connection closed" once the answer is queued.
             let _ = poll_fn(|cx| {
@@ -424,7 +422,7 @@ impl<S> Write for Exchange<'_, '_, S> {
 const EARLY: Duration = Duration::from_secs(10);
 
 /// A timer that is seldom moved to a later time: when it rings, the machine finds that it rang too early (HB-8).
-pub(super) struct Alarm {
+pub struct Alarm {
     clock: Clock,
     sleep: Pin<Box<Sleep>>,
     armed: Option<Timestamp>,
@@ -433,7 +431,8 @@ pub(super) struct Alarm {
 }
 
 impl Alarm {
-    pub(super) fn new(clock: Clock) -> Self {
+    /// A timer that is not armed.
+    pub fn new(clock: Clock) -> Self {
         Self {
             clock,
             sleep: Box::pin(sleep_until(Instant::now())),
@@ -443,7 +442,7 @@ impl Alarm {
     }
 
     /// Sets the alarm to ring at `deadline` at the latest.
-    pub(super) fn arm(&mut self, deadline: Option<Timestamp>) {
+    pub fn arm(&mut self, deadline: Option<Timestamp>) {
         let Some(deadline) = deadline else { return };
         let is_right = |armed: Timestamp| armed <= deadline && deadline - armed < EARLY;
         if !self.armed.is_some_and(is_right) {
@@ -454,7 +453,7 @@ impl Alarm {
     }
 
     /// Ready when it rings; never if it is not armed.
-    pub(super) fn poll_ring(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub fn poll_ring(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(armed) = self.armed else {
             return Poll::Pending;
         };

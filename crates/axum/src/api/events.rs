@@ -14,12 +14,6 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use everbeat_axum::answers::Owed;
-use everbeat_axum::hub::inspect::{Kind, Question, Vitals};
-use everbeat_axum::hub::pull::{self, Batch, Nothing};
-use everbeat_axum::hub::room::{Entry, Room};
-use everbeat_axum::stream::{HalfOpen, Placed};
-use everbeat_axum::text_frame::TextFrame;
 use futures_util::future::BoxFuture;
 use futures_util::stream;
 use protocol::access::Subject;
@@ -33,7 +27,14 @@ use super::caller::Caller;
 use super::input::{ApiQuery, InRoom};
 use super::perform::perform;
 use super::problem::{Code, Problem, ProblemBody};
-use crate::state::{AppState, ConnectionPermit, Full};
+use crate::answers::Owed;
+use crate::everbeat::Everbeat;
+use crate::hub::inspect::{Kind, Question, Vitals};
+use crate::hub::pull::{self, Batch, Nothing};
+use crate::hub::room::{Entry, Room};
+use crate::permit::{ConnectionPermit, Full};
+use crate::stream::{HalfOpen, Placed};
+use crate::text_frame::TextFrame;
 use crate::ws::wire::WRITE_BYTES;
 
 /// The query: the position to begin after.
@@ -77,11 +78,11 @@ pub(super) struct From {
     )
 )]
 pub(super) async fn events(
-    State(state): State<AppState>,
+    State(everbeat): State<Everbeat>,
     caller: Caller,
     InRoom(room): InRoom,
     ApiQuery(From { since }): ApiQuery<From>,
-    Extension(half_open): Extension<Arc<HalfOpen>>,
+    half_open: Option<Extension<Arc<HalfOpen>>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let last = headers.get("last-event-id").map(HeaderValue::as_bytes);
@@ -93,17 +94,17 @@ pub(super) async fn events(
         room: room.clone(),
         since,
     };
-    let feed = match perform(&state, &caller, call).await?.answer {
+    let feed = match perform(&everbeat, &caller, call).await?.answer {
         RequestAnswer::Feed(config) => Feed::new(config),
         _ => return Err(Problem::mismatched()),
     };
-    let heartbeat = KeepAlive::new().interval(state.protocol.heartbeat_interval);
-    let permit = state.connect(caller.client.counted());
+    let heartbeat = KeepAlive::new().interval(everbeat.protocol().heartbeat_interval);
+    let permit = everbeat.connect(caller.client.counted());
     let permit = permit.map_err(|_| Problem::later(Code::Unavailable, Full::LATER))?;
     let mut listener = Listener {
         permit,
         // Held until this listener ends, also if its answer is to HEAD or an error.
-        _placed: half_open.place(),
+        _placed: half_open.map(|Extension(half_open)| half_open.place()),
         subject: caller.access.identity.subject().cloned(),
         room,
         epoch: Epoch::new(""),
@@ -156,7 +157,7 @@ enum Answer {
 /// A listener, which counts as a connection.
 struct Listener {
     permit: ConnectionPermit,
-    _placed: Placed,
+    _placed: Option<Placed>,
     subject: Option<Subject>,
     room: RoomName,
     epoch: Epoch,
@@ -209,7 +210,7 @@ impl Listener {
     fn perform(&mut self, transmit: FeedTransmit) {
         match transmit {
             FeedTransmit::OpenRoom => {
-                let (hub, name) = (Arc::clone(&self.permit.state.hub), self.room.clone());
+                let (hub, name) = (Arc::clone(self.permit.hub()), self.room.clone());
                 let opening = async move { Answer::Room(hub.load_room(&name).await.ok()) };
                 self.answer = Some(Box::pin(opening));
             }
@@ -217,7 +218,7 @@ impl Listener {
                 let at = id(&position.epoch, position.offset);
                 let event = Event::default().id(at);
                 self.events.push_back(if gap {
-                    self.permit.state.hub.metrics().gap();
+                    self.permit.hub().metrics().gap();
                     let (epoch, from) = (position.epoch.as_str(), position.offset.get());
                     let data = serde_json::json!({"epoch": epoch, "from": from});
                     event.event("gap").data(data.to_string())
@@ -247,7 +248,7 @@ impl Listener {
             Err(Nothing::CutOff) => return self.pulled(pull, Err(Nothing::CutOff)),
             Ok(_) | Err(_) => {}
         }
-        let (hub, room) = (Arc::clone(&self.permit.state.hub), Arc::clone(room));
+        let (hub, room) = (Arc::clone(self.permit.hub()), Arc::clone(room));
         let network = self.permit.network();
         self.answer = Some(Box::pin(async move {
             Answer::Page(
@@ -279,7 +280,7 @@ impl Listener {
             Err(Nothing::CutOff) => return self.input(FeedInput::CutOff),
             Err(Nothing::InLog | Nothing::Unavailable) => return self.input(FeedInput::PullFailed),
         };
-        let metrics = self.permit.state.hub.metrics();
+        let metrics = self.permit.hub().metrics();
         metrics.delivered(batch.frames.len());
         let mut last = pull.after;
         for entry in &batch.frames {
@@ -300,7 +301,7 @@ impl Listener {
 
     /// Waits for a mark, an answer or a deadline.
     async fn wait(&mut self) {
-        let clock = self.permit.state.hub.clock();
+        let clock = self.permit.hub().clock();
         let due = self.feed.poll_timeout().map(|due| clock.instant(due));
         let due = async {
             match due {
@@ -358,7 +359,7 @@ impl Listener {
     }
 
     fn input(&mut self, input: FeedInput) {
-        let now = self.permit.state.hub.clock().now();
+        let now = self.permit.hub().clock().now();
         self.feed.handle_input(now, input);
     }
 }

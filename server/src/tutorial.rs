@@ -4,11 +4,18 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use everbeat_axum::access::{Authenticator, ShownCredentials};
+use everbeat_axum::address::Client;
 use everbeat_axum::answers::Owed;
+use everbeat_axum::everbeat::Everbeat;
 use everbeat_axum::hub::inspect::{Kind, Question, Vitals};
 use everbeat_axum::hub::pull::{self, Batch, Nothing};
 use everbeat_axum::hub::room::{Entry, Room};
 use everbeat_axum::metrics::Metrics;
+use everbeat_axum::permit::ConnectionPermit;
 use everbeat_axum::secret;
 use everbeat_axum::stream::Stream;
 use everbeat_axum::text_frame::TextFrame;
@@ -17,23 +24,67 @@ use protocol::id::{Name, RoomName, SessionId};
 use protocol::server::{Pull, Tutorial, TutorialInput, TutorialTransmit};
 use tungstenite::{Error as WebSocketError, Message};
 
-use super::reading::Reading;
-use super::wire::{self, Alarm, Wire, WriteError};
-use crate::state::ConnectionPermit;
+use everbeat_axum::ws::reading::Reading;
+use everbeat_axum::ws::wire::{self, Alarm, Wire, WriteError};
+use everbeat_axum::ws::{Dialect, Handshake, Transport};
+
+/// Upgrades a connection to the tutorial's dialect, in this room or in the lobby.
+pub(crate) async fn upgrade<T: Transport>(
+    everbeat: &Everbeat,
+    client: &Client,
+    room: Option<&str>,
+    mut request: Request,
+) -> Response {
+    let handshake = match Handshake::of(&mut request) {
+        Ok(handshake) => handshake,
+        Err(refused) => return refused,
+    };
+    let room = match room.map_or_else(|| Ok(RoomName::lobby()), RoomName::new) {
+        Ok(room) => room,
+        Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
+    };
+    if !may_use(everbeat.authenticator(), &room).await {
+        let text = "Pages without a session may not use this room here.\n";
+        return (StatusCode::FORBIDDEN, text).into_response();
+    }
+    handshake.accept::<T>(everbeat, client, Page(room))
+}
+
+/// Whether a tutorial page may use a room. The page is always a guest: it cannot say which site it is from, so the
+/// cookies that its browser sends along must not count.
+async fn may_use(authenticator: &Authenticator, room: &RoomName) -> bool {
+    let access = authenticator
+        .authenticate(&ShownCredentials::default(), None)
+        .await;
+    access.is_ok_and(|access| Tutorial::may_open(&access, room).is_ok())
+}
+
+/// The dialect of a page in a room.
+struct Page(RoomName);
+
+impl Dialect for Page {
+    fn serve<S: Stream>(
+        self,
+        wire: Wire<S>,
+        permit: ConnectionPermit,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        drive(wire, permit, self.0)
+    }
+}
 
 /// Serves one connection to its end.
-pub(super) async fn drive<S: Stream>(wire: Wire<S>, mut permit: ConnectionPermit, room: RoomName) {
+async fn drive<S: Stream>(wire: Wire<S>, mut permit: ConnectionPermit, room: RoomName) {
     let Some(session) = secret::random_hex::<16>().and_then(|id| SessionId::new(&id).ok()) else {
         return;
     };
-    let clock = permit.state.hub.clock();
+    let clock = permit.hub().clock();
     let is_logged = permit.is_logged();
     if is_logged {
         tracing::info!(session.id = %session, connection.id = %permit.id, "tutorial session start");
     }
     permit.pass_as(session);
     let mut driver = Box::new(Driver {
-        machine: Tutorial::new(clock.now(), &permit.state.protocol),
+        machine: Tutorial::new(clock.now(), permit.everbeat.protocol()),
         wire,
         alarm: Alarm::new(clock),
         permit,
@@ -108,7 +159,7 @@ impl<S: Stream> Driver<S> {
         }
         self.alarm.arm(self.machine.poll_timeout());
         if self.alarm.poll_ring(cx).is_ready() {
-            let now = self.permit.state.hub.clock().now();
+            let now = self.permit.hub().clock().now();
             self.machine.handle_timeout(now);
             return Poll::Ready(Ok(()));
         }
@@ -163,7 +214,7 @@ impl<S: Stream> Driver<S> {
 
     fn feed(&mut self, input: TutorialInput) {
         self.machine
-            .handle_input(self.permit.state.hub.clock().now(), input);
+            .handle_input(self.permit.hub().clock().now(), input);
     }
 
     fn look_into_mailbox(&mut self) {
@@ -189,7 +240,7 @@ impl<S: Stream> Driver<S> {
     fn perform(&mut self, transmit: TutorialTransmit) {
         match transmit {
             TutorialTransmit::OpenRoom => {
-                let (hub, name) = (Arc::clone(&self.permit.state.hub), self.room.clone());
+                let (hub, name) = (Arc::clone(self.permit.hub()), self.room.clone());
                 let opening = async move { Answer::Room(hub.load_room(&name).await.ok()) };
                 self.answer = Some(Box::new(Reading::new(opening)));
             }
@@ -226,7 +277,7 @@ impl<S: Stream> Driver<S> {
             Err(Nothing::CutOff) => return self.pulled(Err(Nothing::CutOff)),
             Ok(_) | Err(_) => {}
         }
-        let (hub, room) = (Arc::clone(&self.permit.state.hub), Arc::clone(room));
+        let (hub, room) = (Arc::clone(self.permit.hub()), Arc::clone(room));
         let (own, network) = (self.permit.session().cloned(), self.permit.network());
         let reading = Reading::new(async move {
             let pick = pick(own.as_ref());
@@ -272,7 +323,7 @@ impl<S: Stream> Driver<S> {
 
     /// Reports the state of the connection to the operator.
     fn report(&self, asked: &Question) {
-        let now = self.permit.state.hub.clock().now();
+        let now = self.permit.hub().clock().now();
         let vitals = Vitals {
             session: self.permit.session().cloned(),
             name: None,
@@ -287,7 +338,7 @@ impl<S: Stream> Driver<S> {
     }
 
     fn metrics(&self) -> &Metrics {
-        self.permit.state.hub.metrics()
+        self.permit.hub().metrics()
     }
 
     fn write_failed(&mut self, error: WriteError) -> Option<CloseCode> {

@@ -8,15 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use clap::Parser;
-use everbeat_axum::access::Authenticator;
-use everbeat_axum::clock::Clock;
-use everbeat_axum::hub::{Hub, Rooms};
-use everbeat_axum::limits::Limits;
-use everbeat_axum::log::late::LateLog;
-use everbeat_axum::log::memory::MemoryLog;
 use futures_util::{SinkExt, StreamExt};
-use leptos::config::LeptosOptions;
 use protocol::close::CloseCode;
 use protocol::id::SessionId;
 use protocol::presence::AWAY_AFTER;
@@ -31,11 +23,13 @@ use tungstenite::protocol::Role;
 use tungstenite::{Bytes, Message};
 
 use super::*;
-use crate::config::Config;
-use crate::descriptors::Reserve;
-use crate::readiness::Readiness;
-use crate::state::{AppState, Parts};
-use crate::tls::TlsStream;
+use crate::access::{Authenticator, AuthenticatorConfig};
+use crate::clock::Clock;
+use crate::everbeat::{Everbeat, Parts};
+use crate::hub::{Hub, Rooms};
+use crate::limits::{Limits, LimitsConfig};
+use crate::log::late::LateLog;
+use crate::log::memory::MemoryLog;
 
 /// Longer than anything takes.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -49,12 +43,11 @@ fn a_task_is_small() {
     }
     let sizes = (size_of::<Driver<TcpStream>>(), size(drive::<TcpStream>));
     assert!(sizes.0 + sizes.1 <= 1176, "{sizes:?}");
-    assert!(size_of::<Driver<TlsStream>>() <= sizes.0);
 }
 
 /// A server without sockets.
 struct Server {
-    state: AppState,
+    everbeat: Everbeat,
     hub: Arc<Hub>,
     log: Arc<LateLog>,
     _data: TempDir,
@@ -63,24 +56,21 @@ struct Server {
 impl Server {
     async fn new() -> Self {
         let data = tempfile::tempdir().unwrap();
-        let config = Config::parse_from(["everbeat", "--data", data.path().to_str().unwrap()]);
         let rooms = Arc::new(Rooms::new(100));
         let memory = Arc::new(MemoryLog::new(1000, rooms.clone()));
         let log = Arc::new(LateLog::new(memory));
         let hub = Arc::new(Hub::new(rooms, log.clone(), 1 << 20, Clock::start()));
-        let state = AppState::from(Parts {
+        let guests = AuthenticatorConfig::new(data.path().to_owned());
+        let everbeat = Everbeat::new(Parts {
             hub: Arc::clone(&hub),
-            authenticator: Arc::new(Authenticator::new(config.authenticator()).await.unwrap()),
-            limits: Arc::new(Limits::new(config.limits.shared())),
-            protocol: Arc::new(config.protocol()),
+            authenticator: Arc::new(Authenticator::new(guests).await.unwrap()),
+            limits: Arc::new(Limits::new(LimitsConfig::default())),
+            protocol: Default::default(),
+            http: Default::default(),
             tracker: Default::default(),
-            readiness: Arc::new(Readiness::new(Reserve::keep())),
-            samples: Default::default(),
-            leptos: LeptosOptions::builder().output_name("everbeat").build(),
-            config: Arc::new(config),
         });
         Self {
-            state,
+            everbeat,
             hub,
             log,
             _data: data,
@@ -95,8 +85,8 @@ impl Server {
             stream: here,
             panics: Arc::clone(&panics),
         };
-        let permit = self.state.connect(None).unwrap();
-        let write_timeout = self.state.config.write_timeout;
+        let permit = self.everbeat.connect(None).unwrap();
+        let write_timeout = self.everbeat.http().write_timeout;
         let wire = Wire::new(stream, Bytes::new(), 64 * 1024, write_timeout);
         let task = tokio::spawn(drive(wire, permit, ShownCredentials::default()));
         Client {
@@ -403,7 +393,7 @@ async fn a_reader_that_takes_nothing_is_dropped_in_time() {
     }
     while writer.next_of("ack").await["seq"] != 10 {}
     stuck.task.await.unwrap();
-    let (waited, timeout) = (begun.elapsed(), server.state.config.write_timeout);
+    let (waited, timeout) = (begun.elapsed(), server.everbeat.http().write_timeout);
     assert!(
         waited >= timeout && waited < timeout + Duration::from_secs(3),
         "{waited:?}"

@@ -8,7 +8,7 @@ use super::caller::Caller;
 use super::input::{AtOffset, InRoom};
 use super::perform::perform;
 use super::problem::{Problem, ProblemBody};
-use crate::state::AppState;
+use crate::everbeat::Everbeat;
 
 /// Remove the text of a message
 ///
@@ -33,13 +33,13 @@ use crate::state::AppState;
     )
 )]
 pub(super) async fn remove(
-    State(state): State<AppState>,
+    State(everbeat): State<Everbeat>,
     caller: Caller,
     InRoom(room): InRoom,
     AtOffset(offset): AtOffset,
 ) -> Result<StatusCode, Problem> {
     let call = Call::Redact { room, offset };
-    match perform(&state, &caller, call).await?.answer {
+    match perform(&everbeat, &caller, call).await?.answer {
         RequestAnswer::Redacted { is_scrubbed: true } => Ok(StatusCode::NO_CONTENT),
         RequestAnswer::Redacted { is_scrubbed: false } => Ok(StatusCode::ACCEPTED),
         _ => Err(Problem::mismatched()),

@@ -1,31 +1,37 @@
 //! The caller of a request, authenticated.
 
-use axum::extract::FromRequestParts;
+use std::sync::Arc;
+
+use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use everbeat_axum::address::Client;
 use protocol::access::{Access, Denied};
 use protocol::id::Token;
 
 use super::problem::{Code, Problem};
-use crate::state::AppState;
+use crate::access::Authenticator;
+use crate::address::Client;
 
 /// An authenticated caller (AC-1): by the token in `Authorization: Bearer`
 /// (RFC 6750 section 2.1), else by cookies as for pages, else a guest.
-pub(crate) struct Caller {
+pub struct Caller {
     pub(super) access: Access,
     /// The address that the request came from.
     pub(super) client: Client,
 }
 
-impl FromRequestParts<AppState> for Caller {
+impl<S> FromRequestParts<S> for Caller
+where
+    S: Send + Sync,
+    Arc<Authenticator>: FromRef<S>,
+{
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let said = bearer(&parts.headers).transpose()?;
-        let credentials = state.authenticator.credentials(&parts.headers);
-        let access = state
-            .authenticator
+        let authenticator = Arc::<Authenticator>::from_ref(state);
+        let credentials = authenticator.credentials(&parts.headers);
+        let access = authenticator
             .authenticate(&credentials, said.as_ref())
             .await?;
         // The router adds it to each request.

@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
-use everbeat_axum::secret;
 use protocol::id::{Name, RoomName, SessionId};
 use protocol::server::{Call, Posted, RequestAnswer};
 use serde::{Deserialize, Serialize};
@@ -14,7 +13,8 @@ use super::input::{ApiJson, InRoom, Key};
 use super::messages::FRESH;
 use super::perform::perform;
 use super::problem::{Code, Problem, ProblemBody};
-use crate::state::AppState;
+use crate::everbeat::Everbeat;
+use crate::secret;
 
 /// A message to publish.
 #[derive(Deserialize, ToSchema)]
@@ -66,13 +66,13 @@ pub(super) struct Published {
     )
 )]
 pub(super) async fn publish(
-    State(state): State<AppState>,
+    State(everbeat): State<Everbeat>,
     caller: Caller,
     InRoom(room): InRoom,
     key: Key,
     ApiJson(NewMessage { body, name }): ApiJson<NewMessage>,
 ) -> Result<(StatusCode, [(HeaderName, HeaderValue); 1], Json<Published>), Problem> {
-    let posted = publish_once(&state, &caller, &room, &key, body, name.as_ref()).await?;
+    let posted = publish_once(&everbeat, &caller, &room, &key, body, name.as_ref()).await?;
     let status = if posted.is_repeat {
         StatusCode::OK
     } else {
@@ -92,8 +92,8 @@ pub(super) async fn publish(
 ///
 /// # Errors
 /// Why it was not published; or that the outcome is unknown, and then a repeat with the same key tells.
-pub(crate) async fn publish_once(
-    state: &AppState,
+pub async fn publish_once(
+    everbeat: &Everbeat,
     caller: &Caller,
     room: &RoomName,
     key: &Key,
@@ -110,7 +110,7 @@ pub(crate) async fn publish_once(
         name: name.cloned(),
         body,
     };
-    match perform(state, caller, call).await?.answer {
+    match perform(everbeat, caller, call).await?.answer {
         RequestAnswer::Published(posted) => Ok(posted),
         _ => Err(Problem::mismatched()),
     }

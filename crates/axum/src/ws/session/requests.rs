@@ -5,15 +5,6 @@ use std::future::ready as now_ready;
 use std::sync::Arc;
 use std::time::Duration;
 
-use everbeat_axum::access::ShownCredentials;
-use everbeat_axum::answers::{NoRoom, Owed};
-use everbeat_axum::hub::pull::{self, Batch, Nothing};
-use everbeat_axum::hub::room::{Entry, Room};
-use everbeat_axum::journal;
-use everbeat_axum::log::{Append, LogError, OpenSession, Page};
-use everbeat_axum::secret;
-use everbeat_axum::stream::Stream;
-use everbeat_axum::text_frame::TextFrame;
 use futures_util::future::BoxFuture;
 use protocol::access::{Denied, Identity, Subject};
 use protocol::admission::Turn;
@@ -25,7 +16,16 @@ use tokio::time::sleep;
 use tracing::{Instrument, Span};
 
 use super::{Access, Driver};
-use crate::telemetry::SPANS;
+use crate::access::ShownCredentials;
+use crate::answers::{NoRoom, Owed};
+use crate::hub::pull::{self, Batch, Nothing};
+use crate::hub::room::{Entry, Room};
+use crate::journal;
+use crate::log::{Append, LogError, OpenSession, Page};
+use crate::secret;
+use crate::spans::SPANS;
+use crate::stream::Stream;
+use crate::text_frame::TextFrame;
 use crate::ws::reading::Reading;
 
 /// The answer to a request.
@@ -58,17 +58,17 @@ pub(super) enum Answer {
 impl<S: Stream> Driver<S> {
     /// Authenticates the client. That may take time, in which the connection goes on.
     pub(super) fn admit(&mut self, token: Option<Token>) -> BoxFuture<'static, Input> {
-        let authenticator = Arc::clone(&self.permit.state.authenticator);
+        let authenticator = Arc::clone(self.permit.everbeat.authenticator());
         // The upgrade's credentials are for `hello`, which has to wait in a queue (RC-7).
         let (credentials, turn) = match self.access.take().map(|access| *access) {
             Some(Access::Unknown(credentials)) => {
-                (credentials, self.permit.state.limits.hello(self.now()))
+                (credentials, self.permit.everbeat.limits().hello(self.now()))
             }
             Some(Access::Sought(_)) | None => {
                 (ShownCredentials::default(), Turn::After(Duration::ZERO))
             }
         };
-        let hub = Arc::clone(&self.permit.state.hub);
+        let hub = Arc::clone(self.permit.hub());
         let span = self.span("admit");
         let admission = async move {
             let admitted = match turn {
@@ -101,9 +101,9 @@ impl<S: Stream> Driver<S> {
         let open = OpenSession {
             resume: wanted,
             fresh: (fresh.id.clone(), secret::hash(&fresh.key, &owner)),
-            at_ms: self.permit.state.hub.stamp(),
+            at_ms: self.permit.hub().stamp(),
         };
-        let answer = self.permit.state.hub.log().open_session(open);
+        let answer = self.permit.hub().log().open_session(open);
         let answer = answer.instrument(self.span("open session"));
         self.writes.push_back(Box::pin(async move {
             let is_wanted = resume.is_some();
@@ -122,7 +122,7 @@ impl<S: Stream> Driver<S> {
     }
 
     pub(super) fn open_room(&mut self, id: RequestId, name: RoomName) {
-        let (hub, span) = (Arc::clone(&self.permit.state.hub), self.span("join"));
+        let (hub, span) = (Arc::clone(self.permit.hub()), self.span("join"));
         let opening = async move {
             let room = hub.load_room(&name).await.ok();
             Answer::Room { id, name, room }
@@ -132,7 +132,7 @@ impl<S: Stream> Driver<S> {
     }
 
     pub(super) fn history(&mut self, room: RoomName, before: Offset, limit: u32) {
-        let (hub, span) = (Arc::clone(&self.permit.state.hub), self.span("history"));
+        let (hub, span) = (Arc::clone(self.permit.hub()), self.span("history"));
         let network = self.permit.network();
         let reading = async move {
             let page = match hub.owe(network).await {
@@ -161,7 +161,7 @@ impl<S: Stream> Driver<S> {
             Err(Nothing::CutOff) => return self.pulled(id, name, Err(Nothing::CutOff)),
             Ok(_) | Err(_) => {}
         }
-        let (hub, room) = (Arc::clone(&self.permit.state.hub), Arc::clone(room));
+        let (hub, room) = (Arc::clone(self.permit.hub()), Arc::clone(room));
         let (own, network) = (self.permit.session().cloned(), self.permit.network());
         let span = self.span("replay");
         let reading = async move {
@@ -200,7 +200,7 @@ impl<S: Stream> Driver<S> {
             }
             Answer::History(room, page) => {
                 let page = page.map(|(page, owed)| {
-                    self.permit.state.hub.owes(self.permit.id, owed);
+                    self.permit.hub().owes(self.permit.id, owed);
                     (page.messages, page.more)
                 });
                 self.feed(Input::HistoryRead { room, page });
@@ -293,10 +293,10 @@ impl<S: Stream> Driver<S> {
             room: room.clone(),
             name,
             body,
-            at_ms: self.permit.state.hub.stamp(),
+            at_ms: self.permit.hub().stamp(),
             is_repeat,
         };
-        let hub = Arc::clone(&self.permit.state.hub);
+        let hub = Arc::clone(self.permit.hub());
         let answer = hub.log().append(append).instrument(self.span("append"));
         self.writes.push_back(Box::pin(async move {
             let result = answer.await.map_err(|error| append_error(&error));
@@ -318,7 +318,7 @@ impl<S: Stream> Driver<S> {
             let refused = now_ready(Answer::Told(Input::NumberUsed { seq, result }));
             return self.writes.push_back(Box::pin(refused));
         }
-        let hub = &self.permit.state.hub;
+        let hub = self.permit.hub();
         let answer = hub.log().refuse(session, seq, code);
         let answer = answer.instrument(self.span("refuse"));
         self.writes.push_back(Box::pin(async move {
@@ -330,7 +330,7 @@ impl<S: Stream> Driver<S> {
     /// Counts a message for its author and the author's address. Returns the wait until the next one where there are
     /// too many.
     fn over_rate(&self) -> Option<Duration> {
-        let limits = &self.permit.state.limits;
+        let limits = self.permit.everbeat.limits();
         let counted = limits.publish(self.now(), self.owner.as_ref(), self.permit.network());
         let (met, wait) = counted.err()?;
         self.metrics().limited(met);
