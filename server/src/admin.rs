@@ -66,7 +66,7 @@ async fn serve(listener: TcpListener, state: AppState, end: CancellationToken) {
     let acceptor = Acceptor {
         hub: Arc::clone(state.everbeat().hub()),
         limits: Arc::new(Limits::new(limits)),
-        config: Arc::clone(state.config()),
+        config: state.config().acceptor(),
         reserve: state.readiness().reserve().of_operator(),
         router: build(state),
     };

@@ -5,10 +5,9 @@ mod admin;
 mod limits;
 mod tls;
 
-use std::fs::DirBuilder;
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
@@ -17,12 +16,16 @@ use everbeat_axum::access::AuthenticatorConfig;
 use everbeat_axum::answers::ANSWER_BYTES;
 use everbeat_axum::everbeat::HttpConfig;
 use everbeat_axum::housekeeping::RetentionConfig;
+use everbeat_axum::hub::HubConfig;
 use everbeat_axum::hub::tails::TAILS_BYTES;
 use everbeat_axum::log::PAGE_BYTES;
 use protocol::frame::{Limits, RECEIVED_BYTES_MAX};
 use protocol::id::Token;
 use protocol::presence::pace::FAN_OUT_BYTES;
 use thiserror::Error;
+
+use crate::listener::ListenerConfig;
+use crate::serve::AcceptorConfig;
 
 pub use self::access::{AccessOptions, Switch};
 pub use self::admin::{Admin, AdminOptions, LogFormat};
@@ -199,7 +202,7 @@ pub struct Config {
     #[arg(
         long,
         env = "EVERBEAT_REPLAY_BYTES",
-        default_value_t = 64 << 20,
+        default_value_t = HubConfig::default().replay_bytes,
         value_name = "BYTES"
     )]
     pub replay_bytes: u64,
@@ -337,13 +340,6 @@ impl Config {
         Ok(())
     }
 
-    /// Makes the data directory if it is missing: other users of this machine must not read it. If this
-    /// fails, opening the database says why.
-    pub fn make_data_directory(&self) {
-        let mut builder = DirBuilder::new();
-        let _ = builder.recursive(true).mode(0o700).create(&self.data);
-    }
-
     /// The path of the log's database.
     pub fn database(&self) -> PathBuf {
         self.data.join("everbeat.db")
@@ -359,7 +355,7 @@ impl Config {
         }
     }
 
-    /// What sockets and requests are served by.
+    /// The configuration of sockets and requests.
     pub fn http(&self) -> HttpConfig {
         let limits = &self.limits;
         HttpConfig {
@@ -369,6 +365,41 @@ impl Config {
             allowed_origins: limits.allowed_origins.clone(),
             trusted_proxies: limits.trusted_proxies.clone(),
             forwarded_by: limits.forwarded_by.into(),
+        }
+    }
+
+    /// The configuration of the acceptor.
+    pub fn acceptor(&self) -> AcceptorConfig {
+        AcceptorConfig {
+            header_timeout: self.header_timeout,
+            write_timeout: self.write_timeout,
+            heartbeat: self
+                .heartbeat_interval
+                .saturating_add(self.heartbeat_timeout),
+            http: Arc::new(self.http()),
+        }
+    }
+
+    /// The configuration of the listener.
+    pub fn listener(&self) -> ListenerConfig {
+        ListenerConfig {
+            address: self.listen,
+            reuse_port: self.reuse_port,
+            drain: self.drain,
+            data: self.data.clone(),
+            tls: self.tls.files(),
+        }
+    }
+
+    /// The configuration of the hub.
+    pub fn hub(&self) -> HubConfig {
+        HubConfig {
+            members_named: self.members_named,
+            tail_bytes: self.tail_bytes,
+            fan_out_bytes: self.fan_out_bytes,
+            replay_bytes: self.replay_bytes,
+            answer_bytes: self.answer_bytes,
+            page_bytes: self.page_bytes,
         }
     }
 
@@ -435,6 +466,7 @@ mod tests {
         assert_eq!(config.http(), HttpConfig::default());
         assert_eq!(config.limits.shared(), LimitsConfig::default());
         assert_eq!(config.retention(), RetentionConfig::default());
+        assert_eq!(config.hub(), HubConfig::default());
     }
 
     #[test]

@@ -6,15 +6,12 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::config::Config;
-
 /// Descriptors beside connections: the log, its readers, files that are served.
 const OTHERS: u64 = 200;
 
-/// How many descriptors these options may need.
-pub fn wanted(config: &Config) -> u64 {
-    let limits = &config.limits;
-    let connections = limits.connections.saturating_add(limits.handshakes) as u64;
+/// How many descriptors so many connections, and so many without a WebSocket, may need.
+pub fn wanted(connections: usize, handshakes: usize) -> u64 {
+    let connections = connections.saturating_add(handshakes) as u64;
     connections.saturating_add(OTHERS)
 }
 

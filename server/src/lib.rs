@@ -21,6 +21,7 @@ pub mod admin;
 mod apart;
 pub mod command;
 pub mod config;
+mod data;
 pub mod descriptors;
 pub mod headers;
 pub mod health;
@@ -37,6 +38,7 @@ mod service_manager;
 pub mod site;
 pub mod state;
 pub mod telemetry;
+#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 pub mod tls;
 mod tutorial;
 pub mod write_deadline;
@@ -46,11 +48,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use everbeat_axum::access::Authenticator;
-use everbeat_axum::answers::Answers;
-use everbeat_axum::clock::Clock;
 use everbeat_axum::everbeat::{self, Everbeat};
 use everbeat_axum::housekeeping::Housekeeping;
-use everbeat_axum::hub::{Hub, Rooms};
+use everbeat_axum::hub::Hub;
 use everbeat_axum::limits::Limits;
 use everbeat_axum::log::sqlite::{OpenError, SqliteConfig, SqliteLog};
 use everbeat_axum::supervise::supervised;
@@ -83,21 +83,14 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// # Errors
 /// [`OpenError`]: it names the file and says what to do.
 pub fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
-    config.make_data_directory();
-    let clock = Clock::start();
-    let rooms = Rooms::new(config.members_named)
-        .with_tails(config.tail_bytes)
-        .with_fan_out(clock, config.fan_out_bytes);
-    let rooms = Arc::new(rooms);
+    data::make_directory(&config.data);
     let sqlite = SqliteConfig {
         history_per_room: config.history,
         page_bytes: config.page_bytes,
         ..SqliteConfig::default()
     };
-    let log = SqliteLog::open(&config.database(), sqlite, rooms.clone())?;
-    let answers = Answers::new(config.answer_bytes, config.page_bytes);
-    let hub = Hub::new(rooms, Arc::new(log), config.replay_bytes, clock).with_answers(answers);
-    Ok(Arc::new(hub))
+    let open = |rooms| SqliteLog::open(&config.database(), sqlite, rooms);
+    Hub::open(&config.hub(), open).map(Arc::new)
 }
 
 /// As [`open_hub`], where an older server may still use the log: waits until that has ended, for at most
@@ -174,7 +167,7 @@ impl Server {
             router: router::build(state),
             hub: Arc::clone(&hub),
             limits: Arc::clone(&limits),
-            config: Arc::clone(&config),
+            config: config.acceptor(),
             reserve: reserve.of_everybody(),
         };
         // They end with the server, whatever they are doing.

@@ -6,6 +6,7 @@ mod claim;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use listenfd::ListenFd;
@@ -15,7 +16,7 @@ use tokio::net::{TcpListener, TcpSocket};
 
 #[cfg(target_os = "linux")]
 use self::claim::{Claim, Claimed};
-use crate::config::Config;
+use crate::data;
 use crate::tls::{Tls, TlsError};
 
 /// The most connections that wait in the socket's queue.
@@ -23,6 +24,32 @@ const BACKLOG: u32 = 1024;
 
 /// How long the next server may take to start, generously.
 const NEXT_START: Duration = Duration::from_secs(2);
+
+/// The configuration of a listener.
+#[derive(Clone, Debug)]
+pub struct ListenerConfig {
+    /// Address and port; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// Whether other servers may take connections at this port, too.
+    pub reuse_port: bool,
+    /// How long the server drains.
+    pub drain: Duration,
+    /// The data directory, for which a shared port is claimed.
+    pub data: PathBuf,
+    /// The certificate, where TLS is spoken.
+    pub tls: Option<CertificateFiles>,
+}
+
+/// The files of a certificate.
+#[derive(Clone, Debug)]
+pub struct CertificateFiles {
+    /// The certificate as PEM, and those that lead to its issuer after it.
+    pub cert: PathBuf,
+    /// Its private key as PEM.
+    pub key: PathBuf,
+    /// How often both are looked at.
+    pub look_every: Duration,
+}
 
 /// A listener: its socket, and whether its connections speak TLS.
 pub struct Listener {
@@ -91,27 +118,29 @@ pub enum ListenError {
 }
 
 impl Listener {
-    /// Opens the listener that the options name; or takes a socket that was handed over (as by systemd), whatever the
-    /// options say of the port.
+    /// Opens the listener of this configuration; or takes a socket that was handed over (as by systemd), whatever the
+    /// configuration says of the port.
     ///
     /// # Errors
     /// [`ListenError`]: it says what to do.
-    pub async fn open(config: &Config) -> Result<Self, ListenError> {
-        let tls = Tls::open(&config.tls)?;
+    pub async fn open(config: ListenerConfig) -> Result<Self, ListenError> {
+        let files = config.tls;
+        let tls = files.map(|files| Tls::open(files.cert, files.key, files.look_every));
+        let tls = tls.transpose()?;
         let (listener, shared) = match handed_over().map_err(ListenError::HandedOver)? {
             Some(listener) => {
                 warn_of_long(config.drain);
                 (listener, Shared::Socket)
             }
             None => {
-                let (address, reuse) = (config.listen, config.reuse_port);
+                let (address, reuse) = (config.address, config.reuse_port);
                 let listener = listen(address, reuse, "--listen")?;
                 (listener, if reuse { Shared::Port } else { Shared::No })
             }
         };
         Ok(Self {
             #[cfg(target_os = "linux")]
-            claim: claim(&listener, shared, config)?,
+            claim: claim(&listener, shared, &config.data)?,
             socket: listener,
             tls,
             shared,
@@ -144,15 +173,15 @@ impl Listener {
 fn claim(
     listener: &TcpListener,
     shared: Shared,
-    config: &Config,
+    directory: &Path,
 ) -> Result<Option<Claim>, ListenError> {
     if !shared.is_shared() {
         return Ok(None);
     }
-    config.make_data_directory();
+    data::make_directory(directory);
     let claimed = listener
         .local_addr()
-        .and_then(|address| Ok((address, Claim::make(address, &config.data)?)));
+        .and_then(|address| Ok((address, Claim::make(address, directory)?)));
     match claimed {
         Ok((_, Claimed::Alone(claim))) => Ok(Some(claim)),
         Ok((address, Claimed::OtherData(data))) => Err(ListenError::OtherData { address, data }),

@@ -43,8 +43,9 @@ fn main() -> ExitCode {
 fn start(config: Config) -> anyhow::Result<()> {
     config.check()?;
     clock::check(SystemTime::now())?;
-    let _telemetry = telemetry::start(&config.operation).context("the address of --otlp")?;
-    let wanted = descriptors::wanted(&config);
+    let _telemetry =
+        telemetry::start(&config.operation.telemetry()).context("the address of --otlp")?;
+    let wanted = descriptors::wanted(config.limits.connections, config.limits.handshakes);
     if let Some(most) = descriptors::raise().filter(|most| *most < wanted) {
         tracing::warn!(
             most,
@@ -80,7 +81,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         leptos.output_name = "everbeat".into();
     }
     // The port first: a server that listens there already also holds the data.
-    let listener = Listener::open(&config).await?;
+    let listener = Listener::open(config.listener()).await?;
     let hub = if listener.shared.is_shared() {
         server::await_hub(&config).await?
     } else {

@@ -18,6 +18,7 @@ use axum::body::Body;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use everbeat_axum::address::{Network, Peer};
+use everbeat_axum::everbeat::HttpConfig;
 use everbeat_axum::http::{retry_after, upgrade_anywhere};
 use everbeat_axum::hub::Hub;
 use everbeat_axum::limits::Limits;
@@ -38,7 +39,6 @@ use tokio_util::task::TaskTracker;
 use tower::{ServiceExt, service_fn};
 
 use self::last::{LAST_HEAD, LastAnswers};
-use crate::config::Config;
 use crate::descriptors::{self, Share};
 use crate::health;
 use crate::listener::{Listener, Shared};
@@ -54,6 +54,19 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// How often the journal says that no connection can be accepted.
 const TELL_AGAIN: Duration = Duration::from_secs(60);
 
+/// The configuration of an acceptor.
+#[derive(Clone, Debug)]
+pub struct AcceptorConfig {
+    /// The deadline of a TLS handshake, and then of a request's head.
+    pub header_timeout: Duration,
+    /// The deadline of a write that makes no progress.
+    pub write_timeout: Duration,
+    /// The longest time in which heartbeats find a dead peer.
+    pub heartbeat: Duration,
+    /// The proxies that are trusted.
+    pub http: Arc<HttpConfig>,
+}
+
 /// The acceptor: takes TCP connections, and serves the requests on them.
 pub struct Acceptor {
     /// The routes that answer requests.
@@ -62,8 +75,8 @@ pub struct Acceptor {
     pub hub: Arc<Hub>,
     /// The limits on connections without a WebSocket.
     pub limits: Arc<Limits>,
-    /// The options, for deadlines and proxies.
-    pub config: Arc<Config>,
+    /// Deadlines and proxies.
+    pub config: AcceptorConfig,
     /// The reserve of descriptors.
     pub reserve: Share,
 }
@@ -179,7 +192,7 @@ impl Acceptor {
         end: &End,
     ) -> Option<Begun> {
         let address = peer.ip().to_canonical();
-        let is_proxy = self.config.limits.trust().covers(address);
+        let is_proxy = self.config.http.trust().covers(address);
         let network = (!is_proxy).then(|| Network::from(address));
         let half_open = HalfOpen::begin(&self.limits, network);
         let half_open = half_open.inspect_err(|met| self.hub.metrics().limited(*met));
@@ -406,16 +419,12 @@ fn met(error: &hyper::Error) -> Option<Limit> {
 /// Sets a socket's options: small frames are sent at once (RFC 896), and a peer that acknowledges nothing is
 /// dropped (RFC 5482), later than heartbeats and deadlines would do so, as these give a close code. `None` if the
 /// socket is closed already.
-fn prepared(stream: TcpStream, config: &Config) -> Option<WriteDeadline<TcpStream>> {
+fn prepared(stream: TcpStream, config: &AcceptorConfig) -> Option<WriteDeadline<TcpStream>> {
     stream.set_nodelay(true).ok()?;
     #[cfg(target_os = "linux")]
     {
-        let heartbeat = config
-            .heartbeat_interval
-            .saturating_add(config.heartbeat_timeout);
-        let patience = config
-            .write_timeout
-            .saturating_add(heartbeat.max(config.write_timeout));
+        let longest = config.heartbeat.max(config.write_timeout);
+        let patience = config.write_timeout.saturating_add(longest);
         // In milliseconds, with the system's maximum. If it fails, a silent peer only stays longer.
         let patience = patience.min(Duration::from_millis(i32::MAX as u64));
         let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(patience));

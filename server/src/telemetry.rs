@@ -1,33 +1,43 @@
 //! The journal on stderr, and traces for OpenTelemetry.
 
+#[cfg(not(feature = "otlp"))]
+#[path = "telemetry/no_traces.rs"]
+mod traces;
+#[cfg(feature = "otlp")]
+mod traces;
+
 use std::env;
 use std::io::{IsTerminal, stderr};
 
-use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportConfig};
-use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, fmt, registry};
 
-use crate::config::{AdminOptions, LogFormat};
+use self::traces::Traces;
+pub use self::traces::TracesError;
 
-/// The target of spans. They have the level of traces, so that the journal has
-/// none of them, and without `--otlp` none is made.
-pub const SPANS: &str = "everbeat::spans";
+/// The configuration of the journal and of traces.
+#[derive(Clone, Debug)]
+pub struct TelemetryConfig {
+    /// Whether the journal is written as JSON, or as text.
+    pub is_json: bool,
+    /// Where traces are sent; nowhere by default.
+    pub otlp: Option<String>,
+    /// Which share of the traces is sent, from 0 to 1.
+    pub otlp_share: f64,
+}
 
 /// The open outputs; dropping them at the end sends what is left.
 #[derive(Debug)]
-pub struct Telemetry(Option<SdkTracerProvider>);
+pub struct Telemetry {
+    _traces: Option<Traces>,
+}
 
-/// Starts the journal, and the sending of traces if the options ask for it.
+/// Starts the journal, and the sending of traces if the configuration asks for it.
 ///
 /// # Errors
-/// If the address of `--otlp` is not valid.
-pub fn start(options: &AdminOptions) -> Result<Telemetry, ExporterBuildError> {
+/// If traces cannot be sent there.
+pub fn start(config: &TelemetryConfig) -> Result<Telemetry, TracesError> {
     let wanted = env::var("EVERBEAT_LOG").ok();
     let filter = wanted.and_then(|wanted| EnvFilter::try_new(directives(&wanted)).ok());
     let filter = filter.unwrap_or_else(|| EnvFilter::new("info"));
@@ -39,24 +49,19 @@ pub fn start(options: &AdminOptions) -> Result<Telemetry, ExporterBuildError> {
         .with_writer(stderr)
         .with_ansi(is_coloured)
         .log_internal_errors(false);
-    let lines = match options.log_format {
-        LogFormat::Text => lines.boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    let lines = if config.is_json {
+        lines.json().flatten_event(true).boxed()
+    } else {
+        lines.boxed()
     };
-    let provider = options.otlp.as_deref().map(|url| provider(url, options));
-    let provider = provider.transpose()?;
-    let traces = provider.as_ref().map(|provider| {
-        let spans = Targets::new().with_target(SPANS, LevelFilter::TRACE);
-        let tracer = provider.tracer("everbeat");
-        tracing_opentelemetry::layer()
-            .with_tracer(tracer)
-            .with_filter(spans)
-    });
+    let traces = config.otlp.as_deref();
+    let traces = traces.map(|url| Traces::open(url, config.otlp_share));
+    let traces = traces.transpose()?;
     registry()
         .with(lines.with_filter(filter))
-        .with(traces)
+        .with(traces.as_ref().map(Traces::layer))
         .init();
-    Ok(Telemetry(provider))
+    Ok(Telemetry { _traces: traces })
 }
 
 /// What `EVERBEAT_LOG` says, where `server` means the modules of the library that it stands on, too. What is said of
@@ -71,30 +76,6 @@ fn directives(wanted: &str) -> String {
         }
     }
     directives
-}
-
-impl Drop for Telemetry {
-    fn drop(&mut self) {
-        if let Some(provider) = &self.0
-            && let Err(error) = provider.shutdown()
-        {
-            tracing::warn!(%error, "the last traces were not sent");
-        }
-    }
-}
-
-fn provider(url: &str, options: &AdminOptions) -> Result<SdkTracerProvider, ExporterBuildError> {
-    let exporter = SpanExporter::builder()
-        .with_http()
-        .with_protocol(Protocol::HttpBinary)
-        .with_endpoint(format!("{}/v1/traces", url.trim_end_matches('/')))
-        .build()?;
-    let resource = Resource::builder().with_service_name("everbeat").build();
-    Ok(SdkTracerProvider::builder()
-        .with_batch_exporter(exporter)
-        .with_sampler(Sampler::TraceIdRatioBased(options.otlp_share))
-        .with_resource(resource)
-        .build())
 }
 
 #[cfg(test)]

@@ -21,7 +21,6 @@ use tokio::net::TcpStream;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_rustls::{TlsAcceptor, server};
 
-use crate::config::TlsOptions;
 use crate::write_deadline::WriteDeadline;
 
 /// The most bytes that TLS holds of a connection, and its client has not taken. The rest waits in its frames,
@@ -76,14 +75,11 @@ pub enum TlsError {
 }
 
 impl Tls {
-    /// TLS as the options have it; `None` if they name no certificate.
+    /// TLS with a certificate and its key from files, which are read again when they change.
     ///
     /// # Errors
     /// If the files cannot be used.
-    pub fn open(options: &TlsOptions) -> Result<Option<Self>, TlsError> {
-        let (Some(cert), Some(key)) = (options.tls_cert.clone(), options.tls_key.clone()) else {
-            return Ok(None);
-        };
+    pub fn open(cert: PathBuf, key: PathBuf, look_every: Duration) -> Result<Self, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let files = Files {
             cert,
@@ -104,13 +100,13 @@ impl Tls {
         // A client that reconnects after a cut shows a ticket, which saves a signature; the server keeps nothing
         // for it.
         config.ticketer = aws_lc_rs::Ticketer::new().map_err(unusable)?;
-        Ok(Some(Self {
+        Ok(Self {
             acceptor: TlsAcceptor::from(Arc::new(config)),
             current,
             seen: Ok(texts.digest()),
             files,
-            every: options.tls_look,
-        }))
+            every: look_every,
+        })
     }
 
     /// Performs the handshake.

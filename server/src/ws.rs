@@ -14,6 +14,7 @@ use serde::Deserialize;
 use tokio::net::TcpStream;
 
 use crate::config::Config;
+#[cfg(feature = "tls")]
 use crate::tls::TlsStream;
 use crate::tutorial;
 use crate::write_deadline::WriteDeadline;
@@ -50,13 +51,15 @@ impl Transport for Accepted {
             }
             Err(upgraded) => upgraded,
         };
-        match upgraded.downcast::<TokioIo<TlsStream>>() {
+        #[cfg(feature = "tls")]
+        let upgraded = match upgraded.downcast::<TokioIo<TlsStream>>() {
             Ok(Parts { io, read_buf, .. }) => {
                 let mut stream = io.into_inner();
                 stream.get_mut().0.be_patient();
-                ready.begin(stream, read_buf);
+                return ready.begin(stream, read_buf);
             }
-            Err(upgraded) => AnyTransport::begin(upgraded, ready),
-        }
+            Err(upgraded) => upgraded,
+        };
+        AnyTransport::begin(upgraded, ready);
     }
 }

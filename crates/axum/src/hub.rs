@@ -1,6 +1,7 @@
 //! The hub: the registry of connections and rooms in one server, over its log.
 
 mod agenda;
+mod config;
 mod entry;
 pub mod inspect;
 pub mod mailbox;
@@ -28,6 +29,7 @@ use protocol::time::Timestamp;
 use tokio::time::timeout;
 
 use self::agenda::Agenda;
+pub use self::config::HubConfig;
 use self::mailbox::Mailbox;
 use self::replay::Replays;
 use self::room::{Entry, Paced, Room};

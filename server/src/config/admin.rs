@@ -6,6 +6,8 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 use thiserror::Error;
 
+use crate::telemetry::TelemetryConfig;
+
 /// For the operator.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Operation")]
@@ -48,6 +50,17 @@ pub struct AdminOptions {
         value_name = "SHARE"
     )]
     pub otlp_share: f64,
+}
+
+impl AdminOptions {
+    /// What is written and sent.
+    pub fn telemetry(&self) -> TelemetryConfig {
+        TelemetryConfig {
+            is_json: self.log_format == LogFormat::Json,
+            otlp: self.otlp.clone(),
+            otlp_share: self.otlp_share,
+        }
+    }
 }
 
 /// The operator's listener.

@@ -4,7 +4,7 @@ use std::env;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use everbeat_axum::address::{ForwardedBy, Trust};
+use everbeat_axum::address::ForwardedBy;
 use everbeat_axum::everbeat::HttpConfig;
 use everbeat_axum::limits::LimitsConfig;
 use everbeat_axum::origin::Origin;
@@ -210,14 +210,6 @@ impl LimitOptions {
             session_lines: self.session_lines,
             hellos: self.hellos,
             hello_queue: self.hello_queue,
-        }
-    }
-
-    /// Which proxies are trusted, and which headers they write.
-    pub fn trust(&self) -> Trust<'_> {
-        Trust {
-            proxies: &self.trusted_proxies,
-            by: self.forwarded_by.into(),
         }
     }
 }

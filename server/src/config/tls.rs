@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::duration;
+use crate::listener::CertificateFiles;
 
 /// TLS, where no proxy in front does it.
 #[derive(Clone, Debug, Args)]
@@ -34,4 +35,15 @@ pub struct TlsOptions {
     /// renews a certificate does so weeks before its end
     #[arg(long, env = "EVERBEAT_TLS_LOOK", default_value = "10s", value_name = "TIME", value_parser = duration)]
     pub tls_look: Duration,
+}
+
+impl TlsOptions {
+    /// The certificate, where there is one.
+    pub(super) fn files(&self) -> Option<CertificateFiles> {
+        Some(CertificateFiles {
+            cert: self.tls_cert.clone()?,
+            key: self.tls_key.clone()?,
+            look_every: self.tls_look,
+        })
+    }
 }

@@ -1,9 +1,9 @@
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 
-use clap::Parser;
 use everbeat_axum::clock::Clock;
 use everbeat_axum::hub::Rooms;
+use everbeat_axum::limits::LimitsConfig;
 use everbeat_axum::log::memory::MemoryLog;
 use parking_lot::Mutex;
 
@@ -33,14 +33,18 @@ async fn connection() -> ((TcpStream, SocketAddr), TcpStream) {
 }
 
 fn acceptor() -> Acceptor {
-    let config = Config::parse_from(["everbeat"]);
     let rooms = Arc::new(Rooms::new(1));
     let log = Arc::new(MemoryLog::new(1, rooms.clone()));
     Acceptor {
         router: Router::new(),
         hub: Arc::new(Hub::new(rooms, log, 0, Clock::start())),
-        limits: Arc::new(Limits::new(config.limits.shared())),
-        config: Arc::new(config),
+        limits: Arc::new(Limits::new(LimitsConfig::default())),
+        config: AcceptorConfig {
+            header_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(30),
+            heartbeat: Duration::from_secs(30),
+            http: Arc::default(),
+        },
         reserve: Reserve::keep().of_everybody(),
     }
 }

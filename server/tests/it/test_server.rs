@@ -78,7 +78,7 @@ impl TestServer {
         };
         let config = Config::parse_from([&fixed, drain, options].concat());
         config.check().unwrap();
-        let listener = Listener::open(&config).await.unwrap();
+        let listener = Listener::open(config.listener()).await.unwrap();
         let address = listener.socket.local_addr().unwrap();
         let hub = open_hub(&config);
         let authenticator = Arc::new(Authenticator::new(config.authenticator()).await.unwrap());
