@@ -1,13 +1,17 @@
 //! Authentication: every socket, page and request is authenticated first, in the same way (AC-1).
 
+#[cfg_attr(not(feature = "jwt"), path = "access/no_guests.rs")]
 mod guests;
+#[cfg(feature = "jwt")]
 mod keys;
-#[cfg(test)]
+#[cfg(all(test, feature = "jwt"))]
 mod tests;
+#[cfg_attr(not(feature = "jwt"), path = "access/no_tokens.rs")]
 mod tokens;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+#[cfg(feature = "jwt")]
 use std::time::Duration;
 
 use axum::http::{HeaderMap, header};
@@ -17,6 +21,7 @@ use thiserror::Error;
 
 pub use self::guests::{GuestCookie, GuestError};
 use self::guests::{Guests, Known};
+#[cfg(feature = "jwt")]
 pub use self::keys::{KeySource, KeysError};
 use self::tokens::Tokens;
 
@@ -24,6 +29,7 @@ use self::tokens::Tokens;
 #[derive(Debug, Error)]
 pub enum AuthenticatorError {
     /// The keys of tokens cannot be read.
+    #[cfg(feature = "jwt")]
     #[error(transparent)]
     Keys(#[from] KeysError),
     /// The key of guests' cookies cannot be read or made.
@@ -35,6 +41,7 @@ pub enum AuthenticatorError {
 #[derive(Clone, Debug)]
 pub struct AuthenticatorConfig {
     /// How tokens are checked; `None` where no tokens are taken.
+    #[cfg(feature = "jwt")]
     pub tokens: Option<TokenConfig>,
     /// The cookie in which a browser shows its token.
     pub token_cookie: String,
@@ -48,6 +55,7 @@ impl AuthenticatorConfig {
     /// Guests with all rights and no tokens; the key of guests' cookies is kept in this directory.
     pub fn new(data: PathBuf) -> Self {
         Self {
+            #[cfg(feature = "jwt")]
             tokens: None,
             token_cookie: "everbeat-token".to_owned(),
             guests: Some(Rights::ALL),
@@ -57,6 +65,7 @@ impl AuthenticatorConfig {
 }
 
 /// How tokens are checked.
+#[cfg(feature = "jwt")]
 #[derive(Clone, Debug)]
 pub struct TokenConfig {
     /// The place of the issuer's keys.
@@ -69,6 +78,7 @@ pub struct TokenConfig {
     pub issuer: Option<String>,
 }
 
+#[cfg(feature = "jwt")]
 impl TokenConfig {
     /// Tokens that are signed with these keys, of any issuer and for any audience. The keys are read again every 5
     /// minutes: a key that was withdrawn serves no longer than that.
@@ -103,10 +113,13 @@ impl Authenticator {
     /// # Errors
     /// [`AuthenticatorError`]: it names the file and says what to do.
     pub async fn new(config: AuthenticatorConfig) -> Result<Self, AuthenticatorError> {
+        #[cfg(feature = "jwt")]
         let tokens = match config.tokens {
             Some(tokens) => Some(Arc::new(Tokens::new(tokens).await?)),
             None => None,
         };
+        #[cfg(not(feature = "jwt"))]
+        let tokens = None::<Arc<Tokens>>;
         // Without an issuer no name is vouched for, and guests need no mark.
         let is_marked = tokens.is_some();
         let guests = config.guests;

@@ -48,6 +48,7 @@ pub enum Limit {
 }
 
 impl Limit {
+    #[cfg(feature = "metrics")]
     pub(super) const ALL: [Self; 21] = [
         Self::Connections,
         Self::ConnectionsPerAddress,
