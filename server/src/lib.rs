@@ -75,7 +75,7 @@ use crate::state::{AppState, Parts};
 /// How often to try whether the server before has released the log. Clients wait meanwhile.
 const LOOK_FOR_LOG_EVERY: Duration = Duration::from_millis(20);
 
-/// The deadline for connections and requests to end after a shutdown.
+/// The deadline for requests to end after a shutdown.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Opens the log in the data directory, with the rooms as its observer.
@@ -140,7 +140,6 @@ impl Server {
     /// connections are the next server's.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let (hub, authenticator, drain) = (self.hub, self.authenticator, self.config.drain);
-        let tracker = TaskTracker::new();
         let (leave, stop) = (CancellationToken::new(), CancellationToken::new());
         let is_shared = self.listener.shared.is_shared();
         let config = Arc::new(self.config);
@@ -153,10 +152,10 @@ impl Server {
             limits: Arc::clone(&limits),
             protocol: Arc::new(config.protocol()),
             http: Arc::new(config.http()),
-            tracker: tracker.clone(),
+            tracker: TaskTracker::new(),
         });
         let state = AppState::from(Parts {
-            everbeat,
+            everbeat: everbeat.clone(),
             readiness: Arc::new(Readiness::new(Arc::clone(&reserve))),
             samples: Arc::clone(&samples),
             leptos: self.leptos,
@@ -199,7 +198,7 @@ impl Server {
         if is_shared {
             leave.cancel();
         }
-        let_go(&hub, &tracker, drain).await;
+        everbeat.let_go(drain).await;
         leave.cancel();
         stop.cancel();
         if timeout(FAREWELL, serving).await.is_err() {
@@ -213,17 +212,6 @@ impl Server {
         // Last, as the operator may watch until here.
         if let Some(watching) = watching {
             watching.end(FAREWELL).await;
-        }
-    }
-}
-
-/// Waits until the connections have ended: by themselves during the drain, then by a shutdown.
-async fn let_go(hub: &Hub, tracker: &TaskTracker, drain: Duration) {
-    tracker.close();
-    if timeout(drain, tracker.wait()).await.is_err() {
-        hub.shut_down();
-        if timeout(FAREWELL, tracker.wait()).await.is_err() {
-            tracing::warn!(connections = hub.connections(), "left without a farewell");
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::extract::FromRef;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::access::Authenticator;
@@ -13,6 +14,9 @@ use crate::address::{ForwardedBy, Trust};
 use crate::hub::Hub;
 use crate::limits::Limits;
 use crate::origin::Origin;
+
+/// The deadline for connections to end after a shutdown.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// A handle on the [`Parts`]: one pointer in each connection, however many parts there are.
 #[derive(Clone)]
@@ -113,6 +117,18 @@ impl Everbeat {
     /// The tasks of connections: a drain waits for them.
     pub fn tracker(&self) -> &TaskTracker {
         &self.0.tracker
+    }
+
+    /// Waits until the connections have ended: by themselves during the drain, then by a shutdown.
+    pub async fn let_go(&self, drain: Duration) {
+        let (hub, tracker) = (self.hub(), self.tracker());
+        tracker.close();
+        if timeout(drain, tracker.wait()).await.is_err() {
+            hub.shut_down();
+            if timeout(FAREWELL, tracker.wait()).await.is_err() {
+                tracing::warn!(connections = hub.connections(), "left without a farewell");
+            }
+        }
     }
 }
 

@@ -144,7 +144,7 @@ impl ConnectionPermit {
     }
 
     /// Gives up session and rooms as the connection ends; counts the end, and writes its line in the journal if
-    /// `is_told`.
+    /// `is_logged`.
     pub fn end(&mut self, what: &str, reason: CloseCode, is_logged: bool) {
         let session = self.session().cloned();
         self.vacate();
