@@ -28,6 +28,18 @@ wasm_tests() {
   [ "$ran" -gt 0 ] || { echo "No test of protocol ran on $wasm." >&2; return 1; }
 }
 
+# The program's own dependencies: no library pulls them in, whatever its features.
+lean_libraries() {
+  local crate tree
+  for crate in everbeat-protocol everbeat-view everbeat-client everbeat-axum; do
+    tree=$(cargo tree --locked --all-features -e normal --prefix none -p "$crate")
+    if grep -E '^(leptos|leptos_axum|clap|opentelemetry|opentelemetry_sdk|app|server) ' <<<"$tree"; then
+      echo "$crate must not depend on these." >&2
+      return 1
+    fi
+  done
+}
+
 documentation() {
   RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked "${native[@]}" -p everbeat-web
   RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked -p everbeat-leptos --features csr
@@ -48,6 +60,9 @@ step cargo clippy --locked -p everbeat-leptos --features ssr --all-targets "${de
 step cargo clippy --locked -p everbeat-leptos --features csr --all-targets "${deny[@]}"
 step cargo clippy --locked -p everbeat-leptos --features csr --all-targets --target "$wasm" "${deny[@]}"
 step cargo clippy --locked -p everbeat-web -p frontend --target "$wasm" "${deny[@]}"
+step lean_libraries
+step cargo check --locked -p everbeat-axum --no-default-features
+step cargo check --locked -p server --no-default-features
 [ "${1-}" = lint ] && exit 0
 
 step scripts/msrv.sh

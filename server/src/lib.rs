@@ -1,18 +1,15 @@
-//! Everbeat's server.
+//! Everbeat's server: it composes the library [`everbeat_axum`], which serves sessions and requests, with options, an
+//! acceptor, the page and what an operator needs.
 //!
 //! - [`config`]: options and environment
-//! - [`access`]: authentication of clients
-//! - [`address`], [`origin`], [`limits`], [`headers`]: limits, and requests that are refused
 //! - [`command`]: commands beside serving
 //! - [`listener`], [`descriptors`], [`tls`]: sockets, descriptors and certificates
-//! - [`write_deadline`]: writes that must make progress
+//! - [`serve`], [`write_deadline`]: the acceptor, and writes that must make progress
 //! - [`Server`]: from an open listener to a drained exit; `service_manager`: what systemd is notified of;
-//!   `housekeeping`: periodic work; `supervise`: tasks that are restarted after a panic
-//! - [`ws`]: WebSockets, I/O only; [`protocol::server`] decides
-//! - [`hub`]: connections, and the rooms that readers pull from
-//! - [`mod@log`]: durable messages and sessions
-//! - [`api`]: the HTTP API
-//! - [`admin`], [`metrics`], [`health`], [`journal`], [`telemetry`]: what the operator sees
+//!   `housekeeping`: periodic work for the operator
+//! - [`router`], [`headers`], [`ws`]: all routes, the headers of all responses, the dialects of a WebSocket
+//! - `tutorial`: the tutorial's dialect, I/O only; [`protocol::server`] decides
+//! - [`admin`], [`health`], [`telemetry`]: what the operator sees
 //! - [`page`]: the server-rendered page and static files
 
 #![forbid(unsafe_code)]

@@ -245,3 +245,14 @@ impl ResolvesServerCert for Current {
         Some(Arc::clone(&current))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A connection's task is as large as its stream: over TLS no larger than over TCP.
+    #[test]
+    fn the_state_of_tls_is_in_a_box() {
+        assert!(size_of::<TlsStream>() <= size_of::<TcpStream>());
+    }
+}
