@@ -1,4 +1,5 @@
-//! Everbeat within an application of one's own.
+//! Everbeat within an application of one's own, as the crate's README shows: the log is opened, the routes are nested
+//! under any path, and a drain ends the sessions before the application.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,40 +1,7 @@
 //! Everbeat in an Axum server: rooms whose messages are durable, sessions that survive what happens to connections, the
 //! HTTP API, Server-Sent Events.
 //!
-//! In an application of one's own it is nested as a router:
-//!
-//! ```no_run
-//! use std::net::SocketAddr;
-//! use std::time::Duration;
-//!
-//! use axum::Router;
-//! use axum::routing::get;
-//! use everbeat_axum::embedded::{Config, Embedded};
-//! use everbeat_axum::hub::{Hub, HubConfig};
-//! use everbeat_axum::log::sqlite::{SqliteConfig, SqliteLog};
-//!
-//! # async fn example(stop: impl Future<Output = ()> + Send + 'static) -> Result<(), Box<dyn std::error::Error>> {
-//! let hub = Hub::open(&HubConfig::default(), |rooms| {
-//!     SqliteLog::open("data/everbeat.db".as_ref(), SqliteConfig::default(), rooms)
-//! })?;
-//! let everbeat = Embedded::start(Config::new("data".into()), hub).await?;
-//! let app = Router::new()
-//!     .route("/", get(async || "a page of its own"))
-//!     .nest("/rt", everbeat.router()); // clients connect at /rt/ws
-//! let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-//! let drained = async move {
-//!     stop.await;
-//!     everbeat.drain(Duration::from_secs(2)).await;
-//!     if let Err(error) = everbeat.close().await {
-//!         eprintln!("the log did not close cleanly: {error}");
-//!     }
-//! };
-//! axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
-//!     .with_graceful_shutdown(drained)
-//!     .await?;
-//! # Ok(())
-//! # }
-//! ```
+//! In an application of one's own it is nested as a router: see [`embedded`].
 //!
 //! # Parts
 //!
@@ -82,5 +49,10 @@ pub mod stream;
 pub mod supervise;
 pub mod text_frame;
 pub mod ws;
+
+/// The samples of the README compile.
+#[cfg(all(doctest, feature = "sqlite"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 pub use protocol;
