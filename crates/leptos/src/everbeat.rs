@@ -7,6 +7,7 @@ use leptos::prelude::*;
 use leptos_use_interval_fn::{Pausable, UseIntervalFnOptions, use_interval_fn_with_options};
 use protocol::client::Status;
 use protocol::id::{Name, RoomName};
+use protocol::outbox::EntryId;
 use view::{Command, Link, Report, SessionView};
 
 use crate::commands::{Busy, COMMANDS_MAX, Commands};
@@ -203,6 +204,14 @@ impl Everbeat {
     pub(crate) fn forget(&self, room: &Room) {
         self.rooms
             .try_update_value(|rooms| rooms.retain(|other| other != room));
+    }
+
+    /// Takes a message away that the user dropped, in all views. No report says so.
+    pub(crate) fn dismiss(&self, id: EntryId) {
+        self.session.maybe_update(|session| session.dismiss(id));
+        for room in self.rooms() {
+            room.dismiss(id);
+        }
     }
 
     fn rooms(&self) -> Vec<Room> {

@@ -234,7 +234,7 @@ impl Room {
     /// Drops a message, as the user decided (EO-7, RS-8, RS-9).
     pub fn discard(&self, id: EntryId) {
         if self.everbeat.send(Command::Discard { id }).is_ok() {
-            self.timeline.maybe_update(|timeline| timeline.dismiss(id));
+            self.everbeat.dismiss(id);
         }
     }
 
@@ -302,6 +302,11 @@ impl Room {
         self.people.maybe_update(|people| people.fold(report));
         self.received.maybe_update(|received| received.fold(report));
         self.timeline.maybe_update(|timeline| timeline.fold(report));
+    }
+
+    /// Takes a message away that the user dropped.
+    pub(crate) fn dismiss(&self, id: EntryId) {
+        self.timeline.maybe_update(|timeline| timeline.dismiss(id));
     }
 
     /// Whether the session is in that room for this view.

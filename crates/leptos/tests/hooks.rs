@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use any_spawner::Executor;
 use everbeat_leptos::{
-    Busy, Everbeat, Name, PublishError, Room, RoomName, Row, SessionId, Status,
+    Busy, Everbeat, Fate, Name, PublishError, Room, RoomName, Row, SessionId, Status,
     provide_everbeat_driven_by, use_everbeat, use_room, use_room_from,
 };
 use everbeat_web::driver::{Driver, Environment};
@@ -21,7 +21,9 @@ use leptos::prelude::*;
 use protocol::client::{Config, Session, Store, Stored};
 use protocol::close::CloseCode;
 use protocol::codec;
-use protocol::frame::{Beat, ClientFrame, Joined, Limits, Member, Message, ServerFrame, Welcome};
+use protocol::frame::{
+    Beat, ClientFrame, ErrorCode, Joined, Limits, Member, Message, Refusal, ServerFrame, Welcome,
+};
 use protocol::id::{ConnectionId, Credentials, Seq, SessionKey};
 use protocol::position::{Epoch, Offset};
 use protocol::time::Timestamp;
@@ -349,6 +351,38 @@ fn what_is_published_is_shown_at_once_or_comes_back() {
     let limit = bytes as u32 - 1;
     let error = PublishError::TooLarge { bytes, limit };
     assert_eq!(*back.lock().unwrap(), [(bytes, error)]);
+}
+
+/// EO-7: a refused message that the user drops is gone from all views, and from those that begin later.
+#[test]
+fn what_is_dropped_is_dropped_everywhere() {
+    let app = App::live();
+    let (_first_owner, first) = app.mount(|| use_room(tea()));
+    let (_second_owner, second) = app.mount(|| use_room(tea()));
+    app.hear(joined(tea(), 0));
+    first.publish("no").unwrap();
+    app.settle();
+    app.hear(ServerFrame::Error(Refusal {
+        seq: Some(Seq::FIRST),
+        room: Some(tea()),
+        ..Refusal::new(ErrorCode::BodyTooLarge)
+    }));
+    app.owner.with(|| {
+        for room in [first, second] {
+            assert_eq!(shown(room), ["no*"]);
+        }
+        let Row::Pending(refused) = first.messages().get_untracked().remove(0) else {
+            panic!("a refused message is in no log");
+        };
+        assert!(matches!(refused.fate, Fate::Refused { .. }));
+        first.discard(refused.id);
+        app.settle();
+        for room in [first, second] {
+            assert_eq!(shown(room), [""; 0]);
+        }
+    });
+    let (_third_owner, third) = app.mount(|| use_room(tea()));
+    app.owner.with(|| assert_eq!(shown(third), [""; 0]));
 }
 
 /// A view changes rooms: it leaves one and joins the other. A draft follows its join.

@@ -2,6 +2,7 @@
 
 use protocol::client::{Event, Fate};
 use protocol::id::{Name, RoomName};
+use protocol::outbox::EntryId;
 
 use crate::{Report, RoomView, Snapshot};
 
@@ -49,6 +50,11 @@ impl SessionView {
         view
     }
 
+    /// Takes a message away that the user dropped: no report says so. Returns whether it was there.
+    pub fn dismiss(&mut self, id: EntryId) -> bool {
+        self.blank.timeline.dismiss(id)
+    }
+
     /// The number of messages on their way to the log, in all rooms.
     pub fn waiting(&self) -> usize {
         self.blank.timeline.waiting()
@@ -63,7 +69,7 @@ impl SessionView {
 #[cfg(test)]
 mod tests {
     use protocol::id::Seq;
-    use protocol::outbox::{EntryId, Stage};
+    use protocol::outbox::Stage;
 
     use super::*;
     use crate::fixtures::{entry, joined, message, offset, snapshot, welcomed};
