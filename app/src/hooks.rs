@@ -1,13 +1,12 @@
 //! Hooks: they turn the context into signals and callbacks. Hooks touch no element; components touch no context.
 
-use everbeat_leptos::{Report, Room, use_everbeat, use_room_from};
+use everbeat_leptos::{Report, Room, effect, use_everbeat, use_room_from};
 use leptos::prelude::*;
 use protocol::frame::RoomDraft;
 use protocol::id::{Name, RoomName};
 use protocol::outbox::EntryId;
 use view::{Composer, Link, Person, Received, Snapshot, Timeline};
 
-use crate::effect::effect;
 use crate::input::{Input, use_input};
 use crate::keeper::{Keeper, Shelf};
 use crate::place::{AddressBar, Place, PlainForm, Visit, path, title};

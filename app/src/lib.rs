@@ -10,7 +10,6 @@
 //! [`AddressBar`] and [`Keeper`]. No other code here depends on the side.
 
 pub mod components;
-mod effect;
 pub mod hooks;
 mod input;
 mod keeper;

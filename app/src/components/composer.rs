@@ -1,11 +1,11 @@
 //! The input box.
 
+use everbeat_leptos::effect;
 use leptos::ev::{KeyboardEvent, SubmitEvent};
 use leptos::html::Textarea;
 use leptos::prelude::*;
 use view::Composer;
 
-use crate::effect::effect;
 use crate::hooks::FormHandle;
 use crate::markup::html;
 use crate::place::PlainForm;

@@ -1,12 +1,12 @@
 //! The room's messages.
 
+use everbeat_leptos::effect;
 use leptos::html::Div;
 use leptos::prelude::*;
 use protocol::id::RoomName;
 use view::{Page, PageKey, Row, Timeline};
 
 use super::message_row::MessageRow;
-use crate::effect::effect;
 use crate::hooks::ListActions;
 
 /// The distance from the bottom, in pixels, that still counts as the bottom.

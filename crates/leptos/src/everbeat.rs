@@ -11,9 +11,10 @@ use protocol::outbox::EntryId;
 use view::{Command, Link, Report, SessionView};
 
 use crate::commands::{Busy, COMMANDS_MAX, Commands};
+use crate::effect::effect;
 use crate::options::Options;
 use crate::room::Room;
-use crate::state::{State, effect};
+use crate::state::State;
 use crate::{Reporter, Stop, driver};
 
 /// The app's session: the connection as signals, and all that belongs to no single room. Created once, at the root of

@@ -80,6 +80,7 @@ mod commands;
     path = "driver/server.rs"
 )]
 mod driver;
+mod effect;
 mod everbeat;
 mod options;
 mod room;
@@ -90,11 +91,12 @@ pub use protocol::frame::{Message, Refusal, RoomDraft};
 pub use protocol::id::{Name, RoomName, SessionId, Token};
 pub use protocol::outbox::{EntryId, PublishError};
 pub use view::{
-    Command, Link, Logged, Page, PageKey, Pending, Person, Progress, Received, Report, Row, RowKey,
-    Snapshot, Timeline,
+    Command, Link, Logged, Page, PageKey, Pending, Person, Progress, Read, Received, Report, Row,
+    RowKey, Snapshot, Timeline,
 };
 
 pub use self::commands::{Busy, COMMANDS_MAX};
+pub use self::effect::effect;
 pub use self::everbeat::{Everbeat, provide_everbeat, provide_everbeat_driven_by, use_everbeat};
 pub use self::options::{FetchToken, Options, Tokens};
 pub use self::room::{Room, use_room, use_room_from};

@@ -8,8 +8,9 @@ use protocol::outbox::{EntryId, PublishError};
 use view::{Command, People, Person, Received, Report, RoomView, Row, Snapshot, Timeline};
 
 use crate::commands::Busy;
+use crate::effect::effect;
 use crate::everbeat::{Everbeat, use_everbeat};
-use crate::state::{State, effect};
+use crate::state::State;
 
 /// A view of a room: its content as signals, its events to callbacks, its commands. A copy of it is the same view:
 /// create it once, where the room is shown, and pass it on.

@@ -37,9 +37,3 @@ impl<T> Clone for State<T> {
 }
 
 impl<T> Copy for State<T> {}
-
-/// An effect: `run` runs in the browser, never on the server, and again when what it has read changes. The box erases
-/// its type, so that the machinery around it is the same code for all.
-pub(crate) fn effect(mut run: Box<dyn FnMut()>) {
-    Effect::new(move |_| run());
-}
