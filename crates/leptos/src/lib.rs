@@ -68,6 +68,31 @@
 //! that must not be missed go to callbacks: [`Room::on_message`], [`Room::on_not_taken`], [`Room::on_refused`],
 //! [`Everbeat::on_report`].
 //!
+//! A room's messages are text. [`use_typed_room`] makes of them values of a type of the app's own:
+//!
+//! ```
+//! # use everbeat_leptos::{Options, Read, RoomName, provide_everbeat, use_typed_room};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! enum Note {
+//!     Said(String),
+//!     Moved { id: u32, x: f32 },
+//! }
+//!
+//! # leptos::prelude::Owner::new().with(|| {
+//! # provide_everbeat(Options::at("/ws"));
+//! let board = use_typed_room::<Note>(RoomName::lobby());
+//! board.on_message(|message, note| match note {
+//!     Read::Value(Note::Said(text)) => leptos::logging::log!("{}: {text}", message.name),
+//!     Read::Value(Note::Moved { id, x }) => leptos::logging::log!("{id} is at {x}"),
+//!     Read::Redacted | Read::Unreadable(_) => {}
+//! });
+//! let is_taken = board.publish(&Note::Moved { id: 7, x: 0.5 }).is_ok();
+//! # assert!(!is_taken);
+//! # });
+//! ```
+//!
 //! # Features
 //!
 //! They are those of `leptos`, one for each build of an app: `ssr` for the server, `hydrate` or `csr` for the browser,
@@ -85,14 +110,15 @@ mod everbeat;
 mod options;
 mod room;
 mod state;
+mod typed;
 
 pub use protocol::client::{Fate, NoToken, Status};
 pub use protocol::frame::{Message, Refusal, RoomDraft};
 pub use protocol::id::{Name, RoomName, SessionId, Token};
 pub use protocol::outbox::{EntryId, PublishError};
 pub use view::{
-    Command, Link, Logged, Page, PageKey, Pending, Person, Progress, Read, Received, Report, Row,
-    RowKey, Snapshot, Timeline,
+    Body, BodyError, Command, Link, Logged, Page, PageKey, Pending, Person, Progress, Read,
+    Received, Report, Row, RowKey, Snapshot, Timeline,
 };
 
 pub use self::commands::{Busy, COMMANDS_MAX};
@@ -100,6 +126,7 @@ pub use self::effect::effect;
 pub use self::everbeat::{Everbeat, provide_everbeat, provide_everbeat_driven_by, use_everbeat};
 pub use self::options::{FetchToken, Options, Tokens};
 pub use self::room::{Room, use_room, use_room_from};
+pub use self::typed::{NotPublished, TypedRoom, use_typed_room};
 
 /// The function that the driver calls with each report, in order, on the page's thread.
 pub type Reporter = Box<dyn FnMut(Report)>;

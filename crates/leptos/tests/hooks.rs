@@ -4,14 +4,16 @@
 #![expect(clippy::unwrap_used, reason = "this whole file is tests")]
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use any_spawner::Executor;
 use everbeat_leptos::{
-    Busy, Everbeat, Fate, Name, PublishError, Room, RoomName, Row, SessionId, Status,
-    provide_everbeat_driven_by, use_everbeat, use_room, use_room_from,
+    BodyError, Busy, Everbeat, Fate, Name, NotPublished, PublishError, Read, Room, RoomName, Row,
+    SessionId, Status, provide_everbeat_driven_by, use_everbeat, use_room, use_room_from,
+    use_typed_room,
 };
 use everbeat_web::driver::{Driver, Environment};
 use everbeat_web::queue::BrowserEvent;
@@ -383,6 +385,41 @@ fn what_is_dropped_is_dropped_everywhere() {
     });
     let (_third_owner, third) = app.mount(|| use_room(tea()));
     app.owner.with(|| assert_eq!(shown(third), [""; 0]));
+}
+
+/// A body is a value of the app's own type; one that cannot be read is a message all the same.
+#[test]
+fn messages_are_values_of_the_apps_own_type() {
+    type Note = (u32, String);
+    let app = App::live();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let notes = heard.clone();
+    let (_owner, room) = app.mount(move || {
+        let room = use_typed_room::<Note>(tea());
+        room.on_message(move |_, note| notes.lock().unwrap().push(note));
+        room.room()
+    });
+    app.hear(joined(tea(), 0));
+    app.sent();
+    let note: Note = (7, "hi".to_owned());
+    assert_eq!(room.typed::<Note>().publish(&note), Ok(()));
+    let sent = app.sent();
+    let [ClientFrame::Publish { body, .. }] = &sent[..] else {
+        panic!("{sent:?}");
+    };
+    app.hear(said(tea(), "ada", 1, body));
+    app.hear(said(tea(), "ada", 2, "plain"));
+    let unreadable = Read::Unreadable("plain".to_owned());
+    assert_eq!(*heard.lock().unwrap(), [Read::Value(note), unreadable]);
+    app.owner.with(|| {
+        let row = &room.messages().get_untracked()[0];
+        assert!(matches!(Read::<Note>::of_row(row), Some(Read::Value(_))));
+    });
+    assert_eq!(
+        room.typed::<BTreeMap<(u8, u8), u8>>()
+            .publish(&BTreeMap::from([((1, 2), 3)])),
+        Err(NotPublished::Body(BodyError))
+    );
 }
 
 /// A view changes rooms: it leaves one and joins the other. A draft follows its join.

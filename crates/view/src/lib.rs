@@ -8,6 +8,7 @@
 //! [`RoomView`] is all of one room, [`SessionView`] the part that belongs to no single room. A user
 //! interface with signals of its own takes the parts apart.
 
+mod body;
 mod command;
 mod composer;
 mod link;
@@ -30,6 +31,7 @@ struct Readme;
 
 pub use protocol;
 
+pub use self::body::{Body, BodyError, Read};
 pub use self::command::Command;
 pub use self::composer::{Alert, Composer, as_sent};
 pub use self::link::Link;
