@@ -112,6 +112,14 @@ mod room;
 mod state;
 mod typed;
 
+/// The samples of the README compile and hold.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+pub use protocol;
+pub use view;
+
 pub use protocol::client::{Fate, NoToken, Status};
 pub use protocol::frame::{Message, Refusal, RoomDraft};
 pub use protocol::id::{Name, RoomName, SessionId, Token};

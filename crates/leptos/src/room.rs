@@ -1,7 +1,7 @@
 //! One room as signals, callbacks and commands.
 
 use leptos::prelude::*;
-use protocol::client::Event;
+use protocol::client::{Event, Status};
 use protocol::frame::{Message, Refusal, RoomDraft};
 use protocol::id::RoomName;
 use protocol::outbox::{EntryId, PublishError};
@@ -118,6 +118,11 @@ impl Room {
     /// The text received last from another member, draft or message.
     pub const fn received(&self) -> ReadSignal<Received> {
         self.received.read
+    }
+
+    /// The connection's state, the same in all rooms: [`Everbeat::status`].
+    pub fn status(&self) -> Memo<Status> {
+        self.everbeat.status()
     }
 
     /// The room's session.
