@@ -1,4 +1,4 @@
-//! The page's WebAssembly entry: renders the page in place of the server's, and starts its session's driver.
+//! The page's WebAssembly entry: renders the page in place of the server's, then lets its session begin.
 
 mod address;
 mod keeper;
