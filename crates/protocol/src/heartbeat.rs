@@ -1,7 +1,13 @@
 //! The heartbeat of a connection: when to ping, and when the other end counts as dead. Both ends run this code.
 
+mod queue;
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
+use self::queue::Ahead;
+pub use self::queue::SendQueue;
 use crate::time::Timestamp;
 
 /// The configuration of one end's heartbeat.
@@ -61,6 +67,8 @@ pub struct Heartbeat {
     behind: Duration,
     /// Since when written bytes wait for the other end to take them (HB-4).
     stalled_since: Option<Timestamp>,
+    /// What stood in the system's send queue before the ping under way. In a box, as most connections have none.
+    ahead: Option<Box<Ahead>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +92,7 @@ impl Heartbeat {
             smoothed_rtt: None,
             behind: Duration::ZERO,
             stalled_since: None,
+            ahead: None,
         }
     }
 
@@ -96,10 +105,11 @@ impl Heartbeat {
     }
 
     /// Takes the time of a received frame: the other end lives, whatever the frame is (HB-1).
-    pub const fn on_received(&mut self, now: Timestamp) {
+    pub fn on_received(&mut self, now: Timestamp) {
         self.last_received = now;
         self.unanswered_since = None;
         self.waiting = None;
+        self.ahead = None;
     }
 
     /// Takes a pong. Returns the round trip if a ping was under way.
@@ -156,6 +166,41 @@ impl Heartbeat {
             waiting.deadline = waiting.deadline + (now - since);
         }
         self.on_left(now);
+    }
+
+    /// Whether the system's send queue matters now, to [`Heartbeat::on_send_queue`]: before a ping that may stand
+    /// behind other frames in it, and before the verdict on such a ping. In quiet it never does.
+    pub fn wants_send_queue(&self, now: Timestamp) -> bool {
+        match &self.waiting {
+            _ if self.stalled_since.is_some() => false,
+            Some(waiting) => self.ahead.is_some() && now >= waiting.deadline,
+            None => self.unanswered_since.is_some() && now >= self.idle_due(),
+        }
+    }
+
+    /// Takes the system's send queue, from which a slow reader takes what was written long ago: the driver's own
+    /// writes do not wait for it. As long as the other end takes what stands before a ping, the ping's timeout begins
+    /// anew (HB-4).
+    pub fn on_send_queue(&mut self, now: Timestamp, queue: SendQueue) {
+        let Some(waiting) = &mut self.waiting else {
+            self.ahead = Some(Box::new(Ahead::of(queue)));
+            return;
+        };
+        if let Some(ahead) = &mut self.ahead
+            && now >= waiting.deadline
+            && ahead.moves(queue)
+        {
+            waiting.asked_at = now;
+            waiting.deadline = now + self.config.timeout;
+        }
+    }
+
+    /// Puts off the verdict on a ping under way that was sent since then, as its answer comes after another one that is
+    /// owed: its deadline is not before `until`.
+    pub fn put_off(&mut self, since: Timestamp, until: Timestamp) {
+        if let Some(waiting) = self.waiting.as_mut().filter(|it| it.asked_at >= since) {
+            waiting.deadline = waiting.deadline.max(until);
+        }
     }
 
     /// The answer may have come, but was not read: asks again instead of giving up.
@@ -244,196 +289,5 @@ impl Heartbeat {
         let patience = self.config.answer_within?;
         let patience = patience.max(self.smoothed_rtt.unwrap_or_default().saturating_mul(4));
         Some(self.unanswered_since? + patience)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[cfg(target_arch = "wasm32")]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
-
-    use super::*;
-
-    const CONFIG: HeartbeatConfig = HeartbeatConfig {
-        idle: Duration::from_secs(25),
-        first_idle: Duration::from_secs(15),
-        timeout: Duration::from_secs(5),
-        probe_timeout: Duration::from_secs(2),
-        align: Duration::ZERO,
-        answer_within: Some(Duration::from_secs(1)),
-    };
-
-    fn at(s: u64) -> Timestamp {
-        Timestamp::from_millis(s * 1000)
-    }
-
-    fn beat() -> Heartbeat {
-        Heartbeat::new(at(0), CONFIG)
-    }
-
-    /// HB-3: ping after the first interval, dead after the timeout.
-    #[test]
-    fn silence_leads_to_a_ping_and_then_to_a_verdict() {
-        let mut beat = beat();
-        assert_eq!(beat.poll_timeout(), Some(at(15)));
-        assert_eq!(beat.handle_timeout(at(14)), Verdict::Alive);
-        assert_eq!(beat.handle_timeout(at(15)), Verdict::Ping);
-        assert_eq!(beat.poll_timeout(), Some(at(20)));
-        assert_eq!(beat.handle_timeout(at(20)), Verdict::Dead);
-    }
-
-    /// HB-1: any received frame is an answer; the next interval is the full one.
-    #[test]
-    fn any_received_frame_is_an_answer() {
-        let mut beat = beat();
-        assert_eq!(beat.handle_timeout(at(15)), Verdict::Ping);
-        beat.on_received(at(16));
-        assert_eq!(beat.poll_timeout(), Some(at(16 + 25)));
-    }
-
-    /// HB-1, HB-6: sent frames never prove life; unanswered for 1 s they lead to a probe of 2 s.
-    #[test]
-    fn sent_frames_prove_nothing() {
-        let mut beat = beat();
-        beat.on_sent(at(3));
-        beat.on_sent(at(4));
-        assert_eq!(beat.poll_timeout(), Some(at(4)));
-        assert_eq!(beat.handle_timeout(at(4)), Verdict::Ping);
-        beat.on_sent(at(5));
-        assert_eq!(beat.handle_timeout(at(6)), Verdict::Dead);
-    }
-
-    /// HB-3, HB-6: where the timeout is shorter than a probe's 2 s, a probe waits no longer than that.
-    #[test]
-    fn a_probe_is_not_slower_than_silence() {
-        let timeout = Duration::from_secs(1);
-        let mut beat = Heartbeat::new(at(0), HeartbeatConfig { timeout, ..CONFIG });
-        beat.on_sent(at(3));
-        assert_eq!(beat.handle_timeout(at(4)), Verdict::Ping);
-        assert_eq!(beat.handle_timeout(at(5)), Verdict::Dead);
-    }
-
-    /// HB-6: on slow links a probe waits for four smoothed round trips.
-    #[test]
-    fn patience_grows_with_the_round_trip() {
-        let mut beat = beat();
-        beat.sample_rtt(Duration::from_secs(1));
-        beat.on_sent(at(1));
-        assert_eq!(beat.poll_timeout(), Some(at(5)));
-    }
-
-    /// HB-6: bytes before a ping put its deadline off, and so do bytes that leave the socket.
-    #[test]
-    fn our_own_backlog_is_no_verdict() {
-        let mut beat = beat();
-        let ms = Duration::from_millis;
-        beat.on_sent(at(1));
-        beat.set_behind(ms(3_000));
-        assert_eq!(beat.handle_timeout(at(2)), Verdict::Ping);
-        assert_eq!(beat.poll_timeout(), Some(at(2 + 2 + 3)));
-        // Never sooner than it was.
-        beat.set_behind(Duration::ZERO);
-        beat.on_left(at(3));
-        assert_eq!(beat.poll_timeout(), Some(at(7)));
-        beat.on_left(at(6));
-        assert_eq!(beat.poll_timeout(), Some(at(8)));
-        // Nothing leaves any more: the bound holds.
-        assert_eq!(beat.handle_timeout(at(8)), Verdict::Dead);
-    }
-
-    /// HB-1, HB-4: no verdict falls while bytes wait for the other end, and bytes that it takes are no sign of
-    /// life. A ping is not put off for ever, however often that changes.
-    #[test]
-    fn a_line_that_moves_proves_nothing() {
-        let mut beat = beat();
-        assert_eq!(beat.handle_timeout(at(15)), Verdict::Ping);
-        beat.set_stalled(at(16), true);
-        beat.set_stalled(at(17), true);
-        assert_eq!(beat.poll_timeout(), None);
-        assert_eq!(beat.handle_timeout(at(56)), Verdict::Alive);
-        // The stall does not count.
-        beat.set_stalled(at(56), false);
-        assert_eq!(beat.poll_timeout(), Some(at(20 + 40)));
-        let asked_at = at(15 + 40);
-        let mut now = at(57);
-        while beat.handle_timeout(now) == Verdict::Alive {
-            beat.set_stalled(now, true);
-            beat.set_stalled(now, false);
-            now = now + Duration::from_secs(1);
-        }
-        assert_eq!(now, asked_at + PUT_OFF_MAX);
-    }
-
-    /// HB-4: a ping that became due during a stall is sent when the stall is over.
-    #[test]
-    fn a_ping_waits_for_a_stall_to_end() {
-        let mut beat = beat();
-        beat.set_stalled(at(14), true);
-        assert_eq!(beat.handle_timeout(at(20)), Verdict::Alive);
-        beat.set_stalled(at(20), false);
-        assert_eq!(beat.poll_timeout(), Some(at(15)));
-        assert_eq!(beat.handle_timeout(at(20)), Verdict::Ping);
-    }
-
-    /// HB-6: with slow links a probe waits for four smoothed round trips, and never for more than the timeout.
-    #[test]
-    fn a_probe_knows_the_round_trip() {
-        for (rtt, wait) in [(400, 2_000), (1_000, 4_000), (3_000, 5_000)] {
-            let mut beat = beat();
-            beat.sample_rtt(Duration::from_millis(rtt));
-            assert_eq!(beat.probe(at(1)), Verdict::Ping);
-            assert_eq!(
-                beat.poll_timeout(),
-                Some(at(1) + Duration::from_millis(wait))
-            );
-        }
-    }
-
-    /// HB-9: a deadline that passed during a jump of the clock leads to one probe, then to a verdict.
-    #[test]
-    fn a_jump_leads_to_a_probe_not_to_a_verdict() {
-        let mut beat = beat();
-        assert_eq!(beat.handle_timeout(at(15)), Verdict::Ping);
-        assert_eq!(beat.handle_timeout(at(43_200)), Verdict::Ping);
-        assert_eq!(beat.poll_timeout(), Some(at(43_202)));
-        assert_eq!(beat.handle_timeout(at(90_000)), Verdict::Dead);
-    }
-
-    /// HB-6: a timer that fires far too late asks with the short deadline.
-    #[test]
-    fn a_late_timer_probes() {
-        let mut beat = beat();
-        assert_eq!(beat.handle_timeout(at(100)), Verdict::Ping);
-        assert_eq!(beat.poll_timeout(), Some(at(102)));
-    }
-
-    /// HB-6: a probe shortens the wait for a ping that is under way instead of sending another.
-    #[test]
-    fn a_probe_during_a_ping_shortens_its_deadline() {
-        let mut beat = beat();
-        assert_eq!(beat.handle_timeout(at(15)), Verdict::Ping);
-        assert_eq!(beat.probe(at(16)), Verdict::Alive);
-        assert_eq!(beat.poll_timeout(), Some(at(18)));
-    }
-
-    #[test]
-    fn round_trips_are_measured_from_ping_to_pong() {
-        let mut beat = beat();
-        assert_eq!(beat.on_pong(at(1)), None);
-        assert_eq!(beat.probe(at(2)), Verdict::Ping);
-        beat.on_received(at(3));
-        assert_eq!(beat.on_pong(at(4)), Some(Duration::from_secs(2)));
-        assert_eq!(beat.smoothed_rtt(), Some(Duration::from_secs(2)));
-    }
-
-    /// HB-6: the round trips are smoothed as in RFC 6298, with an eighth for the newest.
-    #[test]
-    fn round_trips_are_smoothed() {
-        let mut beat = beat();
-        let ms = Duration::from_millis;
-        beat.sample_rtt(ms(800));
-        assert_eq!(beat.smoothed_rtt(), Some(ms(800)));
-        beat.sample_rtt(ms(1600));
-        assert_eq!(beat.smoothed_rtt(), Some(ms(900)));
     }
 }

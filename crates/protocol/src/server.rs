@@ -166,6 +166,7 @@ impl Connection {
             Input::GoAway { reconnect_after } => self.go_away(now, reconnect_after),
             Input::Shutdown => self.close(CloseCode::SERVICE_RESTART),
             Input::Stalled(is_stalled) => self.heartbeat.set_stalled(now, is_stalled),
+            Input::SendQueue(queue) => self.heartbeat.on_send_queue(now, queue),
             Input::WriteStuck => self.close(CloseCode::SLOW),
         }
         self.serve_held(now);
@@ -242,6 +243,12 @@ impl Connection {
                     .min()
             }
         }
+    }
+
+    /// Whether the driver should report the system's send queue now, by [`Input::SendQueue`] and before
+    /// [`Connection::handle_timeout`]. In quiet it never should.
+    pub fn wants_send_queue(&self, now: Timestamp) -> bool {
+        self.heartbeat.wants_send_queue(now)
     }
 
     /// Whether the driver should read on (back-pressure). It should not while a frame waits because too many answers
@@ -499,6 +506,9 @@ impl Connection {
     }
 
     fn send(&mut self, frame: ServerFrame) {
+        if frame != ServerFrame::Ping {
+            self.heartbeat.on_sent(self.latest.get());
+        }
         self.transmits.push_back(Transmit::Frame(frame));
     }
 

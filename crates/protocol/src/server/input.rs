@@ -6,6 +6,7 @@ use super::{RequestId, Span};
 use crate::access::{Access, Denied};
 use crate::codec::DecodeError;
 use crate::frame::{ClientFrame, ErrorCode, Member, Message, Refused, RoomDraft};
+use crate::heartbeat::SendQueue;
 use crate::id::{Credentials, RoomName, Seq};
 use crate::position::{Epoch, Offset};
 
@@ -159,6 +160,9 @@ pub enum Input {
     Shutdown,
     /// Whether written bytes wait for the other end to take them, from now on.
     Stalled(bool),
+    /// The system's send queue, where [`Connection::wants_send_queue`](super::Connection::wants_send_queue) asks for
+    /// it. A driver that cannot know it reports nothing.
+    SendQueue(SendQueue),
     /// A write made no progress in time: a slow consumer.
     WriteStuck,
 }

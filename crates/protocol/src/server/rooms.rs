@@ -264,6 +264,7 @@ impl Connection {
         if let Some((reader, pulling, _)) = self.pull_answered(id, &room) {
             reader.pulled(through, version);
             *pulling = Pulling::No;
+            self.heartbeat.on_sent(self.latest.get());
             self.pull(room);
         }
     }

@@ -13,7 +13,7 @@ use super::{Config, Pull, Reader, RoomView};
 use crate::access::Access;
 use crate::close::CloseCode;
 use crate::frame::ErrorCode;
-use crate::heartbeat::{Heartbeat, Verdict};
+use crate::heartbeat::{Heartbeat, SendQueue, Verdict};
 use crate::id::RoomName;
 use crate::position::Offset;
 use crate::rate::Bucket;
@@ -60,6 +60,8 @@ pub enum TutorialInput {
     Shutdown,
     /// Whether written bytes wait for the other end to take them, from now on.
     Stalled(bool),
+    /// As [`Input::SendQueue`](super::Input::SendQueue).
+    SendQueue(SendQueue),
     /// A write made no progress in time.
     WriteStuck,
 }
@@ -179,6 +181,7 @@ impl Tutorial {
                     reader.pulled(through, version);
                     *again_at = None;
                 }
+                self.heartbeat.on_sent(now);
                 self.pull();
             }
             TutorialInput::CutOff => {
@@ -194,6 +197,7 @@ impl Tutorial {
             TutorialInput::Disconnected => self.close(CloseCode::DISCONNECTED),
             TutorialInput::Shutdown => self.close(CloseCode::SERVICE_RESTART),
             TutorialInput::Stalled(is_stalled) => self.heartbeat.set_stalled(now, is_stalled),
+            TutorialInput::SendQueue(queue) => self.heartbeat.on_send_queue(now, queue),
             TutorialInput::WriteStuck => self.close(CloseCode::SLOW),
         }
     }
@@ -246,6 +250,12 @@ impl Tutorial {
         let resumes = self.allowance.poll_timeout();
         let due = [due, self.held_draft.due(), resumes, beat];
         due.into_iter().flatten().min()
+    }
+
+    /// Whether the driver should report the send queue, as
+    /// [`Connection::wants_send_queue`](super::Connection::wants_send_queue).
+    pub fn wants_send_queue(&self, now: Timestamp) -> bool {
+        self.heartbeat.wants_send_queue(now)
     }
 
     /// Whether the driver should read on, as [`Connection::wants_input`](super::Connection::wants_input).

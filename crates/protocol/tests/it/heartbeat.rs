@@ -6,11 +6,12 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use everbeat_protocol::client::{Cause, Config, Event, Network, Status};
 use everbeat_protocol::close::CloseCode;
 use everbeat_protocol::frame::{Beat, ClientFrame, ServerFrame, Welcome};
+use everbeat_protocol::heartbeat::SendQueue;
 use everbeat_protocol::id::RoomName;
 use everbeat_protocol::server;
 use everbeat_protocol::time::Timestamp;
 
-use crate::solo::{Desk, Solo, at, millis, secs, welcome};
+use crate::solo::{Desk, Solo, at, millis, offset, secs, view, welcome};
 use simulation::link::Way;
 use simulation::pair::Pair;
 
@@ -183,6 +184,72 @@ fn the_server_asks_many_at_once() {
         desk.run_to(at(asked));
         assert_eq!(desk.frames(), [&ServerFrame::Ping]);
     }
+}
+
+/// Lets time pass as a driver does whose system tells what it holds: so many bytes in all at first, of which the client
+/// takes so many a second.
+fn run_with_queue(desk: &mut Desk, end: Timestamp, waiting: u64, bytes_per_s: u64) {
+    while let Some(due) = desk.machine.poll_timeout().filter(|due| *due <= end) {
+        if desk.machine.wants_send_queue(due) {
+            let taken = due.since(at(0)).as_secs().saturating_mul(bytes_per_s);
+            let taken = taken.min(waiting);
+            let waiting = waiting - taken;
+            desk.now = due;
+            desk.input(server::Input::SendQueue(SendQueue { taken, waiting }));
+        }
+        desk.run_to(due);
+        if !desk.closes().is_empty() {
+            return;
+        }
+    }
+    desk.run_to(end);
+}
+
+/// HB-4: a client that takes a long replay slowly and says nothing is served until it has taken it, and then as long as
+/// one more ping takes; one that takes nothing is closed after the timeout.
+#[test]
+fn a_slow_reader_is_not_a_silent_one() {
+    for (bytes_per_s, closed_at) in [(3_000, 123_750), (0, 28_750)] {
+        let mut desk = Desk::live(server::Config::default());
+        desk.input(server::Input::GoAway {
+            reconnect_after: secs(600),
+        });
+        run_with_queue(&mut desk, at(300_000), 347_000, bytes_per_s);
+        assert_eq!(desk.closes(), [CloseCode::DEAD]);
+        assert_eq!(desk.now, at(closed_at), "{bytes_per_s} B/s");
+        let is_ping = |frame: &&&ServerFrame| **frame == &ServerFrame::Ping;
+        assert_eq!(desk.frames().iter().filter(is_ping).count(), 1);
+    }
+}
+
+/// HB-4: a page of the tutorial that reads slowly is not a silent one either.
+#[test]
+fn a_slow_tutorial_page_is_not_a_silent_one() {
+    use server::{Tutorial, TutorialInput, TutorialTransmit};
+    let mut page = Tutorial::new(at(0), &server::Config::default());
+    page.handle_input(at(0), TutorialInput::RoomOpened(Some(view(0))));
+    let (through, version) = (offset(9), 1);
+    page.handle_input(at(1), TutorialInput::Pulled { through, version });
+    let mut queue = SendQueue {
+        taken: 0,
+        waiting: 9_000,
+    };
+    let mut transmits = Vec::new();
+    while let Some(due) = page.poll_timeout() {
+        if page.wants_send_queue(due) {
+            queue.taken += queue.waiting.min(3_000);
+            queue.waiting -= queue.waiting.min(3_000);
+            page.handle_input(due, TutorialInput::SendQueue(queue));
+        }
+        page.handle_timeout(due);
+        transmits.extend(std::iter::from_fn(|| page.poll_transmit()).map(|what| (due, what)));
+    }
+    let [.., (_, ping), (end, close)] = &transmits[..] else {
+        panic!("{transmits:?}");
+    };
+    assert_eq!(*ping, TutorialTransmit::Ping);
+    assert_eq!(*close, TutorialTransmit::Close(CloseCode::DEAD));
+    assert_eq!(*end, at(23_750 + 3 * 5_000));
 }
 
 /// HB-4: a client whose timers are throttled answers the server's ping at once, and stays.
