@@ -50,6 +50,7 @@ use everbeat_axum::housekeeping::Housekeeping;
 use everbeat_axum::hub::Hub;
 use everbeat_axum::limits::Limits;
 use everbeat_axum::log::sqlite::{OpenError, SqliteConfig, SqliteLog};
+use everbeat_axum::stream::SendQueueReader;
 use everbeat_axum::supervise::supervised;
 use leptos::config::LeptosOptions;
 use parking_lot::Mutex;
@@ -129,6 +130,8 @@ pub struct Server {
     pub authenticator: Arc<Authenticator>,
     /// The program's allocator.
     pub allocator: Allocator,
+    /// How to read the send queues of sockets.
+    pub send_queues: SendQueueReader,
 }
 
 impl Server {
@@ -150,6 +153,7 @@ impl Server {
             protocol: Arc::new(config.protocol()),
             http: Arc::new(config.http()),
             tracker: TaskTracker::new(),
+            send_queues: self.send_queues,
         });
         let state = AppState::from(Parts {
             everbeat: everbeat.clone(),

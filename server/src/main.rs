@@ -1,5 +1,8 @@
 //! The program: options, journal, listener, and the signals that end it.
 
+#[cfg(target_os = "linux")]
+mod send_queue;
+
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,6 +12,7 @@ use anyhow::Context;
 use clap::Parser;
 use everbeat_axum::access::Authenticator;
 use everbeat_axum::clock;
+use everbeat_axum::stream::SendQueueReader;
 #[cfg(feature = "embed")]
 use leptos::config::LeptosOptions;
 use leptos::config::get_configuration;
@@ -128,9 +132,21 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         hub,
         authenticator,
         allocator: allocator(),
+        send_queues: send_queues(),
     };
     server.run(shutdown).await;
     Ok(())
+}
+
+#[cfg(target_os = "linux")]
+const fn send_queues() -> SendQueueReader {
+    SendQueueReader(send_queue::read)
+}
+
+/// Other systems say it in other ways, or not at all.
+#[cfg(not(target_os = "linux"))]
+fn send_queues() -> SendQueueReader {
+    SendQueueReader::default()
 }
 
 /// glibc's allocator, which keeps what many threads freed.

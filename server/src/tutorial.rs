@@ -160,6 +160,11 @@ impl<S: Stream> Driver<S> {
         self.alarm.arm(self.machine.poll_timeout());
         if self.alarm.poll_ring(cx).is_ready() {
             let now = self.permit.hub().clock().now();
+            if self.machine.wants_send_queue(now)
+                && let Some(queue) = self.wire.send_queue(self.permit.everbeat.send_queues())
+            {
+                self.feed(TutorialInput::SendQueue(queue));
+            }
             self.machine.handle_timeout(now);
             return Poll::Ready(Ok(()));
         }

@@ -37,6 +37,11 @@ impl<S> WriteDeadline<S> {
         (self.patience, self.due) = (None, None);
     }
 
+    /// The stream below.
+    pub const fn get_ref(&self) -> &S {
+        &self.stream
+    }
+
     /// The stream itself.
     pub fn into_inner(self) -> S {
         self.stream

@@ -1,5 +1,8 @@
 //! The upgrade here: which dialect a connection speaks, and which streams the acceptor makes.
 
+use std::os::fd::AsFd as _;
+#[cfg(feature = "tls")]
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -47,7 +50,8 @@ impl Transport for Accepted {
     fn begin<D: Dialect>(upgraded: Upgraded, ready: Ready<D>) {
         let upgraded = match upgraded.downcast::<TokioIo<WriteDeadline<TcpStream>>>() {
             Ok(Parts { io, read_buf, .. }) => {
-                return ready.begin(io.into_inner().into_inner(), read_buf);
+                let stream = io.into_inner().into_inner();
+                return ready.begin_over(stream, TcpStream::as_fd, read_buf);
             }
             Err(upgraded) => upgraded,
         };
@@ -56,10 +60,16 @@ impl Transport for Accepted {
             Ok(Parts { io, read_buf, .. }) => {
                 let mut stream = io.into_inner();
                 stream.get_mut().0.be_patient();
-                return ready.begin(stream, read_buf);
+                return ready.begin_over(stream, below_tls, read_buf);
             }
             Err(upgraded) => upgraded,
         };
         AnyTransport::begin(upgraded, ready);
     }
+}
+
+/// The socket below TLS.
+#[cfg(feature = "tls")]
+fn below_tls(stream: &TlsStream) -> BorrowedFd<'_> {
+    stream.get_ref().0.get_ref().as_fd()
 }

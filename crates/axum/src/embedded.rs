@@ -15,6 +15,7 @@ use crate::housekeeping::{Housekeeping, RetentionConfig};
 use crate::hub::Hub;
 use crate::limits::{Limits, LimitsConfig};
 use crate::log::LogError;
+use crate::stream::SendQueueReader;
 
 /// The configuration of an [`Embedded`]. The defaults are those of the server's options.
 #[derive(Clone, Debug)]
@@ -80,6 +81,8 @@ impl Embedded {
             protocol: Arc::new(protocol),
             http: Arc::new(config.http),
             tracker: TaskTracker::new(),
+            // No socket is known behind hyper's pointer.
+            send_queues: SendQueueReader::default(),
         });
         let mut housekeeping = JoinSet::new();
         house.begin(&mut housekeeping);

@@ -14,6 +14,7 @@ use crate::address::{ForwardedBy, Trust};
 use crate::hub::Hub;
 use crate::limits::Limits;
 use crate::origin::Origin;
+use crate::stream::SendQueueReader;
 
 /// The deadline for connections to end after a shutdown.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -36,6 +37,8 @@ pub struct Parts {
     pub http: Arc<HttpConfig>,
     /// The tasks of connections.
     pub tracker: TaskTracker,
+    /// How to read the send queues of sockets.
+    pub send_queues: SendQueueReader,
 }
 
 /// The configuration of sockets and requests.
@@ -117,6 +120,11 @@ impl Everbeat {
     /// The tasks of connections: a drain waits for them.
     pub fn tracker(&self) -> &TaskTracker {
         &self.0.tracker
+    }
+
+    /// How to read the send queues of sockets.
+    pub fn send_queues(&self) -> SendQueueReader {
+        self.0.send_queues
     }
 
     /// Waits until the connections have ended: by themselves during the drain, then by a shutdown.

@@ -1,9 +1,11 @@
 //! The stream of a connection, and how the connection counts until it is a WebSocket.
 
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
+use protocol::heartbeat::SendQueue;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::address::Network;
@@ -14,6 +16,17 @@ use crate::metrics::Limit;
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
+
+/// How to read the send queue of a TCP socket from the system: `None` where the system does not say. No library offers
+/// it without `unsafe`, so the program brings it. By default it is not known.
+#[derive(Clone, Copy, Debug)]
+pub struct SendQueueReader(pub fn(BorrowedFd<'_>) -> Option<SendQueue>);
+
+impl Default for SendQueueReader {
+    fn default() -> Self {
+        Self(|_| None)
+    }
+}
 
 /// A TCP connection on which no WebSocket has begun. It counts among the handshakes until it closes, whatever
 /// becomes of its requests; only while one of these has a permit of its own does that count instead.

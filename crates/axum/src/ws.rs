@@ -9,6 +9,8 @@ pub mod wire;
 
 use std::time::Duration;
 
+use std::os::fd::BorrowedFd;
+
 use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -66,12 +68,21 @@ impl<D: Dialect> Ready<D> {
     /// Starts the connection's task, which holds no more than it needs. `rest` is what the client has sent after the
     /// handshake.
     pub fn begin<S: Stream>(self, stream: S, rest: Bytes) {
+        self.start(stream, rest, |wire| wire);
+    }
+
+    /// The same over a TCP socket below the stream, whose send queue tells a slow reader from a silent one (HB-4).
+    pub fn begin_over<S: Stream>(self, stream: S, socket: fn(&S) -> BorrowedFd<'_>, rest: Bytes) {
+        self.start(stream, rest, |wire| wire.over(socket));
+    }
+
+    fn start<S: Stream>(self, stream: S, rest: Bytes, finish: impl FnOnce(Wire<S>) -> Wire<S>) {
         let Self { permit, dialect } = self;
         let everbeat = &permit.everbeat;
         let frame_bytes = everbeat.protocol().limits.frame_bytes as usize;
         let wire = Wire::new(stream, rest, frame_bytes, everbeat.http().write_timeout);
         let tracker = everbeat.tracker().clone();
-        tokio::spawn(tracker.track_future(dialect.serve(wire, permit)));
+        tokio::spawn(tracker.track_future(dialect.serve(finish(wire), permit)));
     }
 }
 

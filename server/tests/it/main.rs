@@ -39,6 +39,7 @@ mod refused_handshakes;
 mod rings;
 mod service_manager;
 mod sessions;
+mod slow_readers;
 mod static_files;
 mod test_server;
 mod tls;

@@ -9,6 +9,7 @@ use everbeat_axum::access::Authenticator;
 use everbeat_axum::clock::Clock;
 use everbeat_axum::hub::{Hub, Rooms};
 use everbeat_axum::log::sqlite::{SqliteConfig, SqliteLog};
+use everbeat_axum::stream::SendQueueReader;
 use leptos::config::LeptosOptions;
 use server::Server;
 use server::config::Config;
@@ -98,6 +99,7 @@ impl TestServer {
             hub: Arc::clone(&hub),
             authenticator,
             allocator: Allocator::default(),
+            send_queues: SendQueueReader::default(),
         };
         let running = tokio::spawn(server.run(stopped));
         Self {

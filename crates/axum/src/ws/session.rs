@@ -160,6 +160,11 @@ impl<S: Stream> Driver<S> {
         let mut is_news = false;
         if self.alarm.poll_ring(cx).is_ready() {
             let now = self.now();
+            if self.machine.wants_send_queue(now)
+                && let Some(queue) = self.wire.send_queue(self.permit.everbeat.send_queues())
+            {
+                self.feed(Input::SendQueue(queue));
+            }
             self.machine.handle_timeout(now);
             is_news = true;
         }

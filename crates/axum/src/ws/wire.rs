@@ -12,11 +12,13 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, IoSlice, Read, Write};
 use std::ops::Range;
+use std::os::fd::BorrowedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use protocol::close::CloseCode;
+use protocol::heartbeat::SendQueue;
 use protocol::time::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
@@ -26,6 +28,7 @@ use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Bytes, Error, Message};
 
 use crate::clock::Clock;
+use crate::stream::SendQueueReader;
 use crate::text_frame::TextFrame;
 
 /// The most bytes that are read from a socket at once.
@@ -108,6 +111,8 @@ pub struct Wire<S> {
     write_timeout: Duration,
     /// The deadline of a write, while the peer takes nothing.
     stall: Option<Box<Stall>>,
+    /// The TCP socket below the stream, where there is one.
+    socket: Option<fn(&S) -> BorrowedFd<'_>>,
 }
 
 /// A write that makes no progress.
@@ -135,7 +140,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             queue: Queue::default(),
             write_timeout,
             stall: None,
+            socket: None,
         }
+    }
+
+    /// Says which TCP socket is below the stream.
+    #[must_use]
+    pub fn over(mut self, socket: fn(&S) -> BorrowedFd<'_>) -> Self {
+        self.socket = Some(socket);
+        self
+    }
+
+    /// What the system holds of what was written, where that is known.
+    pub fn send_queue(&self, reader: SendQueueReader) -> Option<SendQueue> {
+        let socket = self.socket?;
+        (reader.0)(socket(&self.stream))
     }
 
     /// The next message; `None` once the connection is closed.

@@ -68,6 +68,7 @@ impl Server {
             protocol: Default::default(),
             http: Default::default(),
             tracker: Default::default(),
+            send_queues: Default::default(),
         });
         Self {
             everbeat,
