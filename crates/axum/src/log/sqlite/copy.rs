@@ -13,7 +13,7 @@ use rusqlite::backup::{Backup, StepResult};
 use thiserror::Error;
 
 use super::OpenError;
-use super::epoch::random_epoch;
+use super::epoch::{begin_anew, random_epoch};
 use super::error::explain;
 use super::files::{Lock, OWN, sync_directory};
 use super::open::{check_header, open_beside};
@@ -67,7 +67,7 @@ pub fn backup(database: &Path, to: &Path) -> Result<(), CopyError> {
 
 /// Restores a copy as the database of a server that is not started yet. Its rooms get a new epoch: clients may have
 /// seen messages that are newer than the copy, and new ones will take the same offsets, so every position from before
-/// is a gap (RS-6).
+/// is a gap (RS-6). Sessions begin anew, as clients may have acks for messages that the copy lacks.
 ///
 /// # Errors
 /// [`CopyError`]; also where there is a database already.
@@ -93,10 +93,7 @@ pub fn restore(from: &Path, database: &Path) -> Result<(), CopyError> {
     let source = open_beside(from, 1)?;
     // A copy of an older server has no history yet; the next start gives it this one.
     let chain = state::load(&source).map_or_else(|_| Chain::default(), |state| state.chain);
-    copy(&source, from, database, |copy| {
-        let renew = "UPDATE meta SET value = ?1 WHERE key = 'epoch'";
-        copy.execute(renew, [epoch.as_str()]).map(drop)
-    })?;
+    copy(&source, from, database, |copy| begin_anew(copy, &epoch))?;
     // So that the next start recognises the database as the one to serve.
     let written = Witness::create(database, epoch, chain);
     let written = written.map(|mut witness| witness.note(chain, true));

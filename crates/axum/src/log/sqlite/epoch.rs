@@ -12,6 +12,15 @@ pub(super) fn stored_epoch(connection: &Connection) -> rusqlite::Result<Epoch> {
     Ok(Epoch::new(&text))
 }
 
+/// Begins another history: stores a new epoch, and forgets all sessions. The one never goes without the other, as the
+/// log may lack messages that a session's client has acks for: their numbers would be taken for other texts (RS-6, EO-1).
+/// So the clients begin anew, and their messages on the way are uncertain (RS-9).
+pub(super) fn begin_anew(connection: &Connection, epoch: &Epoch) -> rusqlite::Result<()> {
+    let renew = "UPDATE meta SET value = ?1 WHERE key = 'epoch'";
+    connection.execute(renew, [epoch.as_str()])?;
+    connection.execute_batch("DELETE FROM receipts; DELETE FROM refusals; DELETE FROM sessions;")
+}
+
 /// A new, random epoch.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use std::time::Duration;
 use protocol::position::{Epoch, Offset};
 use rusqlite::{Connection, ErrorCode, params};
 
-use super::epoch::{random_epoch, stored_epoch};
+use super::epoch::{begin_anew, random_epoch, stored_epoch};
 use super::error::explain;
 use super::scrub::empty_write_ahead_log;
 use super::state::{self, State};
@@ -170,16 +170,11 @@ fn quick_check(connection: &Connection, patience: Duration) -> rusqlite::Result<
 
 /// Makes a log of its own of what is left. SQLite may have mixed pages of different commits: pages that were moved
 /// into the database count as new, those that the write-ahead log still has as old. So no count is trusted:
-/// sessions are forgotten (RS-9: their messages on the way are uncertain), and each room keeps the dense run of
-/// messages that ends with its newest.
+/// sessions are forgotten with the epoch, and each room keeps the dense run of messages that ends with its newest.
 fn renew(connection: &Connection, epoch: &Epoch) -> rusqlite::Result<()> {
     let transaction = connection.unchecked_transaction()?;
-    let renew = "UPDATE meta SET value = ?1 WHERE key = 'epoch'";
-    transaction.execute(renew, [epoch.as_str()])?;
-    transaction.execute_batch(
-        "DELETE FROM receipts; DELETE FROM refusals; DELETE FROM sessions;
-         DELETE FROM messages WHERE room NOT IN (SELECT id FROM rooms);",
-    )?;
+    begin_anew(&transaction, epoch)?;
+    transaction.execute_batch("DELETE FROM messages WHERE room NOT IN (SELECT id FROM rooms)")?;
     let rooms: Vec<(i64, Offset)> = transaction
         .prepare("SELECT id, head FROM rooms")?
         .query_map([], |row| Ok((row.get(0)?, row::offset(row, 1)?)))?
