@@ -102,8 +102,8 @@ pub struct Config {
     #[arg(long, env = "EVERBEAT_WRITE_TIMEOUT", default_value = "30s", value_name = "TIME", value_parser = duration)]
     pub write_timeout: Duration,
 
-    /// On SIGTERM: how long connections are still served, and how long the window is, after that, over
-    /// which clients are told to come back
+    /// On SIGTERM: how long connections are still served. Clients come back within as long a time after that,
+    /// but for its first half second, in which the next server starts
     #[arg(long, env = "EVERBEAT_DRAIN", default_value = "2s", value_name = "TIME", value_parser = duration)]
     pub drain: Duration,
 

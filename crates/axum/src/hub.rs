@@ -425,8 +425,8 @@ impl Hub {
         self.connections.lock().sessions.keys().cloned().collect()
     }
 
-    /// Starts the drain: takes no new connections, and gives each client its own reconnect slot, spread over a time
-    /// as long as the drain, and after it: until then a client would be refused (RC-3).
+    /// Starts the drain: takes no new connections, and gives each client its own reconnect slot (see
+    /// [`reconnect_slots`]), when the next server should be there: until then a client would be refused (RC-3).
     pub fn go_away(&self, drain: Duration) {
         let mut connections = self.connections.lock();
         connections.drain = Some(drain);

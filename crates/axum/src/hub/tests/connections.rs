@@ -72,7 +72,7 @@ fn a_drain_gives_each_a_slot_and_takes_nobody_in() {
         })
         .collect();
     slots.sort_unstable();
-    assert_eq!(slots, [2000, 2500, 3000, 3500]);
+    assert_eq!(slots, [2500, 2875, 3250, 3625]);
     assert!(
         mailboxes
             .iter()
