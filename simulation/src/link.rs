@@ -156,6 +156,8 @@ pub struct Links {
     pub buffer_bytes: usize,
     /// How many bytes a second a link opened from now on carries to the server, if it is slow.
     pub up_bytes_per_s: Option<u32>,
+    /// The same to the client.
+    pub down_bytes_per_s: Option<u32>,
     /// How much of its backlog is where no client sees it: in buffers of the system and of proxies.
     pub hidden_bytes: u64,
     /// A proxy on the way cuts a link that was silent for so long.
@@ -175,6 +177,7 @@ impl Links {
             jitter: Duration::ZERO,
             buffer_bytes: usize::MAX,
             up_bytes_per_s: None,
+            down_bytes_per_s: None,
             hidden_bytes: 0,
             idle_cut: None,
             reach: Reach::Open,
@@ -202,7 +205,10 @@ impl Links {
                 bytes_per_s: self.up_bytes_per_s,
                 ..lane()
             },
-            down: lane(),
+            down: Lane {
+                bytes_per_s: self.down_bytes_per_s,
+                ..lane()
+            },
         };
         self.links.insert(self.opened, link);
         self.send(now, self.opened, Way::Up, Packet::Open);

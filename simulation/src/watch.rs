@@ -43,9 +43,9 @@ impl Watches {
         let server = &pair.world.config;
         let (interval, timeout) = (server.heartbeat_interval, server.heartbeat_timeout);
         let bound = match way {
-            // HB-3. Until the client is live it has deadlines of its own (RC-5).
+            // HB-3, HB-6. Until the client is live it has deadlines of its own (RC-5).
             Way::Down if pair.clients[client].is_live() => {
-                interval + timeout + behind_max(&pair.client_config)
+                interval + (timeout + behind_max(&pair.client_config)).max(PUT_OFF_MAX)
             }
             Way::Down => {
                 let config = &pair.client_config;

@@ -9,6 +9,7 @@ mod config;
 mod connection;
 mod found;
 mod output;
+mod pages;
 mod publish;
 mod room;
 mod tokens;
@@ -370,7 +371,8 @@ impl Session {
     /// Asks for older messages. Without a live connection nothing happens.
     pub fn history(&mut self, now: Timestamp, room: RoomName, before: Offset, limit: u32) {
         let now = self.latest.advance(now);
-        if self.live().is_some() {
+        if let State::Live(live) = &mut self.state {
+            live.pages.asked(now, &room);
             self.send(
                 now,
                 ClientFrame::History {

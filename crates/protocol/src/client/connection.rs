@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::output::{Cause, Event, Fate, Store, Transmit};
+use super::pages::Pages;
 use super::room::{Place, Room};
 use super::uplink::Uplink;
 use super::{End, Network, Session, count};
@@ -65,6 +66,8 @@ pub(super) struct Live {
     pub(super) draft_from: Timestamp,
     /// The frames in flight to the server.
     pub(super) uplink: Uplink,
+    /// The pages of history that the server owes.
+    pub(super) pages: Pages,
     /// Rooms that were joined on this connection, whether they were left since or not.
     seated: BTreeSet<RoomName>,
 }
@@ -346,13 +349,10 @@ impl Session {
 
     pub(super) fn send(&mut self, now: Timestamp, frame: ClientFrame) {
         let Some(id) = self.connection() else { return };
-        // A pong or a farewell gets no answer, and a ping has a deadline of its own.
+        // A pong or a farewell gets no answer, a ping has a deadline of its own, and a page takes its time.
         let is_answered = matches!(
             frame,
-            ClientFrame::Publish { .. }
-                | ClientFrame::Draft { .. }
-                | ClientFrame::Join { .. }
-                | ClientFrame::History { .. }
+            ClientFrame::Publish { .. } | ClientFrame::Draft { .. } | ClientFrame::Join { .. }
         );
         if let State::Live(live) = &mut self.state {
             if is_answered {
@@ -429,7 +429,12 @@ impl Session {
         match verdict {
             Verdict::Alive => {}
             Verdict::Ping => self.ping(now),
-            Verdict::Dead => self.drop_connection(now, CloseCode::DEAD, Cause::NoAnswer),
+            Verdict::Dead => {
+                return self.drop_connection(now, CloseCode::DEAD, Cause::NoAnswer);
+            }
+        }
+        if let State::Live(live) = &mut self.state {
+            live.pages.put_off(&mut live.heartbeat);
         }
     }
 
@@ -478,6 +483,7 @@ impl Session {
             publish_pace: None,
             draft_from: now,
             uplink: Uplink::new(now, now - since, &self.config),
+            pages: Pages::default(),
             seated: BTreeSet::new(),
         };
         self.enter(State::Live(Box::new(live)));
@@ -529,6 +535,9 @@ impl Session {
                 messages,
                 more,
             } => {
+                if let State::Live(live) = &mut self.state {
+                    live.pages.answered(now, &room);
+                }
                 self.seen(now, &messages);
                 self.events.push_back(Event::History {
                     room,
@@ -595,6 +604,9 @@ impl Session {
         {
             *slot = Some(now + Duration::from_millis(wait));
             return;
+        }
+        if let State::Live(live) = &mut self.state {
+            live.pages.refused(now, &refusal);
         }
         if !self.is_of_an_earlier_seat(&refusal) {
             self.refused_in_room(now, &refusal);

@@ -6,13 +6,13 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use everbeat_protocol::client::{Config, Input};
 use everbeat_protocol::close::CloseCode;
 use everbeat_protocol::codec::encode;
-use everbeat_protocol::frame::{ClientFrame, ServerFrame};
+use everbeat_protocol::frame::{ClientFrame, ErrorCode, Message, Refusal, ServerFrame};
 use everbeat_protocol::id::Seq;
 use simulation::link::Way;
 use simulation::machine::Step;
 use simulation::pair::Pair;
 
-use crate::solo::{Solo, joined, lobby, millis, offset, secs};
+use crate::solo::{Solo, at, joined, lobby, millis, offset, removed, secs, welcome};
 
 /// The bytes of the drafts that a page sent, and how many there were.
 fn drafts(pair: &Pair, client: usize) -> (usize, usize) {
@@ -118,6 +118,128 @@ fn a_dead_link_is_noticed_behind_a_backlog() {
         let took = pair.now - start;
         assert!(took >= secs(3) && took <= secs(3 + 4), "{took:?}");
     }
+}
+
+/// A page of the lobby, with a message of so many bytes.
+fn page(bytes: usize) -> ServerFrame {
+    ServerFrame::History {
+        room: lobby(),
+        messages: vec![Message {
+            body: "x".repeat(bytes),
+            ..removed(1)
+        }],
+        more: false,
+    }
+}
+
+fn ask_for_a_page(solo: &mut Solo) {
+    solo.act(|session, now| session.history(now, lobby(), offset(100), 50));
+}
+
+/// HB-6: a page of history of 256 KiB comes over a line of 30,000 bytes a second, whatever the client does meanwhile,
+/// and neither asking for it nor waiting for it ends the connection.
+#[test]
+fn a_page_of_history_passes_a_slow_line() {
+    for quiet in 0..26 {
+        for publishes in [false, true] {
+            let mut pair = Pair::new();
+            let bob = pair.lobby_page();
+            for n in 0..31 {
+                pair.publish(bob, &format!("{n} {}", "x".repeat(8_100)));
+            }
+            pair.run_for(secs(10));
+            pair.links.down_bytes_per_s = Some(30_000);
+            let ada = pair.lobby_page();
+            pair.run_for(secs(30));
+            pair.run_for(secs(quiet));
+            let start = pair.now;
+            pair.command(ada, |session, now| {
+                session.history(now, lobby(), offset(32), 50);
+            });
+            if publishes {
+                pair.publish(ada, "meanwhile");
+            }
+            let is_page =
+                |(_, frame): &(_, &ServerFrame)| matches!(frame, ServerFrame::History { .. });
+            pair.run_until("a page", |pair| {
+                pair.clients[ada].received().any(|it| is_page(&it))
+            });
+            assert!(pair.now - start > secs(8), "{:?}", pair.now - start);
+            pair.run_for(secs(5));
+            assert_eq!(pair.clients[ada].times(|step| *step == Step::Open).len(), 1);
+        }
+    }
+}
+
+/// HB-6: asking for a page is no use of the link: there is no probe. A link on which it never comes is dead half a minute
+/// after the request, if it was probed meanwhile; a ping before the request is not put off.
+#[test]
+fn a_page_that_never_comes_is_noticed() {
+    let mut solo = in_the_lobby(Config::new(0));
+    let quiet = solo.wait();
+    ask_for_a_page(&mut solo);
+    assert_eq!(solo.wait(), quiet, "no probe");
+    draft(&mut solo, 10);
+    solo.run_to(solo.now + secs(1));
+    assert_eq!(solo.pings(), 1);
+    solo.run_to(at(29_999));
+    assert_eq!((solo.pings(), solo.closes().len()), (1, 0));
+    solo.run_to(at(30_000));
+    assert_eq!(solo.closes(), [CloseCode::DEAD]);
+
+    let mut solo = in_the_lobby(Config::new(0));
+    solo.run_to(solo.now + solo.wait());
+    assert_eq!(solo.pings(), 1);
+    let asked = solo.now;
+    solo.run_to(asked + secs(4));
+    ask_for_a_page(&mut solo);
+    solo.run_to(asked + secs(5));
+    assert_eq!(solo.closes(), [CloseCode::DEAD]);
+}
+
+/// HB-6: once the page came, or was refused, or one of two that were owed, a verdict falls as ever; the second page has
+/// its own time.
+#[test]
+fn what_came_is_owed_no_more() {
+    let refusal = |code| {
+        let room = Some(lobby());
+        ServerFrame::Error(Refusal {
+            room,
+            ..Refusal::new(code)
+        })
+    };
+    for answer in [
+        page(10),
+        refusal(ErrorCode::Unavailable),
+        refusal(ErrorCode::ReadDenied),
+    ] {
+        let mut solo = in_the_lobby(Config::new(0));
+        ask_for_a_page(&mut solo);
+        solo.run_to(at(2_000));
+        solo.frame(answer.clone());
+        solo.act(|session, now| session.publish(now, lobby(), "a".into()))
+            .unwrap();
+        solo.run_to(at(5_000));
+        assert_eq!(solo.closes(), [CloseCode::DEAD], "{answer:?}");
+    }
+    let mut solo = in_the_lobby(Config::new(0));
+    ask_for_a_page(&mut solo);
+    ask_for_a_page(&mut solo);
+    solo.run_to(at(2_000));
+    solo.frame(page(10));
+    draft(&mut solo, 10);
+    solo.run_to(at(31_999));
+    assert_eq!(solo.closes(), []);
+    solo.run_to(at(32_000));
+    assert_eq!(solo.closes(), [CloseCode::DEAD]);
+    // On the next connection nothing is owed.
+    solo.run_to(at(40_000));
+    solo.greet(welcome());
+    solo.forget();
+    let start = solo.now;
+    draft(&mut solo, 20);
+    solo.run_to(start + secs(4));
+    assert_eq!(solo.closes(), [CloseCode::DEAD]);
 }
 
 fn in_the_lobby(config: Config) -> Solo {
