@@ -36,8 +36,8 @@ pub struct AccessOptions {
     #[arg(long, env = "EVERBEAT_GUEST_ROOMS", value_name = "PATTERN=RIGHTS,…")]
     pub guest_rooms: Option<Grants>,
 
-    /// Keys of the tokens that are taken: a file with a JWK set, a public key as PEM or a secret of 32
-    /// bytes or more, or the address of a JWK set
+    /// Keys of the tokens that are taken: a file with a JWK set, a public key as PEM (RSA, P-256 or Ed25519) or a
+    /// secret of 32 bytes or more, or the address of a JWK set
     #[arg(long, env = "EVERBEAT_TOKEN_KEYS", value_name = "FILE|URL")]
     pub token_keys: Option<KeySource>,
 
