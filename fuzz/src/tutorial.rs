@@ -228,7 +228,7 @@ impl From<View> for RoomView {
             members: Vec::new(),
             count: None,
             drafts: Vec::new(),
-            removed: Vec::new(),
+            redacted: Vec::new(),
             version: view.version,
         }
     }

@@ -167,11 +167,11 @@ impl Observer for Rooms {
         self.metrics.synced(operations, took);
     }
 
-    fn removed(&self, message: &Message) {
+    fn redacted(&self, message: &Message) {
         // First: a reader that is notified must find no page that was read before the redaction.
         self.redactions.fetch_add(1, Ordering::AcqRel);
         if let Some(room) = self.open_one(&message.room) {
-            room.removed(message);
+            room.redacted(message);
         }
     }
 

@@ -169,7 +169,7 @@ pub struct RoomLog {
     pub trimmed: Offset,
     /// The messages that were redacted last, at most [`REDACTED_MAX`](protocol::redactions::REDACTED_MAX), in the
     /// order of their redaction.
-    pub removed: Vec<Message>,
+    pub redacted: Vec<Message>,
 }
 
 /// The log's observer: notified of what became durable, in each room in the order of its offsets, before
@@ -189,7 +189,7 @@ pub trait Observer: Send + Sync + 'static {
     }
 
     /// This message is redacted, durably (EO-8). Called as [`Observer::committed`] is, and after it.
-    fn removed(&self, message: &Message);
+    fn redacted(&self, message: &Message);
 
     /// The messages of a room up to this offset were trimmed for their age. Called as [`Observer::committed`] is,
     /// and after it. Not called where a room held too many messages: copies of those trimmed may still be served.
@@ -219,10 +219,10 @@ pub trait Log: Send + Sync + 'static {
     fn post(&self, post: Post) -> Answer<Posted>;
 
     /// Redacts a message for good (EO-8). Its offset stays.
-    fn remove(&self, room: RoomName, offset: Offset, at_ms: u64) -> Answer<Redaction>;
+    fn redact(&self, room: RoomName, offset: Offset, at_ms: u64) -> Answer<Redaction>;
 
     /// Answers once no redacted text is left in the log's files. That may take as long as another program reads
-    /// them: until then [`Log::remove`] has taken the text from every answer, but not from the files.
+    /// them: until then [`Log::redact`] has taken the text from every answer, but not from the files.
     fn scrubbed(&self) -> Answer<()> {
         Box::pin(std::future::ready(Ok(())))
     }

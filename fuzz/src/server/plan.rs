@@ -165,7 +165,7 @@ impl Answer {
             members: members.into_iter().map(|Any(member)| member).collect(),
             count,
             drafts: drafts.into_iter().map(|Any(author)| author).collect(),
-            removed: Vec::new(),
+            redacted: Vec::new(),
             version,
         })
     }

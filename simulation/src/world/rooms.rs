@@ -195,7 +195,7 @@ impl World {
             members,
             count,
             drafts: presence.drafts(),
-            removed: redactions.newest().cloned().collect(),
+            redacted: redactions.newest().cloned().collect(),
             version: presence.version(),
         }
     }

@@ -155,7 +155,7 @@ impl Driver<'_> {
 
     async fn remove(&self, room: RoomName, offset: Offset) -> Option<Redaction> {
         let hub = self.everbeat.hub();
-        let removal = hub.log().remove(room.clone(), offset, hub.stamp()).await;
+        let removal = hub.log().redact(room.clone(), offset, hub.stamp()).await;
         let removal = done(removal)?;
         if removal == Redaction::Done {
             let by = self.caller.access.identity.subject().map(Subject::as_str);

@@ -100,7 +100,7 @@ impl State {
             members: Vec::new(),
             count: None,
             drafts: Vec::new(),
-            removed: self.redactions.newest().cloned().collect(),
+            redacted: self.redactions.newest().cloned().collect(),
             version: self.presence.version(),
         }
     }
@@ -185,7 +185,7 @@ impl Room {
         // A message may have been committed since the log was read.
         state.head = state.head.max(held.head);
         // Or redacted.
-        state.redactions.learn(held.removed);
+        state.redactions.learn(held.redacted);
         self.mark(&state);
         Ok(())
     }
@@ -287,7 +287,7 @@ impl Room {
     }
 
     /// Redacts a message in memory, and notifies the readers (EO-8).
-    pub(super) fn removed(self: &Arc<Self>, message: &Message) {
+    pub(super) fn redacted(self: &Arc<Self>, message: &Message) {
         self.change(|state| {
             state.tail.replace(&Entry::message(message.clone()));
             let version = state.presence.bump_version();

@@ -95,8 +95,8 @@ impl Log for LateLog {
         self.write(|log| log.post(post))
     }
 
-    fn remove(&self, room: RoomName, offset: Offset, at_ms: u64) -> Answer<Redaction> {
-        self.write(move |log| log.remove(room, offset, at_ms))
+    fn redact(&self, room: RoomName, offset: Offset, at_ms: u64) -> Answer<Redaction> {
+        self.write(move |log| log.redact(room, offset, at_ms))
     }
 
     fn scrubbed(&self) -> Answer<()> {

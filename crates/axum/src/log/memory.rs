@@ -94,8 +94,8 @@ impl Log for MemoryLog {
         self.write(|state| state.post(post, epoch, self.history_per_room, &*self.observer))
     }
 
-    fn remove(&self, room: RoomName, offset: Offset, _at_ms: u64) -> Answer<Redaction> {
-        self.write(|state| Ok(state.remove(&room, offset, &*self.observer)))
+    fn redact(&self, room: RoomName, offset: Offset, _at_ms: u64) -> Answer<Redaction> {
+        self.write(|state| Ok(state.redact(&room, offset, &*self.observer)))
     }
 
     fn room(&self, room: RoomName) -> Answer<RoomLog> {
@@ -104,7 +104,7 @@ impl Log for MemoryLog {
             epoch,
             head: room.head(),
             trimmed: room.trimmed,
-            removed: room.removed(),
+            redacted: room.redacted(),
         })
     }
 
@@ -316,7 +316,7 @@ impl Room {
         self.messages.binary_search_by(is_it).ok()
     }
 
-    fn removed(&self) -> Vec<Message> {
+    fn redacted(&self) -> Vec<Message> {
         let newest = self.removed.len().saturating_sub(REDACTED_MAX);
         let there = self.removed[newest..]
             .iter()
@@ -422,7 +422,7 @@ impl State {
         })
     }
 
-    fn remove(&mut self, name: &RoomName, offset: Offset, observer: &dyn Observer) -> Redaction {
+    fn redact(&mut self, name: &RoomName, offset: Offset, observer: &dyn Observer) -> Redaction {
         let found = self.rooms.get_mut(name);
         let Some((room, index)) = found.and_then(|room| {
             let index = room.at(offset)?;
@@ -437,7 +437,7 @@ impl State {
         message.removed = true;
         message.body.clear();
         room.removed.push(offset);
-        observer.removed(message);
+        observer.redacted(message);
         Redaction::Done
     }
 

@@ -220,9 +220,9 @@ impl Log for SqliteLog {
         self.queue.push(None, |batch| batch.post(post, epoch))
     }
 
-    fn remove(&self, room: RoomName, offset: Offset, at_ms: u64) -> Answer<Redaction> {
+    fn redact(&self, room: RoomName, offset: Offset, at_ms: u64) -> Answer<Redaction> {
         self.queue
-            .push(None, move |batch| batch.remove(&room, offset, at_ms))
+            .push(None, move |batch| batch.redact(&room, offset, at_ms))
     }
 
     fn scrubbed(&self) -> Answer<()> {

@@ -214,9 +214,9 @@ impl Feed {
         let gap = !follows;
         self.transmits
             .push_back(FeedTransmit::Begin { position, gap });
-        let removed = view.removed.into_iter();
-        let removed = removed.filter(|message| has_seen && message.offset <= from);
-        self.transmits.extend(removed.map(FeedTransmit::Redacted));
+        let redacted = view.redacted.into_iter();
+        let redacted = redacted.filter(|message| has_seen && message.offset <= from);
+        self.transmits.extend(redacted.map(FeedTransmit::Redacted));
         self.pull();
     }
 

@@ -26,8 +26,8 @@ pub struct RoomView {
     /// The texts in their input boxes.
     pub drafts: Vec<RoomDraft>,
     /// The newest redacted messages (EO-8).
-    pub removed: Vec<Message>,
-    /// The version of `members`, `drafts` and `removed`.
+    pub redacted: Vec<Message>,
+    /// The version of `members`, `drafts` and `redacted`.
     pub version: u64,
 }
 

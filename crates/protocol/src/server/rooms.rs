@@ -219,7 +219,7 @@ impl Connection {
             members,
             count,
             drafts,
-            removed,
+            redacted,
             ..
         } = view;
         let read_only = live.permit.rights().may_write(&room).is_err();
@@ -236,7 +236,7 @@ impl Connection {
             read_only,
         };
         self.send(ServerFrame::Joined(joined));
-        for message in removed {
+        for message in redacted {
             if has_seen && message.offset <= from {
                 self.send(ServerFrame::Message(message));
             }

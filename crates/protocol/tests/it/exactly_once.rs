@@ -141,7 +141,7 @@ fn who_comes_back_hears_what_was_removed() {
         let mut desk = Desk::live(Config::default());
         desk.join(since.clone());
         desk.enter(RoomView {
-            removed: [2, 5, 6].map(removed).to_vec(),
+            redacted: [2, 5, 6].map(removed).to_vec(),
             ..view(7)
         });
         let frames = desk.frames();

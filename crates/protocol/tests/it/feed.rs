@@ -25,7 +25,7 @@ fn view(head: u64) -> RoomView {
         members: Vec::new(),
         count: None,
         drafts: Vec::new(),
-        removed: vec![removed(20), removed(95)],
+        redacted: vec![removed(20), removed(95)],
         version: 7,
     }
 }
@@ -114,7 +114,7 @@ fn a_listener_goes_on_after_what_it_has() {
     drain(&mut feed);
     let trimmed = RoomView {
         trimmed: offset(150),
-        removed: Vec::new(),
+        redacted: Vec::new(),
         ..view(160)
     };
     feed.handle_input(at(3), FeedInput::RoomOpened(Some(trimmed)));

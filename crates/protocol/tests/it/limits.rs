@@ -111,7 +111,7 @@ fn view() -> RoomView {
         members: Vec::new(),
         count: None,
         drafts: Vec::new(),
-        removed: Vec::new(),
+        redacted: Vec::new(),
         version: 1,
     }
 }

@@ -357,7 +357,7 @@ pub(crate) fn view(head: u64) -> server::RoomView {
         members: Vec::new(),
         count: None,
         drafts: Vec::new(),
-        removed: Vec::new(),
+        redacted: Vec::new(),
         version: 1,
     }
 }

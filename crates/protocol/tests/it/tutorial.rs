@@ -79,7 +79,7 @@ fn view(head: u64, version: u64) -> RoomView {
         members: Vec::new(),
         count: None,
         drafts: Vec::new(),
-        removed: Vec::new(),
+        redacted: Vec::new(),
         version,
     }
 }

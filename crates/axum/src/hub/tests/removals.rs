@@ -6,7 +6,7 @@ use crate::log::{Log as _, Redaction};
 
 impl Place {
     async fn remove(&self, room: &str, number: u64) {
-        let removed = self.log.remove(name(room), offset(number), 1).await;
+        let removed = self.log.redact(name(room), offset(number), 1).await;
         assert_eq!(removed, Ok(Redaction::Done));
     }
 
@@ -120,7 +120,7 @@ async fn who_enters_sees_what_was_removed() {
     first.room.refresh(place.log.as_ref()).await.unwrap();
     let third = place.reader("s-dan", "garden").await;
     let removed = |reader: &Reader| -> Vec<u64> {
-        let removed = reader.view.removed.iter();
+        let removed = reader.view.redacted.iter();
         removed.map(|message| message.offset.get()).collect()
     };
     assert_eq!(removed(&first), [3]);

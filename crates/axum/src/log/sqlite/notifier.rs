@@ -120,7 +120,7 @@ fn notify(committed: &Committed, observer: &dyn Observer) {
         observer.committed(&committed.messages);
     }
     for message in &committed.removed {
-        observer.removed(message);
+        observer.redacted(message);
     }
     for (room, through) in &committed.trimmed {
         observer.trimmed(room, *through);
@@ -159,7 +159,7 @@ mod tests {
             assert!(messages[0].body != "panic", "a panic for a test");
         }
 
-        fn removed(&self, _: &Message) {}
+        fn redacted(&self, _: &Message) {}
 
         fn trimmed(&self, _: &RoomName, _: Offset) {}
     }

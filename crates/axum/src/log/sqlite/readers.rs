@@ -125,7 +125,7 @@ pub(super) fn room(
         })
         .optional()?;
     let (head, trimmed) = stored.unwrap_or_default();
-    let mut removed = messages(
+    let mut redacted = messages(
         connection,
         "SELECT offset, session, seq, name, at_ms, body, removed_ms FROM messages
          WHERE room = (SELECT id FROM rooms WHERE name = ?1) AND removed_ms IS NOT NULL
@@ -133,12 +133,12 @@ pub(super) fn room(
         room,
         params![room.as_str(), integer(REDACTED_MAX as u64)],
     )?;
-    removed.reverse();
+    redacted.reverse();
     Ok(RoomLog {
         epoch,
         head,
         trimmed,
-        removed,
+        redacted,
     })
 }
 

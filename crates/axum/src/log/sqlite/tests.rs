@@ -100,7 +100,7 @@ impl Observer for BatchSizes {
         self.0.lock().push(messages.len());
     }
 
-    fn removed(&self, _: &Message) {}
+    fn redacted(&self, _: &Message) {}
 
     fn trimmed(&self, _: &RoomName, _: Offset) {}
 }

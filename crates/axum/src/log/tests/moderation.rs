@@ -34,10 +34,10 @@ async fn a_removed_text_is_gone_and_its_place_stays(Subject { log, observer, .. 
         .await
         .unwrap()
         .messages;
-    let removal = log.remove(room("lobby"), offset(2), 7).await;
+    let removal = log.redact(room("lobby"), offset(2), 7).await;
     assert_eq!(removal, Ok(Redaction::Done));
     assert_eq!(
-        log.remove(room("lobby"), offset(2), 8).await,
+        log.redact(room("lobby"), offset(2), 8).await,
         Ok(Redaction::Before)
     );
 
@@ -54,7 +54,7 @@ async fn a_removed_text_is_gone_and_its_place_stays(Subject { log, observer, .. 
     assert_eq!(page, Ok(Page { messages, more }));
     let held = log.room(room("lobby")).await.unwrap();
     assert_eq!((held.head, held.trimmed), (offset(3), Offset::ZERO));
-    assert_eq!(held.removed, std::slice::from_ref(&gone));
+    assert_eq!(held.redacted, std::slice::from_ref(&gone));
     assert_eq!(observer.seen()[3..], [gone], "notified once");
 }
 
@@ -70,20 +70,20 @@ async fn what_is_not_there_is_not_removed(Subject { log, observer, .. }: Subject
         ("other", offset(1)),
     ] {
         assert_eq!(
-            log.remove(room(name), at, 1).await,
+            log.redact(room(name), at, 1).await,
             Ok(Redaction::Missing),
             "{name} {at}"
         );
     }
     assert_eq!(observer.seen().len(), 170);
-    assert_eq!(log.room(room("lobby")).await.unwrap().removed, []);
+    assert_eq!(log.room(room("lobby")).await.unwrap().redacted, []);
 }
 
 /// EO-1, EO-8: a repeated number whose message was redacted gets its first `ack`.
 async fn a_number_whose_text_was_removed_is_acked_again(Subject { log, .. }: Subject) {
     log.open_session(fresh("ada", 1)).await.unwrap();
     append_many(&*log, "ada", "lobby", 2).await;
-    log.remove(room("lobby"), offset(1), 1).await.unwrap();
+    log.redact(room("lobby"), offset(1), 1).await.unwrap();
     let again = append("ada", 1, "lobby", "body 1");
     assert_eq!(log.append(again).await, Ok(offset(1)));
     assert_eq!(log.room(room("lobby")).await.unwrap().head, offset(2));
@@ -94,14 +94,14 @@ async fn the_newest_removals_are_told_with_the_room(Subject { log, .. }: Subject
     log.open_session(fresh("ada", 1)).await.unwrap();
     append_many(&*log, "ada", "lobby", 60).await;
     for (at_ms, number) in [(1, 50), (2, 10), (3, 55)] {
-        log.remove(room("lobby"), offset(number), at_ms)
+        log.redact(room("lobby"), offset(number), at_ms)
             .await
             .unwrap();
     }
-    let removed = log.room(room("lobby")).await.unwrap().removed;
+    let removed = log.room(room("lobby")).await.unwrap().redacted;
     assert_eq!(offsets(&removed), [50, 10, 55]);
     assert!(removed.len() < REDACTED_MAX);
-    assert_eq!(log.room(room("other")).await.unwrap().removed, []);
+    assert_eq!(log.room(room("other")).await.unwrap().redacted, []);
     for number in 61..=170 {
         log.append(append("ada", number, "lobby", "x"))
             .await
@@ -109,14 +109,14 @@ async fn the_newest_removals_are_told_with_the_room(Subject { log, .. }: Subject
     }
     let held = log.room(room("lobby")).await.unwrap();
     assert!(held.trimmed >= offset(55));
-    assert_eq!(held.removed, []);
+    assert_eq!(held.redacted, []);
 }
 
 /// EO-8: the observer is notified of the message first, then of its redaction.
 async fn a_text_is_removed_in_the_commit_that_stored_it(Subject { log, observer, .. }: Subject) {
     log.open_session(fresh("ada", 1)).await.unwrap();
     let appended = log.append(append("ada", 1, "lobby", "x"));
-    let removed = log.remove(room("lobby"), offset(1), 1);
+    let removed = log.redact(room("lobby"), offset(1), 1);
     assert_eq!(appended.await, Ok(offset(1)));
     assert_eq!(removed.await, Ok(Redaction::Done));
     let told: Vec<bool> = observer.seen().iter().map(|m| m.removed).collect();
@@ -131,12 +131,12 @@ async fn old_messages_are_trimmed_from_the_oldest_on(Subject { log, observer, ..
         append.at_ms = at_ms;
         log.append(append).await.unwrap();
     }
-    log.remove(room("lobby"), offset(1), 1).await.unwrap();
+    log.redact(room("lobby"), offset(1), 1).await.unwrap();
     assert_eq!(log.trim(10).await, Ok(0));
     assert_eq!(log.trim(40).await, Ok(2));
     let held = log.room(room("lobby")).await.unwrap();
     assert_eq!((held.head, held.trimmed), (offset(5), offset(2)));
-    assert_eq!(held.removed, []);
+    assert_eq!(held.redacted, []);
     let read = log
         .read(room("lobby"), Offset::ZERO, 10)
         .await

@@ -144,7 +144,7 @@ async fn a_closed_log_takes_no_post(Subject { log, .. }: Subject) {
     ));
     assert!(is_unavailable(&log.forget_posts(1).await));
     assert!(is_unavailable(
-        &log.remove(room("lobby"), offset(1), 1).await
+        &log.redact(room("lobby"), offset(1), 1).await
     ));
     assert!(is_unavailable(&log.trim(1).await));
 }

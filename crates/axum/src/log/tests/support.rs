@@ -40,7 +40,7 @@ impl Observer for Recorder {
         self.0.lock().extend_from_slice(messages);
     }
 
-    fn removed(&self, message: &Message) {
+    fn redacted(&self, message: &Message) {
         self.0.lock().push(message.clone());
     }
 

@@ -22,7 +22,7 @@ pub(in crate::log::sqlite) struct Trimmed {
 
 impl Batch<'_> {
     /// Redacts a message (EO-8): its text is overwritten where it stood.
-    pub(in crate::log::sqlite) fn remove(
+    pub(in crate::log::sqlite) fn redact(
         &mut self,
         room: &RoomName,
         offset: Offset,

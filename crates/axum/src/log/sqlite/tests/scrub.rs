@@ -47,7 +47,7 @@ async fn removed_under_a_reader(place: &Place) -> (SqliteLog, Connection) {
     reader.execute_batch("BEGIN").unwrap();
     let read = "SELECT count(*) FROM messages";
     reader.query_row(read, [], |_| Ok(())).unwrap();
-    let removed = log.remove(room("lobby"), offset(1), 1).await;
+    let removed = log.redact(room("lobby"), offset(1), 1).await;
     assert_eq!(removed, Ok(Redaction::Done));
     (log, reader)
 }
@@ -60,7 +60,7 @@ async fn a_text_removed_under_a_reader_goes_when_that_ends() {
     assert!(timeout(A_WHILE, log.scrubbed()).await.is_err());
     assert!(traces(place.directory.path()) > 0);
     // A second redaction gets the same answer.
-    let again = log.remove(room("lobby"), offset(1), 2).await;
+    let again = log.redact(room("lobby"), offset(1), 2).await;
     assert_eq!(again, Ok(Redaction::Before));
     assert!(timeout(A_WHILE, log.scrubbed()).await.is_err());
     drop(reader);
@@ -188,7 +188,7 @@ async fn a_removed_text_leaves_no_copy_on_any_page() {
             let name = room(&format!("room-{of}"));
             let trimmed = log.room(name.clone()).await.unwrap().trimmed.get();
             for at in (trimmed + 1..=head).filter(|_| rng.u8(..10) == 0) {
-                let removed = log.remove(name.clone(), offset(at), 1).await;
+                let removed = log.redact(name.clone(), offset(at), 1).await;
                 assert_eq!(removed, Ok(Redaction::Done));
                 gone.push(format!("<{of}:{at}>"));
             }

@@ -43,11 +43,11 @@ async fn an_older_format_is_brought_up_to_now() {
         assert_eq!(read[1].body, "body 2");
     }
     let log = place.open("log.db");
-    let removed = log.remove(room("lobby"), offset(1), 5).await;
+    let removed = log.redact(room("lobby"), offset(1), 5).await;
     assert_eq!(removed, Ok(Redaction::Done));
     drop(log);
     let log = place.open("log.db");
-    let removed = log.room(room("lobby")).await.unwrap().removed;
+    let removed = log.room(room("lobby")).await.unwrap().redacted;
     assert_eq!(removed.len(), 1);
     let refused = log.refuse(id("ada"), seq(5), ErrorCode::BodyEmpty).await;
     assert_eq!(refused, Ok(ErrorCode::BodyEmpty));
@@ -133,7 +133,7 @@ async fn a_removed_text_leaves_no_trace_in_the_files() {
     };
     assert!(found() > 800);
     for (at, _) in secrets {
-        let removed = log.remove(room("lobby"), offset(at), 1).await;
+        let removed = log.redact(room("lobby"), offset(at), 1).await;
         assert_eq!(removed, Ok(Redaction::Done));
     }
     log.scrubbed().await.unwrap();
