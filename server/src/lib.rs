@@ -69,6 +69,7 @@ use crate::readiness::Readiness;
 use crate::samples::Samples;
 use crate::serve::Acceptor;
 use crate::state::{AppState, Parts};
+use crate::tls::Tls;
 
 /// How often to try whether the server before has released the log. Clients wait meanwhile.
 const LOOK_FOR_LOG_EVERY: Duration = Duration::from_millis(20);
@@ -170,12 +171,7 @@ impl Server {
             config: config.acceptor(),
             reserve: reserve.of_everybody(),
         };
-        // They end with the server, whatever they are doing.
-        let mut beside = JoinSet::new();
-        if let Some(tls) = self.listener.tls.clone() {
-            let renew = move || tls.clone().keep();
-            beside.spawn(supervised("renewal of certificates", renew));
-        }
+        let mut beside = tasks_beside(self.listener.tls.clone(), &hub, samples, self.allocator);
         let serving = tokio::spawn(acceptor.serve(self.listener, leave.clone(), stop.clone()));
         let house = Housekeeping {
             hub: Arc::clone(&hub),
@@ -184,11 +180,6 @@ impl Server {
             retention: config.retention(),
         };
         house.begin(&mut beside);
-        let (heap, watched) = (Heap::new(self.allocator), Arc::clone(&hub));
-        let heap = Arc::new(Mutex::new(heap));
-        beside.spawn(supervised("samples and memory", move || {
-            housekeeping::watch(watched.clone(), samples.clone(), heap.clone())
-        }));
         service_manager::ready();
 
         shutdown.await;
@@ -215,6 +206,25 @@ impl Server {
             watching.end(FAREWELL).await;
         }
     }
+}
+
+/// The server's periodic tasks. They end with the server, whatever they are doing.
+fn tasks_beside(
+    tls: Option<Tls>,
+    hub: &Arc<Hub>,
+    samples: Arc<Samples>,
+    allocator: Allocator,
+) -> JoinSet<()> {
+    let mut beside = JoinSet::new();
+    if let Some(tls) = tls {
+        let renew = move || tls.clone().keep();
+        beside.spawn(supervised("renewal of certificates", renew));
+    }
+    let (heap, hub) = (Arc::new(Mutex::new(Heap::new(allocator))), Arc::clone(hub));
+    beside.spawn(supervised("samples and memory", move || {
+        housekeeping::watch(hub.clone(), samples.clone(), heap.clone())
+    }));
+    beside
 }
 
 /// An error with all its causes, in one line. A cause that the error's text contains is not repeated.
