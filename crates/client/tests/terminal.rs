@@ -69,14 +69,14 @@ async fn serve(address: SocketAddr, data: &Path, options: &[&str]) -> Child {
     child
 }
 
-/// A program of this workspace, beside the one that runs: `cargo test` builds the examples of this package itself, and the
-/// server together with its own tests.
+/// A program of this workspace, as it was built last, beside the one that runs. `scripts/test.sh` builds both in one
+/// command with this test; one that runs it alone names `--example terminal`, and `-p server --bin everbeat`, too.
 fn program(name: &str) -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let program = tests.parent().unwrap().with_file_name(name);
     assert!(
         program.exists(),
-        "{} is missing: cargo build -p server",
+        "{} is missing: build the example and the server, too",
         program.display()
     );
     program
