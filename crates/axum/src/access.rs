@@ -4,7 +4,8 @@
 mod guests;
 #[cfg(feature = "jwt")]
 mod keys;
-#[cfg(all(test, feature = "jwt"))]
+#[cfg(feature = "jwt")]
+#[cfg(test)]
 mod tests;
 #[cfg_attr(not(feature = "jwt"), path = "access/no_tokens.rs")]
 mod tokens;

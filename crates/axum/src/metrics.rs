@@ -282,7 +282,8 @@ impl Metrics {
     }
 }
 
-#[cfg(all(test, feature = "metrics"))]
+#[cfg(feature = "metrics")]
+#[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 

@@ -1,4 +1,6 @@
-//! Everbeat in somebody's own application, as plain `axum::serve` serves it: real sockets, real clients, the real log.
+//! Everbeat in another application, as plain `axum::serve` serves it: real sockets, real clients, the real log.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
