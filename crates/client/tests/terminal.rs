@@ -69,8 +69,8 @@ async fn serve(address: SocketAddr, data: &Path, options: &[&str]) -> Child {
     child
 }
 
-/// A program of this workspace, as it was built last, beside the one that runs. `scripts/test.sh` builds both in one
-/// command with this test; one that runs it alone names `--example terminal`, and `-p server --bin everbeat`, too.
+/// A program of this workspace, as it was built last, beside the one that runs. `cargo test` builds it where it tests the
+/// whole package, as `scripts/test.sh` does for both; with `--test terminal` it does not: then `cargo build` comes first.
 fn program(name: &str) -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let program = tests.parent().unwrap().with_file_name(name);
