@@ -119,7 +119,7 @@ async fn a_drain_gives_slots_and_then_ends() {
         );
     }
     slots.sort_unstable();
-    assert_eq!(slots, [200, 300]);
+    assert_eq!(slots, [300, 350]);
     for client in &mut clients {
         assert_eq!(client.end().await.0, Some(1012));
     }

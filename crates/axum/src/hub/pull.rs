@@ -25,7 +25,7 @@ pub struct Batch<T> {
 
 /// Why a pull has no batch.
 pub enum Nothing {
-    /// The messages are in the log: [`read_log`].
+    /// The messages are in the log, and are to be read there.
     InLog,
     /// The room no longer reaches back to the reader's cursor.
     CutOff,
