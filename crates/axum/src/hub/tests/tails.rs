@@ -4,6 +4,7 @@ use super::{Place, Reader, message, taken};
 use crate::hub::Rooms;
 use crate::hub::room::Taken;
 use crate::log::Observer;
+#[cfg(feature = "metrics")]
 use crate::metrics::Now;
 
 const MOST: usize = 1 << 20;
@@ -12,6 +13,7 @@ fn place() -> Place {
     Place::over(Rooms::new(100).with_tails(MOST), 100)
 }
 
+#[cfg(feature = "metrics")]
 fn limited(place: &Place) -> u64 {
     let told = place.hub.metrics().render(Now::default()).unwrap();
     let line = told
@@ -40,6 +42,7 @@ async fn all_tails_together_are_bounded() {
     assert!(place.rooms.tails.held() >= MOST / 2);
     assert!(matches!(readers[0].take(0, 10, 0), Taken::InLog));
     assert_eq!(taken(readers[99].take(0, 10, 0)).1, 1);
+    #[cfg(feature = "metrics")]
     assert!(limited(&place) > 0);
 
     // A room with a new message is not idle; and what was freed is not counted.
