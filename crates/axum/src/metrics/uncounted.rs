@@ -47,7 +47,7 @@ impl<L, M: Clone> Family<L, M> {
 pub(super) struct Histogram;
 
 impl Histogram {
-    pub(super) fn new(_: ()) -> Self {
+    pub(super) fn new(_: Buckets) -> Self {
         Self
     }
 
@@ -55,4 +55,9 @@ impl Histogram {
 }
 
 /// No buckets.
-pub(super) fn exponential_buckets(_: f64, _: f64, _: u16) {}
+pub(super) struct Buckets;
+
+/// No buckets.
+pub(super) fn exponential_buckets(_: f64, _: f64, _: u16) -> Buckets {
+    Buckets
+}
