@@ -8,6 +8,7 @@
 mod config;
 mod connection;
 mod found;
+mod live;
 mod output;
 mod pages;
 mod publish;
