@@ -103,7 +103,11 @@ async fn metrics(State(hub): State<Arc<Hub>>) -> Response {
 
 async fn disconnect(State(hub): State<Arc<Hub>>, Path(id): Path<u64>) -> Response {
     if !hub.disconnect_by_operator(ConnectionId::new(id)) {
-        return (StatusCode::NOT_FOUND, "That connection is gone already.\n").into_response();
+        return (
+            StatusCode::NOT_FOUND,
+            "That connection is closed already.\n",
+        )
+            .into_response();
     }
     tracing::info!(connection.id = id, "an operator ends a connection");
     Redirect::to("/status").into_response()

@@ -223,11 +223,11 @@ pub struct Config {
     #[arg(long, env = "EVERBEAT_FAN_OUT_BYTES", default_value_t = FAN_OUT_BYTES, value_name = "BYTES")]
     pub fan_out_bytes: u32,
 
-    /// Who may enter.
+    /// Authentication and rights.
     #[command(flatten)]
     pub access: AccessOptions,
 
-    /// What is refused.
+    /// Limits.
     #[command(flatten)]
     pub limits: LimitOptions,
 
@@ -275,7 +275,7 @@ pub enum ConfigError {
     #[error("--hello-queue must be at most {max:?}: clients wait for 10s", max = HELLO_QUEUE_MAX)]
     HelloQueue,
     /// No client could be admitted.
-    #[error("--guests off needs --token-keys: or nobody gets in")]
+    #[error("--guests off needs --token-keys: without both no client can connect")]
     Nobody,
     /// An option that must not be zero.
     #[error("{0} must be more than zero")]

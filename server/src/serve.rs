@@ -395,7 +395,7 @@ impl Requests {
         let service = TowerToHyperService::new(service);
         let served = http.serve_connection(TokioIo::new(stream), service).await;
         if let Err(error) = served {
-            tracing::debug!(%error, "the last descriptor answered nobody");
+            tracing::debug!(%error, "the answer on the last descriptor failed");
         }
     }
 }

@@ -134,7 +134,7 @@ fn counts(now: Now) -> impl IntoView + use<> {
         }
     });
     let draining = now.is_draining.then(|| {
-        view! { <p class="draining">"Draining: nobody is taken in any more."</p> }
+        view! { <p class="draining">"Draining: no new connections are taken."</p> }
     });
     view! {
         <section aria-label="Now">

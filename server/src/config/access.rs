@@ -24,7 +24,7 @@ impl Switch {
     }
 }
 
-/// Who may enter.
+/// Authentication and rights.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Access")]
 pub struct AccessOptions {

@@ -42,7 +42,7 @@ pub enum KeySource {
 pub enum KeySourceError {
     /// The answer could be changed on the way.
     #[error(
-        "keys that come over http could be anybody's: use https, or an address of this machine, as \
+        "keys that come over http can be forged: use https, or an address of this machine, as \
          http://127.0.0.1:3000/jwks, without a name before the host"
     )]
     PlainHttp,

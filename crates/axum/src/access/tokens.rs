@@ -72,7 +72,7 @@ impl Tokens {
             (Ok(keys), _) => Some(keys),
             (Err(error), KeySource::File(_)) => return Err(error),
             (Err(error), KeySource::Url(_)) => {
-                tracing::warn!(%error, "nobody with a token gets in until the keys can be read");
+                tracing::warn!(%error, "every token is refused until the keys can be read");
                 None
             }
         };

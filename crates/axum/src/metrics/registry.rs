@@ -108,8 +108,8 @@ impl Metrics {
         to.register("connections", help, connections.clone());
         let help = "Sessions with a connection, and those that may come back";
         to.register("sessions", help, sessions.clone());
-        to.register("rooms", "Rooms that somebody uses", rooms.clone());
-        let help = "1 while the server goes and takes nobody in";
+        to.register("rooms", "Rooms in use", rooms.clone());
+        let help = "1 while the server drains and takes no new connections";
         to.register("draining", help, draining.clone());
     }
 
