@@ -93,6 +93,8 @@ test('a page that was alive leaves its text to one that is not, and says what wa
   await ada.sendAll(['one', 'two']);
   await ada.input.fill('not yet sent');
   await forbidWasm(ada.page);
+  // The live page is left first: it would send what waits as soon as the server is there.
+  await ada.page.goto('about:blank');
   await server.start();
   await visit(ada.page, server);
   await expect(ada.alert).toContainText('2 messages wait in this browser');
