@@ -23,13 +23,13 @@ use everbeat_axum::http::{retry_after, upgrade_anywhere};
 use everbeat_axum::hub::Hub;
 use everbeat_axum::limits::Limits;
 use everbeat_axum::metrics::Limit;
-use everbeat_axum::permit::Full;
 use everbeat_axum::stream::{HalfOpen, Stream};
 use everbeat_axum::supervise::supervised;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use protocol::server::Full;
 #[cfg(target_os = "linux")]
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};

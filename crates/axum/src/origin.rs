@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use axum::http::uri::Authority;
 use axum::http::{HeaderName, Method, Request, Version, header};
+use protocol::server::{Page, Site};
 use thiserror::Error;
 use url::Url;
 
@@ -87,16 +88,38 @@ fn is_host(host: &str) -> bool {
     !host.contains('@') && host.parse::<Authority>().is_ok()
 }
 
-/// Whether a page of this origin may open a session: a page of ours, of an allowed origin, or of no origin, as with
-/// programs that are no browsers. Ours is the host that the request names; if the request came over
-/// HTTPS, so must the page.
+/// Whether the page that a handshake comes from may open a session: the core decides ([`Page::may_connect`]).
 pub fn may_connect<B>(request: &Request<B>, allowed: &[Origin], by_tls: bool) -> bool {
+    page(request, allowed, by_tls).may_connect()
+}
+
+/// Whether a request that changes something comes from a page that may not send it: the core decides
+/// ([`Page::may_change`]).
+pub fn is_forged<B>(request: &Request<B>, allowed: &[Origin], by_tls: bool) -> bool {
+    if [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method()) {
+        return false;
+    }
+    let site = request.headers().get(SEC_FETCH_SITE);
+    let site = match site.map(|site| site.as_bytes()) {
+        Some(b"same-origin" | b"none") => Site::Same,
+        None | Some(b"") => Site::Unknown,
+        Some(_) => Site::Other,
+    };
+    !page(request, allowed, by_tls).may_change(site)
+}
+
+/// The page that a request comes from. Our own are those of the host that the request names; if the request came over
+/// HTTPS, so must the page.
+fn page<B>(request: &Request<B>, allowed: &[Origin], by_tls: bool) -> Page {
     if !request.headers().contains_key(header::ORIGIN) {
-        return true;
+        return Page::None;
     }
     let Some(origin) = said(request) else {
-        return false;
+        return Page::Other;
     };
+    if allowed.contains(&origin) {
+        return Page::Allowed;
+    }
     let scheme = if origin.as_str().starts_with("https:") {
         "https"
     } else {
@@ -104,21 +127,7 @@ pub fn may_connect<B>(request: &Request<B>, allowed: &[Origin], by_tls: bool) ->
     };
     let own = host(request).and_then(|host| Origin::new(scheme, host));
     let is_own = own.as_ref() == Some(&origin) && (scheme == "https" || !by_tls);
-    is_own || allowed.contains(&origin)
-}
-
-/// Whether a request that changes something comes from a page of another site, which is not allowed. Browsers say
-/// whether a page is of the same site; older ones only name the origin.
-pub fn is_forged<B>(request: &Request<B>, allowed: &[Origin], by_tls: bool) -> bool {
-    if [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method()) {
-        return false;
-    }
-    let site = request.headers().get(SEC_FETCH_SITE);
-    match site.map(|site| site.as_bytes()) {
-        Some(b"same-origin" | b"none") => false,
-        None | Some(b"") => !may_connect(request, allowed, by_tls),
-        Some(_) => !said(request).is_some_and(|origin| allowed.contains(&origin)),
-    }
+    if is_own { Page::Own } else { Page::Other }
 }
 
 /// The origin that a browser names; `None` for `null` and the like, and for several.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use protocol::access::Subject;
 use protocol::close::CloseCode;
 use protocol::id::{ConnectionId, Name, RoomName, SessionId};
-use protocol::server::{Cost, RoomView};
+use protocol::server::{Cost, Full, RoomView};
 
 use crate::address::Network;
 use crate::everbeat::Everbeat;
@@ -182,20 +182,6 @@ impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.vacate();
     }
-}
-
-/// Why a connection gets no permit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Full {
-    /// Its address has as many connections as it may.
-    Address,
-    /// The server has as many connections as it may, or drains.
-    Server,
-}
-
-impl Full {
-    /// How long a client without a permit should wait before it tries again.
-    pub const LATER: Duration = Duration::from_secs(5);
 }
 
 impl Everbeat {

@@ -19,6 +19,7 @@ use axum::response::{IntoResponse, Response};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use protocol::frame::SUBPROTOCOL;
+use protocol::server::Full;
 use tungstenite::handshake::server::create_response_with_body;
 
 use self::wire::Wire;
@@ -28,7 +29,7 @@ use crate::everbeat::Everbeat;
 use crate::http::{came_by_tls, retry_after};
 use crate::metrics::Limit;
 use crate::origin::may_connect;
-use crate::permit::{ConnectionPermit, Full};
+use crate::permit::ConnectionPermit;
 use crate::stream::Stream;
 
 /// A dialect: what serves a connection once it is a WebSocket.
@@ -125,14 +126,12 @@ impl Handshake {
     ) -> Response {
         let permit = match everbeat.connect(client.counted()) {
             Ok(permit) => permit,
-            Err(Full::Address) => {
-                let text = "Your address holds too many connections: try again later.\n";
-                return later(text, Full::LATER);
-            }
-            Err(Full::Server) => {
-                let text = "The server takes no new connections now: try again later.\n";
-                // After the drain there is the next server.
-                return later(text, everbeat.hub().drain().unwrap_or(Full::LATER));
+            Err(full) => {
+                let text = match full {
+                    Full::Address => "Your address holds too many connections: try again later.\n",
+                    Full::Server => "The server takes no new connections now: try again later.\n",
+                };
+                return later(text, full.retry_after(everbeat.hub().drain()));
             }
         };
         let ready = Ready { permit, dialect };

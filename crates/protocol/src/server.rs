@@ -12,6 +12,7 @@ mod config;
 mod connections;
 mod drafts;
 mod feed;
+mod handshake;
 mod input;
 mod numbering;
 mod output;
@@ -35,6 +36,7 @@ use self::allowance::{Allowance, FRAME, NEWS, PAGE};
 pub use self::config::Config;
 pub use self::connections::{TakeOver, reconnect_slots};
 pub use self::feed::{Feed, FeedConfig, FeedInput, FeedTransmit};
+pub use self::handshake::{Full, Page, Site};
 pub use self::input::{AppendError, Input, RoomView, SessionOpened};
 pub use self::numbering::{
     NumberError, Standing, Use, repeated_append, repeated_post, repeated_refusal, standing,

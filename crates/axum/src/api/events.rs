@@ -19,7 +19,7 @@ use futures_util::stream;
 use protocol::access::Subject;
 use protocol::id::RoomName;
 use protocol::position::{Epoch, Offset, Position};
-use protocol::server::{Call, Feed, FeedInput, FeedTransmit, Pull, RequestAnswer};
+use protocol::server::{Call, Feed, FeedInput, FeedTransmit, Full, Pull, RequestAnswer};
 use serde::Deserialize;
 use tokio::time::sleep_until;
 
@@ -32,7 +32,7 @@ use crate::everbeat::Everbeat;
 use crate::hub::inspect::{Kind, Question, Vitals};
 use crate::hub::pull::{self, Batch, Nothing};
 use crate::hub::room::{Entry, Room};
-use crate::permit::{ConnectionPermit, Full};
+use crate::permit::ConnectionPermit;
 use crate::stream::{HalfOpen, Placed};
 use crate::text_frame::TextFrame;
 use crate::ws::wire::WRITE_BYTES;
