@@ -140,7 +140,7 @@ impl Server {
     /// closes the remaining connections with 1012, commits, and returns. A shared listener is left at once: new
     /// connections are the next server's.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let (hub, authenticator, drain) = (self.hub, self.authenticator, self.config.drain);
+        let (hub, drain) = (self.hub, self.config.drain);
         let (leave, stop) = (CancellationToken::new(), CancellationToken::new());
         let is_shared = self.listener.shared.is_shared();
         let config = Arc::new(self.config);
@@ -149,7 +149,7 @@ impl Server {
         let reserve = Reserve::keep();
         let everbeat = Everbeat::new(everbeat::Parts {
             hub: Arc::clone(&hub),
-            authenticator: Arc::clone(&authenticator),
+            authenticator: self.authenticator,
             limits: Arc::clone(&limits),
             protocol: Arc::new(config.protocol()),
             http: Arc::new(config.http()),
@@ -174,9 +174,7 @@ impl Server {
         let mut beside = tasks_beside(self.listener.tls.clone(), &hub, samples, self.allocator);
         let serving = tokio::spawn(acceptor.serve(self.listener, leave.clone(), stop.clone()));
         let house = Housekeeping {
-            hub: Arc::clone(&hub),
-            limits,
-            authenticator,
+            everbeat: everbeat.clone(),
             retention: config.retention(),
         };
         house.begin(&mut beside);

@@ -67,17 +67,10 @@ impl Embedded {
             ..config.protocol
         };
         let authenticator = Arc::new(Authenticator::new(config.access).await?);
-        let (hub, limits) = (Arc::new(hub), Arc::new(Limits::new(config.limits)));
-        let house = Housekeeping {
-            hub: Arc::clone(&hub),
-            limits: Arc::clone(&limits),
-            authenticator: Arc::clone(&authenticator),
-            retention: config.retention,
-        };
         let everbeat = Everbeat::new(Parts {
-            hub,
+            hub: Arc::new(hub),
             authenticator,
-            limits,
+            limits: Arc::new(Limits::new(config.limits)),
             protocol: Arc::new(protocol),
             http: Arc::new(config.http),
             tracker: TaskTracker::new(),
@@ -85,6 +78,10 @@ impl Embedded {
             send_queues: SendQueueReader::default(),
         });
         let mut housekeeping = JoinSet::new();
+        let house = Housekeeping {
+            everbeat: everbeat.clone(),
+            retention: config.retention,
+        };
         house.begin(&mut housekeeping);
         Ok(Self {
             everbeat,

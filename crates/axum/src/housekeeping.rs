@@ -7,9 +7,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::access::Authenticator;
+use crate::everbeat::Everbeat;
 use crate::hub::Hub;
-use crate::limits::Limits;
 use crate::metrics::Limit;
 use crate::supervise::supervised;
 
@@ -60,12 +59,8 @@ impl Default for RetentionConfig {
 /// The parts that housekeeping works on.
 #[derive(Clone)]
 pub struct Housekeeping {
-    /// The registry of rooms and connections, over the log.
-    pub hub: Arc<Hub>,
-    /// The limits over many connections.
-    pub limits: Arc<Limits>,
-    /// The authenticator, whose keys are read again.
-    pub authenticator: Arc<Authenticator>,
+    /// The hub, the limits, and the authenticator, whose keys are read again.
+    pub everbeat: Everbeat,
     /// How long the log keeps what.
     pub retention: RetentionConfig,
 }
@@ -74,7 +69,8 @@ impl Housekeeping {
     /// Starts the tasks; a task that panics is restarted.
     pub fn begin(self, tasks: &mut JoinSet<()>) {
         let (house, expiry) = (self.clone(), self.clone());
-        let (hub, authenticator) = (self.hub, self.authenticator);
+        let hub = Arc::clone(self.everbeat.hub());
+        let authenticator = Arc::clone(self.everbeat.authenticator());
         tasks.spawn(supervised("housekeeping", move || house.clone().look()));
         // A task of its own, as it takes as long as the log does.
         tasks.spawn(supervised("expiry", move || expiry.clone().forget()));
@@ -91,7 +87,7 @@ impl Housekeeping {
     /// Handles timeouts of rooms, and drops what is unused. Nothing
     /// of it waits for the log.
     async fn look(self) {
-        let hub = &self.hub;
+        let (hub, limits) = (self.everbeat.hub(), self.everbeat.limits());
         let mut agenda = interval(AGENDA_EVERY);
         let mut sweep = interval(SWEEP_EVERY);
         agenda.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -100,7 +96,7 @@ impl Housekeeping {
                 _ = agenda.tick() => hub.handle_timeout(hub.clock().now()),
                 _ = sweep.tick() => {
                     hub.sweep();
-                    let evicted = self.limits.sweep(hub.clock().now());
+                    let evicted = limits.sweep(hub.clock().now());
                     hub.metrics().limited_times(Limit::RateBytes, evicted);
                 }
             }
@@ -118,10 +114,11 @@ impl Housekeeping {
         let mut trim = interval(trim_every);
         expire.set_missed_tick_behavior(MissedTickBehavior::Delay);
         trim.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let hub = self.everbeat.hub();
         loop {
             tokio::select! {
-                _ = expire.tick() => forget_old(&self.hub, &self.retention).await,
-                _ = trim.tick(), if !age.is_zero() => trim_old(&self.hub, age).await,
+                _ = expire.tick() => forget_old(hub, &self.retention).await,
+                _ = trim.tick(), if !age.is_zero() => trim_old(hub, age).await,
             }
         }
     }
