@@ -225,6 +225,7 @@ impl Metrics {
             Err(AppendError::OutOfOrder) => "out_of_order",
             Err(AppendError::Refused(_)) => "refused",
             Err(AppendError::UnknownSession) => "unknown_session",
+            Err(AppendError::Fenced) => "fenced",
             Err(AppendError::Unavailable) => "unavailable",
             Err(AppendError::RateLimited(_)) => "rate_limited",
         };

@@ -22,6 +22,9 @@ pub enum IdError {
     /// Not 1 to 64 of `a-z 0-9 - _`.
     #[error("a room's name is 1 to 64 of a-z 0-9 - _")]
     Room,
+    /// Not 1 to 64 of `a-z 0-9 - _`.
+    #[error("a node's name is 1 to 64 of a-z 0-9 - _")]
+    Node,
     /// Not 1 to 64 visible ASCII characters.
     #[error("a session id or key is 1 to 64 visible ASCII characters")]
     Credential,
@@ -215,9 +218,7 @@ impl RoomName {
     /// # Errors
     /// [`IdError::Room`] unless it is 1 to 64 of `a-z 0-9 - _`.
     pub fn new(text: &str) -> Result<Self, IdError> {
-        let allowed =
-            |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
-        if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
+        if is_plain(text) {
             Ok(Self(text.into()))
         } else {
             Err(IdError::Room)
@@ -252,6 +253,66 @@ impl TryFrom<String> for RoomName {
 impl From<RoomName> for String {
     fn from(name: RoomName) -> Self {
         name.as_str().to_owned()
+    }
+}
+
+/// The name of one server among several, given by the operator: 1 to 64 of `a-z 0-9 - _`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct NodeName(Arc<str>);
+
+impl NodeName {
+    /// Checks and wraps a text as a node's name.
+    ///
+    /// # Errors
+    /// [`IdError::Node`] unless it is 1 to 64 of `a-z 0-9 - _`.
+    pub fn new(text: &str) -> Result<Self, IdError> {
+        if is_plain(text) {
+            Ok(Self(text.into()))
+        } else {
+            Err(IdError::Node)
+        }
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for NodeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for NodeName {
+    type Error = IdError;
+
+    fn try_from(text: String) -> Result<Self, IdError> {
+        Self::new(&text)
+    }
+}
+
+impl From<NodeName> for String {
+    fn from(name: NodeName) -> Self {
+        name.as_str().to_owned()
+    }
+}
+
+/// How often a session was opened, this time included: the place of one opening in the order of all. What an earlier
+/// opening still sends is refused by the log ([`NumberError::Fenced`](crate::server::NumberError::Fenced)).
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Generation(pub u64);
+
+impl Generation {
+    /// The opening after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
     }
 }
 
@@ -338,6 +399,12 @@ pub(crate) fn optional_safe_integer<'de, D: Deserializer<'de>>(
         return Err(D::Error::custom(IdError::Number { least: 0 }));
     }
     Ok(number)
+}
+
+/// Whether a text is 1 to 64 of `a-z 0-9 - _`: fit for paths and subjects without any escape.
+fn is_plain(text: &str) -> bool {
+    let is_allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+    (1..=64).contains(&text.len()) && text.bytes().all(is_allowed)
 }
 
 fn check_credential(text: &str) -> Result<(), IdError> {

@@ -39,7 +39,7 @@ pub use self::feed::{Feed, FeedConfig, FeedInput, FeedTransmit};
 pub use self::handshake::{Full, Page, Site};
 pub use self::input::{AppendError, Input, RoomView, SessionOpened};
 pub use self::numbering::{
-    NumberError, Standing, Use, repeated_append, repeated_post, repeated_refusal, standing,
+    NumberError, Standing, Use, fence, repeated_append, repeated_post, repeated_refusal, standing,
 };
 pub use self::output::Transmit;
 use self::owed::Owed;

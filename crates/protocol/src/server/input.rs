@@ -53,6 +53,8 @@ pub enum AppendError {
     Refused(ErrorCode),
     /// The log forgot the session.
     UnknownSession,
+    /// The session was opened again since: another connection has it (RS-4).
+    Fenced,
     /// Not now.
     Unavailable,
     /// The author publishes too fast, over all sessions: again after this time.

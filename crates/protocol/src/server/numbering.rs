@@ -2,8 +2,9 @@
 
 use super::{AppendError, PostError, Posted};
 use crate::frame::ErrorCode;
-use crate::id::Seq;
+use crate::id::{Generation, Seq};
 use crate::position::{Epoch, Offset};
+use serde::Serialize;
 
 /// Where a `seq` stands among the numbers of its session (EO-1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +30,8 @@ pub enum Use {
 }
 
 /// Why a number, or a key, is not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NumberError {
     /// It was used for another message (EO-6).
     Conflict,
@@ -39,6 +41,19 @@ pub enum NumberError {
     Refused(ErrorCode),
     /// The log does not know the session, or no longer.
     UnknownSession,
+    /// The session was opened again since (RS-4): another connection has it.
+    Fenced,
+}
+
+/// Lets only the newest opening of a session use its numbers (RS-4). `newest` is `None` for an unknown session.
+///
+/// # Errors
+/// [`NumberError::UnknownSession`], or [`NumberError::Fenced`] for an earlier opening.
+pub fn fence(newest: Option<Generation>, own: Generation) -> Result<(), NumberError> {
+    if own < newest.ok_or(NumberError::UnknownSession)? {
+        return Err(NumberError::Fenced);
+    }
+    Ok(())
 }
 
 /// Decides where the number of an append or of a refusal stands. `last_seq` is `None` for an unknown session; what can
@@ -103,6 +118,7 @@ impl From<NumberError> for AppendError {
             NumberError::OutOfOrder => Self::OutOfOrder,
             NumberError::Refused(code) => Self::Refused(code),
             NumberError::UnknownSession => Self::UnknownSession,
+            NumberError::Fenced => Self::Fenced,
         }
     }
 }
@@ -136,6 +152,16 @@ mod tests {
         let repeat = |number| standing(Some(7), seq(number), true);
         assert_eq!(repeat(7), Ok(Standing::Settled));
         assert_eq!(repeat(8), Err(NumberError::OutOfOrder));
+    }
+
+    /// RS-4: what an earlier opening still sends changes nothing.
+    #[test]
+    fn an_earlier_opening_is_fenced() {
+        let newest = Some(Generation(3));
+        assert_eq!(fence(newest, Generation(3)), Ok(()));
+        assert_eq!(fence(newest, Generation(2)), Err(NumberError::Fenced));
+        let unknown = fence(None, Generation(3));
+        assert_eq!(unknown, Err(NumberError::UnknownSession));
     }
 
     /// EO-6: a message is acked only if it is the same one. EO-7: the first code counts.

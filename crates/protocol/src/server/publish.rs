@@ -209,6 +209,7 @@ impl Connection {
                 self.refuse_publish(seq, code);
             }
             AppendError::UnknownSession => self.close(CloseCode::SESSION_GONE),
+            AppendError::Fenced => self.close(CloseCode::TAKEN_OVER),
             // The log cannot have taken what followed a held message; it comes again after that.
             AppendError::OutOfOrder | AppendError::Unavailable | AppendError::RateLimited(_)
                 if live.publisher.follows_a_held_one(seq) => {}
