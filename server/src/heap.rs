@@ -6,6 +6,14 @@ use std::fs;
 /// it.
 const WORTH_BYTES: u64 = 8 << 20;
 
+/// A change of the resident memory that calls for a look at the free memory.
+const MOVED_BYTES: u64 = 1 << 20;
+
+/// At the latest after so many looks at the resident memory alone the free memory is looked at, too: memory that is
+/// freed and kept does not change what is resident. The allocator takes 3 ms to count what 5,000 connections left free,
+/// a fiftieth of what they cost when they are quiet; the resident memory takes some microseconds.
+const GLANCES_MAX: u32 = 2;
+
 /// A page of memory, the unit of `/proc`.
 const PAGE_BYTES: u64 = 4096;
 
@@ -32,6 +40,7 @@ impl Default for Allocator {
 pub(crate) struct Heap {
     allocator: Allocator,
     trimming: Trimming,
+    glance: Glance,
 }
 
 impl Heap {
@@ -42,12 +51,20 @@ impl Heap {
                 least_free: u64::MAX,
                 resident: 0,
             },
+            glance: Glance {
+                resident: 0,
+                count: 0,
+            },
         }
     }
 
     /// Gives memory back if it is worth it. Takes some milliseconds if there is much: not for an async task.
     pub(crate) fn look(&mut self) {
-        let (free, resident) = ((self.allocator.free)(), resident());
+        let resident = resident();
+        if !self.glance.calls_for_a_look(resident) {
+            return;
+        }
+        let free = (self.allocator.free)();
         if self.trimming.is_due(free, resident) {
             (self.allocator.give_back)();
             self.trimming.done(free, self::resident());
@@ -55,7 +72,27 @@ impl Heap {
     }
 }
 
-/// Decides when to. What was given back still counts as free, so only changes since then count.
+/// Decides when to look at the free memory.
+#[derive(Debug)]
+struct Glance {
+    /// The resident memory at the last look.
+    resident: u64,
+    /// How often the resident memory alone was looked at since.
+    count: u32,
+}
+
+impl Glance {
+    fn calls_for_a_look(&mut self, resident: u64) -> bool {
+        if self.count < GLANCES_MAX && resident.abs_diff(self.resident) < MOVED_BYTES {
+            self.count += 1;
+            return false;
+        }
+        *self = Self { resident, count: 0 };
+        true
+    }
+}
+
+/// Decides when to give memory back. What was given back still counts as free, so only changes since then count.
 #[derive(Debug)]
 struct Trimming {
     /// The least that was free since memory was given back last.
@@ -111,6 +148,31 @@ mod tests {
         // A burst that is there at one look, and over at the next.
         assert!(!trimming.is_due(MIB, 140 * MIB));
         assert!(trimming.is_due(121 * MIB, 140 * MIB));
+    }
+
+    /// A quiet server counts its free memory at each third look, one that grows or shrinks at each.
+    #[test]
+    fn a_quiet_server_seldom_counts_its_free_memory() {
+        let mut glance = Glance {
+            resident: 0,
+            count: 0,
+        };
+        let mut looks = |resident| glance.calls_for_a_look(resident);
+        assert!(looks(20 * MIB));
+        let quiet = [
+            20 * MIB,
+            20 * MIB,
+            20 * MIB,
+            20 * MIB + 1,
+            20 * MIB,
+            20 * MIB,
+        ];
+        assert_eq!(
+            quiet.map(&mut looks),
+            [false, false, true, false, false, true]
+        );
+        assert!(looks(21 * MIB + 1));
+        assert!(looks(19 * MIB));
     }
 
     /// Free memory that cannot be given back is tried once.
