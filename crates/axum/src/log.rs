@@ -17,9 +17,14 @@ mod trimming;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use everbeat_log::command::{
+    Append, KeyHash, OpenSession, OpenedSession, Post, REFUSED_MAX, Refuse,
+};
+use everbeat_log::command::{CommandError, Outcome};
+use everbeat_log::fold::Changes;
 use futures_util::future::BoxFuture;
-use protocol::frame::{ErrorCode, Message, Refused};
-use protocol::id::{Name, RoomName, Seq, SessionId};
+use protocol::frame::{ErrorCode, Message};
+use protocol::id::{Generation, RoomName, SessionId};
 use protocol::position::{Epoch, Offset};
 pub use protocol::server::{NumberError, PostKey, Posted, Redaction};
 use thiserror::Error;
@@ -31,9 +36,6 @@ pub use self::page::{PAGE_BYTES, Page};
 /// The deadline of a read, and of a request that waits for a write: shorter than a client waits before it
 /// doubts the connection. Past it: [`LogError::Unavailable`].
 pub const PATIENCE: Duration = Duration::from_secs(4);
-
-/// The SHA-256 hash of a session's key; the key itself is never stored (RS-2).
-pub type KeyHash = [u8; 32];
 
 /// A call's answer, as a future.
 pub type Answer<T> = BoxFuture<'static, Result<T, LogError>>;
@@ -64,96 +66,13 @@ impl From<NumberError> for LogError {
     }
 }
 
-/// A request to resume a session, with the fresh one to open where that fails.
-#[derive(Clone, Debug)]
-pub struct OpenSession {
-    /// The session to resume, and the hashes of the keys shown; one of them has to be the session's.
-    pub resume: Option<(SessionId, Vec<KeyHash>)>,
-    /// The session to open otherwise. An id that is in use is refused with
-    /// [`LogError::Unavailable`].
-    pub fresh: (SessionId, KeyHash),
-    /// Unix time in milliseconds.
-    pub at_ms: u64,
-}
-
-/// The session that was opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OpenedSession {
-    /// Whether it is the session that was to be resumed (RS-2).
-    pub resumed: bool,
-    /// Its last settled number; 0 for none (RS-3).
-    pub last_seq: u64,
-    /// The newest of its numbers that were refused for good, in order, at most [`REFUSED_MAX`].
-    pub refused: Vec<Refused>,
-}
-
-/// The most refusals that a resumed session is given (RS-3).
-pub const REFUSED_MAX: usize = 1000;
-
-/// A message to append.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Append {
-    /// The session that it is published in.
-    pub session: SessionId,
-    /// Its number in that session.
-    pub seq: Seq,
-    /// The room that it goes to.
-    pub room: RoomName,
-    /// The author's name at that time.
-    pub name: Name,
-    /// The text.
-    pub body: String,
-    /// Unix time in milliseconds.
-    pub at_ms: u64,
-    /// The message was passed to the log before, and may only be found: where its number is still free the answer
-    /// is [`NumberError::OutOfOrder`]. Its author's right to write was decided the first time.
-    pub is_repeat: bool,
-}
-
-impl Append {
-    /// The message that this append becomes at this offset.
-    pub(super) fn at(self, offset: Offset) -> Message {
-        Message {
-            room: self.room,
-            offset,
-            session: self.session,
-            seq: self.seq,
-            name: self.name,
-            at_ms: self.at_ms,
-            body: self.body,
-            removed: false,
-        }
-    }
-}
-
-/// A message to append without a session: its key makes sure that it is appended once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Post {
-    /// The idempotency key, hashed with its owner.
-    pub key: PostKey,
-    /// The session that the message carries; it is the first one there.
-    pub session: SessionId,
-    /// The room that it goes to.
-    pub room: RoomName,
-    /// The author's name at that time.
-    pub name: Name,
-    /// The text.
-    pub body: String,
-    /// Unix time in milliseconds.
-    pub at_ms: u64,
-}
-
-impl Post {
-    /// The post as an append: the first message of its session.
-    pub(super) fn into_append(self) -> Append {
-        Append {
-            session: self.session,
-            seq: Seq::FIRST,
-            room: self.room,
-            name: self.name,
-            body: self.body,
-            at_ms: self.at_ms,
-            is_repeat: false,
+impl From<CommandError> for LogError {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::Number(error) => Self::Number(error),
+            CommandError::SessionTaken | CommandError::NotFounded => {
+                Self::Unavailable(error.to_string().into())
+            }
         }
     }
 }
@@ -188,12 +107,41 @@ pub trait Observer: Send + Sync + 'static {
         let _ = (operations, took);
     }
 
+    /// A session was opened, durably: this opening is its newest, and what earlier ones still send is refused (RS-4).
+    /// Called as [`Observer::committed`] is, and before it.
+    fn opened(&self, session: &SessionId, generation: Generation) {
+        let _ = (session, generation);
+    }
+
     /// This message is redacted, durably (EO-8). Called as [`Observer::committed`] is, and after it.
     fn redacted(&self, message: &Message);
 
     /// The messages of a room up to this offset were trimmed for their age. Called as [`Observer::committed`] is,
     /// and after it. Not called where a room held too many messages: copies of those trimmed may still be served.
     fn trimmed(&self, room: &RoomName, through: Offset);
+}
+
+/// Notifies the observer of what a transaction changed.
+fn notify(changes: &Changes, observer: &dyn Observer) {
+    for (session, generation) in &changes.opened {
+        observer.opened(session, *generation);
+    }
+    if !changes.messages.is_empty() {
+        observer.committed(&changes.messages);
+    }
+    for message in &changes.redacted {
+        observer.redacted(message);
+    }
+    for (room, through) in &changes.trimmed {
+        observer.trimmed(room, *through);
+    }
+}
+
+/// The outcome of a command as its caller waits for it.
+fn typed<T: TryFrom<Outcome>>(outcome: Outcome) -> Result<T, LogError> {
+    // The fold gives each kind of command the outcome of its kind.
+    let other = |_| LogError::Unavailable("the outcome is that of another command".into());
+    outcome.try_into().map_err(other)
 }
 
 /// A log. Every call is answered once its effect is on stable storage.
@@ -204,7 +152,8 @@ pub trait Observer: Send + Sync + 'static {
 ///
 /// A read shows at least what was answered before the read was called.
 pub trait Log: Send + Sync + 'static {
-    /// Resumes or opens a session. A wrong key or an unknown session gets the fresh one (RS-2).
+    /// Resumes or opens a session. A wrong key or an unknown session gets the fresh one (RS-2). An id in use is refused
+    /// with [`LogError::Unavailable`].
     fn open_session(&self, open: OpenSession) -> Answer<OpenedSession>;
 
     /// Appends a message: message, `last_seq` and head in one transaction (EO-2). A repeated number
@@ -212,7 +161,7 @@ pub trait Log: Send + Sync + 'static {
     fn append(&self, append: Append) -> Answer<Offset>;
 
     /// Uses a number up for good (EO-7). Repeating it is harmless.
-    fn refuse(&self, session: SessionId, seq: Seq, code: ErrorCode) -> Answer<ErrorCode>;
+    fn refuse(&self, refuse: Refuse) -> Answer<ErrorCode>;
 
     /// Appends a message without a session. A repeated key with the same room and body is answered with
     /// its first offset; with others it is a [`NumberError::Conflict`].

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use protocol::access::Subject;
 use protocol::close::CloseCode;
-use protocol::id::{ConnectionId, Name, RoomName, SessionId};
+use protocol::id::{ConnectionId, Generation, Name, RoomName, SessionId};
 use protocol::server::{Cost, Full, RoomView};
 
 use crate::address::Network;
@@ -35,8 +35,8 @@ pub struct ConnectionPermit {
 enum Who {
     /// None, or none yet: the connection only listens to rooms.
     Nobody,
-    /// A session that can be resumed: without its connection it is away (PR-1).
-    Session(SessionId),
+    /// A session that can be resumed, and which of its openings this is: without its connection it is away (PR-1).
+    Session(SessionId, Generation),
     /// A session that cannot be resumed: it leaves with its connection.
     Passing(SessionId),
 }
@@ -85,14 +85,22 @@ impl ConnectionPermit {
     pub const fn session(&self) -> Option<&SessionId> {
         match &self.who {
             Who::Nobody => None,
-            Who::Session(session) | Who::Passing(session) => Some(session),
+            Who::Session(session, _) | Who::Passing(session) => Some(session),
         }
     }
 
-    /// Gives a session to this connection (RS-4).
-    pub fn attach(&mut self, session: SessionId) {
+    /// The session on the connection that can be resumed, and which of its openings this is.
+    pub fn opening(&self) -> Option<(SessionId, Generation)> {
+        match &self.who {
+            Who::Session(session, generation) => Some((session.clone(), *generation)),
+            Who::Nobody | Who::Passing(_) => None,
+        }
+    }
+
+    /// Gives an opening of a session to this connection (RS-4).
+    pub fn attach(&mut self, session: SessionId, generation: Generation) {
         self.hub().attach(&session, self.id);
-        self.who = Who::Session(session);
+        self.who = Who::Session(session, generation);
     }
 
     /// Gives this connection a session of its own, which ends with it.
@@ -171,7 +179,7 @@ impl ConnectionPermit {
         for room in std::mem::take(&mut self.rooms) {
             match &self.who {
                 Who::Nobody => room.unwatch(self.id),
-                Who::Session(session) => room.disconnect(now, session, self.id),
+                Who::Session(session, _) => room.disconnect(now, session, self.id),
                 Who::Passing(session) => room.leave(now, session, self.id),
             }
         }

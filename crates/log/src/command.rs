@@ -62,6 +62,43 @@ pub enum Outcome {
     Trimmed(Trimmed),
 }
 
+/// Makes an [`Outcome`] what the caller of its command waits for; any other outcome comes back.
+macro_rules! outcome_of {
+    ($($kind:ident: $typed:ty),* $(,)?) => {
+        $(impl TryFrom<Outcome> for $typed {
+            type Error = Outcome;
+
+            fn try_from(outcome: Outcome) -> Result<Self, Outcome> {
+                match outcome {
+                    Outcome::$kind(typed) => Ok(typed),
+                    other => Err(other),
+                }
+            }
+        })*
+    };
+}
+
+outcome_of! {
+    Opened: OpenedSession,
+    Appended: Offset,
+    Refused: ErrorCode,
+    Posted: Posted,
+    Redacted: Redaction,
+    Forgotten: usize,
+    Trimmed: Trimmed,
+}
+
+impl TryFrom<Outcome> for () {
+    type Error = Outcome;
+
+    fn try_from(outcome: Outcome) -> Result<Self, Outcome> {
+        match outcome {
+            Outcome::Done => Ok(()),
+            other => Err(other),
+        }
+    }
+}
+
 /// Why a command changed nothing. Every node comes to the same answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum CommandError {
@@ -256,11 +293,21 @@ pub struct Trim {
     pub after: Option<RoomName>,
 }
 
+impl Trim {
+    /// The first part of a round.
+    pub const fn new(before_ms: u64) -> Self {
+        Self {
+            before_ms,
+            after: None,
+        }
+    }
+}
+
 /// What one part of a round trimmed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trimmed {
     /// How many messages were trimmed.
     pub count: u64,
-    /// The room after which the round goes on; `None` at its end.
-    pub next: Option<RoomName>,
+    /// The next part of the round; `None` at its end.
+    pub next: Option<Trim>,
 }

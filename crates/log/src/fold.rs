@@ -354,7 +354,7 @@ fn trim<S: Store>(
 ) -> Result<Trimmed, Fault<S::Error>> {
     let rooms = store.rooms(which.after.as_ref(), ROOMS_MAX)?;
     let is_end = rooms.len() < ROOMS_MAX;
-    let (mut count, mut last) = (0_u64, which.after.clone());
+    let (mut count, mut next) = (0_u64, which.clone());
     for name in rooms {
         if let Some(through) = store.aged(&name, which.before_ms, TRIM_MAX)? {
             let before = store.room(&name)?.trimmed;
@@ -363,12 +363,13 @@ fn trim<S: Store>(
             changes.trimmed.push((name.clone(), through));
             // The rest is left to the next command, so that this one is short.
             if count >= TRIM_MAX {
-                return Ok(Trimmed { count, next: last });
+                let next = Some(next);
+                return Ok(Trimmed { count, next });
             }
         }
-        last = Some(name);
+        next.after = Some(name);
     }
-    let next = last.filter(|_| !is_end);
+    let next = (!is_end).then_some(next);
     Ok(Trimmed { count, next })
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::ops::RangeBounds;
 
 use protocol::frame::{ErrorCode, Message, Refused};
 use protocol::id::{RoomName, Seq, SessionId};
@@ -62,8 +63,20 @@ impl MemoryStore {
 
     /// A room's messages, oldest first.
     pub fn messages(&self, room: &RoomName) -> impl DoubleEndedIterator<Item = &Message> {
-        let kept = self.rooms.get(room);
-        kept.into_iter().flat_map(|kept| kept.messages.values())
+        self.range(room, ..)
+    }
+
+    /// A room's messages with offsets in a range, oldest first.
+    pub fn range(
+        &self,
+        room: &RoomName,
+        offsets: impl RangeBounds<Offset>,
+    ) -> impl DoubleEndedIterator<Item = &Message> {
+        let kept = self
+            .rooms
+            .get(room)
+            .map(|kept| kept.messages.range(offsets));
+        kept.into_iter().flatten().map(|(_, message)| message)
     }
 
     /// A room's head, and the offset up to which it is trimmed.

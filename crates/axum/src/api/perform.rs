@@ -67,6 +67,7 @@ pub(super) async fn perform(
                     name,
                     body,
                     at_ms,
+                    erased: None,
                 };
                 driver.post(post).await
             }

@@ -99,16 +99,18 @@ impl Place {
             fresh: (id.clone(), [7; 32]),
             at_ms: 1,
         };
-        let last = self.log.open_session(open).await.unwrap().last_seq;
-        for (number, body) in (last + 1..).zip(bodies) {
+        let opened = self.log.open_session(open).await.unwrap();
+        for (number, body) in (opened.last_seq + 1..).zip(bodies) {
             let append = Append {
                 session: id.clone(),
+                generation: opened.generation,
                 seq: Seq::new(number).unwrap(),
                 room: name(room),
                 name: Name::tidy(session),
                 body: (*body).to_owned(),
                 at_ms: 1,
                 is_repeat: false,
+                erased: None,
             };
             self.log.append(append).await.unwrap();
         }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use protocol::frame::ErrorCode;
-use protocol::id::{RoomName, Seq, SessionId};
+use protocol::id::{RoomName, SessionId};
 use protocol::position::Offset;
 use tokio::sync::watch;
 
 use super::{
     Answer, Append, Log, LogError, OpenSession, OpenedSession, Page, Post, Posted, Redaction,
-    RoomLog,
+    Refuse, RoomLog,
 };
 
 /// A log that can be frozen: a call made while it is frozen is done and answered once it thaws.
@@ -87,8 +87,8 @@ impl Log for LateLog {
         self.write(|log| log.append(append))
     }
 
-    fn refuse(&self, session: SessionId, seq: Seq, code: ErrorCode) -> Answer<ErrorCode> {
-        self.write(move |log| log.refuse(session, seq, code))
+    fn refuse(&self, refuse: Refuse) -> Answer<ErrorCode> {
+        self.write(|log| log.refuse(refuse))
     }
 
     fn post(&self, post: Post) -> Answer<Posted> {

@@ -34,7 +34,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use protocol::frame::ErrorCode;
-use protocol::id::{RoomName, Seq, SessionId};
+use protocol::id::{RoomName, SessionId};
 use protocol::position::{Epoch, Offset};
 use tokio::sync::watch;
 
@@ -49,7 +49,7 @@ use self::watchdog::Watchdog;
 use self::writer::Writer;
 use super::{
     Answer, Append, Log, LogError, Observer, OpenSession, OpenedSession, PAGE_BYTES, Page, Post,
-    Posted, Redaction, RoomLog,
+    Posted, Redaction, Refuse, RoomLog,
 };
 
 /// The options of an SQLite log.
@@ -208,11 +208,10 @@ impl Log for SqliteLog {
             .push(Some(&session), |batch| batch.append(append))
     }
 
-    fn refuse(&self, session: SessionId, seq: Seq, code: ErrorCode) -> Answer<ErrorCode> {
-        let asking = session.clone();
-        self.queue.push(Some(&asking), move |batch| {
-            batch.refuse(&session, seq, code)
-        })
+    fn refuse(&self, refuse: Refuse) -> Answer<ErrorCode> {
+        let session = refuse.session.clone();
+        let refuse = move |batch: &mut Batch<'_>| batch.refuse(&refuse);
+        self.queue.push(Some(&session), refuse)
     }
 
     fn post(&self, post: Post) -> Answer<Posted> {

@@ -11,8 +11,8 @@ use protocol::position::Offset;
 use protocol::server::NumberError;
 
 use self::support::{
-    HISTORY, Recorder, Subject, append, append_many, fresh, id, is_unavailable, offset, offsets,
-    opened, resume, room, seq,
+    HISTORY, Recorder, Subject, append, append_many, check_opened, fresh, id, is_unavailable,
+    offset, offsets, refuse, resume, room,
 };
 use super::memory::MemoryLog;
 use super::{Log, LogError, PAGE_BYTES, Page};
@@ -68,7 +68,7 @@ async fn messages_are_read_as_they_were_appended(Subject { log, .. }: Subject) {
     assert_eq!(lobby.unwrap().messages, expected);
     let read = log.read(room("other"), Offset::ZERO, 10).await;
     assert_eq!(read.unwrap().messages, [other]);
-    assert_eq!(log.open_session(resume("ada", 2)).await, opened(true, 3));
+    check_opened(log.open_session(resume("ada", 2)).await, true, 3);
 }
 
 /// EO-2: within one commit each operation succeeds or fails by itself, as the rules say.
@@ -104,7 +104,7 @@ async fn one_failure_harms_no_other_call(Subject { log, .. }: Subject) {
 async fn calls_take_effect_in_the_order_in_which_they_were_made(Subject { log, .. }: Subject) {
     let opening = log.open_session(fresh("ada", 1));
     let first = log.append(append("ada", 1, "lobby", "one"));
-    let refusal = log.refuse(id("ada"), seq(2), ErrorCode::BodyEmpty);
+    let refusal = log.refuse(refuse("ada", 2, ErrorCode::BodyEmpty));
     let third = log.append(append("ada", 3, "lobby", "three"));
     let resuming = log.open_session(resume("ada", 2));
     let other_opening = log.open_session(fresh("bob", 9));
@@ -120,14 +120,14 @@ async fn calls_take_effect_in_the_order_in_which_they_were_made(Subject { log, .
     );
     assert_eq!(expiring.await, Ok(1));
     assert_eq!(other_first.await, Ok(offset(3)));
-    assert_eq!(other_opening.await, opened(false, 0));
+    check_opened(other_opening.await, false, 0);
     let resumed = resuming.await.unwrap();
     assert_eq!((resumed.resumed, resumed.last_seq), (true, 3));
     assert_eq!(resumed.refused.len(), 1);
     assert_eq!(third.await, Ok(offset(2)));
     assert!(refusal.await.is_ok());
     assert_eq!(first.await, Ok(offset(1)));
-    assert_eq!(opening.await, opened(false, 0));
+    check_opened(opening.await, false, 0);
 }
 
 /// EO-2: a message is durable before it is seen, and seen in the order of the log.
@@ -267,7 +267,7 @@ async fn old_messages_are_trimmed_and_their_numbers_stay_known(Subject { log, ..
     );
     let elsewhere = log.append(append("ada", 7, "other", "body 7")).await;
     assert_eq!(elsewhere, Err(LogError::Number(NumberError::Conflict)));
-    let refusal = log.refuse(id("ada"), seq(7), ErrorCode::BodyEmpty).await;
+    let refusal = log.refuse(refuse("ada", 7, ErrorCode::BodyEmpty)).await;
     assert_eq!(refusal, Err(LogError::Number(NumberError::Conflict)));
 }
 
@@ -302,7 +302,7 @@ async fn a_closed_log_has_finished_and_answers_nothing(Subject { log, observer, 
 
 async fn all_unavailable(log: &dyn Log) {
     let lobby = || room("lobby");
-    let refusal = log.refuse(id("ada"), seq(1), ErrorCode::BodyEmpty);
+    let refusal = log.refuse(refuse("ada", 1, ErrorCode::BodyEmpty));
     let append = log.append(append("ada", 1, "lobby", "x"));
     assert!(is_unavailable(&log.open_session(fresh("bob", 1)).await));
     assert!(is_unavailable(&append.await));

@@ -8,12 +8,11 @@ use std::collections::HashMap;
 use std::mem;
 use std::time::{Duration, Instant};
 
-use protocol::frame::Message;
-use protocol::id::{RoomName, Seq, SessionId};
+use everbeat_log::fold::{BodyHash, Changes, Session, body_hash};
+use protocol::id::{Generation, RoomName, Seq, SessionId};
 use protocol::position::Offset;
-use protocol::server::{NumberError, Standing, Use, repeated_append, standing};
+use protocol::server::{NumberError, Standing, Use, fence, repeated_append, standing};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, params};
-use sha2::{Digest, Sha256};
 
 use super::state::{self, Chain, State};
 use super::{integer, row, unavailable};
@@ -57,27 +56,21 @@ impl From<rusqlite::Error> for Fault {
 pub(super) struct Batch<'c> {
     connection: &'c Connection,
     history_per_room: u64,
-    sessions: HashMap<SessionId, LastSeq>,
+    sessions: HashMap<SessionId, Known>,
     rooms: HashMap<RoomName, Room>,
-    messages: Vec<Message>,
-    removed: Vec<Message>,
-    trimmed: Vec<(RoomName, Offset)>,
+    changes: Changes,
     /// Each with the session that asked, if there is one.
     answers: Vec<(Option<SessionId>, LateAnswer)>,
     /// The log's state before the batch, and how many rows had been changed on this connection by then.
     state: State,
-    changes: u64,
+    rows_changed: u64,
     failure: Option<LogError>,
 }
 
 /// The outcome of a batch.
 pub(super) struct Committed {
-    /// The messages that are durable now.
-    pub(super) messages: Vec<Message>,
-    /// The messages that were redacted.
-    pub(super) removed: Vec<Message>,
-    /// The offsets up to which rooms were trimmed for age.
-    pub(super) trimmed: Vec<(RoomName, Offset)>,
+    /// What readers want to know of; it is durable now.
+    pub(super) changes: Changes,
     /// The history of all commits, this one included.
     pub(super) chain: Chain,
     /// To be called with `failure`, in this order.
@@ -93,9 +86,7 @@ impl Committed {
     pub(super) fn withhold(&mut self, failure: LogError) -> Self {
         self.failure = Some(failure);
         Self {
-            messages: mem::take(&mut self.messages),
-            removed: mem::take(&mut self.removed),
-            trimmed: mem::take(&mut self.trimmed),
+            changes: mem::take(&mut self.changes),
             chain: self.chain,
             answers: Vec::new(),
             failure: None,
@@ -105,9 +96,9 @@ impl Committed {
 }
 
 #[derive(Clone, Copy)]
-struct LastSeq {
-    number: u64,
-    changed: bool,
+struct Known {
+    session: Session,
+    is_changed: bool,
 }
 
 /// A room that got a message in this batch.
@@ -126,12 +117,10 @@ impl<'c> Batch<'c> {
             history_per_room,
             sessions: HashMap::new(),
             rooms: HashMap::new(),
-            messages: Vec::new(),
-            removed: Vec::new(),
-            trimmed: Vec::new(),
+            changes: Changes::default(),
             answers: Vec::new(),
             state,
-            changes: connection.total_changes(),
+            rows_changed: connection.total_changes(),
             failure: None,
         };
         // Takes the write lock at once: SQLite may refuse it to a transaction that read first.
@@ -183,9 +172,7 @@ impl<'c> Batch<'c> {
         let took = begun.elapsed();
         if self.failure.is_some() {
             self.state.chain = before;
-            self.messages.clear();
-            self.removed.clear();
-            self.trimmed.clear();
+            self.changes = Changes::default();
             // SQLite may have rolled back by itself already. If the rollback fails, so does the next BEGIN, which
             // ends in another rollback.
             if !self.connection.is_autocommit() {
@@ -195,9 +182,7 @@ impl<'c> Batch<'c> {
         // A session's answers in a row: its task, once woken, finds them all, and sends them in one write.
         self.answers.sort_by(|(one, _), (other, _)| one.cmp(other));
         Committed {
-            messages: self.messages,
-            removed: self.removed,
-            trimmed: self.trimmed,
+            changes: self.changes,
             chain: self.state.chain,
             answers: self.answers.into_iter().map(|(_, answer)| answer).collect(),
             failure: self.failure,
@@ -207,8 +192,14 @@ impl<'c> Batch<'c> {
 
     /// Appends a message (EO-1, EO-2, EO-6).
     pub(super) fn append(&mut self, append: Append) -> Result<Offset, Fault> {
-        let last_seq = self.last_seq(&append.session)?;
-        if standing(last_seq, append.seq, append.is_repeat)? == Standing::Settled {
+        let known = self.known(&append.session)?;
+        fence(known.map(|known| known.generation), append.generation)?;
+        if standing(
+            known.map(|known| known.last_seq),
+            append.seq,
+            append.is_repeat,
+        )? == Standing::Settled
+        {
             let used = self.used(&append.session, append.seq, Some(&append))?;
             return Ok(repeated_append(used)?);
         }
@@ -226,7 +217,7 @@ impl<'c> Batch<'c> {
                 body_hash,
             ],
         )?;
-        self.use_up(&session, seq);
+        self.use_up(&session, known, seq);
         Ok(offset)
     }
 
@@ -250,7 +241,7 @@ impl<'c> Batch<'c> {
         if let Some(room) = self.rooms.get_mut(&append.room) {
             room.head = offset;
         }
-        self.messages.push(append.at(offset));
+        self.changes.messages.push(append.at(offset));
         Ok((room.id, offset))
     }
 
@@ -265,25 +256,38 @@ impl<'c> Batch<'c> {
             // brings an attacker no nearer to the key.
             if stored.is_some_and(|stored| key_hashes.contains(&stored)) {
                 self.touch(std::slice::from_ref(id), open.at_ms)?;
+                let mut session = self.known(id)?.unwrap_or_default();
+                session.generation = session.generation.next();
+                self.keep(id, session);
+                self.changes.opened.push((id.clone(), session.generation));
                 return Ok(OpenedSession {
                     resumed: true,
-                    last_seq: self.last_seq(id)?.unwrap_or_default(),
+                    generation: session.generation,
+                    last_seq: session.last_seq,
                     refused: self.refused(id)?,
                 });
             }
         }
         let (id, key_hash) = &open.fresh;
+        let generation = Generation::default().next();
         let opened = self.run(
-            "INSERT INTO sessions (id, key_hash, last_seq, touched_ms) VALUES (?1, ?2, 0, ?3)
-             ON CONFLICT DO NOTHING",
-            params![id.as_str(), key_hash, integer(open.at_ms)],
+            "INSERT INTO sessions (id, key_hash, last_seq, touched_ms, generation)
+             VALUES (?1, ?2, 0, ?3, ?4) ON CONFLICT DO NOTHING",
+            params![
+                id.as_str(),
+                key_hash,
+                integer(open.at_ms),
+                integer(generation.0)
+            ],
         )?;
         if opened == 0 {
             let reason = "the session id is taken".into();
             return Err(LogError::Unavailable(reason).into());
         }
+        self.changes.opened.push((id.clone(), generation));
         Ok(OpenedSession {
             resumed: false,
+            generation,
             last_seq: 0,
             refused: Vec::new(),
         })
@@ -358,28 +362,45 @@ impl<'c> Batch<'c> {
         }
     }
 
-    fn last_seq(&mut self, session: &SessionId) -> rusqlite::Result<Option<u64>> {
-        if let Some(last_seq) = self.sessions.get(session) {
-            return Ok(Some(last_seq.number));
+    fn known(&mut self, id: &SessionId) -> rusqlite::Result<Option<Session>> {
+        if let Some(known) = self.sessions.get(id) {
+            return Ok(Some(known.session));
         }
         let stored = self
-            .prepare("SELECT last_seq FROM sessions WHERE id = ?1")?
-            .query_row([session.as_str()], |row| row::number(row, 0))
+            .prepare("SELECT last_seq, generation FROM sessions WHERE id = ?1")?
+            .query_row([id.as_str()], |row| {
+                Ok(Session {
+                    last_seq: row::number(row, 0)?,
+                    generation: Generation(row::number(row, 1)?),
+                })
+            })
             .optional()?;
-        if let Some(number) = stored {
-            let changed = false;
-            let last_seq = LastSeq { number, changed };
-            self.sessions.insert(session.clone(), last_seq);
+        if let Some(session) = stored {
+            let is_changed = false;
+            let known = Known {
+                session,
+                is_changed,
+            };
+            self.sessions.insert(id.clone(), known);
         }
         Ok(stored)
     }
 
-    fn use_up(&mut self, session: &SessionId, seq: Seq) {
-        let last_seq = LastSeq {
-            number: seq.get(),
-            changed: true,
+    fn use_up(&mut self, id: &SessionId, known: Option<Session>, seq: Seq) {
+        let session = Session {
+            last_seq: seq.get(),
+            ..known.unwrap_or_default()
         };
-        self.sessions.insert(session.clone(), last_seq);
+        self.keep(id, session);
+    }
+
+    fn keep(&mut self, id: &SessionId, session: Session) {
+        let is_changed = true;
+        let known = Known {
+            session,
+            is_changed,
+        };
+        self.sessions.insert(id.clone(), known);
     }
 
     /// The room's row, which is made where there is none.
@@ -466,33 +487,34 @@ impl<'c> Batch<'c> {
 
     /// Counts the commit, if it changes anything: a commit that changes nothing needs no sync.
     fn count(&mut self) -> rusqlite::Result<()> {
-        if self.connection.total_changes() == self.changes {
+        if self.connection.total_changes() == self.rows_changed {
             return Ok(());
         }
         let State { chain, must_scrub } = self.state;
+        let Changes {
+            messages, redacted, ..
+        } = &self.changes;
         self.state = State {
-            chain: chain.after(&self.messages, &self.removed),
-            must_scrub: must_scrub || !self.removed.is_empty(),
+            chain: chain.after(messages, redacted),
+            must_scrub: must_scrub || !redacted.is_empty(),
         };
         state::store(self.connection, &self.state)
     }
 
     fn store_sessions(&self) -> rusqlite::Result<()> {
-        let mut last_seq = self.prepare("UPDATE sessions SET last_seq = ?2 WHERE id = ?1")?;
-        for (id, LastSeq { number, changed }) in &self.sessions {
-            if *changed {
-                last_seq.execute(params![id.as_str(), integer(*number)])?;
-            }
+        let sql = "UPDATE sessions SET last_seq = ?2, generation = ?3 WHERE id = ?1";
+        let mut update = self.prepare(sql)?;
+        for (id, known) in self.sessions.iter().filter(|(_, known)| known.is_changed) {
+            let Session {
+                last_seq,
+                generation,
+            } = known.session;
+            update.execute(params![
+                id.as_str(),
+                integer(last_seq),
+                integer(generation.0)
+            ])?;
         }
         Ok(())
     }
-}
-
-/// Half a SHA-256. It tells apart the messages that one session sent under one number: a client that finds two
-/// bodies with the same hash deceives only itself.
-type BodyHash = [u8; 16];
-
-fn body_hash(body: &str) -> BodyHash {
-    let hash: [u8; 32] = Sha256::digest(body).into();
-    std::array::from_fn(|at| hash[at])
 }

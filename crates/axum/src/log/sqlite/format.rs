@@ -4,11 +4,12 @@
 pub(super) const APPLICATION_ID: i32 = 0x4576_4274;
 
 /// The format of today: the number of steps.
-pub(super) const FORMAT: i32 = 4;
+pub(super) const FORMAT: i32 = 5;
 
 /// The steps, each from one format to the next. A new database takes them all, one of an older server those that
 /// it lacks. A step stays as it is for good.
-pub(super) const STEPS: [&str; FORMAT as usize] = [FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4];
+pub(super) const STEPS: [&str; FORMAT as usize] =
+    [FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4, FORMAT_5];
 
 /// Sessions may be forgotten while their `messages` stay; `receipts` and `refusals` go with their session.
 /// Rooms have row ids, as names may be long and each message refers to its room.
@@ -100,4 +101,10 @@ ALTER TABLE refusals ADD COLUMN count INTEGER NOT NULL DEFAULT 1;
 
 -- Sessions that used no number are forgotten sooner.
 CREATE INDEX sessions_unused ON sessions (touched_ms) WHERE last_seq = 0;
+";
+
+/// Several nodes fold one order of commands.
+const FORMAT_5: &str = "
+-- How often the session was opened: what an earlier opening still sends is refused.
+ALTER TABLE sessions ADD COLUMN generation INTEGER NOT NULL DEFAULT 1;
 ";

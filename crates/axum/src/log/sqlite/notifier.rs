@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
+use everbeat_log::fold::Changes;
+
 use super::batch::Committed;
-use crate::log::Observer;
+use crate::log::{self, Observer};
 use crate::supervise::reason;
 
 /// The most committed batches that wait for the thread. With one more the writer waits: that is the back-pressure
@@ -80,7 +82,10 @@ impl Drop for Notifier {
 /// Whether notifying takes less time than a commit does.
 fn is_short(committed: &Committed, observer: &dyn Observer) -> bool {
     // A redaction wakes the readers of its room, however many these are.
-    committed.removed.is_empty() && observer.wakes(&committed.messages) <= WAKES_MAX
+    let Changes {
+        messages, redacted, ..
+    } = &committed.changes;
+    redacted.is_empty() && observer.wakes(messages) <= WAKES_MAX
 }
 
 fn run(batches: &Receiver<Committed>, observer: Arc<dyn Observer>, pending: &AtomicUsize) {
@@ -107,15 +112,7 @@ fn deliver(committed: Committed, observer: &dyn Observer) {
 }
 
 fn notify(committed: &Committed, observer: &dyn Observer) {
-    if !committed.messages.is_empty() {
-        observer.committed(&committed.messages);
-    }
-    for message in &committed.removed {
-        observer.redacted(message);
-    }
-    for (room, through) in &committed.trimmed {
-        observer.trimmed(room, *through);
-    }
+    log::notify(&committed.changes, observer);
     if committed.failure.is_none() && !committed.answers.is_empty() {
         observer.synced(committed.answers.len(), committed.took);
     }
@@ -175,9 +172,10 @@ mod tests {
             removed: false,
         };
         Committed {
-            messages: vec![message],
-            removed: Vec::new(),
-            trimmed: Vec::new(),
+            changes: Changes {
+                messages: vec![message],
+                ..Changes::default()
+            },
             chain: Chain::default(),
             answers: vec![Box::new(move |_| answers.send(number).unwrap())],
             failure: None,

@@ -15,7 +15,6 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use protocol::frame::{ErrorCode, Message};
-use protocol::id::Seq;
 use protocol::position::Offset;
 use protocol::server::NumberError;
 use tempfile::TempDir;
@@ -24,7 +23,7 @@ use super::*;
 use crate::log::PATIENCE;
 use crate::log::tests::support::{
     HISTORY, Recorder, append, append_many, fresh, id, is_unavailable, lines_of, offset, offsets,
-    resume, room, seq,
+    refuse, resume, room,
 };
 
 /// A directory for databases, removed after the test.
@@ -112,7 +111,7 @@ async fn a_reopened_log_has_kept_everything() {
     let log = place.open("log.db");
     log.open_session(fresh("ada", 1)).await.unwrap();
     append_many(&log, "ada", "lobby", 300).await;
-    let refusal = log.refuse(id("ada"), seq(301), ErrorCode::BodyTooLarge);
+    let refusal = log.refuse(refuse("ada", 301, ErrorCode::BodyTooLarge));
     refusal.await.unwrap();
     let held = log.room(room("lobby")).await.unwrap();
     let messages = log
@@ -232,7 +231,7 @@ async fn a_full_database_refuses_reads_on_and_recovers() {
     }
     // Of two kinds in turn, as consecutive ones of one kind would share a row.
     let codes = [ErrorCode::BodyTooLarge, ErrorCode::BodyEmpty];
-    let refuse = |n: u64| log.refuse(id("old"), seq(n), codes[usize::from(n.is_multiple_of(2))]);
+    let refuse = |n: u64| log.refuse(refuse("old", n, codes[usize::from(n.is_multiple_of(2))]));
     for answer in join_all((1..=4_000).map(refuse)).await {
         answer.unwrap();
     }
@@ -308,7 +307,7 @@ async fn a_fault_within_a_batch_takes_all_of_it_back() {
     let held = hold(&log);
     let good = log.append(append("ada", 2, "lobby", "two"));
     let bad = log.append(append("bob", 1, "lobby", "bad"));
-    let after = log.refuse(id("ada"), seq(3), ErrorCode::BodyEmpty);
+    let after = log.refuse(refuse("ada", 3, ErrorCode::BodyEmpty));
     drop(held);
     assert!(is_unavailable(&good.await));
     assert!(is_unavailable(&bad.await));
@@ -503,8 +502,7 @@ async fn a_forgotten_session_leaves_only_its_messages() {
     let log = place.open("log.db");
     log.open_session(fresh("ada", 1)).await.unwrap();
     append_many(&log, "ada", "lobby", 300).await;
-    let last = Seq::new(301).unwrap();
-    log.refuse(id("ada"), last, ErrorCode::BodyEmpty)
+    log.refuse(refuse("ada", 301, ErrorCode::BodyEmpty))
         .await
         .unwrap();
     let rows = |table: &str| {

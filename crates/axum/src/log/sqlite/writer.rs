@@ -156,7 +156,7 @@ impl Writer {
         self.follow(committed.chain);
         // Looked at after the commit, as the files may be moved at any time before it.
         self.look();
-        let is_removal = !committed.removed.is_empty();
+        let is_removal = !committed.changes.redacted.is_empty();
         if let Some(moved) = &self.moved
             && committed.failure.is_none()
         {
@@ -238,7 +238,7 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
-    use protocol::id::{Name, RoomName, Seq, SessionId};
+    use protocol::id::{Generation, Name, RoomName, Seq, SessionId};
     use tokio::runtime;
 
     use super::*;
@@ -281,12 +281,14 @@ mod tests {
             for number in 1..100 {
                 let append = Append {
                     session: SessionId::new("ada").unwrap(),
+                    generation: Generation(1),
                     seq: Seq::new(number).unwrap(),
                     room: RoomName::lobby(),
                     name: Name::tidy("Ada"),
                     body: "x".repeat(8 * 1024),
                     at_ms: 1,
                     is_repeat: false,
+                    erased: None,
                 };
                 let appended = queue.push(None, |batch| batch.append(append));
                 if done(writer, appended).is_err() {

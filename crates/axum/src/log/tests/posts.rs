@@ -28,6 +28,7 @@ fn post(key: u8, session: &str, in_room: &str, body: &str) -> Post {
         name: Name::tidy("Bot"),
         body: body.to_owned(),
         at_ms: 1_000 + u64::from(key),
+        erased: None,
     }
 }
 

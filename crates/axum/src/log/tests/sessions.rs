@@ -7,8 +7,8 @@ use protocol::position::Offset;
 use protocol::server::NumberError;
 
 use super::support::{
-    Subject, append, append_many, fresh, id, is_unavailable, key_hash, offset, offsets, opened,
-    resume, room, seq,
+    Subject, append, append_many, check_opened, fresh, id, is_unavailable, key_hash, offset,
+    offsets, refuse, resume, room, seq,
 };
 use crate::log::{Append, LogError, REFUSED_MAX};
 
@@ -20,6 +20,7 @@ conformance!(
     a_repeated_number_with_another_message_is_a_conflict,
     a_number_that_skips_some_is_out_of_order,
     an_unknown_session_appends_nothing,
+    an_earlier_opening_is_fenced,
     a_repeat_is_found_and_never_appended,
     a_refused_number_is_used_up,
     a_resumed_session_is_told_its_newest_refusals,
@@ -31,10 +32,10 @@ conformance!(
 
 /// RS-2, RS-3: a session is resumed by its key, with its last number.
 async fn sessions_start_at_zero_and_resume_with_their_key(Subject { log, .. }: Subject) {
-    assert_eq!(log.open_session(fresh("ada", 1)).await, opened(false, 0));
-    assert_eq!(log.open_session(resume("ada", 2)).await, opened(true, 0));
+    check_opened(log.open_session(fresh("ada", 1)).await, false, 0);
+    check_opened(log.open_session(resume("ada", 2)).await, true, 0);
     append_many(&*log, "ada", "lobby", 3).await;
-    assert_eq!(log.open_session(resume("ada", 3)).await, opened(true, 3));
+    check_opened(log.open_session(resume("ada", 3)).await, true, 3);
 }
 
 /// RS-2: a wrong key never gets another client's session.
@@ -45,14 +46,14 @@ async fn a_wrong_key_or_an_unknown_id_gets_the_fresh_session(Subject { log, .. }
     let mut stolen = resume("ada", 2);
     stolen.resume = Some((id("ada"), vec![key_hash("guess")]));
     stolen.fresh = (id("eve"), key_hash("eve"));
-    assert_eq!(log.open_session(stolen).await, opened(false, 0));
-    assert_eq!(log.open_session(resume("eve", 3)).await, opened(true, 0));
-    assert_eq!(log.open_session(resume("ada", 3)).await, opened(true, 3));
+    check_opened(log.open_session(stolen).await, false, 0);
+    check_opened(log.open_session(resume("eve", 3)).await, true, 0);
+    check_opened(log.open_session(resume("ada", 3)).await, true, 3);
 
     let unknown = resume("nobody", 4);
-    assert_eq!(log.open_session(unknown).await, opened(false, 0));
+    check_opened(log.open_session(unknown).await, false, 0);
     let instead = resume("instead", 5);
-    assert_eq!(log.open_session(instead).await, opened(true, 0));
+    check_opened(log.open_session(instead).await, true, 0);
 }
 
 /// RS-2: a fresh session inherits nothing, not even from a forgotten one of the same id.
@@ -60,10 +61,10 @@ async fn an_id_in_use_is_not_opened_again(Subject { log, .. }: Subject) {
     log.open_session(fresh("ada", 1)).await.unwrap();
     append_many(&*log, "ada", "lobby", 2).await;
     assert!(is_unavailable(&log.open_session(fresh("ada", 2)).await));
-    assert_eq!(log.open_session(resume("ada", 3)).await, opened(true, 2));
+    check_opened(log.open_session(resume("ada", 3)).await, true, 2);
     assert_eq!(log.expire(10).await, Ok(1));
 
-    assert_eq!(log.open_session(fresh("ada", 11)).await, opened(false, 0));
+    check_opened(log.open_session(fresh("ada", 11)).await, false, 0);
     let again = append("ada", 1, "lobby", "body 1");
     assert_eq!(log.append(again).await, Ok(offset(3)));
 }
@@ -99,7 +100,7 @@ async fn a_repeated_number_with_another_message_is_a_conflict(Subject { log, .. 
         Err(LogError::Number(NumberError::Conflict))
     );
     assert_eq!(log.room(room("other")).await.unwrap().head, Offset::ZERO);
-    assert_eq!(log.open_session(resume("ada", 2)).await, opened(true, 2));
+    check_opened(log.open_session(resume("ada", 2)).await, true, 2);
 }
 
 /// EO-1: a number beyond the next one is out of order, and changes nothing.
@@ -111,7 +112,7 @@ async fn a_number_that_skips_some_is_out_of_order(Subject { log, .. }: Subject) 
     assert_eq!(skip(900).await, Err(skipped.clone()));
     append_many(&*log, "ada", "lobby", 2).await;
     assert_eq!(skip(4).await, Err(skipped.clone()));
-    let refusal = log.refuse(id("ada"), seq(4), ErrorCode::BodyEmpty);
+    let refusal = log.refuse(refuse("ada", 4, ErrorCode::BodyEmpty));
     assert_eq!(refusal.await, Err(skipped));
     assert_eq!(log.room(room("lobby")).await.unwrap().head, offset(2));
 }
@@ -123,12 +124,37 @@ async fn an_unknown_session_appends_nothing(Subject { log, .. }: Subject) {
         log.append(message).await,
         Err(LogError::Number(NumberError::UnknownSession))
     );
-    let refusal = log.refuse(id("ada"), seq(1), ErrorCode::BodyEmpty);
+    let refusal = log.refuse(refuse("ada", 1, ErrorCode::BodyEmpty));
     assert_eq!(
         refusal.await,
         Err(LogError::Number(NumberError::UnknownSession))
     );
     assert_eq!(log.room(room("lobby")).await.unwrap().head, Offset::ZERO);
+}
+
+/// RS-4: what an earlier opening of a session still sends is refused, also a repeat; the observer is told of each
+/// opening before it is answered.
+async fn an_earlier_opening_is_fenced(Subject { log, observer, .. }: Subject) {
+    let first = log.open_session(fresh("ada", 1)).await.unwrap().generation;
+    let by = |generation, number| Append {
+        generation,
+        ..append("ada", number, "lobby", "hello")
+    };
+    assert_eq!(log.append(by(first, 1)).await, Ok(offset(1)));
+    let second = log.open_session(resume("ada", 2)).await.unwrap().generation;
+    assert!(second > first);
+    let opened = [(id("ada"), first), (id("ada"), second)];
+    assert_eq!(observer.opened(), opened);
+    let fenced = LogError::Number(NumberError::Fenced);
+    for number in [1, 2, 3] {
+        let late = log.append(by(first, number)).await;
+        assert_eq!(late, Err(fenced.clone()), "{number}");
+    }
+    let mut late = refuse("ada", 2, ErrorCode::BodyEmpty);
+    late.generation = first;
+    assert_eq!(log.refuse(late).await, Err(fenced));
+    assert_eq!(log.append(by(second, 1)).await, Ok(offset(1)));
+    assert_eq!(log.append(by(second, 2)).await, Ok(offset(2)));
 }
 
 /// EO-1, AC-5: a repeat, whose right to write was decided the first time, is never appended.
@@ -153,7 +179,7 @@ async fn a_repeat_is_found_and_never_appended(Subject { log, .. }: Subject) {
 async fn a_refused_number_is_used_up(Subject { log, .. }: Subject) {
     log.open_session(fresh("ada", 1)).await.unwrap();
     append_many(&*log, "ada", "lobby", 1).await;
-    let refuse = |number, code| log.refuse(id("ada"), seq(number), code);
+    let refuse = |number, code| log.refuse(refuse("ada", number, code));
     let first = Ok(ErrorCode::BodyTooLarge);
     assert_eq!(refuse(2, ErrorCode::BodyTooLarge).await, first);
     assert_eq!(refuse(2, ErrorCode::BodyTooLarge).await, first);
@@ -177,7 +203,7 @@ async fn a_resumed_session_is_told_its_newest_refusals(Subject { log, .. }: Subj
     log.open_session(fresh("ada", 1)).await.unwrap();
     append_many(&*log, "ada", "lobby", 1).await;
     let last = REFUSED_MAX as u64 + 3;
-    let refusals = (2..=last).map(|n| log.refuse(id("ada"), seq(n), ErrorCode::RateLimited));
+    let refusals = (2..=last).map(|n| log.refuse(refuse("ada", n, ErrorCode::RateLimited)));
     for answer in join_all(refusals).await {
         answer.unwrap();
     }
@@ -211,16 +237,16 @@ async fn refusals_in_a_row_stay_apart(Subject { log, .. }: Subject) {
     ];
     for (n, code) in (1..).zip(codes) {
         match code {
-            Some(code) => drop(log.refuse(id("ada"), seq(n), code).await.unwrap()),
+            Some(code) => drop(log.refuse(refuse("ada", n, code)).await.unwrap()),
             None => drop(log.append(append("ada", n, "lobby", "text")).await.unwrap()),
         }
-        log.refuse(id("bob"), seq(n), BodyEmpty).await.unwrap();
+        log.refuse(refuse("bob", n, BodyEmpty)).await.unwrap();
     }
     let refused_before = |code| LogError::Number(NumberError::Refused(code));
     for (n, code) in (1..).zip(codes) {
         let again = log.append(append("ada", n, "lobby", "text")).await;
         assert_eq!(again.err(), code.map(refused_before), "{n}");
-        let refused = log.refuse(id("ada"), seq(n), BodyEmpty).await;
+        let refused = log.refuse(refuse("ada", n, BodyEmpty)).await;
         let expected = code.ok_or(LogError::Number(NumberError::Conflict));
         assert_eq!(refused, expected, "{n}");
     }
@@ -244,7 +270,7 @@ async fn sessions_expire_after_their_last_touch(Subject { log, .. }: Subject) {
         log.open_session(fresh(person, at_ms)).await.unwrap();
     }
     append_many(&*log, "ada", "lobby", 2).await;
-    let refusal = log.refuse(id("ada"), seq(3), ErrorCode::BodyEmpty);
+    let refusal = log.refuse(refuse("ada", 3, ErrorCode::BodyEmpty));
     refusal.await.unwrap();
     log.touch(vec![id("bob"), id("nobody")], 20).await.unwrap();
     log.open_session(resume("cyd", 20)).await.unwrap();
@@ -276,7 +302,7 @@ async fn sessions_without_a_number_expire_sooner(Subject { log, .. }: Subject) {
         log.open_session(fresh(session, 10)).await.unwrap();
     }
     append_many(&*log, "ada", "lobby", 1).await;
-    let refused = log.refuse(id("bob"), seq(1), ErrorCode::BodyEmpty).await;
+    let refused = log.refuse(refuse("bob", 1, ErrorCode::BodyEmpty)).await;
     refused.unwrap();
     log.touch(vec![id("cy")], 30).await.unwrap();
     assert_eq!(log.expire_unused(10).await, Ok(0));

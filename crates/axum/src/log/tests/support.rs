@@ -5,21 +5,28 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use parking_lot::Mutex;
-use protocol::frame::Message;
-use protocol::id::{Name, RoomName, Seq, SessionId};
+use protocol::frame::{ErrorCode, Message};
+use protocol::id::{Generation, Name, RoomName, Seq, SessionId};
 use protocol::position::Offset;
 use tempfile::TempDir;
 
 use crate::log::memory::MemoryLog;
 use crate::log::sqlite::{SqliteConfig, SqliteLog};
-use crate::log::{Append, KeyHash, Log, LogError, Observer, OpenSession, OpenedSession};
+use crate::log::{Append, KeyHash, Log, LogError, Observer, OpenSession, OpenedSession, Refuse};
 
 /// How many messages a room of the tests keeps.
 pub(in crate::log) const HISTORY: u64 = 100;
 
+/// No opening fences this one: where a test is not of fencing.
+pub(in crate::log) const NEWEST: Generation = Generation(u64::MAX);
+
 /// An observer that records its calls.
 #[derive(Default)]
-pub(in crate::log) struct Recorder(Mutex<Vec<Message>>, Mutex<Vec<(RoomName, Offset)>>);
+pub(in crate::log) struct Recorder(
+    Mutex<Vec<Message>>,
+    Mutex<Vec<(RoomName, Offset)>>,
+    Mutex<Vec<(SessionId, Generation)>>,
+);
 
 impl Recorder {
     pub(in crate::log) fn seen(&self) -> Vec<Message> {
@@ -28,6 +35,10 @@ impl Recorder {
 
     pub(in crate::log) fn trimmed(&self) -> Vec<(RoomName, Offset)> {
         self.1.lock().clone()
+    }
+
+    pub(in crate::log) fn opened(&self) -> Vec<(SessionId, Generation)> {
+        self.2.lock().clone()
     }
 }
 
@@ -38,6 +49,10 @@ impl Observer for Recorder {
 
     fn committed(&self, messages: &[Message]) {
         self.0.lock().extend_from_slice(messages);
+    }
+
+    fn opened(&self, session: &SessionId, generation: Generation) {
+        self.2.lock().push((session.clone(), generation));
     }
 
     fn redacted(&self, message: &Message) {
@@ -152,12 +167,23 @@ pub(in crate::log) fn resume(session: &str, at_ms: u64) -> OpenSession {
 pub(in crate::log) fn append(session: &str, number: u64, in_room: &str, body: &str) -> Append {
     Append {
         session: id(session),
+        generation: NEWEST,
         seq: seq(number),
         room: room(in_room),
         name: Name::tidy("Ada"),
         body: body.to_owned(),
         at_ms: 1_000 + number,
         is_repeat: false,
+        erased: None,
+    }
+}
+
+pub(in crate::log) fn refuse(session: &str, number: u64, code: ErrorCode) -> Refuse {
+    Refuse {
+        session: id(session),
+        generation: NEWEST,
+        seq: seq(number),
+        code,
     }
 }
 
@@ -169,12 +195,15 @@ pub(in crate::log) async fn append_many(log: &dyn Log, session: &str, in_room: &
     }
 }
 
-pub(in crate::log) fn opened(resumed: bool, last_seq: u64) -> Result<OpenedSession, LogError> {
-    Ok(OpenedSession {
-        resumed,
-        last_seq,
-        refused: Vec::new(),
-    })
+/// Checks how a session was opened: whether it was resumed, and its last number, with no refusals.
+pub(in crate::log) fn check_opened(
+    opened: Result<OpenedSession, LogError>,
+    resumed: bool,
+    last_seq: u64,
+) {
+    let opened = opened.unwrap();
+    assert_eq!((opened.resumed, opened.last_seq), (resumed, last_seq));
+    assert_eq!(opened.refused, []);
 }
 
 pub(in crate::log) fn offsets(messages: &[Message]) -> Vec<u64> {

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use protocol::access::{Denied, Identity, Subject};
 use protocol::admission::Turn;
 use protocol::frame::ErrorCode;
-use protocol::id::{Credentials, Name, RoomName, Seq, SessionId, SessionKey, Token};
+use protocol::id::{Credentials, Generation, Name, RoomName, Seq, SessionId, SessionKey, Token};
 use protocol::position::Offset;
 use protocol::server::{AppendError, Input, Pull, RequestId, SessionOpened};
 use tokio::time::sleep;
@@ -21,7 +21,7 @@ use crate::answers::{NoRoom, Owed};
 use crate::hub::pull::{self, Batch, Nothing};
 use crate::hub::room::{Entry, Room};
 use crate::journal;
-use crate::log::{Append, LogError, OpenSession, Page};
+use crate::log::{Append, LogError, OpenSession, Page, Refuse};
 use crate::secret;
 use crate::spans::SPANS;
 use crate::stream::Stream;
@@ -33,7 +33,7 @@ pub(super) enum Answer {
     /// An input for the machine, as it is.
     Told(Input),
     Session {
-        opened: Option<SessionOpened>,
+        opened: Option<(SessionOpened, Generation)>,
         /// Whether the client asked to resume a session.
         is_wanted: bool,
         /// The subject that owns it.
@@ -107,11 +107,15 @@ impl<S: Stream> Driver<S> {
         let answer = answer.instrument(self.span("open session"));
         self.writes.push_back(Box::pin(async move {
             let is_wanted = resume.is_some();
-            let opened = answer.await.ok().map(|opened| SessionOpened {
-                credentials: resume.filter(|_| opened.resumed).unwrap_or(fresh),
-                resumed: opened.resumed,
-                last_seq: opened.last_seq,
-                refused: opened.refused,
+            let opened = answer.await.ok().map(|opened| {
+                let generation = opened.generation;
+                let opened = SessionOpened {
+                    credentials: resume.filter(|_| opened.resumed).unwrap_or(fresh),
+                    resumed: opened.resumed,
+                    last_seq: opened.last_seq,
+                    refused: opened.refused,
+                };
+                (opened, generation)
             });
             Answer::Session {
                 opened,
@@ -221,12 +225,13 @@ impl<S: Stream> Driver<S> {
 
     fn session_opened(
         &mut self,
-        opened: Option<SessionOpened>,
+        opened: Option<(SessionOpened, Generation)>,
         is_wanted: bool,
         owner: Option<Subject>,
     ) {
-        if let Some(opened) = &opened {
-            self.permit.attach(opened.credentials.id.clone());
+        if let Some((opened, generation)) = &opened {
+            let session = opened.credentials.id.clone();
+            self.permit.attach(session, *generation);
             self.owner = owner;
             self.metrics().session_opened(is_wanted, opened.resumed);
             let is_logged = self.permit.is_logged();
@@ -241,6 +246,7 @@ impl<S: Stream> Driver<S> {
                 );
             }
         }
+        let opened = opened.map(|(opened, _)| opened);
         self.feed(Input::SessionOpened(opened));
     }
 
@@ -272,7 +278,7 @@ impl<S: Stream> Driver<S> {
         (name, body): (Name, String),
         is_repeat: bool,
     ) {
-        let Some(session) = self.permit.session().cloned() else {
+        let Some((session, generation)) = self.permit.opening() else {
             return;
         };
         // A repeat, which is only looked up, counts as a frame instead.
@@ -289,12 +295,14 @@ impl<S: Stream> Driver<S> {
         }
         let append = Append {
             session: session.clone(),
+            generation,
             seq,
             room: room.clone(),
             name,
             body,
             at_ms: self.permit.hub().stamp(),
             is_repeat,
+            erased: None,
         };
         let hub = Arc::clone(self.permit.hub());
         let answer = hub.log().append(append).instrument(self.span("append"));
@@ -309,7 +317,7 @@ impl<S: Stream> Driver<S> {
     }
 
     pub(super) fn refuse(&mut self, seq: Seq, code: ErrorCode) {
-        let Some(session) = self.permit.session().cloned() else {
+        let Some((session, generation)) = self.permit.opening() else {
             return;
         };
         // A refusal is stored as durably as a message, so it counts as one.
@@ -318,8 +326,13 @@ impl<S: Stream> Driver<S> {
             let refused = now_ready(Answer::Told(Input::NumberUsed { seq, result }));
             return self.writes.push_back(Box::pin(refused));
         }
-        let hub = self.permit.hub();
-        let answer = hub.log().refuse(session, seq, code);
+        let refuse = Refuse {
+            session,
+            generation,
+            seq,
+            code,
+        };
+        let answer = self.permit.hub().log().refuse(refuse);
         let answer = answer.instrument(self.span("refuse"));
         self.writes.push_back(Box::pin(async move {
             let result = answer.await.map_err(|error| append_error(&error));

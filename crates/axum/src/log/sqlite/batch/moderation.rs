@@ -46,7 +46,7 @@ impl Batch<'_> {
         removed?;
         message.body.clear();
         message.removed = true;
-        self.removed.push(message);
+        self.changes.redacted.push(message);
         Ok(Redaction::Done)
     }
 
@@ -104,7 +104,7 @@ impl Batch<'_> {
         if let Some(room) = self.rooms.get_mut(name) {
             room.trimmed = through;
         }
-        self.trimmed.push((name.clone(), through));
+        self.changes.trimmed.push((name.clone(), through));
         Ok(through.get() - room.trimmed.get())
     }
 

@@ -5,7 +5,8 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{Batch, BodyHash, Fault, body_hash};
 use crate::log::sqlite::{integer, row};
-use crate::log::{Post, Posted};
+use crate::log::{Append, Post, Posted};
+use protocol::id::{Generation, Seq};
 use protocol::server::repeated_post;
 
 impl Batch<'_> {
@@ -31,7 +32,7 @@ impl Batch<'_> {
             return Ok(repeated_post(epoch, offset, same)?);
         }
         let (key, at_ms) = (post.key, post.at_ms);
-        let (room, offset) = self.store_message(post.into_append())?;
+        let (room, offset) = self.store_message(into_append(post))?;
         self.run(
             "INSERT INTO posts (key, room, offset, body_hash, at_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
             params![key, room, integer(offset.get()), body_hash, integer(at_ms)],
@@ -55,5 +56,20 @@ impl Batch<'_> {
             params![integer(before_ms), integer(limit as u64)],
         )?;
         Ok(forgotten)
+    }
+}
+
+/// The post as an append: the first message of its session.
+fn into_append(post: Post) -> Append {
+    Append {
+        session: post.session,
+        generation: Generation::default(),
+        seq: Seq::FIRST,
+        room: post.room,
+        name: post.name,
+        body: post.body,
+        at_ms: post.at_ms,
+        is_repeat: false,
+        erased: post.erased,
     }
 }

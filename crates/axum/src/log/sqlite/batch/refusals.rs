@@ -6,20 +6,17 @@ use protocol::id::{Seq, SessionId};
 use rusqlite::{OptionalExtension, params};
 
 use super::{Batch, Fault};
-use crate::log::REFUSED_MAX;
 use crate::log::sqlite::{integer, row};
-use protocol::server::{Standing, repeated_refusal, standing};
+use crate::log::{REFUSED_MAX, Refuse};
+use protocol::server::{Standing, fence, repeated_refusal, standing};
 
 impl Batch<'_> {
     /// Uses a number up (EO-7).
-    pub(in crate::log::sqlite) fn refuse(
-        &mut self,
-        session: &SessionId,
-        seq: Seq,
-        code: ErrorCode,
-    ) -> Result<ErrorCode, Fault> {
-        let last_seq = self.last_seq(session)?;
-        if standing(last_seq, seq, false)? == Standing::Settled {
+    pub(in crate::log::sqlite) fn refuse(&mut self, number: &Refuse) -> Result<ErrorCode, Fault> {
+        let (session, seq, code) = (&number.session, number.seq, number.code);
+        let known = self.known(session)?;
+        fence(known.map(|known| known.generation), number.generation)?;
+        if standing(known.map(|known| known.last_seq), seq, false)? == Standing::Settled {
             let used = self.used(session, seq, None)?;
             return Ok(repeated_refusal(used)?);
         }
@@ -37,7 +34,7 @@ impl Batch<'_> {
                 params![id, number, word],
             )?;
         }
-        self.use_up(session, seq);
+        self.use_up(session, known, seq);
         Ok(code)
     }
 

@@ -59,7 +59,7 @@ async fn another_versions_database_is_refused() {
     let connection = Connection::open(place.path("log.db")).unwrap();
     connection.pragma_update(None, "user_version", 7).unwrap();
     connection.close().unwrap();
-    let error = check_refused(&place, "log.db", &["format 7", "formats up to 4 only"]);
+    let error = check_refused(&place, "log.db", &["format 7", "formats up to 5 only"]);
     assert!(matches!(error, OpenError::OtherVersion { found: 7, .. }));
 }
 

@@ -1,5 +1,6 @@
 //! Databases of older servers, brought to today's format; redacted texts that leave no trace.
 
+use protocol::id::Generation;
 use rusqlite::Connection;
 
 use super::*;
@@ -49,7 +50,7 @@ async fn an_older_format_is_brought_up_to_now() {
     let log = place.open("log.db");
     let removed = log.room(room("lobby")).await.unwrap().redacted;
     assert_eq!(removed.len(), 1);
-    let refused = log.refuse(id("ada"), seq(5), ErrorCode::BodyEmpty).await;
+    let refused = log.refuse(refuse("ada", 5, ErrorCode::BodyEmpty)).await;
     assert_eq!(refused, Ok(ErrorCode::BodyEmpty));
     let open = OpenSession {
         resume: Some((id("ada"), vec![[0; 32]])),
@@ -58,6 +59,8 @@ async fn an_older_format_is_brought_up_to_now() {
     let opened = log.open_session(open).await.unwrap();
     let refused: Vec<u64> = opened.refused.iter().map(|one| one.seq.get()).collect();
     assert_eq!((opened.last_seq, refused), (5, vec![3, 4, 5]));
+    // A session of an older server was opened once, as far as that is known.
+    assert_eq!(opened.generation, Generation(2));
 }
 
 /// EO-7: a client that is refused all the time does not fill the disk.
@@ -74,14 +77,12 @@ async fn refusals_in_a_row_share_a_row() {
     };
     for n in 1..=500 {
         for session in ["ada", "bob"] {
-            let refused = log.refuse(id(session), seq(n), ErrorCode::BodyEmpty).await;
+            let refused = log.refuse(refuse(session, n, ErrorCode::BodyEmpty)).await;
             refused.unwrap();
         }
     }
     assert_eq!(rows(), 2);
-    let refused = log
-        .refuse(id("ada"), seq(501), ErrorCode::WriteDenied)
-        .await;
+    let refused = log.refuse(refuse("ada", 501, ErrorCode::WriteDenied)).await;
     refused.unwrap();
     assert_eq!(rows(), 3);
 }

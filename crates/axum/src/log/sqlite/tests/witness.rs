@@ -343,7 +343,7 @@ async fn a_restored_log_raises_no_alarm() {
 async fn a_restored_log_resumes_no_session() {
     let place = Place::new();
     let log = twenty(&place).await;
-    log.refuse(id("ada"), seq(21), ErrorCode::BodyEmpty)
+    log.refuse(refuse("ada", 21, ErrorCode::BodyEmpty))
         .await
         .unwrap();
     backup(&place.path("log.db"), &place.path("copy.db")).unwrap();
@@ -377,6 +377,7 @@ async fn a_log_that_contradicts_itself_is_mended() {
         name: protocol::id::Name::tidy("Ada"),
         body: "posted".to_owned(),
         at_ms: 1,
+        erased: None,
     };
     log.post(posted.clone()).await.unwrap();
     append_many(&log, "ada", "other", 0).await;
