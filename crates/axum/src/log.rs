@@ -12,7 +12,6 @@ pub mod sqlite;
 #[cfg(feature = "sqlite")]
 #[cfg(test)]
 mod tests;
-mod trimming;
 
 use std::sync::Arc;
 use std::time::Duration;

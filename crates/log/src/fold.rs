@@ -421,3 +421,61 @@ pub fn body_hash(body: &str) -> BodyHash {
     let hash: [u8; 32] = Sha256::digest(body).into();
     std::array::from_fn(|at| hash[at])
 }
+
+#[cfg(test)]
+mod tests {
+    use protocol::id::Name;
+
+    use super::*;
+    use crate::memory::MemoryStore;
+
+    fn done(store: &mut MemoryStore, command: Command) -> Outcome {
+        apply(store, command, &mut Changes::default()).unwrap()
+    }
+
+    /// A part of a round that ends within its first room is not the round's end.
+    #[test]
+    fn a_round_goes_through_every_room_also_where_the_first_one_is_long() {
+        let mut store = MemoryStore::new();
+        done(
+            &mut store,
+            Command::Settings(Settings {
+                epoch: Epoch::new("e"),
+                history_per_room: u64::MAX,
+            }),
+        );
+        let rooms = ["a", "b"].map(|name| RoomName::new(name).unwrap());
+        for (room, count) in rooms.iter().zip([2 * TRIM_MAX + 1, 1]) {
+            for number in 1..=count {
+                let mut key = [0; 32];
+                key[..8].copy_from_slice(&number.to_be_bytes());
+                key[8] = room.as_str().as_bytes()[0];
+                done(
+                    &mut store,
+                    Command::Post(Post {
+                        key,
+                        session: SessionId::new("bot").unwrap(),
+                        room: room.clone(),
+                        name: Name::tidy("Bot"),
+                        body: "x".into(),
+                        at_ms: 1,
+                        erased: None,
+                    }),
+                );
+            }
+        }
+        let (mut counts, mut next) = (Vec::new(), Some(Trim::new(2)));
+        while let Some(part) = next {
+            let Outcome::Trimmed(trimmed) = done(&mut store, Command::Trim(part)) else {
+                panic!("not the outcome of a trim");
+            };
+            counts.push(trimmed.count);
+            next = trimmed.next;
+        }
+        assert_eq!(counts, [TRIM_MAX, TRIM_MAX, 2]);
+        for room in rooms {
+            let state = store.state(&room);
+            assert_eq!(state.head, state.trimmed, "{room}");
+        }
+    }
+}

@@ -32,24 +32,24 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use everbeat_log::command::{Command, Expire, ForgetPosts, Outcome, Redact, Touch, Trim, Trimmed};
 use parking_lot::Mutex;
 use protocol::frame::ErrorCode;
 use protocol::id::{RoomName, SessionId};
 use protocol::position::{Epoch, Offset};
 use tokio::sync::watch;
 
-use self::batch::{Batch, Fault};
 pub use self::copy::{CopyError, backup, restore};
 pub use self::error::OpenError;
 use self::notifier::Notifier;
-use self::queue::Queue;
+use self::queue::{Queue, Work};
 use self::readers::Readers;
 pub use self::rooms::{Cleared, RoomSummary, clear, export, summaries};
 use self::watchdog::Watchdog;
 use self::writer::Writer;
 use super::{
     Answer, Append, Log, LogError, Observer, OpenSession, OpenedSession, PAGE_BYTES, Page, Post,
-    Posted, Redaction, Refuse, RoomLog,
+    Posted, Redaction, Refuse, RoomLog, typed,
 };
 
 /// The options of an SQLite log.
@@ -166,19 +166,27 @@ impl SqliteLog {
         Readers::read(&self.readers, work)
     }
 
-    /// Forgets in pieces, one operation each, until a piece is not full. The first piece keeps its place in the
-    /// order of calls; other operations may come between the others.
-    fn in_pieces(
+    /// Applies a command on the writer. The answers to one session's commands are given in a row.
+    fn apply<T: TryFrom<Outcome> + 'static>(
         &self,
-        forget: impl Fn(&mut Batch<'_>) -> Result<usize, Fault> + Clone + Send + 'static,
-    ) -> Answer<usize> {
-        let first = self.queue.push(None, forget.clone());
+        session: Option<&SessionId>,
+        command: Command,
+    ) -> Answer<T> {
+        let outcome = self.queue.push(session.cloned(), Work::Apply(command));
+        Box::pin(async { typed(outcome.await?) })
+    }
+
+    /// Applies a command that forgets in pieces of [`PIECE_MAX`], until a piece is not full. The first piece keeps its
+    /// place in the order of calls; other operations may come between the others.
+    fn in_pieces(&self, command: Command) -> Answer<usize> {
+        let first = self.queue.push(None, Work::Apply(command.clone()));
         let queue = Arc::clone(&self.queue);
         Box::pin(async move {
-            let mut piece = first.await?;
+            let mut piece: usize = typed(first.await?)?;
             let mut forgotten = piece;
             while piece == PIECE_MAX {
-                piece = queue.push(None, forget.clone()).await?;
+                let next = queue.push(None, Work::Apply(command.clone()));
+                piece = typed(next.await?)?;
                 forgotten += piece;
             }
             Ok(forgotten)
@@ -199,29 +207,30 @@ impl Log for SqliteLog {
     }
 
     fn open_session(&self, open: OpenSession) -> Answer<OpenedSession> {
-        self.queue.push(None, |batch| batch.open_session(open))
+        self.apply(None, Command::Open(open))
     }
 
     fn append(&self, append: Append) -> Answer<Offset> {
         let session = append.session.clone();
-        self.queue
-            .push(Some(&session), |batch| batch.append(append))
+        self.apply(Some(&session), Command::Append(append))
     }
 
     fn refuse(&self, refuse: Refuse) -> Answer<ErrorCode> {
         let session = refuse.session.clone();
-        let refuse = move |batch: &mut Batch<'_>| batch.refuse(&refuse);
-        self.queue.push(Some(&session), refuse)
+        self.apply(Some(&session), Command::Refuse(refuse))
     }
 
     fn post(&self, post: Post) -> Answer<Posted> {
-        let epoch = self.epoch.clone();
-        self.queue.push(None, |batch| batch.post(post, epoch))
+        self.apply(None, Command::Post(post))
     }
 
     fn redact(&self, room: RoomName, offset: Offset, at_ms: u64) -> Answer<Redaction> {
-        self.queue
-            .push(None, move |batch| batch.redact(&room, offset, at_ms))
+        let redact = Redact {
+            room,
+            offset,
+            at_ms,
+        };
+        self.apply(None, Command::Redact(redact))
     }
 
     fn scrubbed(&self) -> Answer<()> {
@@ -248,47 +257,55 @@ impl Log for SqliteLog {
     }
 
     fn touch(&self, sessions: Vec<SessionId>, at_ms: u64) -> Answer<()> {
+        let touch = move |sessions| Work::Apply(Command::Touch(Touch { sessions, at_ms }));
         let mut first = sessions;
         let rest = first.split_off(first.len().min(PIECE_MAX));
-        let first = self
-            .queue
-            .push(None, move |batch| batch.touch(&first, at_ms));
+        let first = self.queue.push(None, touch(first));
         let queue = Arc::clone(&self.queue);
         Box::pin(async move {
             first.await?;
             for piece in rest.chunks(PIECE_MAX) {
-                let piece = piece.to_vec();
-                let touched = queue.push(None, move |batch| batch.touch(&piece, at_ms));
-                touched.await?;
+                queue.push(None, touch(piece.to_vec())).await?;
             }
             Ok(())
         })
     }
 
     fn expire(&self, before_ms: u64) -> Answer<usize> {
-        self.in_pieces(move |batch| batch.expire(before_ms, PIECE_MAX))
+        self.in_pieces(Command::Expire(Expire {
+            before_ms,
+            is_unused: false,
+            limit: PIECE_MAX,
+        }))
     }
 
     fn expire_unused(&self, before_ms: u64) -> Answer<usize> {
-        self.in_pieces(move |batch| batch.expire_unused(before_ms, PIECE_MAX))
+        self.in_pieces(Command::Expire(Expire {
+            before_ms,
+            is_unused: true,
+            limit: PIECE_MAX,
+        }))
     }
 
     fn forget_posts(&self, before_ms: u64) -> Answer<usize> {
-        self.in_pieces(move |batch| batch.forget_posts(before_ms, PIECE_MAX))
+        self.in_pieces(Command::ForgetPosts(ForgetPosts {
+            before_ms,
+            limit: PIECE_MAX,
+        }))
     }
 
     fn trim(&self, before_ms: u64) -> Answer<u64> {
-        let first = self.queue.push(None, move |batch| batch.trim(before_ms, 0));
+        let part = |part| Work::Apply(Command::Trim(part));
+        let first = self.queue.push(None, part(Trim::new(before_ms)));
         let queue = Arc::clone(&self.queue);
         Box::pin(async move {
-            let mut piece = first.await?;
-            let mut trimmed = piece.count;
-            while let Some(room) = piece.next {
-                let next = queue.push(None, move |batch| batch.trim(before_ms, room));
-                piece = next.await?;
-                trimmed += piece.count;
+            let mut trimmed: Trimmed = typed(first.await?)?;
+            let mut count = trimmed.count;
+            while let Some(next) = trimmed.next {
+                trimmed = typed(queue.push(None, part(next)).await?)?;
+                count += trimmed.count;
             }
-            Ok(trimmed)
+            Ok(count)
         })
     }
 
@@ -297,7 +314,8 @@ impl Log for SqliteLog {
     }
 
     fn probe(&self) -> Answer<()> {
-        self.queue.push(None, |batch| batch.probe())
+        let probed = self.queue.push(None, Work::Probe);
+        Box::pin(async { typed(probed.await?) })
     }
 
     fn close(&self) -> Answer<()> {

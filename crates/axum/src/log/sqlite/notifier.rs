@@ -106,15 +106,15 @@ fn deliver(committed: Committed, observer: &dyn Observer) {
         );
     }
     // Also after the observer panicked: what was committed is durable, whatever became of its readers.
-    for answer in committed.answers {
-        answer(committed.failure.clone());
+    for operation in committed.operations {
+        operation.answer(committed.failure.as_ref());
     }
 }
 
 fn notify(committed: &Committed, observer: &dyn Observer) {
     log::notify(&committed.changes, observer);
-    if committed.failure.is_none() && !committed.answers.is_empty() {
-        observer.synced(committed.answers.len(), committed.took);
+    if committed.failure.is_none() && !committed.operations.is_empty() {
+        observer.synced(committed.operations.len(), committed.took);
     }
 }
 
@@ -125,11 +125,15 @@ mod tests {
     use protocol::id::{Name, RoomName, Seq, SessionId};
     use protocol::position::Offset;
 
+    use everbeat_log::command::Outcome;
     use std::sync::mpsc::{Sender, channel};
     use std::time::Duration;
 
     use super::*;
+    use crate::log::LogError;
+    use crate::log::sqlite::queue::{Operation, Work};
     use crate::log::sqlite::state::Chain;
+    use tokio::sync::oneshot;
 
     /// An observer with as many readers as the first message says. For a large room it waits in each call until the
     /// test releases it; it panics at the message that says so.
@@ -158,12 +162,14 @@ mod tests {
         (notifier, go_on)
     }
 
-    /// A batch of one message, whose answer sends its number.
-    fn batch(number: u64, body: &str, answers: &Sender<u64>) -> Committed {
-        let answers = answers.clone();
+    type Answered = oneshot::Receiver<Result<Outcome, LogError>>;
+
+    /// A batch of one message, and where its answer comes.
+    fn batch(number: u64, body: &str) -> (Committed, Answered) {
+        let offset = Offset::new(number).unwrap();
         let message = Message {
             room: RoomName::lobby(),
-            offset: Offset::new(number).unwrap(),
+            offset,
             session: SessionId::new("ada").unwrap(),
             seq: Seq::new(number).unwrap(),
             name: Name::tidy("Ada"),
@@ -171,15 +177,33 @@ mod tests {
             body: body.into(),
             removed: false,
         };
-        Committed {
+        let (mut operation, answer) = Operation::new(None, Work::Probe);
+        operation.perform(|_| Ok(Outcome::Appended(offset)));
+        let committed = Committed {
             changes: Changes {
                 messages: vec![message],
                 ..Changes::default()
             },
             chain: Chain::default(),
-            answers: vec![Box::new(move |_| answers.send(number).unwrap())],
+            operations: vec![operation],
             failure: None,
             took: Duration::ZERO,
+        };
+        (committed, answer)
+    }
+
+    /// Notifies of a batch of one message.
+    fn notify(notifier: &Notifier, number: u64, body: &str) -> Answered {
+        let (committed, answer) = batch(number, body);
+        notifier.notify(committed);
+        answer
+    }
+
+    /// Waits for an answer, and returns the number of the message.
+    fn answered(answer: Answered) -> u64 {
+        match answer.blocking_recv().unwrap() {
+            Ok(Outcome::Appended(offset)) => offset.get(),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -187,51 +211,48 @@ mod tests {
     #[test]
     fn the_writer_does_not_wait_for_readers() {
         let (notifier, go_on) = slow();
-        let (sender, answers) = channel();
-        notifier.notify(batch(1, "a", &sender));
-        notifier.notify(batch(2, "b", &sender));
-        assert!(answers.try_recv().is_err(), "answered too early");
+        let mut first = notify(&notifier, 1, "a");
+        let second = notify(&notifier, 2, "b");
+        assert!(first.try_recv().is_err(), "answered too early");
         go_on.send(()).unwrap();
-        assert_eq!(answers.recv(), Ok(1));
+        assert_eq!(answered(first), 1);
         go_on.send(()).unwrap();
-        assert_eq!(answers.recv(), Ok(2));
+        assert_eq!(answered(second), 2);
     }
 
     /// A small room's readers are woken before the writer goes on, but not before those of an earlier batch.
     #[test]
     fn few_readers_are_woken_at_once_and_in_order() {
         let (notifier, go_on) = slow();
-        let (sender, answers) = channel();
-        notifier.notify(batch(1, "256", &sender));
-        assert_eq!(answers.try_recv(), Ok(1));
-        notifier.notify(batch(2, "257", &sender));
-        notifier.notify(batch(3, "256", &sender));
-        assert!(answers.try_recv().is_err(), "overtook an earlier batch");
+        let mut first = notify(&notifier, 1, "256");
+        assert!(first.try_recv().is_ok());
+        let second = notify(&notifier, 2, "257");
+        let mut third = notify(&notifier, 3, "256");
+        assert!(third.try_recv().is_err(), "overtook an earlier batch");
         go_on.send(()).unwrap();
-        assert_eq!((answers.recv(), answers.recv()), (Ok(2), Ok(3)));
+        assert_eq!((answered(second), answered(third)), (2, 3));
     }
 
     /// A panic of the observer costs no answer, and the observer is notified of the next batch as before.
     #[test]
     fn a_panic_costs_no_answer() {
         let (notifier, go_on) = slow();
-        let (sender, answers) = channel();
-        notifier.notify(batch(1, "panic", &sender));
-        notifier.notify(batch(2, "b", &sender));
+        let first = notify(&notifier, 1, "panic");
+        let second = notify(&notifier, 2, "b");
         go_on.send(()).unwrap();
         go_on.send(()).unwrap();
-        assert_eq!((answers.recv(), answers.recv()), (Ok(1), Ok(2)));
+        assert_eq!((answered(first), answered(second)), (1, 2));
     }
 
     /// Every committed batch is answered before the notifier ends.
     #[test]
     fn the_end_answers_what_waits() {
         let (notifier, go_on) = slow();
-        let (sender, answers) = channel();
-        notifier.notify(batch(1, "a", &sender));
-        notifier.notify(batch(2, "b", &sender));
+        let answers = [notify(&notifier, 1, "a"), notify(&notifier, 2, "b")];
         drop(go_on);
         drop(notifier);
-        assert_eq!(answers.try_iter().collect::<Vec<_>>(), [1, 2]);
+        for mut answer in answers {
+            assert!(answer.try_recv().is_ok());
+        }
     }
 }

@@ -1,17 +1,84 @@
 //! The writer's queue.
 
+use std::mem;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
+use everbeat_log::command::{Command, Outcome};
 use parking_lot::Mutex;
 use protocol::id::SessionId;
 use tokio::sync::oneshot;
 
-use super::batch::{Batch, Fault};
-use super::{closed, overloaded, ready};
-use crate::log::Answer;
+use super::{closed, overloaded};
+use crate::log::LogError;
 
-/// An operation: work for the writer, done in a batch.
-pub(super) type Operation = Box<dyn FnOnce(&mut Batch<'_>) + Send>;
+/// What the writer is to do.
+pub(super) enum Work {
+    /// Apply a command.
+    Apply(Command),
+    /// Store as much as a message takes, and remove it.
+    Probe,
+    /// What a test does on the writer's thread.
+    #[cfg(test)]
+    Call(Box<dyn FnOnce() + Send>),
+}
+
+/// One piece of work on its way: from the queue into a batch, and after the commit back to its caller. It is boxed: the
+/// queue's slots are made at once, and a batch sorts its operations.
+pub(super) struct Operation(Box<Pending>);
+
+struct Pending {
+    /// The session that asks, if there is one.
+    session: Option<SessionId>,
+    stage: Stage,
+    reply: oneshot::Sender<Result<Outcome, LogError>>,
+}
+
+enum Stage {
+    Queued(Work),
+    Done(Result<Outcome, LogError>),
+}
+
+impl Operation {
+    /// An operation, and where its answer comes.
+    pub(super) fn new(
+        session: Option<SessionId>,
+        work: Work,
+    ) -> (Self, oneshot::Receiver<Result<Outcome, LogError>>) {
+        let (reply, answer) = oneshot::channel();
+        let pending = Pending {
+            session,
+            stage: Stage::Queued(work),
+            reply,
+        };
+        (Self(Box::new(pending)), answer)
+    }
+
+    /// Does the work, once.
+    pub(super) fn perform(&mut self, perform: impl FnOnce(Work) -> Result<Outcome, LogError>) {
+        // What is left where `perform` panics: the operation was not done.
+        let undone = Stage::Done(Err(closed()));
+        if let Stage::Queued(work) = mem::replace(&mut self.0.stage, undone) {
+            self.0.stage = Stage::Done(perform(work));
+        }
+    }
+
+    /// The session that asks. A batch gives it its answers in a row.
+    pub(super) const fn session(&self) -> Option<&SessionId> {
+        self.0.session.as_ref()
+    }
+
+    /// Answers, after the commit or its failure.
+    pub(super) fn answer(self, failure: Option<&LogError>) {
+        let Pending { stage, reply, .. } = *self.0;
+        let own = match stage {
+            Stage::Done(result) => result,
+            Stage::Queued(_) => Err(closed()),
+        };
+        let result = failure.map_or(own, |failure| Err(failure.clone()));
+        // The caller may have dropped the answer; what was done stays done.
+        drop(reply.send(result));
+    }
+}
 
 /// The operations that wait for the writer, in the order of the calls.
 pub(super) struct Queue {
@@ -27,32 +94,25 @@ impl Queue {
         (Self { sender }, operations)
     }
 
-    /// Queues an operation. Its place in the order is settled when this returns. The answers to one
-    /// session are given in a row.
-    pub(super) fn push<T: Send + 'static>(
+    /// Queues work. Its place in the order is settled when this returns.
+    pub(super) fn push(
         &self,
-        session: Option<&SessionId>,
-        work: impl FnOnce(&mut Batch<'_>) -> Result<T, Fault> + Send + 'static,
-    ) -> Answer<T> {
-        let (reply, answer) = oneshot::channel();
-        let session = session.cloned();
-        let operation: Operation = Box::new(move |batch| {
-            let result = batch.attempt(work);
-            // The caller may have dropped the answer; what was done stays done.
-            let answer = move |failure: Option<_>| drop(reply.send(failure.map_or(result, Err)));
-            batch.answer_later(session, answer);
-        });
+        session: Option<SessionId>,
+        work: Work,
+    ) -> impl Future<Output = Result<Outcome, LogError>> + Send + use<> {
+        let (operation, answer) = Operation::new(session, work);
         // Not `send`, which would block: the caller's thread serves other connections too.
         let pushed = self
             .sender
             .lock()
             .as_ref()
             .map(|sender| sender.try_send(operation));
-        match pushed {
-            Some(Ok(())) => Box::pin(async { answer.await.unwrap_or_else(|_| Err(closed())) }),
-            Some(Err(TrySendError::Full(_))) => ready(Err(overloaded())),
-            Some(Err(TrySendError::Disconnected(_))) | None => ready(Err(closed())),
-        }
+        let pushed = match pushed {
+            Some(Ok(())) => Ok(answer),
+            Some(Err(TrySendError::Full(_))) => Err(overloaded()),
+            Some(Err(TrySendError::Disconnected(_))) | None => Err(closed()),
+        };
+        async { pushed?.await.unwrap_or_else(|_| Err(closed())) }
     }
 
     /// Takes no more operations. The writer finishes those that are queued, and ends.

@@ -77,11 +77,11 @@ async fn head(log: &SqliteLog, name: &str) -> u64 {
 fn hold(log: &SqliteLog) -> Sender<()> {
     let (entered, entries) = channel();
     let (go_on, gone_on) = channel();
-    drop(log.queue.push(None, move |_| {
+    let wait = Work::Call(Box::new(move || {
         entered.send(()).unwrap();
         gone_on.recv().unwrap_or_default();
-        Ok(())
     }));
+    drop(log.queue.push(None, wait));
     entries.recv().unwrap();
     go_on
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
+use everbeat_log::command::Settings;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
@@ -15,7 +16,7 @@ use super::batch::{Batch, Committed};
 use super::files::{Files, Lock};
 use super::notifier::Notifier;
 use super::open::Database;
-use super::queue::Operation;
+use super::queue::{Operation, Work};
 use super::scrub::{self, Scrub};
 use super::state::{Chain, State};
 use super::watchdog::Calls;
@@ -28,7 +29,7 @@ pub(super) struct Writer {
     connection: Connection,
     operations: Receiver<Operation>,
     batch_max: usize,
-    history_per_room: u64,
+    settings: Settings,
     busy_timeout: Duration,
     notifier: Notifier,
     path: PathBuf,
@@ -59,7 +60,10 @@ impl Writer {
             connection: database.connection,
             operations,
             batch_max: config.batch_max.max(1),
-            history_per_room: config.history_per_room,
+            settings: Settings {
+                epoch: database.epoch,
+                history_per_room: config.history_per_room,
+            },
             busy_timeout: config.busy_timeout,
             notifier,
             scrub: Scrub::new(&database.path, database.state.must_scrub),
@@ -150,7 +154,7 @@ impl Writer {
         }
         let further = self.operations.try_iter();
         for operation in iter::once(first).chain(further).take(self.batch_max) {
-            operation(&mut batch);
+            batch.perform(operation);
         }
         let mut committed = batch.commit();
         self.follow(committed.chain);
@@ -178,7 +182,7 @@ impl Writer {
             chain: self.chain,
             must_scrub: self.scrub.is_due(),
         };
-        Batch::begin(&self.connection, self.history_per_room, state)
+        Batch::begin(&self.connection, &self.settings, state)
     }
 
     /// Looks whether the files are still in their place. What is stored in a file that was removed is lost with this
@@ -229,7 +233,7 @@ impl Writer {
     fn stores(&mut self) -> bool {
         let _call = self.calls.begin(0);
         let mut batch = self.begin();
-        let probed = batch.attempt(|batch| batch.probe());
+        let probed = batch.work(Work::Probe);
         let committed = batch.commit();
         self.follow(committed.chain);
         probed.is_ok() && committed.failure.is_none()
@@ -238,6 +242,7 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
+    use everbeat_log::command::{Command, Touch};
     use protocol::id::{Generation, Name, RoomName, Seq, SessionId};
     use tokio::runtime;
 
@@ -245,7 +250,7 @@ mod tests {
     use crate::log::sqlite::open;
     use crate::log::sqlite::queue::Queue;
     use crate::log::tests::support::{Recorder, lines_of};
-    use crate::log::{Answer, Append, OpenSession};
+    use crate::log::{Append, OpenSession};
 
     /// A writer over a database that has room for so many bytes, and its queue.
     fn writer(directory: &std::path::Path, bytes_max: Option<u64>) -> (Writer, Queue) {
@@ -260,13 +265,16 @@ mod tests {
     }
 
     /// Runs the next operation on the writer, and returns its answer.
-    fn done<T>(writer: &mut Writer, answer: Answer<T>) -> Result<T, LogError> {
+    fn done<T>(
+        writer: &mut Writer,
+        answer: impl Future<Output = Result<T, LogError>>,
+    ) -> Result<T, LogError> {
         let first = writer.operations.recv().unwrap();
         writer.work(first);
         answered(answer)
     }
 
-    fn answered<T>(answer: Answer<T>) -> Result<T, LogError> {
+    fn answered<T>(answer: impl Future<Output = Result<T, LogError>>) -> Result<T, LogError> {
         let runtime = runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(answer)
     }
@@ -290,7 +298,7 @@ mod tests {
                     is_repeat: false,
                     erased: None,
                 };
-                let appended = queue.push(None, |batch| batch.append(append));
+                let appended = queue.push(None, Work::Apply(Command::Append(append)));
                 if done(writer, appended).is_err() {
                     return;
                 }
@@ -298,8 +306,9 @@ mod tests {
             panic!("a small database took 800 KiB");
         };
         let touch = |writer: &mut Writer, at_ms| {
-            let id = id.clone();
-            let touched = queue.push(None, move |batch| batch.touch(&[id], at_ms));
+            let sessions = vec![id.clone()];
+            let touch = Touch { sessions, at_ms };
+            let touched = queue.push(None, Work::Apply(Command::Touch(touch)));
             done(writer, touched).unwrap();
         };
         let open = OpenSession {
@@ -307,7 +316,7 @@ mod tests {
             fresh: (id.clone(), [7; 32]),
             at_ms: 1,
         };
-        let opened = queue.push(None, |batch| batch.open_session(open));
+        let opened = queue.push(None, Work::Apply(Command::Open(open)));
         done(&mut writer, opened).unwrap();
         assert!(lines_of(|| fill(&mut writer)).contains("cannot store"));
         assert_eq!(lines_of(|| touch(&mut writer, 2)), "");
@@ -321,19 +330,23 @@ mod tests {
     fn a_panic_costs_a_batch_and_not_the_log() {
         let directory = tempfile::tempdir().unwrap();
         let (mut writer, queue) = writer(directory.path(), None);
-        let open = || OpenSession {
-            resume: None,
-            fresh: (SessionId::new("ada").unwrap(), [7; 32]),
-            at_ms: 1,
+        let open = || {
+            let open = OpenSession {
+                resume: None,
+                fresh: (SessionId::new("ada").unwrap(), [7; 32]),
+                at_ms: 1,
+            };
+            Work::Apply(Command::Open(open))
         };
-        let opened = queue.push(None, move |batch| batch.open_session(open()));
-        let panicked: Answer<()> = queue.push(None, |_| panic!("a panic for a test"));
+        let opened = queue.push(None, open());
+        let panic = Work::Call(Box::new(|| panic!("a panic for a test")));
+        let panicked = queue.push(None, panic);
         let lines = lines_of(|| {
             assert!(done(&mut writer, opened).is_err());
         });
         assert!(lines.contains("a panic for a test"), "{lines}");
         assert!(answered(panicked).is_err());
-        let again = queue.push(None, move |batch| batch.open_session(open()));
+        let again = queue.push(None, open());
         assert!(done(&mut writer, again).is_ok(), "the id is free");
     }
 

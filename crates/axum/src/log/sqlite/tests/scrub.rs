@@ -111,7 +111,8 @@ async fn what_an_older_server_left_is_seen_to() {
     older
         .execute_batch(
             "DROP TABLE state; DROP INDEX sessions_unused;
-             ALTER TABLE refusals DROP COLUMN count; PRAGMA user_version = 2",
+             ALTER TABLE refusals DROP COLUMN count;
+             ALTER TABLE sessions DROP COLUMN generation; PRAGMA user_version = 2",
         )
         .unwrap();
     // As if the older server had been killed, too: else SQLite tidies up.
