@@ -8,5 +8,6 @@
 pub mod command;
 pub mod fold;
 pub mod memory;
+pub mod order;
 pub mod pack;
 mod trimming;

@@ -5,24 +5,27 @@ use std::convert::Infallible;
 use std::ops::RangeBounds;
 
 use protocol::frame::{ErrorCode, Message, Refused};
-use protocol::id::{RoomName, Seq, SessionId};
+use protocol::id::{NodeName, RoomName, Seq, SessionId};
 use protocol::position::{Epoch, Offset};
 use protocol::server::PostKey;
 
 use crate::command::{Expire, ForgetPosts, KeyHash, REFUSED_MAX, Redact, Settings};
 use crate::fold::{Receipt, Room, Session, Store};
+use crate::order::{Applied, LastPack, PackStore};
 
 /// A store in memory.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryStore {
     epoch: Option<Epoch>,
     history_per_room: u64,
     sessions: BTreeMap<SessionId, Kept>,
     rooms: BTreeMap<RoomName, KeptRoom>,
     posts: BTreeMap<PostKey, (Receipt, u64)>,
+    applied: Applied,
+    last_packs: BTreeMap<NodeName, LastPack>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Kept {
     key_hash: KeyHash,
     session: Session,
@@ -31,7 +34,7 @@ struct Kept {
     refusals: BTreeMap<Seq, ErrorCode>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct KeptRoom {
     room: Room,
     messages: BTreeMap<Offset, Message>,
@@ -41,13 +44,15 @@ struct KeptRoom {
 
 impl MemoryStore {
     /// An empty store without an epoch.
-    pub const fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             epoch: None,
             history_per_room: u64::MAX,
             sessions: BTreeMap::new(),
             rooms: BTreeMap::new(),
             posts: BTreeMap::new(),
+            applied: Applied::default(),
+            last_packs: BTreeMap::new(),
         }
     }
 
@@ -294,5 +299,25 @@ impl Store for MemoryStore {
     ) -> Result<Vec<RoomName>, Infallible> {
         let later = self.rooms.keys().filter(|name| after < Some(*name));
         Ok(later.take(limit).cloned().collect())
+    }
+}
+
+impl PackStore for MemoryStore {
+    fn applied(&mut self) -> Result<Applied, Infallible> {
+        Ok(self.applied.clone())
+    }
+
+    fn set_applied(&mut self, applied: &Applied) -> Result<(), Infallible> {
+        self.applied = applied.clone();
+        Ok(())
+    }
+
+    fn last_pack(&mut self, node: &NodeName) -> Result<Option<LastPack>, Infallible> {
+        Ok(self.last_packs.get(node).cloned())
+    }
+
+    fn set_last_pack(&mut self, node: &NodeName, last: &LastPack) -> Result<(), Infallible> {
+        self.last_packs.insert(node.clone(), last.clone());
+        Ok(())
     }
 }

@@ -3,11 +3,15 @@
 //! A pack is atomic, as it is one message. Each node numbers its packs, so that a pack that was stored twice is folded
 //! once, and one that overtook an earlier one is not folded at all.
 
-use protocol::id::NodeName;
+use std::fmt;
+
+use protocol::id::{NodeName, Seq, SessionId};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::command::Command;
+use crate::fold::{BodyHash, body_hash};
 
 /// The most bytes of an encoded pack: half of what a NATS server takes by default (`max_payload`).
 pub const PACK_BYTES: usize = 512 * 1024;
@@ -16,7 +20,7 @@ pub const PACK_BYTES: usize = 512 * 1024;
 pub const PACK_COMMANDS: usize = 450;
 
 /// The form of packs that this code writes and reads.
-const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 1;
 
 /// One life of a node's process. A later life of the same name fences the earlier ones.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -42,6 +46,41 @@ pub struct Pack {
     pub commands: Vec<Command>,
 }
 
+/// Which pack it is, of all that any node ever sent.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PackId {
+    /// The node that sent it.
+    pub node: NodeName,
+    /// Its life.
+    pub life: Life,
+    /// The pack's number in that life.
+    pub number: u64,
+}
+
+impl PackId {
+    /// A short form of the id.
+    pub fn hash(&self) -> PackHash {
+        let mut hash = Sha256::new();
+        for number in [self.life.count, self.life.nonce, self.number] {
+            hash.update(number.to_be_bytes());
+        }
+        hash.update(self.node.as_str());
+        PackHash(hash.finalize().into())
+    }
+}
+
+/// The SHA-256 hash of a pack's id: the life's count, its nonce and the pack's number, 8 bytes each, big-endian, and the
+/// node's name. A life's nonce is random and a number is used once, so this tells the packs of two streams apart, and
+/// it stays where a text is erased (EO-8).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PackHash(pub [u8; 32]);
+
+impl fmt::Display for PackHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 /// Why a pack cannot be read. No node can skip it: the other nodes may have folded it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PackError {
@@ -60,6 +99,34 @@ pub enum PackError {
 }
 
 impl Pack {
+    /// Which pack it is.
+    pub fn id(&self) -> PackId {
+        PackId {
+            node: self.node.clone(),
+            life: self.life.clone(),
+            number: self.number,
+        }
+    }
+
+    /// Takes the text of one message out of the pack, and leaves its hash there (EO-8). A post is the first message of
+    /// its session. `false` where the pack does not hold that text, or no longer.
+    pub fn erase(&mut self, session: &SessionId, seq: Seq) -> bool {
+        let mut is_erased = false;
+        for command in &mut self.commands {
+            let (body, erased) = match command {
+                Command::Append(new) if new.session == *session && new.seq == seq => {
+                    (&mut new.body, &mut new.erased)
+                }
+                Command::Post(new) if new.session == *session && seq == Seq::FIRST => {
+                    (&mut new.body, &mut new.erased)
+                }
+                _ => continue,
+            };
+            is_erased |= erase(body, erased);
+        }
+        is_erased
+    }
+
     /// The pack as it travels.
     ///
     /// # Errors
@@ -100,6 +167,15 @@ impl Pack {
         }
         Ok(())
     }
+}
+
+fn erase(body: &mut String, erased: &mut Option<BodyHash>) -> bool {
+    if erased.is_some() {
+        return false;
+    }
+    *erased = Some(body_hash(body));
+    body.clear();
+    true
 }
 
 /// How many bytes a command takes in a pack, with its comma.
