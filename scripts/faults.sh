@@ -16,9 +16,9 @@ fresh_copy() {
   rm -rf "$copy"
   mkdir -p "$copy/crates"
   # Without -p: the new times tell Cargo that the files changed.
-  cp -r crates/protocol crates/view "$copy/crates/"
+  cp -r crates/protocol crates/log crates/view "$copy/crates/"
   cp -r simulation Cargo.lock "$copy/"
-  sed -E 's#^members = .*#members = ["crates/protocol", "crates/view", "simulation"]#; s#^default-members = .*##' Cargo.toml >"$copy/Cargo.toml"
+  sed -E 's#^members = .*#members = ["crates/protocol", "crates/log", "crates/view", "simulation"]#; s#^default-members = .*##' Cargo.toml >"$copy/Cargo.toml"
 }
 
 simulate() { (cd "$copy" && cargo run --quiet -p simulation -- --seeds "$seeds" --lines 0); }

@@ -408,7 +408,7 @@ impl Callers {
         (errand, reply): (&Errand, &Reply),
         log: &Log,
     ) {
-        let mut messages = log.messages(room).iter();
+        let mut messages = log.messages(room);
         let text = messages.find(|message| message.offset == offset);
         // The answer is about the present database only.
         let is_same = errand.databases.iter().eq([&log.database()]);

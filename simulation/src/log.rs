@@ -1,19 +1,26 @@
-//! The log of the test world: the behaviour of the server's log in plain maps, with faults.
+//! The log of the test world: the server's fold over a store in memory, with the times that operations take, and with
+//! faults.
 
-mod posts;
+mod asked;
+mod ever;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use protocol::access::Identity;
-use protocol::frame::{ErrorCode, Message, Refused};
-use protocol::id::{Credentials, Name, RoomName, Seq, SessionId, SessionKey};
-use protocol::position::{Epoch, Offset};
-use protocol::server::{
-    AppendError, Input, PostKey, RequestInput, RequestTransmit, SessionOpened, Standing, Transmit,
-    Use, repeated_append, repeated_refusal, standing,
+use everbeat_log::command::{
+    Command, CommandError, Expire, OpenedSession, Outcome, Redact, Settings, Touch,
 };
+use everbeat_log::fold::{Changes, Fault, Store, apply};
+use everbeat_log::memory::MemoryStore;
+use protocol::access::Identity;
+use protocol::frame::{ErrorCode, Message};
+use protocol::id::{Credentials, Generation, Name, RoomName, Seq, SessionId};
+use protocol::position::{Epoch, Offset};
+use protocol::server::{Input, PostKey, RequestInput, RequestTransmit, SessionOpened, Transmit};
 use protocol::time::Timestamp;
+
+use self::asked::Asked;
+use self::ever::Ever;
 
 /// An operation on the log. Operations are done in the order in which they were asked for.
 #[derive(Clone, Debug)]
@@ -29,6 +36,8 @@ pub enum Op {
     Append {
         /// Its session.
         session: SessionId,
+        /// The opening of the session that it is published in.
+        generation: Generation,
         /// Its number.
         seq: Seq,
         /// Its room.
@@ -44,6 +53,8 @@ pub enum Op {
     Refuse {
         /// Its session.
         session: SessionId,
+        /// The opening of the session in which it was sent.
+        generation: Generation,
         /// Its number.
         seq: Seq,
         /// Why.
@@ -78,15 +89,15 @@ pub struct Done {
     pub asker: u64,
     /// The answer.
     pub answer: Answer,
-    /// The message that became durable.
-    pub message: Option<Message>,
-    /// The message that was redacted.
-    pub removed: Option<Message>,
+    /// What it changed.
+    pub changes: Changes,
 }
 
 /// The answer to an operation.
 #[derive(Debug)]
 pub enum Answer {
+    /// For a connection, about its session; `None` while the log cannot answer.
+    Session(Option<(SessionOpened, Generation)>),
     /// For a connection.
     Connection(Input),
     /// For a request.
@@ -102,33 +113,6 @@ pub enum Read {
     Request(RequestTransmit),
 }
 
-#[derive(Debug)]
-struct Kept {
-    key: SessionKey,
-    owner: Identity,
-    /// The settled numbers, from 1.
-    settled: Vec<Settled>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Settled {
-    Message {
-        room: RoomName,
-        body: String,
-        offset: Offset,
-    },
-    Refused(ErrorCode),
-}
-
-#[derive(Debug)]
-struct RoomLog {
-    epoch: Epoch,
-    messages: Vec<Message>,
-    trimmed: Offset,
-    /// The redacted messages (EO-8), in the order of their redactions.
-    removed: Vec<Offset>,
-}
-
 /// The log: what is durable.
 #[derive(Debug)]
 pub struct Log {
@@ -141,18 +125,18 @@ pub struct Log {
     /// Whether anything can be stored or read.
     pub is_available: bool,
     thawed_at: Option<Timestamp>,
-    sessions: BTreeMap<SessionId, Kept>,
-    rooms: BTreeMap<RoomName, RoomLog>,
+    store: MemoryStore,
     queue: VecDeque<(Timestamp, u64, Op)>,
     reads: VecDeque<(Timestamp, u64, Read)>,
-    /// The first message of each key.
-    posts: BTreeMap<PostKey, (RoomName, String, Offset)>,
     database: u64,
+    /// How many sessions were opened, in this and earlier databases.
     opened: u64,
-    /// Every message that ever was durable, in this or an earlier database.
-    ever: BTreeMap<(SessionId, Seq, String), Vec<Message>>,
-    /// Every message that ever was redacted, in its redacted form.
-    ever_removed: Vec<Message>,
+    /// The sessions of this database.
+    sessions: BTreeSet<SessionId>,
+    /// The latest time at which a session was connected.
+    touched_ms: u64,
+    /// What ever was durable, in this or an earlier database.
+    ever: Ever,
 }
 
 impl Log {
@@ -164,15 +148,14 @@ impl Log {
             is_frozen: false,
             is_available: true,
             thawed_at: None,
-            sessions: BTreeMap::new(),
-            rooms: BTreeMap::new(),
+            store: founded(1),
             queue: VecDeque::new(),
             reads: VecDeque::new(),
-            posts: BTreeMap::new(),
             database: 1,
             opened: 0,
-            ever: BTreeMap::new(),
-            ever_removed: Vec::new(),
+            sessions: BTreeSet::new(),
+            touched_ms: 0,
+            ever: Ever::default(),
         }
     }
 
@@ -230,219 +213,68 @@ impl Log {
     pub fn commit(&mut self, now: Timestamp) -> Option<Done> {
         self.commit_due().filter(|due| *due <= now)?;
         let (_, asker, op) = self.queue.pop_front()?;
-        let (mut message, mut removed) = (None, None);
-        let answer = match op {
-            Op::Open { resume, owner } => {
-                let opened = self.open_session(resume, owner);
-                Answer::Connection(Input::SessionOpened(opened))
-            }
-            Op::Append {
-                session,
-                seq,
-                room,
-                name,
-                body,
-                is_repeat,
-            } => {
-                let new = self.next_message(now, &room, (session, seq), name, body);
-                let offset = new.offset;
-                let result = self.append(&new, is_repeat);
-                message = (result == Ok(offset)).then_some(new);
-                Answer::Connection(Input::Appended { seq, room, result })
-            }
-            Op::Refuse { session, seq, code } => {
-                let result = self.refuse(&session, seq, code);
-                Answer::Connection(Input::NumberUsed { seq, result })
-            }
-            Op::Post {
-                key,
-                session,
-                room,
-                name,
-                body,
-            } => {
-                let new = self.next_message(now, &room, (session, Seq::FIRST), name, body);
-                let posted = self.post(key, &new);
-                let is_new = posted.as_ref().is_ok_and(|posted| !posted.is_repeat);
-                message = is_new.then_some(new);
-                Answer::Request(RequestInput::Posted(posted))
-            }
-            Op::Remove { room, offset } => {
-                let (removal, gone) = self.removed_for(&room, offset);
-                removed = gone;
-                Answer::Request(RequestInput::Redacted(removal))
-            }
+        let mut changes = Changes::default();
+        let answer = if self.is_available {
+            self.touched_ms = self.touched_ms.max(asked::millis(now));
+            let (command, asked) = self.command(now, op);
+            let result = self.apply(command, &mut changes);
+            asked.answer(result)
+        } else {
+            Asked::of(&op).unavailable()
         };
         Some(Done {
             asker,
             answer,
-            message,
-            removed,
+            changes,
         })
     }
 
-    /// The next message of its room, if it is appended.
-    fn next_message(
-        &mut self,
-        now: Timestamp,
-        room: &RoomName,
-        (session, seq): (SessionId, Seq),
-        name: Name,
-        body: String,
-    ) -> Message {
-        Message {
-            room: room.clone(),
-            offset: self.room(room).head().next(),
-            session,
-            seq,
-            name,
-            at_ms: u64::try_from(now.since_origin().as_millis()).unwrap(),
-            body,
-            removed: false,
-        }
-    }
-
-    fn open_session(
-        &mut self,
-        resume: Option<Credentials>,
-        owner: Identity,
-    ) -> Option<SessionOpened> {
-        if !self.is_available {
-            return None;
-        }
-        if let Some(credentials) = resume
-            && let Some(kept) = self.sessions.get(&credentials.id)
-            && kept.key == credentials.key
-            && kept.owner.admits(&owner)
-        {
-            return Some(SessionOpened {
-                credentials,
-                resumed: true,
-                last_seq: kept.settled.len() as u64,
-                refused: kept.refused(),
-            });
-        }
-        self.opened += 1;
-        let credentials = Credentials {
-            id: SessionId::new(&format!("s{}", self.opened)).unwrap(),
-            key: SessionKey::new(&format!("key{}-{}", self.database, self.opened)).unwrap(),
-        };
-        let kept = Kept {
-            key: credentials.key.clone(),
-            owner,
-            settled: Vec::new(),
-        };
-        self.sessions.insert(credentials.id.clone(), kept);
-        Some(SessionOpened {
-            credentials,
-            resumed: false,
-            last_seq: 0,
-            refused: Vec::new(),
-        })
-    }
-
-    fn append(&mut self, new: &Message, is_repeat: bool) -> Result<Offset, AppendError> {
-        let (last_seq, used) = self.used(&new.session, new.seq, Some(new))?;
-        match standing(last_seq, new.seq, is_repeat)? {
-            Standing::Settled => Ok(repeated_append(used)?),
-            Standing::Next => {
-                let settled = Settled::Message {
-                    room: new.room.clone(),
-                    body: new.body.clone(),
-                    offset: new.offset,
-                };
-                self.settle(&new.session, settled);
-                Ok(self.keep(new))
-            }
-        }
-    }
-
-    fn keep(&mut self, new: &Message) -> Offset {
-        let key = (new.session.clone(), new.seq, new.body.clone());
-        self.ever.entry(key).or_default().push(new.clone());
-        self.room(&new.room).messages.push(new.clone());
-        new.offset
-    }
-
-    fn refuse(
-        &mut self,
-        session: &SessionId,
-        seq: Seq,
-        code: ErrorCode,
-    ) -> Result<ErrorCode, AppendError> {
-        let (last_seq, used) = self.used(session, seq, None)?;
-        match standing(last_seq, seq, false)? {
-            Standing::Settled => Ok(repeated_refusal(used)?),
-            Standing::Next => {
-                self.settle(session, Settled::Refused(code));
-                Ok(code)
-            }
-        }
-    }
-
-    /// The session's last number, and the use of this one, seen from the message that repeats it.
-    fn used(
-        &self,
-        session: &SessionId,
-        seq: Seq,
-        repeat: Option<&Message>,
-    ) -> Result<(Option<u64>, Option<Use>), AppendError> {
-        if !self.is_available {
-            return Err(AppendError::Unavailable);
-        }
-        let settled = self.sessions.get(session).map(|kept| &kept.settled);
-        let index = usize::try_from(seq.get() - 1).unwrap();
-        let used = settled.and_then(|settled| settled.get(index));
-        let used = used.map(|used| match used {
-            Settled::Message { room, body, offset } => Use::Message {
-                offset: *offset,
-                same: repeat.is_some_and(|new| *room == new.room && *body == new.body),
-            },
-            Settled::Refused(code) => Use::Refusal(*code),
+    /// Applies a command, and remembers what is durable by it.
+    fn apply(&mut self, command: Command, changes: &mut Changes) -> Result<Outcome, CommandError> {
+        let result = apply(&mut self.store, command, changes).map_err(|fault| match fault {
+            Fault::Command(error) => error,
+            Fault::Store(never) => match never {},
         });
-        Ok((settled.map(|settled| settled.len() as u64), used))
+        self.opened += u64::from(matches!(
+            result,
+            Ok(Outcome::Opened(OpenedSession { resumed: false, .. }))
+        ));
+        let opened = changes.opened.iter().map(|(session, _)| session.clone());
+        self.sessions.extend(opened);
+        let epoch = self.epoch();
+        self.ever.learn(&epoch, changes);
+        result
     }
 
-    fn settle(&mut self, session: &SessionId, settled: Settled) {
-        if let Some(kept) = self.sessions.get_mut(session) {
-            kept.settled.push(settled);
-        }
-    }
-
-    fn room(&mut self, room: &RoomName) -> &mut RoomLog {
-        let epoch = Epoch::new(&format!("e{}-{room}", self.database));
-        self.rooms.entry(room.clone()).or_insert_with(|| RoomLog {
-            epoch,
-            messages: Vec::new(),
-            trimmed: Offset::ZERO,
-            removed: Vec::new(),
-        })
+    fn epoch(&mut self) -> Epoch {
+        // Every log of the simulation is founded with one.
+        let Ok(epoch) = self.store.epoch();
+        epoch.unwrap()
     }
 
     /// A room's epoch, head, and the offset up to which it is trimmed.
     pub fn state(&mut self, room: &RoomName) -> (Epoch, Offset, Offset) {
-        let log = self.room(room);
-        (log.epoch.clone(), log.head(), log.trimmed)
+        let state = self.store.state(room);
+        (self.epoch(), state.head, state.trimmed)
     }
 
     /// The offset up to which a room is trimmed.
     pub fn trimmed(&self, room: &RoomName) -> Offset {
-        self.rooms.get(room).map_or(Offset::ZERO, |log| log.trimmed)
+        self.store.state(room).trimmed
     }
 
     /// The messages after an offset; `None` if some of them are trimmed.
-    pub fn read(&mut self, room: &RoomName, after: Offset, limit: u32) -> Option<Vec<Message>> {
-        let log = self.room(room);
-        if after < log.trimmed {
+    pub fn read(&self, room: &RoomName, after: Offset, limit: u32) -> Option<Vec<Message>> {
+        if after < self.trimmed(room) {
             return None;
         }
-        let newer = log.messages.iter().filter(|m| m.offset > after);
+        let newer = self.messages(room).skip_while(|m| m.offset <= after);
         Some(newer.take(limit as usize).cloned().collect())
     }
 
     /// The newest messages before an offset, and whether there are older ones.
     pub fn read_before(
-        &mut self,
+        &self,
         room: &RoomName,
         before: Offset,
         limit: u32,
@@ -450,81 +282,63 @@ impl Log {
         if !self.is_available {
             return None;
         }
-        let older: Vec<&Message> = self
-            .room(room)
-            .messages
-            .iter()
-            .filter(|m| m.offset < before)
-            .collect();
+        let older = self.messages(room).take_while(|m| m.offset < before);
+        let older: Vec<&Message> = older.collect();
         let skipped = older.len().saturating_sub(limit as usize);
         let page = older[skipped..].iter().copied().cloned().collect();
         Some((page, skipped > 0))
     }
 
-    /// All messages that a room holds.
-    pub fn messages(&self, room: &RoomName) -> &[Message] {
-        self.rooms.get(room).map_or(&[], |log| &log.messages)
+    /// All messages that a room holds, oldest first.
+    pub fn messages(&self, room: &RoomName) -> impl DoubleEndedIterator<Item = &Message> {
+        self.store.messages(room)
     }
 
     /// The texts of the messages that a room holds.
     pub fn bodies(&self, room: &RoomName) -> Vec<&str> {
-        self.messages(room)
-            .iter()
-            .map(|message| message.body.as_str())
-            .collect()
+        self.messages(room).map(|message| &*message.body).collect()
     }
 
-    /// Redacts a message (EO-8). Returns its redacted form; `None` if it is not there,
-    /// or was redacted before.
-    pub fn remove(&mut self, room: &RoomName, offset: Offset) -> Option<Message> {
-        let log = self.rooms.get_mut(room)?;
-        let mut messages = log.messages.iter_mut();
-        let message = messages.find(|m| m.offset == offset && !m.removed)?;
-        message.body.clear();
-        message.removed = true;
-        let message = message.clone();
-        log.removed.push(offset);
-        self.ever_removed.push(message.clone());
-        Some(message)
-    }
-
-    /// The newest redacted messages of a room, as long as they are there.
-    pub fn removed(&self, room: &RoomName, max: usize) -> Vec<Message> {
-        let Some(log) = self.rooms.get(room) else {
-            return Vec::new();
+    /// Redacts a message at once (EO-8); returns it. `None` if it is not there, or was redacted before.
+    pub fn remove(&mut self, now: Timestamp, room: &RoomName, offset: Offset) -> Option<Message> {
+        let mut changes = Changes::default();
+        let redact = Redact {
+            room: room.clone(),
+            offset,
+            at_ms: asked::millis(now),
         };
-        let newest = log.removed.len().saturating_sub(max);
-        let of = |offset: &Offset| log.messages.iter().find(|m| m.offset == *offset);
-        log.removed[newest..]
-            .iter()
-            .filter_map(of)
-            .cloned()
-            .collect()
+        // Where there is no such message, nothing changes.
+        let _ = self.apply(Command::Redact(redact), &mut changes);
+        changes.redacted.pop()
     }
 
-    /// Whether this very message is durable, or was in an earlier database.
+    /// A room's newest redactions, at most so many, oldest first.
+    pub fn removed(&self, room: &RoomName, max: usize) -> Vec<Message> {
+        let newest = self.store.redacted(room).rev().take(max).cloned();
+        let mut removed: Vec<Message> = newest.collect();
+        removed.reverse();
+        removed
+    }
+
+    /// Whether a message is durable as a page shows it, also in its redacted form, in this or an earlier database.
     pub fn holds(&self, message: &Message) -> bool {
-        if message.removed {
-            return self.ever_removed.contains(message);
-        }
-        let key = (message.session.clone(), message.seq, message.body.clone());
-        self.ever.get(&key).is_some_and(|all| all.contains(message))
+        self.ever.holds(message)
     }
 
-    /// Whether this message ever was durable.
+    /// Whether a message of this session, number and text is durable, in this or an earlier database.
     pub fn knows(&self, session: &SessionId, seq: Seq, body: &str) -> bool {
-        self.ever
-            .contains_key(&(session.clone(), seq, body.to_owned()))
+        self.ever.knows(session, seq, body)
     }
 
-    /// Every message that ever was durable, in no particular order.
+    /// Every message that ever was durable, as it was written, in no particular order.
     pub fn ever(&self) -> impl Iterator<Item = &Message> {
-        self.ever.values().flatten()
+        self.ever.messages()
     }
 
     /// A session's last settled number.
     pub fn last_seq(&self, session: &SessionId) -> Option<u64> {
-        Some(self.sessions.get(session)?.settled.len() as u64)
+        let Ok(found) = self.store.clone().session(session);
+        found.map(|found| found.last_seq)
     }
 
     /// The server dies: operations that were not committed are lost.
@@ -546,8 +360,7 @@ impl Log {
         self.queue.clear();
         self.reads.clear();
         self.sessions.clear();
-        self.rooms.clear();
-        self.posts.clear();
+        self.store = founded(self.database);
     }
 
     /// The number of the database, from 1.
@@ -557,14 +370,26 @@ impl Log {
 
     /// Trims a room up to this offset.
     pub fn trim(&mut self, room: &RoomName, through: Offset) {
-        let log = self.room(room);
-        log.messages.retain(|message| message.offset > through);
-        log.trimmed = log.trimmed.max(through);
+        let Ok(()) = self.store.trim(room, through);
     }
 
-    /// Lets a session expire (RS-9).
+    /// Lets a session expire (RS-9): all others were connected since.
     pub fn forget(&mut self, session: &SessionId) {
         self.sessions.remove(session);
+        self.touched_ms += 1;
+        let touch = Touch {
+            sessions: self.sessions.iter().cloned().collect(),
+            at_ms: self.touched_ms,
+        };
+        let expire = Expire {
+            before_ms: self.touched_ms,
+            is_unused: false,
+            limit: usize::MAX,
+        };
+        for command in [Command::Touch(touch), Command::Expire(expire)] {
+            let result = self.apply(command, &mut Changes::default());
+            assert!(result.is_ok(), "{result:?}");
+        }
     }
 }
 
@@ -574,23 +399,13 @@ impl Default for Log {
     }
 }
 
-impl RoomLog {
-    fn head(&self) -> Offset {
-        self.messages
-            .last()
-            .map_or(self.trimmed, |message| message.offset)
-    }
-}
-
-impl Kept {
-    fn refused(&self) -> Vec<Refused> {
-        let refused = |(seq, settled): (u64, &Settled)| match settled {
-            Settled::Refused(code) => Some(Refused {
-                seq: Seq::after(seq),
-                code: *code,
-            }),
-            Settled::Message { .. } => None,
-        };
-        (0_u64..).zip(&self.settled).filter_map(refused).collect()
-    }
+/// An empty store. The numbers of databases have one length: how long an epoch is does not depend on them.
+fn founded(database: u64) -> MemoryStore {
+    let mut store = MemoryStore::new();
+    let settings = Settings {
+        epoch: Epoch::new(&format!("epoch-{database:03}")),
+        history_per_room: u64::MAX,
+    };
+    let Ok(()) = store.set(&settings);
+    store
 }

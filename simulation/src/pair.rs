@@ -139,13 +139,17 @@ impl Pair {
 
     /// Joins a room that the server rendered just now, with its newest messages (RS-7).
     pub fn join_rendered(&mut self, client: usize, room: &RoomName) {
-        let (epoch, offset, _) = self.world.log.state(room);
-        let all = self.world.log.messages(room);
-        let skipped = all.len().saturating_sub(RENDERED);
+        let (epoch, offset, trimmed) = self.world.log.state(room);
+        let newest = self.world.log.messages(room).rev().take(RENDERED);
+        let mut messages: Vec<_> = newest.cloned().collect();
+        messages.reverse();
+        let older = messages
+            .first()
+            .map_or(Offset::ZERO, |first| first.offset.back(1));
         let snapshot = Snapshot {
             position: Position { epoch, offset },
-            messages: all[skipped..].to_vec(),
-            more: skipped > 0,
+            messages,
+            more: older > trimmed,
         };
         self.show(client, room, Some(snapshot));
     }

@@ -204,7 +204,7 @@ impl Shown {
         self.check_rows();
         let timeline = &self.view.timeline;
         assert_eq!(timeline.position().as_ref(), position, "shown up to there");
-        let kept = log.messages(timeline.room()).iter().rev();
+        let kept = log.messages(timeline.room()).rev();
         let rows = timeline.rows().into_iter().rev();
         let rows = rows.filter(|row| !matches!(row, Row::Pending(_)));
         for (row, kept) in rows.zip(kept) {

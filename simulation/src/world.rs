@@ -10,10 +10,12 @@ use std::time::Duration;
 use protocol::close::CloseCode;
 use protocol::codec::{self, DecodeError};
 use protocol::frame::ClientFrame;
-use protocol::id::{ConnectionId, RoomName, SessionId};
+use protocol::id::{ConnectionId, Generation, RoomName, SessionId};
 use protocol::rate::Bucket;
 use protocol::redactions::REDACTED_MAX;
-use protocol::server::{Config, Connection, Input, Request, TakeOver, Transmit, reconnect_slots};
+use protocol::server::{
+    Config, Connection, Input, Request, SessionOpened, TakeOver, Transmit, reconnect_slots,
+};
 use protocol::time::Timestamp;
 
 use self::requests::Reply;
@@ -36,6 +38,8 @@ struct Desk {
     machine: Connection,
     /// Its session, also after the connection's end.
     owner: Option<SessionId>,
+    /// The opening of its session that it came with.
+    generation: Generation,
     /// Frames that were read from the socket, but not given to the machine yet.
     inbox: VecDeque<Result<ClientFrame, DecodeError>>,
     /// The rooms in which its session is a member through this connection.
@@ -56,7 +60,9 @@ struct Desk {
 /// An answer that waits until the connection has taken what was written before.
 #[derive(Debug)]
 enum Waiting {
-    /// An operation was done.
+    /// A session was opened, or cannot be now.
+    Session(Option<(SessionOpened, Generation)>),
+    /// Another operation was done.
     Done(Input),
     /// A read can be done now.
     Read(Transmit),
@@ -118,6 +124,7 @@ impl World {
                 let desk = Desk {
                     machine: Connection::new(now, self.config),
                     owner: None,
+                    generation: Generation::default(),
                     inbox: VecDeque::new(),
                     rooms: BTreeSet::new(),
                     blocked: None,
@@ -330,8 +337,12 @@ impl World {
                 return;
             };
             match desk.waiting.pop_front() {
+                Some(Waiting::Session(opened)) => {
+                    self.session_opened(now, link, opened);
+                    continue;
+                }
                 Some(Waiting::Done(done)) => {
-                    self.answer_done(now, link, done);
+                    self.answer(now, link, done);
                     continue;
                 }
                 Some(Waiting::Read(read)) => {
@@ -365,6 +376,7 @@ impl World {
 
     fn perform(&mut self, now: Timestamp, link: u64, transmit: Transmit, links: &mut Links) {
         let session = self.session(link).cloned();
+        let generation = self.desk(link).generation;
         match (transmit, session) {
             (Transmit::Frame(frame), _) => write(now, link, &frame, links),
             (Transmit::Admit { token }, _) => {
@@ -395,6 +407,7 @@ impl World {
                 }
                 let op = Op::Append {
                     session,
+                    generation,
                     seq,
                     room,
                     name,
@@ -404,8 +417,13 @@ impl World {
                 self.log.submit(now, link, op);
             }
             (Transmit::Refuse { seq, code }, Some(session)) => {
-                self.log
-                    .submit(now, link, Op::Refuse { session, seq, code });
+                let op = Op::Refuse {
+                    session,
+                    generation,
+                    seq,
+                    code,
+                };
+                self.log.submit(now, link, op);
             }
             (transmit, Some(session)) => self.perform_in_room(now, link, session, transmit, links),
             (transmit, None) => unreachable!("{transmit:?} before the session was opened"),
@@ -413,17 +431,24 @@ impl World {
     }
 
     fn committed(&mut self, now: Timestamp, done: Done) {
-        if let Some(message) = done.message {
+        for message in done.changes.messages {
             let presence = &mut self.room(&message.room).presence;
             presence.message_shown(&message.session);
             self.moved.insert(message.room);
         }
-        if let Some(message) = done.removed {
+        for message in done.changes.redacted {
             self.redacted(message);
         }
-        let (link, answer) = match done.answer {
-            Answer::Connection(answer) => (done.asker, answer),
-            Answer::Request(answer) => return self.answer_request(now, done.asker, answer),
+        let link = done.asker;
+        let answer = match done.answer {
+            Answer::Session(opened) => {
+                if let Some(desk) = self.desks.get_mut(&link) {
+                    desk.waiting.push_back(Waiting::Session(opened));
+                }
+                return;
+            }
+            Answer::Connection(answer) => answer,
+            Answer::Request(answer) => return self.answer_request(now, link, answer),
         };
         if let Input::Appended {
             room,
@@ -440,14 +465,20 @@ impl World {
         }
     }
 
-    /// A connection gets the answer to an operation of the log.
-    fn answer_done(&mut self, now: Timestamp, link: u64, answer: Input) {
+    /// A connection gets its session.
+    fn session_opened(
+        &mut self,
+        now: Timestamp,
+        link: u64,
+        opened: Option<(SessionOpened, Generation)>,
+    ) {
         let mut is_older = false;
-        if let Input::SessionOpened(Some(opened)) = &answer
+        if let Some((opened, generation)) = &opened
             && let Some(desk) = self.desks.get_mut(&link)
         {
             let owner = Some(opened.credentials.id.clone());
             desk.owner.clone_from(&owner);
+            desk.generation = *generation;
             let mut others = self.desks.iter().filter(|(other, _)| **other != link);
             let other = others.find(|(_, desk)| desk.owner == owner);
             let other = other.map(|(other, _)| ConnectionId::new(*other));
@@ -458,7 +489,8 @@ impl World {
                 self.answer(now, other.get(), Input::TakenOver);
             }
         }
-        self.answer(now, link, answer);
+        let opened = opened.map(|(opened, _)| opened);
+        self.answer(now, link, Input::SessionOpened(opened));
         if is_older {
             self.answer(now, link, Input::TakenOver);
         }

@@ -34,7 +34,7 @@ impl World {
         if !self.log.is_available {
             return false;
         }
-        let Some(message) = self.log.remove(room, offset) else {
+        let Some(message) = self.log.remove(now, room, offset) else {
             return false;
         };
         self.redacted(message);

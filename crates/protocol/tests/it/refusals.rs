@@ -207,7 +207,7 @@ fn the_rate_slows_down_and_loses_nothing() {
         pair.publish(ada, body);
     }
     pair.run_for(secs(3));
-    let early = pair.world.log.messages(&lobby()).len();
+    let early = pair.world.log.messages(&lobby()).count();
     assert!((30..=36).contains(&early), "{early}");
     pair.run_for(secs(2));
     assert_eq!(pair.world.log.bodies(&lobby()), sent);
