@@ -130,6 +130,7 @@ main() {
     setup_engines
     setup_gateways
     setup_fuse
+    scripts/nats.sh
     setup_end2end
   fi
   setup_wasm_bindgen
