@@ -8,6 +8,7 @@ pub mod chaos;
 pub mod disk;
 pub mod line;
 pub mod measure;
+pub mod nats;
 pub mod peer;
 #[cfg(target_os = "linux")]
 pub mod power;
