@@ -30,6 +30,9 @@ pub struct Faults {
     pub is_stall: bool,
     /// The delay of each chunk.
     pub delay: Duration,
+    /// A partition: nothing gets through in either direction, no end of a connection either, and neither end
+    /// notices. When it is over, what was on its way arrives.
+    pub is_severed: bool,
 }
 
 /// The fault of one connection.
@@ -118,6 +121,9 @@ async fn serve(
     mut faults: watch::Receiver<Faults>,
     mut rng: Rng,
 ) -> io::Result<()> {
+    if faults.wait_for(|faults| !faults.is_severed).await.is_err() {
+        return Ok(());
+    }
     // If the server does not listen, the client is cut off, as by a load balancer.
     let mut server = TcpStream::connect(server).await?;
     client.set_nodelay(true)?;
@@ -134,7 +140,10 @@ async fn serve(
         loop {
             let now = *faults.borrow_and_update();
             for gate in [&up, &down] {
-                gate.send_modify(|gate| gate.delay = now.delay);
+                gate.send_modify(|gate| {
+                    gate.delay = now.delay;
+                    gate.is_stalled = now.is_severed;
+                });
             }
             tokio::select! {
                 () = &mut pumps => return Ok(()),
@@ -200,7 +209,10 @@ async fn pump(
             return;
         }
     }
-    let _ = to.shutdown().await;
+    // So does the end of the connection.
+    if gate.wait_for(|gate| !gate.is_stalled).await.is_ok() {
+        let _ = to.shutdown().await;
+    }
 }
 
 #[cfg(test)]
@@ -262,5 +274,32 @@ mod tests {
         stream.write_all(b"hello").await.unwrap();
         let answer = timeout(Duration::from_millis(100), stream.read(&mut [0; 9])).await;
         assert!(answer.is_err(), "{answer:?}");
+    }
+
+    #[tokio::test]
+    async fn a_partition_holds_everything_back_until_it_is_over() {
+        let proxy = Proxy::start(echo().await, 1).await.unwrap();
+        let mut old = TcpStream::connect(proxy.address).await.unwrap();
+        old.write_all(b"before").await.unwrap();
+        let mut heard = [0; 6];
+        old.read_exact(&mut heard).await.unwrap();
+        proxy.harm(Faults {
+            is_severed: true,
+            ..Faults::default()
+        });
+        sleep(Duration::from_millis(20)).await;
+        let mut new = TcpStream::connect(proxy.address).await.unwrap();
+        for stream in [&mut old, &mut new] {
+            stream.write_all(b"during").await.unwrap();
+            stream.shutdown().await.unwrap();
+            let answer = timeout(Duration::from_millis(50), stream.read(&mut [0; 9])).await;
+            assert!(answer.is_err(), "{answer:?}");
+        }
+        proxy.harm(Faults::default());
+        for stream in [&mut old, &mut new] {
+            let mut heard = Vec::new();
+            stream.read_to_end(&mut heard).await.unwrap();
+            assert_eq!(heard, b"during");
+        }
     }
 }

@@ -175,6 +175,7 @@ impl Stage {
             harm_after: Some(Duration::from_secs(if is_stall { 4 } else { 2 })),
             is_stall,
             delay: Duration::from_millis(if is_stall { 20 } else { 0 }),
+            ..Faults::default()
         });
         sleep(self.seconds(60, 6)).await;
         Expected::default()
