@@ -67,7 +67,7 @@ pub async fn play(scenario: Scenario, options: &Options) -> anyhow::Result<Outco
     let proxy = Proxy::start(server.address, rng.u64(..)).await?;
     let mut gateway = None;
     if let Some(kind) = scenario.gateway() {
-        gateway = Some(Gateway::start(kind, server.address, &mut rng).await?);
+        gateway = Some(Gateway::start(kind, &[server.address], &mut rng).await?);
     }
     let entrance = gateway.as_ref().map_or(proxy.address, |g| g.address);
     let habits = scenario.habits(options.quick);

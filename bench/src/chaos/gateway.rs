@@ -83,22 +83,31 @@ impl Kind {
         }
     }
 
-    /// The same with the addresses of this run.
-    fn configuration(self, address: SocketAddr, server: SocketAddr) -> anyhow::Result<String> {
+    /// The same with the addresses of this run; the line of the server once for each of them.
+    fn configuration(self, address: SocketAddr, servers: &[SocketAddr]) -> anyhow::Result<String> {
         let (text, [verb, entrance]) = self.recommended();
-        let end = &entrance[entrance.len() - 1..];
-        let mut text = text.to_owned();
-        for (old, new) in [
-            (format!("{verb}{entrance}"), format!("{verb}{address}{end}")),
-            (" 127.0.0.1:8080 ".to_owned(), format!(" {server} ")),
-        ] {
+        let (entrance, server) = (format!("{verb}{entrance}"), " 127.0.0.1:8080 ");
+        for old in [&*entrance, server] {
             ensure!(
-                text.matches(&old).count() == 1,
+                text.matches(old).count() == 1,
                 "the configuration for {self:?} does not say {old:?} once"
             );
-            text = text.replace(&old, &new);
         }
-        Ok(text)
+        let end = &entrance[entrance.len() - 1..];
+        let text = text.replace(&entrance, &format!("{verb}{address}{end}"));
+        let mut lines = String::new();
+        for line in text.lines() {
+            if !line.contains(server) {
+                lines += &format!("{line}\n");
+                continue;
+            }
+            for (number, address) in servers.iter().enumerate() {
+                let line = line.replace(server, &format!(" {address} "));
+                // HAProxy's servers have names.
+                lines += &format!("{}\n", line.replace(" one ", &format!(" n{number} ")));
+            }
+        }
+        Ok(lines)
     }
 
     fn find(self) -> anyhow::Result<PathBuf> {
@@ -116,18 +125,18 @@ impl Kind {
 }
 
 impl Gateway {
-    /// Starts it in front of `server`, on a port of its own, and waits until it takes connections.
+    /// Starts it in front of these servers, on a port of its own, and waits until it takes connections.
     ///
     /// # Errors
     /// If it is not installed, or does not run with the recommended configuration.
-    pub async fn start(kind: Kind, server: SocketAddr, rng: &mut Rng) -> anyhow::Result<Self> {
+    pub async fn start(kind: Kind, servers: &[SocketAddr], rng: &mut Rng) -> anyhow::Result<Self> {
         let program = kind.find()?;
         let directory = tempfile::tempdir()?;
         let here = directory.path();
         let (address, reserved) = free_address(rng)?;
         fs::write(
             here.join("everbeat.conf"),
-            kind.configuration(address, server)?,
+            kind.configuration(address, servers)?,
         )?;
         let mut command = Command::new(program);
         match kind {
@@ -194,15 +203,16 @@ mod tests {
 
     #[test]
     fn the_recommended_configurations_take_other_addresses() {
-        let [address, server] = [1, 2].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-        let nginx = Kind::Nginx.configuration(address, server).unwrap();
+        let [address, one, other] = [1, 2, 3].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let nginx = Kind::Nginx.configuration(address, &[one, other]).unwrap();
         assert!(nginx.contains("listen 127.0.0.1:1;"), "{nginx}");
-        assert!(nginx.contains("server 127.0.0.1:2 max_fails=0;"), "{nginx}");
-        let haproxy = Kind::Haproxy.configuration(address, server).unwrap();
+        for server in ["127.0.0.1:2 max_fails=0;", "127.0.0.1:3 max_fails=0;"] {
+            assert!(nginx.contains(&format!("server {server}")), "{nginx}");
+        }
+        let haproxy = Kind::Haproxy.configuration(address, &[one, other]).unwrap();
         assert!(haproxy.contains("bind 127.0.0.1:1\n"), "{haproxy}");
-        assert!(
-            haproxy.contains("server one 127.0.0.1:2 check"),
-            "{haproxy}"
-        );
+        for server in ["n0 127.0.0.1:2 check", "n1 127.0.0.1:3 check"] {
+            assert!(haproxy.contains(&format!("server {server}")), "{haproxy}");
+        }
     }
 }
