@@ -16,6 +16,23 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// Adds up the usage of processes.
+    ///
+    /// # Errors
+    /// As [`Usage::of`].
+    pub fn of_all(pids: &[u32]) -> anyhow::Result<Self> {
+        let mut all = Self {
+            pss_bytes: 0,
+            cpu: Duration::ZERO,
+        };
+        for &pid in pids {
+            let one = Self::of(pid)?;
+            all.pss_bytes += one.pss_bytes;
+            all.cpu += one.cpu;
+        }
+        Ok(all)
+    }
+
     /// Reads the usage of a process.
     ///
     /// # Errors

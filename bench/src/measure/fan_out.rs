@@ -52,8 +52,8 @@ pub(super) async fn run(
         bytes: 128,
     };
     let parties = audience(RoomName::new("fan-out")?, subject.size);
-    let assembly = Assembly::gather(server.address, subject, parties, speech).await?;
-    Ok(assembly.talk(server.pid()?).await?.figures())
+    let assembly = Assembly::gather(&[server.address], subject, parties, speech).await?;
+    Ok(assembly.talk(&[server.pid()?]).await?.figures())
 }
 
 /// One client that sends in a room, and so many that listen.

@@ -43,13 +43,25 @@ pub const ABOUT: About = About {
 };
 
 /// The server's options: no rate limits the publishes.
-const OPTIONS: &[&str] = &["--publishes", "1000000", "--publish-burst", "1000000"];
+pub(super) const OPTIONS: &[&str] = &["--publishes", "1000000", "--publish-burst", "1000000"];
 
 /// The number of messages that a client has on the way at once (its `window`).
 const WINDOW: usize = 32;
 
 /// The number of syncs that are timed.
 const SYNCS: usize = 101;
+
+/// How acks came.
+pub(super) struct Acks {
+    /// A second.
+    pub(super) rate: f64,
+    /// The median time from a publish, in milliseconds.
+    pub(super) p50: f64,
+    /// What 99 % of them do not exceed, in milliseconds.
+    pub(super) p99: f64,
+    /// The servers' CPU for each, in microseconds.
+    pub(super) cpu: f64,
+}
 
 pub(super) async fn run(
     subject: Subject,
@@ -58,22 +70,40 @@ pub(super) async fn run(
 ) -> anyhow::Result<Vec<f64>> {
     let server = Running::start(subject.peer, programs, OPTIONS).await?;
     let fsync = fsync(&std::env::temp_dir())?;
-    let window = if subject.size == 1 { 1 } else { WINDOW };
-    let mut publishers = Vec::new();
-    for number in 0..subject.size {
-        publishers.push(Publisher::enter(server.address, number).await?);
+    let pids = [server.pid()?];
+    let acks = acks(&[server.address], &pids, subject.size, seconds).await?;
+    let Acks {
+        rate,
+        p50,
+        p99,
+        cpu,
+    } = acks;
+    Ok(vec![rate, p50, p99, fsync.as_secs_f64() * 1000.0, cpu])
+}
+
+/// Lets so many publish at the addresses in turn, as fast as they can. The server is these processes.
+pub(super) async fn acks(
+    addresses: &[SocketAddr],
+    pids: &[u32],
+    publishers: usize,
+    seconds: u64,
+) -> anyhow::Result<Acks> {
+    let window = if publishers == 1 { 1 } else { WINDOW };
+    let mut all = Vec::new();
+    for number in 0..publishers {
+        let address = addresses[number % addresses.len()];
+        all.push(Publisher::enter(address, number).await?);
     }
     let (end, ends) = watch::channel(false);
-    let pid = server.pid()?;
-    let before = Usage::of(pid)?;
+    let before = Usage::of_all(pids)?;
     let begun = Instant::now();
     let mut tasks = JoinSet::new();
-    for publisher in publishers {
+    for publisher in all {
         tasks.spawn(publisher.run(window, ends.clone()));
     }
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     end.send_replace(true);
-    let after = Usage::of(pid)?;
+    let after = Usage::of_all(pids)?;
     let took = begun.elapsed();
     let mut delays = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3)?;
     while let Some(acks) = tasks.join_next().await {
@@ -85,13 +115,12 @@ pub(super) async fn run(
     let (count, ms) = (delays.len().max(1) as f64, |quantile| {
         delays.value_at_quantile(quantile) as f64 / 1000.0
     });
-    Ok(vec![
-        count / took.as_secs_f64(),
-        ms(0.5),
-        ms(0.99),
-        fsync.as_secs_f64() * 1000.0,
-        (after.cpu - before.cpu).as_secs_f64() * 1e6 / count,
-    ])
+    Ok(Acks {
+        rate: count / took.as_secs_f64(),
+        p50: ms(0.5),
+        p99: ms(0.99),
+        cpu: (after.cpu - before.cpu).as_secs_f64() * 1e6 / count,
+    })
 }
 
 /// The median time of a sync of 4 kB at the end of a file.

@@ -68,6 +68,6 @@ pub(super) async fn run(
             talkers: usize::from(partner < rooms),
         });
     }
-    let assembly = Assembly::gather(server.address, subject, parties, speech).await?;
-    Ok(assembly.talk(server.pid()?).await?.figures())
+    let assembly = Assembly::gather(&[server.address], subject, parties, speech).await?;
+    Ok(assembly.talk(&[server.pid()?]).await?.figures())
 }

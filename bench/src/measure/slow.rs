@@ -53,8 +53,8 @@ pub(super) async fn run(
     let room = RoomName::new("slow")?;
     let talk = async |room: &RoomName| {
         let readers = audience(room.clone(), half);
-        let assembly = Assembly::gather(server.address, subject, readers, speech).await?;
-        assembly.talk(server.pid()?).await
+        let assembly = Assembly::gather(&[server.address], subject, readers, speech).await?;
+        assembly.talk(&[server.pid()?]).await
     };
     // In a room of its own, so that its texts are not replayed later.
     let undisturbed = talk(&RoomName::new("undisturbed")?).await?;

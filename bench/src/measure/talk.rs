@@ -77,9 +77,9 @@ pub(super) struct Talk {
 }
 
 impl Assembly {
-    /// Connects all parties and lets them join their rooms.
+    /// Connects all parties, to the addresses in turn, and lets them join their rooms.
     pub(super) async fn gather(
-        address: SocketAddr,
+        addresses: &[SocketAddr],
         subject: Subject,
         parties: Vec<Party>,
         speech: Speech,
@@ -110,6 +110,7 @@ impl Assembly {
                 ready: ready.clone(),
                 done: tell.clone(),
             };
+            let address = addresses[number % addresses.len()];
             assembly.parties.spawn(attend.run(address, subject));
             entering += 1;
             if entering == AT_ONCE {
@@ -123,9 +124,9 @@ impl Assembly {
         Ok(assembly)
     }
 
-    /// Lets them talk, and waits until all have received the last text.
-    pub(super) async fn talk(mut self, pid: u32) -> anyhow::Result<Talk> {
-        let before = Usage::of(pid)?;
+    /// Lets them talk, and waits until all have received the last text. The server is these processes.
+    pub(super) async fn talk(mut self, pids: &[u32]) -> anyhow::Result<Talk> {
+        let before = Usage::of_all(pids)?;
         self.begin.send_replace(Some(Instant::now()));
         let mut delays = Histogram::new_with_bounds(1, 60_000_000, 3)?;
         for _ in 0..self.count {
@@ -141,7 +142,7 @@ impl Assembly {
                 delays.saturating_record(u64::from(delay.max(1)));
             }
         }
-        let after = Usage::of(pid)?;
+        let after = Usage::of_all(pids)?;
         Ok(Talk {
             delays,
             wanted: self.wanted,
