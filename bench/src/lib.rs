@@ -6,6 +6,7 @@
 pub mod attack;
 pub mod chaos;
 pub mod disk;
+pub mod http;
 pub mod line;
 pub mod measure;
 pub mod nats;

@@ -36,6 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Server {
     /// Its address, the same after every start.
     pub address: SocketAddr,
+    /// The address of the operator's listener, if it has one.
+    pub admin: Option<SocketAddr>,
     binary: PathBuf,
     data: PathBuf,
     log: PathBuf,
@@ -44,8 +46,8 @@ pub struct Server {
     /// The socket that each server inherits; it listens also while no server runs.
     socket: Option<TcpListener>,
     child: Option<Child>,
-    /// Reserves the port for this server, also while it is down.
-    _reserved: UdpSocket,
+    /// Reserve the ports for this server, also while it is down.
+    reserved: Vec<UdpSocket>,
 }
 
 impl Server {
@@ -62,6 +64,7 @@ impl Server {
         let (address, reserved) = free_address(rng)?;
         Ok(Self {
             address,
+            admin: None,
             binary: binary.to_owned(),
             data: disk.data(),
             log: disk.server_log(),
@@ -69,8 +72,19 @@ impl Server {
             launcher: disk.launcher(),
             socket: None,
             child: None,
-            _reserved: reserved,
+            reserved: vec![reserved],
         })
+    }
+
+    /// Gives it an operator's listener from its next start on.
+    ///
+    /// # Errors
+    /// Where no port is free.
+    pub fn open_admin(&mut self, rng: &mut Rng) -> anyhow::Result<()> {
+        let (address, reserved) = free_address(rng)?;
+        self.admin = Some(address);
+        self.reserved.push(reserved);
+        Ok(())
     }
 
     /// Opens a listening socket, and hands it to each server from now on, as systemd does.
@@ -131,14 +145,11 @@ impl Server {
             Some(socket) => Stdio::from(OwnedFd::from(socket.try_clone()?)),
             None => Stdio::null(),
         };
+        let admin = self.admin.map(|admin| admin.to_string());
         command
-            .args([
-                "--listen",
-                &self.address.to_string(),
-                "--admin",
-                "off",
-                "--data",
-            ])
+            .args(["--listen", &self.address.to_string()])
+            .args(["--admin", admin.as_deref().unwrap_or("off")])
+            .arg("--data")
             .arg(&self.data)
             .args(&self.options)
             // Log the start and the end, but not each session.
@@ -251,7 +262,11 @@ impl Server {
     /// If it has ended by itself.
     pub fn check(&mut self) -> anyhow::Result<()> {
         match self.child.as_mut().map(Child::try_wait).transpose()? {
-            Some(Some(status)) => bail!("the server ended by itself: {status}"),
+            Some(Some(status)) => {
+                let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+                let last = text.lines().next_back().unwrap_or_default();
+                bail!("the server ended by itself: {status}; it said: {last}")
+            }
             Some(None) | None => Ok(()),
         }
     }
