@@ -65,8 +65,22 @@ pub struct Published {
     pub mark: Mark,
     /// Its room.
     pub room: RoomName,
+    /// When it was published.
+    pub at: Instant,
     /// All final fates that were reported: exactly one, if all is well.
     pub told: Vec<Told>,
+}
+
+impl Published {
+    /// A message that is published now.
+    pub fn new(mark: Mark, room: RoomName) -> Self {
+        Self {
+            mark,
+            room,
+            at: Instant::now(),
+            told: Vec::new(),
+        }
+    }
 }
 
 /// The final fate of a message.
@@ -125,6 +139,33 @@ pub struct Account {
     pub connections: u64,
     /// Messages refused for now.
     pub held: u64,
+    /// When its acks came.
+    pub acks: Vec<Ack>,
+}
+
+impl Account {
+    /// Notes the fate of one of its messages, and when it was told.
+    pub fn note(&mut self, index: usize, told: Told) {
+        let Some(published) = self.published.get_mut(index) else {
+            return;
+        };
+        published.told.push(told);
+        if matches!(told, Told::Durable(_)) {
+            self.acks.push(Ack {
+                published: published.at,
+                at: Instant::now(),
+            });
+        }
+    }
+}
+
+/// The ack of one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ack {
+    /// When the message was published.
+    pub published: Instant,
+    /// When its ack came.
+    pub at: Instant,
 }
 
 /// A running client.
@@ -255,8 +296,7 @@ impl Member {
         // A full outbox refuses at once; then nothing was published.
         if let Ok(id) = self.client.publish(room.clone(), mark.body()) {
             self.names.insert(id, self.account.published.len());
-            let told = Vec::new();
-            self.account.published.push(Published { mark, room, told });
+            self.account.published.push(Published::new(mark, room));
         }
     }
 
@@ -311,9 +351,8 @@ impl Member {
             Fate::Refused { .. } => Told::Refused,
             Fate::Uncertain | Fate::Held => Told::Uncertain,
         };
-        let index = self.names.get(&id);
-        if let Some(published) = index.and_then(|&index| self.account.published.get_mut(index)) {
-            published.told.push(told);
+        if let Some(&index) = self.names.get(&id) {
+            self.account.note(index, told);
         }
     }
 

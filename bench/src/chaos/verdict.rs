@@ -272,9 +272,8 @@ mod tests {
         let marks = marks();
         let received = BTreeMap::from([(room.clone(), run(&marks))]);
         let published = (1..).zip(marks).map(|(offset, mark)| Published {
-            mark,
-            room: room.clone(),
             told: told(offset),
+            ..Published::new(mark, room.clone())
         });
         let author = Account {
             published: published.collect(),
