@@ -7,15 +7,18 @@ use protocol::frame::Message;
 use protocol::id::{RoomName, Seq, SessionId};
 use protocol::position::{Epoch, Offset};
 
+/// Where a message is.
+type Place = (Epoch, RoomName, Offset);
+
 /// What ever was durable, also what was trimmed, redacted or lost with its database.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ever {
     /// Each message as it was written.
-    messages: BTreeMap<(Epoch, RoomName, Offset), Message>,
+    messages: BTreeMap<Place, Message>,
     /// The redacted form of those that were redacted.
-    redacted: BTreeMap<(Epoch, RoomName, Offset), Message>,
+    redacted: BTreeMap<Place, Message>,
     /// Where the messages of a session's number are.
-    places: BTreeMap<(SessionId, Seq), Vec<(Epoch, RoomName, Offset)>>,
+    places: BTreeMap<(SessionId, Seq), Vec<Place>>,
 }
 
 impl Ever {
@@ -60,7 +63,7 @@ impl Ever {
         &self,
         session: &SessionId,
         seq: Seq,
-    ) -> impl Iterator<Item = &(Epoch, RoomName, Offset)> {
+    ) -> impl Iterator<Item = &Place> {
         self.places
             .get(&(session.clone(), seq))
             .into_iter()
