@@ -352,6 +352,7 @@ impl Config {
             token_cookie: self.access.token_cookie.clone(),
             guests: self.access.guest_rights(),
             data: self.data.clone(),
+            guest_key: self.access.guest_key_file.clone(),
         }
     }
 

@@ -48,8 +48,11 @@ pub struct AuthenticatorConfig {
     pub token_cookie: String,
     /// The rights of guests; `None` where no guests are taken.
     pub guests: Option<Rights>,
-    /// The directory in which the key of guests' cookies is kept.
+    /// The directory in which the key of guests' cookies is kept, and made where it is missing.
     pub data: PathBuf,
+    /// The file of that key, where another program made it: the nodes of a cluster have the same key. It is never made
+    /// here. `None`: it is in `data`.
+    pub guest_key: Option<PathBuf>,
 }
 
 impl AuthenticatorConfig {
@@ -61,6 +64,7 @@ impl AuthenticatorConfig {
             token_cookie: "everbeat-token".to_owned(),
             guests: Some(Rights::ALL),
             data,
+            guest_key: None,
         }
     }
 }
@@ -123,8 +127,9 @@ impl Authenticator {
         let tokens = None::<Arc<Tokens>>;
         // Without an issuer no name is vouched for, and guests need no mark.
         let is_marked = tokens.is_some();
+        let (data, shared) = (&config.data, config.guest_key.as_deref());
         let guests = config.guests;
-        let guests = guests.map(|rights| Guests::new(&config.data, rights, is_marked));
+        let guests = guests.map(|rights| Guests::new(data, shared, rights, is_marked));
         Ok(Self {
             tokens,
             token_cookie: config.token_cookie,
@@ -179,6 +184,12 @@ impl Authenticator {
         }
         let guests = self.guests.as_ref()?;
         guests.cookie(credentials.guest.as_ref(), is_secure)
+    }
+
+    /// A name for the key of guests' cookies, which reveals nothing of it: nodes of one cluster have the same. `None`
+    /// where no guest gets a cookie.
+    pub fn guest_mark(&self) -> Option<&str> {
+        self.guests.as_ref()?.mark()
     }
 
     /// Reads the keys of tokens again at intervals, where there are any; never returns.

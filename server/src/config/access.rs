@@ -1,5 +1,6 @@
 //! Options of authentication: guests, tokens and the tutorial's pages.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -35,6 +36,11 @@ pub struct AccessOptions {
     /// What guests may do in which rooms, for example '*=r,lobby=rw'; all of it if this is not given
     #[arg(long, env = "EVERBEAT_GUEST_ROOMS", value_name = "PATTERN=RIGHTS,…")]
     pub guest_rooms: Option<Grants>,
+
+    /// The key of guests' cookies: a file of 32 random bytes, the same on all nodes of a cluster, as each has to know
+    /// the guests of the others. Without it each server makes one of its own in its data directory (guests.key)
+    #[arg(long, env = "EVERBEAT_GUEST_KEY_FILE", value_name = "FILE")]
+    pub guest_key_file: Option<PathBuf>,
 
     /// Keys of the tokens that are taken: a file with a JWK set, a public key as PEM (RSA, P-256 or Ed25519) or a
     /// secret of 32 bytes or more, or the address of a JWK set

@@ -60,6 +60,14 @@ pub enum GuestError {
         /// Which file.
         path: PathBuf,
     },
+    /// There is no file where it was said to be.
+    #[error(
+        "{path} is missing: it should hold the key of guests' cookies, {KEY_BYTES} random bytes, the same on all nodes"
+    )]
+    Missing {
+        /// Which file.
+        path: PathBuf,
+    },
     /// The system gave no random bytes.
     #[error("the system has no randomness for the key of guests' cookies")]
     Random,
@@ -134,11 +142,23 @@ pub(super) struct Guests {
 }
 
 impl Guests {
-    /// Guests with these rights. The key of their cookies is in the data directory; it is made where it
-    /// is missing.
-    pub(super) fn new(data: &Path, rights: Rights, is_marked: bool) -> Result<Self, GuestError> {
-        let path = data.join("guests.key");
-        let key = read_key(&path)?;
+    /// Guests with these rights. The key of their cookies is in the `shared` file; without one it is in the data
+    /// directory, and is made where it is missing.
+    pub(super) fn new(
+        data: &Path,
+        shared: Option<&Path>,
+        rights: Rights,
+        is_marked: bool,
+    ) -> Result<Self, GuestError> {
+        let key = match shared {
+            Some(path) => read_key(path)?.ok_or_else(|| GuestError::Missing {
+                path: path.to_owned(),
+            })?,
+            None => {
+                let path = data.join("guests.key");
+                read_key(&path)?.map_or_else(|| make_key(&path), Ok)?
+            }
+        };
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_audience(&[AUDIENCE]);
         validation.set_required_spec_claims(&["sub", "aud", "exp"]);
@@ -150,6 +170,12 @@ impl Guests {
             checks: DecodingKey::from_secret(&key),
             validation,
         })
+    }
+
+    /// A name for the key.
+    pub(super) fn mark(&self) -> Option<&str> {
+        let [_, own] = &self.names;
+        Some(own)
     }
 
     /// The access of a guest, who may be known or not.
@@ -228,31 +254,35 @@ fn usual_name(subject: &Subject) -> Name {
     Name::tidy(&format!("guest {tail}"))
 }
 
-fn read_key(path: &Path) -> Result<Vec<u8>, GuestError> {
-    let failed = |source| GuestError::File {
-        path: path.to_owned(),
-        source,
+/// The key in a file; `None` where there is no file.
+fn read_key(path: &Path) -> Result<Option<Vec<u8>>, GuestError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(path, error)),
     };
     let mut key = Vec::new();
-    match File::open(path) {
-        Ok(file) => {
-            let mut file = file.take(1024);
-            file.read_to_end(&mut key).map_err(failed)?;
-            if key.len() == KEY_BYTES {
-                Ok(key)
-            } else {
-                Err(GuestError::Key {
-                    path: path.to_owned(),
-                })
-            }
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            key.resize(KEY_BYTES, 0);
-            getrandom::fill(&mut key).map_err(|_| GuestError::Random)?;
-            write_key(path, &key).map_err(failed)?;
-            Ok(key)
-        }
-        Err(error) => Err(failed(error)),
+    let read = file.take(1024).read_to_end(&mut key);
+    read.map_err(|error| failed(path, error))?;
+    if key.len() != KEY_BYTES {
+        return Err(GuestError::Key {
+            path: path.to_owned(),
+        });
+    }
+    Ok(Some(key))
+}
+
+fn make_key(path: &Path) -> Result<Vec<u8>, GuestError> {
+    let mut key = vec![0; KEY_BYTES];
+    getrandom::fill(&mut key).map_err(|_| GuestError::Random)?;
+    write_key(path, &key).map_err(|error| failed(path, error))?;
+    Ok(key)
+}
+
+fn failed(path: &Path, source: io::Error) -> GuestError {
+    GuestError::File {
+        path: path.to_owned(),
+        source,
     }
 }
 

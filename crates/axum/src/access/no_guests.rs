@@ -37,7 +37,12 @@ pub(super) struct Guests {
 
 impl Guests {
     /// Guests who may do this.
-    pub(super) fn new(_: &Path, rights: Rights, is_marked: bool) -> Result<Self, GuestError> {
+    pub(super) fn new(
+        _: &Path,
+        _: Option<&Path>,
+        rights: Rights,
+        is_marked: bool,
+    ) -> Result<Self, GuestError> {
         Ok(Self { rights, is_marked })
     }
 
@@ -56,6 +61,11 @@ impl Guests {
 
     /// No cookie.
     pub(super) fn cookie(&self, _: Option<&Known>, _: bool) -> Option<GuestCookie> {
+        None
+    }
+
+    /// No key.
+    pub(super) const fn mark(&self) -> Option<&str> {
         None
     }
 

@@ -233,6 +233,38 @@ async fn the_key_of_guests_is_kept() {
     );
 }
 
+/// AC-3: nodes of one cluster know each other's guests by a key in a file that they share. No node makes that file: each
+/// would make another key.
+#[tokio::test]
+async fn nodes_with_the_same_key_know_the_same_guests() {
+    let shared = Place::new();
+    let path = shared.directory.path().join("shared.key");
+    let node = || {
+        let place = Place::new();
+        let config = AuthenticatorConfig {
+            guest_key: Some(path.clone()),
+            ..place.config(None)
+        };
+        (place, config)
+    };
+    let (_here, config) = node();
+    let told = Authenticator::new(config).await.err().unwrap().to_string();
+    assert!(told.contains("shared.key is missing"), "{told}");
+    assert!(!path.exists());
+    fs::write(&path, [7; 32]).unwrap();
+    let ((here, one), (_there, other)) = (node(), node());
+    let one = Authenticator::new(one).await.unwrap();
+    let other = Authenticator::new(other).await.unwrap();
+    let cookie = new_cookie(&one, true);
+    let known = who(&one, &cookie).await;
+    assert!(known.is_some());
+    assert_eq!(who(&other, &cookie).await, known);
+    assert_eq!(one.guest_mark(), other.guest_mark());
+    let alone = here.authenticator(None).await;
+    assert_ne!(alone.guest_mark(), one.guest_mark());
+    assert_eq!(who(&alone, &cookie).await, None);
+}
+
 /// AC-4: where tokens vouch for names, guests are marked. AC-5: guests have the rights of the options.
 #[tokio::test]
 async fn guests_are_marked_where_others_are_vouched_for() {
