@@ -33,7 +33,7 @@ use self::page::Gathering;
 pub use self::page::{PAGE_BYTES, Page};
 
 /// The deadline of a read, and of a request that waits for a write: shorter than a client waits before it
-/// doubts the connection. Past it: [`LogError::Unavailable`].
+/// doubts the connection. Past it: [`LogError::Unknown`].
 pub const PATIENCE: Duration = Duration::from_secs(4);
 
 /// A call's answer, as a future.
@@ -42,9 +42,9 @@ pub type Answer<T> = BoxFuture<'static, Result<T, LogError>>;
 /// Waits for an answer for at most [`PATIENCE`]. The call may still take effect after that.
 ///
 /// # Errors
-/// [`LogError::Unavailable`] where there is no answer by then; else the log's own error.
+/// [`LogError::Unknown`] where there is no answer by then; else the log's own error.
 pub async fn in_time<T>(answer: impl Future<Output = Result<T, LogError>>) -> Result<T, LogError> {
-    let late = |_| LogError::Unavailable("no answer in time".into());
+    let late = |_| LogError::Unknown("no answer in time".into());
     timeout(PATIENCE, answer).await.map_err(late)?
 }
 
@@ -54,9 +54,12 @@ pub enum LogError {
     /// The number, or the key, is not taken.
     #[error("the number is not taken: {0:?}")]
     Number(NumberError),
-    /// Nothing can be stored or read now: full disk, read-only file, closed log.
+    /// Nothing can be stored or read now: full disk, read-only file, closed log. What was asked is not done.
     #[error("the log is unavailable: {0}")]
     Unavailable(Arc<str>),
+    /// What was asked may be done, or may be done later.
+    #[error("the outcome is unknown: {0}")]
+    Unknown(Arc<str>),
 }
 
 impl From<NumberError> for LogError {
@@ -147,7 +150,8 @@ fn typed<T: TryFrom<Outcome>>(outcome: Outcome) -> Result<T, LogError> {
 ///
 /// Calls of one caller take effect in the order in which they were made, not in that in which their
 /// answers are awaited. [`LogError::Unavailable`] to an append or a refusal means that its number is not
-/// used; later calls of that session, if they were made already, may get [`NumberError::OutOfOrder`] then.
+/// used (after [`LogError::Unknown`] it may be); later calls of that session, if they were made already, may get
+/// [`NumberError::OutOfOrder`] then.
 ///
 /// A read shows at least what was answered before the read was called.
 pub trait Log: Send + Sync + 'static {
@@ -172,6 +176,11 @@ pub trait Log: Send + Sync + 'static {
     /// Answers once no redacted text is left in the log's files. That may take as long as another program reads
     /// them: until then [`Log::redact`] has taken the text from every answer, but not from the files.
     fn scrubbed(&self) -> Answer<()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// Answers once reads here show everything that was acknowledged before, on any node of the cluster.
+    fn barrier(&self) -> Answer<()> {
         Box::pin(std::future::ready(Ok(())))
     }
 

@@ -227,6 +227,7 @@ impl Metrics {
             Err(AppendError::UnknownSession) => "unknown_session",
             Err(AppendError::Fenced) => "fenced",
             Err(AppendError::Unavailable) => "unavailable",
+            Err(AppendError::Unknown) => "unknown",
             Err(AppendError::RateLimited(_)) => "rate_limited",
         };
         self.publishes.get_or_create(&Outcome { outcome }).inc();

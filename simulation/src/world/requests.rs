@@ -83,6 +83,8 @@ impl World {
                     let op = Op::Remove { room, offset };
                     return self.log.submit(now, number, op);
                 }
+                // One node is never behind.
+                RequestTransmit::Barrier { .. } => RequestInput::Reached(true),
                 // The virtual log has no files.
                 RequestTransmit::Scrub { .. } => RequestInput::Scrubbed(true),
                 what => match self.log.read_later(now, number, Read::Request(what)) {

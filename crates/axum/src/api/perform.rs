@@ -71,6 +71,10 @@ pub(super) async fn perform(
                 };
                 driver.post(post).await
             }
+            RequestTransmit::Barrier { within } => {
+                let reached = timeout(within, everbeat.hub().log().barrier()).await;
+                RequestInput::Reached(matches!(reached, Ok(Ok(()))))
+            }
             RequestTransmit::LogSpan { room } => RequestInput::LogSpan(driver.log_span(room).await),
             RequestTransmit::Read { room, after, limit } => {
                 page(everbeat.hub().log().read(room, after, limit).await)
@@ -134,7 +138,10 @@ impl Driver<'_> {
             Err(LogError::Number(error)) => Err(error.into()),
             Err(error) => {
                 journal::log_trouble(&error);
-                Err(PostError::Unavailable)
+                Err(match error {
+                    LogError::Unknown(_) => PostError::Unknown,
+                    _ => PostError::Unavailable,
+                })
             }
         })
     }

@@ -264,6 +264,9 @@ impl From<RequestError> for Problem {
         match error {
             RequestError::Refused(code) => Self::new(code.into()),
             RequestError::Later(code, wait) => Self::later(code.into(), wait),
+            RequestError::OutcomeUnknown(wait) => Self::later(Code::Unavailable, wait).detail(
+                "it is not known yet whether the message is published: repeat the request with the same Idempotency-Key",
+            ),
             RequestError::ModerateDenied => Self::new(Code::ModerateDenied),
             RequestError::KeyReused => Self::new(Code::IdempotencyKeyReused),
             RequestError::NoMessage(offset) => {

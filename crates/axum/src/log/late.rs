@@ -103,6 +103,10 @@ impl Log for LateLog {
         self.log.scrubbed()
     }
 
+    fn barrier(&self) -> Answer<()> {
+        self.read_with(|log| log.barrier())
+    }
+
     fn room(&self, room: RoomName) -> Answer<RoomLog> {
         self.read_with(|log| log.room(room))
     }

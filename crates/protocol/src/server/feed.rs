@@ -73,6 +73,8 @@ pub enum FeedTransmit {
 pub struct FeedConfig {
     /// The listener's position; none to listen from now on.
     pub since: Option<Position>,
+    /// The log here may be behind that of other nodes: a position that it has not reached is no gap.
+    pub behind: bool,
     /// When the listener's access ends: its token, and the grace period after it (AC-2).
     pub ends: Option<Timestamp>,
     /// When the room has to be open.
@@ -117,6 +119,12 @@ impl Feed {
     pub fn handle_input(&mut self, now: Timestamp, input: FeedInput) {
         let now = self.latest.advance(now);
         let again = Some(now + self.config.unavailable_retry);
+        if let FeedInput::RoomOpened(Some(view)) = &input
+            && matches!(self.stage, Stage::Opening)
+            && self.is_past(view)
+        {
+            return self.end(None);
+        }
         match (input, &mut self.stage) {
             (_, Stage::Over) => {}
             (FeedInput::RoomOpened(Some(view)), Stage::Opening | Stage::Reopening(_)) => {
@@ -195,6 +203,13 @@ impl Feed {
             Stage::Over => return None,
         };
         due.into_iter().chain(self.config.ends).min()
+    }
+
+    /// Whether the listener has a later message of this log than the log here.
+    fn is_past(&self, view: &RoomView) -> bool {
+        let since = self.config.since.as_ref();
+        let is_past = |since: &Position| since.epoch == view.epoch && since.offset > view.head;
+        self.config.behind && since.is_some_and(is_past)
     }
 
     /// RS-5, RS-6: begins to read, or goes on where it was.

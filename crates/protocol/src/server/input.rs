@@ -55,8 +55,10 @@ pub enum AppendError {
     UnknownSession,
     /// The session was opened again since: another connection has it (RS-4).
     Fenced,
-    /// Not now.
+    /// Not now: the number is not used.
     Unavailable,
+    /// The number may be used, or may be yet: only the next opening of the session can tell (RS-3).
+    Unknown,
     /// The author publishes too fast, over all sessions: again after this time.
     RateLimited(Duration),
 }

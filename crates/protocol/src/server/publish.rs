@@ -210,6 +210,8 @@ impl Connection {
             }
             AppendError::UnknownSession => self.close(CloseCode::SESSION_GONE),
             AppendError::Fenced => self.close(CloseCode::TAKEN_OVER),
+            // The client opens the session again, and the log says then which number was the last.
+            AppendError::Unknown => self.close(CloseCode::SERVICE_RESTART),
             // The log cannot have taken what followed a held message; it comes again after that.
             AppendError::OutOfOrder | AppendError::Unavailable | AppendError::RateLimited(_)
                 if live.publisher.follows_a_held_one(seq) => {}

@@ -20,6 +20,10 @@ use crate::time::Timestamp;
 /// them, that takes milliseconds.
 const SCRUB_WAIT: Duration = Duration::from_secs(2);
 
+/// How long a read waits for a node that is behind: less than a caller waits, and much more than a node is behind
+/// while it reaches the others.
+const BARRIER_WAIT: Duration = Duration::from_secs(2);
+
 /// A client's request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -86,6 +90,8 @@ pub enum RequestInput {
     Counted(Result<(), Duration>),
     /// The answer to [`RequestTransmit::Post`].
     Posted(Result<Posted, PostError>),
+    /// The answer to [`RequestTransmit::Barrier`]: whether it was reached in time.
+    Reached(bool),
     /// The answer to [`RequestTransmit::LogSpan`]; `None` when the log cannot answer now.
     LogSpan(Option<Span>),
     /// The answer to [`RequestTransmit::Read`] and [`RequestTransmit::ReadBefore`]: messages, oldest first, and whether
@@ -116,6 +122,12 @@ pub enum RequestTransmit {
         name: Name,
         /// The text.
         body: String,
+    },
+    /// Wait until the log here holds everything that was acknowledged on any node before; answer with
+    /// [`RequestInput::Reached`].
+    Barrier {
+        /// No longer than this.
+        within: Duration,
     },
     /// Look up what a room's log holds; answer with [`RequestInput::LogSpan`].
     LogSpan {
@@ -221,8 +233,10 @@ pub struct Posted {
 pub enum PostError {
     /// Its key was used for another message (EO-6).
     Conflict,
-    /// Not now.
+    /// Not now: it was not appended.
     Unavailable,
+    /// It may have been appended, or be appended still.
+    Unknown,
 }
 
 /// The result of a redaction.
@@ -245,6 +259,9 @@ pub enum RequestError {
     /// For now: the same request may be sent again after this time.
     #[error("refused for now: {0:?}, {1:?}")]
     Later(ErrorCode, Duration),
+    /// The message may have been published, or may be yet: the same request, with the same key, tells after this time.
+    #[error("the outcome is unknown; again after {0:?}")]
+    OutcomeUnknown(Duration),
     /// The client has no right to moderate the room (EO-8).
     #[error("no right to moderate the room")]
     ModerateDenied,
@@ -277,8 +294,14 @@ enum Stage {
     Counting(RequestTransmit),
     /// For its message to be appended.
     Posting,
-    /// For what the log holds.
-    Looking { room: RoomName, which: Which },
+    /// For the log here to hold what the logs of other nodes hold.
+    Reaching(Look),
+    /// For what the log holds, which may be `behind` other nodes.
+    Looking {
+        room: RoomName,
+        which: Which,
+        behind: bool,
+    },
     /// For messages.
     Reading(Reading),
     /// For a redaction.
@@ -289,6 +312,14 @@ enum Stage {
     Listing,
     /// Nothing: it was answered.
     Over,
+}
+
+/// What is looked at once the log here is as far as it can be.
+#[derive(Debug)]
+enum Look {
+    Messages { room: RoomName, which: Which },
+    Members { room: RoomName },
+    Feed(FeedConfig),
 }
 
 /// A question to the log, with what the log held before it.
@@ -334,8 +365,20 @@ impl Request {
                 Ok(posted) => Ok(answer(RequestAnswer::Published(posted))),
                 Err(PostError::Conflict) => Err(RequestError::KeyReused),
                 Err(PostError::Unavailable) => Err(unavailable),
+                Err(PostError::Unknown) => Err(RequestError::OutcomeUnknown(retry)),
             },
-            (Stage::Looking { room, which }, RequestInput::LogSpan(span)) => span
+            (Stage::Reaching(look), RequestInput::Reached(is_reached)) => {
+                Ok(look.begin(!is_reached))
+            }
+            (
+                Stage::Looking {
+                    room,
+                    which,
+                    behind,
+                },
+                RequestInput::LogSpan(span),
+            ) => span
+                .filter(|span| !(behind && which.is_past(span)))
                 .map(|span| self.read(room, which, span))
                 .ok_or(unavailable),
             (Stage::Reading(reading), RequestInput::PageRead(page)) => page
@@ -395,6 +438,35 @@ impl Request {
     }
 }
 
+impl Which {
+    /// Whether the caller has a later message of this log than the log here.
+    fn is_past(&self, span: &Span) -> bool {
+        let is_other = self
+            .epoch
+            .as_ref()
+            .is_some_and(|epoch| *epoch != span.epoch);
+        !is_other && self.after.is_some_and(|after| after > span.head)
+    }
+}
+
+impl Look {
+    fn begin(self, behind: bool) -> (Stage, RequestTransmit) {
+        match self {
+            Self::Messages { room, which } => {
+                let transmit = RequestTransmit::LogSpan { room: room.clone() };
+                let looking = Stage::Looking {
+                    room,
+                    which,
+                    behind,
+                };
+                (looking, transmit)
+            }
+            Self::Members { room } => (Stage::Listing, RequestTransmit::Members { room }),
+            Self::Feed(config) => answer(RequestAnswer::Feed(FeedConfig { behind, ..config })),
+        }
+    }
+}
+
 impl Reading {
     fn page(self, mut messages: Vec<Message>, more: bool) -> RequestAnswer {
         let Self { span, forward } = self;
@@ -447,8 +519,7 @@ fn begin(
         }
         Call::Read { room, which } => {
             rights.may_read(&room)?;
-            let transmit = RequestTransmit::LogSpan { room: room.clone() };
-            (Stage::Looking { room, which }, transmit)
+            reach(Look::Messages { room, which })
         }
         Call::Redact { room, offset } => {
             may_moderate(access, &room, config)?;
@@ -459,13 +530,14 @@ fn begin(
         }
         Call::Presence { room } => {
             rights.may_read(&room)?;
-            (Stage::Listing, RequestTransmit::Members { room })
+            reach(Look::Members { room })
         }
         Call::Follow { room, since } => {
             rights.may_read(&room)?;
             let ends = access.ends(now);
-            answer(RequestAnswer::Feed(FeedConfig {
+            reach(Look::Feed(FeedConfig {
                 since,
+                behind: false,
                 ends: ends.map(|ends| rules::served_until(ends, config)),
                 open_by: now + config.welcome_timeout,
                 unavailable_retry: config.unavailable_retry,
@@ -481,6 +553,14 @@ fn may_moderate(access: &Access, room: &RoomName, config: &Config) -> Result<(),
         _ if access.rights.allow(room, Right::Moderate) => Ok(()),
         _ => Err(RequestError::ModerateDenied),
     }
+}
+
+/// A read comes after everything that was acknowledged before it, on any node, where this node can find that out in
+/// time. Where it cannot, as the engine has no quorum, reading goes on with what this node has; only a caller that has
+/// more already is asked to come again, as what it has is no gap (RS-6).
+const fn reach(look: Look) -> (Stage, RequestTransmit) {
+    let within = BARRIER_WAIT;
+    (Stage::Reaching(look), RequestTransmit::Barrier { within })
 }
 
 /// The last thing to do.

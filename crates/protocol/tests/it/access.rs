@@ -351,6 +351,21 @@ fn a_number_under_way_is_no_way_into_another_room() {
     assert!(matches!(desk.transmits[..], [Transmit::Refuse { .. }]));
 }
 
+/// EO-1, RS-3: where it is not known whether a number is used, nothing is decided about it here: neither anew nor held.
+/// The session is opened again, and the log tells its last number.
+#[test]
+fn an_unknown_outcome_is_told_by_the_next_opening() {
+    let mut desk = Desk::new(Config::default());
+    desk.open_for(with_grants("lobby=rw"), opened());
+    desk.frame(publish(1, "hello"));
+    desk.transmits.clear();
+    desk.input(appended(1, Err(AppendError::Unknown)));
+    assert_eq!(
+        desk.transmits,
+        [Transmit::Close(CloseCode::SERVICE_RESTART)]
+    );
+}
+
 /// AC-5: `joined` tells a client that may only read so.
 #[test]
 fn a_room_says_whether_one_may_write() {

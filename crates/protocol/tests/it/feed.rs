@@ -33,12 +33,43 @@ fn view(head: u64) -> RoomView {
 fn feed(since: Option<Position>, ends: Option<Timestamp>) -> Feed {
     let mut feed = Feed::new(FeedConfig {
         since,
+        behind: false,
         ends,
         open_by: at(9_000),
         unavailable_retry: secs(2),
     });
     assert_eq!(feed.poll_transmit(), Some(FeedTransmit::OpenRoom));
     feed
+}
+
+/// RS-6: a node that may be behind does not take a later position of the same log for a gap.
+#[test]
+fn a_position_that_a_node_has_not_reached_is_no_gap() {
+    for (behind, number, epoch) in [
+        (true, 101, "e"),
+        (false, 101, "e"),
+        (true, 100, "e"),
+        (true, 101, "f"),
+    ] {
+        let mut feed = Feed::new(FeedConfig {
+            since: Some(Position {
+                epoch: Epoch::new(epoch),
+                offset: offset(number),
+            }),
+            behind,
+            ends: None,
+            open_by: at(9_000),
+            unavailable_retry: secs(2),
+        });
+        feed.handle_input(at(0), FeedInput::RoomOpened(Some(view(100))));
+        let transmits = drain(&mut feed);
+        let is_refused = transmits.contains(&FeedTransmit::Refuse(secs(2)));
+        assert_eq!(
+            is_refused,
+            behind && number > 100 && epoch == "e",
+            "{transmits:?}"
+        );
+    }
 }
 
 fn opened(since: Option<Position>) -> (Feed, Vec<FeedTransmit>) {

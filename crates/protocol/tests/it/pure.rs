@@ -90,6 +90,7 @@ fn time_never_goes_back() {
 
     let mut feed = Feed::new(FeedConfig {
         since: None,
+        behind: false,
         ends: None,
         open_by: at(200_000),
         unavailable_retry: secs(2),

@@ -42,6 +42,13 @@ impl Desk {
         self
     }
 
+    /// Passes the barrier of a read.
+    #[track_caller]
+    fn reached(self, is_reached: bool) -> Self {
+        let desk = self.asks(RequestTransmit::Barrier { within: secs(2) });
+        desk.input(RequestInput::Reached(is_reached))
+    }
+
     #[track_caller]
     fn asks(self, transmit: RequestTransmit) -> Self {
         assert_eq!(self.next, Some(transmit));
@@ -64,6 +71,7 @@ impl Desk {
         let mut over = self.asks(transmit);
         for input in [
             RequestInput::Counted(Ok(())),
+            RequestInput::Reached(true),
             RequestInput::LogSpan(Some(span())),
             RequestInput::Redacted(Some(Redaction::Done)),
             RequestInput::Scrubbed(true),
@@ -168,6 +176,7 @@ fn a_post_fails_for_now_or_for_good() {
     let posted = |error| counted(Ok(())).input(RequestInput::Posted(Err(error)));
     posted(PostError::Conflict).refuses(RequestError::KeyReused);
     posted(PostError::Unavailable).refuses(unavailable());
+    posted(PostError::Unknown).refuses(RequestError::OutcomeUnknown(secs(2)));
 }
 
 /// AC-5, EO-7: a request is refused for the same reasons as a frame, with the same codes; and it is not counted.
@@ -243,7 +252,7 @@ fn a_room_is_read_by_who_may_read_it() {
 fn messages_are_read_from_where_the_caller_is() {
     let page = |which: Which, after: Option<u64>, read: Vec<Message>| {
         let room = lobby();
-        let desk = Desk::new(&ada(secs(600)), Call::Read { room, which });
+        let desk = Desk::new(&ada(secs(600)), Call::Read { room, which }).reached(true);
         let desk = desk.asks(RequestTransmit::LogSpan { room: lobby() });
         let desk = desk.input(RequestInput::LogSpan(Some(span())));
         let (room, limit) = (lobby(), 50);
@@ -320,7 +329,8 @@ fn a_page_is_cut_and_may_fail() {
         };
         let room = lobby();
         let desk = Desk::with(config, &ada(secs(600)), Call::Read { room, which });
-        desk.input(RequestInput::LogSpan(Some(span())))
+        desk.reached(true)
+            .input(RequestInput::LogSpan(Some(span())))
     };
     for (wish, limit) in [(None, 20), (Some(5), 5), (Some(u32::MAX), 20), (Some(0), 1)] {
         let (room, before) = (lobby(), offset(40));
@@ -335,7 +345,8 @@ fn a_page_is_cut_and_may_fail() {
     let room = lobby();
     let which = Which::default();
     let desk = Desk::new(&ada(secs(600)), Call::Read { room, which });
-    desk.input(RequestInput::LogSpan(None))
+    desk.reached(true)
+        .input(RequestInput::LogSpan(None))
         .refuses(unavailable());
 }
 
@@ -391,6 +402,7 @@ fn a_removal_waits_for_the_files() {
 #[test]
 fn members_are_looked_up() {
     let desk = Desk::new(&Access::ANYBODY, Call::Presence { room: lobby() });
+    let desk = desk.reached(true);
     let desk = desk.asks(RequestTransmit::Members { room: lobby() });
     let members = vec![Member {
         session: fresh(),
@@ -401,19 +413,51 @@ fn members_are_looked_up() {
     desk.answers(RequestAnswer::Presence { members, count });
 }
 
+/// RS-6: a node that cannot find out whether it is behind goes on reading; only a caller that has more already is asked
+/// to come again, as what it has is no gap.
+#[test]
+fn a_node_that_may_be_behind_reads_on() {
+    let read = |after: u64, epoch: &str, is_reached| {
+        let which = Which {
+            after: Some(offset(after)),
+            epoch: Some(Epoch::new(epoch)),
+            ..Which::default()
+        };
+        let room = lobby();
+        let desk = Desk::new(&ada(secs(600)), Call::Read { room, which }).reached(is_reached);
+        desk.input(RequestInput::LogSpan(Some(span())))
+    };
+    for (after, epoch, is_reached) in [(100, "e", false), (101, "e", true), (101, "f", false)] {
+        let next = read(after, epoch, is_reached).next;
+        assert!(
+            matches!(next, Some(RequestTransmit::Read { .. })),
+            "{next:?}"
+        );
+    }
+    read(101, "e", false).refuses(unavailable());
+    let since = None;
+    let room = lobby();
+    let desk = Desk::new(&Access::ANYBODY, Call::Follow { room, since }).reached(false);
+    match desk.next {
+        Some(RequestTransmit::Answer(RequestAnswer::Feed(config))) => assert!(config.behind),
+        other => panic!("{other:?}"),
+    }
+}
+
 /// AC-2: a listener is served as long as a session would be: to the end of the token's grace period.
 #[test]
 fn a_listener_is_served_as_long_as_a_session() {
     let follow = |access: &Access| {
         let (room, since) = (lobby(), None);
         let desk = Desk::new(access, Call::Follow { room, since });
-        match desk.next {
+        match desk.reached(true).next {
             Some(RequestTransmit::Answer(RequestAnswer::Feed(config))) => config,
             other => panic!("{other:?}"),
         }
     };
     let expected = FeedConfig {
         since: None,
+        behind: false,
         ends: Some(at(631_000)),
         open_by: at(10_000),
         unavailable_retry: secs(2),
@@ -428,6 +472,7 @@ fn answers_to_nothing_are_ignored() {
     let mut desk = Desk::new(&ada(secs(600)), say("hello"));
     for input in [
         RequestInput::Posted(Err(PostError::Conflict)),
+        RequestInput::Reached(true),
         RequestInput::LogSpan(None),
         RequestInput::PageRead(None),
         RequestInput::Redacted(None),

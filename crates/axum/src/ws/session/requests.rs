@@ -385,5 +385,9 @@ fn append_error(error: &LogError) -> AppendError {
             journal::log_trouble(reason);
             AppendError::Unavailable
         }
+        LogError::Unknown(reason) => {
+            journal::log_trouble(reason);
+            AppendError::Unknown
+        }
     }
 }
