@@ -298,8 +298,9 @@ impl Encoder {
             Outcome::Trimmed(trimmed) => {
                 self.byte(8);
                 self.number(trimmed.count);
-                self.flag(trimmed.next.is_some());
-                self.text(trimmed.next.as_ref().map_or("", |room| room.as_str()));
+                let after = trimmed.next.as_ref().and_then(|next| next.after.as_ref());
+                self.flag(after.is_some());
+                self.text(after.map_or("", |room| room.as_str()));
             }
         }
     }
