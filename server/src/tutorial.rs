@@ -258,7 +258,8 @@ impl<S: Stream> Driver<S> {
                 if let (Some(room), Some(session)) =
                     (self.permit.room(&self.room), self.permit.session())
                 {
-                    room.draft(session, body);
+                    // It publishes nothing that could end it.
+                    room.draft(session, body, 0);
                 }
             }
             TutorialTransmit::Pull(pull) if self.wire.is_full() => self.postponed = Some(pull),

@@ -433,7 +433,7 @@ impl World {
     fn committed(&mut self, now: Timestamp, done: Done) {
         for message in done.changes.messages {
             let presence = &mut self.room(&message.room).presence;
-            presence.message_shown(&message.session);
+            presence.message_shown(&message.session, message.seq);
             self.moved.insert(message.room);
         }
         for message in done.changes.redacted {
@@ -451,14 +451,14 @@ impl World {
             Answer::Request(answer) => return self.answer_request(now, link, answer),
         };
         if let Input::Appended {
+            seq,
             room,
             result: Err(_),
-            ..
         } = &answer
             && let Some(session) = self.session(link).cloned()
             && let Some(room) = self.rooms.get_mut(room)
         {
-            room.presence.publish_failed(&session);
+            room.presence.publish_failed(&session, *seq);
         }
         if let Some(desk) = self.desks.get_mut(&link) {
             desk.waiting.push_back(Waiting::Done(answer));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use protocol::access::Subject;
 use protocol::close::CloseCode;
-use protocol::id::{ConnectionId, Generation, Name, RoomName, SessionId};
+use protocol::id::{ConnectionId, Generation, Holder, Name, RoomName, SessionId};
 use protocol::server::{Cost, Full, RoomView};
 
 use crate::address::Network;
@@ -108,6 +108,15 @@ impl ConnectionPermit {
         self.who = Who::Passing(session);
     }
 
+    /// The connection as the holder of its session.
+    pub fn holder(&self) -> Holder {
+        let generation = self.opening().map(|(_, generation)| generation);
+        Holder {
+            connection: self.id,
+            generation: generation.unwrap_or_default(),
+        }
+    }
+
     /// The rooms that it reads.
     pub fn rooms(&self) -> &[Arc<Room>] {
         &self.rooms
@@ -123,7 +132,7 @@ impl ConnectionPermit {
     pub fn enter(&mut self, room: Arc<Room>, name: Name) -> Option<RoomView> {
         let now = self.hub().clock().now();
         let member = (self.session()?.clone(), name);
-        let view = room.enter(now, member, (self.id, &self.mailbox));
+        let view = room.enter(now, member, (self.holder(), &self.mailbox));
         self.keep(room);
         Some(view)
     }

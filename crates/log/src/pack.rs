@@ -3,6 +3,7 @@
 //! A pack is atomic, as it is one message. Each node numbers its packs, so that a pack that was stored twice is folded
 //! once, and one that overtook an earlier one is not folded at all.
 
+pub use protocol::id::Life;
 use std::fmt;
 
 use protocol::id::{NodeName, Seq, SessionId};
@@ -21,15 +22,6 @@ pub const PACK_COMMANDS: usize = 450;
 
 /// The form of packs that this code writes and reads.
 pub const FORMAT: u32 = 1;
-
-/// One life of a node's process. A later life of the same name fences the earlier ones.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Life {
-    /// One more than that of the last life that the node finds in its log.
-    pub count: u64,
-    /// Random: it tells two processes apart that were given one name. The larger one goes on.
-    pub nonce: u64,
-}
 
 /// The commands of one node that are folded together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -316,6 +316,24 @@ impl Generation {
     }
 }
 
+/// A connection that holds a session, and the opening of the session that it came with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The opening; the newest one has the session (RS-4).
+    pub generation: Generation,
+}
+
+/// One life of a node's process. A later life of the same name fences the earlier ones.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Life {
+    /// One more than that of the last life that the node finds in its log.
+    pub count: u64,
+    /// Random: it tells two processes apart that were given one name. The larger one goes on.
+    pub nonce: u64,
+}
+
 /// The client's own number of a message: dense per session, from 1 (EO-1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "u64", into = "u64")]

@@ -11,17 +11,21 @@
 )]
 
 mod drafts;
+mod nodes;
 pub mod pace;
+mod roster;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use self::drafts::Drafts;
+use self::drafts::{Draft, Drafts};
+use self::roster::Roster;
+pub use self::roster::{HearError, MESSAGE_BYTES, ROOM_BYTES_PER_S};
 use crate::codec::text_bytes;
 use crate::frame::{Member, RoomDraft};
-use crate::id::{ConnectionId, Name, SessionId};
+use crate::id::{ConnectionId, Holder, Name, Seq, SessionId};
 use crate::time::{Latest, Timestamp};
 
 /// How long a member whose connection is closed still counts as a member (PR-1).
@@ -58,6 +62,8 @@ pub struct Presence {
     drafts: Drafts,
     version: u64,
     latest: Latest,
+    /// Where there are several nodes: which node has which members.
+    roster: Option<Box<Roster>>,
 }
 
 /// The last announcement of members.
@@ -82,7 +88,11 @@ struct Here {
 #[derive(Debug)]
 enum Place {
     Connected(ConnectionId),
-    Away { until: Timestamp },
+    Away {
+        until: Timestamp,
+    },
+    /// At another node, connected or away.
+    Remote,
 }
 
 /// The changes between two versions.
@@ -123,55 +133,34 @@ impl Presence {
             drafts: Drafts::default(),
             version: 0,
             latest: Latest::default(),
+            roster: None,
         }
     }
 
-    /// Makes a session a member; or takes its return, or its new name.
-    pub fn enter(
-        &mut self,
-        now: Timestamp,
-        session: SessionId,
-        name: Name,
-        connection: ConnectionId,
-    ) {
+    /// Makes a session a member; or takes its return, or its new name. Among several nodes, a session that was opened
+    /// elsewhere since stays there.
+    pub fn enter(&mut self, now: Timestamp, session: SessionId, name: Name, holder: Holder) {
         let now = self.latest.advance(now);
-        let was_named = self.named.contains_key(&session);
         let before = self.members.get(&session);
-        let keeps_name = before.is_some_and(|before| before.name == name);
-        let place = Place::Connected(connection);
-        let before = self.members.insert(session.clone(), Here { name, place });
-        if let Some(Place::Away { until }) = before.as_ref().map(|before| &before.place) {
-            self.away.remove(&(*until, session.clone()));
+        let is_renamed = before.is_none_or(|before| before.name != name);
+        let was_remote = before.is_some_and(|before| matches!(before.place, Place::Remote));
+        if let Some(roster) = &mut self.roster
+            && !roster.enter(&session, holder.generation, is_renamed)
+        {
+            return;
         }
-        if was_named && !keeps_name {
-            self.version += 1;
-            self.named.insert(session, self.version);
+        if was_remote {
+            // Its client sends the draft again.
+            self.set_draft(&session, String::new(), 0);
         }
-        if before.is_none() {
-            self.changed(now);
-        }
-        self.announced.is_stale |= self.members.len() != self.announced.count;
+        self.put(now, session, name, Place::Connected(holder.connection));
     }
 
-    /// A member leaves for good.
+    /// A member leaves for good. One that is at another node stays.
     pub fn leave(&mut self, now: Timestamp, session: &SessionId) {
         let now = self.latest.advance(now);
-        let Some(here) = self.members.remove(session) else {
-            return;
-        };
-        if let Place::Away { until } = here.place {
-            self.away.remove(&(until, session.clone()));
-        }
-        let draft = self.drafts.remove(session);
-        let was_typing = draft.is_some_and(|draft| !draft.body.is_empty());
-        if was_typing || self.named.contains_key(session) {
-            self.leaving.push(session.clone());
-        }
-        if was_typing {
-            // Its draft disappears from all pages with it.
-            self.announce(now);
-        } else {
-            self.changed(now);
+        if self.is_here(session) {
+            self.end(now, session);
         }
     }
 
@@ -179,57 +168,48 @@ impl Presence {
     /// a connection that the session no longer uses changes nothing (PU-3).
     pub fn disconnect(&mut self, now: Timestamp, session: &SessionId, connection: ConnectionId) {
         let now = self.latest.advance(now);
-        let Some(here) = self.members.get_mut(session) else {
-            return;
-        };
-        if !matches!(here.place, Place::Connected(id) if id == connection) {
-            return;
+        let place = self.members.get(session).map(|here| &here.place);
+        if matches!(place, Some(Place::Connected(id)) if *id == connection) {
+            self.send_away(now, session);
         }
-        let until = now + AWAY_AFTER;
-        here.place = Place::Away { until };
-        self.away.insert((until, session.clone()));
-        self.draft(session, String::new());
     }
 
-    /// Takes the text of a member's input box. Sessions that are not members have no drafts.
-    pub fn draft(&mut self, session: &SessionId, body: String) {
-        if !self.members.contains_key(session) {
-            return;
+    /// Takes the text of a member's input box, which was typed after the author's message of number `after`; 0 for none.
+    /// Sessions that are not members have no drafts.
+    pub fn draft(&mut self, session: &SessionId, body: String, after: u64) {
+        if self.is_here(session) {
+            self.set_draft(session, body, after);
         }
-        let before = self.drafts.get(session);
-        if before.map_or("", |draft| &draft.body) == body
-            && before.is_none_or(|draft| !draft.published)
-        {
-            return;
-        }
-        self.version += 1;
-        self.drafts.set(self.version, session, body);
     }
 
-    /// A member published: its draft ends when the message is shown.
+    /// A member publishes: its draft is on its way into the log.
     pub fn published(&mut self, session: &SessionId) {
         if let Some(draft) = self.drafts.get_mut(session) {
-            draft.published = true;
+            draft.is_published = true;
         }
     }
 
     /// A member's message did not get into the log: the draft that it was made of ends all the same.
-    pub fn publish_failed(&mut self, session: &SessionId) {
+    pub fn publish_failed(&mut self, session: &SessionId, seq: Seq) {
         let draft = self.drafts.get(session);
-        if draft.is_some_and(|draft| draft.published) {
-            self.draft(session, String::new());
+        if draft.is_some_and(|draft| draft.after < seq.get()) {
+            self.set_draft(session, String::new(), 0);
         }
     }
 
     /// A member's message is in the log and about to be shown. Its readers take the draft for ended; text
     /// typed since is therefore sent as a draft again.
-    pub fn message_shown(&mut self, session: &SessionId) {
+    pub fn message_shown(&mut self, session: &SessionId, seq: Seq) {
+        if let Some(roster) = &mut self.roster {
+            roster.shown(session, seq);
+        }
         let Some(draft) = self.drafts.remove(session) else {
             return;
         };
-        if !draft.published && !draft.body.is_empty() {
+        if draft.after >= seq.get() && !draft.body.is_empty() {
             self.version += 1;
-            self.drafts.set(self.version, session, draft.body);
+            let Draft { body, after, .. } = draft;
+            self.drafts.set(self.version, session, body, after);
         }
     }
 
@@ -238,7 +218,7 @@ impl Presence {
         let now = self.latest.advance(now);
         while let Some((_, session)) = self.away.first().filter(|(until, _)| *until <= now) {
             let session = session.clone();
-            self.leave(now, &session);
+            self.end(now, &session);
         }
         if self.announced.due.is_some_and(|due| due <= now) {
             self.announce(now);
@@ -248,7 +228,12 @@ impl Presence {
     /// When to call [`Presence::handle_timeout`] next.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let until = self.away.first().map(|(until, _)| *until);
-        [until, self.announced.due].into_iter().flatten().min()
+        let telling = self
+            .roster
+            .as_ref()
+            .and_then(|roster| roster.poll_timeout());
+        let due = [until, self.announced.due, telling];
+        due.into_iter().flatten().min()
     }
 
     /// Gives a version to a change of the room that is not one of presence, such as a redaction.
@@ -265,6 +250,12 @@ impl Presence {
     /// Whether the room has no members.
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
+    }
+
+    /// Whether this node can forget the room: it has no members of it, and nothing to tell other nodes of it.
+    pub fn is_idle(&self) -> bool {
+        let roster = self.roster.as_ref();
+        roster.map_or_else(|| self.is_empty(), |roster| roster.is_idle())
     }
 
     /// All members.
@@ -359,8 +350,84 @@ impl Presence {
     pub fn clear_drafts(&mut self) {
         let typing = self.drafts.newest().map(|(session, _)| session.clone());
         for session in typing.collect::<Vec<_>>() {
-            self.draft(&session, String::new());
+            self.set_draft(&session, String::new(), 0);
         }
+    }
+
+    /// Gives a member a name and a place.
+    fn put(&mut self, now: Timestamp, session: SessionId, name: Name, place: Place) {
+        let was_named = self.named.contains_key(&session);
+        let before = self.members.get(&session);
+        let keeps_name = before.is_some_and(|before| before.name == name);
+        let before = self.members.insert(session.clone(), Here { name, place });
+        if let Some(Place::Away { until }) = before.as_ref().map(|before| &before.place) {
+            self.away.remove(&(*until, session.clone()));
+        }
+        if was_named && !keeps_name {
+            self.version += 1;
+            self.named.insert(session, self.version);
+        }
+        if before.is_none() {
+            self.changed(now);
+        }
+        self.announced.is_stale |= self.members.len() != self.announced.count;
+    }
+
+    /// Removes a member, here or elsewhere.
+    fn end(&mut self, now: Timestamp, session: &SessionId) {
+        let Some(here) = self.members.remove(session) else {
+            return;
+        };
+        if let Some(roster) = &mut self.roster {
+            roster.end(session);
+        }
+        if let Place::Away { until } = here.place {
+            self.away.remove(&(until, session.clone()));
+        }
+        let draft = self.drafts.remove(session);
+        let was_typing = draft.is_some_and(|draft| !draft.body.is_empty());
+        if was_typing || self.named.contains_key(session) {
+            self.leaving.push(session.clone());
+        }
+        if was_typing {
+            // Its draft disappears from all pages with it.
+            self.announce(now);
+        } else {
+            self.changed(now);
+        }
+    }
+
+    /// Marks a member as away from now on, and ends its draft.
+    fn send_away(&mut self, now: Timestamp, session: &SessionId) {
+        let Some(here) = self.members.get_mut(session) else {
+            return;
+        };
+        let until = now + AWAY_AFTER;
+        here.place = Place::Away { until };
+        self.away.insert((until, session.clone()));
+        self.set_draft(session, String::new(), 0);
+    }
+
+    fn set_draft(&mut self, session: &SessionId, body: String, after: u64) {
+        let is_same = match self.drafts.get(session) {
+            Some(before) => before.body == body && (body.is_empty() || before.after == after),
+            None => body.is_empty(),
+        };
+        if is_same {
+            return;
+        }
+        self.version += 1;
+        self.drafts.set(self.version, session, body, after);
+        if let Some(roster) = &mut self.roster {
+            roster.typed(session);
+        }
+    }
+
+    /// Whether a session is a member of this node.
+    fn is_here(&self, session: &SessionId) -> bool {
+        let is_mine = |roster: &Roster| roster.is_here(session);
+        let is_here = self.roster.as_deref().is_none_or(is_mine);
+        is_here && self.members.contains_key(session)
     }
 
     /// Members came or left. It is announced at once; in a crowd at most once a second.

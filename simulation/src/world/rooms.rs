@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use protocol::frame::{Message, ServerFrame};
-use protocol::id::{ConnectionId, RoomName, SessionId};
+use protocol::id::{ConnectionId, Generation, Holder, RoomName, SessionId};
 use protocol::position::Offset;
 use protocol::presence::{Changes, Presence};
 use protocol::redactions::Redactions;
@@ -79,16 +79,16 @@ impl World {
             Transmit::Rename { room, name } => {
                 if self.desk(link).rooms.contains(&room) {
                     let presence = &mut self.room(&room).presence;
-                    presence.enter(now, session, name, ConnectionId::new(link));
+                    presence.enter(now, session, name, holder(link));
                     self.moved.insert(room);
                 }
             }
-            Transmit::Draft { room, body } => {
+            Transmit::Draft { room, body, after } => {
                 assert!(
                     self.desk(link).rooms.contains(&room),
                     "a draft from outside"
                 );
-                self.room(&room).presence.draft(&session, body);
+                self.room(&room).presence.draft(&session, body, after);
                 self.moved.insert(room);
             }
             Transmit::OpenRoom { .. } | Transmit::History { .. } => {
@@ -160,8 +160,9 @@ impl World {
         self.desk(link).rooms.insert(room.clone());
         let entry = self.room(room);
         entry.watchers.insert(link);
-        let connection = ConnectionId::new(link);
-        entry.presence.enter(now, session.clone(), name, connection);
+        entry
+            .presence
+            .enter(now, session.clone(), name, holder(link));
         self.moved.insert(room.clone());
         Some(self.view(room, &session))
     }
@@ -264,5 +265,13 @@ impl World {
             };
             self.answer(now, link, moved);
         }
+    }
+}
+
+/// The connection of a link. On one node the opening that it came with does not count.
+fn holder(link: u64) -> Holder {
+    Holder {
+        connection: ConnectionId::new(link),
+        generation: Generation::default(),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use protocol::frame::{Member, Message};
-use protocol::id::{ConnectionId, Name, RoomName, SessionId};
+use protocol::id::{ConnectionId, Holder, Name, RoomName, Seq, SessionId};
 use protocol::position::{Epoch, Offset};
 use protocol::presence::pace::{FanOut, Pace};
 use protocol::presence::{Changes, Presence};
@@ -207,11 +207,11 @@ impl Room {
         self: &Arc<Self>,
         now: Timestamp,
         (session, name): (SessionId, Name),
-        (id, mailbox): (ConnectionId, &Arc<Mailbox>),
+        (holder, mailbox): (Holder, &Arc<Mailbox>),
     ) -> RoomView {
         self.change(|state| {
-            state.presence.enter(now, session.clone(), name, id);
-            Arc::make_mut(&mut state.readers).insert(id, Arc::clone(mailbox));
+            state.presence.enter(now, session.clone(), name, holder);
+            Arc::make_mut(&mut state.readers).insert(holder.connection, Arc::clone(mailbox));
             let (members, count) = state.presence.members(&session);
             RoomView {
                 members,
@@ -228,9 +228,9 @@ impl Room {
         now: Timestamp,
         session: &SessionId,
         name: Name,
-        id: ConnectionId,
+        holder: Holder,
     ) {
-        self.change(|state| state.presence.enter(now, session.clone(), name, id));
+        self.change(|state| state.presence.enter(now, session.clone(), name, holder));
     }
 
     /// Makes a session leave at once.
@@ -256,19 +256,19 @@ impl Room {
         });
     }
 
-    /// Sets a member's draft.
-    pub fn draft(self: &Arc<Self>, session: &SessionId, body: String) {
-        self.change(|state| state.presence.draft(session, body));
+    /// Sets a member's draft, which was typed after its message of number `after`; 0 for none.
+    pub fn draft(self: &Arc<Self>, session: &SessionId, body: String, after: u64) {
+        self.change(|state| state.presence.draft(session, body, after));
     }
 
-    /// Notes that a member published its draft: the text is on its way into the log (PR-2).
-    pub fn published(self: &Arc<Self>, session: &SessionId) {
-        self.change(|state| state.presence.published(session));
+    /// A member publishes: its draft is on its way into the log.
+    pub fn published(&self, session: &SessionId) {
+        self.state.lock().presence.published(session);
     }
 
-    /// The text did not get into the log: its draft ends by a change of its own.
-    pub fn publish_failed(self: &Arc<Self>, session: &SessionId) {
-        self.change(|state| state.presence.publish_failed(session));
+    /// A message did not get into the log: the draft that it was made of ends by a change of its own.
+    pub fn publish_failed(self: &Arc<Self>, session: &SessionId, seq: Seq) {
+        self.change(|state| state.presence.publish_failed(session, seq));
     }
 
     /// How many readers a change wakes.
@@ -279,7 +279,7 @@ impl Room {
     /// Adds a durable message: readers may get it once they are woken.
     pub(super) fn committed(self: &Arc<Self>, message: &Message) {
         let mut state = self.state.lock();
-        state.presence.message_shown(&message.session);
+        state.presence.message_shown(&message.session, message.seq);
         let entry = Entry::message(message.clone());
         state.head = state.head.max(entry.offset);
         state.tail.push(entry);

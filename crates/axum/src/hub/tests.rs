@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use protocol::frame::Message;
-use protocol::id::{ConnectionId, Name, RoomName, Seq, SessionId};
+use protocol::id::{ConnectionId, Generation, Holder, Name, RoomName, Seq, SessionId};
 use protocol::position::Offset;
 use protocol::server::{Pull, RoomView};
 use protocol::time::Timestamp;
@@ -81,7 +81,7 @@ impl Place {
         let member = (session.clone(), Name::tidy(session.as_str()));
         let room = self.hub.load_room(&name(room)).await.unwrap();
         // Time 0, at which the times of tests begin.
-        let view = room.enter(at(0), member, (id, &mailbox));
+        let view = room.enter(at(0), member, (by(id), &mailbox));
         Reader {
             id,
             session,
@@ -104,7 +104,7 @@ impl Place {
             let append = Append {
                 session: id.clone(),
                 generation: opened.generation,
-                seq: Seq::new(number).unwrap(),
+                seq: seq(number),
                 room: name(room),
                 name: Name::tidy(session),
                 body: (*body).to_owned(),
@@ -155,6 +155,19 @@ fn name(room: &str) -> RoomName {
     RoomName::new(room).unwrap()
 }
 
+fn seq(number: u64) -> Seq {
+    Seq::new(number).unwrap()
+}
+
+/// A connection as the holder of a session that was opened once.
+fn by(connection: ConnectionId) -> Holder {
+    let generation = Generation(1);
+    Holder {
+        connection,
+        generation,
+    }
+}
+
 fn offset(number: u64) -> Offset {
     Offset::new(number).unwrap()
 }
@@ -168,7 +181,7 @@ fn message(room: &str, number: u64, body: &str) -> Message {
         room: name(room),
         offset: offset(number),
         session: SessionId::new("ada").unwrap(),
-        seq: Seq::new(number).unwrap(),
+        seq: seq(number),
         name: Name::tidy("Ada"),
         at_ms: 1,
         body: body.to_owned(),

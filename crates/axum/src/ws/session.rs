@@ -361,14 +361,14 @@ impl<S: Stream> Driver<S> {
                 if let (Some(room), Some(session)) =
                     (self.permit.room(&room), self.permit.session())
                 {
-                    room.rename(self.now(), session, name, self.permit.id);
+                    room.rename(self.now(), session, name, self.permit.holder());
                 }
             }
-            Transmit::Draft { room, body } => {
+            Transmit::Draft { room, body, after } => {
                 if let (Some(room), Some(session)) =
                     (self.permit.room(&room), self.permit.session())
                 {
-                    room.draft(session, body);
+                    room.draft(session, body, after);
                 }
             }
             Transmit::Append {

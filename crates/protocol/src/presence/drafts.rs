@@ -19,8 +19,10 @@ pub(super) struct Drafts {
 pub(super) struct Draft {
     version: u64,
     pub(super) body: String,
-    /// Its message is on the way to the log: the draft ends when the message is shown (PR-2).
-    pub(super) published: bool,
+    /// The author's last number when the text was typed; 0 for none. A message with a later one ends the draft (PR-2).
+    pub(super) after: u64,
+    /// The author published since: other nodes are not told of it, as they may have shown that message already.
+    pub(super) is_published: bool,
 }
 
 impl Drafts {
@@ -33,13 +35,14 @@ impl Drafts {
     }
 
     /// Sets a draft, at a version of its own.
-    pub(super) fn set(&mut self, version: u64, session: &SessionId, body: String) {
+    pub(super) fn set(&mut self, version: u64, session: &SessionId, body: String, after: u64) {
         self.remove(session);
         self.bytes += body.len();
         let draft = Draft {
             version,
             body,
-            published: false,
+            after,
+            is_published: false,
         };
         self.of.insert(session.clone(), draft);
         self.order.insert(version, session.clone());

@@ -119,7 +119,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
-    use crate::id::{ConnectionId, Name, SessionId};
+    use crate::id::{ConnectionId, Generation, Holder, Name, SessionId};
 
     fn at(ms: u64) -> Timestamp {
         Timestamp::from_millis(ms)
@@ -134,7 +134,12 @@ mod tests {
         let mut presence = Presence::new(10);
         for number in 0..members {
             let connection = ConnectionId::new(number);
-            presence.enter(at(0), id(number), Name::tidy("x"), connection);
+            let generation = Generation::default();
+            let holder = Holder {
+                connection,
+                generation,
+            };
+            presence.enter(at(0), id(number), Name::tidy("x"), holder);
         }
         presence.handle_timeout(at(10_000));
         let mut pace = Pace::default();
@@ -149,7 +154,7 @@ mod tests {
         let (mut presence, mut pace) = crowd(400);
         let mut fan_out = FanOut::new(at(10_000), 64 << 20);
         for number in 0..400 {
-            presence.draft(&id(number), "x".repeat(8_000));
+            presence.draft(&id(number), "x".repeat(8_000), 0);
             pace.announce(at(10_000), &presence, 400, &mut fan_out);
         }
         let (mut sent, mut known) = (0, pace.announced());
@@ -183,11 +188,11 @@ mod tests {
     fn what_was_overwritten_meanwhile_is_not_told() {
         let (mut presence, mut pace) = crowd(2_000);
         let mut fan_out = FanOut::new(at(10_000), 1 << 20);
-        presence.draft(&id(0), "x".repeat(8_000));
+        presence.draft(&id(0), "x".repeat(8_000), 0);
         assert!(pace.announce(at(10_000), &presence, 2_000, &mut fan_out));
         let known = pace.announced();
         for key in 0..50 {
-            presence.draft(&id(0), format!("key {key}"));
+            presence.draft(&id(0), format!("key {key}"), 0);
             pace.announce(at(10_000 + key), &presence, 2_000, &mut fan_out);
         }
         assert_eq!(pace.announced(), known);
@@ -203,11 +208,11 @@ mod tests {
     fn a_small_room_never_waits() {
         let mut fan_out = FanOut::new(at(10_000), 1 << 20);
         let (mut large, mut large_pace) = crowd(2_000);
-        large.draft(&id(0), "x".repeat(8_000));
+        large.draft(&id(0), "x".repeat(8_000), 0);
         large_pace.announce(at(10_000), &large, 2_000, &mut fan_out);
         let (mut small, mut pace) = crowd(5);
         for key in 0..50 {
-            small.draft(&id(1), format!("key {key}"));
+            small.draft(&id(1), format!("key {key}"), 0);
             pace.announce(at(10_000), &small, 5, &mut fan_out);
             assert_eq!(pace.announced(), small.version());
         }
@@ -218,7 +223,7 @@ mod tests {
     fn a_removal_does_not_wait() {
         let (mut presence, mut pace) = crowd(2_000);
         let mut fan_out = FanOut::new(at(10_000), 1 << 20);
-        presence.draft(&id(0), "x".repeat(8_000));
+        presence.draft(&id(0), "x".repeat(8_000), 0);
         pace.announce(at(10_000), &presence, 2_000, &mut fan_out);
         let version = presence.bump_version();
         assert!(pace.announced() < version);

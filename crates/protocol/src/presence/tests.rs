@@ -4,18 +4,31 @@
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
+use crate::id::Generation;
 
 const FIRST: ConnectionId = ConnectionId::new(1);
 const SECOND: ConnectionId = ConnectionId::new(2);
+
+fn by(connection: ConnectionId) -> Holder {
+    let generation = Generation::default();
+    Holder {
+        connection,
+        generation,
+    }
+}
 
 fn id(text: &str) -> SessionId {
     SessionId::new(text).unwrap()
 }
 
+fn seq(number: u64) -> Seq {
+    Seq::new(number).unwrap()
+}
+
 fn room_with(names: &[&str]) -> Presence {
     let mut presence = Presence::new(usize::MAX);
     for name in names {
-        presence.enter(at(0), id(name), Name::tidy(name), FIRST);
+        presence.enter(at(0), id(name), Name::tidy(name), by(FIRST));
     }
     presence
 }
@@ -50,7 +63,7 @@ fn away_is_not_gone_for_thirty_seconds() {
     presence.disconnect(at(0), &id("ada"), FIRST);
     presence.handle_timeout(at(29));
     assert_eq!(presence.sessions().count(), 2);
-    presence.enter(at(0), id("ada"), Name::tidy("ada"), SECOND);
+    presence.enter(at(0), id("ada"), Name::tidy("ada"), by(SECOND));
     presence.handle_timeout(at(31));
     assert_eq!(presence.changes_since(seen).unwrap().members, None);
     presence.disconnect(at(31), &id("ada"), SECOND);
@@ -67,7 +80,7 @@ fn away_is_not_gone_for_thirty_seconds() {
 #[test]
 fn the_end_of_an_older_connection_is_ignored() {
     let mut presence = room_with(&["ada"]);
-    presence.enter(at(0), id("ada"), Name::tidy("ada"), SECOND);
+    presence.enter(at(0), id("ada"), Name::tidy("ada"), by(SECOND));
     presence.disconnect(at(0), &id("ada"), FIRST);
     assert_eq!(presence.poll_timeout(), None);
 }
@@ -78,7 +91,7 @@ fn drafts_are_coalesced_and_end() {
     let mut presence = room_with(&["ada"]);
     let seen = presence.version();
     for body in ["h", "he", "hel"] {
-        presence.draft(&id("ada"), body.into());
+        presence.draft(&id("ada"), body.into(), 0);
     }
     assert_eq!(bodies(&presence.changes_since(seen).unwrap()), ["hel"]);
     let seen = presence.version();
@@ -92,18 +105,16 @@ fn drafts_are_coalesced_and_end() {
 #[test]
 fn a_message_ends_its_draft_and_spares_a_newer_one() {
     let mut presence = room_with(&["ada"]);
-    presence.draft(&id("ada"), "one".into());
-    presence.published(&id("ada"));
+    presence.draft(&id("ada"), "one".into(), 0);
     let seen = presence.version();
-    presence.message_shown(&id("ada"));
+    presence.message_shown(&id("ada"), seq(1));
     assert_eq!(presence.changes_since(seen), Some(Changes::default()));
     assert_eq!(presence.drafts(), []);
 
-    presence.draft(&id("ada"), "two".into());
-    presence.published(&id("ada"));
-    presence.draft(&id("ada"), "t".into());
+    presence.draft(&id("ada"), "two".into(), 1);
+    presence.draft(&id("ada"), "t".into(), 2);
     let seen = presence.version();
-    presence.message_shown(&id("ada"));
+    presence.message_shown(&id("ada"), seq(2));
     assert_eq!(bodies(&presence.changes_since(seen).unwrap()), ["t"]);
 }
 
@@ -114,7 +125,7 @@ fn departures_are_bounded() {
     let seen = presence.version();
     for n in 0..=DEPARTURES_MAX {
         let guest = id(&format!("g{n}"));
-        presence.enter(at(0), guest.clone(), Name::guest(&guest), FIRST);
+        presence.enter(at(0), guest.clone(), Name::guest(&guest), by(FIRST));
         presence.leave(at(0), &guest);
     }
     assert_eq!(presence.changes_since(seen), None);
@@ -125,7 +136,7 @@ fn departures_are_bounded() {
 fn a_new_name_counts_as_a_change() {
     let mut presence = room_with(&["ada"]);
     let seen = presence.version();
-    presence.enter(at(0), id("ada"), Name::tidy("Ada L."), FIRST);
+    presence.enter(at(0), id("ada"), Name::tidy("Ada L."), by(FIRST));
     let changes = presence.changes_since(seen).unwrap();
     assert_eq!(joined(&changes), ["Ada L."]);
 }
@@ -135,14 +146,13 @@ fn a_new_name_counts_as_a_change() {
 fn a_text_typed_again_is_a_draft_again() {
     let mut presence = room_with(&["ada"]);
     let ada = id("ada");
-    presence.draft(&ada, "hm".into());
+    presence.draft(&ada, "hm".into(), 0);
     let typed = presence.version();
-    presence.draft(&ada, "hm".into());
+    presence.draft(&ada, "hm".into(), 0);
     assert_eq!(presence.version(), typed);
-    presence.published(&ada);
-    presence.draft(&ada, "hm".into());
+    presence.draft(&ada, "hm".into(), 1);
     assert_eq!(presence.version(), typed + 1);
-    presence.message_shown(&ada);
+    presence.message_shown(&ada, seq(1));
     assert_eq!(presence.drafts().len(), 1);
 }
 
@@ -151,11 +161,10 @@ fn a_text_typed_again_is_a_draft_again() {
 fn a_failed_publish_ends_its_draft() {
     let mut presence = room_with(&["ada"]);
     let ada = id("ada");
-    presence.draft(&ada, "newer".into());
-    presence.publish_failed(&ada);
+    presence.draft(&ada, "newer".into(), 1);
+    presence.publish_failed(&ada, seq(1));
     assert_eq!(presence.drafts().len(), 1);
-    presence.published(&ada);
-    presence.publish_failed(&ada);
+    presence.publish_failed(&ada, seq(2));
     assert!(presence.drafts().is_empty());
 }
 
@@ -180,11 +189,11 @@ fn the_oldest_departure_is_forgotten_first() {
 fn nothing_is_told_twice() {
     let mut presence = room_with(&[]);
     assert!(presence.is_empty());
-    presence.enter(at(0), id("ada"), Name::tidy("ada"), FIRST);
+    presence.enter(at(0), id("ada"), Name::tidy("ada"), by(FIRST));
     assert!(!presence.is_empty());
     let none = Some(Changes::default());
     assert_eq!(presence.changes_since(presence.version()), none);
-    presence.draft(&id("ada"), "hm".into());
+    presence.draft(&id("ada"), "hm".into(), 0);
     assert_eq!(presence.changes_since(presence.version()), none);
     presence.leave(at(0), &id("ada"));
     assert_eq!(presence.changes_since(presence.version()), none);
@@ -195,7 +204,7 @@ fn nothing_is_told_twice() {
 fn crowd(names: &[&str]) -> Presence {
     let mut presence = Presence::new(2);
     for name in names {
-        presence.enter(at(0), id(name), Name::tidy(name), FIRST);
+        presence.enter(at(0), id(name), Name::tidy(name), by(FIRST));
     }
     presence.handle_timeout(at(1));
     presence
@@ -240,7 +249,7 @@ fn a_crowd_comes_without_a_word_each() {
     let seen = presence.version();
     for number in 0..100 {
         let guest = id(&format!("g{number}"));
-        presence.enter(at(1), guest.clone(), Name::guest(&guest), FIRST);
+        presence.enter(at(1), guest.clone(), Name::guest(&guest), by(FIRST));
     }
     assert_eq!(presence.version(), seen);
     assert_eq!(presence.poll_timeout(), Some(at(2)));
@@ -259,7 +268,7 @@ fn a_crowd_comes_without_a_word_each() {
 #[test]
 fn who_came_meanwhile_hears_that_the_count_is_as_before() {
     let mut presence = crowd(&["ada", "bob", "cid"]);
-    presence.enter(at(1), id("dan"), Name::tidy("dan"), FIRST);
+    presence.enter(at(1), id("dan"), Name::tidy("dan"), by(FIRST));
     assert_eq!(known(&presence, "dan").1, Some(4));
     let seen = presence.version();
     presence.leave(at(1), &id("cid"));
@@ -269,7 +278,7 @@ fn who_came_meanwhile_hears_that_the_count_is_as_before() {
     // Also if it was a crowd for a moment only.
     let mut presence = Presence::new(2);
     for name in ["ada", "bob", "cid", "ada"] {
-        presence.enter(at(0), id(name), Name::tidy(name), FIRST);
+        presence.enter(at(0), id(name), Name::tidy(name), by(FIRST));
     }
     assert_eq!(known(&presence, "ada").1, Some(3));
     let seen = presence.version();
@@ -283,7 +292,7 @@ fn who_came_meanwhile_hears_that_the_count_is_as_before() {
 fn the_same_count_is_no_news() {
     let mut presence = crowd(&["ada", "bob", "cid", "dan"]);
     presence.leave(at(1), &id("dan"));
-    presence.enter(at(1), id("dan"), Name::tidy("dan"), FIRST);
+    presence.enter(at(1), id("dan"), Name::tidy("dan"), by(FIRST));
     let seen = presence.version();
     presence.handle_timeout(at(2));
     assert_eq!(presence.version(), seen);
@@ -317,7 +326,7 @@ fn back_before_it_was_told() {
     let mut presence = crowd(&["ada", "bob", "cid"]);
     let seen = presence.version();
     presence.leave(at(1), &id("ada"));
-    presence.enter(at(1), id("ada"), Name::tidy("Ada L."), SECOND);
+    presence.enter(at(1), id("ada"), Name::tidy("Ada L."), by(SECOND));
     presence.handle_timeout(at(2));
     let changes = presence.changes_since(seen).unwrap();
     assert_eq!(
@@ -331,17 +340,17 @@ fn back_before_it_was_told() {
 #[test]
 fn a_draft_goes_with_its_author() {
     let mut presence = crowd(&["ada", "bob", "cid"]);
-    presence.draft(&id("cid"), "hm".into());
+    presence.draft(&id("cid"), "hm".into(), 0);
     assert_eq!(presence.drafts().len(), 1);
     let seen = presence.version();
     presence.leave(at(1), &id("cid"));
     assert_eq!(left(&presence.changes_since(seen).unwrap()), ["cid"]);
     assert!(presence.drafts().is_empty());
     // A member that is not named changes nothing.
-    presence.enter(at(1), id("cid"), Name::tidy("cid"), SECOND);
+    presence.enter(at(1), id("cid"), Name::tidy("cid"), by(SECOND));
     presence.handle_timeout(at(2));
     let seen = presence.version();
-    presence.enter(at(2), id("cid"), Name::tidy("Cid"), SECOND);
+    presence.enter(at(2), id("cid"), Name::tidy("Cid"), by(SECOND));
     assert_eq!(presence.version(), seen);
 }
 
@@ -352,7 +361,7 @@ fn drafts_are_told_in_pieces() {
     let mut presence = room_with(&names.iter().map(String::as_str).collect::<Vec<_>>());
     let seen = presence.version();
     for name in &names {
-        presence.draft(&id(name), "\u{1}".repeat(4096));
+        presence.draft(&id(name), "\u{1}".repeat(4096), 0);
     }
     let each = 6 * 4096;
     let drafts = presence.drafts();
@@ -374,7 +383,7 @@ fn drafts_are_told_in_pieces() {
     );
 
     // One draft is always sent, however large.
-    presence.draft(&id("s00"), "\u{1}".repeat(DRAFTS_BYTES));
+    presence.draft(&id("s00"), "\u{1}".repeat(DRAFTS_BYTES), 0);
     assert_eq!(presence.drafts().len(), 1);
     let changes = presence.changes_since(presence.version() - 1).unwrap();
     assert_eq!((changes.drafts.len(), changes.until), (1, None));
@@ -393,7 +402,7 @@ fn the_newest_drafts_are_told() {
     let names: Vec<String> = (0..=DRAFTS_MAX).map(|n| format!("s{n}")).collect();
     let mut presence = room_with(&names.iter().map(String::as_str).collect::<Vec<_>>());
     for name in &names {
-        presence.draft(&id(name), name.clone());
+        presence.draft(&id(name), name.clone(), 0);
     }
     let drafts = presence.drafts();
     assert_eq!(drafts.len(), DRAFTS_MAX);

@@ -97,6 +97,8 @@ pub enum Transmit {
         room: RoomName,
         /// The text; empty clears it.
         body: String,
+        /// The session's last number when the text was typed; 0 for none. A message with a later one ends the draft.
+        after: u64,
     },
     /// Read older messages;
     /// answer with [`Input::HistoryRead`](super::Input::HistoryRead).

@@ -40,6 +40,11 @@ impl Publisher {
         }
     }
 
+    /// The highest number passed on to the log; 0 for none.
+    pub(super) const fn accepted(&self) -> u64 {
+        self.accepted
+    }
+
     /// The state of a session that publishes. If it published nothing lately, it has a full bucket and no answers.
     fn active(&mut self, now: Timestamp, config: &Config) -> &mut Active {
         self.active.get_or_insert_with(|| {

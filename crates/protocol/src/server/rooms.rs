@@ -2,7 +2,7 @@
 
 use super::allowance::{FRAME, text_cost};
 use super::drafts::HeldDraft;
-use super::{Connection, Live, Reader, RequestId, RoomView, State, Transmit, rules};
+use super::{Connection, Reader, RequestId, RoomView, State, Transmit, rules};
 use crate::frame::{ErrorCode, Joined, ServerFrame};
 use crate::id::RoomName;
 use crate::position::{Offset, Position};
@@ -153,7 +153,8 @@ impl Connection {
             (Some(seat), Ok(())) => {
                 let shown = seat.held_draft.take(now, &mut live.drafts, body);
                 let is_shown = shown.is_some();
-                let shown = shown.map(|body| Transmit::Draft { room, body });
+                let after = live.publisher.accepted();
+                let shown = shown.map(|body| Transmit::Draft { room, body, after });
                 self.transmits.extend(shown);
                 return is_shown;
             }
@@ -164,13 +165,15 @@ impl Connection {
 
     /// Shows the drafts that were held back and are due: the latest of each room.
     pub(super) fn flush_drafts(&mut self, now: Timestamp) {
-        let State::Live(Live { seats, drafts, .. }) = &mut self.state else {
+        let State::Live(live) = &mut self.state else {
             return;
         };
-        for (room, seat) in seats.iter_mut() {
-            if let Some(body) = seat.held_draft.flush(now, drafts) {
+        let after = live.publisher.accepted();
+        for (room, seat) in live.seats.iter_mut() {
+            if let Some(body) = seat.held_draft.flush(now, &mut live.drafts) {
                 let room = room.clone();
-                self.transmits.push_back(Transmit::Draft { room, body });
+                self.transmits
+                    .push_back(Transmit::Draft { room, body, after });
             }
         }
     }
@@ -206,6 +209,7 @@ impl Connection {
         let reader = Reader::new(from, view.head, view.version);
         seat.stage = Stage::Reading(reader, Pulling::No);
         let draft = seat.held_draft.entered(now, &mut live.drafts);
+        let after = live.publisher.accepted();
         // From now on this is the client's position, should the reader ever be cut off.
         let had = seat.since.replace(Position {
             epoch: view.epoch.clone(),
@@ -243,7 +247,8 @@ impl Connection {
         }
         if let Some(body) = draft {
             let room = room.clone();
-            self.transmits.push_back(Transmit::Draft { room, body });
+            self.transmits
+                .push_back(Transmit::Draft { room, body, after });
         }
         self.pull(room);
     }

@@ -10,7 +10,7 @@ use everbeat_protocol::client::{Config, End, Event, Input, Network, Session, Sto
 use everbeat_protocol::close::CloseCode;
 use everbeat_protocol::codec::{self, DecodeError};
 use everbeat_protocol::frame::{ClientFrame, ErrorCode, Limits, Refusal, ServerFrame, Welcome};
-use everbeat_protocol::id::{ConnectionId, Name, RoomName};
+use everbeat_protocol::id::{ConnectionId, Generation, Holder, Name, RoomName};
 use everbeat_protocol::position::Offset;
 use everbeat_protocol::presence::{AWAY_AFTER, Presence};
 use everbeat_protocol::server::{self, Feed, FeedConfig, FeedInput, Tutorial, TutorialInput};
@@ -105,7 +105,12 @@ fn time_never_goes_back() {
     let mut presence = Presence::new(100);
     let (session, connection) = (credentials("s1").id, ConnectionId::new(1));
     presence.handle_timeout(at(100_000));
-    presence.enter(at(0), session.clone(), Name::tidy("Ada"), connection);
+    let generation = Generation::default();
+    let holder = Holder {
+        connection,
+        generation,
+    };
+    presence.enter(at(0), session.clone(), Name::tidy("Ada"), holder);
     presence.disconnect(at(0), &session, connection);
     assert_eq!(presence.poll_timeout(), Some(at(100_000) + AWAY_AFTER));
 

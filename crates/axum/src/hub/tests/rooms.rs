@@ -5,7 +5,7 @@ use std::sync::Arc;
 use protocol::frame::Message;
 use protocol::presence::DEPARTURES_MAX;
 
-use super::{Place, at, message, name, offset, taken, text};
+use super::{Place, at, by, message, name, offset, seq, taken, text};
 use crate::hub::Rooms;
 use crate::hub::room::{Entry, Taken};
 use crate::hub::tail::{TAIL_BYTES, TAIL_MESSAGES};
@@ -234,7 +234,7 @@ async fn changes_are_told_to_those_who_do_not_have_them() {
     assert!(ada.moved().is_empty());
 
     let renamed = protocol::id::Name::tidy("Bob B.");
-    bob.room.rename(at(0), &bob.session, renamed, bob.id);
+    bob.room.rename(at(0), &bob.session, renamed, by(bob.id));
     assert_eq!(ada.moved(), ["lobby"]);
     assert_eq!(
         ada.changes(both),
@@ -242,7 +242,7 @@ async fn changes_are_told_to_those_who_do_not_have_them() {
     );
 
     let (_, before) = bob.room.marks();
-    bob.room.draft(&bob.session, "hel".to_owned());
+    bob.room.draft(&bob.session, "hel".to_owned(), 0);
     let draft = r#"{"type":"draft","room":"lobby","session":"bob","name":"Bob B.","body":"hel"}"#;
     assert_eq!(ada.changes(before), [draft]);
     assert_eq!(ada.moved(), ["lobby"]);
@@ -253,10 +253,10 @@ async fn changes_are_told_to_those_who_do_not_have_them() {
     let (_, before) = bob.room.marks();
     bob.room.published(&bob.session);
     assert!(ada.changes(before).is_empty());
-    bob.room.publish_failed(&bob.session);
+    bob.room.publish_failed(&bob.session, seq(1));
     let cleared = draft.replace("hel", "");
     assert_eq!(ada.changes(before), [cleared]);
-    bob.room.draft(&bob.session, "hello".to_owned());
+    bob.room.draft(&bob.session, "hello".to_owned(), 0);
     bob.room.published(&bob.session);
     let (_, before) = bob.room.marks();
     place.append("bob", "lobby", &["hello"]).await;
@@ -283,13 +283,13 @@ async fn the_same_changes_are_encoded_once() {
         Taken::Entries { changes, .. } => changes,
         other => panic!("no changes but {other:?}"),
     };
-    ada.room.draft(&ada.session, "h".to_owned());
+    ada.room.draft(&ada.session, "h".to_owned(), 0);
     let first = entries(since);
     assert!(Arc::ptr_eq(&first, &entries(since)));
     // Another cursor or another version gets something else.
     assert!(entries(since + 1).is_empty());
     let first = entries(since);
-    ada.room.draft(&ada.session, "he".to_owned());
+    ada.room.draft(&ada.session, "he".to_owned(), 0);
     let second = entries(since);
     assert_ne!(first[0].frame, second[0].frame);
     // With the author of the draft, and its bare text for the tutorial's dialect.

@@ -71,7 +71,7 @@ async fn all_drafts_together_are_bounded() {
     let mut readers = Vec::new();
     for number in 0..200 {
         let reader = place.reader("ada", &format!("room-{number}")).await;
-        reader.room.draft(&reader.session, body.clone());
+        reader.room.draft(&reader.session, body.clone(), 0);
         // As the readers get it: encoded.
         assert_eq!(reader.changes(reader.view.version).len(), 1);
         place.rooms.cool();

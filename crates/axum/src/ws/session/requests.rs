@@ -310,7 +310,7 @@ impl<S: Stream> Driver<S> {
             let result = answer.await.map_err(|error| append_error(&error));
             hub.metrics().published(result.map(drop));
             if let (Err(_), Some(here)) = (&result, here) {
-                here.publish_failed(&session);
+                here.publish_failed(&session, seq);
             }
             Answer::Told(Input::Appended { seq, room, result })
         }));
