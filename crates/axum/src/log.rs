@@ -4,6 +4,7 @@
 //! the log's own, an append is idempotent by (session, seq), and the head of a room may move by itself
 //! (the [`Observer`] is notified of every message, by every author).
 
+pub mod engine;
 pub mod late;
 pub mod memory;
 mod page;
