@@ -28,7 +28,7 @@ use leptos::prelude::*;
 pub use self::keeper::{Keep, Keeper, Shelf};
 pub use self::markup::{html, shown, textarea_html};
 pub use self::place::{
-    AddressBar, Closed, Letter, PAGE_ID, Place, PlainForm, Refusal, TokenUrl, Visit, path,
+    AddressBar, Closed, Letter, Nodes, PAGE_ID, Place, PlainForm, Refusal, TokenUrl, Visit, path,
     snapshot_of,
 };
 pub use view::Snapshot;
@@ -65,9 +65,13 @@ pub fn shell(options: LeptosOptions, files: &Files) -> impl IntoView + use<> {
     let token_url = use_context::<TokenUrl>().map(|TokenUrl(url)| {
         view! { <meta name=TokenUrl::META content=url.to_string() /> }
     });
+    let nodes = use_context::<Nodes>().map(|Nodes(addresses)| {
+        view! { <meta name=Nodes::META content=addresses.to_string() /> }
+    });
     let nonce = use_nonce();
     let scripts = view! {
         {token_url}
+        {nodes}
         <link rel="modulepreload" href=files.js.clone() />
         <link
             rel="preload"

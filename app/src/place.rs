@@ -223,6 +223,18 @@ impl TokenUrl {
     pub const SELECTOR: &str = "meta[name=everbeat-token-url]";
 }
 
+/// The addresses of all nodes of the server, separated by spaces (RC-8). The server gives it through the context, where
+/// there are several.
+#[derive(Clone, Debug)]
+pub struct Nodes(pub Arc<str>);
+
+impl Nodes {
+    /// The name of the `meta` element that carries them to the browser's entry.
+    pub(crate) const META: &str = "everbeat-nodes";
+    /// The CSS selector of that element.
+    pub const SELECTOR: &str = "meta[name=everbeat-nodes]";
+}
+
 /// The browser's address bar. The browser's entry gives it through the context; absent on the server.
 #[derive(Clone)]
 pub struct AddressBar(Arc<dyn Fn(&str) + Send + Sync>);

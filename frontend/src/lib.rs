@@ -5,7 +5,7 @@ mod keeper;
 
 use std::cell::RefCell;
 
-use app::{AddressBar, App, Keeper, Options, Place, SOCKET, TokenUrl, Visit, snapshot_of};
+use app::{AddressBar, App, Keeper, Nodes, Options, Place, SOCKET, TokenUrl, Visit, snapshot_of};
 use leptos::mount::mount_to;
 use leptos::prelude::*;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -44,14 +44,20 @@ pub fn start(parent: HtmlElement, data: Option<String>) {
     is_built.set(true);
 }
 
-/// The options of the page's session: this server, and its token endpoint, if it has one.
+/// The options of the page's session: this server, its token endpoint, if it has one, and its nodes, if there are several.
 fn options() -> Options {
-    let options = Options::at(SOCKET);
-    let meta = document().query_selector(TokenUrl::SELECTOR).ok().flatten();
-    match meta.and_then(|meta| meta.get_attribute("content")) {
+    let nodes = content(Nodes::SELECTOR).unwrap_or_default();
+    let options = Options::at(SOCKET).addresses(nodes.split_whitespace());
+    match content(TokenUrl::SELECTOR) {
         Some(url) => options.token_url(url),
         None => options,
     }
+}
+
+/// The content of a `meta` element of the page.
+fn content(selector: &str) -> Option<String> {
+    let meta = document().query_selector(selector).ok().flatten();
+    meta?.get_attribute("content")
 }
 
 /// Whether the driver has ended because the browser threw an exception through it.

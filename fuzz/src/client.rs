@@ -4,6 +4,7 @@ mod plan;
 
 use std::time::Duration;
 
+use protocol::address::{Address, Addresses};
 use protocol::client::{Config, End, Input, Network, NoToken, Session, Transmit};
 use protocol::close::CloseCode;
 use protocol::codec::{DecodeError, encode};
@@ -17,7 +18,7 @@ use protocol::position::{Epoch, Offset, Position};
 pub use self::plan::Plan;
 use self::plan::{Greeting, Stale, Step};
 use crate::codec;
-use crate::frames::Any;
+use crate::frames::{Any, node};
 use crate::page::{Page, Storage};
 use crate::time::{Clock, settle};
 
@@ -38,7 +39,8 @@ pub fn run(plan: Plan) {
     let stored = plan.stored.into_iter().take(16).zip(0..);
     let stored = stored.map(|(left, id)| left.entry(EntryId(id))).collect();
     let credentials = plan.credentials.map(|Any(credentials)| credentials);
-    let mut driver = Driver::new(config, Storage::of(credentials, stored));
+    let nodes = (0..plan.nodes % 4).map(node).collect();
+    let mut driver = Driver::new(config, Storage::of(credentials, stored), nodes);
     if plan.is_live {
         driver.begin(plan.limits);
     }
@@ -58,6 +60,8 @@ struct Line {
 #[derive(Debug)]
 struct Driver {
     config: Config,
+    /// The nodes that the client knows.
+    nodes: Vec<Address>,
     clock: Clock,
     session: Session,
     storage: Storage,
@@ -72,8 +76,12 @@ struct Driver {
 }
 
 impl Driver {
-    fn new(config: Config, storage: Storage) -> Self {
-        let session = Session::new(config, storage.stored());
+    fn new(config: Config, storage: Storage, nodes: Vec<Address>) -> Self {
+        let mut session = Session::new(config, storage.stored());
+        if let Some((own, further)) = nodes.split_first() {
+            let addresses = Addresses::new(own.clone(), further.iter().cloned());
+            session = session.with_addresses(&addresses.expect("all are secure"));
+        }
         let (entries, bytes) = storage.size();
         Self {
             clock: Clock::default(),
@@ -88,6 +96,7 @@ impl Driver {
                 bytes.max(config.outbox.bytes),
             ),
             storage,
+            nodes,
             config,
         }
     }
@@ -108,8 +117,9 @@ impl Driver {
             Step::Closed(code) => self.closed(code.map(|Any(code)| code)),
             Step::Greet(greeting) => self.greet(greeting),
             Step::Frame(Any(frame)) => self.frame(Ok(frame)),
-            Step::GoAway(ms) => self.frame(Ok(ServerFrame::GoAway {
+            Step::GoAway(ms, elsewhere) => self.frame(Ok(ServerFrame::GoAway {
                 reconnect_after_ms: ms.into(),
+                elsewhere: elsewhere.map(|Any(elsewhere)| elsewhere),
                 reason: String::new(),
             })),
             Step::Pong => self.frame(Ok(ServerFrame::Pong)),
@@ -276,7 +286,7 @@ impl Driver {
 
     fn reload(&mut self) {
         let now = self.clock.now();
-        let fresh = Self::new(self.config, self.storage.clone());
+        let fresh = Self::new(self.config, self.storage.clone(), self.nodes.clone());
         let (clock, sent) = (std::mem::take(&mut self.clock), self.sent);
         *self = Self {
             clock,
@@ -396,7 +406,11 @@ impl Driver {
 
     fn perform(&mut self, transmit: Transmit) {
         match transmit {
-            Transmit::Open { id } => {
+            Transmit::Open { id, address } => {
+                let is_known = address.as_ref().map_or(self.nodes.is_empty(), |address| {
+                    self.nodes.contains(address)
+                });
+                assert!(is_known, "RC-8: a connection to {address:?}");
                 assert!(self.line.is_none(), "two connections at once");
                 assert!(id > self.last_id, "a connection's id used twice");
                 self.last_id = id;

@@ -1,11 +1,12 @@
 //! Frames and their parts, drawn from the fuzzer's bytes: mostly plausible, with some odd text.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
+use protocol::address::Address;
 use protocol::close::CloseCode;
 use protocol::codec::DecodeError;
 use protocol::frame::{
-    Beat, ClientFrame, Draft, ErrorCode, Joined, Limits, Member, Message, Refusal, Refused,
-    RoomDraft, ServerFrame, Welcome,
+    Beat, ClientFrame, Draft, Elsewhere, ErrorCode, Joined, Limits, Member, Message, Refusal,
+    Refused, RoomDraft, ServerFrame, Welcome,
 };
 use protocol::id::{
     Credentials, MAX_SAFE_INTEGER, Name, RoomName, Seq, SessionId, SessionKey, Token,
@@ -84,6 +85,27 @@ fn millis(u: &mut Unstructured<'_>) -> Result<u64> {
     } else {
         number(u)
     }
+}
+
+impl Draw for Address {
+    fn draw(u: &mut Unstructured<'_>) -> Result<Self> {
+        let number: u8 = u.int_in_range(0..=4)?;
+        Ok(node(number))
+    }
+}
+
+impl Draw for Elsewhere {
+    fn draw(u: &mut Unstructured<'_>) -> Result<Self> {
+        Ok(Self {
+            address: Address::draw(u)?,
+            after_ms: millis(u)?,
+        })
+    }
+}
+
+/// The address of a node.
+pub fn node(number: u8) -> Address {
+    Address::new(&format!("wss://node-{number}.example/ws")).expect("an address")
 }
 
 impl Draw for RoomName {
@@ -426,6 +448,7 @@ impl Draw for ServerFrame {
             },
             7 => Self::GoAway {
                 reconnect_after_ms: millis(u)?,
+                elsewhere: Option::draw(u)?,
                 reason: String::draw(u)?,
             },
             8 => Self::Error(Refusal::draw(u)?),

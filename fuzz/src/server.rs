@@ -12,7 +12,7 @@ use protocol::frame::{ClientFrame, ErrorCode, ServerFrame};
 use protocol::id::{Credentials, RoomName, Seq, SessionId, SessionKey};
 use protocol::position::Offset;
 use protocol::server::{
-    AppendError, Config, Connection, Input, Pull, RequestId, SessionOpened, Transmit,
+    AppendError, Config, Connection, Input, Pull, RequestId, SessionOpened, Slot, Transmit,
 };
 
 pub use self::plan::Plan;
@@ -117,7 +117,7 @@ impl Driver {
             Step::WriteStuck => self.end(Input::WriteStuck, CloseCode::SLOW),
             Step::Disconnected => self.end(Input::Disconnected, CloseCode::DISCONNECTED),
             Step::Odd(odd) => self.odd(odd),
-            Step::SignOfLife | Step::RoomMoved(..) | Step::GoAway(_) => self.happen(step),
+            Step::SignOfLife | Step::RoomMoved(..) | Step::GoAway(..) => self.happen(step),
         }
     }
 
@@ -128,9 +128,11 @@ impl Driver {
                 head,
                 version,
             },
-            Step::GoAway(ms) => Input::GoAway {
+            Step::GoAway(ms, elsewhere) => Input::GoAway(Slot {
                 reconnect_after: Duration::from_millis(ms.into()),
-            },
+                elsewhere: elsewhere
+                    .map(|(Any(address), ms)| (address, Duration::from_millis(ms.into()))),
+            }),
             _ => Input::SignOfLife,
         });
     }

@@ -3,6 +3,7 @@
 mod access;
 mod admin;
 mod limits;
+mod nodes;
 mod tls;
 
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ use everbeat_axum::housekeeping::RetentionConfig;
 use everbeat_axum::hub::HubConfig;
 use everbeat_axum::hub::tails::TAILS_BYTES;
 use everbeat_axum::log::PAGE_BYTES;
+use protocol::address::AddressError;
 use protocol::frame::{Limits, RECEIVED_BYTES_MAX};
 use protocol::id::Token;
 use protocol::presence::pace::FAN_OUT_BYTES;
@@ -30,6 +32,7 @@ use crate::serve::AcceptorConfig;
 pub use self::access::{AccessOptions, Switch};
 pub use self::admin::{Admin, AdminOptions, LogFormat};
 pub use self::limits::{ForwardedHeaders, LimitOptions};
+pub use self::nodes::NodeOptions;
 pub use self::tls::TlsOptions;
 
 /// Everbeat's server: sessions over WebSockets that survive what happens to connections.
@@ -238,6 +241,10 @@ pub struct Config {
     /// TLS, where no proxy in front does it.
     #[command(flatten)]
     pub tls: TlsOptions,
+
+    /// Other nodes.
+    #[command(flatten)]
+    pub nodes: NodeOptions,
 }
 
 /// Clients wait for `welcome` for 10 s (RC-5), of which the log may need some.
@@ -277,6 +284,9 @@ pub enum ConfigError {
     /// No client could be admitted.
     #[error("--guests off needs --token-keys: without both no client can connect")]
     Nobody,
+    /// Addresses that do not belong together.
+    #[error("--addresses: {0}")]
+    Addresses(#[from] AddressError),
     /// An option that must not be zero.
     #[error("{0} must be more than zero")]
     Zero(&'static str),
@@ -332,6 +342,7 @@ impl Config {
         if self.limits.hello_queue > HELLO_QUEUE_MAX {
             return Err(ConfigError::HelloQueue);
         }
+        self.nodes.check()?;
         let token_bytes = Token::BYTES_MAX as u64;
         let least = token_bytes.max(u64::from(self.body_bytes) * 6) + 1024;
         if u64::from(self.frame_bytes) < least {

@@ -69,14 +69,18 @@ pub async fn unambiguous(request: Request, next: Next) -> Response {
 }
 
 /// The content security policy of a page (Level 3): it loads and runs what is ours, scripts in
-/// the page only with this nonce, and cannot be put into a frame. `fetches` is another address, from which it fetches
-/// tokens. While it is developed (`is_watched`) it also connects to the watcher.
-pub fn page_policy(nonce: &str, fetches: Option<&str>, is_watched: bool) -> Option<HeaderValue> {
+/// the page only with this nonce, and cannot be put into a frame. `elsewhere` are other URLs to which it connects: that
+/// of tokens, and those of other nodes. While it is developed (`is_watched`) it also connects to the watcher.
+pub fn page_policy<'a>(
+    nonce: &str,
+    elsewhere: impl Iterator<Item = &'a str>,
+    is_watched: bool,
+) -> Option<HeaderValue> {
     let mut policy = format!(
         "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self'; \
          img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; connect-src 'self'"
     );
-    if let Some(origin) = fetches.and_then(origin) {
+    for origin in elsewhere.filter_map(origin) {
         let _ = write!(policy, " {origin}");
     }
     if is_watched {
@@ -97,8 +101,8 @@ mod tests {
 
     #[test]
     fn a_page_fetches_from_here_and_where_tokens_are() {
-        let policy = |fetches| {
-            let value = page_policy("abc", fetches, false).unwrap();
+        let policy = |fetches: Option<&str>| {
+            let value = page_policy("abc", fetches.into_iter(), false).unwrap();
             value.to_str().unwrap().to_owned()
         };
         assert!(policy(None).ends_with("connect-src 'self'"));
@@ -110,6 +114,10 @@ mod tests {
             "https://id.example.org:443@evil.example/;script-src *",
         ));
         assert!(odd.ends_with("connect-src 'self' https://evil.example"));
+        let nodes = ["wss://b.example.org/ws", "wss://c.example.org:8443/ws"];
+        let policies = page_policy("abc", nodes.into_iter(), false).unwrap();
+        let text = policies.to_str().unwrap();
+        assert!(text.ends_with("connect-src 'self' wss://b.example.org wss://c.example.org:8443"));
         for policy in [policy(None), elsewhere, odd] {
             assert!(!policy.contains("unsafe-inline"));
         }

@@ -184,7 +184,7 @@ impl Server {
         service_manager::stopping();
         let connections = hub.connections();
         tracing::info!(connections, window = ?drain, "draining");
-        hub.go_away(drain);
+        hub.go_away(drain, &[]);
         if is_shared {
             leave.cancel();
         }

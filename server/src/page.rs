@@ -7,7 +7,9 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use any_spawner::Executor;
-use app::{Closed, Files, Place, PlainForm, Snapshot, TokenUrl, Visit, closed_shell, path, shell};
+use app::{
+    Closed, Files, Nodes, Place, PlainForm, Snapshot, TokenUrl, Visit, closed_shell, path, shell,
+};
 use axum::extract::{DefaultBodyLimit, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
@@ -169,13 +171,17 @@ async fn page(
     let visit = Visit { place, snapshot };
     let token_url = config.access.token_url.as_deref();
     let token_url = token_url.map(|url| TokenUrl(url.into()));
+    let nodes = config.nodes.addresses_text();
     let render = render_app_async_with_context(
         move || {
             provide_context(visit.clone());
             let key = secret::random_hex::<16>().unwrap_or_default();
             let name = name.as_ref().map_or("", Name::as_str);
             provide_context(PlainForm::new(&key, name));
-            guard_page(token_url.as_ref());
+            guard_page(token_url.as_ref(), nodes.as_ref());
+            if let Some(nodes) = &nodes {
+                provide_context(nodes.clone());
+            }
             if let Some(url) = &token_url {
                 provide_context(url.clone());
             }
@@ -254,11 +260,13 @@ async fn may_read(
 }
 
 /// Sets the page's content security policy.
-fn guard_page(token_url: Option<&TokenUrl>) {
-    let fetches = token_url.map(|TokenUrl(url)| &**url);
+fn guard_page(token_url: Option<&TokenUrl>, nodes: Option<&Nodes>) {
+    let tokens = token_url.map(|TokenUrl(url)| &**url);
+    let nodes = nodes.map_or("", |Nodes(addresses)| addresses);
+    let elsewhere = tokens.into_iter().chain(nodes.split_whitespace());
     // The variable that cargo-leptos sets while it watches.
     let is_watched = std::env::var_os("LEPTOS_WATCH").is_some();
-    let policy = use_nonce().and_then(|nonce| page_policy(&nonce, fetches, is_watched));
+    let policy = use_nonce().and_then(|nonce| page_policy(&nonce, elsewhere, is_watched));
     if let (Some(policy), Some(response)) = (policy, use_context::<ResponseOptions>()) {
         response.insert_header(header::CONTENT_SECURITY_POLICY, policy);
     }
@@ -272,7 +280,8 @@ async fn closed(pages: &Pages, files: &Arc<Files>, request: Request, why: Closed
     };
     let files = Arc::clone(files);
     let shell = move || closed_shell(&files, why);
-    let mut response = render_app_async_with_context(|| guard_page(None), shell)(request).await;
+    let mut response =
+        render_app_async_with_context(|| guard_page(None, None), shell)(request).await;
     response.extensions_mut().insert(turn);
     *response.status_mut() = match why {
         Closed::SignIn => StatusCode::UNAUTHORIZED,

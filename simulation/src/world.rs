@@ -213,9 +213,9 @@ impl World {
     pub fn go_away(&mut self, now: Timestamp, drain: Duration, links: &mut Links) {
         self.is_up = false;
         let connections = self.connections();
-        let slots = reconnect_slots(drain, connections.len());
-        for (reconnect_after, link) in slots.zip(connections) {
-            self.answer(now, link, Input::GoAway { reconnect_after });
+        let slots = reconnect_slots(drain, connections.len(), &[]);
+        for (slot, link) in slots.zip(connections) {
+            self.answer(now, link, Input::GoAway(slot));
         }
         self.settle(now, links);
     }

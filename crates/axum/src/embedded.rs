@@ -102,7 +102,7 @@ impl Embedded {
     /// Ends the connections: takes no new ones, gives each client a slot within the window in which to reconnect,
     /// and closes after the window what is left.
     pub async fn drain(&self, window: Duration) {
-        self.everbeat.hub().go_away(window);
+        self.everbeat.hub().go_away(window, &[]);
         self.everbeat.let_go(window).await;
     }
 

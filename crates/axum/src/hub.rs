@@ -24,7 +24,7 @@ use protocol::frame::{Member, Message};
 use protocol::id::{ConnectionId, RoomName, SessionId};
 use protocol::position::Offset;
 use protocol::presence::pace::FanOut;
-use protocol::server::{TakeOver, reconnect_slots};
+use protocol::server::{OtherNode, TakeOver, reconnect_slots};
 use protocol::time::Timestamp;
 use tokio::time::timeout;
 
@@ -426,11 +426,12 @@ impl Hub {
     }
 
     /// Starts the drain: takes no new connections, and gives each client its own reconnect slot (see
-    /// [`reconnect_slots`]), when the next server should be there: until then a client would be refused (RC-3).
-    pub fn go_away(&self, drain: Duration) {
+    /// [`reconnect_slots`]), when the next server should be there: until then a client would be refused (RC-3). Where
+    /// there are other nodes, each has a slot there, too, as far as these have room (RC-8).
+    pub fn go_away(&self, drain: Duration, others: &[OtherNode]) {
         let mut connections = self.connections.lock();
         connections.drain = Some(drain);
-        let slots = reconnect_slots(drain, connections.mailboxes.len());
+        let slots = reconnect_slots(drain, connections.mailboxes.len(), others);
         for (slot, mailbox) in slots.zip(connections.mailboxes.values()) {
             mailbox.go_away(slot);
         }

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use futures_core::Stream;
+use protocol::address::{Address, Addresses};
 use protocol::client::{Event, Input, Network, NoToken, Session, Stats, Status, Store, Transmit};
 use protocol::close::CloseCode;
 use protocol::codec::{self, DecodeError};
@@ -28,7 +29,8 @@ use crate::storage::Storage;
 ///
 /// Its drop ends the connection without a close frame; [`Client::close_after_flush`] ends it in order.
 pub struct Client {
-    target: Target,
+    /// The server's nodes, the first one first; the addresses of further ones.
+    targets: Vec<(Option<Address>, Target)>,
     origin: Instant,
     session: Session,
     storage: Box<dyn Storage>,
@@ -76,16 +78,29 @@ impl Client {
         let Options {
             config,
             headers,
+            further,
             mut storage,
             tokens,
             tls,
         } = options;
-        let target = Target::parse(url, &headers, tls)?;
+        let mut targets = vec![(None, Target::parse(url, &headers, &tls)?)];
         let stored = storage.load().map_err(ConnectError::Storage)?;
+        let mut session = Session::new(config, stored);
+        if !further.is_empty() {
+            let own = address(url)?;
+            let mut addresses = Vec::new();
+            for url in further {
+                let address = address(&url)?;
+                let target = Target::parse(&url, &headers, &tls)?;
+                targets.push((Some(address.clone()), target));
+                addresses.push(address);
+            }
+            session = session.with_addresses(&Addresses::new(own, addresses)?);
+        }
         Ok(Self {
-            target,
+            targets,
             origin: Instant::now(),
-            session: Session::new(config, stored),
+            session,
             storage,
             storage_error: None,
             tokens,
@@ -237,6 +252,11 @@ impl Client {
     /// The connection's state.
     pub fn status(&self) -> Status {
         self.session.status()
+    }
+
+    /// The address of the node in use, or of the next try; `None` where the client has only one.
+    pub fn address(&self) -> Option<&Address> {
+        self.session.address()
     }
 
     /// The session's public id, once the server gave one. The session's own messages carry it.
@@ -397,9 +417,9 @@ impl Client {
     fn drain(&mut self) {
         while let Some(transmit) = self.session.poll_transmit() {
             match transmit {
-                Transmit::Open { id } => {
+                Transmit::Open { id, address } => {
                     self.counts.connections += 1;
-                    self.connection = Some((id, self.target.open()));
+                    self.connection = self.target(address.as_ref()).map(|to| (id, to.open()));
                 }
                 Transmit::Frame { id, frame } => {
                     if let Some((open, Link::Open(line))) = &mut self.connection
@@ -424,6 +444,14 @@ impl Client {
         }
     }
 
+    /// The node of an address; the first one where it is that one's, or there is none.
+    fn target(&self, address: Option<&Address>) -> Option<&Target> {
+        let mut targets = self.targets.iter();
+        let further = targets.find(|(at, _)| at.as_ref() == address);
+        let (_, target) = further.or_else(|| self.targets.first())?;
+        Some(target)
+    }
+
     fn keep(&mut self, change: &Store) {
         if self.storage_error.is_none()
             && let Err(error) = self.storage.apply(change)
@@ -432,6 +460,10 @@ impl Client {
             self.storage_error = Some(error);
         }
     }
+}
+
+fn address(url: &str) -> Result<Address, ConnectError> {
+    Address::new(url).map_err(|_| ConnectError::Url(url.to_owned()))
 }
 
 /// The events. The stream ends, and may go on later, as [`Client::next`] does.

@@ -72,7 +72,7 @@ impl Target {
     pub(crate) fn parse(
         url: &str,
         headers: &[(String, String)],
-        tls: TlsChoice,
+        tls: &TlsChoice,
     ) -> Result<Self, ConnectError> {
         let bad = || ConnectError::Url(url.to_owned());
         let parsed: Uri = url.parse().map_err(|_| bad())?;

@@ -6,6 +6,7 @@ use std::pin::Pin;
 #[cfg(feature = "rustls")]
 use std::sync::Arc;
 
+use protocol::address::AddressError;
 use protocol::client::{Config, NoToken};
 use protocol::id::Token;
 use thiserror::Error;
@@ -25,6 +26,9 @@ pub(crate) type TokenSource = Box<dyn FnMut() -> Fetch + Send>;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ConnectError {
+    /// Two addresses of one server, one `wss://` and one `ws://`.
+    #[error(transparent)]
+    Addresses(#[from] AddressError),
     /// The URL is neither `ws://host[:port][/path]` nor `wss://…`.
     #[error("not the URL of a WebSocket: {0}")]
     Url(String),
@@ -43,6 +47,7 @@ pub enum ConnectError {
 pub struct Options {
     pub(crate) config: Config,
     pub(crate) headers: Vec<(String, String)>,
+    pub(crate) further: Vec<String>,
     pub(crate) storage: Box<dyn Storage>,
     pub(crate) tokens: Option<TokenSource>,
     pub(crate) tls: TlsChoice,
@@ -55,6 +60,7 @@ impl Options {
         Self {
             config: Config::new(seed),
             headers: Vec::new(),
+            further: Vec::new(),
             storage: Box::new(MemoryStorage::default()),
             tokens: None,
             tls: TlsChoice::default(),
@@ -93,7 +99,16 @@ impl Options {
     #[cfg(feature = "rustls")]
     #[must_use]
     pub fn tls(mut self, config: Arc<ClientConfig>) -> Self {
-        self.tls = TlsChoice(Some(config));
+        self.tls = TlsChoice(config.into());
+        self
+    }
+
+    /// Adds URLs of further nodes of the same server (RC-8). The client goes there where the one that it has does not answer,
+    /// or ends and names one of them; it goes nowhere else. They get what the first one gets: headers, the session's key
+    /// and tokens.
+    #[must_use]
+    pub fn addresses<U: Into<String>>(mut self, urls: impl IntoIterator<Item = U>) -> Self {
+        self.further.extend(urls.into_iter().map(Into::into));
         self
     }
 
@@ -112,6 +127,7 @@ impl fmt::Debug for Options {
         f.debug_struct("Options")
             .field("config", &self.config)
             .field("headers", &headers)
+            .field("further", &self.further)
             .field("fetches_tokens", &self.tokens.is_some())
             .finish_non_exhaustive()
     }

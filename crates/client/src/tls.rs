@@ -1,5 +1,7 @@
 //! What lies below a WebSocket: TCP for `ws://`, TLS over it for `wss://` (feature `rustls`).
 
+#[cfg(feature = "rustls")]
+use std::cell::OnceCell;
 use std::io;
 use std::pin::Pin;
 #[cfg(feature = "rustls")]
@@ -17,9 +19,9 @@ use tokio_rustls::{
 
 use crate::options::ConnectError;
 
-/// What the application chose for `wss://`: nothing is the platform's certificates.
+/// What the application chose for `wss://`: nothing is the platform's certificates, which are loaded once.
 #[derive(Clone, Default)]
-pub(crate) struct TlsChoice(#[cfg(feature = "rustls")] pub(crate) Option<Arc<ClientConfig>>);
+pub(crate) struct TlsChoice(#[cfg(feature = "rustls")] pub(crate) OnceCell<Arc<ClientConfig>>);
 
 /// How the connections of one client are secured.
 #[derive(Clone)]
@@ -43,11 +45,15 @@ pub(crate) enum Stream {
 
 impl TlsChoice {
     #[cfg(feature = "rustls")]
-    pub(crate) fn security(self, host: &str) -> Result<Security, ConnectError> {
-        let config = match self.0 {
+    pub(crate) fn security(&self, host: &str) -> Result<Security, ConnectError> {
+        let config = match self.0.get() {
             Some(config) => config,
-            None => Arc::new(platform().map_err(|error| ConnectError::Tls(error.to_string()))?),
+            None => {
+                let config = platform().map_err(|error| ConnectError::Tls(error.to_string()))?;
+                self.0.get_or_init(|| Arc::new(config))
+            }
         };
+        let config = Arc::clone(config);
         let name = ServerName::try_from(host.to_owned());
         Ok(Security::Tls {
             connector: config.into(),
@@ -56,7 +62,7 @@ impl TlsChoice {
     }
 
     #[cfg(not(feature = "rustls"))]
-    pub(crate) fn security(self, _host: &str) -> Result<Security, ConnectError> {
+    pub(crate) fn security(&self, _host: &str) -> Result<Security, ConnectError> {
         Err(ConnectError::Tls("the feature `rustls` is off".to_owned()))
     }
 }

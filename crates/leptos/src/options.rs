@@ -17,6 +17,9 @@ pub type FetchToken = Pin<Box<dyn Future<Output = Result<Token, NoToken>>>>;
 pub struct Options {
     /// The URL of the server's WebSocket: `wss://host/path`, or a path of the page's own host.
     pub url: String,
+    /// The URLs of further nodes of the same server: where the session goes if the one that it has does not answer, or ends
+    /// and names one of them (RC-8).
+    pub addresses: Vec<String>,
     /// The prefix of the names of all keys and locks in the browser's storage; `None` for `everbeat.`. Different
     /// applications of one origin must not share one.
     pub storage_prefix: Option<String>,
@@ -42,10 +45,18 @@ impl Options {
     pub fn at(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
+            addresses: Vec::new(),
             storage_prefix: None,
             tokens: None,
             start: None,
         }
+    }
+
+    /// Sets [`Options::addresses`].
+    #[must_use]
+    pub fn addresses<U: Into<String>>(mut self, urls: impl IntoIterator<Item = U>) -> Self {
+        self.addresses = urls.into_iter().map(Into::into).collect();
+        self
     }
 
     /// Sets [`Options::storage_prefix`].

@@ -13,6 +13,7 @@ mod output;
 mod pages;
 mod publish;
 mod room;
+mod route;
 mod tokens;
 mod uplink;
 
@@ -26,8 +27,10 @@ use self::connection::{Live, State};
 use self::found::Lost;
 pub use self::output::{Cause, Event, Fate, Status, Store, Transmit};
 use self::room::Room;
+use self::route::Route;
 pub use self::tokens::NoToken;
 use self::tokens::Tokens;
+use crate::address::{Address, Addresses};
 use crate::backoff::Backoff;
 use crate::close::CloseCode;
 use crate::codec::DecodeError;
@@ -181,6 +184,7 @@ pub struct Session {
     state: State,
     /// The browser's last report of the network.
     online: bool,
+    route: Route,
     connections: u64,
     credentials: Option<Credentials>,
     name: Option<Name>,
@@ -213,6 +217,7 @@ impl Session {
             tokens: Tokens::new(backoff()),
             state: State::Idle,
             online: true,
+            route: Route::default(),
             connections: 0,
             credentials: stored.credentials,
             name: None,
@@ -227,6 +232,14 @@ impl Session {
             stats: Stats::default(),
             config,
         }
+    }
+
+    /// The same, with addresses of which each [`Transmit::Open`] names one (RC-8). Without them the driver knows the
+    /// only one.
+    #[must_use]
+    pub fn with_addresses(mut self, addresses: &Addresses) -> Self {
+        self.route = Route::new(addresses, &mut self.rng);
+        self
     }
 
     /// Takes a fact. One of an older connection is dropped and counted (PU-3).
@@ -445,6 +458,11 @@ impl Session {
             | State::Handshaking { deadline, .. } => Some(*deadline),
             State::Live(live) => self.live_deadline(live),
         }
+    }
+
+    /// The address in use, or of the next try, where the session was made with addresses.
+    pub fn address(&self) -> Option<&Address> {
+        self.route.address()
     }
 
     /// The session's public id, once the server gave one.

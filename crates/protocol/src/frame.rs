@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::refusal::NumberFate;
 
+use crate::address::Address;
 use crate::codec;
 use crate::id::{Credentials, Name, RoomName, Seq, SessionId, Token};
 use crate::position::{Epoch, Offset, Position};
@@ -148,6 +149,9 @@ pub enum ServerFrame {
     GoAway {
         /// This client's slot: how long to wait before the new connection, in milliseconds.
         reconnect_after_ms: u64,
+        /// Another node, to which a client may go instead that was configured with its address (RC-8).
+        #[serde(skip_serializing_if = "Option::is_none")]
+        elsewhere: Option<Elsewhere>,
         /// Why, for the user.
         reason: String,
     },
@@ -162,6 +166,15 @@ pub enum ServerFrame {
     Ping,
     /// The answer to a `ping`.
     Pong,
+}
+
+/// Another node, and a client's slot there (RC-8).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Elsewhere {
+    /// The node's address.
+    pub address: Address,
+    /// How long to wait before the new connection, in milliseconds.
+    pub after_ms: u64,
 }
 
 /// The server's answer to `hello`.

@@ -27,6 +27,7 @@
 )]
 
 pub mod access;
+pub mod address;
 pub mod admission;
 pub mod client;
 pub mod close;

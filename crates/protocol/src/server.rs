@@ -34,7 +34,7 @@ use self::access::Permit;
 pub use self::allowance::Cost;
 use self::allowance::{Allowance, FRAME, NEWS, PAGE};
 pub use self::config::Config;
-pub use self::connections::{TakeOver, reconnect_slots};
+pub use self::connections::{OtherNode, Slot, TakeOver, reconnect_slots};
 pub use self::feed::{Feed, FeedConfig, FeedInput, FeedTransmit};
 pub use self::handshake::{Full, Page, Site};
 pub use self::input::{AppendError, Input, RoomView, SessionOpened};
@@ -57,7 +57,9 @@ pub use self::tutorial::{Tutorial, TutorialInput, TutorialTransmit};
 use crate::access::Access;
 use crate::close::CloseCode;
 use crate::codec::DecodeError;
-use crate::frame::{Beat, ClientFrame, ErrorCode, Message, Refusal, ServerFrame, Welcome};
+use crate::frame::{
+    Beat, ClientFrame, Elsewhere, ErrorCode, Message, Refusal, ServerFrame, Welcome,
+};
 use crate::heartbeat::{Heartbeat, Verdict};
 use crate::id::{Credentials, Name, RoomName, SessionId};
 use crate::rate::Bucket;
@@ -76,25 +78,28 @@ pub struct Connection {
     transmits: VecDeque<Transmit>,
 }
 
+/// The client's slot, and when it was given.
+type Given = (Timestamp, Slot);
+
 #[derive(Debug)]
 enum State {
     AwaitingHello {
         deadline: Timestamp,
         /// The client's slot, if the server is about to end: sent after `welcome`, as nothing comes before that.
-        slot: Option<Timestamp>,
+        slot: Option<Given>,
     },
     /// The client is being authenticated.
     Admitting {
         /// When the session has to be open.
         deadline: Timestamp,
         name: Option<Name>,
-        slot: Option<Timestamp>,
+        slot: Option<Given>,
         resume: Option<Credentials>,
     },
     Opening {
         deadline: Timestamp,
         name: Option<Name>,
-        slot: Option<Timestamp>,
+        slot: Option<Given>,
         /// When the client was authenticated, and its access: a token that ends does not wait for the log (AC-2).
         admitted: (Timestamp, Access),
     },
@@ -165,7 +170,7 @@ impl Connection {
             Input::HistoryRead { room, page } => self.history_read(room, page),
             Input::TakenOver => self.close(CloseCode::TAKEN_OVER),
             Input::Disconnected => self.close(CloseCode::DISCONNECTED),
-            Input::GoAway { reconnect_after } => self.go_away(now, reconnect_after),
+            Input::GoAway(slot) => self.go_away(now, slot),
             Input::Shutdown => self.close(CloseCode::SERVICE_RESTART),
             Input::Stalled(is_stalled) => self.heartbeat.set_stalled(now, is_stalled),
             Input::SendQueue(queue) => self.heartbeat.on_send_queue(now, queue),
@@ -308,7 +313,7 @@ impl Connection {
         self.heartbeat.on_received(now);
         let cost = frame.as_ref().map_or(FRAME, cost);
         self.allowance.spend(now, cost, cost);
-        match (&self.state, frame) {
+        match (&mut self.state, frame) {
             (_, Err(DecodeError::TooLarge { .. })) => {
                 self.refuse(ErrorCode::FrameTooLarge);
                 self.close(CloseCode::FRAME_TOO_LARGE);
@@ -318,7 +323,7 @@ impl Connection {
                 self.close(CloseCode::BAD_FRAME);
             }
             (State::AwaitingHello { slot, .. }, Ok(hello)) if hello.is_hello() => {
-                let slot = *slot;
+                let slot = slot.take();
                 self.hello(now, slot, hello);
             }
             (State::Live(_) | State::Admitting { .. } | State::Opening { .. }, frame)
@@ -370,7 +375,7 @@ impl Connection {
     }
 
     /// RS-1, AC-1: has the client authenticated.
-    fn hello(&mut self, now: Timestamp, slot: Option<Timestamp>, frame: ClientFrame) {
+    fn hello(&mut self, now: Timestamp, slot: Option<Given>, frame: ClientFrame) {
         let ClientFrame::Hello {
             session: resume,
             name,
@@ -436,7 +441,7 @@ impl Connection {
             self.refuse(ErrorCode::Unavailable);
             return self.close(CloseCode::TRY_AGAIN_LATER);
         };
-        let slot = *slot;
+        let slot = slot.take();
         let session = opened.credentials.id.clone();
         let permit = Permit::new(
             *since,
@@ -468,22 +473,29 @@ impl Connection {
             },
             limits,
         }));
-        if let Some(slot) = slot {
-            self.go_away(now, slot - now);
+        if let Some((given, slot)) = slot {
+            self.go_away(now, slot.later(now - given));
         }
     }
 
-    fn go_away(&mut self, now: Timestamp, reconnect_after: Duration) {
+    fn go_away(&mut self, now: Timestamp, given: Slot) {
         match &mut self.state {
             State::AwaitingHello { slot, .. }
             | State::Admitting { slot, .. }
             | State::Opening { slot, .. } => {
-                *slot = Some(now + reconnect_after);
+                *slot = Some((now, given));
             }
-            State::Live(_) => self.send(ServerFrame::GoAway {
-                reconnect_after_ms: millis(reconnect_after),
-                reason: CloseCode::SERVICE_RESTART.reason().to_owned(),
-            }),
+            State::Live(_) => {
+                let elsewhere = given.elsewhere.map(|(address, after)| Elsewhere {
+                    address,
+                    after_ms: millis(after),
+                });
+                self.send(ServerFrame::GoAway {
+                    reconnect_after_ms: millis(given.reconnect_after),
+                    elsewhere,
+                    reason: CloseCode::SERVICE_RESTART.reason().to_owned(),
+                });
+            }
             State::Closed => {}
         }
     }

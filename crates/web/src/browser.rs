@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use protocol::client::{Config, NoToken, Store, Stored};
+use protocol::address::{Address, Addresses};
+use protocol::client::{Config, NoToken, Session, Store, Stored};
 use protocol::close::CloseCode;
 use protocol::id::ConnectionId;
 use protocol::time::Timestamp;
@@ -143,6 +144,31 @@ impl Browser {
         }
     }
 
+    /// The session of this browser: with the addresses of the options, where there are further ones (RC-8).
+    pub fn session(&self, config: Config, stored: Stored) -> Session {
+        let session = Session::new(config, stored);
+        match self.addresses() {
+            Some(addresses) => session.with_addresses(&addresses),
+            None => session,
+        }
+    }
+
+    /// The page's own address and the further ones; `None` where there are none, or where they cannot be used: those
+    /// that are no addresses, and those that the browser would not open from this page.
+    fn addresses(&self) -> Option<Addresses> {
+        let own = Address::new(&self.url().ok()?).ok()?;
+        let further = self.options.further.iter();
+        let further = further.filter_map(|url| Address::new(url).ok());
+        let alike = further.filter(|address| address.is_secure() == own.is_secure());
+        let addresses = Addresses::new(own.clone(), alike).ok()?;
+        (addresses.as_slice().len() > 1).then_some(addresses)
+    }
+
+    /// The URL of the page's own server.
+    fn url(&self) -> Result<String, JsValue> {
+        socket::url(&self.window.location(), &self.options.url)
+    }
+
     /// A seed for the machine (PU-2). It spreads clients out and protects nothing: no need for a
     /// cryptographic source.
     fn seed() -> u64 {
@@ -186,9 +212,12 @@ impl Environment for Browser {
         self.clock.now()
     }
 
-    fn open(&mut self, id: ConnectionId) {
-        let opened = socket::url(&self.window.location(), &self.options.url)
-            .and_then(|url| Socket::open(&url, id, &self.queue));
+    fn open(&mut self, id: ConnectionId, address: Option<&Address>) {
+        let url = match address {
+            Some(address) => Ok(address.as_str().to_owned()),
+            None => self.url(),
+        };
+        let opened = url.and_then(|url| Socket::open(&url, id, &self.queue));
         self.socket = opened.ok();
         if self.socket.is_none() {
             // The browser did not even try.

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use protocol::address::Address;
 use protocol::client::{Event, Input, Session, Store, Transmit};
 use protocol::close::CloseCode;
 use protocol::codec::{self, DecodeError};
@@ -24,8 +25,8 @@ use crate::storage::StorageFailed;
 pub trait Environment {
     /// Monotonic time.
     fn now(&self) -> Timestamp;
-    /// Begins to open a connection.
-    fn open(&mut self, id: ConnectionId);
+    /// Begins to open a connection, to the address of a node if the session has several.
+    fn open(&mut self, id: ConnectionId, address: Option<&Address>);
     /// Sends a frame.
     fn send(&mut self, id: ConnectionId, text: &str);
     /// Drops a connection, with a code if that can be done without waiting.
@@ -229,7 +230,7 @@ impl<O: Environment> Driver<O> {
 
     fn perform(&mut self, transmit: Transmit) {
         match transmit {
-            Transmit::Open { id } => self.environment.open(id),
+            Transmit::Open { id, address } => self.environment.open(id, address.as_ref()),
             Transmit::Frame { id, frame } => self.environment.send(id, &codec::encode(&frame)),
             Transmit::Close { id, code } => self.environment.close(id, code),
             Transmit::FetchToken => self.environment.fetch_token(),

@@ -6,7 +6,7 @@
 use std::future::pending;
 use std::pin::Pin;
 
-use protocol::client::{Config, Event, Session};
+use protocol::client::{Config, Event};
 use protocol::frame::Message;
 use protocol::id::Name;
 use view::{Command, Report};
@@ -176,7 +176,8 @@ impl Heirs {
             };
             (told.borrow_mut())(report);
         });
-        let mut driver = Box::new(Driver::new(Session::new(config, stored), browser, report));
+        let session = browser.session(config, stored);
+        let mut driver = Box::new(Driver::new(session, browser, report));
         if let Some(name) = name {
             let name = name.clone();
             driver.command(Command::Rename { name });

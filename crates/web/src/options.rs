@@ -8,6 +8,7 @@ use crate::token::TokenSource;
 #[derive(Clone, Debug)]
 pub struct Options {
     pub(crate) url: Rc<str>,
+    pub(crate) further: Vec<Rc<str>>,
     pub(crate) prefix: Rc<str>,
     pub(crate) tokens: Option<TokenSource>,
 }
@@ -20,9 +21,18 @@ impl Options {
     pub fn at(url: &str) -> Self {
         Self {
             url: url.into(),
+            further: Vec::new(),
             prefix: Self::PREFIX.into(),
             tokens: None,
         }
+    }
+
+    /// Adds URLs of further nodes of the same server: `wss://host/path` (RC-8). The session goes there where the node that
+    /// it has does not answer, or ends and names one of them; it goes nowhere else. A page of HTTPS uses `wss://` alone.
+    #[must_use]
+    pub fn addresses<'a>(mut self, urls: impl IntoIterator<Item = &'a str>) -> Self {
+        self.further.extend(urls.into_iter().map(Rc::from));
+        self
     }
 
     /// Another prefix than [`Options::PREFIX`]: pages of one origin that are different applications must not share one.

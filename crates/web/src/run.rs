@@ -8,7 +8,7 @@ use std::rc::Rc;
 use futures_channel::mpsc::Receiver;
 use futures_util::StreamExt;
 use futures_util::future::{AbortHandle, Abortable, Either, select};
-use protocol::client::{Network, Session};
+use protocol::client::Network;
 use view::{Command, Report};
 use wasm_bindgen_futures::spawn_local;
 
@@ -70,7 +70,8 @@ async fn run(options: Options, mut commands: Receiver<Command>, report: Reporter
     let mut heirs = Heirs::new(&browser, page.clone());
     let config = browser.config();
     let report = Box::new(move |report: Report| (page.borrow_mut())(report));
-    let mut driver = Driver::new(Session::new(config, stored), browser, report);
+    let session = browser.session(config, stored);
+    let mut driver = Driver::new(session, browser, report);
     driver.start();
     heirs.look();
     loop {

@@ -18,7 +18,7 @@ use everbeat_web::storage::{PageId, Storage, StorageFailed};
 use everbeat_web::{Options, Stop, TokenSource};
 use futures_channel::mpsc;
 use futures_util::StreamExt;
-use protocol::client::{Event as SessionEvent, Network, NoToken, Status, Store};
+use protocol::client::{Event as SessionEvent, Network, NoToken, Status, Store, Stored};
 use protocol::close::CloseCode;
 use protocol::id::{ConnectionId, Credentials, RoomName, Seq, SessionId, SessionKey, Token};
 use protocol::outbox::{Entry, EntryId, Stage};
@@ -295,6 +295,23 @@ async fn a_storage_has_one_owner() {
         claim(Duration::from_secs(5)).await,
         Claim::Ours(_)
     ));
+}
+
+/// RC-8: a session is given the page's own address and those that this page could open.
+#[wasm_bindgen_test]
+fn a_session_knows_the_nodes_that_the_page_names() {
+    let own = socket::url(&window().location(), "/ws").unwrap();
+    let address = |further: &[&str]| {
+        let options = Options::at("/ws").addresses(further.iter().copied());
+        let browser = Browser::find(Queue::default(), options).unwrap();
+        let session = browser.session(browser.config(), Stored::default());
+        session.address().map(ToString::to_string)
+    };
+    assert_eq!(address(&[]), None);
+    assert_eq!(address(&["https://b.example/ws", "/ws2", &own]), None);
+    // Tests run on a page of HTTP.
+    assert_eq!(address(&["wss://b.example/ws"]), None);
+    assert_eq!(address(&["ws://b.example/ws"]), Some(own));
 }
 
 /// The server of these tests refuses the connection; stopping frees everything, the reporter too.

@@ -3,7 +3,7 @@
 use arbitrary::Arbitrary;
 use protocol::close::CloseCode;
 use protocol::codec::DecodeError;
-use protocol::frame::{Beat, ErrorCode, Limits, ServerFrame};
+use protocol::frame::{Beat, Elsewhere, ErrorCode, Limits, ServerFrame};
 use protocol::id::{Credentials, Name, RoomName, Seq, Token};
 use protocol::outbox::{Entry, EntryId, Stage};
 use protocol::position::{Offset, Position};
@@ -19,6 +19,8 @@ pub struct Plan {
     pub(super) outbox_bytes: u16,
     pub(super) window: u8,
     pub(super) fetches_tokens: bool,
+    /// How many nodes the client knows.
+    pub(super) nodes: u8,
     /// Whether it begins live and in the lobby, so that the steps need no luck to get there.
     pub(super) is_live: bool,
     pub(super) limits: Any<Limits>,
@@ -67,7 +69,8 @@ pub(super) enum Step {
     Settle(u8, Any<ErrorCode>, Option<u16>),
     LetIn(Any<RoomName>, bool, i8),
     Message(Any<RoomName>, i8, Any<String>),
-    GoAway(u16),
+    /// The server ends, and may name a node.
+    GoAway(u16, Option<Any<Elsewhere>>),
     Pong,
     /// The driver gives a token, or none, asked or not.
     Token(Option<Any<Token>>, bool),

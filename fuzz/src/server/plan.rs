@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use arbitrary::Arbitrary;
 use protocol::access::{Access, Denied, Grants, Identity, Naming, Rights, Subject};
+use protocol::address::Address;
 use protocol::codec::DecodeError;
 use protocol::frame::{ClientFrame, ErrorCode, Limits, Member, Message, Refused, RoomDraft};
 use protocol::id::{Credentials, Name, RoomName, Seq};
@@ -39,7 +40,7 @@ pub(super) enum Step {
     Answer(u8, Answer),
     RoomMoved(Any<RoomName>, Any<Offset>, u64),
     TakenOver,
-    GoAway(u32),
+    GoAway(u32, Option<(Any<Address>, u16)>),
     Shutdown,
     WriteStuck,
     Disconnected,

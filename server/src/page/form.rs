@@ -138,7 +138,8 @@ async fn refused(
     let refusal = Refusal { room, why, letter };
     let files = Arc::clone(files);
     let shell = move || refused_shell(&files, refusal.clone());
-    let mut rendered = render_app_async_with_context(|| guard_page(None), shell)(request).await;
+    let mut rendered =
+        render_app_async_with_context(|| guard_page(None, None), shell)(request).await;
     rendered.extensions_mut().insert(turn);
     problem.told_by(rendered)
 }

@@ -175,7 +175,7 @@ impl Pair {
         while let Some(transmit) = self.clients[client].session.poll_transmit() {
             let machine = &mut self.clients[client];
             match transmit {
-                Transmit::Open { id } => {
+                Transmit::Open { id, .. } => {
                     machine.note(now, id, Step::Open);
                     self.links.open(now, client, id);
                 }

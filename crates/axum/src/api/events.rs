@@ -338,6 +338,8 @@ impl Listener {
         }
         let slot = marks
             .go_away
+            // A listener asks this server again: an `EventSource` cannot be led to another one.
+            .map(|slot| slot.reconnect_after)
             .or_else(|| marks.shut_down.then_some(Full::LATER));
         if let Some(reconnect_after) = slot {
             self.input(FeedInput::GoAway { reconnect_after });

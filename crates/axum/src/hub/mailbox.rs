@@ -1,10 +1,10 @@
 //! A connection's mailbox: the marks by which the rest of the server wakes its task. It is no queue.
 
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use protocol::id::RoomName;
+use protocol::server::Slot;
 
 use super::inspect::Question;
 
@@ -29,8 +29,8 @@ pub struct Marks {
     pub moved: Vec<RoomName>,
     /// Another connection resumed the session.
     pub taken_over: bool,
-    /// The server drains; the slot to reconnect in.
-    pub go_away: Option<Duration>,
+    /// The server drains; the slot to reconnect in. Boxed, as it comes once in a connection's life.
+    pub go_away: Option<Box<Slot>>,
     /// An operator closes the connection.
     pub disconnected: bool,
     /// The server ends now.
@@ -85,8 +85,8 @@ impl Mailbox {
         self.mark(|marks| marks.taken_over = true);
     }
 
-    pub(super) fn go_away(&self, slot: Duration) {
-        self.mark(|marks| marks.go_away = Some(slot));
+    pub(super) fn go_away(&self, slot: Slot) {
+        self.mark(|marks| marks.go_away = Some(Box::new(slot)));
     }
 
     pub(super) fn disconnect(&self) {

@@ -292,8 +292,8 @@ impl<S: Stream> Driver<S> {
         if marks.taken_over {
             self.feed(Input::TakenOver);
         }
-        if let Some(reconnect_after) = marks.go_away {
-            self.feed(Input::GoAway { reconnect_after });
+        if let Some(slot) = marks.go_away {
+            self.feed(Input::GoAway(*slot));
         }
         if marks.disconnected {
             self.feed(Input::Disconnected);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use protocol::client::{Cause, Stored};
-use protocol::frame::{Beat, ClientFrame, Limits, SUBPROTOCOL, Welcome};
+use protocol::frame::{Beat, ClientFrame, Elsewhere, Limits, SUBPROTOCOL, Welcome};
 use protocol::id::{Credentials, Seq, SessionKey};
 use protocol::outbox::OutboxLimit;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -234,6 +234,80 @@ async fn a_client_continues_what_its_storage_keeps() {
     assert!(
         matches!(&again, ClientFrame::Publish { seq, body, .. } if seq.get() == 1 && body == "hello"),
         "{again:?}"
+    );
+}
+
+/// RC-8: a node that is not there is passed over, and one that ends names the next; the session and its messages go along.
+#[tokio::test]
+async fn a_client_goes_from_node_to_node() {
+    let (gone, first, second) = (Port::open().await, Port::open().await, Port::open().await);
+    let dead = gone.url();
+    drop(gone);
+    let options = Options::new(1).addresses([first.url(), second.url()]);
+    let mut client = connect(&dead, options).unwrap();
+    assert_eq!(client.address().unwrap().as_str(), dead);
+    let (from, to) = play(&mut client, async {
+        // Which of the others it tries first was drawn.
+        tokio::select! {
+            peer = first.accept() => (peer, &second),
+            peer = second.accept() => (peer, &first),
+        }
+    })
+    .await;
+    let mut from = from;
+    play(&mut client, async {
+        from.hear().await;
+        from.say(welcome()).await;
+    })
+    .await;
+    live(&mut client).await;
+    client.publish(RoomName::lobby(), "hello").unwrap();
+    let sent = play(&mut client, async {
+        from.hear().await;
+        let elsewhere = Elsewhere {
+            address: Address::new(&to.url()).unwrap(),
+            after_ms: 0,
+        };
+        from.say(ServerFrame::GoAway {
+            reconnect_after_ms: 60_000,
+            elsewhere: Some(elsewhere),
+            reason: String::new(),
+        })
+        .await;
+        let mut peer = to.accept().await;
+        let ClientFrame::Hello { session, .. } = peer.hear().await else {
+            panic!("hello comes first");
+        };
+        assert_eq!(session, Some(credentials()));
+        let ServerFrame::Welcome(welcome) = welcome() else {
+            unreachable!()
+        };
+        let resumed = true;
+        peer.say(ServerFrame::Welcome(Welcome { resumed, ..welcome }))
+            .await;
+        peer.hear().await
+    })
+    .await;
+    assert!(
+        matches!(&sent, ClientFrame::Publish { seq, body, .. } if seq.get() == 1 && body == "hello"),
+        "{sent:?}"
+    );
+    assert_eq!(client.address().unwrap().as_str(), to.url());
+}
+
+/// RC-8: addresses that do not belong together are found at once.
+#[test]
+fn addresses_are_of_one_kind() {
+    let options = || Options::new(1).addresses(["wss://b.example/ws"]);
+    let mixed = connect("ws://a.example/ws", options());
+    let is_mixed = matches!(
+        mixed,
+        Err(ConnectError::Addresses(_) | ConnectError::Tls(_))
+    );
+    assert!(is_mixed, "{mixed:?}");
+    let odd = Options::new(1).addresses(["/ws"]);
+    assert!(
+        matches!(connect("ws://a.example/ws", odd), Err(ConnectError::Url(url)) if url == "/ws")
     );
 }
 

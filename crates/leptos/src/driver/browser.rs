@@ -8,7 +8,8 @@ use crate::{Reporter, Stop};
 
 /// Starts the driver.
 pub(crate) fn start(options: Options, commands: Receiver<Command>, report: Reporter) -> Stop {
-    let mut web = everbeat_web::Options::at(&options.url);
+    let further = options.addresses.iter().map(String::as_str);
+    let mut web = everbeat_web::Options::at(&options.url).addresses(further);
     if let Some(prefix) = &options.storage_prefix {
         web = web.storage_prefix(prefix);
     }

@@ -102,7 +102,8 @@ impl Session {
         }
         self.connections = self.connections.saturating_add(1);
         let id = ConnectionId::new(self.connections);
-        self.transmits.push_back(Transmit::Open { id });
+        let address = self.route.address().cloned();
+        self.transmits.push_back(Transmit::Open { id, address });
         self.enter(State::Connecting {
             id,
             deadline: now + self.config.connect_timeout,
@@ -156,8 +157,8 @@ impl Session {
     /// What the status of a refused handshake means (PROTOCOL.md, Handshake).
     fn handshake_refused(&mut self, now: Timestamp, status: u16, retry_after: Option<Duration>) {
         let cause = Cause::Refused { status };
-        if matches!(status, 400 | 403 | 405 | 426) {
-            // The same handshake would be refused again.
+        if matches!(status, 400 | 403 | 405 | 426) && self.route.refused() {
+            // The same handshake would be refused again, by each node.
             return self.stop(cause);
         }
         let pause = retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
@@ -245,6 +246,18 @@ impl Session {
             State::Handshaking { slot, .. } => *slot,
             _ => None,
         };
+        let pause = match &self.state {
+            State::Connecting { .. } | State::Handshaking { slot: None, .. }
+                if cause != Cause::Frozen =>
+            {
+                self.route.failed(now, pause)
+            }
+            // A machine that is off answers nothing, and would keep the next try for as long as one may take.
+            State::Live(live) if live.slot.is_none() && cause == Cause::NoAnswer => {
+                self.route.failed(now, pause)
+            }
+            _ => pause,
+        };
         self.forget_connection();
         let delay = match slot {
             Some(slot) => slot - now,
@@ -298,6 +311,7 @@ impl Session {
         if !welcome.resumed && (is_another || self.credentials.is_some()) {
             self.abandon_session();
         }
+        self.route.reached();
         self.vouched = Some(welcome.vouched.clone());
         self.limits = welcome.limits;
         self.settle_through(welcome.last_seq, &welcome.refused);

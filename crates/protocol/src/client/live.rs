@@ -175,10 +175,13 @@ impl Session {
             ServerFrame::Message(message) => self.message(now, message),
             ServerFrame::Ack { seq, offset, .. } => self.acked(now, seq, offset),
             ServerFrame::GoAway {
-                reconnect_after_ms, ..
+                reconnect_after_ms,
+                elsewhere,
+                ..
             } => {
+                let here = now + Duration::from_millis(reconnect_after_ms);
                 if let State::Live(live) = &mut self.state {
-                    live.slot = Some(now + Duration::from_millis(reconnect_after_ms));
+                    live.slot = Some(self.route.sent_away(now, here, elsewhere));
                 }
             }
             ServerFrame::Renew { .. } => self.renew(),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use crate::address::Address;
 use crate::close::CloseCode;
 use crate::frame::{ClientFrame, Draft, ErrorCode, Joined, Limits, Member, Message, Refusal};
 use crate::id::{ConnectionId, Credentials, Name, RoomName, Seq, SessionId};
@@ -18,6 +19,8 @@ pub enum Transmit {
     Open {
         /// Its id.
         id: ConnectionId,
+        /// Where to; `None` where the session was made without addresses.
+        address: Option<Address>,
     },
     /// Send a frame.
     Frame {

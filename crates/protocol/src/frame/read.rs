@@ -5,7 +5,8 @@ mod client;
 
 use serde::Deserialize;
 
-use super::{Draft, ErrorCode, Member, Message, ServerFrame};
+use super::{Draft, Elsewhere, ErrorCode, Member, Message, ServerFrame};
+use crate::address::Address;
 use crate::codec::{Decode, DecodeError, parse};
 use crate::id::{Name, RoomName, Seq, SessionId};
 use crate::position::Offset;
@@ -50,8 +51,26 @@ struct Fields {
     left: Vec<SessionId>,
     count: Option<u32>,
     reconnect_after_ms: Option<SafeInteger>,
+    elsewhere: Option<Place>,
     reason: Option<String>,
     within_ms: Option<SafeInteger>,
+}
+
+/// An [`Elsewhere`] as it is written.
+#[derive(Deserialize)]
+struct Place {
+    address: String,
+    after_ms: SafeInteger,
+}
+
+impl Place {
+    /// `None` for an address that is none: it is as good as one that the client does not know (RC-8).
+    fn read(self) -> Option<Elsewhere> {
+        Some(Elsewhere {
+            address: Address::new(&self.address).ok()?,
+            after_ms: self.after_ms.0,
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -91,6 +110,7 @@ impl Fields {
             },
             Kind::GoAway => ServerFrame::GoAway {
                 reconnect_after_ms: self.reconnect_after_ms?.0,
+                elsewhere: self.elsewhere.and_then(Place::read),
                 reason: self.reason?,
             },
             Kind::Renew => ServerFrame::Renew {

@@ -156,7 +156,7 @@ impl Connection {
         else {
             return;
         };
-        let (deadline, name, slot, resume) = (*deadline, name.take(), *slot, resume.take());
+        let (deadline, name, slot, resume) = (*deadline, name.take(), slot.take(), resume.take());
         let owner = access.identity.clone();
         self.state = State::Opening {
             deadline,

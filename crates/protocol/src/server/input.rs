@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{RequestId, Span};
+use super::{RequestId, Slot, Span};
 use crate::access::{Access, Denied};
 use crate::codec::DecodeError;
 use crate::frame::{ClientFrame, ErrorCode, Member, Message, Refused, RoomDraft};
@@ -155,11 +155,8 @@ pub enum Input {
     TakenOver,
     /// An operator ends this connection.
     Disconnected,
-    /// The server will end; this is the client's slot (RC-3).
-    GoAway {
-        /// How long from now.
-        reconnect_after: Duration,
-    },
+    /// The server will end; this is the client's slot (RC-3, RC-8).
+    GoAway(Slot),
     /// The server ends now.
     Shutdown,
     /// Whether written bytes wait for the other end to take them, from now on.

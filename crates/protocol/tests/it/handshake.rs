@@ -20,7 +20,7 @@ use simulation::pair::Pair;
 fn a_slot_is_told_after_the_welcome() {
     let mut desk = Desk::new(Config::default());
     let reconnect_after = secs(7);
-    desk.input(Input::GoAway { reconnect_after });
+    desk.input(Input::GoAway(reconnect_after.into()));
     assert_eq!(desk.transmits, []);
     desk.now = at(2_000);
     desk.greet();

@@ -37,9 +37,7 @@ fn sent_frames_prove_nothing() {
     let mut desk = Desk::live(server::Config::default());
     for second in 1..=40 {
         desk.run_to(at(second * 1000));
-        desk.input(server::Input::GoAway {
-            reconnect_after: secs(100),
-        });
+        desk.input(server::Input::GoAway(secs(100).into()));
     }
     assert_eq!(desk.closes(), [CloseCode::DEAD]);
 }
@@ -53,6 +51,7 @@ fn any_received_frame_is_an_answer() {
     solo.run_to(solo.now + millis(4_900));
     solo.frame(ServerFrame::GoAway {
         reconnect_after_ms: 1_000_000,
+        elsewhere: None,
         reason: String::new(),
     });
     solo.run_to(solo.now + secs(24));
@@ -211,9 +210,7 @@ fn run_with_queue(desk: &mut Desk, end: Timestamp, waiting: u64, bytes_per_s: u6
 fn a_slow_reader_is_not_a_silent_one() {
     for (bytes_per_s, closed_at) in [(3_000, 123_750), (0, 28_750)] {
         let mut desk = Desk::live(server::Config::default());
-        desk.input(server::Input::GoAway {
-            reconnect_after: secs(600),
-        });
+        desk.input(server::Input::GoAway(secs(600).into()));
         run_with_queue(&mut desk, at(300_000), 347_000, bytes_per_s);
         assert_eq!(desk.closes(), [CloseCode::DEAD]);
         assert_eq!(desk.now, at(closed_at), "{bytes_per_s} B/s");

@@ -27,6 +27,8 @@ mod heirs;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod nodes;
+#[cfg(test)]
 mod one_pass;
 #[cfg(test)]
 mod presence;

@@ -36,7 +36,7 @@ fn bad_hour(seed: u64, origin: Timestamp) -> Vec<(u128, Transmit)> {
             session.handle_input(now, Input::Network(Network::Offline));
         }
         while let Some(transmit) = session.poll_transmit() {
-            if let Transmit::Open { id } = transmit {
+            if let Transmit::Open { id, .. } = transmit {
                 let frame = Ok(ServerFrame::Welcome(welcome()));
                 session.handle_input(now, Input::Opened { id });
                 session.handle_input(now, Input::Received { id, frame });

@@ -27,6 +27,7 @@ fn fail(solo: &mut Solo) -> Duration {
 fn go_away(ms: u64) -> ServerFrame {
     ServerFrame::GoAway {
         reconnect_after_ms: ms,
+        elsewhere: None,
         reason: "restarting".into(),
     }
 }
@@ -195,7 +196,7 @@ fn a_drain_loses_nothing() {
     let clients: Vec<usize> = (0..5).map(|_| pair.lobby_page()).collect();
     for (n, client) in clients.iter().enumerate() {
         let reconnect_after = secs(2 + n as u64);
-        pair.tell_server(*client, server::Input::GoAway { reconnect_after });
+        pair.tell_server(*client, server::Input::GoAway(reconnect_after.into()));
         pair.publish(*client, &format!("m{n}"));
     }
     pair.run_for(secs(1));

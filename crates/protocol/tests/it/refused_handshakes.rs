@@ -114,6 +114,7 @@ fn a_slot_counts_first() {
     let mut solo = Solo::live(Config::new(0));
     solo.frame(everbeat_protocol::frame::ServerFrame::GoAway {
         reconnect_after_ms: 2_000,
+        elsewhere: None,
         reason: "restarting".into(),
     });
     solo.end(End::Refused {

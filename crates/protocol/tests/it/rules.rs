@@ -23,6 +23,7 @@ const TESTS: &[(&str, &str)] = &[
     ("heartbeat", include_str!("heartbeat.rs")),
     ("heirs", include_str!("heirs.rs")),
     ("limits", include_str!("limits.rs")),
+    ("nodes", include_str!("nodes.rs")),
     ("one_pass", include_str!("one_pass.rs")),
     ("presence", include_str!("presence.rs")),
     ("pure", include_str!("pure.rs")),

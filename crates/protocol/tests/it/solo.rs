@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use everbeat_protocol::access::Access;
+use everbeat_protocol::address::Address;
 use everbeat_protocol::client::{
     Cause, Config, End, Event, Input, Session, Status, Stored, Transmit,
 };
@@ -76,16 +77,23 @@ pub(crate) struct Solo {
     pub(crate) now: Timestamp,
     /// The newest connection.
     pub(crate) id: ConnectionId,
+    /// The address of that one.
+    pub(crate) address: Option<Address>,
     pub(crate) transmits: Vec<Transmit>,
     pub(crate) events: Vec<Event>,
 }
 
 impl Solo {
     pub(crate) fn new(config: Config, stored: Stored) -> Self {
+        Self::of(Session::new(config, stored))
+    }
+
+    pub(crate) fn of(session: Session) -> Self {
         Self {
-            session: Session::new(config, stored),
+            session,
             now: at(0),
             id: ConnectionId::new(0),
+            address: None,
             transmits: Vec::new(),
             events: Vec::new(),
         }
@@ -131,8 +139,9 @@ impl Solo {
     pub(crate) fn act<T>(&mut self, act: impl FnOnce(&mut Session, Timestamp) -> T) -> T {
         let answer = act(&mut self.session, self.now);
         while let Some(transmit) = self.session.poll_transmit() {
-            if let Transmit::Open { id } = transmit {
-                self.id = id;
+            if let Transmit::Open { id, address } = &transmit {
+                self.id = *id;
+                self.address.clone_from(address);
             }
             self.transmits.push(transmit);
         }

@@ -63,6 +63,10 @@ const SERVER: &[&str] = &[
     r#"{"type":"presence","room":"lobby","joined":[{"session":"s1","name":"Ada"}],"left":["s2"]}"#,
     r#"{"type":"presence","room":"lobby","left":["s2"]}"#,
     r#"{"type":"go_away","reconnect_after_ms":1500,"reason":"restarting"}"#,
+    concat!(
+        r#"{"type":"go_away","reconnect_after_ms":1500,"#,
+        r#""elsewhere":{"address":"wss://b.example/ws","after_ms":20},"reason":"restarting"}"#
+    ),
     r#"{"type":"error","code":"bad_frame","message":"why"}"#,
     concat!(
         r#"{"type":"error","code":"rate_limited","message":"why","seq":3,"room":"lobby","#,
@@ -99,7 +103,7 @@ fn client_frames_are_golden() {
     assert_eq!(SUBPROTOCOL, "everbeat.v1");
 }
 
-/// RS-3, RS-6, EO-1, EO-7, EO-8, HB-2, RC-3: every frame of the server has one text, and that text is the
+/// RS-3, RS-6, EO-1, EO-7, EO-8, HB-2, RC-3, RC-8: every frame of the server has one text, and that text is the
 /// frame.
 #[test]
 fn server_frames_are_golden() {
@@ -246,7 +250,7 @@ fn last_seq_fits_53_bits() {
     assert_eq!(MAX_SAFE_INTEGER, 9_007_199_254_740_991);
 }
 
-/// HB-2, RC-3, EO-7: times fit 53 bits too.
+/// HB-2, RC-3, RC-8, EO-7: times fit 53 bits too.
 #[test]
 fn times_fit_53_bits() {
     let times = [
@@ -254,7 +258,8 @@ fn times_fit_53_bits() {
         (SERVER[0], r#""timeout_ms":5000"#),
         (SERVER[3], r#""at_ms":1700000000000"#),
         (SERVER[10], r#""reconnect_after_ms":1500"#),
-        (SERVER[12], r#""retry_after_ms":20"#),
+        (SERVER[11], r#""after_ms":20"#),
+        (SERVER[13], r#""retry_after_ms":20"#),
     ];
     for (text, time) in times {
         let (name, _) = time.split_once(':').unwrap();

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use protocol::address::Addresses;
 use protocol::client::{Config, Fate, Network, Status, Stored};
 use protocol::frame::{Beat, Limits, Welcome};
 use protocol::id::{Credentials, RoomName, Seq, SessionId, SessionKey};
@@ -14,7 +15,7 @@ use super::*;
 /// The I/O that was done, in order.
 #[derive(Clone, Debug, PartialEq)]
 enum Done {
-    Opened,
+    Opened(Option<Address>),
     Sent(String),
     Closed(CloseCode),
     Released,
@@ -45,8 +46,8 @@ impl Environment for Fake {
         self.0.borrow().now
     }
 
-    fn open(&mut self, _: ConnectionId) {
-        self.note(Done::Opened);
+    fn open(&mut self, _: ConnectionId, address: Option<&Address>) {
+        self.note(Done::Opened(address.cloned()));
     }
 
     fn send(&mut self, _: ConnectionId, text: &str) {
@@ -175,7 +176,7 @@ fn it_begins_with_what_was_restored_and_connects() {
     rig.driver.start();
     assert_eq!(
         rig.done(),
-        [Done::Opened, Done::Armed(Duration::from_secs(10))]
+        [Done::Opened(None), Done::Armed(Duration::from_secs(10))]
     );
     let told = rig.told();
     assert!(matches!(&told[0], Report::Restored { session: None, outbox } if outbox.is_empty()));
@@ -186,6 +187,30 @@ fn it_begins_with_what_was_restored_and_connects() {
             retry_in: None
         }
     ));
+}
+
+/// RC-8: the session goes where it is sent.
+#[test]
+fn it_opens_the_node_that_the_session_names() {
+    let address = |text| Address::new(text).unwrap();
+    let [a, b] = ["wss://a.example/ws", "wss://b.example/ws"].map(address);
+    let addresses = Addresses::new(a.clone(), [b.clone()]).unwrap();
+    let mut rig = Rig::of(Config::new(0), Stored::default());
+    rig.driver.session = Session::new(Config::new(0), Stored::default()).with_addresses(&addresses);
+    rig.driver.start();
+    assert_eq!(rig.done()[0], Done::Opened(Some(a)));
+    rig.driver.handle(BrowserEvent::Opened { id: FIRST });
+    let go_away = concat!(
+        r#"{"type":"go_away","reconnect_after_ms":9000,"reason":"","#,
+        r#""elsewhere":{"address":"wss://b.example/ws","after_ms":0}}"#
+    );
+    for text in [welcome(), go_away.to_owned()] {
+        rig.driver.handle(BrowserEvent::Text { id: FIRST, text });
+    }
+    rig.done();
+    rig.driver.handle(BrowserEvent::Timer);
+    rig.driver.handle(BrowserEvent::Timer);
+    assert!(rig.done().contains(&Done::Opened(Some(b))));
 }
 
 /// EO-4: what must survive a reload is stored before it is acted upon.

@@ -61,14 +61,16 @@ fn a_drain_gives_each_a_slot_and_takes_nobody_in() {
     let place = Place::new(100);
     let mailboxes: Vec<Arc<Mailbox>> = (0..4).map(|_| place.hub.connect(9).unwrap().1).collect();
     assert!(!place.hub.is_draining());
-    place.hub.go_away(Duration::from_secs(2));
+    place.hub.go_away(Duration::from_secs(2), &[]);
     assert!(place.hub.is_draining());
     assert!(place.hub.connect(9).is_none());
     let mut slots: Vec<u128> = mailboxes
         .iter()
         .map(|mailbox| {
             assert!(is_woken(mailbox));
-            mailbox.take().go_away.unwrap().as_millis()
+            let slot = mailbox.take().go_away.unwrap();
+            assert_eq!(slot.elsewhere, None);
+            slot.reconnect_after.as_millis()
         })
         .collect();
     slots.sort_unstable();
