@@ -39,7 +39,7 @@ use protocol::id::{RoomName, SessionId};
 use protocol::position::{Epoch, Offset};
 use tokio::sync::watch;
 
-pub use self::copy::{CopyError, backup, restore};
+pub use self::copy::{CopyError, adopt, backup, restore};
 pub use self::error::OpenError;
 use self::notifier::Notifier;
 use self::queue::{Queue, Work};

@@ -1,4 +1,5 @@
-//! Copies of a database: a backup while a server uses it, and the restore where there is no database.
+//! Copies of a database: a backup while a server uses it, the restore where there is no database, and a peer's copy in the
+//! place of a database that is behind.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -13,7 +14,7 @@ use rusqlite::backup::{Backup, StepResult};
 use thiserror::Error;
 
 use super::OpenError;
-use super::epoch::{begin_anew, random_epoch};
+use super::epoch::{begin_anew, random_epoch, stored_epoch};
 use super::error::explain;
 use super::files::{Lock, OWN, sync_directory};
 use super::open::{check_header, open_beside};
@@ -101,6 +102,61 @@ pub fn restore(from: &Path, database: &Path) -> Result<(), CopyError> {
         path: witness::path_of(database),
         source,
     })
+}
+
+/// Makes a copy that another node made the database of this one, in place of one that is there: the same log, with its
+/// epoch and its sessions, as of the moment of the copy. No server may be running here. The copy's file is in the
+/// directory of the database, and becomes the database in one step: whenever this ends, there is the old database, or
+/// none, or the whole new one.
+///
+/// # Errors
+/// [`CopyError`]: each names the file and what to do. What cannot be a database stays where it is.
+pub fn adopt(copy: &Path, database: &Path) -> Result<(), CopyError> {
+    check_header(database)?;
+    let _lock = Lock::take(database)?;
+    let source = open_beside(copy, 1)?;
+    let explained = |error| CopyError::from(explain(copy, error));
+    let told: String = source
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(explained)?;
+    if told != "ok" {
+        let path = copy.to_owned();
+        return Err(CopyError::Damaged { path, told });
+    }
+    let epoch = stored_epoch(&source).map_err(explained)?;
+    let chain = state::load(&source).map_err(explained)?.chain;
+    source.close().map_err(|(_, error)| explained(error))?;
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| CopyError::Write { path, source }
+    };
+    File::open(copy)
+        .and_then(|file| file.sync_all())
+        .map_err(failed(copy))?;
+    let before = with_suffix(database, ".before");
+    // First of all, so that nothing that belongs to the old one ever stands beside the new one.
+    moved(fs::rename(database, &before)).map_err(failed(database))?;
+    for suffix in ["-wal", "-shm", "-journal"] {
+        let path = with_suffix(database, suffix);
+        moved(fs::remove_file(&path)).map_err(failed(&path))?;
+    }
+    // Before the database is there, so that its first start knows it as the one to serve, under the same epoch.
+    let written = Witness::create(database, epoch, chain);
+    let written = written.map(|mut witness| witness.note(chain, true));
+    written.map_err(failed(&witness::path_of(database)))?;
+    fs::rename(copy, database).map_err(failed(database))?;
+    sync_directory(database).map_err(failed(database))?;
+    // It is in no one's way: the next copy replaces it.
+    let _ = fs::remove_file(&before);
+    Ok(())
+}
+
+/// The result of moving a file away that need not be there.
+fn moved(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
 }
 
 /// Copies into a file beside the target, applies `change` there, and renames it to the target.

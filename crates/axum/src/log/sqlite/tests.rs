@@ -1,5 +1,6 @@
 //! What only a log on disk can do: outlive its process, fill the disk, lock out another server.
 
+mod adopted;
 mod files;
 mod opening;
 mod scrub;
