@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 wasm=wasm32-unknown-unknown
 deny=(-- -D warnings)
 # All crates for this machine but `app`; and a feature that no crate here turns on by itself.
-native=(-p everbeat-protocol -p everbeat-view -p everbeat-client -p everbeat-axum -p simulation -p server -p bench --features everbeat-client/file-store,everbeat-client/rustls)
+native=(-p everbeat-protocol -p everbeat-log -p everbeat-view -p everbeat-client -p everbeat-axum -p simulation -p server -p bench --features everbeat-client/file-store,everbeat-client/rustls)
 
 step() {
   printf '\n== %s\n' "$*"
@@ -31,7 +31,7 @@ wasm_tests() {
 # The program's own dependencies: no library pulls them in, whatever its features.
 lean_libraries() {
   local crate tree
-  for crate in everbeat-protocol everbeat-view everbeat-client everbeat-axum; do
+  for crate in everbeat-protocol everbeat-log everbeat-view everbeat-client everbeat-axum; do
     tree=$(cargo tree --locked --all-features -e normal --prefix none -p "$crate")
     if grep -E '^(leptos|leptos_axum|clap|opentelemetry|opentelemetry_sdk|app|server) ' <<<"$tree"; then
       echo "$crate must not depend on these." >&2

@@ -20,6 +20,7 @@ use everbeat_web::queue::BrowserEvent;
 use everbeat_web::storage::StorageFailed;
 use futures_channel::mpsc::Receiver;
 use leptos::prelude::*;
+use protocol::address::Address;
 use protocol::client::{Config, Session, Store, Stored};
 use protocol::close::CloseCode;
 use protocol::codec;
@@ -42,7 +43,7 @@ impl Environment for World {
         Timestamp::ZERO
     }
 
-    fn open(&mut self, _: ConnectionId) {}
+    fn open(&mut self, _: ConnectionId, _: Option<&Address>) {}
 
     fn send(&mut self, _: ConnectionId, text: &str) {
         let frame = codec::decode(text, u32::MAX).unwrap();

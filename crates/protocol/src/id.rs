@@ -326,7 +326,7 @@ pub struct Holder {
 }
 
 /// One life of a node's process. A later life of the same name fences the earlier ones.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Life {
     /// One more than that of the last life that the node finds in its log.
     pub count: u64,

@@ -59,11 +59,7 @@ impl Ever {
         self.messages.values()
     }
 
-    fn of(
-        &self,
-        session: &SessionId,
-        seq: Seq,
-    ) -> impl Iterator<Item = &Place> {
+    fn of(&self, session: &SessionId, seq: Seq) -> impl Iterator<Item = &Place> {
         self.places
             .get(&(session.clone(), seq))
             .into_iter()
