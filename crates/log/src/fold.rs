@@ -419,7 +419,7 @@ const fn forbidden<E>(error: NumberError) -> Fault<E> {
 /// The hash of a text.
 pub fn body_hash(body: &str) -> BodyHash {
     let hash: [u8; 32] = Sha256::digest(body).into();
-    std::array::from_fn(|at| hash[at])
+    hash.first_chunk().copied().unwrap_or_default()
 }
 
 #[cfg(test)]

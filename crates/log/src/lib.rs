@@ -5,9 +5,18 @@
 //! in the same order make the same log. The fold applies commands to a store. On one machine commands go
 //! straight into it; on many they travel in a [`Pack`](pack::Pack) over an engine that puts them in order.
 
+#![forbid(unsafe_code)]
+#![warn(unnameable_types)]
+// What another node sends must end no machine: neither by an overflow nor by an index. Tests may.
+#![cfg_attr(
+    not(test),
+    warn(clippy::arithmetic_side_effects, clippy::indexing_slicing)
+)]
+
 pub mod command;
 pub mod fold;
 pub mod memory;
 pub mod order;
 pub mod pack;
+pub mod sender;
 mod trimming;

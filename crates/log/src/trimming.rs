@@ -14,9 +14,9 @@ pub(crate) const ROOMS_MAX: usize = 256;
 /// The slack makes trimming rare, instead of a part of every append.
 pub(crate) fn trim_to(head: Offset, trimmed: Offset, history_per_room: u64) -> Option<Offset> {
     let slack = (history_per_room / 16).clamp(64, 1024);
-    let held = head.get() - trimmed.get();
+    let held = head.get().saturating_sub(trimmed.get());
     let surplus = held.checked_sub(history_per_room)?;
-    (surplus > slack).then(|| head.back(held - surplus.min(TRIM_MAX)))
+    (surplus > slack).then(|| head.back(held.saturating_sub(surplus.min(TRIM_MAX))))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! How long to wait before the next attempt (RC-1).
+//! How long to wait before the next attempt (RC-1): of clients, and of nodes at their engine.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use fastrand::Rng;
 /// The jitter is drawn after the clamp, so that clients at the cap still spread out
 /// ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
 #[derive(Clone, Debug)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     base: Duration,
     cap: Duration,
     attempt: u32,
@@ -17,7 +17,7 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     /// A backoff whose first delay is at most `base` and whose later ones grow to at most `cap`.
-    pub(crate) const fn new(base: Duration, cap: Duration) -> Self {
+    pub const fn new(base: Duration, cap: Duration) -> Self {
         Self {
             base,
             cap,
@@ -26,19 +26,19 @@ impl Backoff {
     }
 
     /// Draws the delay before the next attempt and counts it.
-    pub(crate) fn next(&mut self, rng: &mut Rng) -> Duration {
+    pub fn next(&mut self, rng: &mut Rng) -> Duration {
         let ceiling = self.ceiling();
         self.attempt = self.attempt.saturating_add(1);
         uniform(rng, Duration::ZERO, ceiling)
     }
 
     /// Back to the first delay (RC-2).
-    pub(crate) const fn reset(&mut self) {
+    pub const fn reset(&mut self) {
         self.attempt = 0;
     }
 
     /// How many delays were drawn since the last reset.
-    pub(crate) const fn attempt(&self) -> u32 {
+    pub const fn attempt(&self) -> u32 {
         self.attempt
     }
 
@@ -49,7 +49,7 @@ impl Backoff {
 }
 
 /// A duration drawn uniformly from `[least, most]`.
-pub(crate) fn uniform(rng: &mut Rng, least: Duration, most: Duration) -> Duration {
+pub fn uniform(rng: &mut Rng, least: Duration, most: Duration) -> Duration {
     let span = u64::try_from(most.saturating_sub(least).as_nanos()).unwrap_or(u64::MAX);
     least.saturating_add(Duration::from_nanos(rng.u64(0..=span)))
 }

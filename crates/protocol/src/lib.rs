@@ -29,6 +29,7 @@
 pub mod access;
 pub mod address;
 pub mod admission;
+pub mod backoff;
 pub mod client;
 pub mod close;
 pub mod codec;
@@ -42,8 +43,6 @@ pub mod rate;
 pub mod redactions;
 pub mod server;
 pub mod time;
-
-mod backoff;
 
 /// The samples of the README compile and hold.
 #[cfg(doctest)]
