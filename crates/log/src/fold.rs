@@ -269,12 +269,13 @@ fn append<S: Store>(
         };
         return repeated_append(used).map_err(forbidden);
     }
+    let room = store.room(&new.room)?;
     let receipt = Receipt {
         room: new.room.clone(),
-        offset: store.room(&new.room)?.head.next(),
+        offset: room.head.next(),
         body_hash,
     };
-    add_message(store, new.at(receipt.offset), changes)?;
+    add_message(store, new.at(receipt.offset), room.trimmed, changes)?;
     store.add_receipt(&id, seq, &receipt)?;
     settle(store, &id, found, seq)?;
     Ok(receipt.offset)
@@ -312,13 +313,14 @@ fn post<S: Store>(
         let is_same = first.room == new.room && first.body_hash == body_hash;
         return repeated_post(epoch, first.offset, is_same).map_err(forbidden);
     }
+    let room = store.room(&new.room)?;
     let receipt = Receipt {
         room: new.room.clone(),
-        offset: store.room(&new.room)?.head.next(),
+        offset: room.head.next(),
         body_hash,
     };
     let (key, at_ms) = (new.key, new.at_ms);
-    add_message(store, new.at(receipt.offset), changes)?;
+    add_message(store, new.at(receipt.offset), room.trimmed, changes)?;
     store.add_post(&key, &receipt, at_ms)?;
     Ok(Posted {
         epoch,
@@ -376,10 +378,10 @@ fn trim<S: Store>(
 fn add_message<S: Store>(
     store: &mut S,
     message: Message,
+    trimmed: Offset,
     changes: &mut Changes,
 ) -> Result<(), S::Error> {
     store.add_message(&message)?;
-    let trimmed = store.room(&message.room)?.trimmed;
     if let Some(through) = trim_to(message.offset, trimmed, store.history_per_room()) {
         store.trim(&message.room, through)?;
     }

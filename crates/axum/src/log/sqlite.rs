@@ -11,6 +11,7 @@ mod error;
 mod examine;
 mod files;
 mod format;
+mod node;
 mod notifier;
 mod open;
 mod queue;
@@ -33,6 +34,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use everbeat_log::command::{Command, Expire, ForgetPosts, Outcome, Redact, Touch, Trim, Trimmed};
+use everbeat_log::order::{Applied, Verdict};
+use everbeat_log::pack::Pack;
 use parking_lot::Mutex;
 use protocol::frame::ErrorCode;
 use protocol::id::{RoomName, SessionId};
@@ -41,6 +44,8 @@ use tokio::sync::watch;
 
 pub use self::copy::{CopyError, adopt, backup, restore};
 pub use self::error::OpenError;
+pub use self::node::MessageSource;
+use self::node::Progress;
 use self::notifier::Notifier;
 use self::queue::{Queue, Work};
 use self::readers::Readers;
@@ -71,6 +76,9 @@ pub struct SqliteConfig {
     /// The most bytes that the database file may grow to, without its write-ahead log; `None`
     /// leaves it to the disk. Overflow: [`LogError::Unavailable`].
     pub bytes_max: Option<u64>,
+    /// Whether the log is a node's: it folds the packs of a cluster ([`SqliteLog::fold`]), and takes no other commands. A
+    /// database of a single server joins with what it holds; all nodes must then begin with copies of it.
+    pub is_node: bool,
     /// How long the writer waits for another program that holds a lock on the database (a backup, say).
     /// All writes wait meanwhile; then they are answered with [`LogError::Unavailable`].
     pub busy_timeout: Duration,
@@ -88,6 +96,7 @@ impl Default for SqliteConfig {
             // Most reads are served from memory by the rooms.
             readers: 2,
             bytes_max: None,
+            is_node: false,
             busy_timeout: Duration::from_secs(2),
         }
     }
@@ -103,7 +112,7 @@ pub struct SqliteLog {
     writer: Mutex<Option<JoinHandle<()>>>,
     readers: Arc<Readers>,
     page_bytes: u32,
-    epoch: Epoch,
+    progress: Arc<Progress>,
     /// Whether redacted texts may still stand in the files.
     scrubbing: watch::Receiver<bool>,
     newest_ms: Option<u64>,
@@ -132,12 +141,18 @@ impl SqliteLog {
     ) -> Result<Self, OpenError> {
         let database = open::open(path, &config)?;
         let readers = Readers::open(&database, &config)?;
-        let epoch = database.epoch.clone();
+        let progress = Arc::new(database.progress());
         let newest_ms = open::newest_ms(&database.connection).ok().flatten();
         let (queue, operations) = Queue::new(config.queue_max);
         let watchdog = Watchdog::start(Arc::clone(&database.calls)).map_err(OpenError::Thread)?;
         let notifier = Notifier::start(observer).map_err(OpenError::Thread)?;
-        let writer = Writer::new(database, operations, &config, notifier);
+        let writer = Writer::new(
+            database,
+            operations,
+            &config,
+            notifier,
+            Arc::clone(&progress),
+        );
         let scrubbing = writer.scrubbing();
         let thread = thread::Builder::new().name("log-writer".to_owned());
         let writer = thread
@@ -148,11 +163,36 @@ impl SqliteLog {
             writer: Mutex::new(Some(writer)),
             readers: Arc::new(readers),
             page_bytes: config.page_bytes,
-            epoch,
+            progress,
             scrubbing,
             newest_ms,
             _watchdog: watchdog,
         })
+    }
+
+    /// The log's epoch. It stays; a cluster's log has none before its first pack was folded.
+    pub fn epoch(&self) -> Option<Epoch> {
+        self.progress.epoch()
+    }
+
+    /// How far a node is in the order of packs; `None` on a single server.
+    pub fn applied(&self) -> Option<Applied> {
+        self.progress.applied()
+    }
+
+    /// Folds the pack that the engine stored under this sequence, in one transaction; the answer comes after the commit, and
+    /// after the observer was notified. Packs are folded in the order of the calls.
+    ///
+    /// An error does not say that the pack was not folded: [`SqliteLog::applied`] does. Where it was not, the same pack
+    /// can be folded later.
+    pub fn fold(&self, sequence: u64, pack: Pack) -> Answer<Verdict> {
+        let folded = self.queue.push(None, Work::Fold(sequence, pack));
+        Box::pin(async { folded.await?.verdict() })
+    }
+
+    /// Where a message came from; `None` where it is not there, or came on a single server.
+    pub fn source(&self, room: RoomName, offset: Offset) -> Answer<Option<MessageSource>> {
+        self.read_with(move |connection| node::source(connection, &room, offset))
     }
 
     /// Runs a read on a reader.
@@ -173,7 +213,7 @@ impl SqliteLog {
         command: Command,
     ) -> Answer<T> {
         let outcome = self.queue.push(session.cloned(), Work::Apply(command));
-        Box::pin(async { typed(outcome.await?) })
+        Box::pin(async { typed(outcome.await?.outcome()?) })
     }
 
     /// Applies a command that forgets in pieces of [`PIECE_MAX`], until a piece is not full. The first piece keeps its
@@ -182,11 +222,11 @@ impl SqliteLog {
         let first = self.queue.push(None, Work::Apply(command.clone()));
         let queue = Arc::clone(&self.queue);
         Box::pin(async move {
-            let mut piece: usize = typed(first.await?)?;
+            let mut piece: usize = typed(first.await?.outcome()?)?;
             let mut forgotten = piece;
             while piece == PIECE_MAX {
                 let next = queue.push(None, Work::Apply(command.clone()));
-                piece = typed(next.await?)?;
+                piece = typed(next.await?.outcome()?)?;
                 forgotten += piece;
             }
             Ok(forgotten)
@@ -242,7 +282,10 @@ impl Log for SqliteLog {
     }
 
     fn room(&self, room: RoomName) -> Answer<RoomLog> {
-        let epoch = self.epoch.clone();
+        let Some(epoch) = self.epoch() else {
+            let reason = "the cluster's log has no epoch yet".into();
+            return ready(Err(LogError::Unavailable(reason)));
+        };
         self.read_with(move |connection| readers::room(connection, &room, epoch))
     }
 
@@ -299,10 +342,10 @@ impl Log for SqliteLog {
         let first = self.queue.push(None, part(Trim::new(before_ms)));
         let queue = Arc::clone(&self.queue);
         Box::pin(async move {
-            let mut trimmed: Trimmed = typed(first.await?)?;
+            let mut trimmed: Trimmed = typed(first.await?.outcome()?)?;
             let mut count = trimmed.count;
             while let Some(next) = trimmed.next {
-                trimmed = typed(queue.push(None, part(next)).await?)?;
+                trimmed = typed(queue.push(None, part(next)).await?.outcome()?)?;
                 count += trimmed.count;
             }
             Ok(count)
@@ -315,7 +358,7 @@ impl Log for SqliteLog {
 
     fn probe(&self) -> Answer<()> {
         let probed = self.queue.push(None, Work::Probe);
-        Box::pin(async { typed(probed.await?) })
+        Box::pin(async { typed(probed.await?.outcome()?) })
     }
 
     fn close(&self) -> Answer<()> {

@@ -6,12 +6,18 @@ mod tables;
 use std::mem;
 use std::time::{Duration, Instant};
 
-use everbeat_log::command::{Outcome, Settings};
+use everbeat_log::command::Outcome;
 use everbeat_log::fold::{Changes, Fault, apply};
+#[cfg(test)]
+use everbeat_log::order::PackStore;
+use everbeat_log::order::{Applied, FoldError, Verdict, fold_pack};
+use everbeat_log::pack::Pack;
+use protocol::id::SessionId;
 use rusqlite::Connection;
 
 use self::tables::Tables;
-use super::queue::{Operation, Work};
+use super::node::Kept;
+use super::queue::{Effect, Operation, Work};
 use super::state::{self, Chain, State};
 use super::unavailable;
 use crate::log::LogError;
@@ -22,9 +28,12 @@ const PROBE_BYTES: usize = 16 * 1024;
 /// A batch.
 pub(super) struct Batch<'c> {
     connection: &'c Connection,
+    /// Whether the log is a node's, which takes packs instead of commands.
+    is_node: bool,
     tables: Tables<'c>,
     changes: Changes,
-    operations: Vec<Operation>,
+    /// Each with the session that asks, if there is one.
+    operations: Vec<(Option<SessionId>, Operation)>,
     /// The log's state before the batch, and how many rows had been changed on this connection by then.
     state: State,
     rows_changed: u64,
@@ -35,6 +44,8 @@ pub(super) struct Batch<'c> {
 pub(super) struct Committed {
     /// What readers want to know of; it is durable now.
     pub(super) changes: Changes,
+    /// How far the node is, and what applies to all rooms, where a pack was folded.
+    pub(super) folded: Option<(Applied, Kept)>,
     /// The history of all commits, this one included.
     pub(super) chain: Chain,
     /// To be answered with `failure`, in this order.
@@ -52,6 +63,7 @@ impl Committed {
         self.failure = Some(failure);
         Self {
             changes: mem::take(&mut self.changes),
+            folded: None,
             chain: self.chain,
             operations: Vec::new(),
             failure: None,
@@ -62,12 +74,18 @@ impl Committed {
 
 impl<'c> Batch<'c> {
     /// Begins a transaction. Where that fails, the whole batch fails.
-    pub(super) fn begin(connection: &'c Connection, settings: &Settings, state: State) -> Self {
+    pub(super) fn begin(
+        connection: &'c Connection,
+        is_node: bool,
+        kept: &Kept,
+        state: State,
+    ) -> Self {
         // Takes the write lock at once: SQLite may refuse it to a transaction that read first.
         let begun = run(connection, "BEGIN IMMEDIATE");
         Self {
             connection,
-            tables: Tables::new(connection, settings),
+            is_node,
+            tables: Tables::new(connection, kept),
             changes: Changes::default(),
             operations: Vec::new(),
             state,
@@ -84,16 +102,20 @@ impl<'c> Batch<'c> {
     /// Performs an operation, unless the batch has failed already. It is answered after the commit.
     pub(super) fn perform(&mut self, mut operation: Operation) {
         operation.perform(|work| self.work(work));
-        self.operations.push(operation);
+        self.operations.push((operation.take_session(), operation));
     }
 
     /// Does a piece of work. Where SQLite cannot, the whole batch fails.
-    pub(super) fn work(&mut self, work: Work) -> Result<Outcome, LogError> {
+    pub(super) fn work(&mut self, work: Work) -> Result<Effect, LogError> {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
         }
         let done = match work {
+            // Nodes would come apart.
+            Work::Apply(_) if self.is_node => return Err(refused("a node's log takes packs only")),
+            Work::Fold(..) if !self.is_node => return Err(refused("the log is not a node's")),
             Work::Apply(command) => apply(&mut self.tables, command, &mut self.changes),
+            Work::Fold(sequence, pack) => return self.fold(sequence, pack).map(Effect::Verdict),
             Work::Probe => self.probe().map_err(Fault::Store),
             #[cfg(test)]
             Work::Call(call) => {
@@ -101,10 +123,20 @@ impl<'c> Batch<'c> {
                 Ok(Outcome::Done)
             }
         };
-        done.map_err(|fault| match fault {
+        done.map(Effect::Outcome).map_err(|fault| match fault {
             // The rest of the batch is not concerned.
             Fault::Command(error) => error.into(),
             Fault::Store(error) => self.failure.insert(unavailable(&error)).clone(),
+        })
+    }
+
+    /// Folds a pack, which is the only operation of its batch.
+    fn fold(&mut self, sequence: u64, pack: Pack) -> Result<Verdict, LogError> {
+        self.tables.of_pack(sequence);
+        let folded = fold_pack(&mut self.tables, sequence, pack, &mut self.changes);
+        folded.map_err(|error| match error {
+            FoldError::Sequence { .. } => refused(&error.to_string()),
+            FoldError::Store(error) => self.failure.insert(unavailable(&error)).clone(),
         })
     }
 
@@ -132,14 +164,23 @@ impl<'c> Batch<'c> {
         }
         // A session's answers in a row: its task, once woken, finds them all, and sends them in one write.
         self.operations
-            .sort_by(|one, other| one.session().cmp(&other.session()));
+            .sort_by(|(one, _), (other, _)| one.cmp(other));
+        let operations = self.operations.into_iter().map(|(_, operation)| operation);
+        let folded = self.failure.is_none().then(|| self.tables.folded());
         Committed {
             changes: self.changes,
+            folded: folded.flatten(),
             chain: self.state.chain,
-            operations: self.operations,
+            operations: operations.collect(),
             failure: self.failure,
             took,
         }
+    }
+
+    /// The tables, as the fold sees them.
+    #[cfg(test)]
+    pub(super) const fn store(&mut self) -> &mut impl PackStore<Error = rusqlite::Error> {
+        &mut self.tables
     }
 
     /// Stores as much as a message takes, and removes it.
@@ -172,6 +213,10 @@ impl<'c> Batch<'c> {
             self.failure = Some(unavailable(&error));
         }
     }
+}
+
+fn refused(why: &str) -> LogError {
+    LogError::Unavailable(why.into())
 }
 
 fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {

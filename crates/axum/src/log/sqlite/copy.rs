@@ -17,6 +17,7 @@ use super::OpenError;
 use super::epoch::{begin_anew, random_epoch, stored_epoch};
 use super::error::explain;
 use super::files::{Lock, OWN, sync_directory};
+use super::node;
 use super::open::{check_header, open_beside};
 use super::state::{self, Chain};
 use super::witness::{self, Witness};
@@ -94,7 +95,10 @@ pub fn restore(from: &Path, database: &Path) -> Result<(), CopyError> {
     let source = open_beside(from, 1)?;
     // A copy of an older server has no history yet; the next start gives it this one.
     let chain = state::load(&source).map_or_else(|_| Chain::default(), |state| state.chain);
-    copy(&source, from, database, |copy| begin_anew(copy, &epoch))?;
+    copy(&source, from, database, |copy| {
+        begin_anew(copy, &epoch)?;
+        node::leave(copy)
+    })?;
     // So that the next start recognises the database as the one to serve.
     let written = Witness::create(database, epoch, chain);
     let written = written.map(|mut witness| witness.note(chain, true));

@@ -138,6 +138,26 @@ pub enum OpenError {
         /// What SQLite found.
         told: String,
     },
+    /// Its pages are of different commits, so no stream of packs leads on from it.
+    #[error(
+        "the database {} has lost a part of its commits: its disk or a copy is damaged; move it away, so that the \
+         node begins anew from the stream, or from a copy of another node",
+        path.display()
+    )]
+    Torn {
+        /// The database.
+        path: PathBuf,
+    },
+    /// A cluster's node used it, and this server is none.
+    #[error(
+        "the database {} is of a node of a cluster, whose other nodes would not learn what a single server stores; \
+         start the server as a node, or make a log of its own from a copy (everbeat restore)",
+        path.display()
+    )]
+    OfCluster {
+        /// The database.
+        path: PathBuf,
+    },
     /// There is no database.
     #[error("there is no database {}; see --data", path.display())]
     Missing {

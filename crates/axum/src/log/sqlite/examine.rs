@@ -47,7 +47,7 @@ enum Doubt {
 /// Compares the database with its witness, and checks whether it is whole where the last server did not end in
 /// order. A log that has lost commits, or for which no witness shows that it has not, takes a new epoch (RS-6): an
 /// epoch that another one followed is never served again. Before this returns the new epoch is in the database's own
-/// file, not in its write-ahead log alone.
+/// own file, not in its write-ahead log alone.
 pub(super) fn examine(
     connection: &Connection,
     path: &Path,
@@ -55,6 +55,10 @@ pub(super) fn examine(
 ) -> Result<(Epoch, State), OpenError> {
     let failed = |error| explain(path, error);
     let epoch = stored_epoch(connection).map_err(failed)?;
+    let epoch = epoch.ok_or_else(|| OpenError::Damaged {
+        path: path.to_owned(),
+        told: "it has no epoch".into(),
+    })?;
     let state = state::load(connection).map_err(failed)?;
     let testimony = witness::read(path);
     let doubt = doubt(found, &epoch, &state, testimony.as_ref());
@@ -80,6 +84,47 @@ pub(super) fn examine(
     }
     report(doubt, path, &state);
     Ok((renewed, state))
+}
+
+/// The same for a node of a cluster. What its database lost, or lacks as an older copy, it folds again from the stream:
+/// no epoch comes of that. But it must be what a number of whole packs made of it.
+pub(super) fn examine_node(
+    connection: &Connection,
+    path: &Path,
+    found: Found,
+) -> Result<State, OpenError> {
+    let failed = |error| explain(path, error);
+    let state = state::load(connection).map_err(failed)?;
+    let testimony = witness::read(path);
+    if testimony.as_ref().is_none_or(|said| !said.is_orderly) {
+        check(connection, path)?;
+    }
+    let is_whole =
+        found == Found::Nothing || testimony.is_some_and(|said| !has_lost(&state, &said));
+    if !is_whole && contradicts_itself(connection).map_err(failed)? {
+        let path = path.to_owned();
+        return Err(OpenError::Torn { path });
+    }
+    if !is_whole {
+        tracing::warn!(
+            path = %path.display(),
+            commits = state.chain.commits,
+            "the database has lost its newest commits, or is a copy: what it lacks is folded again from the stream"
+        );
+    }
+    Ok(state)
+}
+
+/// Whether rooms and messages, or sessions and their numbers, are of different commits.
+fn contradicts_itself(connection: &Connection) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM rooms
+            WHERE head <> coalesce((SELECT max(offset) FROM messages WHERE room = rooms.id), trimmed)
+                OR head - trimmed <> (SELECT count(*) FROM messages WHERE room = rooms.id))
+        OR EXISTS (SELECT 1 FROM messages WHERE room NOT IN (SELECT id FROM rooms))
+        OR EXISTS (SELECT 1 FROM sessions
+            WHERE last_seq <> (SELECT count(*) FROM receipts WHERE session = sessions.id)
+                + coalesce((SELECT sum(count) FROM refusals WHERE session = sessions.id), 0))";
+    connection.query_row(sql, [], |row| row.get(0))
 }
 
 /// Why the database may not be the one that was served last; `None` where it is.

@@ -103,8 +103,26 @@ ALTER TABLE refusals ADD COLUMN count INTEGER NOT NULL DEFAULT 1;
 CREATE INDEX sessions_unused ON sessions (touched_ms) WHERE last_seq = 0;
 ";
 
-/// Several nodes fold one order of commands.
+/// Several nodes fold one order of packs of commands.
 const FORMAT_5: &str = "
 -- How often the session was opened: what an earlier opening still sends is refused.
 ALTER TABLE sessions ADD COLUMN generation INTEGER NOT NULL DEFAULT 1;
+
+-- The sequence of the pack that the message came in; NULL on a single node.
+ALTER TABLE messages ADD COLUMN sequence INTEGER;
+
+-- The newest life of each node, and the number of its last pack that was folded.
+CREATE TABLE nodes (
+    name TEXT PRIMARY KEY,
+    life_count INTEGER NOT NULL,
+    -- The bits of an unsigned number.
+    life_nonce INTEGER NOT NULL,
+    last INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- The sequence of the last pack that was folded, the digest of all of them, and the hash of that pack's id; NULL on a
+-- single node.
+ALTER TABLE state ADD COLUMN applied INTEGER;
+ALTER TABLE state ADD COLUMN digest BLOB;
+ALTER TABLE state ADD COLUMN pack BLOB;
 ";

@@ -131,7 +131,7 @@ mod tests {
 
     use super::*;
     use crate::log::LogError;
-    use crate::log::sqlite::queue::{Operation, Work};
+    use crate::log::sqlite::queue::{Effect, Operation, Work};
     use crate::log::sqlite::state::Chain;
     use tokio::sync::oneshot;
 
@@ -162,7 +162,7 @@ mod tests {
         (notifier, go_on)
     }
 
-    type Answered = oneshot::Receiver<Result<Outcome, LogError>>;
+    type Answered = oneshot::Receiver<Result<Effect, LogError>>;
 
     /// A batch of one message, and where its answer comes.
     fn batch(number: u64, body: &str) -> (Committed, Answered) {
@@ -178,12 +178,13 @@ mod tests {
             removed: false,
         };
         let (mut operation, answer) = Operation::new(None, Work::Probe);
-        operation.perform(|_| Ok(Outcome::Appended(offset)));
+        operation.perform(|_| Ok(Effect::Outcome(Outcome::Appended(offset))));
         let committed = Committed {
             changes: Changes {
                 messages: vec![message],
                 ..Changes::default()
             },
+            folded: None,
             chain: Chain::default(),
             operations: vec![operation],
             failure: None,
@@ -202,7 +203,7 @@ mod tests {
     /// Waits for an answer, and returns the number of the message.
     fn answered(answer: Answered) -> u64 {
         match answer.blocking_recv().unwrap() {
-            Ok(Outcome::Appended(offset)) => offset.get(),
+            Ok(Effect::Outcome(Outcome::Appended(offset))) => offset.get(),
             other => panic!("{other:?}"),
         }
     }

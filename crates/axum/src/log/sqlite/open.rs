@@ -9,15 +9,18 @@ use protocol::position::Epoch;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, MAIN_DB, OpenFlags};
 
+use everbeat_log::order::Applied;
+
 use super::SqliteConfig;
-use super::epoch::random_epoch;
+use super::epoch::{random_epoch, store_epoch};
 use super::error::{OpenError, explain};
-use super::examine::{Found, examine};
+use super::examine::{Found, examine, examine_node};
 use super::files::{Files, Lock};
 use super::format::{APPLICATION_ID, FORMAT, STEPS};
+use super::node::{self, Kept, Progress};
 use super::state::State;
 use super::watchdog::Calls;
-use super::witness::Witness;
+use super::witness::{self, Witness};
 
 /// The first format whose server keeps a witness.
 const WITNESSED: i32 = 3;
@@ -26,8 +29,11 @@ const WITNESSED: i32 = 3;
 pub(super) struct Database {
     pub(super) path: PathBuf,
     pub(super) connection: Connection,
-    pub(super) epoch: Epoch,
+    /// What applies to all rooms.
+    pub(super) kept: Kept,
     pub(super) state: State,
+    /// How far the node has folded; `None` on a single node.
+    pub(super) applied: Option<Applied>,
     /// `None` where the file cannot be written.
     pub(super) witness: Option<Witness>,
     pub(super) files: Files,
@@ -35,6 +41,13 @@ pub(super) struct Database {
     pub(super) calls: Arc<Calls>,
     /// Held for as long as any connection to the database is open.
     pub(super) lock: Arc<Lock>,
+}
+
+impl Database {
+    /// How far it is, for all who will ask the log.
+    pub(super) fn progress(&self) -> Progress {
+        Progress::new(self.kept.epoch.clone(), self.applied.clone())
+    }
 }
 
 /// Opens the database or makes a new one.
@@ -59,8 +72,9 @@ pub(super) fn open(path: &Path, config: &SqliteConfig) -> Result<Database, OpenE
         return Err(OpenError::ReadOnly { path });
     }
     let found = if found.is_new() {
-        let epoch = random_epoch()?;
-        create(&connection, &epoch).map_err(|error| explain(&path, error))?;
+        // A cluster gets its epoch from its first pack.
+        let epoch = (!config.is_node).then(random_epoch).transpose()?;
+        create(&connection, epoch.as_ref()).map_err(|error| explain(&path, error))?;
         Found::Nothing
     } else {
         found.check(&path)?;
@@ -76,8 +90,23 @@ pub(super) fn open(path: &Path, config: &SqliteConfig) -> Result<Database, OpenE
     if !lock.is_of(&path) {
         return Err(OpenError::Locked { path });
     }
-    let (epoch, state) = examine(&connection, &path, found)?;
-    let witness = Witness::create(&path, epoch.clone(), state.chain);
+    let (kept, state, applied) = if config.is_node {
+        let state = examine_node(&connection, &path, found)?;
+        let joined = node::join(&connection, state.chain).map_err(|error| explain(&path, error))?;
+        (joined.0, state, Some(joined.1))
+    } else {
+        let applied = node::applied(&connection).map_err(|error| explain(&path, error))?;
+        if applied.is_some() {
+            return Err(OpenError::OfCluster { path });
+        }
+        let (epoch, state) = examine(&connection, &path, found)?;
+        let kept = Kept {
+            epoch: Some(epoch),
+            history_per_room: config.history_per_room,
+        };
+        (kept, state, None)
+    };
+    let witness = Witness::create(&path, witness::word_for(kept.epoch.as_ref()), state.chain);
     let witness = witness.inspect_err(
         |error| tracing::warn!(path = %path.display(), %error, "the witness cannot be written: the next start takes a new epoch"),
     );
@@ -86,8 +115,9 @@ pub(super) fn open(path: &Path, config: &SqliteConfig) -> Result<Database, OpenE
         calls: Arc::new(Calls::new(1 + config.readers.max(1))),
         path,
         connection,
-        epoch,
+        kept,
         state,
+        applied,
         witness: witness.ok(),
         lock,
     })
@@ -239,12 +269,13 @@ fn identity(connection: &Connection) -> rusqlite::Result<Identity> {
 
 /// Fills a new database. It becomes ours in one transaction, before it has a write-ahead log:
 /// from then on the file's own header says that it is Everbeat's.
-fn create(connection: &Connection, epoch: &Epoch) -> rusqlite::Result<()> {
+fn create(connection: &Connection, epoch: Option<&Epoch>) -> rusqlite::Result<()> {
     let transaction = connection.unchecked_transaction()?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     take_steps(&transaction, 0)?;
-    let store = "INSERT INTO meta (key, value) VALUES ('epoch', ?1)";
-    transaction.execute(store, [epoch.as_str()])?;
+    if let Some(epoch) = epoch {
+        store_epoch(&transaction, epoch)?;
+    }
     transaction.commit()
 }
 
@@ -275,8 +306,10 @@ fn take_steps(connection: &Connection, format: i32) -> rusqlite::Result<()> {
 fn configure(connection: &Connection, path: &Path, config: &SqliteConfig) -> Result<(), OpenError> {
     let set = || -> rusqlite::Result<String> {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
-        // EO-2: a commit is on stable storage when it returns.
-        connection.pragma_update(None, "synchronous", "FULL")?;
+        // EO-2: a commit is on stable storage when it returns. A node's packs are on stable storage in the stream: what
+        // its database loses with the power it folds again.
+        let synchronous = if config.is_node { "NORMAL" } else { "FULL" };
+        connection.pragma_update(None, "synchronous", synchronous)?;
         // What is deleted is overwritten on the pages that are written anyway.
         connection.pragma_update_and_check(None, "secure_delete", "FAST", |_| Ok(()))?;
         connection.pragma_update(None, "cache_size", -16 * 1024)?;

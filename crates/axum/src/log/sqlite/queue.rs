@@ -4,6 +4,8 @@ use std::mem;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use everbeat_log::command::{Command, Outcome};
+use everbeat_log::order::Verdict;
+use everbeat_log::pack::Pack;
 use parking_lot::Mutex;
 use protocol::id::SessionId;
 use tokio::sync::oneshot;
@@ -15,11 +17,45 @@ use crate::log::LogError;
 pub(super) enum Work {
     /// Apply a command.
     Apply(Command),
+    /// Fold the pack of this sequence, in a transaction of its own.
+    Fold(u64, Pack),
     /// Store as much as a message takes, and remove it.
     Probe,
     /// What a test does on the writer's thread.
     #[cfg(test)]
     Call(Box<dyn FnOnce() + Send>),
+}
+
+/// What came of a piece of work.
+#[derive(Debug)]
+pub(super) enum Effect {
+    /// Of a command, or of nothing that has an outcome.
+    Outcome(Outcome),
+    /// Of a pack.
+    Verdict(Verdict),
+}
+
+impl Effect {
+    /// The outcome of a command.
+    pub(super) fn outcome(self) -> Result<Outcome, LogError> {
+        match self {
+            Self::Outcome(outcome) => Ok(outcome),
+            Self::Verdict(_) => Err(mixed_up()),
+        }
+    }
+
+    /// The verdict on a pack.
+    pub(super) fn verdict(self) -> Result<Verdict, LogError> {
+        match self {
+            Self::Verdict(verdict) => Ok(verdict),
+            Self::Outcome(_) => Err(mixed_up()),
+        }
+    }
+}
+
+/// Each kind of work has the effect of its kind.
+fn mixed_up() -> LogError {
+    LogError::Unavailable("the effect is that of another operation".into())
 }
 
 /// One piece of work on its way: from the queue into a batch, and after the commit back to its caller. It is boxed: the
@@ -30,12 +66,12 @@ struct Pending {
     /// The session that asks, if there is one.
     session: Option<SessionId>,
     stage: Stage,
-    reply: oneshot::Sender<Result<Outcome, LogError>>,
+    reply: oneshot::Sender<Result<Effect, LogError>>,
 }
 
 enum Stage {
     Queued(Work),
-    Done(Result<Outcome, LogError>),
+    Done(Result<Effect, LogError>),
 }
 
 impl Operation {
@@ -43,7 +79,7 @@ impl Operation {
     pub(super) fn new(
         session: Option<SessionId>,
         work: Work,
-    ) -> (Self, oneshot::Receiver<Result<Outcome, LogError>>) {
+    ) -> (Self, oneshot::Receiver<Result<Effect, LogError>>) {
         let (reply, answer) = oneshot::channel();
         let pending = Pending {
             session,
@@ -54,7 +90,7 @@ impl Operation {
     }
 
     /// Does the work, once.
-    pub(super) fn perform(&mut self, perform: impl FnOnce(Work) -> Result<Outcome, LogError>) {
+    pub(super) fn perform(&mut self, perform: impl FnOnce(Work) -> Result<Effect, LogError>) {
         // What is left where `perform` panics: the operation was not done.
         let undone = Stage::Done(Err(closed()));
         if let Stage::Queued(work) = mem::replace(&mut self.0.stage, undone) {
@@ -62,9 +98,14 @@ impl Operation {
         }
     }
 
-    /// The session that asks. A batch gives it its answers in a row.
-    pub(super) const fn session(&self) -> Option<&SessionId> {
-        self.0.session.as_ref()
+    /// Whether it needs a transaction of its own.
+    pub(super) const fn is_alone(&self) -> bool {
+        matches!(self.0.stage, Stage::Queued(Work::Fold(..)))
+    }
+
+    /// The session that asks, once.
+    pub(super) const fn take_session(&mut self) -> Option<SessionId> {
+        self.0.session.take()
     }
 
     /// Answers, after the commit or its failure.
@@ -99,7 +140,7 @@ impl Queue {
         &self,
         session: Option<SessionId>,
         work: Work,
-    ) -> impl Future<Output = Result<Outcome, LogError>> + Send + use<> {
+    ) -> impl Future<Output = Result<Effect, LogError>> + Send + use<> {
         let (operation, answer) = Operation::new(session, work);
         // Not `send`, which would block: the caller's thread serves other connections too.
         let pushed = self

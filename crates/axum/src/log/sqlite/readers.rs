@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use protocol::frame::Message;
-use protocol::id::{Name, RoomName, SessionId};
+use protocol::id::{Name, RoomName};
 use protocol::position::{Epoch, Offset};
 use protocol::redactions::REDACTED_MAX;
-use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use tokio::sync::Semaphore;
 
@@ -223,7 +222,7 @@ fn message(room: &RoomName, row: &Row<'_>) -> rusqlite::Result<Message> {
     Ok(Message {
         room: room.clone(),
         offset: row::offset(row, 0)?,
-        session: row::checked(1, Type::Text, SessionId::new(row.get_ref(1)?.as_str()?))?,
+        session: row::session(row, 1)?,
         seq: row::seq(row, 2)?,
         name: Name::tidy(row.get_ref(3)?.as_str()?),
         at_ms: row::number(row, 4)?,

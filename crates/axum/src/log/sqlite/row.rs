@@ -1,6 +1,6 @@
 //! Columns of a row as the protocol's own types, checked.
 
-use protocol::id::{IdError, Seq};
+use protocol::id::{IdError, Seq, SessionId};
 use protocol::position::Offset;
 use rusqlite::Row;
 use rusqlite::types::Type;
@@ -19,6 +19,12 @@ pub(super) fn offset(row: &Row<'_>, column: usize) -> rusqlite::Result<Offset> {
 /// A message's `seq`.
 pub(super) fn seq(row: &Row<'_>, column: usize) -> rusqlite::Result<Seq> {
     checked(column, Type::Integer, Seq::new(number(row, column)?))
+}
+
+/// A session's id.
+pub(super) fn session(row: &Row<'_>, column: usize) -> rusqlite::Result<SessionId> {
+    let text = row.get_ref(column)?.as_str()?;
+    checked(column, Type::Text, SessionId::new(text))
 }
 
 /// The value of a column; an error where it is not valid.

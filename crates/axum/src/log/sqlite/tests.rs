@@ -2,6 +2,8 @@
 
 mod adopted;
 mod files;
+mod many;
+mod nodes;
 mod opening;
 mod scrub;
 mod steps;

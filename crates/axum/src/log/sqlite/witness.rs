@@ -99,6 +99,11 @@ fn bytes(digits: &str) -> Option<[u8; HASH_BYTES]> {
     Some(bytes)
 }
 
+/// What stands for a log's epoch in its witness, where the log may have none yet.
+pub(super) fn word_for(epoch: Option<&Epoch>) -> Epoch {
+    epoch.cloned().unwrap_or_else(|| Epoch::new("none"))
+}
+
 /// The path of a database's witness.
 pub(super) fn path_of(database: &Path) -> PathBuf {
     let mut name = OsString::from(database);
@@ -165,6 +170,11 @@ impl Witness {
         {
             tracing::warn!(path = %self.path.display(), %error, "the witness cannot be written");
         }
+    }
+
+    /// Notes that the log has an epoch now.
+    pub(super) fn found(&mut self, epoch: Epoch) {
+        self.epoch = epoch;
     }
 
     /// Creates the witness anew if its file was removed or replaced.

@@ -1,19 +1,19 @@
 //! The writer: the one thread that writes to the database.
 
 use std::any::Any;
-use std::iter;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use everbeat_log::command::Settings;
+use everbeat_log::order::Applied;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
 use super::batch::{Batch, Committed};
 use super::files::{Files, Lock};
+use super::node::{Kept, Progress};
 use super::notifier::Notifier;
 use super::open::Database;
 use super::queue::{Operation, Work};
@@ -29,7 +29,11 @@ pub(super) struct Writer {
     connection: Connection,
     operations: Receiver<Operation>,
     batch_max: usize,
-    settings: Settings,
+    is_node: bool,
+    kept: Kept,
+    progress: Arc<Progress>,
+    /// An operation that was taken from the queue and needs a batch of its own.
+    held: Option<Operation>,
     busy_timeout: Duration,
     notifier: Notifier,
     path: PathBuf,
@@ -55,15 +59,16 @@ impl Writer {
         operations: Receiver<Operation>,
         config: &SqliteConfig,
         notifier: Notifier,
+        progress: Arc<Progress>,
     ) -> Self {
         Self {
             connection: database.connection,
             operations,
             batch_max: config.batch_max.max(1),
-            settings: Settings {
-                epoch: database.epoch,
-                history_per_room: config.history_per_room,
-            },
+            is_node: config.is_node,
+            kept: database.kept,
+            progress,
+            held: None,
             busy_timeout: config.busy_timeout,
             notifier,
             scrub: Scrub::new(&database.path, database.state.must_scrub),
@@ -101,6 +106,9 @@ impl Writer {
 
     /// The next operation. While there is none, goes on with a scrub that is due.
     fn next(&mut self) -> Option<Operation> {
+        if let Some(held) = self.held.take() {
+            return Some(held);
+        }
         loop {
             if !self.scrub.is_due() {
                 return self.operations.recv().ok();
@@ -152,12 +160,22 @@ impl Writer {
         if let Some(moved) = &self.moved {
             batch.fail(moved.clone());
         }
-        let further = self.operations.try_iter();
-        for operation in iter::once(first).chain(further).take(self.batch_max) {
+        let mut held = None;
+        let most = if first.is_alone() { 1 } else { self.batch_max };
+        batch.perform(first);
+        for operation in self.operations.try_iter().take(most - 1) {
+            if operation.is_alone() {
+                held = Some(operation);
+                break;
+            }
             batch.perform(operation);
         }
         let mut committed = batch.commit();
+        self.held = held;
         self.follow(committed.chain);
+        if let Some((applied, kept)) = committed.folded.take() {
+            self.fold_on(applied, kept);
+        }
         // Looked at after the commit, as the files may be moved at any time before it.
         self.look();
         let is_removal = !committed.changes.redacted.is_empty();
@@ -182,7 +200,7 @@ impl Writer {
             chain: self.chain,
             must_scrub: self.scrub.is_due(),
         };
-        Batch::begin(&self.connection, &self.settings, state)
+        Batch::begin(&self.connection, self.is_node, &self.kept, state)
     }
 
     /// Looks whether the files are still in their place. What is stored in a file that was removed is lost with this
@@ -229,6 +247,18 @@ impl Writer {
         }
     }
 
+    /// Notes how far the node is.
+    fn fold_on(&mut self, applied: Applied, kept: Kept) {
+        if self.kept.epoch.is_none()
+            && let (Some(epoch), Some(witness)) = (&kept.epoch, &mut self.witness)
+        {
+            witness.found(epoch.clone());
+            witness.note(self.chain, false);
+        }
+        self.progress.note(&applied, kept.epoch.as_ref());
+        self.kept = kept;
+    }
+
     /// Whether the log can store, found out by storing something.
     fn stores(&mut self) -> bool {
         let _call = self.calls.begin(0);
@@ -261,7 +291,9 @@ mod tests {
         let database = open::open(&directory.join("log.db"), &config).unwrap();
         let (queue, operations) = Queue::new(10);
         let notifier = Notifier::start(Arc::<Recorder>::default()).unwrap();
-        (Writer::new(database, operations, &config, notifier), queue)
+        let progress = Arc::new(database.progress());
+        let writer = Writer::new(database, operations, &config, notifier, progress);
+        (writer, queue)
     }
 
     /// Runs the next operation on the writer, and returns its answer.
@@ -358,7 +390,8 @@ mod tests {
         let database = open::open(&directory.path().join("log.db"), &config).unwrap();
         let (_queue, operations) = Queue::new(1);
         let notifier = Notifier::start(Arc::<Recorder>::default()).unwrap();
-        let mut writer = Writer::new(database, operations, &config, notifier);
+        let progress = Arc::new(database.progress());
+        let mut writer = Writer::new(database, operations, &config, notifier, progress);
         let trouble = || Some(LogError::Unavailable("disk full".into()));
         assert_eq!(lines_of(|| writer.report(None)), "");
         assert!(lines_of(|| writer.report(trouble())).contains("disk full"));

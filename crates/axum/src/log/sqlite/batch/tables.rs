@@ -4,29 +4,35 @@ use std::collections::HashMap;
 
 use everbeat_log::command::{Expire, ForgetPosts, KeyHash, Redact, Settings};
 use everbeat_log::fold::{Receipt, Room, Session, Store};
+use everbeat_log::order::{Applied, LastPack, PackStore};
 use protocol::frame::{ErrorCode, Message, Refused};
-use protocol::id::{Generation, RoomName, Seq, SessionId};
+use protocol::id::{Generation, NodeName, RoomName, Seq, SessionId};
 use protocol::position::{Epoch, Offset};
 use protocol::server::PostKey;
 use rusqlite::types::Type;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, params};
 
 use super::refusals;
+use crate::log::sqlite::node::{self, Kept};
 use crate::log::sqlite::{integer, readers, row};
 
 /// The tables within a transaction. Sessions, heads and what full rooms trim are kept in memory until its end: many
 /// messages of a batch are often of one room, and some of one session.
 pub(super) struct Tables<'c> {
     connection: &'c Connection,
-    settings: Settings,
+    kept: Kept,
+    /// The sequence of the pack that is folded.
+    sequence: Option<u64>,
+    applied: Option<Applied>,
     sessions: HashMap<SessionId, Known>,
     rooms: HashMap<RoomName, KnownRoom>,
+    /// The room whose row was written to last, and the row's id: a message is followed by its receipt.
+    last: Option<(RoomName, i64)>,
 }
 
 /// A session that was asked for in this batch.
 #[derive(Clone, Copy)]
 struct Known {
-    key_hash: KeyHash,
     session: Session,
     is_changed: bool,
 }
@@ -44,13 +50,27 @@ struct KnownRoom {
 
 impl<'c> Tables<'c> {
     /// The tables, nothing of which is in memory.
-    pub(super) fn new(connection: &'c Connection, settings: &Settings) -> Self {
+    pub(super) fn new(connection: &'c Connection, kept: &Kept) -> Self {
         Self {
             connection,
-            settings: settings.clone(),
+            kept: kept.clone(),
+            sequence: None,
+            applied: None,
             sessions: HashMap::new(),
             rooms: HashMap::new(),
+            last: None,
         }
+    }
+
+    /// Messages from here on are of the pack of this sequence.
+    pub(super) const fn of_pack(&mut self, sequence: u64) {
+        self.sequence = Some(sequence);
+    }
+
+    /// How far the node is, and what applies to all rooms, if a pack was folded.
+    pub(super) fn folded(&mut self) -> Option<(Applied, Kept)> {
+        let applied = self.applied.take()?;
+        Some((applied, self.kept.clone()))
     }
 
     /// Writes what was kept in memory.
@@ -100,13 +120,12 @@ impl<'c> Tables<'c> {
         if let Some(known) = self.sessions.get(id) {
             return Ok(Some(*known));
         }
-        let sql = "SELECT key_hash, last_seq, generation FROM sessions WHERE id = ?1";
+        let sql = "SELECT last_seq, generation FROM sessions WHERE id = ?1";
         let stored = self.prepare(sql)?.query_row([id.as_str()], |row| {
             Ok(Known {
-                key_hash: row.get(0)?,
                 session: Session {
-                    last_seq: row::number(row, 1)?,
-                    generation: Generation(row::number(row, 2)?),
+                    last_seq: row::number(row, 0)?,
+                    generation: Generation(row::number(row, 1)?),
                 },
                 is_changed: false,
             })
@@ -140,8 +159,14 @@ impl<'c> Tables<'c> {
 
     /// The id of a room's row, which is made where there is none.
     fn room_id(&mut self, name: &RoomName) -> rusqlite::Result<i64> {
+        if let Some((last, id)) = &self.last
+            && last == name
+        {
+            return Ok(*id);
+        }
         let known = self.known_room(name)?;
         if let Some(id) = known.id {
+            self.last = Some((name.clone(), id));
             return Ok(id);
         }
         let sql = "INSERT INTO rooms (name, head, trimmed) VALUES (?1, 0, 0)";
@@ -165,16 +190,15 @@ impl Store for Tables<'_> {
     type Error = rusqlite::Error;
 
     fn epoch(&mut self) -> rusqlite::Result<Option<Epoch>> {
-        Ok(Some(self.settings.epoch.clone()))
+        Ok(self.kept.epoch.clone())
     }
 
     fn history_per_room(&self) -> u64 {
-        self.settings.history_per_room
+        self.kept.history_per_room
     }
 
     fn set(&mut self, settings: &Settings) -> rusqlite::Result<()> {
-        self.settings.history_per_room = settings.history_per_room;
-        Ok(())
+        self.kept.set(self.connection, settings)
     }
 
     fn session(&mut self, id: &SessionId) -> rusqlite::Result<Option<Session>> {
@@ -184,7 +208,9 @@ impl Store for Tables<'_> {
     // Not compared in constant time: the time tells something about the hash of 128 random bits or more, and brings
     // an attacker no nearer to the key.
     fn key_hash(&mut self, id: &SessionId) -> rusqlite::Result<Option<KeyHash>> {
-        Ok(self.known(id)?.map(|known| known.key_hash))
+        let sql = "SELECT key_hash FROM sessions WHERE id = ?1";
+        let mut stored = self.prepare(sql)?;
+        stored.query_row([id.as_str()], |row| row.get(0)).optional()
     }
 
     fn add_session(
@@ -321,8 +347,8 @@ impl Store for Tables<'_> {
     fn add_message(&mut self, message: &Message) -> rusqlite::Result<()> {
         let room = self.room_id(&message.room)?;
         self.run(
-            "INSERT INTO messages (room, offset, session, seq, name, at_ms, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO messages (room, offset, session, seq, name, at_ms, body, sequence)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             params![
                 room,
                 integer(message.offset.get()),
@@ -331,6 +357,7 @@ impl Store for Tables<'_> {
                 message.name.as_str(),
                 integer(message.at_ms),
                 message.body,
+                self.sequence.map(integer),
             ],
         )?;
         if let Some(known) = self.rooms.get_mut(&message.room) {
@@ -400,6 +427,25 @@ impl Store for Tables<'_> {
         self.prepare(sql)?
             .query_map(params![after, integer(limit as u64)], |row| name(row, 0))?
             .collect()
+    }
+}
+
+impl PackStore for Tables<'_> {
+    fn applied(&mut self) -> rusqlite::Result<Applied> {
+        Ok(node::applied(self.connection)?.unwrap_or_default())
+    }
+
+    fn set_applied(&mut self, applied: &Applied) -> rusqlite::Result<()> {
+        self.applied = Some(applied.clone());
+        node::set_applied(self.connection, applied)
+    }
+
+    fn last_pack(&mut self, node: &NodeName) -> rusqlite::Result<Option<LastPack>> {
+        node::last_pack(self.connection, node)
+    }
+
+    fn set_last_pack(&mut self, node: &NodeName, last: &LastPack) -> rusqlite::Result<()> {
+        node::set_last_pack(self.connection, node, last)
     }
 }
 

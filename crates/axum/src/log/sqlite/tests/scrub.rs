@@ -112,7 +112,8 @@ async fn what_an_older_server_left_is_seen_to() {
         .execute_batch(
             "DROP TABLE state; DROP INDEX sessions_unused;
              ALTER TABLE refusals DROP COLUMN count;
-             ALTER TABLE sessions DROP COLUMN generation; PRAGMA user_version = 2",
+             ALTER TABLE sessions DROP COLUMN generation; DROP TABLE nodes;
+             ALTER TABLE messages DROP COLUMN sequence; PRAGMA user_version = 2",
         )
         .unwrap();
     // As if the older server had been killed, too: else SQLite tidies up.

@@ -387,7 +387,7 @@ async fn a_log_that_contradicts_itself_is_mended() {
         .execute_batch(
             "DELETE FROM messages WHERE offset IN (3, 12, 21);
              INSERT INTO rooms (id, name, head, trimmed) VALUES (7, 'empty', 9, 2);
-             INSERT INTO messages SELECT 99, offset, session, seq, name, at_ms, body, NULL
+             INSERT INTO messages SELECT 99, offset, session, seq, name, at_ms, body, NULL, NULL
                  FROM messages WHERE offset = 1;
              UPDATE rooms SET head = 15 WHERE name = 'lobby';
              UPDATE state SET commits = commits - 1;",
