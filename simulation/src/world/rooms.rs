@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use protocol::frame::{Message, ServerFrame};
-use protocol::id::{ConnectionId, Generation, Holder, RoomName, SessionId};
+use protocol::id::{ConnectionId, Holder, RoomName, SessionId};
 use protocol::position::Offset;
 use protocol::presence::{Changes, Presence};
 use protocol::redactions::Redactions;
@@ -78,8 +78,9 @@ impl World {
             }
             Transmit::Rename { room, name } => {
                 if self.desk(link).rooms.contains(&room) {
+                    let holder = self.holder(link);
                     let presence = &mut self.room(&room).presence;
-                    presence.enter(now, session, name, holder(link));
+                    presence.enter(now, session, name, holder);
                     self.moved.insert(room);
                 }
             }
@@ -158,13 +159,19 @@ impl World {
             return None;
         }
         self.desk(link).rooms.insert(room.clone());
+        let holder = self.holder(link);
         let entry = self.room(room);
         entry.watchers.insert(link);
-        entry
-            .presence
-            .enter(now, session.clone(), name, holder(link));
+        entry.presence.enter(now, session.clone(), name, holder);
         self.moved.insert(room.clone());
         Some(self.view(room, &session))
+    }
+
+    fn holder(&mut self, link: u64) -> Holder {
+        Holder {
+            connection: ConnectionId::new(link),
+            generation: self.desk(link).generation,
+        }
     }
 
     pub(super) fn room(&mut self, name: &RoomName) -> &mut Room {
@@ -265,13 +272,5 @@ impl World {
             };
             self.answer(now, link, moved);
         }
-    }
-}
-
-/// The connection of a link. On one node the opening that it came with does not count.
-fn holder(link: u64) -> Holder {
-    Holder {
-        connection: ConnectionId::new(link),
-        generation: Generation::default(),
     }
 }

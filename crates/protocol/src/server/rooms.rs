@@ -209,12 +209,12 @@ impl Connection {
         let reader = Reader::new(from, view.head, view.version);
         seat.stage = Stage::Reading(reader, Pulling::No);
         let draft = seat.held_draft.entered(now, &mut live.drafts);
-        let after = live.publisher.accepted();
         // From now on this is the client's position, should the reader ever be cut off.
         let had = seat.since.replace(Position {
             epoch: view.epoch.clone(),
             offset: from,
         });
+        let after = live.publisher.accepted();
         // EO-8: the client may show texts that were redacted since. What follows is read without them.
         let has_seen = had.is_some_and(|had| had.epoch == view.epoch);
         let RoomView {
