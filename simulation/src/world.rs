@@ -10,7 +10,7 @@ use std::time::Duration;
 use protocol::close::CloseCode;
 use protocol::codec::{self, DecodeError};
 use protocol::frame::ClientFrame;
-use protocol::id::{ConnectionId, Generation, RoomName, SessionId};
+use protocol::id::{ConnectionId, Generation, Holder, RoomName, SessionId};
 use protocol::rate::Bucket;
 use protocol::redactions::REDACTED_MAX;
 use protocol::server::{
@@ -481,8 +481,13 @@ impl World {
             desk.generation = *generation;
             let mut others = self.desks.iter().filter(|(other, _)| **other != link);
             let other = others.find(|(_, desk)| desk.owner == owner);
-            let other = other.map(|(other, _)| ConnectionId::new(*other));
-            let TakeOver { taken_over, .. } = TakeOver::new(other, ConnectionId::new(link));
+            let holder = |link: u64, generation: Generation| Holder {
+                connection: ConnectionId::new(link),
+                generation,
+            };
+            let other = other.map(|(other, desk)| holder(*other, desk.generation));
+            let opened = holder(link, *generation);
+            let TakeOver { taken_over, .. } = TakeOver::new(other, opened);
             is_older = taken_over == Some(ConnectionId::new(link));
             if let Some(other) = taken_over.filter(|_| !is_older) {
                 // Before the newer one goes on.

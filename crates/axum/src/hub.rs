@@ -2,6 +2,7 @@
 
 mod agenda;
 mod config;
+mod connections;
 mod entry;
 pub mod inspect;
 pub mod mailbox;
@@ -21,16 +22,15 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use protocol::frame::{Member, Message};
-use protocol::id::{ConnectionId, RoomName, SessionId};
+use protocol::id::{ConnectionId, Generation, RoomName, SessionId};
 use protocol::position::Offset;
 use protocol::presence::pace::FanOut;
-use protocol::server::{OtherNode, TakeOver, reconnect_slots};
 use protocol::time::Timestamp;
 use tokio::time::timeout;
 
 use self::agenda::Agenda;
 pub use self::config::HubConfig;
-use self::mailbox::Mailbox;
+use self::connections::Connections;
 use self::replay::Replays;
 use self::room::{Entry, Paced, Room};
 use self::tails::{TAILS_BYTES, Tails};
@@ -55,6 +55,8 @@ pub struct Rooms {
     metrics: Arc<Metrics>,
     /// The redaction count; part of the key of cached pages.
     redactions: AtomicU64,
+    /// The hub's, which the log notifies of openings.
+    connections: Mutex<Connections>,
 }
 
 impl Rooms {
@@ -68,6 +70,7 @@ impl Rooms {
             fan_out: None,
             metrics: Arc::default(),
             redactions: AtomicU64::new(0),
+            connections: Mutex::default(),
         }
     }
 
@@ -167,6 +170,10 @@ impl Observer for Rooms {
         self.metrics.synced(operations, took);
     }
 
+    fn opened(&self, session: &SessionId, generation: Generation) {
+        self.connections.lock().opened(session, generation);
+    }
+
     fn redacted(&self, message: &Message) {
         // First: a reader that is notified must find no page that was read before the redaction.
         self.redactions.fetch_add(1, Ordering::AcqRel);
@@ -190,16 +197,6 @@ pub struct Hub {
     answers: Answers,
     clock: Clock,
     calendar: Mutex<Calendar>,
-    connections: Mutex<Connections>,
-    next_connection: AtomicU64,
-}
-
-#[derive(Default)]
-struct Connections {
-    mailboxes: HashMap<ConnectionId, Arc<Mailbox>>,
-    sessions: HashMap<SessionId, ConnectionId>,
-    /// The length of the drain, once it has begun.
-    drain: Option<Duration>,
 }
 
 impl Hub {
@@ -213,8 +210,6 @@ impl Hub {
             answers: Answers::new(ANSWER_BYTES, PAGE_BYTES),
             clock,
             calendar: Mutex::new(calendar),
-            connections: Mutex::default(),
-            next_connection: AtomicU64::new(1),
         }
     }
 
@@ -283,7 +278,7 @@ impl Hub {
     pub async fn now(&self) -> Now {
         let resumable = timeout(LOG_PATIENCE, self.log.sessions()).await;
         let resumable = resumable.ok().and_then(Result::ok);
-        let connections = self.connections.lock();
+        let connections = self.rooms.connections.lock();
         let live = connections.sessions.len();
         Now {
             connections: connections.mailboxes.len(),
@@ -324,65 +319,6 @@ impl Hub {
         answer
     }
 
-    /// Registers a new connection; `None` if the server drains, or has `limit` connections already.
-    pub fn connect(&self, limit: usize) -> Option<(ConnectionId, Arc<Mailbox>)> {
-        let mut connections = self.connections.lock();
-        if connections.drain.is_some() || connections.mailboxes.len() >= limit {
-            return None;
-        }
-        let id = ConnectionId::new(self.next_connection.fetch_add(1, Ordering::Relaxed));
-        let mailbox = Arc::new(Mailbox::default());
-        connections.mailboxes.insert(id, Arc::clone(&mailbox));
-        Some((id, mailbox))
-    }
-
-    /// Gives the session to this connection; the older one of two is notified that it lost the session (RS-4). The
-    /// older one may be this one: the log's answers reach the connections' tasks in any order, and a client
-    /// reconnects just because it had no answer.
-    pub fn attach(&self, session: &SessionId, id: ConnectionId) {
-        let mut connections = self.connections.lock();
-        let before = connections.sessions.get(session).copied();
-        let TakeOver {
-            holder, taken_over, ..
-        } = TakeOver::new(before, id);
-        connections.sessions.insert(session.clone(), holder);
-        if let Some(mailbox) = taken_over.and_then(|older| connections.mailboxes.get(&older)) {
-            mailbox.take_over();
-        }
-    }
-
-    /// Forgets a closed connection.
-    pub fn disconnect(&self, id: ConnectionId, session: Option<&SessionId>) {
-        self.answers.forget(id);
-        let mut connections = self.connections.lock();
-        connections.mailboxes.remove(&id);
-        if let Some(session) = session
-            && connections.sessions.get(session) == Some(&id)
-        {
-            connections.sessions.remove(session);
-        }
-    }
-
-    /// How many connections there are.
-    pub fn connections(&self) -> usize {
-        self.connections.lock().mailboxes.len()
-    }
-
-    /// How many sessions have a connection.
-    pub fn live(&self) -> usize {
-        self.connections.lock().sessions.len()
-    }
-
-    /// Whether the server drains and takes no new connections.
-    pub fn is_draining(&self) -> bool {
-        self.drain().is_some()
-    }
-
-    /// The length of the drain, once it has begun.
-    pub fn drain(&self) -> Option<Duration> {
-        self.connections.lock().drain
-    }
-
     /// Opens a room: loads the state of its log, where it is not known yet. That makes no member.
     ///
     /// # Errors
@@ -418,39 +354,5 @@ impl Hub {
     pub fn sweep(&self) {
         self.replays.sweep();
         self.rooms.sweep();
-    }
-
-    /// The sessions that are connected.
-    pub fn sessions(&self) -> Vec<SessionId> {
-        self.connections.lock().sessions.keys().cloned().collect()
-    }
-
-    /// Starts the drain: takes no new connections, and gives each client its own reconnect slot (see
-    /// [`reconnect_slots`]), when the next server should be there: until then a client would be refused (RC-3). Where
-    /// there are other nodes, each has a slot there, too, as far as these have room (RC-8).
-    pub fn go_away(&self, drain: Duration, others: &[OtherNode]) {
-        let mut connections = self.connections.lock();
-        connections.drain = Some(drain);
-        let slots = reconnect_slots(drain, connections.mailboxes.len(), others);
-        for (slot, mailbox) in slots.zip(connections.mailboxes.values()) {
-            mailbox.go_away(slot);
-        }
-    }
-
-    /// Closes a connection for an operator. Returns whether it was there.
-    pub fn disconnect_by_operator(&self, id: ConnectionId) -> bool {
-        let connections = self.connections.lock();
-        let mailbox = connections.mailboxes.get(&id);
-        if let Some(mailbox) = mailbox {
-            mailbox.disconnect();
-        }
-        mailbox.is_some()
-    }
-
-    /// Notifies all connections that the server ends now.
-    pub fn shut_down(&self) {
-        for mailbox in self.connections.lock().mailboxes.values() {
-            mailbox.shut_down();
-        }
     }
 }

@@ -99,7 +99,12 @@ impl ConnectionPermit {
 
     /// Gives an opening of a session to this connection (RS-4).
     pub fn attach(&mut self, session: SessionId, generation: Generation) {
-        self.hub().attach(&session, self.id);
+        let connection = self.id;
+        let opened = Holder {
+            connection,
+            generation,
+        };
+        self.hub().attach(&session, opened);
         self.who = Who::Session(session, generation);
     }
 

@@ -49,20 +49,20 @@ impl Hub {
         wanted: Option<&SessionId>,
     ) -> Vec<(ConnectionId, Arc<Mailbox>)> {
         let mut ids: Vec<ConnectionId> = {
-            let connections = self.connections.lock();
+            let connections = self.rooms.connections.lock();
             match wanted {
                 Some(session) => connections
                     .sessions
                     .get(session)
                     .into_iter()
-                    .copied()
+                    .map(|holder| holder.connection)
                     .collect(),
                 None => connections.mailboxes.keys().copied().collect(),
             }
         };
         ids.sort_unstable_by(|one, other| other.cmp(one));
         ids.truncate(limit);
-        let connections = self.connections.lock();
+        let connections = self.rooms.connections.lock();
         let mailboxes = ids.into_iter().filter_map(|id| {
             let mailbox = connections.mailboxes.get(&id)?;
             Some((id, Arc::clone(mailbox)))

@@ -67,7 +67,7 @@ impl Place {
     async fn reader(&self, session: &str, room: &str) -> Reader {
         let (id, mailbox) = self.hub.connect(usize::MAX).unwrap();
         let session = SessionId::new(session).unwrap();
-        self.hub.attach(&session, id);
+        self.hub.attach(&session, by(id));
         self.enter(id, mailbox, session, room).await
     }
 

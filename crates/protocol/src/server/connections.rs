@@ -4,27 +4,37 @@
 use std::time::Duration;
 
 use crate::address::Address;
-use crate::id::ConnectionId;
+use crate::id::{ConnectionId, Holder};
 
 /// Which connection holds a session, once it was opened for a further one (RS-4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TakeOver {
     /// Holds the session from now on: the newer of the two.
-    pub holder: ConnectionId,
+    pub holder: Holder,
     /// Gets [`Input::TakenOver`](super::Input::TakenOver): the older of the two.
     pub taken_over: Option<ConnectionId>,
 }
 
 impl TakeOver {
-    /// Decides between the session's `holder` and the connection for which it was `opened`. A server numbers its
-    /// connections as they come: the smaller number is the older, also where that is `opened`, as the log answers in
-    /// any order.
-    pub fn new(holder: Option<ConnectionId>, opened: ConnectionId) -> Self {
-        let other = holder.filter(|holder| *holder != opened);
+    /// Decides between the session's `holder` and the connection for which it was `opened`. The order of the log counts,
+    /// as it refuses what an earlier opening sends: the lower generation is the older, also where that is `opened`, as
+    /// the log's answers come in any order.
+    pub fn new(holder: Option<Holder>, opened: Holder) -> Self {
+        let Some(other) = holder.filter(|holder| holder.connection != opened.connection) else {
+            return Self {
+                holder: opened,
+                taken_over: None,
+            };
+        };
+        let age = |holder: &Holder| (holder.generation, holder.connection);
+        let [older, newer] = match age(&other) < age(&opened) {
+            true => [other, opened],
+            false => [opened, other],
+        };
         Self {
-            holder: other.map_or(opened, |other| other.max(opened)),
-            taken_over: other.map(|other| other.min(opened)),
+            holder: newer,
+            taken_over: Some(older.connection),
         }
     }
 }
@@ -115,18 +125,26 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
+    use crate::id::Generation;
 
-    /// RS-4: the connection that was opened first is older, also where its `hello` is answered last.
+    /// RS-4: the connection whose session was opened first is older, also where its `hello` is answered last, or the
+    /// server met it later.
     #[test]
     fn the_older_connection_is_taken_over() {
-        let [old, new] = [ConnectionId::new(3), ConnectionId::new(7)];
-        let first = TakeOver::new(None, old);
-        assert_eq!((first.holder, first.taken_over), (old, None));
-        for (holder, opened) in [(old, new), (new, old)] {
-            let both = TakeOver::new(Some(holder), opened);
-            assert_eq!((both.holder, both.taken_over), (new, Some(old)));
+        for [old, new] in [[(3, 1), (7, 2)], [(7, 1), (3, 2)]] {
+            let [old, new] = [old, new].map(|(connection, generation)| Holder {
+                connection: ConnectionId::new(connection),
+                generation: Generation(generation),
+            });
+            let first = TakeOver::new(None, old);
+            assert_eq!((first.holder, first.taken_over), (old, None));
+            for (holder, opened) in [(old, new), (new, old)] {
+                let both = TakeOver::new(Some(holder), opened);
+                assert_eq!(both.holder, new);
+                assert_eq!(both.taken_over, Some(old.connection));
+            }
+            assert_eq!(TakeOver::new(Some(old), old), first);
         }
-        assert_eq!(TakeOver::new(Some(old), old), first);
     }
 
     fn node(name: &str, clients: u32, free: u32) -> OtherNode {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use protocol::id::SessionId;
+use protocol::id::{ConnectionId, Generation, Holder, SessionId};
 use protocol::presence::{AWAY_AFTER, CROWD_EVERY};
 
 use super::{Place, at, is_woken, message, name, offset};
@@ -14,6 +14,14 @@ use crate::log::Observer;
 
 fn id(session: &str) -> SessionId {
     SessionId::new(session).unwrap()
+}
+
+fn opening(connection: ConnectionId, generation: u64) -> Holder {
+    let generation = Generation(generation);
+    Holder {
+        connection,
+        generation,
+    }
 }
 
 /// PU-4: there are as many connections as the limit allows, and room for another after one has closed.
@@ -31,18 +39,18 @@ fn connections_are_limited() {
     assert!(place.hub.connect(2).is_some());
 }
 
-/// RS-4: the newer connection has the session, whichever of the two attaches first.
+/// RS-4: the newest opening has the session, whichever of the two attaches first.
 #[test]
 fn the_newer_connection_takes_the_session_over() {
     let place = Place::new(100);
     let (first, old) = place.hub.connect(9).unwrap();
     let (second, new) = place.hub.connect(9).unwrap();
-    place.hub.attach(&id("ada"), first);
+    place.hub.attach(&id("ada"), opening(first, 1));
     assert!(!old.take().taken_over);
-    place.hub.attach(&id("ada"), second);
+    place.hub.attach(&id("ada"), opening(second, 2));
     assert!(old.take().taken_over && !new.take().taken_over);
     // The log's answers come in any order.
-    place.hub.attach(&id("ada"), first);
+    place.hub.attach(&id("ada"), opening(first, 1));
     assert!(old.take().taken_over && !new.take().taken_over);
     // The end of the older one leaves the session with the newer one.
     place.hub.disconnect(first, Some(&id("ada")));
@@ -51,8 +59,23 @@ fn the_newer_connection_takes_the_session_over() {
     assert!(place.hub.sessions().is_empty());
     // A session without a connection is taken from none.
     let (third, last) = place.hub.connect(9).unwrap();
-    place.hub.attach(&id("ada"), third);
+    place.hub.attach(&id("ada"), opening(third, 3));
     assert!(!last.take().taken_over);
+}
+
+/// RS-4: a session that was opened at another node is taken from the connection that has it here; its own opening takes
+/// nothing from it.
+#[test]
+fn an_opening_elsewhere_takes_the_session_over() {
+    let place = Place::new(100);
+    let (first, mailbox) = place.hub.connect(9).unwrap();
+    place.rooms.opened(&id("ada"), Generation(4));
+    place.hub.attach(&id("ada"), opening(first, 4));
+    place.rooms.opened(&id("ada"), Generation(4));
+    place.rooms.opened(&id("bob"), Generation(9));
+    assert!(!mailbox.take().taken_over);
+    place.rooms.opened(&id("ada"), Generation(5));
+    assert!(mailbox.take().taken_over);
 }
 
 /// RC-3: each client has its own slot, and none is before the server is back.
