@@ -21,6 +21,7 @@
 //! - `sqlite` (default): the log in SQLite
 //! - `jwt` (default): tokens, and cookies that make guests known
 //! - `metrics`: figures for Prometheus
+//! - `nats`: many nodes on NATS JetStream
 
 #![forbid(unsafe_code)]
 

@@ -1,6 +1,9 @@
 //! The engine: the replicated, totally ordered log of packs on which several nodes stand. It puts packs in order and
 //! keeps them for some days; what they say it does not know.
 
+#[cfg(feature = "nats")]
+pub mod nats;
+
 use std::sync::Arc;
 
 use axum::body::Bytes;

@@ -1,0 +1,10 @@
+//! The engine on NATS, against real servers: killed, frozen, full, misconfigured.
+//!
+//! `scripts/nats.sh` installs the servers' program.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod admission;
+mod erasure;
+mod faults;
+mod kit;
