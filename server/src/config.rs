@@ -2,6 +2,8 @@
 
 mod access;
 mod admin;
+#[cfg(feature = "nats")]
+mod cluster;
 mod limits;
 mod nodes;
 mod tls;
@@ -31,6 +33,10 @@ use crate::serve::AcceptorConfig;
 
 pub use self::access::{AccessOptions, Switch};
 pub use self::admin::{Admin, AdminOptions, LogFormat};
+#[cfg(feature = "nats")]
+pub use self::cluster::{
+    Addresses, AddressesError, ClusterConfig, ClusterError, ClusterOptions, SyncPolicy,
+};
 pub use self::limits::{ForwardedHeaders, LimitOptions};
 pub use self::nodes::NodeOptions;
 pub use self::tls::TlsOptions;
@@ -245,6 +251,11 @@ pub struct Config {
     /// Other nodes.
     #[command(flatten)]
     pub nodes: NodeOptions,
+
+    /// Many nodes.
+    #[cfg(feature = "nats")]
+    #[command(flatten)]
+    pub cluster: ClusterOptions,
 }
 
 /// Clients wait for `welcome` for 10 s (RC-5), of which the log may need some.
@@ -290,6 +301,10 @@ pub enum ConfigError {
     /// An option that must not be zero.
     #[error("{0} must be more than zero")]
     Zero(&'static str),
+    /// Options of the cluster.
+    #[cfg(feature = "nats")]
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
 }
 
 impl Config {
@@ -348,6 +363,8 @@ impl Config {
         if u64::from(self.frame_bytes) < least {
             return Err(ConfigError::Frame { least });
         }
+        #[cfg(feature = "nats")]
+        self.cluster.cluster()?;
         Ok(())
     }
 
