@@ -3,7 +3,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run build watch test fmt lint simulate faults fuzz mutants chaos attack autobahn api audit bench dist
+.PHONY: help run build watch test fmt lint simulate faults fuzz mutants chaos cluster attack autobahn api audit bench dist
 
 # So the tools that scripts/setup.sh installs are found, also if rustup did not set up the PATH.
 CARGO_HOME ?= $(HOME)/.cargo
@@ -70,6 +70,10 @@ api: build ## requests of all kinds against the real server's HTTP API, by its o
 chaos: build ## crash it under 200 clients, then compare them with its log (make chaos ARGS="kill --seed 7")
 	@scripts/setup.sh test
 	cargo run --locked --release -p bench -- chaos $(ARGS)
+
+cluster: build ## three NATS servers and three nodes on this machine, each with a page (make cluster ARGS="--tutorial off")
+	@scripts/nats.sh
+	@scripts/cluster.sh $(ARGS)
 
 attack: build ## do to it what one hostile guest can do, and measure (make attack ARGS="history --quick")
 	cargo run --locked --release -p bench -- attack $(ARGS)
