@@ -10,7 +10,7 @@ use std::time::Duration;
 use protocol::close::CloseCode;
 use protocol::codec::{self, DecodeError};
 use protocol::frame::ClientFrame;
-use protocol::id::{ConnectionId, Generation, Holder, RoomName, SessionId};
+use protocol::id::{ConnectionId, Credentials, Generation, Holder, RoomName, SessionId};
 use protocol::rate::Bucket;
 use protocol::redactions::REDACTED_MAX;
 use protocol::server::{
@@ -38,6 +38,8 @@ struct Desk {
     machine: Connection,
     /// Its session, also after the connection's end.
     owner: Option<SessionId>,
+    /// The session that it asks the log for.
+    asks: Option<Credentials>,
     /// The opening of its session that it came with.
     generation: Generation,
     /// Frames that were read from the socket, but not given to the machine yet.
@@ -124,6 +126,7 @@ impl World {
                 let desk = Desk {
                     machine: Connection::new(now, self.config),
                     owner: None,
+                    asks: None,
                     generation: Generation::default(),
                     inbox: VecDeque::new(),
                     rooms: BTreeSet::new(),
@@ -388,6 +391,10 @@ impl World {
                 self.answer(now, link, Input::Admitted(answer));
             }
             (Transmit::OpenSession { resume, owner }, _) => {
+                if self.has_newer(link, resume.as_ref()) {
+                    return self.answer(now, link, Input::TakenOver);
+                }
+                self.desk(link).asks.clone_from(&resume);
                 self.log.submit(now, link, Op::Open { resume, owner });
             }
             (Transmit::Close(code), _) => self.close(now, link, code, links),
@@ -478,6 +485,7 @@ impl World {
         {
             let owner = Some(opened.credentials.id.clone());
             desk.owner.clone_from(&owner);
+            desk.asks = None;
             desk.generation = *generation;
             let mut others = self.desks.iter().filter(|(other, _)| **other != link);
             let other = others.find(|(_, desk)| desk.owner == owner);
@@ -488,10 +496,10 @@ impl World {
             let other = other.map(|(other, desk)| holder(*other, desk.generation));
             let opened = holder(link, *generation);
             let TakeOver { taken_over, .. } = TakeOver::new(other, opened);
-            is_older = taken_over == Some(ConnectionId::new(link));
+            is_older = taken_over == Some(opened);
             if let Some(other) = taken_over.filter(|_| !is_older) {
                 // Before the newer one goes on.
-                self.answer(now, other.get(), Input::TakenOver);
+                self.answer(now, other.connection.get(), Input::TakenOver);
             }
         }
         let opened = opened.map(|(opened, _)| opened);
@@ -499,6 +507,18 @@ impl World {
         if is_older {
             self.answer(now, link, Input::TakenOver);
         }
+    }
+
+    /// Whether a newer connection has a session, or asks for it: then this one must not ask (RS-4).
+    fn has_newer(&self, link: u64, wanted: Option<&Credentials>) -> bool {
+        let Some(wanted) = wanted else {
+            return false;
+        };
+        let others = self.desks.iter().filter(|(_, desk)| {
+            desk.owner.as_ref() == Some(&wanted.id) || desk.asks.as_ref() == Some(wanted)
+        });
+        let newest = others.map(|(other, _)| *other).max();
+        TakeOver::new(newest, link).taken_over == Some(link)
     }
 
     fn answer(&mut self, now: Timestamp, link: u64, input: Input) {

@@ -30,6 +30,7 @@ use tokio::time::timeout;
 
 use self::agenda::Agenda;
 pub use self::config::HubConfig;
+pub use self::connections::Asking;
 use self::connections::Connections;
 use self::replay::Replays;
 use self::room::{Entry, Paced, Room};

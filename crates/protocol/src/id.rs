@@ -316,13 +316,14 @@ impl Generation {
     }
 }
 
-/// A connection that holds a session, and the opening of the session that it came with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A connection that holds a session, and the opening of the session that it came with. Of two the smaller is the older:
+/// the generation comes first in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Holder {
-    /// The connection.
-    pub connection: ConnectionId,
     /// The opening; the newest one has the session (RS-4).
     pub generation: Generation,
+    /// The connection.
+    pub connection: ConnectionId,
 }
 
 /// One life of a node's process. A later life of the same name fences the earlier ones.

@@ -9,6 +9,7 @@ use protocol::server::{OtherNode, TakeOver, reconnect_slots};
 
 use super::Hub;
 use super::mailbox::Mailbox;
+use crate::log::KeyHash;
 
 /// The connections of a server.
 #[derive(Debug, Default)]
@@ -16,10 +17,37 @@ pub(super) struct Connections {
     pub(super) mailboxes: HashMap<ConnectionId, Arc<Mailbox>>,
     /// The newest connection here of each session, with its opening.
     pub(super) sessions: HashMap<SessionId, Holder>,
+    /// The newest connection that asks the log for each session.
+    asked: HashMap<SessionId, Asked>,
     /// The length of the drain, once it has begun.
     pub(super) drain: Option<Duration>,
     /// The number of the last one that was opened.
     last: u64,
+}
+
+/// A question to the log that is not answered yet.
+#[derive(Debug)]
+struct Asked {
+    connection: ConnectionId,
+    key_hashes: Vec<KeyHash>,
+}
+
+/// A connection's question to the log for a session, until this is dropped.
+pub struct Asking {
+    hub: Arc<Hub>,
+    session: SessionId,
+    connection: ConnectionId,
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        let asked = &mut self.hub.rooms.connections.lock().asked;
+        if let Some(newest) = asked.get(&self.session)
+            && newest.connection == self.connection
+        {
+            asked.remove(&self.session);
+        }
+    }
 }
 
 impl Connections {
@@ -52,6 +80,37 @@ impl Hub {
         Some((id, mailbox))
     }
 
+    /// Notes that a connection asks the log for a session, with these hashes of its key, until the answer is dropped.
+    /// `None` where a newer connection has the session, or asks for it with the same key: then this one has lost it
+    /// (RS-4).
+    pub fn ask(
+        self: &Arc<Self>,
+        session: &SessionId,
+        connection: ConnectionId,
+        key_hashes: &[KeyHash],
+    ) -> Option<Asking> {
+        let mut connections = self.rooms.connections.lock();
+        let holder = connections.sessions.get(session);
+        let holder = holder.map(|holder| holder.connection);
+        // With another key it may be a stranger, who takes over nothing.
+        let asked = connections.asked.get(session);
+        let asked = asked.filter(|asked| asked.key_hashes == key_hashes);
+        let newest = asked.map(|asked| asked.connection).max(holder);
+        if TakeOver::new(newest, connection).taken_over == Some(connection) {
+            return None;
+        }
+        let asked = Asked {
+            connection,
+            key_hashes: key_hashes.to_vec(),
+        };
+        connections.asked.insert(session.clone(), asked);
+        Some(Asking {
+            hub: Arc::clone(self),
+            session: session.clone(),
+            connection,
+        })
+    }
+
     /// Gives the session to this connection; the older one of two is notified that it lost the session (RS-4). The
     /// older one may be this one: the log's answers reach the connections' tasks in any order, and a client
     /// reconnects just because it had no answer.
@@ -62,7 +121,7 @@ impl Hub {
             holder, taken_over, ..
         } = TakeOver::new(before, opened);
         connections.sessions.insert(session.clone(), holder);
-        connections.take_over(taken_over);
+        connections.take_over(taken_over.map(|older| older.connection));
     }
 
     /// Forgets a closed connection.

@@ -4,37 +4,30 @@
 use std::time::Duration;
 
 use crate::address::Address;
-use crate::id::{ConnectionId, Holder};
+use crate::id::Holder;
 
-/// Which connection holds a session, once it was opened for a further one (RS-4).
+/// Which of two connections holds a session (RS-4), where `C` stands for a connection: the smaller one is the older.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct TakeOver {
+pub struct TakeOver<C = Holder> {
     /// Holds the session from now on: the newer of the two.
-    pub holder: Holder,
+    pub holder: C,
     /// Gets [`Input::TakenOver`](super::Input::TakenOver): the older of the two.
-    pub taken_over: Option<ConnectionId>,
+    pub taken_over: Option<C>,
 }
 
-impl TakeOver {
+impl<C: Copy + Ord> TakeOver<C> {
     /// Decides between the session's `holder` and the connection for which it was `opened`. The order of the log counts,
     /// as it refuses what an earlier opening sends: the lower generation is the older, also where that is `opened`, as
     /// the log's answers come in any order.
-    pub fn new(holder: Option<Holder>, opened: Holder) -> Self {
-        let Some(other) = holder.filter(|holder| holder.connection != opened.connection) else {
-            return Self {
-                holder: opened,
-                taken_over: None,
-            };
-        };
-        let age = |holder: &Holder| (holder.generation, holder.connection);
-        let [older, newer] = match age(&other) < age(&opened) {
-            true => [other, opened],
-            false => [opened, other],
-        };
+    ///
+    /// Before the log is asked, the connections of one server are compared by their numbers: an older one whose `hello`
+    /// comes late must not ask after a newer one, whose opening its own would fence.
+    pub fn new(holder: Option<C>, opened: C) -> Self {
+        let other = holder.filter(|holder| *holder != opened);
         Self {
-            holder: newer,
-            taken_over: Some(older.connection),
+            holder: other.map_or(opened, |other| other.max(opened)),
+            taken_over: other.map(|other| other.min(opened)),
         }
     }
 }
@@ -125,7 +118,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
-    use crate::id::Generation;
+    use crate::id::{ConnectionId, Generation};
 
     /// RS-4: the connection whose session was opened first is older, also where its `hello` is answered last, or the
     /// server met it later.
@@ -141,7 +134,7 @@ mod tests {
             for (holder, opened) in [(old, new), (new, old)] {
                 let both = TakeOver::new(Some(holder), opened);
                 assert_eq!(both.holder, new);
-                assert_eq!(both.taken_over, Some(old.connection));
+                assert_eq!(both.taken_over, Some(old));
             }
             assert_eq!(TakeOver::new(Some(old), old), first);
         }

@@ -78,6 +78,32 @@ fn an_opening_elsewhere_takes_the_session_over() {
     assert!(mailbox.take().taken_over);
 }
 
+/// RS-4: the log gives a session to those that ask, in the order in which they do. So an older connection does not ask
+/// after a newer one, whose opening its own would fence.
+#[test]
+fn an_older_connection_asks_no_more() {
+    let place = Place::new(100);
+    let hub = Arc::new(place.hub);
+    let [older, newer, newest] = [(); 3].map(|()| hub.connect(9).unwrap().0);
+    let (own, stranger) = ([[7; 32]], [[8; 32]]);
+    let ask = |connection, key| hub.ask(&id("ada"), connection, key);
+    let first = ask(older, &own);
+    let second = ask(newer, &own);
+    assert!(first.is_some() && second.is_some());
+    assert!(ask(older, &own).is_none());
+    // The older one's answer does not end the newer one's question.
+    drop(first);
+    assert!(ask(older, &own).is_none());
+    drop(second);
+    assert!(ask(older, &own).is_some(), "the newer one was not answered");
+    // A stranger's question bars none from its own session.
+    let barring = ask(newest, &stranger);
+    assert!(barring.is_some() && ask(older, &own).is_some());
+    hub.attach(&id("ada"), opening(newer, 1));
+    assert!(ask(older, &own).is_none());
+    assert!(ask(newer, &own).is_some() && ask(newest, &own).is_some());
+}
+
 /// RC-3: each client has its own slot, and none is before the server is back.
 #[test]
 fn a_drain_gives_each_a_slot_and_takes_nobody_in() {

@@ -128,6 +128,10 @@ pub fn adopt(copy: &Path, database: &Path) -> Result<(), CopyError> {
         return Err(CopyError::Damaged { path, told });
     }
     let epoch = stored_epoch(&source).map_err(explained)?;
+    let epoch = epoch.ok_or_else(|| CopyError::Damaged {
+        path: copy.to_owned(),
+        told: "it has no epoch".to_owned(),
+    })?;
     let chain = state::load(&source).map_err(explained)?.chain;
     source.close().map_err(|(_, error)| explained(error))?;
     let failed = |path: &Path| {

@@ -18,6 +18,7 @@ use tracing::{Instrument, Span};
 use super::{Access, Driver};
 use crate::access::ShownCredentials;
 use crate::answers::{NoRoom, Owed};
+use crate::hub::Asking;
 use crate::hub::pull::{self, Batch, Nothing};
 use crate::hub::room::{Entry, Room};
 use crate::journal;
@@ -38,6 +39,8 @@ pub(super) enum Answer {
         is_wanted: bool,
         /// The subject that owns it.
         owner: Option<Subject>,
+        /// Dropped once the session is attached.
+        asking: Option<Asking>,
     },
     /// A room whose log's state is loaded; `None` where the log cannot be read now.
     Room {
@@ -98,6 +101,14 @@ impl<S: Stream> Driver<S> {
             let hashes = secret::hashes(&wanted.key, &owner);
             (wanted.id.clone(), hashes)
         });
+        let hub = self.permit.hub();
+        let asking = match &wanted {
+            Some((session, hashes)) => match hub.ask(session, self.permit.id, hashes) {
+                Some(asking) => Some(asking),
+                None => return self.feed(Input::TakenOver),
+            },
+            None => None,
+        };
         let open = OpenSession {
             resume: wanted,
             fresh: (fresh.id.clone(), secret::hash(&fresh.key, &owner)),
@@ -121,6 +132,7 @@ impl<S: Stream> Driver<S> {
                 opened,
                 is_wanted,
                 owner: owner.subject().cloned(),
+                asking,
             }
         }));
     }
@@ -186,7 +198,11 @@ impl<S: Stream> Driver<S> {
                 opened,
                 is_wanted,
                 owner,
-            } => self.session_opened(opened, is_wanted, owner),
+                asking,
+            } => {
+                self.session_opened(opened, is_wanted, owner);
+                drop(asking);
+            }
             Answer::Room { id, name, room } => {
                 let member = self.machine.name().filter(|_| self.machine.awaits(id));
                 let (Some(member), Some(entered)) = (member.cloned(), room) else {
