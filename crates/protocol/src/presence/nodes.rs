@@ -19,6 +19,11 @@ impl Presence {
         Self { roster, ..self }
     }
 
+    /// When this node, one of several, opened the room: what the others have is known some round trips later.
+    pub fn opened_at(&self) -> Option<Timestamp> {
+        self.roster.as_ref().map(|roster| roster.opened_at())
+    }
+
     /// The next message for the other nodes that have the room open, if one is due. To be called until there is none:
     /// after each change, each message that was heard, and at [`Presence::poll_timeout`].
     pub fn tell(&mut self, now: Timestamp) -> Option<Vec<u8>> {

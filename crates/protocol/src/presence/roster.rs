@@ -34,6 +34,7 @@ const SHOWN_MAX: usize = 256;
 pub(super) struct Roster {
     node: NodeName,
     life: Life,
+    opened_at: Timestamp,
     claims: BTreeMap<SessionId, Claim>,
     /// How many members this node has.
     here: usize,
@@ -87,6 +88,7 @@ impl Roster {
         Self {
             node,
             life,
+            opened_at: now,
             claims: BTreeMap::new(),
             here: 0,
             shown: VecDeque::new(),
@@ -94,6 +96,11 @@ impl Roster {
             spread: Duration::from_millis(micros % ASK_SPREAD_MS),
             telling: Telling::new(now, micros),
         }
+    }
+
+    /// When the room was opened.
+    pub(super) const fn opened_at(&self) -> Timestamp {
+        self.opened_at
     }
 
     /// Whether this node has no members, and nothing to tell.

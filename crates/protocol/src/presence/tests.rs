@@ -55,6 +55,13 @@ fn bodies(changes: &Changes) -> Vec<&str> {
         .collect()
 }
 
+/// That there may be other nodes costs a member nothing.
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn a_member_is_small() {
+    assert_eq!(size_of::<Here>(), 32);
+}
+
 /// PR-1: a short break shows no departure; a long one does.
 #[test]
 fn away_is_not_gone_for_thirty_seconds() {

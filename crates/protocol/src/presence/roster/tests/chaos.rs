@@ -361,12 +361,15 @@ fn after_peace_all_nodes_agree() {
                 )
             })
             .collect();
+        let at = world.sessions.iter().filter(|session| session.is_member);
+        let at: BTreeMap<_, _> = at
+            .filter_map(|session| Some((session.id.clone(), Some(name_of(session.at?.0)))))
+            .collect();
         for (index, room) in world.rooms.iter().enumerate() {
-            assert_eq!(
-                known(room.as_ref().unwrap()),
-                expected,
-                "seed {seed}, node {index}"
-            );
+            let room = room.as_ref().unwrap();
+            assert_eq!(known(room), expected, "seed {seed}, node {index}");
+            let places = room.by_node();
+            assert_eq!(places, at, "seed {seed}, node {index}");
         }
     }
 }
