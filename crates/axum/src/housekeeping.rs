@@ -16,6 +16,9 @@ use crate::supervise::supervised;
 /// more does no harm.
 const AGENDA_EVERY: Duration = Duration::from_millis(200);
 
+/// The same where rooms tell other nodes what is typed.
+const AGENDA_OF_NODES_EVERY: Duration = Duration::from_millis(50);
+
 /// How often unused rooms are dropped. All rooms are looked at, so not every
 /// second. The rooms of a crowd that left are gone after three of these and the 30 s of PR-1.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
@@ -88,7 +91,10 @@ impl Housekeeping {
     /// of it waits for the log.
     async fn look(self) {
         let (hub, limits) = (self.everbeat.hub(), self.everbeat.limits());
-        let mut agenda = interval(AGENDA_EVERY);
+        let mut agenda = interval(match hub.is_one_of_several() {
+            true => AGENDA_OF_NODES_EVERY,
+            false => AGENDA_EVERY,
+        });
         let mut sweep = interval(SWEEP_EVERY);
         agenda.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {

@@ -6,6 +6,7 @@ mod connections;
 mod entry;
 pub mod inspect;
 pub mod mailbox;
+pub mod nodes;
 pub mod pull;
 mod replay;
 pub mod report;
@@ -16,14 +17,15 @@ pub mod tails;
 mod tests;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use protocol::frame::{Member, Message};
 use protocol::id::{ConnectionId, Generation, RoomName, SessionId};
 use protocol::position::Offset;
+use protocol::presence::Presence;
 use protocol::presence::pace::FanOut;
 use protocol::time::Timestamp;
 use tokio::time::timeout;
@@ -32,6 +34,7 @@ use self::agenda::Agenda;
 pub use self::config::HubConfig;
 pub use self::connections::Asking;
 use self::connections::Connections;
+use self::nodes::Nodes;
 use self::replay::Replays;
 use self::room::{Entry, Paced, Room};
 use self::tails::{TAILS_BYTES, Tails};
@@ -53,6 +56,8 @@ pub struct Rooms {
     agenda: Arc<Agenda<Room>>,
     tails: Arc<Tails>,
     fan_out: Option<Arc<Paced>>,
+    /// Where there are several nodes: the way to the others.
+    nodes: OnceLock<Arc<Nodes>>,
     metrics: Arc<Metrics>,
     /// The redaction count; part of the key of cached pages.
     redactions: AtomicU64,
@@ -69,6 +74,7 @@ impl Rooms {
             agenda: Arc::default(),
             tails: Arc::new(Tails::new(TAILS_BYTES)),
             fan_out: None,
+            nodes: OnceLock::new(),
             metrics: Arc::default(),
             redactions: AtomicU64::new(0),
             connections: Mutex::default(),
@@ -101,8 +107,14 @@ impl Rooms {
         let room = open.entry(name.clone()).or_insert_with(|| {
             let agenda = Arc::clone(&self.agenda);
             let tails = Arc::clone(&self.tails);
-            let (named, fan_out) = (self.members_named, self.fan_out.clone());
-            Arc::new(Room::new(name.clone(), named, agenda, tails, fan_out))
+            let mut presence = Presence::new(self.members_named);
+            if let Some(nodes) = self.nodes.get() {
+                presence = nodes.open(name, presence);
+            }
+            let ways = (self.fan_out.clone(), self.nodes.get().cloned());
+            let room = Arc::new(Room::new(name.clone(), presence, agenda, tails, ways));
+            room.open();
+            room
         });
         Arc::clone(room)
     }
@@ -138,9 +150,13 @@ impl Rooms {
 
     /// Drops unused rooms. A room about to be used is held by its user: handles are given out under the same lock.
     fn sweep(&self) {
-        self.open
-            .lock()
-            .retain(|_, room| Arc::strong_count(room) > 1 || !room.is_idle());
+        self.open.lock().retain(|name, room| {
+            let is_used = Arc::strong_count(room) > 1 || !room.is_idle();
+            if !is_used && let Some(nodes) = self.nodes.get() {
+                nodes.close(name);
+            }
+            is_used
+        });
     }
 }
 
@@ -331,8 +347,8 @@ impl Hub {
     }
 
     /// The members of a room that are named, and how many there are in all (PR-3).
-    pub fn members(&self, name: &RoomName) -> (Vec<Member>, u32) {
-        let room = self.rooms.open_one(name);
+    pub async fn members(&self, name: &RoomName) -> (Vec<Member>, u32) {
+        let room = self.look_in(name).await;
         room.map_or_else(Default::default, |room| room.members())
     }
 

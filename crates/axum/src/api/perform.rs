@@ -93,7 +93,7 @@ pub(super) async fn perform(
                 RequestInput::Scrubbed(matches!(scrubbed, Ok(Ok(()))))
             }
             RequestTransmit::Members { room } => {
-                let (members, count) = everbeat.hub().members(&room);
+                let (members, count) = everbeat.hub().members(&room).await;
                 RequestInput::Members(members, count)
             }
         });

@@ -1,31 +1,32 @@
 //! A room in use: its newest messages encoded once, its members, and its readers.
 
+mod take;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use protocol::frame::{Member, Message};
-use protocol::id::{ConnectionId, Holder, Name, RoomName, Seq, SessionId};
+use protocol::id::{ConnectionId, Holder, Name, NodeName, RoomName, Seq, SessionId};
 use protocol::position::{Epoch, Offset};
 use protocol::presence::pace::{FanOut, Pace};
-use protocol::presence::{Changes, Presence};
+use protocol::presence::{HearError, Presence};
 use protocol::redactions::{REDACTED_MAX, Redactions};
-use protocol::server::{Pull, RoomView};
+use protocol::server::RoomView;
 use protocol::time::Timestamp;
 use tokio::sync::OnceCell;
 
+pub use self::take::Taken;
 use super::agenda::Agenda;
 pub use super::entry::Entry;
 use super::mailbox::Mailbox;
+use super::nodes::Nodes;
 use super::tail::Tail;
 use super::tails::{Kept, Tails};
 use crate::clock::Clock;
-use crate::log::{Log, LogError, PAGE_BYTES};
+use crate::log::{Log, LogError};
 use crate::metrics::{Limit, Metrics};
-
-/// The most bytes that a reader takes from the tail at once: as many as a page of the log has.
-const TAKE_BYTES: usize = PAGE_BYTES as usize;
 
 /// A room in use. Readers pull: a message costs each of them a mark, not a queue entry.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub struct Room {
     agenda: Arc<Agenda<Self>>,
     /// The bound on the drafts and members of all rooms together; `None` for no bound.
     fan_out: Option<Arc<Paced>>,
+    /// Where there are several nodes: the way to the others.
+    nodes: Option<Arc<Nodes>>,
 }
 
 /// The bound on what rooms send their readers of drafts and members, and its clock.
@@ -106,35 +109,13 @@ impl State {
     }
 }
 
-/// The answer of a room to a reader's pull.
-#[derive(Clone, Debug)]
-pub enum Taken<T> {
-    /// What to write; the reader then has everything up to `through` and `version`.
-    Entries {
-        /// What was picked of the messages, in order.
-        messages: Vec<T>,
-        /// Drafts, members and redactions, once the reader has all messages.
-        changes: Arc<[Entry]>,
-        /// The offset of the last message.
-        through: Offset,
-        /// The last version of drafts, members and redactions.
-        version: u64,
-        /// The bytes of the messages.
-        bytes: usize,
-    },
-    /// The messages are no longer in the tail: read the log.
-    InLog,
-    /// The room no longer knows the changes since then: the reader takes a new view.
-    CutOff,
-}
-
 impl Room {
     pub(super) fn new(
         name: RoomName,
-        members_named: usize,
+        presence: Presence,
         agenda: Arc<Agenda<Self>>,
         tails: Arc<Tails>,
-        fan_out: Option<Arc<Paced>>,
+        (fan_out, nodes): (Option<Arc<Paced>>, Option<Arc<Nodes>>),
     ) -> Self {
         let state = State {
             epoch: Epoch::new(""),
@@ -142,7 +123,7 @@ impl Room {
             trimmed: Offset::ZERO,
             tail: Tail::default(),
             kept: Kept::new(tails),
-            presence: Presence::new(members_named),
+            presence,
             pace: Pace::default(),
             redactions: Redactions::new(REDACTED_MAX),
             due: None,
@@ -157,6 +138,7 @@ impl Room {
             version: AtomicU64::new(0),
             agenda,
             fan_out,
+            nodes,
         }
     }
 
@@ -256,6 +238,29 @@ impl Room {
         });
     }
 
+    /// When it was opened, where there are several nodes.
+    pub(super) fn opened_at(&self) -> Option<Timestamp> {
+        self.state.lock().presence.opened_at()
+    }
+
+    /// Begins to tell other nodes of the room.
+    pub(super) fn open(self: &Arc<Self>) {
+        self.change(|_| ());
+    }
+
+    /// Takes what another node tells of its members.
+    pub(super) fn heard(self: &Arc<Self>, now: Timestamp, message: &[u8]) -> Result<(), HearError> {
+        self.change(|state| state.presence.hear(now, message))
+    }
+
+    pub(super) fn node_up(self: &Arc<Self>, now: Timestamp, node: &NodeName) {
+        self.change(|state| state.presence.node_up(now, node));
+    }
+
+    pub(super) fn node_down(self: &Arc<Self>, now: Timestamp, node: &NodeName) {
+        self.change(|state| state.presence.node_down(now, node));
+    }
+
     /// Sets a member's draft, which was typed after its message of number `after`; 0 for none.
     pub fn draft(self: &Arc<Self>, session: &SessionId, body: String, after: u64) {
         self.change(|state| state.presence.draft(session, body, after));
@@ -343,82 +348,9 @@ impl Room {
         )
     }
 
-    /// What the room has for a reader after its cursor. `pick` makes of a message what is to be written.
-    pub fn take<T>(&self, pull: Pull, pick: impl Fn(&Entry) -> Option<T>) -> Taken<T> {
-        let mut state = self.state.lock();
-        let (mut messages, mut bytes) = (Vec::new(), 0);
-        let mut through = pull.after;
-        if pull.after < state.head {
-            let Some(tail) = state.tail.after(pull.after) else {
-                return Taken::InLog;
-            };
-            for entry in tail.take(pull.limit as usize) {
-                let next = bytes + entry.frame.len();
-                if next > TAKE_BYTES && through > pull.after {
-                    break;
-                }
-                bytes = next;
-                messages.extend(pick(entry));
-                through = entry.offset;
-            }
-        }
-        if through < state.head {
-            let changes = Arc::from([]);
-            return Taken::Entries {
-                messages,
-                changes,
-                through,
-                version: pull.since,
-                bytes,
-            };
-        }
-        match self.changes_since(&mut state, pull.since) {
-            Some((changes, version)) => Taken::Entries {
-                messages,
-                changes,
-                through,
-                version,
-                bytes,
-            },
-            None => Taken::CutOff,
-        }
-    }
-
     pub(super) fn is_idle(&self) -> bool {
         let state = self.state.lock();
-        state.readers.is_empty() && state.presence.is_empty()
-    }
-
-    /// The changes after a version, and the version that they reach.
-    fn changes_since(&self, state: &mut State, since: u64) -> Option<(Arc<[Entry]>, u64)> {
-        // A view may be ahead of what is announced.
-        let version = state.pace.announced().max(since);
-        let is_same = |known: &&Changed| known.since == since && known.version == version;
-        if let Some(known) = state.changes.as_ref().filter(is_same) {
-            return Some((Arc::clone(&known.entries), known.through));
-        }
-        let Changes {
-            members,
-            drafts,
-            until,
-        } = state.presence.changes_between(since, version)?;
-        let through = until.unwrap_or(version);
-        let removed = state.redactions.since(since);
-        let removed = removed.map(|message| Entry::message(message.clone()));
-        let members = members.map(|changes| Entry::presence(&self.name, changes));
-        let drafts = drafts
-            .into_iter()
-            .map(|author| Entry::draft(&self.name, author));
-        let entries: Arc<[Entry]> = members.into_iter().chain(drafts).chain(removed).collect();
-        state.changes = Some(Changed {
-            since,
-            version,
-            bytes: entries.iter().map(Entry::bytes).sum(),
-            entries: Arc::clone(&entries),
-            through,
-        });
-        state.count_kept();
-        Some((entries, through))
+        state.readers.is_empty() && state.presence.is_idle()
     }
 
     /// Changes the state, settles it, and wakes the readers where there is news for them.
@@ -441,6 +373,9 @@ impl Room {
         state.count_kept();
         self.announce(state);
         self.mark(state);
+        if let Some(nodes) = &self.nodes {
+            nodes.tell(&self.name, &mut state.presence);
+        }
         let presence = &state.presence;
         let due = [presence.poll_timeout(), state.pace.poll_timeout(presence)];
         if let Some(due) = due.into_iter().flatten().min()

@@ -1,6 +1,7 @@
 //! What connections rely on: pulls from rooms, marks, takeovers, departures.
 
 mod connections;
+mod nodes;
 mod removals;
 mod replays;
 mod rooms;
