@@ -6,13 +6,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::http::uri::Authority;
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
+use axum::{Json, Router};
 use everbeat_axum::hub::Hub;
 use everbeat_axum::limits::{Limits, LimitsConfig};
 use everbeat_axum::origin::{self, is_forged};
@@ -78,6 +78,7 @@ async fn serve(listener: TcpListener, state: AppState, end: CancellationToken) {
 ///
 /// - `GET /metrics`: see [`everbeat_axum::metrics`]
 /// - `GET /healthz`, `GET /readyz`: see [`health`]
+/// - `GET /cluster`: the nodes as JSON; 404 on one machine
 /// - `GET /status`: a page; `POST /status/connections/{id}/disconnect` closes a connection
 fn build(state: AppState) -> Router {
     Router::new()
@@ -86,6 +87,7 @@ fn build(state: AppState) -> Router {
         .merge(status::files())
         .route("/status/connections/{id}/disconnect", post(disconnect))
         .route("/metrics", get(metrics))
+        .route("/cluster", get(cluster))
         .merge(health::routes())
         .layer(from_fn_with_state(state.clone(), own_pages))
         .layer(from_fn(headers::guard))
@@ -99,6 +101,20 @@ async fn metrics(State(hub): State<Arc<Hub>>) -> Response {
         Ok(text) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
+}
+
+async fn cluster(State(hub): State<Arc<Hub>>) -> Response {
+    let status = hub.log().cluster();
+    status.map_or_else(
+        || {
+            (
+                StatusCode::NOT_FOUND,
+                "This server is no node of a cluster.\n",
+            )
+                .into_response()
+        },
+        |status| Json(status).into_response(),
+    )
 }
 
 async fn disconnect(State(hub): State<Arc<Hub>>, Path(id): Path<u64>) -> Response {

@@ -14,8 +14,8 @@ use crate::readiness::Readiness;
 pub const PATHS: [&str; 2] = ["/healthz", "/readyz"];
 
 /// - `GET /healthz`: 200 as long as the server answers at all: restart it when it does not
-/// - `GET /readyz`: 200 if it takes connections and the log can store, else 503: send no clients here. Answered
-///   within 2 s, whatever the log does
+/// - `GET /readyz`: 200 if it takes connections and the log can store, else 503 and why, in words: send no clients
+///   here. Answered within 2 s, whatever the log does
 pub fn routes<S>() -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
@@ -30,15 +30,18 @@ where
 async fn readyz(
     State(hub): State<Arc<Hub>>,
     State(readiness): State<Arc<Readiness>>,
-) -> (StatusCode, &'static str) {
+) -> (StatusCode, String) {
+    let no = |why: &str| (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"));
     if hub.is_draining() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n");
+        return no("draining");
     }
     if !readiness.reserve().are_left() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "no file can be opened\n");
+        return no("no file can be opened");
     }
     if !readiness.stores(&hub).await {
-        return (StatusCode::SERVICE_UNAVAILABLE, "the log cannot store\n");
+        let cluster = hub.log().cluster();
+        let trouble = cluster.and_then(|cluster| cluster.trouble);
+        return no(trouble.as_deref().unwrap_or("the log cannot store"));
     }
-    (StatusCode::OK, "ready\n")
+    (StatusCode::OK, "ready\n".to_owned())
 }

@@ -54,6 +54,7 @@ use everbeat_axum::stream::SendQueueReader;
 use everbeat_axum::supervise::supervised;
 use leptos::config::LeptosOptions;
 use parking_lot::Mutex;
+use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -138,8 +139,11 @@ pub struct Server {
 impl Server {
     /// Serves until `shutdown`, then drains: takes no new connections, gives each client a slot to reconnect in,
     /// closes the remaining connections with 1012, commits, and returns. A shared listener is left at once: new
-    /// connections are the next server's.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+    /// connections are the next server's. The same where the log takes nothing more before an operator has acted.
+    ///
+    /// # Errors
+    /// [`Stopped`]: why the log takes nothing more.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Stopped> {
         let (hub, drain) = (self.hub, self.config.drain);
         let (leave, stop) = (CancellationToken::new(), CancellationToken::new());
         let is_shared = self.listener.shared.is_shared();
@@ -180,7 +184,10 @@ impl Server {
         house.begin(&mut beside);
         service_manager::ready();
 
-        shutdown.await;
+        let stopped = tokio::select! {
+            () = shutdown => None,
+            why = hub.log().stopped() => Some(Stopped(why)),
+        };
         service_manager::stopping();
         let connections = hub.connections();
         tracing::info!(connections, window = ?drain, "draining");
@@ -203,7 +210,19 @@ impl Server {
         if let Some(watching) = watching {
             watching.end(FAREWELL).await;
         }
+        stopped.map_or(Ok(()), Err)
     }
+}
+
+/// Why a server ended by itself: to start it again does not help before an operator has acted.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct Stopped(pub Arc<str>);
+
+impl Stopped {
+    /// The exit code: a fault of the configuration (`EX_CONFIG` of sysexits.h). A service manager should not start the
+    /// server again after it.
+    pub const EXIT_CODE: u8 = 78;
 }
 
 /// The server's periodic tasks. They end with the server, whatever they are doing.

@@ -20,7 +20,7 @@ use server::command::Line;
 use server::config::{Admin, Config};
 use server::heap::Allocator;
 use server::listener::{self, Listener};
-use server::{Server, descriptors, in_full, telemetry};
+use server::{Server, Stopped, descriptors, in_full, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[expect(
@@ -39,7 +39,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("everbeat: {}", in_full(error.as_ref()));
-            ExitCode::FAILURE
+            let stopped = error.downcast_ref::<Stopped>();
+            stopped.map_or(ExitCode::FAILURE, |_| Stopped::EXIT_CODE.into())
         }
     }
 }
@@ -134,8 +135,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         allocator: allocator(),
         send_queues: send_queues(),
     };
-    server.run(shutdown).await;
-    Ok(())
+    Ok(server.run(shutdown).await?)
 }
 
 #[cfg(target_os = "linux")]

@@ -295,6 +295,7 @@ impl Hub {
     pub async fn now(&self) -> Now {
         let resumable = timeout(LOG_PATIENCE, self.log.sessions()).await;
         let resumable = resumable.ok().and_then(Result::ok);
+        let cluster = self.log.cluster();
         let connections = self.rooms.connections.lock();
         let live = connections.sessions.len();
         Now {
@@ -303,6 +304,7 @@ impl Hub {
             away: resumable.map(|count| count.saturating_sub(live as u64)),
             rooms: self.rooms.open.lock().len(),
             is_draining: connections.drain.is_some(),
+            cluster: cluster.as_ref().map(Into::into).unwrap_or_default(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! the log's own, an append is idempotent by (session, seq), and the head of a room may move by itself
 //! (the [`Observer`] is notified of every message, by every author).
 
+pub mod cluster;
 pub mod engine;
 pub mod late;
 pub mod memory;
@@ -30,6 +31,7 @@ pub use protocol::server::{NumberError, PostKey, Posted, Redaction};
 use thiserror::Error;
 use tokio::time::timeout;
 
+use self::cluster::status::ClusterStatus;
 use self::page::Gathering;
 pub use self::page::{PAGE_BYTES, Page};
 
@@ -221,6 +223,17 @@ pub trait Log: Send + Sync + 'static {
     /// some minutes too old: it serves to notice a clock that is days off.
     fn newest_ms(&self) -> Option<u64> {
         None
+    }
+
+    /// What an operator sees of the cluster; `None` where the log is on one machine.
+    fn cluster(&self) -> Option<ClusterStatus> {
+        None
+    }
+
+    /// Answers, with the reason, once the log can take nothing more before an operator has acted. A log on one machine
+    /// goes on trying.
+    fn stopped(&self) -> BoxFuture<'static, Arc<str>> {
+        Box::pin(std::future::pending())
     }
 
     /// Finishes the calls before it, and stops. Later calls are answered with [`LogError::Unavailable`].

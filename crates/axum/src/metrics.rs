@@ -30,6 +30,7 @@ pub use self::limit::Limit;
 use self::registry::Registered;
 #[cfg(not(feature = "metrics"))]
 use self::uncounted::{Counter, Family, Histogram, exponential_buckets};
+use crate::log::cluster::status::ClusterStatus;
 
 /// A counter for each value of one label.
 type Counts<L> = Family<L, Counter>;
@@ -96,6 +97,44 @@ pub struct Now {
     pub rooms: usize,
     /// Whether the server drains.
     pub is_draining: bool,
+    /// The cluster; zeros on one machine.
+    pub cluster: ClusterNow,
+}
+
+/// The gauges of a node.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ClusterNow {
+    /// Nodes with a fresh lease, this one included.
+    pub nodes: usize,
+    /// Whether this node takes commands.
+    pub is_ready: bool,
+    /// Whether the engine is connected.
+    pub is_connected: bool,
+    /// The sequence of the last pack that is folded here.
+    pub applied: u64,
+    /// How many packs this node is behind.
+    pub lag: u64,
+    /// Commands that were sent, and are not folded here yet.
+    pub in_flight: usize,
+    /// Commands that wait to be sent.
+    pub waiting: usize,
+    /// How often a pack was sent again, since the start.
+    pub resends: u64,
+}
+
+impl From<&ClusterStatus> for ClusterNow {
+    fn from(status: &ClusterStatus) -> Self {
+        Self {
+            nodes: status.live(),
+            is_ready: status.trouble.is_none(),
+            is_connected: status.is_connected,
+            applied: status.applied,
+            lag: status.lag(),
+            in_flight: status.in_flight,
+            waiting: status.waiting,
+            resends: status.resends,
+        }
+    }
 }
 
 /// Two counters as they stand, for charts.
@@ -311,6 +350,11 @@ mod tests {
             live: 2,
             away: Some(1),
             rooms: 1,
+            cluster: ClusterNow {
+                nodes: 3,
+                lag: 7,
+                ..ClusterNow::default()
+            },
             is_draining: false,
         };
         let text = metrics.render(now).unwrap();
@@ -318,6 +362,8 @@ mod tests {
             "everbeat_connections 3",
             "everbeat_sessions{state=\"away\"} 1",
             "everbeat_rooms 1",
+            "everbeat_cluster_nodes 3",
+            "everbeat_cluster_lag 7",
             "everbeat_draining 0",
             "everbeat_hellos_total{outcome=\"fresh\"} 1",
             "everbeat_hellos_total{outcome=\"resumed\"} 1",

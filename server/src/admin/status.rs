@@ -1,6 +1,7 @@
 //! The status page: the figures of now, charts of the last hour, and the connections.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Query, State};
@@ -9,6 +10,7 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use everbeat_axum::hub::Hub;
 use everbeat_axum::hub::inspect::{Kind, Report};
+use everbeat_axum::log::cluster::status::ClusterStatus;
 use everbeat_axum::metrics::Now;
 use leptos::prelude::*;
 use protocol::id::{RoomName, SessionId};
@@ -60,7 +62,8 @@ pub(super) async fn page(
     if let Some(newest) = samples.last_mut() {
         newest.live = f64::from(u32::try_from(now.live).unwrap_or(u32::MAX));
     }
-    let html = Owner::new().with(|| document(now, &samples, &reports, asked).to_html());
+    let cluster = hub.log().cluster();
+    let html = Owner::new().with(|| document(now, cluster, &samples, &reports, asked).to_html());
     let mut response = Html(html).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -81,6 +84,7 @@ pub(super) fn files<S: Clone + Send + Sync + 'static>() -> Router<S> {
 
 fn document(
     now: Now,
+    cluster: Option<ClusterStatus>,
     samples: &[Sample],
     reports: &[Report],
     asked: Option<String>,
@@ -88,6 +92,7 @@ fn document(
     let live = view! {
         <main id="live">
             {counts(now)}
+            {cluster.map(nodes)}
             {charts(samples)}
             {connections(now, reports, asked)}
         </main>
@@ -140,6 +145,60 @@ fn counts(now: Now) -> impl IntoView + use<> {
         <section aria-label="Now">
             {draining}
             <dl class="counts">{each.collect_view()}</dl>
+        </section>
+    }
+}
+
+/// The nodes of the cluster, as this one knows them.
+fn nodes(cluster: ClusterStatus) -> impl IntoView + use<> {
+    let ClusterStatus {
+        node,
+        phase,
+        trouble,
+        applied,
+        last,
+        nodes,
+        ..
+    } = cluster;
+    let summary = format!("This is node {node}, {phase}: pack {applied} of {last} is folded.");
+    let rows = nodes.into_iter().map(|node| {
+        let state = match (node.is_live, node.is_draining) {
+            (false, _) => "gone",
+            (true, true) => "draining",
+            (true, false) => "live",
+        };
+        view! {
+            <tr>
+                <td>{node.name.to_string()}</td>
+                <td>{state}</td>
+                <td>{node.applied}</td>
+                <td>{node.connections}</td>
+                <td>{format!("{:.1} s ago", Duration::from_millis(node.heard_ms).as_secs_f64())}</td>
+                <td>{node.address}</td>
+            </tr>
+        }
+    });
+    let rows = rows.collect_view();
+    view! {
+        <section>
+            <h2 id="nodes">"Nodes"</h2>
+            <p>{summary}</p>
+            {trouble.map(|trouble| view! { <p class="draining">{format!("Not ready: {trouble}.")}</p> })}
+            <div class="scrolled" tabindex="0" role="region" aria-labelledby="nodes">
+                <table>
+                    <thead>
+                        <tr>
+                            <th scope="col">"node"</th>
+                            <th scope="col">"state"</th>
+                            <th scope="col">"folded"</th>
+                            <th scope="col">"connections"</th>
+                            <th scope="col">"heard"</th>
+                            <th scope="col">"address"</th>
+                        </tr>
+                    </thead>
+                    <tbody>{rows}</tbody>
+                </table>
+            </div>
         </section>
     }
 }

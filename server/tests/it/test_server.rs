@@ -11,10 +11,10 @@ use everbeat_axum::hub::{Hub, Rooms};
 use everbeat_axum::log::sqlite::{SqliteConfig, SqliteLog};
 use everbeat_axum::stream::SendQueueReader;
 use leptos::config::LeptosOptions;
-use server::Server;
 use server::config::Config;
 use server::heap::Allocator;
 use server::listener::Listener;
+use server::{Server, Stopped};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -29,7 +29,7 @@ pub(crate) struct TestServer {
     pub(crate) admin: SocketAddr,
     pub(crate) hub: Arc<Hub>,
     shutdown: Option<oneshot::Sender<()>>,
-    running: JoinHandle<()>,
+    running: JoinHandle<Result<(), Stopped>>,
     /// Removed on drop.
     data: TempDir,
 }
@@ -119,7 +119,7 @@ impl TestServer {
 
     /// Waits until it has ended.
     pub(crate) async fn ended(self) {
-        self.running.await.unwrap();
+        self.running.await.unwrap().unwrap();
     }
 
     /// A raw connection with our subprotocol, before `hello`.

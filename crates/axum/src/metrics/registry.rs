@@ -4,12 +4,13 @@ use std::fmt;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::{Limit, LimitLabel, Metrics, Now, Outcome};
+use super::{ClusterNow, Limit, LimitLabel, Metrics, Now, Outcome};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct State {
@@ -24,6 +25,53 @@ pub(super) struct Registered {
     sessions: Family<State, Gauge>,
     rooms: Gauge,
     draining: Gauge,
+    cluster: ClusterGauges,
+}
+
+/// The gauges of a node.
+#[derive(Debug, Default)]
+struct ClusterGauges {
+    nodes: Gauge,
+    ready: Gauge,
+    connected: Gauge,
+    applied: Gauge,
+    lag: Gauge,
+    in_flight: Gauge,
+    waiting: Gauge,
+    resends: Counter,
+}
+
+impl ClusterGauges {
+    fn set(&self, now: ClusterNow) {
+        self.nodes.set(gauge(now.nodes));
+        self.ready.set(i64::from(now.is_ready));
+        self.connected.set(i64::from(now.is_connected));
+        self.applied.set(number(now.applied));
+        self.lag.set(number(now.lag));
+        self.in_flight.set(gauge(now.in_flight));
+        self.waiting.set(gauge(now.waiting));
+        let more = now.resends.saturating_sub(self.resends.get());
+        self.resends.inc_by(more);
+    }
+
+    fn register(&self, to: &mut Registry) {
+        let help = "Nodes of the cluster with a fresh lease, this one included; 0 on one machine";
+        to.register("cluster_nodes", help, self.nodes.clone());
+        let help = "1 while this node takes commands";
+        to.register("cluster_ready", help, self.ready.clone());
+        let help = "1 while this node is connected to the engine";
+        to.register("cluster_engine_connected", help, self.connected.clone());
+        let help = "The sequence of the last pack that is folded here";
+        to.register("cluster_applied", help, self.applied.clone());
+        let help = "Packs of the engine that are not folded here yet, as far as this node knows";
+        to.register("cluster_lag", help, self.lag.clone());
+        let help = "Commands that were sent to the engine and are not folded here yet";
+        to.register("cluster_in_flight", help, self.in_flight.clone());
+        let help = "Commands that wait to be sent to the engine";
+        to.register("cluster_waiting", help, self.waiting.clone());
+        let help = "Packs sent again, as they were not seen in time";
+        to.register("cluster_resends", help, self.resends.clone());
+    }
 }
 
 impl Default for Registered {
@@ -34,6 +82,7 @@ impl Default for Registered {
             sessions: Family::default(),
             rooms: Gauge::default(),
             draining: Gauge::default(),
+            cluster: ClusterGauges::default(),
         }
     }
 }
@@ -48,6 +97,7 @@ impl Metrics {
         gauges.connections.set(gauge(now.connections));
         gauges.rooms.set(gauge(now.rooms));
         gauges.draining.set(i64::from(now.is_draining));
+        gauges.cluster.set(now.cluster);
         let sessions = |state, count| {
             gauges.sessions.get_or_create(&State { state }).set(count);
         };
@@ -101,6 +151,7 @@ impl Metrics {
             sessions,
             rooms,
             draining,
+            cluster,
         } = &mut self.registered;
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         to.register("build", "Which server this is", build);
@@ -111,6 +162,7 @@ impl Metrics {
         to.register("rooms", "Rooms in use", rooms.clone());
         let help = "1 while the server drains and takes no new connections";
         to.register("draining", help, draining.clone());
+        cluster.register(to);
     }
 
     fn register_events(&mut self) {
@@ -153,6 +205,10 @@ impl Metrics {
         let help = "How long a commit of the log took, with its sync";
         to.register_with_unit("commit", help, Unit::Seconds, self.commits.clone());
     }
+}
+
+fn number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn gauge(count: usize) -> i64 {

@@ -1,0 +1,3 @@
+//! A log over several nodes.
+
+pub mod status;
