@@ -6,6 +6,7 @@
 //! moment depends on the machine.
 
 pub mod caller;
+pub mod cluster;
 pub mod crowd;
 pub mod gateway;
 pub mod log;
@@ -20,8 +21,11 @@ pub mod witness;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use fastrand::Rng;
 
+use self::cluster::Fault;
 use self::crowd::Crowd;
 use self::gateway::Gateway;
 use self::proxy::{Faults, Proxy};
@@ -29,6 +33,65 @@ use self::scenario::{Expected, Scenario, Stage};
 use self::table::Outcome;
 use self::verdict::Verdict;
 use crate::server::Server;
+
+/// What is played: a scenario of one server, or a fault of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Play {
+    /// With one server.
+    Server(Scenario),
+    /// With three nodes, on three NATS servers.
+    Cluster(Fault),
+}
+
+/// The name of all faults of a cluster together.
+const CLUSTER: &str = "cluster";
+
+impl Play {
+    /// All that can be played.
+    pub fn all() -> Vec<Self> {
+        let scenarios = Scenario::value_variants().iter();
+        let faults = Fault::value_variants().iter();
+        scenarios
+            .map(|scenario| Self::Server(*scenario))
+            .chain(faults.map(|fault| Self::Cluster(*fault)))
+            .collect()
+    }
+
+    /// The names on the command line: one for each, and one for all faults of a cluster together.
+    pub fn names() -> Vec<PossibleValue> {
+        let all = Self::all().into_iter().filter_map(Self::value);
+        let cluster = PossibleValue::new(CLUSTER);
+        all.chain([cluster.help("All faults of a cluster, one after the other")])
+            .collect()
+    }
+
+    /// What a name stands for.
+    pub fn named(name: &str) -> Vec<Self> {
+        let is_meant = |play: &Self| match play {
+            Self::Cluster(_) if name == CLUSTER => true,
+            _ => play.value().is_some_and(|value| value.get_name() == name),
+        };
+        Self::all().into_iter().filter(is_meant).collect()
+    }
+
+    /// Plays and judges it.
+    ///
+    /// # Errors
+    /// If it could not begin. Later failures are in the verdict.
+    pub async fn run(self, options: &Options) -> anyhow::Result<Outcome> {
+        match self {
+            Self::Server(scenario) => play(scenario, options).await,
+            Self::Cluster(fault) => cluster::play(fault, options).await,
+        }
+    }
+
+    fn value(self) -> Option<PossibleValue> {
+        match self {
+            Self::Server(scenario) => scenario.to_possible_value(),
+            Self::Cluster(fault) => fault.to_possible_value(),
+        }
+    }
+}
 
 /// The options of a scenario.
 #[derive(Clone, Debug)]
@@ -57,7 +120,7 @@ pub async fn play(scenario: Scenario, options: &Options) -> anyhow::Result<Outco
         scenario,
         Scenario::FullDisk | Scenario::ReadOnly | Scenario::Power
     )
-    .then(|| disk.kind());
+    .then(|| disk.kind().to_owned());
     let server_options = scenario.server_options(options.quick);
     let mut server = Server::new(&options.server, &disk, server_options, &mut rng)?;
     if scenario == Scenario::HandOver {
@@ -83,7 +146,7 @@ pub async fn play(scenario: Scenario, options: &Options) -> anyhow::Result<Outco
     };
     let played = scenario.play(&mut stage).await;
     Ok(Outcome {
-        scenario,
+        name: scenario.to_string(),
         verdict: judge(scenario, stage, played).await,
         took: begun.elapsed(),
         note,
@@ -146,4 +209,21 @@ async fn judge(scenario: Scenario, stage: Stage, played: anyhow::Result<Expected
 #[expect(clippy::needless_pass_by_value, reason = "it is passed to `map`")]
 fn in_words(error: anyhow::Error) -> String {
     format!("{error:#}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_stands_for_one_play_or_for_the_whole_cluster() {
+        assert_eq!(Play::named("kill"), [Play::Server(Scenario::Kill)]);
+        assert_eq!(Play::named("leader"), [Play::Cluster(Fault::Leader)]);
+        assert_eq!(Play::named(CLUSTER).len(), Fault::value_variants().len());
+        assert_eq!(Play::named("none"), []);
+        for name in Play::names() {
+            let meant = Play::named(name.get_name());
+            assert!(meant.len() == 1 || name.get_name() == CLUSTER, "{meant:?}");
+        }
+    }
 }

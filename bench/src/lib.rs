@@ -5,6 +5,7 @@
 
 pub mod attack;
 pub mod chaos;
+pub mod cluster;
 pub mod disk;
 pub mod http;
 pub mod line;

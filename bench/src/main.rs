@@ -7,10 +7,11 @@ use std::process::ExitCode;
 
 use bench::attack::{self, Attack};
 use bench::chaos;
-use bench::chaos::scenario::Scenario;
+use bench::chaos::Play;
 use bench::measure::results::render;
 use bench::measure::{Choice, Workload, measure};
 use bench::peer::{Peer, Programs};
+use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand, ValueEnum};
 
 #[derive(Parser)]
@@ -58,8 +59,8 @@ enum Task {
     /// received with the log
     Chaos {
         /// The scenarios; all of them if none is named
-        #[arg(value_enum)]
-        scenarios: Vec<Scenario>,
+        #[arg(value_parser = PossibleValuesParser::new(Play::names()))]
+        scenarios: Vec<String>,
         /// The number of clients
         #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..))]
         clients: u32,
@@ -201,16 +202,16 @@ async fn attack(attacks: &[Attack], options: &attack::Options) -> anyhow::Result
 }
 
 /// Plays the scenarios one after the other. Fails if one of them did.
-async fn crash(scenarios: &[Scenario], options: &chaos::Options) -> anyhow::Result<ExitCode> {
-    let scenarios = match scenarios {
-        [] => Scenario::value_variants(),
-        some => some,
+async fn crash(scenarios: &[String], options: &chaos::Options) -> anyhow::Result<ExitCode> {
+    let plays = match scenarios {
+        [] => Play::all(),
+        some => some.iter().flat_map(|name| Play::named(name)).collect(),
     };
     println!("seed {}", options.seed);
     println!("{}", chaos::table::head());
     let mut is_good = true;
-    for &scenario in scenarios {
-        let outcome = chaos::play(scenario, options).await?;
+    for play in plays {
+        let outcome = play.run(options).await?;
         println!("{outcome}");
         is_good &= outcome.verdict.is_good();
     }

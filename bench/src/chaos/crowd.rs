@@ -120,6 +120,15 @@ impl Crowd {
         &self.rooms
     }
 
+    /// The number of clients in a room.
+    pub fn members_of(&self, room: &RoomName) -> u32 {
+        let rooms = self.rooms.len();
+        let is_in = |&number: &u32| {
+            (0..2).any(|step| self.rooms[(number as usize + step) % rooms] == *room)
+        };
+        u32::try_from((0..self.count).filter(is_in).count()).unwrap_or(u32::MAX)
+    }
+
     /// Ends the load and waits until all clients are live and all messages are settled.
     ///
     /// # Errors

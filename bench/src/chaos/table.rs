@@ -3,20 +3,19 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::scenario::Scenario;
 use super::verdict::Verdict;
 
 /// The outcome of one scenario.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// The scenario.
-    pub scenario: Scenario,
+    /// The scenario's name.
+    pub name: String,
     /// Its verdict.
     pub verdict: Verdict,
     /// How long it took, until all clients had settled.
     pub took: Duration,
-    /// How its faults were made, if that depends on the machine.
-    pub note: Option<&'static str>,
+    /// How its faults were made, if that depends on the machine; or how long they were felt.
+    pub note: Option<String>,
 }
 
 /// The columns: the width in characters, and the heading.
@@ -47,7 +46,7 @@ impl fmt::Display for Outcome {
         let v = &self.verdict;
         let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
         f.write_str(&line([
-            self.scenario.to_string(),
+            self.name.clone(),
             v.clients.to_string(),
             v.connections.to_string(),
             v.published.to_string(),
@@ -62,7 +61,7 @@ impl fmt::Display for Outcome {
             seconds(v.longest_outage),
             seconds(self.took),
         ]))?;
-        if let Some(note) = self.note {
+        if let Some(note) = &self.note {
             write!(f, "\n          ({note})")?;
         }
         for complaint in v.told() {
