@@ -62,7 +62,7 @@ impl PackId {
 }
 
 /// The SHA-256 hash of a pack's id: the life's count, its nonce and the pack's number, 8 bytes each, big-endian, and the
-/// node's name. A life's nonce is random and a number is used once, so this tells the packs of two streams apart, and
+/// node's name. A life's nonce is its own and a number is used once, so this tells the packs of two streams apart, and
 /// it stays where a text is erased (EO-8).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PackHash(pub [u8; 32]);
@@ -252,6 +252,17 @@ mod tests {
         assert!(matches!(large.encode(), Err(PackError::TooLarge { .. })));
         let error = Pack::decode(&vec![b' '; PACK_BYTES + 1]);
         assert!(matches!(error, Err(PackError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn a_process_that_was_started_later_is_the_later_life() {
+        let ghost = Life::after(None, 1_700_000_000_000, u64::MAX);
+        let next = Life::after(None, 1_700_000_000_001, 0);
+        assert_eq!((ghost.count, next.count), (1, 1));
+        assert!(ghost < next);
+        assert_ne!(ghost, Life::after(None, 1_700_000_000_000, 0));
+        let after = Life::after(Some(&next), 0, 0);
+        assert!(next < after && after.count == 2);
     }
 
     /// A sender fills packs by this count.

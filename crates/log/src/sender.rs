@@ -41,7 +41,7 @@ const STORED_SILENCE: Duration = Duration::from_secs(10);
 pub struct Config {
     /// The node's name.
     pub node: NodeName,
-    /// This process's life: one more than the last life of that name in the store, and a random nonce.
+    /// This process's life: [`Life::after`] the last one of that name in the store, when it is caught up.
     pub life: Life,
     /// What the life's first pack sets.
     pub settings: Settings,

@@ -331,8 +331,24 @@ pub struct Holder {
 pub struct Life {
     /// One more than that of the last life that the node finds in its log.
     pub count: u64,
-    /// Random: it tells two processes apart that were given one name. The larger one goes on.
+    /// When it began, and something random: it tells two processes apart that were given one name. The larger one
+    /// goes on.
     pub nonce: u64,
+}
+
+impl Life {
+    /// The life after the last one of that name in the log. `at_ms` is the process's Unix time in milliseconds: a
+    /// process that died before its first pack was applied has the same count, and what it sent may still come. Then
+    /// the process that was started later has to be the later life.
+    pub fn after(last: Option<&Self>, at_ms: u64, random: u64) -> Self {
+        const RANDOM_BITS: u32 = 20;
+        let count = last.map_or(0, |last| last.count);
+        let time = at_ms.checked_shl(RANDOM_BITS).unwrap_or_default();
+        Self {
+            count: count.saturating_add(1),
+            nonce: time | random >> (u64::BITS.saturating_sub(RANDOM_BITS)),
+        }
+    }
 }
 
 /// The client's own number of a message: dense per session, from 1 (EO-1).
