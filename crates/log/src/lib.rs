@@ -15,6 +15,7 @@
 
 pub mod command;
 pub mod fold;
+pub mod follower;
 pub mod memory;
 pub mod order;
 pub mod pack;
