@@ -17,6 +17,7 @@ pub mod command;
 pub mod fold;
 pub mod follower;
 pub mod memory;
+pub mod nodes;
 pub mod order;
 pub mod pack;
 pub mod sender;
