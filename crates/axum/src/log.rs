@@ -25,7 +25,7 @@ use everbeat_log::command::{CommandError, Outcome};
 use everbeat_log::fold::Changes;
 use futures_util::future::BoxFuture;
 use protocol::frame::{ErrorCode, Message};
-use protocol::id::{Generation, RoomName, SessionId};
+use protocol::id::{Generation, NodeName, RoomName, SessionId};
 use protocol::position::{Epoch, Offset};
 pub use protocol::server::{NumberError, PostKey, Posted, Redaction};
 use thiserror::Error;
@@ -116,6 +116,16 @@ pub trait Observer: Send + Sync + 'static {
     /// Called as [`Observer::committed`] is, and before it.
     fn opened(&self, session: &SessionId, generation: Generation) {
         let _ = (session, generation);
+    }
+
+    /// Another node of the cluster is live.
+    fn node_up(&self, node: &NodeName) {
+        let _ = node;
+    }
+
+    /// Another node of the cluster is not live any more, or began a new life: what it told of its members is void.
+    fn node_down(&self, node: &NodeName) {
+        let _ = node;
     }
 
     /// This message is redacted, durably (EO-8). Called as [`Observer::committed`] is, and after it.
@@ -229,6 +239,14 @@ pub trait Log: Send + Sync + 'static {
     fn cluster(&self) -> Option<ClusterStatus> {
         None
     }
+
+    /// Notes how many connections this server holds, for the other nodes of a cluster.
+    fn set_load(&self, connections: usize) {
+        let _ = connections;
+    }
+
+    /// Tells the other nodes of a cluster that this one drains.
+    fn set_draining(&self) {}
 
     /// Answers, with the reason, once the log can take nothing more before an operator has acted. A log on one machine
     /// goes on trying.

@@ -1,7 +1,6 @@
 //! The status page: the figures of now, charts of the last hour, and the connections.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Query, State};
@@ -162,18 +161,13 @@ fn nodes(cluster: ClusterStatus) -> impl IntoView + use<> {
     } = cluster;
     let summary = format!("This is node {node}, {phase}: pack {applied} of {last} is folded.");
     let rows = nodes.into_iter().map(|node| {
-        let state = match (node.is_live, node.is_draining) {
-            (false, _) => "gone",
-            (true, true) => "draining",
-            (true, false) => "live",
-        };
+        let state = if node.is_draining { "draining" } else { "live" };
         view! {
             <tr>
                 <td>{node.name.to_string()}</td>
                 <td>{state}</td>
                 <td>{node.applied}</td>
                 <td>{node.connections}</td>
-                <td>{format!("{:.1} s ago", Duration::from_millis(node.heard_ms).as_secs_f64())}</td>
                 <td>{node.address}</td>
             </tr>
         }
@@ -192,7 +186,6 @@ fn nodes(cluster: ClusterStatus) -> impl IntoView + use<> {
                             <th scope="col">"state"</th>
                             <th scope="col">"folded"</th>
                             <th scope="col">"connections"</th>
-                            <th scope="col">"heard"</th>
                             <th scope="col">"address"</th>
                         </tr>
                     </thead>

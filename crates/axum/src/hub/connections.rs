@@ -77,6 +77,7 @@ impl Hub {
         let id = ConnectionId::new(connections.last);
         let mailbox = Arc::new(Mailbox::default());
         connections.mailboxes.insert(id, Arc::clone(&mailbox));
+        self.log.set_load(connections.mailboxes.len());
         Some((id, mailbox))
     }
 
@@ -129,6 +130,7 @@ impl Hub {
         self.answers.forget(id);
         let mut connections = self.rooms.connections.lock();
         connections.mailboxes.remove(&id);
+        self.log.set_load(connections.mailboxes.len());
         if let Some(session) = session
             && let Some(holder) = connections.sessions.get(session)
             && holder.connection == id
@@ -174,6 +176,7 @@ impl Hub {
     pub fn go_away(&self, drain: Duration, others: &[OtherNode]) {
         let mut connections = self.rooms.connections.lock();
         connections.drain = Some(drain);
+        self.log.set_draining();
         let slots = reconnect_slots(drain, connections.mailboxes.len(), others);
         for (slot, mailbox) in slots.zip(connections.mailboxes.values()) {
             mailbox.go_away(slot);

@@ -20,6 +20,7 @@ mod rooms;
 mod row;
 mod scrub;
 mod state;
+mod stream;
 mod sweep;
 #[cfg(test)]
 mod tests;

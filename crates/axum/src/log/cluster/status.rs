@@ -2,7 +2,9 @@
 
 use std::fmt;
 
+use protocol::address::Address;
 use protocol::id::NodeName;
+use protocol::server::OtherNode;
 use serde::Serialize;
 
 /// A node, and what it knows of the others.
@@ -30,19 +32,54 @@ pub struct ClusterStatus {
     pub in_flight: usize,
     /// How often a pack was sent again, since the start.
     pub resends: u64,
-    /// The nodes whose leases this node has heard, this one included, by name.
+    /// The live nodes, whose leases this node hears, this one included, by name.
     pub nodes: Vec<NodeStatus>,
 }
 
 impl ClusterStatus {
+    /// That of a node that has not begun.
+    pub fn new(node: NodeName) -> Self {
+        Self {
+            node,
+            life: 0,
+            phase: Phase::Attaching,
+            trouble: Some(Phase::Attaching.to_string()),
+            is_connected: false,
+            applied: 0,
+            last: 0,
+            digest: String::new(),
+            waiting: 0,
+            in_flight: 0,
+            resends: 0,
+            nodes: Vec::new(),
+        }
+    }
+
     /// How many packs this node is behind what it has heard of.
     pub const fn lag(&self) -> u64 {
         self.last.saturating_sub(self.applied)
     }
 
+    /// The other nodes to which clients may go, each of which holds at most `limit` connections: those that tell their
+    /// address and do not drain.
+    pub fn others(&self, limit: usize) -> Vec<OtherNode> {
+        let others = self.nodes.iter().filter(|other| other.name != self.node);
+        let others = others.filter(|other| !other.is_draining);
+        let others = others.filter_map(|other| {
+            let clients = u32::try_from(other.connections).unwrap_or(u32::MAX);
+            let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+            Some(OtherNode {
+                address: other.socket()?,
+                clients,
+                free: limit.saturating_sub(clients),
+            })
+        });
+        others.collect()
+    }
+
     /// How many nodes are live, this one included.
-    pub fn live(&self) -> usize {
-        self.nodes.iter().filter(|node| node.is_live).count()
+    pub const fn live(&self) -> usize {
+        self.nodes.len()
     }
 }
 
@@ -53,8 +90,6 @@ pub struct NodeStatus {
     pub name: NodeName,
     /// Which life of that name.
     pub life: u64,
-    /// Whether its lease is fresh.
-    pub is_live: bool,
     /// Whether it drains.
     pub is_draining: bool,
     /// The sequence of the last pack that is folded there.
@@ -64,9 +99,16 @@ pub struct NodeStatus {
     /// The address at which clients reach it, where it tells one.
     pub address: Option<String>,
     /// How many connections it holds.
-    pub connections: u32,
-    /// How long ago its last beat was heard, in milliseconds.
-    pub heard_ms: u64,
+    pub connections: u64,
+}
+
+impl NodeStatus {
+    /// The address of its WebSocket.
+    fn socket(&self) -> Option<Address> {
+        let site = self.address.as_ref()?.trim_end_matches('/');
+        let rest = site.strip_prefix("http")?;
+        Address::new(&format!("ws{rest}/ws")).ok()
+    }
 }
 
 /// The phases of a node's life.
@@ -95,5 +137,44 @@ impl fmt::Display for Phase {
             Self::Closing => "closing",
             Self::Stopped => "stopped",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(name: &str, address: Option<&str>, is_draining: bool) -> NodeStatus {
+        NodeStatus {
+            name: NodeName::new(name).unwrap(),
+            life: 1,
+            is_draining,
+            applied: 0,
+            digest: String::new(),
+            address: address.map(str::to_owned),
+            connections: 40,
+        }
+    }
+
+    /// RC-8: clients of a draining node go to nodes that tell their address, and not to one that drains, too.
+    #[test]
+    fn clients_go_to_nodes_that_stay() {
+        let mut status = ClusterStatus::new(NodeName::new("a").unwrap());
+        status.nodes = vec![
+            node("a", Some("https://a.example/"), true),
+            node("b", Some("https://b.example/"), false),
+            node("c", None, false),
+            node("d", Some("http://d.example:8080/"), true),
+            node("e", Some("http://10.0.0.7:8080/"), false),
+        ];
+        let others = status.others(50);
+        let addresses: Vec<_> = others.iter().map(|other| other.address.as_str()).collect();
+        assert_eq!(addresses, ["wss://b.example/ws", "ws://10.0.0.7:8080/ws"]);
+        assert!(
+            others
+                .iter()
+                .all(|other| (other.clients, other.free) == (40, 10))
+        );
+        assert!(status.others(30).iter().all(|other| other.free == 0));
     }
 }

@@ -19,7 +19,7 @@ use self::tables::Tables;
 use super::node::Kept;
 use super::queue::{Effect, Operation, Work};
 use super::state::{self, Chain, State};
-use super::unavailable;
+use super::{stream, unavailable};
 use crate::log::LogError;
 
 /// How much a probe stores: a database without room for this has none for messages.
@@ -116,6 +116,10 @@ impl<'c> Batch<'c> {
             Work::Fold(..) if !self.is_node => return Err(refused("the log is not a node's")),
             Work::Apply(command) => apply(&mut self.tables, command, &mut self.changes),
             Work::Fold(sequence, pack) => return self.fold(sequence, pack).map(Effect::Verdict),
+            Work::KeepStream(id) => {
+                let kept = stream::keep(self.connection, &id);
+                kept.map(|()| Outcome::Done).map_err(Fault::Store)
+            }
             Work::Probe => self.probe().map_err(Fault::Store),
             #[cfg(test)]
             Work::Call(call) => {

@@ -19,6 +19,8 @@ pub(super) enum Work {
     Apply(Command),
     /// Fold the pack of this sequence, in a transaction of its own.
     Fold(u64, Pack),
+    /// Keep the id of the stream that the packs come from.
+    KeepStream(String),
     /// Store as much as a message takes, and remove it.
     Probe,
     /// What a test does on the writer's thread.
