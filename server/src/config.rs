@@ -301,6 +301,13 @@ pub enum ConfigError {
     /// An option that must not be zero.
     #[error("{0} must be more than zero")]
     Zero(&'static str),
+    /// Each node would know its own guests only.
+    #[cfg(feature = "nats")]
+    #[error(
+        "--engine needs --guest-key-file, a file of 32 random bytes that all nodes have, or --guests off: each node has to \
+         know the guests of the others (head -c 32 /dev/urandom > guests.key makes one)"
+    )]
+    GuestKey,
     /// Options of the cluster.
     #[cfg(feature = "nats")]
     #[error(transparent)]
@@ -364,7 +371,12 @@ impl Config {
             return Err(ConfigError::Frame { least });
         }
         #[cfg(feature = "nats")]
-        self.cluster.cluster()?;
+        if self.cluster.cluster()?.is_some()
+            && self.access.guests.is_on()
+            && self.access.guest_key_file.is_none()
+        {
+            return Err(ConfigError::GuestKey);
+        }
         Ok(())
     }
 

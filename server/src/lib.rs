@@ -25,6 +25,8 @@ pub mod health;
 pub mod heap;
 mod housekeeping;
 pub mod listener;
+#[cfg(feature = "nats")]
+pub mod node;
 pub mod page;
 pub mod readiness;
 pub mod router;
@@ -62,7 +64,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::Watch;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::descriptors::Reserve;
 use crate::heap::{Allocator, Heap};
 use crate::listener::Listener;
@@ -78,19 +80,52 @@ const LOOK_FOR_LOG_EVERY: Duration = Duration::from_millis(20);
 /// The deadline for requests to end after a shutdown.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// Opens the log in the data directory, with the rooms as its observer.
+/// Why the log cannot be opened.
+#[derive(Debug, Error)]
+pub enum HubError {
+    /// Its database: the error names the file and says what to do.
+    #[error(transparent)]
+    Log(#[from] OpenError),
+    /// What makes this server a node of a cluster.
+    #[cfg(feature = "nats")]
+    #[error(transparent)]
+    Node(#[from] node::NodeError),
+    /// Options that do not work together.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+impl HubError {
+    /// Whether another server uses the log.
+    fn is_in_use(&self) -> bool {
+        match self {
+            Self::Log(error) => matches!(error, OpenError::InUse { .. }),
+            #[cfg(feature = "nats")]
+            Self::Node(error) => {
+                matches!(error, node::NodeError::Log(OpenError::InUse { .. }))
+            }
+            Self::Config(_) => false,
+        }
+    }
+}
+
+/// Opens the log in the data directory, with the rooms as its observer; over the engine, where the options name one.
 ///
 /// # Errors
-/// [`OpenError`]: it names the file and says what to do.
-pub fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
+/// [`HubError`]: it says what to do.
+pub fn open_hub(config: &Config) -> Result<Arc<Hub>, HubError> {
     data::make_directory(&config.data);
     let sqlite = SqliteConfig {
         history_per_room: config.history,
         page_bytes: config.page_bytes,
         ..SqliteConfig::default()
     };
+    #[cfg(feature = "nats")]
+    if let Some(cluster) = config.cluster.cluster().map_err(ConfigError::from)? {
+        return Ok(Arc::new(node::open_hub(config, cluster, sqlite)?));
+    }
     let open = |rooms| SqliteLog::open(&config.database(), sqlite, rooms);
-    Hub::open(&config.hub(), open).map(Arc::new)
+    Ok(Arc::new(Hub::open(&config.hub(), open)?))
 }
 
 /// As [`open_hub`], where an older server may still use the log: waits until that has ended, for at most
@@ -98,12 +133,12 @@ pub fn open_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
 ///
 /// # Errors
 /// As [`open_hub`].
-pub async fn await_hub(config: &Config) -> Result<Arc<Hub>, OpenError> {
+pub async fn await_hub(config: &Config) -> Result<Arc<Hub>, HubError> {
     let begun = Instant::now();
     let mut is_logged = false;
     loop {
         match open_hub(config) {
-            Err(error @ OpenError::InUse { .. }) if begun.elapsed() < config.await_log => {
+            Err(error) if error.is_in_use() && begun.elapsed() < config.await_log => {
                 if !is_logged {
                     let patience = config.await_log;
                     tracing::info!(%error, ?patience, "waiting for the server before to end");
@@ -191,7 +226,9 @@ impl Server {
         service_manager::stopping();
         let connections = hub.connections();
         tracing::info!(connections, window = ?drain, "draining");
-        hub.go_away(drain, &[]);
+        let cluster = hub.log().cluster();
+        let others = cluster.map(|cluster| cluster.others(config.limits.connections));
+        hub.go_away(drain, &others.unwrap_or_default());
         if is_shared {
             leave.cancel();
         }

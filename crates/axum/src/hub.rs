@@ -1,6 +1,7 @@
 //! The hub: the registry of connections and rooms in one server, over its log.
 
 mod agenda;
+pub mod bus;
 mod config;
 mod connections;
 mod entry;
@@ -23,7 +24,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use protocol::frame::{Member, Message};
-use protocol::id::{ConnectionId, Generation, RoomName, SessionId};
+use protocol::id::{ConnectionId, Generation, NodeName, RoomName, SessionId};
 use protocol::position::Offset;
 use protocol::presence::Presence;
 use protocol::presence::pace::FanOut;
@@ -189,6 +190,14 @@ impl Observer for Rooms {
 
     fn opened(&self, session: &SessionId, generation: Generation) {
         self.connections.lock().opened(session, generation);
+    }
+
+    fn node_up(&self, node: &NodeName) {
+        Self::node_up(self, node);
+    }
+
+    fn node_down(&self, node: &NodeName) {
+        Self::node_down(self, node);
     }
 
     fn redacted(&self, message: &Message) {

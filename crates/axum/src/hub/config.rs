@@ -50,13 +50,23 @@ impl Hub {
         config: &HubConfig,
         open_log: impl FnOnce(Arc<dyn Observer>) -> Result<L, E>,
     ) -> Result<Self, E> {
+        Self::open_over(config, |rooms, _| open_log(rooms))
+    }
+
+    /// As [`Hub::open`], for a log that needs to know the rooms before it is opened, or the hub's clock.
+    ///
+    /// # Errors
+    /// Those of the log.
+    pub fn open_over<L: Log + 'static, E>(
+        config: &HubConfig,
+        open_log: impl FnOnce(Arc<Rooms>, Clock) -> Result<L, E>,
+    ) -> Result<Self, E> {
         let clock = Clock::start();
         let rooms = Rooms::new(config.members_named)
             .with_tails(config.tail_bytes)
             .with_fan_out(clock, config.fan_out_bytes);
         let rooms = Arc::new(rooms);
-        let observer: Arc<dyn Observer> = Arc::<Rooms>::clone(&rooms);
-        let log = open_log(observer)?;
+        let log = open_log(Arc::clone(&rooms), clock)?;
         let answers = Answers::new(config.answer_bytes, config.page_bytes);
         Ok(Self::new(rooms, Arc::new(log), config.replay_bytes, clock).with_answers(answers))
     }

@@ -86,6 +86,22 @@ impl Nodes {
 }
 
 impl Rooms {
+    /// Makes these the rooms of a node among several, in this life of it: a later one has to be larger, unless the others
+    /// held the node for dead meanwhile. To be called once, before any room is opened: a second bus is not used. `clock`
+    /// is the hub's.
+    pub fn join(&self, clock: Clock, node: NodeName, life: Life, bus: Arc<dyn Bus>) {
+        self.nodes.get_or_init(|| {
+            Arc::new(Nodes {
+                bus,
+                clock,
+                node,
+                life,
+                alive: Mutex::default(),
+                is_reported: AtomicBool::new(false),
+            })
+        });
+    }
+
     /// Another node told this about a room. Ignored where the room is not open, or it cannot be read: the journal
     /// has a line on the first such message.
     pub fn heard(&self, room: &RoomName, message: &[u8]) {
@@ -140,19 +156,9 @@ impl Rooms {
 }
 
 impl Hub {
-    /// Makes this the hub of a node among several, in this life of it. To be called once, before any room is opened: a
-    /// second bus is not used.
+    /// As [`Rooms::join`].
     pub fn join(&self, node: NodeName, life: Life, bus: Arc<dyn Bus>) {
-        self.rooms.nodes.get_or_init(|| {
-            Arc::new(Nodes {
-                bus,
-                clock: self.clock,
-                node,
-                life,
-                alive: Mutex::default(),
-                is_reported: AtomicBool::new(false),
-            })
-        });
+        self.rooms.join(self.clock, node, life, bus);
     }
 
     /// Whether the server is a node among several.
