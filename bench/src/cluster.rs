@@ -108,10 +108,14 @@ impl Cluster {
             .prefix("everbeat-nats-")
             .tempdir()?;
         let nats = Servers::start(home.path(), SERVERS).await?;
+        // All nodes know each other's guests by one key.
+        let key = home.path().join("guests.key");
+        fs::write(&key, std::array::from_fn::<u8, 32, _>(|_| rng.u8(..)))?;
         let mut nodes = Vec::new();
         for (index, name) in NAMES.into_iter().enumerate() {
             let is_parted = settings.parted == Some(index);
-            nodes.push(Node::new(name, &nats, settings, is_parted, rng).await?);
+            let node = Node::new(name, (&nats, &key), settings, is_parted, rng);
+            nodes.push(node.await?);
         }
         let mut cluster = Self {
             nodes,
@@ -154,7 +158,7 @@ impl Cluster {
 impl Node {
     async fn new(
         name: &'static str,
-        nats: &Servers,
+        (nats, key): (&Servers, &Path),
         settings: Settings<'_>,
         is_parted: bool,
         rng: &mut Rng,
@@ -175,7 +179,8 @@ impl Node {
             urls.join(",")
         };
         let disk = Disk::plain()?;
-        let own = ["--engine", &engine, "--node", name];
+        let key = key.to_str().context("a path that is no text")?;
+        let own = ["--engine", &engine, "--node", name, "--guest-key-file", key];
         let options = [&own, settings.options].concat();
         let mut server = Server::new(settings.binary, &disk, &options, rng)?;
         server.open_admin(rng)?;
