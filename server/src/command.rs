@@ -6,11 +6,18 @@ use std::time::{Duration, SystemTime};
 
 use clap::{Parser, Subcommand};
 use everbeat_axum::log::sqlite::{self, CopyError, OpenError, RoomSummary};
+use futures_util::future::join_all;
 use protocol::frame::Message;
 use protocol::id::{IdError, RoomName};
 use thiserror::Error;
+use url::Url;
 
-use crate::config::Config;
+use crate::config::{Config, peer};
+use crate::data;
+use crate::peer::PeerSecret;
+use crate::peer::ask::{AskError, Peer, copy_of_furthest};
+use crate::peer::secret::SecretError;
+use crate::peer::status::{self, Asked};
 
 /// What stands on the command line.
 #[derive(Debug, Parser)]
@@ -45,9 +52,30 @@ pub enum Command {
         /// The file
         from: PathBuf,
     },
+    /// Look at the nodes of this server, or take a copy of one's log
+    #[command(subcommand)]
+    Cluster(Cluster),
     /// Look at rooms, or empty one
     #[command(subcommand)]
     Rooms(Rooms),
+}
+
+/// What is done with the nodes of a server.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Cluster {
+    /// Ask all nodes (--peers) how they are: state, clients, how far their logs have come. Fails where one does not
+    /// answer, or where something is wrong
+    Status {
+        /// As JSON, one node a line, and what is wrong in the last one
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a copy of another node's log in place of the one here, while no server uses it
+    Copy {
+        /// The --peer-listen of that node; without it the one of --peers that has come furthest
+        #[arg(value_parser = peer)]
+        from: Option<Url>,
+    },
 }
 
 /// What is done with rooms.
@@ -86,6 +114,18 @@ pub enum CommandError {
     /// The output could not be written.
     #[error("cannot write what there is to tell: {0}")]
     Tell(#[from] io::Error),
+    /// Another node did not answer, or sent no copy.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    /// The secret of the nodes cannot be used.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// No node is named.
+    #[error("name the nodes: --peers http://10.0.0.1:8091,http://10.0.0.2:8091")]
+    NoPeers,
+    /// Something is wrong with the nodes.
+    #[error("{}", .0.join("; "))]
+    Alarms(Vec<String>),
     /// No such room.
     #[error("the log has no room {0}: see everbeat rooms list")]
     NoRoom(RoomName),
@@ -112,6 +152,10 @@ impl Command {
                 sqlite::restore(from, &database)?;
                 writeln!(told, "{}", database.display())?;
             }
+            Self::Cluster(cluster) => tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?
+                .block_on(cluster.run(config, told))?,
             Self::Rooms(Rooms::List { json }) => {
                 let rooms = sqlite::summaries(&database)?;
                 list(&rooms, *json, told)?;
@@ -131,6 +175,73 @@ impl Command {
             }
         }
         Ok(())
+    }
+}
+
+impl Cluster {
+    async fn run(&self, config: &Config, told: &mut dyn Write) -> Result<(), CommandError> {
+        let secret = PeerSecret::of_option(config.nodes.peer_secret_file.as_deref())?;
+        match self {
+            Self::Status { json } => {
+                if config.nodes.peers.is_empty() {
+                    return Err(CommandError::NoPeers);
+                }
+                let asked = config.nodes.peers.iter().map(|peer| ask(peer, &secret));
+                let asked = join_all(asked).await;
+                let alarms = status::alarms(&asked);
+                if *json {
+                    for one in &asked {
+                        writeln!(
+                            told,
+                            "{}",
+                            serde_json::to_string(one).map_err(io::Error::from)?
+                        )?;
+                    }
+                    writeln!(told, "{}", serde_json::json!({ "alarms": alarms }))?;
+                } else {
+                    status::table(&asked, told)?;
+                }
+                if alarms.is_empty() {
+                    Ok(())
+                } else {
+                    Err(CommandError::Alarms(alarms))
+                }
+            }
+            Self::Copy { from } => {
+                let database = config.database();
+                data::make_directory(&config.data);
+                let peers = &config.nodes.peers;
+                let applied = match from {
+                    Some(from) => Peer::new(from.clone(), &secret)?.copy(&database).await?,
+                    None if peers.is_empty() => return Err(CommandError::NoPeers),
+                    None => copy_of_furthest(peers, &secret, 0, &database).await?,
+                };
+                writeln!(
+                    told,
+                    "{} is a copy as of sequence {}",
+                    database.display(),
+                    applied.sequence
+                )?;
+                Ok(())
+            }
+        }
+    }
+}
+
+async fn ask(peer: &Url, secret: &PeerSecret) -> Asked {
+    let status = match Peer::new(peer.clone(), secret) {
+        Ok(node) => node.status().await,
+        Err(error) => Err(error),
+    };
+    let (status, error) = match status {
+        Ok(status) => (Some(status), None),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    let peer = peer.to_string();
+    Asked {
+        peer,
+        status,
+        error,
     }
 }
 

@@ -38,7 +38,8 @@ pub use self::cluster::{
     Addresses, AddressesError, ClusterConfig, ClusterError, ClusterOptions, SyncPolicy,
 };
 pub use self::limits::{ForwardedHeaders, LimitOptions};
-pub use self::nodes::NodeOptions;
+pub(crate) use self::nodes::peer;
+pub use self::nodes::{NodeOptions, node_address};
 pub use self::tls::TlsOptions;
 
 /// Everbeat's server: sessions over WebSockets that survive what happens to connections.

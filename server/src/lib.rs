@@ -10,6 +10,7 @@
 //! - [`router`], [`headers`], [`ws`]: all routes, the headers of all responses, the dialects of a WebSocket
 //! - `tutorial`: the tutorial's dialect, I/O only; [`protocol::server`] decides
 //! - [`admin`], [`health`], [`telemetry`]: what the operator sees
+//! - [`peer`]: what the nodes of one server ask each other
 //! - [`page`]: the server-rendered page and static files
 
 #![forbid(unsafe_code)]
@@ -28,6 +29,7 @@ pub mod listener;
 #[cfg(feature = "nats")]
 pub mod node;
 pub mod page;
+pub mod peer;
 pub mod readiness;
 pub mod router;
 pub mod samples;
@@ -68,6 +70,7 @@ use crate::config::{Config, ConfigError};
 use crate::descriptors::Reserve;
 use crate::heap::{Allocator, Heap};
 use crate::listener::Listener;
+use crate::peer::{PeerDoor, PeerListener};
 use crate::readiness::Readiness;
 use crate::samples::Samples;
 use crate::serve::Acceptor;
@@ -161,6 +164,8 @@ pub struct Server {
     pub listener: Listener,
     /// The listener for the operator.
     pub admin: Option<TcpListener>,
+    /// The listener for other nodes.
+    pub peers: Option<PeerDoor>,
     /// The registry of rooms and connections, over the log.
     pub hub: Arc<Hub>,
     /// The authenticator of sockets, pages and requests.
@@ -203,6 +208,7 @@ impl Server {
             config: Arc::clone(&config),
         });
         let watching = self.admin.map(|listener| Watch::begin(listener, &state));
+        let peers = self.peers.map(|door| PeerListener::begin(door, &state));
         let acceptor = Acceptor {
             router: router::build(state),
             hub: Arc::clone(&hub),
@@ -237,6 +243,9 @@ impl Server {
         stop.cancel();
         if timeout(FAREWELL, serving).await.is_err() {
             tracing::warn!("HTTP requests were still under way");
+        }
+        if let Some(peers) = peers {
+            peers.end(FAREWELL).await;
         }
         beside.abort_all();
         match hub.log().close().await {

@@ -12,6 +12,7 @@ use anyhow::Context;
 use clap::Parser;
 use everbeat_axum::access::Authenticator;
 use everbeat_axum::clock;
+use everbeat_axum::hub::Hub;
 use everbeat_axum::stream::SendQueueReader;
 #[cfg(feature = "embed")]
 use leptos::config::LeptosOptions;
@@ -20,6 +21,7 @@ use server::command::Line;
 use server::config::{Admin, Config};
 use server::heap::Allocator;
 use server::listener::{self, Listener};
+use server::peer::{OneNode, PeerDoor, PeerSecret};
 use server::{Server, Stopped, descriptors, in_full, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -56,6 +58,11 @@ fn start(config: Config) -> anyhow::Result<()> {
             most,
             wanted,
             "fewer files may be open than --connections and --handshakes need: see ulimit -n"
+        );
+    }
+    if config.nodes.addresses.len() > 1 && config.limits.allowed_origins.is_empty() {
+        tracing::warn!(
+            "pages of one node may not connect to another one: name the origins of all nodes in --allowed-origins"
         );
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -101,6 +108,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         )?),
         Admin::Off => None,
     };
+    let peers = peers(&config, &hub, listener.shared.is_shared())?;
     // The one that holds the log holds the data directory.
     #[cfg(feature = "embed")]
     let (config, mut leptos) = embedded(config, leptos)?;
@@ -130,12 +138,30 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         leptos,
         listener,
         admin,
+        peers,
         hub,
         authenticator,
         allocator: allocator(),
         send_queues: send_queues(),
     };
     Ok(server.run(shutdown).await?)
+}
+
+/// The listener for other nodes, if there is one.
+fn peers(config: &Config, hub: &Arc<Hub>, is_shared: bool) -> anyhow::Result<Option<PeerDoor>> {
+    let Some(address) = config.nodes.peer_listen else {
+        return Ok(None);
+    };
+    let secret = PeerSecret::of_option(config.nodes.peer_secret_file.as_deref())?;
+    let listener = listener::listen(address, is_shared, "--peer-listen")?;
+    Ok(Some(PeerDoor {
+        listener,
+        secret: Arc::new(secret),
+        node: Arc::new(OneNode {
+            hub: Arc::clone(hub),
+            database: config.database(),
+        }),
+    }))
 }
 
 #[cfg(target_os = "linux")]

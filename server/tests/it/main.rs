@@ -33,6 +33,7 @@ mod metrics;
 mod names;
 mod other_sites;
 mod pages;
+mod peers;
 mod process;
 mod raw;
 mod refused_handshakes;

@@ -96,6 +96,7 @@ impl TestServer {
             leptos,
             listener,
             admin: Some(admin),
+            peers: None,
             hub: Arc::clone(&hub),
             authenticator,
             allocator: Allocator::default(),
