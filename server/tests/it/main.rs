@@ -31,6 +31,7 @@ mod kill;
 mod limits;
 mod metrics;
 mod names;
+mod nodes;
 mod other_sites;
 mod pages;
 mod peers;
