@@ -53,6 +53,7 @@ use everbeat_axum::everbeat::{self, Everbeat};
 use everbeat_axum::housekeeping::Housekeeping;
 use everbeat_axum::hub::Hub;
 use everbeat_axum::limits::Limits;
+use everbeat_axum::log::Stop;
 use everbeat_axum::log::sqlite::{OpenError, SqliteConfig, SqliteLog};
 use everbeat_axum::stream::SendQueueReader;
 use everbeat_axum::supervise::supervised;
@@ -227,7 +228,7 @@ impl Server {
 
         let stopped = tokio::select! {
             () = shutdown => None,
-            why = hub.log().stopped() => Some(Stopped(why)),
+            stop = hub.log().stopped() => Some(Stopped(stop)),
         };
         service_manager::stopping();
         let connections = hub.connections();
@@ -262,8 +263,8 @@ impl Server {
 
 /// Why a server ended by itself: to start it again does not help before an operator has acted.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{0}")]
-pub struct Stopped(pub Arc<str>);
+#[error("{}", .0.why)]
+pub struct Stopped(pub Stop);
 
 impl Stopped {
     /// The exit code: a fault of the configuration (`EX_CONFIG` of sysexits.h). A service manager should not start the

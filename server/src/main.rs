@@ -18,10 +18,10 @@ use everbeat_axum::stream::SendQueueReader;
 use leptos::config::LeptosOptions;
 use leptos::config::get_configuration;
 use server::command::Line;
-use server::config::{Admin, Config};
+use server::config::{Admin, Config, NodeOptions};
 use server::heap::Allocator;
 use server::listener::{self, Listener};
-use server::peer::{OneNode, PeerDoor, PeerSecret};
+use server::peer::{OneNode, PeerDoor, PeerSecret, ask};
 use server::{Server, Stopped, descriptors, in_full, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -68,7 +68,35 @@ fn start(config: Config) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(config))
+    runtime.block_on(async {
+        loop {
+            let Err(error) = serve(config.clone()).await else {
+                return Ok(());
+            };
+            let stopped = error.downcast_ref::<Stopped>();
+            match stopped.and_then(|Stopped(stop)| stop.needs_copy) {
+                Some(needed) if !config.nodes.peers.is_empty() => {
+                    take_copy(&config, needed).await?;
+                }
+                _ => return Err(error),
+            }
+        }
+    })
+}
+
+/// Takes a copy of another node's log in place of this one, which is too far behind.
+async fn take_copy(config: &Config, needed: u64) -> anyhow::Result<()> {
+    let NodeOptions {
+        peers,
+        peer_secret_file,
+        ..
+    } = &config.nodes;
+    let secret = PeerSecret::of_option(peer_secret_file.as_deref())?;
+    tracing::info!(needed, "taking a copy of another node's log");
+    let copied = ask::copy_of_furthest(peers, &secret, needed, &config.database()).await;
+    let applied = copied.context("no copy of another node's log")?;
+    tracing::info!(applied = applied.sequence, "the copy is in place");
+    Ok(())
 }
 
 /// Serves the site that is in this program, unless the options name another one.

@@ -96,6 +96,15 @@ pub struct RoomLog {
     pub redacted: Vec<Message>,
 }
 
+/// Why a log stopped for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// What is wrong, and what to do.
+    pub why: Arc<str>,
+    /// Where a copy of another node's log would mend it: the least sequence that the copy has to have folded.
+    pub needs_copy: Option<u64>,
+}
+
 /// The log's observer: notified of what became durable, in each room in the order of its offsets, before
 /// the append is answered. A read may show a message a moment earlier.
 pub trait Observer: Send + Sync + 'static {
@@ -250,7 +259,7 @@ pub trait Log: Send + Sync + 'static {
 
     /// Answers, with the reason, once the log can take nothing more before an operator has acted. A log on one machine
     /// goes on trying.
-    fn stopped(&self) -> BoxFuture<'static, Arc<str>> {
+    fn stopped(&self) -> BoxFuture<'static, Stop> {
         Box::pin(std::future::pending())
     }
 

@@ -323,6 +323,18 @@ impl Nodes {
         self.others.get(node).map(|other| &other.lease)
     }
 
+    /// When a node whose lease holds was heard last.
+    pub fn heard_at(&self, node: &NodeName) -> Option<Timestamp> {
+        self.others.get(node).map(|other| other.heard_at)
+    }
+
+    /// Whether this node is the one that forgets for all of them what is too old: the one with the smallest name. It does
+    /// no harm where two take themselves for it.
+    pub fn keeps_house(&self) -> bool {
+        let own = self.own.as_ref().map(|own| &own.node);
+        own.is_some_and(|own| self.others.keys().all(|other| own < other))
+    }
+
     /// The own lease, if it was announced, as it was told last.
     pub const fn own(&self) -> Option<&Lease> {
         self.own.as_ref()

@@ -15,7 +15,7 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use super::status::{ClusterStatus, Phase};
 use crate::clock::Clock;
-use crate::log::LogError;
+use crate::log::{LogError, Stop};
 
 /// The outcome of a command, as a future that needs nothing of its caller.
 pub(super) type Outcomes = BoxFuture<'static, Result<Outcome, LogError>>;
@@ -38,7 +38,7 @@ pub(super) struct Shared {
     /// The sequence of the last pack that is folded here.
     pub(super) sequence: watch::Sender<u64>,
     /// Why the node has stopped for good.
-    stopped: watch::Sender<Option<Arc<str>>>,
+    stopped: watch::Sender<Option<Stop>>,
     status: Mutex<ClusterStatus>,
 }
 
@@ -183,19 +183,19 @@ impl Shared {
     }
 
     /// The same for good: an operator has to act.
-    pub(super) fn stop(&self, why: &Arc<str>) {
-        self.end(Arc::clone(why));
-        self.note(|status| status.trouble = Some(why.to_string()));
-        self.stopped.send_replace(Some(Arc::clone(why)));
+    pub(super) fn stop(&self, stop: Stop) {
+        self.end(Arc::clone(&stop.why));
+        self.note(|status| status.trouble = Some(stop.why.to_string()));
+        self.stopped.send_replace(Some(stop));
     }
 
     /// Answers once the node has stopped for good.
-    pub(super) fn stopped(&self) -> BoxFuture<'static, Arc<str>> {
+    pub(super) fn stopped(&self) -> BoxFuture<'static, Stop> {
         let mut stopped = self.stopped.subscribe();
         async move {
-            let why = stopped.wait_for(Option::is_some).await;
-            match why.ok().and_then(|why| why.clone()) {
-                Some(why) => why,
+            let stop = stopped.wait_for(Option::is_some).await;
+            match stop.ok().and_then(|stop| stop.clone()) {
+                Some(stop) => stop,
                 // The log is dropped without a fault.
                 None => std::future::pending().await,
             }

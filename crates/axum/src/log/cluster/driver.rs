@@ -24,7 +24,7 @@ use super::words;
 use crate::clock::{Clock, unix_ms};
 use crate::log::engine::{Bounds, Engine, EngineError, EngineState, Source, Topic};
 use crate::log::sqlite::SqliteLog;
-use crate::log::{LogError, Observer};
+use crate::log::{LogError, Observer, Stop};
 
 /// The pause before packs are folded again that the database could not take: a full disk, say. No pack is skipped.
 const FOLD_AGAIN: Duration = Duration::from_secs(1);
@@ -86,7 +86,7 @@ pub(super) async fn run(
 ) {
     let stream = match parts.sqlite.stream().await {
         Ok(stream) => stream,
-        Err(error) => return shared.stop(&words::cannot_read(&error).into()),
+        Err(error) => return shared.stop(stop(words::cannot_read(&error), None)),
     };
     let driver = Driver::new(config, chance, clock, parts, shared, stream);
     driver.run().await;
@@ -283,7 +283,10 @@ impl Driver {
                 );
                 self.hole = Some(sequence);
             }
-            follower::Event::Behind { next, first } => self.stop(words::behind(next, first)),
+            follower::Event::Behind { next, first } => {
+                let needed = first.saturating_sub(1);
+                self.stop_for(stop(words::behind(next, first), Some(needed)));
+            }
             follower::Event::OtherStream(mismatch) => self.stop(words::other_stream(&mismatch)),
             follower::Event::Unreadable { sequence, error } => {
                 self.stop(words::unreadable(sequence, &error));
@@ -516,9 +519,13 @@ impl Driver {
 
     /// Stops for good: whoever waits is answered, and the operator has to act.
     fn stop(&mut self, why: String) {
+        self.stop_for(stop(why, None));
+    }
+
+    fn stop_for(&mut self, stop: Stop) {
         if !self.is_over {
-            tracing::error!(node = %self.config.node, "{why}");
-            self.shared.stop(&why.into());
+            tracing::error!(node = %self.config.node, "{}", stop.why);
+            self.shared.stop(stop);
             self.is_over = true;
         }
     }
@@ -544,7 +551,10 @@ impl Driver {
                 };
             }
             status.trouble = self.trouble(status, lag);
-            status.nodes = self.leases.statuses();
+            status.nodes = self.leases.statuses(self.clock.now());
+            if status.epoch.is_none() {
+                status.epoch = self.sqlite.epoch().map(String::from);
+            }
         });
     }
 
@@ -561,6 +571,13 @@ impl Driver {
             (None, Phase::CatchingUp) => Some(format!("catching up: {lag} packs behind")),
             (None, phase) => Some(phase.to_string()),
         }
+    }
+}
+
+fn stop(why: String, needs_copy: Option<u64>) -> Stop {
+    Stop {
+        why: why.into(),
+        needs_copy,
     }
 }
 

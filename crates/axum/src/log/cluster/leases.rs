@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use everbeat_log::nodes::{Config, Event, Lease, Nodes, Transmit};
@@ -147,15 +148,19 @@ impl Leases {
     }
 
     /// The nodes by name, this one among them.
-    pub(super) fn statuses(&self) -> Vec<NodeStatus> {
+    pub(super) fn statuses(&self, now: Timestamp) -> Vec<NodeStatus> {
         let leases = self.nodes.own().into_iter().chain(self.nodes.others());
+        let status = |lease: &Lease| {
+            let heard_at = self.nodes.heard_at(&lease.node).unwrap_or(now);
+            status(lease, now.since(heard_at))
+        };
         let mut statuses: Vec<_> = leases.map(status).collect();
         statuses.sort_unstable_by(|one, other| one.name.cmp(&other.name));
         statuses
     }
 }
 
-fn status(lease: &Lease) -> NodeStatus {
+fn status(lease: &Lease, age: Duration) -> NodeStatus {
     NodeStatus {
         name: lease.node.clone(),
         life: lease.life.count,
@@ -164,5 +169,6 @@ fn status(lease: &Lease) -> NodeStatus {
         digest: lease.digest.to_string(),
         address: lease.address.clone(),
         connections: lease.load,
+        heard_ms: u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
     }
 }

@@ -23,7 +23,7 @@ use super::status::ClusterStatus;
 use crate::clock::Clock;
 use crate::log::engine::Engine;
 use crate::log::sqlite::SqliteLog;
-use crate::log::{Answer, Log, LogError, Observer, Page, Posted, Redaction, RoomLog};
+use crate::log::{Answer, Log, LogError, Observer, Page, Posted, Redaction, RoomLog, Stop};
 
 /// The most sessions that one command touches or forgets, and the most keys of posts: a part of a pack.
 const PIECE_MAX: usize = 512;
@@ -299,7 +299,7 @@ impl Log for ClusterLog {
         self.shared.set_draining();
     }
 
-    fn stopped(&self) -> BoxFuture<'static, Arc<str>> {
+    fn stopped(&self) -> BoxFuture<'static, Stop> {
         self.shared.stopped()
     }
 

@@ -24,6 +24,8 @@ pub struct ClusterStatus {
     pub applied: u64,
     /// The newest sequence of the engine that this node has heard of.
     pub last: u64,
+    /// The identity of its log's history (RS-6); `None` before its first pack.
+    pub epoch: Option<String>,
     /// The digest at `applied`, in hexadecimal: nodes with equal sequences have equal digests.
     pub digest: String,
     /// Commands that wait to be sent.
@@ -47,6 +49,7 @@ impl ClusterStatus {
             is_connected: false,
             applied: 0,
             last: 0,
+            epoch: None,
             digest: String::new(),
             waiting: 0,
             in_flight: 0,
@@ -100,6 +103,8 @@ pub struct NodeStatus {
     pub address: Option<String>,
     /// How many connections it holds.
     pub connections: u64,
+    /// How long ago it was heard, in milliseconds; 0 for this node.
+    pub heard_ms: u64,
 }
 
 impl NodeStatus {
@@ -153,6 +158,7 @@ mod tests {
             digest: String::new(),
             address: address.map(str::to_owned),
             connections: 40,
+            heard_ms: 0,
         }
     }
 

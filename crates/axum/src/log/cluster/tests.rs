@@ -326,7 +326,7 @@ async fn of_two_nodes_with_one_name_the_older_stops() {
         .live()
         .await;
     let first = &trio.nodes[0];
-    let why = timeout(SOON, first.log.stopped()).await.unwrap();
+    let why = timeout(SOON, first.log.stopped()).await.unwrap().why;
     assert!(why.contains("name") && why.contains('a'), "{why}");
     let opened = first.log.open_session(fresh("ada", 1)).await;
     assert!(
@@ -346,7 +346,7 @@ async fn a_pack_that_cannot_be_read_stops_a_node() {
     let trio = Trio::start().await;
     trio.stream.store(br#"{"format":2,"pack":{}}"#);
     for node in &trio.nodes {
-        let why = timeout(SOON, node.log.stopped()).await.unwrap();
+        let why = timeout(SOON, node.log.stopped()).await.unwrap().why;
         assert!(why.contains("format 2") && why.contains("upgrade"), "{why}");
         assert!(node.log.open_session(fresh("ada", 1)).await.is_err());
     }
@@ -375,7 +375,7 @@ async fn a_node_comes_back_to_its_own_stream_only() {
     drop(back);
     trio.stream.replace();
     let back = Node::start("a", &trio.stream, trio.directories[0].path());
-    let why = timeout(SOON, back.log.stopped()).await.unwrap();
+    let why = timeout(SOON, back.log.stopped()).await.unwrap().why;
     assert!(why.contains("stream"), "{why}");
 }
 
@@ -516,6 +516,6 @@ async fn a_node_behind_the_stream_stops() {
     let last = trio.stream.packs().len() as u64;
     trio.stream.trim(last);
     let back = Node::start("a", &trio.stream, trio.directories[0].path());
-    let why = timeout(SOON, back.log.stopped()).await.unwrap();
+    let why = timeout(SOON, back.log.stopped()).await.unwrap().why;
     assert!(why.contains("copy"), "{why}");
 }
