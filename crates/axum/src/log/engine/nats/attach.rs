@@ -6,7 +6,7 @@ use async_nats::connection::State;
 use async_nats::jetstream::{Context, ContextBuilder};
 use async_nats::{ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::super::EngineError;
 use super::config::{NatsConfig, Secrets};
@@ -140,25 +140,25 @@ async fn look_after(config: &NatsConfig, attached: Attached, ends: &Ends) {
         mut events,
         id: attached_to,
     } = attached;
-    ends.health.note_link(&Ok(()));
+    // Who sees that it is ready can use it.
     ends.attached.send_replace(Some(context.clone()));
+    ends.health.note_link(&Ok(()));
     let client = context.client();
     let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut unanswered_since = None;
     loop {
         tokio::select! {
             event = events.recv() => match event {
                 None | Some(Event::Closed) => return,
                 Some(Event::Connected) => looks.reset_immediately(),
-                Some(Event::Disconnected) => {
-                    let lost = unavailable("the connection to NATS was lost");
-                    ends.health.note_link(&Err::<(), _>(lost));
-                }
+                Some(Event::Disconnected) => ends.health.note_link(&lost()),
                 Some(Event::ServerError(error)) => tracing::warn!("the NATS server says: {error}"),
                 Some(other) => tracing::debug!("NATS: {other}"),
             },
             _ = looks.tick() => {
                 if client.connection_state() != State::Connected {
+                    ends.health.note_link(&lost());
                     unanswered_since = None;
                     continue;
                 }
@@ -183,6 +183,10 @@ async fn look_after(config: &NatsConfig, attached: Attached, ends: &Ends) {
             }
         }
     }
+}
+
+fn lost() -> Result<(), EngineError> {
+    Err(unavailable("the connection to NATS was lost"))
 }
 
 /// Whether the leader answers, and leads the stream that was attached to.

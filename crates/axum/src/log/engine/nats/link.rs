@@ -55,11 +55,14 @@ impl Link {
     /// What requests are made with.
     ///
     /// # Errors
-    /// Without a connection now. The client would keep a request until there is one, and send it then.
+    /// Without a connection now: the client would keep a request until there is one, and send it then. And where the
+    /// stream is no longer the one that was attached to.
     pub(super) fn context(&self) -> Result<Context, EngineError> {
         let attached = self.attached.borrow().clone();
-        match attached {
-            Some(context) if context.client().connection_state() == State::Connected => Ok(context),
+        let is_connected =
+            |context: &Context| context.client().connection_state() == State::Connected;
+        match attached.filter(is_connected) {
+            Some(context) if !self.health.is_unfit() => Ok(context),
             _ => Err(self.health.why()),
         }
     }
@@ -130,6 +133,11 @@ impl Health {
             }
             is_new
         });
+    }
+
+    /// Whether the streams are not those that they should be.
+    fn is_unfit(&self) -> bool {
+        matches!(self.facts.lock().link, Some(EngineError::Unfit(_)))
     }
 
     fn why(&self) -> EngineError {
