@@ -232,6 +232,33 @@ async fn a_full_server_is_called_full() {
     timeout(DEADLINE, steps).await.unwrap();
 }
 
+/// A stream that was made anew holds other packs under the same sequences.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_was_made_anew_is_not_written_to() {
+    let steps = async {
+        let mut cluster = Cluster::start_with(1, &Settings::default()).await;
+        let mut config = cluster.config();
+        config.stream.replicas = 1;
+        let engine = serving(config.clone()).await;
+        store(&engine, &Bytes::from_static(b"of the first stream")).await;
+        let id = engine.bounds().await.unwrap().id;
+        cluster.servers.kill(0).await.unwrap();
+        std::fs::remove_dir_all(cluster.servers.store(0)).unwrap();
+        cluster.servers.restart(0).await.unwrap();
+        // Another node makes it.
+        let other = serving(config).await;
+        assert_ne!(other.bounds().await.unwrap().id, id);
+        let mut state = engine.state();
+        let is_told = |state: &EngineState| matches!(state, EngineState::Failing(EngineError::Unfit(why)) if why.contains("made anew"));
+        let told = timeout(RECOVERY, state.wait_for(is_told)).await;
+        told.unwrap().unwrap();
+        let tried = engine.publish(Bytes::from_static(b"too late")).await;
+        assert!(matches!(tried, Err(EngineError::Unfit(_))), "{tried:?}");
+        assert_eq!(other.bounds().await.unwrap().last, 0);
+    };
+    timeout(DEADLINE, steps).await.unwrap();
+}
+
 /// The engine can be started before the servers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_engine_waits_for_its_servers() {

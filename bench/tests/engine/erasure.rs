@@ -1,9 +1,10 @@
 //! EO-8: an erased text is in no file of a stream, on no server.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use everbeat_axum::log::engine::{Engine, Source};
+use fastrand::Rng;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::kit::{Bytes, Cluster, DEADLINE, RECOVERY, fetch, files_with, store};
@@ -19,7 +20,7 @@ fn pack(first: &[u8], second: &[u8]) -> Bytes {
 }
 
 /// Whether a file belongs to a stream, and not to the log of its Raft group.
-fn is_of_a_stream(path: &PathBuf) -> bool {
+fn is_of_a_stream(path: &Path) -> bool {
     path.components().any(|part| part.as_os_str() == "streams")
 }
 
@@ -28,7 +29,7 @@ async fn gone(cluster: &Cluster, bytes: &[u8]) {
     let begun = Instant::now();
     loop {
         let files = files_with(cluster.dir.path(), bytes);
-        if !files.iter().any(is_of_a_stream) {
+        if !files.iter().any(|path| is_of_a_stream(path)) {
             eprintln!(
                 "gone from the streams after {:?}; still in {} files of Raft",
                 begun.elapsed(),
@@ -95,7 +96,9 @@ async fn erased_texts_leave_the_logs_of_raft() {
     erased.await.unwrap();
     gone(&cluster, FIRST).await;
     let begun = Instant::now();
-    let filler = Bytes::from(vec![b'x'; 64 * 1024]);
+    // Random, as servers compress what they keep.
+    let mut rng = Rng::with_seed(18);
+    let mut filler = vec![0; 64 * 1024];
     let mut traffic = 0;
     let is_quiet = std::env::var_os("QUIET").is_some();
     loop {
@@ -111,8 +114,9 @@ async fn erased_texts_leave_the_logs_of_raft() {
         if is_quiet {
             sleep(Duration::from_secs(2)).await;
         } else {
-            for _ in 0..8 {
-                store(&engine, &filler).await;
+            for _ in 0..16 {
+                rng.fill(&mut filler);
+                store(&engine, &Bytes::from(filler.clone())).await;
                 traffic += filler.len();
             }
         }
