@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Starts a cluster on this machine: three NATS servers, and three nodes of Everbeat on them, each with a page of its own. All
 # of them end with this script (Ctrl-C). Their files stay in target/cluster, and the next start goes on with them.
-# usage: scripts/cluster.sh [EVERBEAT OPTION...]     PORT=8080 for the first node's port; the others have the next ones
+# usage: scripts/cluster.sh [EVERBEAT OPTION...]     PORT=8080 for the first node's page; the others have the next ports,
+#                                                    their status pages those from PORT+10 on
 #                                                    EVERBEAT=/path/to/everbeat for another server than the one of `make build`
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -54,15 +55,29 @@ CONF
   nats+=($!)
 done
 
-# All nodes know each other's guests by one key.
+# All nodes know each other's guests by one key, and each other by one secret.
 [ -e "$home/guests.key" ] || (umask 077 && head -c 32 /dev/urandom >"$home/guests.key")
+[ -e "$home/peers.secret" ] || (umask 077 && head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n' >"$home/peers.secret")
+
+# each FORMAT FIRST: a list with the ports of the three nodes, FIRST and the next ones.
+# shellcheck disable=SC2059
+each() { printf "$1,$1,$1" "$2" $(($2 + 1)) $(($2 + 2)); }
+# The same options for all nodes.
+options=(
+  --engine "nats://$(client 0),$(client 1),$(client 2)"
+  --nats-monitor "http://$(monitor 0),http://$(monitor 1),http://$(monitor 2)"
+  --addresses "$(each ws://127.0.0.1:%s/ws "$port")"
+  --allowed-origins "$(each http://127.0.0.1:%s "$port")"
+  --guest-key-file "$home/guests.key"
+  --peers "$(each http://127.0.0.1:%s $((port + 20)))"
+  --peer-secret-file "$home/peers.secret"
+)
 
 for index in 0 1 2; do
   node=${nodes[index]}
-  "$everbeat" --listen "127.0.0.1:$((port + index))" --admin "127.0.0.1:$((port + 10 + index))" --data "$home/node-$node" \
-    --engine "nats://$(client 0),$(client 1),$(client 2)" --nats-monitor "http://$(monitor 0),http://$(monitor 1),http://$(monitor 2)" \
-    --node "$node" --advertise "http://127.0.0.1:$((port + index))" --guest-key-file "$home/guests.key" \
-    "$@" >"$home/node-$node.log" 2>&1 </dev/null &
+  "$everbeat" --node "$node" --data "$home/node-$node" --listen "127.0.0.1:$((port + index))" \
+    --advertise "http://127.0.0.1:$((port + index))" --admin "127.0.0.1:$((port + 10 + index))" \
+    --peer-listen "127.0.0.1:$((port + 20 + index))" "${options[@]}" "$@" >"$home/node-$node.log" 2>&1 </dev/null &
   everbeats+=($!)
 done
 
