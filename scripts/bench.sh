@@ -15,8 +15,8 @@ peers() {
   cargo build --locked --quiet --release --manifest-path bench/peers/rust/Cargo.toml
 }
 
-# The page's workload has no peers.
-[ "$*" = page ] || peers
+# These workloads have no other servers.
+case "$*" in page | cluster) ;; *) peers ;; esac
 
 # shellcheck source=scripts/chromium.sh
 . scripts/chromium.sh

@@ -1,6 +1,7 @@
 //! Workloads, run against each peer in turn, several times, and their figures.
 
 pub mod avalanche;
+pub mod cluster;
 pub mod drops;
 pub mod echo;
 pub mod fan_out;
@@ -46,6 +47,8 @@ pub enum Workload {
     Slow,
     /// The page in a browser
     Page,
+    /// Three nodes beside one: publish, one room over all, sessions that move
+    Cluster,
 }
 
 /// The description of a workload.
@@ -128,6 +131,7 @@ impl Workload {
             Self::Resume => &resume::ABOUT,
             Self::Slow => &slow::ABOUT,
             Self::Page => &page::ABOUT,
+            Self::Cluster => &cluster::ABOUT,
         }
     }
 
@@ -152,6 +156,7 @@ impl Workload {
             Self::Resume => resume::run(subject, programs).await,
             Self::Slow => slow::run(subject, programs, seconds).await,
             Self::Page => page::run(subject, programs).await,
+            Self::Cluster => cluster::run(subject, programs, seconds).await,
         }
     }
 

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::sleep;
 
+use crate::cluster::{Cluster, Settings};
 use crate::disk::Disk;
 use crate::line::Dialect;
 use crate::server::{Server, free_address};
@@ -26,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub enum Peer {
     /// This project's server.
     Everbeat,
+    /// Three nodes of it, on three NATS servers.
+    Cluster,
     /// uWebSockets, in Bun.
     Bun,
     /// ws, in Node.
@@ -43,6 +46,7 @@ impl Peer {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Everbeat => "Everbeat",
+            Self::Cluster => "Everbeat, three nodes",
             Self::Bun => "uWebSockets (Bun)",
             Self::Ws => "ws (Node)",
             Self::SocketIo => "Socket.IO (Node)",
@@ -54,14 +58,15 @@ impl Peer {
     /// How plain texts are wrapped for it.
     pub const fn dialect(self) -> Dialect {
         match self {
-            Self::Everbeat | Self::Bun | Self::Ws | Self::Axum => Dialect::Bare,
+            Self::Everbeat | Self::Cluster | Self::Bun | Self::Ws | Self::Axum => Dialect::Bare,
             Self::SocketIo | Self::Socketioxide => Dialect::SocketIo,
         }
     }
 
     /// The same for the other servers; none for Everbeat.
     pub fn foreign(self) -> Option<Dialect> {
-        (self != Self::Everbeat).then_some(self.dialect())
+        let is_ours = matches!(self, Self::Everbeat | Self::Cluster);
+        (!is_ours).then_some(self.dialect())
     }
 }
 
@@ -86,7 +91,7 @@ impl Programs {
         };
         let built = |name: &str| Command::new(self.peers.join("rust/target/release").join(name));
         Ok(match peer {
-            Peer::Everbeat => bail!("Everbeat is not a peer of itself"),
+            Peer::Everbeat | Peer::Cluster => bail!("Everbeat is not a peer of itself"),
             Peer::Bun => script(node.join("node_modules/.bin/bun"), "bun.js"),
             Peer::Ws => script("node".into(), "ws.js"),
             Peer::SocketIo => script("node".into(), "socket-io.js"),
@@ -99,7 +104,7 @@ impl Programs {
 /// A running peer. It is killed on drop.
 #[derive(Debug)]
 pub struct Running {
-    /// Its address.
+    /// Its address; of several nodes, the first one's.
     pub address: SocketAddr,
     process: Process,
 }
@@ -110,6 +115,7 @@ enum Process {
         server: Server,
         _disk: Disk,
     },
+    Cluster(Box<Cluster>),
     Other {
         peer: Peer,
         programs: Programs,
@@ -119,7 +125,7 @@ enum Process {
 }
 
 impl Running {
-    /// Starts a peer and waits until it serves. `options` are for Everbeat alone.
+    /// Starts a peer and waits until it serves. `options` are for Everbeat alone, for each of its nodes.
     ///
     /// # Errors
     /// If it ends at once, does not serve in time, or is not installed.
@@ -135,6 +141,18 @@ impl Running {
                 _disk: disk,
             };
             return Ok(Self { address, process });
+        }
+        if peer == Peer::Cluster {
+            let settings = Settings {
+                binary: &programs.server,
+                options,
+                parted: None,
+            };
+            let cluster = Cluster::start(settings, &mut rng).await?;
+            return Ok(Self {
+                address: cluster.nodes[0].server.address,
+                process: Process::Cluster(Box::new(cluster)),
+            });
         }
         let (address, reserved) = free_address(&mut rng)?;
         let child = spawn(peer, programs, address).await?;
@@ -157,6 +175,7 @@ impl Running {
                 server.kill().await?;
                 server.start().await
             }
+            Process::Cluster(_) => bail!("several nodes are not restarted at once"),
             Process::Other {
                 peer,
                 programs,
@@ -170,14 +189,34 @@ impl Running {
         }
     }
 
+    /// The addresses of all its nodes.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        match &self.process {
+            Process::Cluster(cluster) => cluster.addresses(),
+            Process::Everbeat { .. } | Process::Other { .. } => vec![self.address],
+        }
+    }
+
     /// The id of its process.
     ///
     /// # Errors
-    /// If it has ended.
+    /// If it has ended, or is more than one.
     pub fn pid(&self) -> anyhow::Result<u32> {
+        match *self.pids()? {
+            [pid] => Ok(pid),
+            _ => bail!("it is not one process"),
+        }
+    }
+
+    /// The ids of its processes, those of the NATS servers too.
+    ///
+    /// # Errors
+    /// If one of them has ended.
+    pub fn pids(&self) -> anyhow::Result<Vec<u32>> {
         match &self.process {
-            Process::Everbeat { server, .. } => server.pid(),
-            Process::Other { child, .. } => child.id().context("it has ended"),
+            Process::Everbeat { server, .. } => Ok(vec![server.pid()?]),
+            Process::Cluster(cluster) => cluster.pids(),
+            Process::Other { child, .. } => Ok(vec![child.id().context("it has ended")?]),
         }
     }
 }

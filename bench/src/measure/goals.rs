@@ -217,6 +217,7 @@ impl Goal {
             Workload::Resume => RESUME,
             Workload::Slow => SLOW,
             Workload::Page => PAGE,
+            Workload::Cluster => &[],
         }
     }
 

@@ -326,7 +326,7 @@ pub fn render(directory: &Path) -> anyhow::Result<String> {
          Written by `make bench`; `make bench ONLY=idle` measures one workload anew. Each figure is the median of its\n\
          runs, with the least and the most; × tells how many times Everbeat's figure a peer's is (its drafts, where there are two). Server and clients\n\
          share the machine: {}\n\n\
-         None of the peers keeps sessions, makes messages durable or replays anything.\n",
+         None of the other servers keeps sessions, makes messages durable or replays anything.\n",
         machine()
     );
     for workload in Workload::value_variants() {
