@@ -231,11 +231,7 @@ impl Server {
             stop = hub.log().stopped() => Some(Stopped(stop)),
         };
         service_manager::stopping();
-        let connections = hub.connections();
-        tracing::info!(connections, window = ?drain, "draining");
-        let cluster = hub.log().cluster();
-        let others = cluster.map(|cluster| cluster.others(config.limits.connections));
-        hub.go_away(drain, &others.unwrap_or_default());
+        send_away(&hub, &config);
         if is_shared {
             leave.cancel();
         }
@@ -270,6 +266,15 @@ impl Stopped {
     /// The exit code: a fault of the configuration (`EX_CONFIG` of sysexits.h). A service manager should not start the
     /// server again after it.
     pub const EXIT_CODE: u8 = 78;
+}
+
+/// Begins the drain: gives each client a slot to reconnect in, at the next server here, or at another node.
+fn send_away(hub: &Hub, config: &Config) {
+    let connections = hub.connections();
+    tracing::info!(connections, window = ?config.drain, "draining");
+    let cluster = hub.log().cluster();
+    let others = cluster.map(|cluster| cluster.others(config.limits.connections));
+    hub.go_away(config.drain, &others.unwrap_or_default());
 }
 
 /// The server's periodic tasks. They end with the server, whatever they are doing.

@@ -38,13 +38,7 @@ impl Node {
             is_node: true,
             ..SqliteConfig::default()
         };
-        let sqlite = SqliteLog::open(
-            &directory.join("log.db"),
-            sqlite,
-            observer.clone(),
-            Clock::start(),
-        )
-        .unwrap();
+        let sqlite = SqliteLog::open(&directory.join("log.db"), sqlite, observer.clone()).unwrap();
         let config = ClusterConfig {
             node: NodeName::new(name).unwrap(),
             history_per_room: 1_000_000,
