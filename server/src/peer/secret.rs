@@ -54,7 +54,8 @@ pub enum SecretError {
 pub struct PeerSecret(Vec<u8>);
 
 impl PeerSecret {
-    /// Reads the secret from a file; white space at its end does not belong to it.
+    /// Reads the secret from a file. White space at its end does not belong to it, unless it is needed: the file may hold
+    /// any 32 bytes.
     ///
     /// # Errors
     /// [`SecretError`]: it names the file and says what to do.
@@ -72,7 +73,8 @@ impl PeerSecret {
             return Err(SecretError::Size { path: path_of() });
         }
         let bytes = fs::read(path).map_err(failed)?;
-        Self::new(bytes.trim_ascii_end()).ok_or_else(|| SecretError::Size { path: path_of() })
+        let secret = Self::new(bytes.trim_ascii_end()).or_else(|| Self::new(&bytes));
+        secret.ok_or_else(|| SecretError::Size { path: path_of() })
     }
 
     /// The same from the file of an option, which has to be given.
@@ -187,6 +189,7 @@ mod tests {
         let ended = write(&format!("{good}\r\n"), 0o400).unwrap();
         assert_eq!(plain.prove(&[]), ended.prove(&[]));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(write(&format!("{}\n", &good[1..]), 0o600).is_ok());
         assert!(told(write(&good[1..], 0o600)).contains("32 bytes or more"));
         assert!(told(write(&good, 0o640)).contains("chmod 600"));
         assert_eq!(format!("{plain:?}"), "PeerSecret(..)");
