@@ -196,6 +196,11 @@ impl SqliteLog {
         self.read_with(move |connection| node::source(connection, &room, offset))
     }
 
+    /// The redacted messages that came with a pack of this sequence or a later one.
+    pub fn redacted_since(&self, sequence: u64) -> Answer<Vec<(RoomName, Offset)>> {
+        self.read_with(move |connection| node::redacted_since(connection, sequence))
+    }
+
     /// Runs a read on a reader.
     fn read_with<T: Send + 'static>(
         &self,

@@ -17,6 +17,7 @@ use protocol::time::Timestamp;
 use tokio::time::sleep_until;
 
 use super::desk::{Shared, Waiting};
+use super::erasure::Erasures;
 use super::leases::Leases;
 use super::node::{Chance, ClusterConfig};
 use super::status::{ClusterStatus, Phase};
@@ -74,6 +75,7 @@ pub(super) struct Parts {
     pub(super) sqlite: Arc<SqliteLog>,
     pub(super) engine: Arc<dyn Engine>,
     pub(super) observer: Arc<dyn Observer>,
+    pub(super) erasures: Arc<Erasures>,
 }
 
 /// Drives a node until it is closed and has nothing left to do, or stops for good.
@@ -136,12 +138,13 @@ impl Driver {
             sqlite,
             engine,
             observer,
+            erasures,
         } = parts;
         let applied = sqlite.applied().unwrap_or_default();
         shared.applied(&applied);
         let now = clock.now();
         let origin_ms = unix_ms().saturating_sub(millis(now));
-        let mut leases = Leases::new(now, origin_ms, config.clone(), observer);
+        let mut leases = Leases::new(now, origin_ms, config.clone(), observer, erasures);
         leases.applied(now, &applied);
         let follower = follower::Config::new(chance.seeds[0]);
         Self {
@@ -374,11 +377,8 @@ impl Driver {
     }
 
     fn live(&mut self, last: Option<LastPack>) {
-        let before = last.map_or(0, |last| last.life.count);
-        let life = Life {
-            count: before.saturating_add(1),
-            nonce: self.chance.nonce,
-        };
+        let last = last.as_ref().map(|last| &last.life);
+        let life = Life::after(last, unix_ms(), self.chance.nonce);
         let settings = Settings {
             epoch: self.chance.epoch.clone(),
             history_per_room: self.config.history_per_room,

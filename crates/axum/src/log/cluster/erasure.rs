@@ -1,6 +1,7 @@
 //! Removed texts in the engine's stream (EO-8): the node that removed a message has its text taken out of the stream.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -19,12 +20,13 @@ use crate::log::{Answer, LogError};
 const AGAIN: Duration = Duration::from_millis(500);
 const AGAIN_MAX: Duration = Duration::from_secs(30);
 
-/// The erasures that are under way. One that a node did not finish before its end begins anew when the removal is
-/// repeated.
+/// The erasures that are under way. What a node did not finish before its end is found again by the redactions in the
+/// database ([`Erasures::resume`]).
 pub(super) struct Erasures {
     engine: Arc<dyn Engine>,
     sqlite: Arc<SqliteLog>,
     pending: watch::Sender<usize>,
+    is_over: AtomicBool,
 }
 
 impl Erasures {
@@ -33,6 +35,7 @@ impl Erasures {
             engine,
             sqlite,
             pending: watch::Sender::new(0),
+            is_over: AtomicBool::new(false),
         }
     }
 
@@ -41,14 +44,55 @@ impl Erasures {
         self.pending.send_modify(|pending| *pending += 1);
         let erasures = Arc::clone(self);
         tokio::spawn(async move {
-            let mut pause = AGAIN;
-            while let Err(error) = erasures.erase(&room, offset).await {
-                tracing::warn!(%room, %offset, %error, "a removed text is still in the engine's stream; trying again");
-                sleep(pause).await;
-                pause = (pause * 2).min(AGAIN_MAX);
-            }
+            erasures.finish(&room, offset).await;
             erasures.pending.send_modify(|pending| *pending -= 1);
         });
+    }
+
+    /// Goes on with what other nodes, or this one in an earlier life, may have left undone: looks after every redacted
+    /// message whose pack the stream still keeps. For a text that is gone that is one question to the engine.
+    pub(super) fn resume(self: &Arc<Self>) {
+        let erasures = Arc::clone(self);
+        tokio::spawn(async move {
+            let mut pause = AGAIN;
+            let left = loop {
+                match erasures.left().await {
+                    Ok(left) => break left,
+                    Err(error) => {
+                        tracing::debug!(%error, "redacted messages are looked after later")
+                    }
+                }
+                sleep(pause).await;
+                pause = (pause * 2).min(AGAIN_MAX);
+            };
+            for (room, offset) in left {
+                erasures.finish(&room, offset).await;
+            }
+        });
+    }
+
+    /// The redacted messages whose packs the stream may still keep.
+    async fn left(&self) -> Result<Vec<(RoomName, Offset)>, ErasureError> {
+        let first = self.engine.bounds().await?.first;
+        Ok(self.sqlite.redacted_since(first).await?)
+    }
+
+    /// Erases a text, however often that has to be tried.
+    async fn finish(&self, room: &RoomName, offset: Offset) {
+        let mut pause = AGAIN;
+        while let Err(error) = self.erase(room, offset).await {
+            if self.is_over.load(Ordering::Relaxed) {
+                return;
+            }
+            tracing::warn!(%room, %offset, %error, "a removed text is still in the engine's stream; trying again");
+            sleep(pause).await;
+            pause = (pause * 2).min(AGAIN_MAX);
+        }
+    }
+
+    /// Nothing is tried again from now on.
+    pub(super) fn end(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
     }
 
     /// Answers once no erasure is under way.

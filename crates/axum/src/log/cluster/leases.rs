@@ -13,6 +13,7 @@ use protocol::position::Epoch;
 use protocol::time::Timestamp;
 
 use super::desk::Shared;
+use super::erasure::Erasures;
 use super::node::ClusterConfig;
 use super::status::NodeStatus;
 use super::words;
@@ -26,6 +27,9 @@ pub(super) struct Leases {
     observer: Arc<dyn Observer>,
     /// The live nodes whose log differs from this one's.
     different: BTreeSet<NodeName>,
+    erasures: Arc<Erasures>,
+    /// Another node may have left erasures undone since this one looked after them.
+    has_to_erase: bool,
 }
 
 impl Leases {
@@ -35,12 +39,15 @@ impl Leases {
         origin_ms: u64,
         config: ClusterConfig,
         observer: Arc<dyn Observer>,
+        erasures: Arc<Erasures>,
     ) -> Self {
         Self {
             nodes: Nodes::new(Config::new(origin_ms), now),
             config,
             observer,
             different: BTreeSet::new(),
+            erasures,
+            has_to_erase: true,
         }
     }
 
@@ -104,7 +111,11 @@ impl Leases {
         while let Some(event) = self.nodes.poll_event() {
             why = self.told(event).or(why);
         }
-        shared.desk(|desk| desk.keeps_house = self.nodes.keeps_house());
+        let keeps_house = self.nodes.keeps_house();
+        shared.desk(|desk| desk.keeps_house = keeps_house);
+        if keeps_house && std::mem::take(&mut self.has_to_erase) {
+            self.erasures.resume();
+        }
         why
     }
 
@@ -117,6 +128,7 @@ impl Leases {
             Event::Down { node, .. } => {
                 tracing::warn!(%node, "a node is not heard any more");
                 self.different.remove(&node);
+                self.has_to_erase = true;
                 self.observer.node_down(&node);
             }
             Event::Diverged { node, sequence, .. } => {

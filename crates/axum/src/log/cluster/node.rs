@@ -103,6 +103,7 @@ impl ClusterLog {
             sqlite: Arc::clone(&sqlite),
             engine,
             observer,
+            erasures: Arc::clone(&erasures),
         };
         let driver = driver::run(config, chance, clock, parts, Arc::clone(&shared));
         let driver = Mutex::new(Some(tokio::spawn(driver)));
@@ -310,6 +311,7 @@ impl Log for ClusterLog {
             return ready(Err(stopped()));
         };
         self.shared.close();
+        self.erasures.end();
         let (shared, sqlite) = (Arc::clone(&self.shared), Arc::clone(&self.sqlite));
         Box::pin(async move {
             let mut driver = driver;
@@ -326,6 +328,7 @@ impl Log for ClusterLog {
 
 impl Drop for ClusterLog {
     fn drop(&mut self) {
+        self.erasures.end();
         if let Some(driver) = self.driver.lock().take() {
             driver.abort();
         }

@@ -408,7 +408,7 @@ async fn what_a_node_had_sent_at_its_end_is_unknown() {
     trio.stream.set(Faults {
         loses_acks: true,
         is_silent: true,
-        has_no_quorum: false,
+        ..Faults::default()
     });
     let sent = tokio::spawn(
         node.log
@@ -473,6 +473,28 @@ async fn a_removed_text_leaves_the_stream() {
         late.log.shared.status().digest,
         trio.nodes[0].log.shared.status().digest
     );
+}
+
+/// EO-8: a node that dies before it has erased a text leaves that to the node that does the work of all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_node_did_not_erase_another_one_does() {
+    let mut trio = Trio::start().await;
+    let node = trio.nodes.pop().unwrap();
+    let generation = node.open("ada").await;
+    let secret = append("ada", 1, "lobby", "a secret");
+    node.log.append(of(generation, secret)).await.unwrap();
+    trio.stream.set(Faults {
+        erases_nothing: true,
+        ..Faults::default()
+    });
+    let removed = node.log.redact(room("lobby"), offset(1), 5).await;
+    assert_eq!(removed, Ok(Redaction::Done));
+    node.log.close().await.unwrap();
+    drop(node);
+    trio.stream.set(Faults::default());
+    let holds = |stream: &Stream| stream.packs().iter().any(|pack| is_in(pack, "a secret"));
+    assert!(holds(&trio.stream));
+    until(|| !holds(&trio.stream)).await;
 }
 
 /// RS-9: of the live nodes, the one with the smallest name forgets for all; each notes its own sessions.

@@ -9,6 +9,7 @@ use everbeat_log::pack::{Life, PackHash};
 use parking_lot::Mutex;
 use protocol::id::{NodeName, RoomName, Seq, SessionId};
 use protocol::position::{Epoch, Offset};
+use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest as _, Sha256};
 
@@ -207,4 +208,23 @@ pub(super) fn leave(connection: &Connection) -> rusqlite::Result<()> {
          DELETE FROM nodes;
          DELETE FROM meta WHERE key = 'history_per_room';",
     )
+}
+/// The messages that are redacted and came with a pack of this sequence or a later one, by their rooms.
+pub(super) fn redacted_since(
+    connection: &Connection,
+    sequence: u64,
+) -> rusqlite::Result<Vec<(RoomName, Offset)>> {
+    // The index of redacted messages holds them alone.
+    let sql = "SELECT rooms.name, messages.offset
+               FROM messages JOIN rooms ON rooms.id = messages.room
+               WHERE messages.removed_ms IS NOT NULL AND messages.sequence >= ?1
+               ORDER BY messages.sequence";
+    connection
+        .prepare_cached(sql)?
+        .query_map([integer(sequence)], |row| {
+            let name = RoomName::new(row.get_ref(0)?.as_str()?);
+            let name = row::checked(0, Type::Text, name)?;
+            Ok((name, row::offset(row, 1)?))
+        })?
+        .collect()
 }

@@ -38,6 +38,8 @@ pub(super) struct Faults {
     pub(super) loses_acks: bool,
     /// What is stored is not delivered live.
     pub(super) is_silent: bool,
+    /// No pack is erased.
+    pub(super) erases_nothing: bool,
 }
 
 impl Default for State {
@@ -206,6 +208,9 @@ impl Engine for VirtualEngine {
         after: Bytes,
     ) -> BoxFuture<'static, Result<(), EngineError>> {
         self.ask(true, |state| {
+            if state.faults.erases_nothing {
+                return Err(unavailable());
+            }
             let stored = state.get(sequence);
             let now = stored.or_else(|| state.replacements.get(&sequence).cloned());
             if now != Some(before) {
