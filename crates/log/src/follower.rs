@@ -34,8 +34,9 @@ const RETRY_CAP: Duration = Duration::from_secs(2);
 /// longer the leader may believe that it is. Elections take 4 to 9 s.
 const DOUBT: Duration = Duration::from_secs(10);
 
-/// How often a replacement is asked for before the node counts as too far behind.
-const TRIES: u32 = 3;
+/// How long the replacement of a pack before the stream's first may be missing: it is stored before the pack is erased,
+/// but its server may lag.
+const LAG: Duration = Duration::from_secs(2);
 
 /// How many packs that were handed out are remembered, to be compared with those that come again.
 const RECENT_MAX: usize = 1024;
@@ -235,8 +236,8 @@ struct Ask {
     last: u64,
     /// The leader did not have the target.
     is_missed: bool,
-    /// How often its replacement was missing.
-    tries: u32,
+    /// The hole there was reported.
+    is_reported: bool,
     /// Since when the stream is in doubt.
     doubt: Option<Timestamp>,
     backoff: Backoff,
@@ -392,7 +393,7 @@ impl Ask {
             due: now,
             last: 0,
             is_missed: false,
-            tries: 0,
+            is_reported: false,
             doubt: None,
             backoff: Backoff::new(RETRY_BASE, RETRY_CAP),
         }

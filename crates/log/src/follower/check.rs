@@ -1,6 +1,6 @@
 //! Whether the stream is the one that the node has applied.
 
-use super::{Event, Follower, Mismatch, Phase, Source, Step};
+use super::{DOUBT, Event, Follower, Mismatch, Phase, Source, Step};
 use crate::pack::Pack;
 
 impl Follower {
@@ -9,7 +9,7 @@ impl Follower {
         self.has_bounds = true;
         let target = self.target();
         if last < target {
-            if self.is_doubt_over() {
+            if self.is_doubt_over(DOUBT) {
                 return self.end(Event::OtherStream(Mismatch::Short { last }));
             }
             return self.retry();
@@ -54,7 +54,7 @@ impl Follower {
         if step != Step::Replacement {
             return self.go_to(Step::Replacement);
         }
-        if self.is_doubt_over() {
+        if self.is_doubt_over(DOUBT) {
             // A hole without its replacement: the stream's id has to do.
             return self.follow();
         }

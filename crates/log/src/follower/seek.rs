@@ -1,9 +1,11 @@
 //! How the next pack is found: live, or asked for step by step.
 
+use std::time::Duration;
+
 use protocol::time::Timestamp;
 
 use super::{
-    Ask, Bounds, DOUBT, Event, Fetched, Follower, Mismatch, Phase, RECENT_MAX, Source, Step, TRIES,
+    Ask, Bounds, DOUBT, Event, Fetched, Follower, LAG, Mismatch, Phase, RECENT_MAX, Source, Step,
     Transmit,
 };
 use crate::pack::Pack;
@@ -126,10 +128,10 @@ impl Follower {
         self.ask.due = self.latest.get() + self.ask.backoff.next(&mut self.rng);
     }
 
-    /// Whether the stream has been in doubt for longer than an election takes.
-    pub(super) fn is_doubt_over(&mut self) -> bool {
+    /// Whether what is asked for has been in doubt for so long.
+    pub(super) fn is_doubt_over(&mut self, doubt: Duration) -> bool {
         let now = self.latest.get();
-        now.since(*self.ask.doubt.get_or_insert(now)) >= DOUBT
+        now.since(*self.ask.doubt.get_or_insert(now)) >= doubt
     }
 
     /// The sequence that is asked for.
@@ -233,17 +235,12 @@ impl Follower {
     /// The stream has reached the next pack, and has neither it nor its replacement.
     fn hole(&mut self) {
         let (next, first) = (self.next, self.first);
-        if first > next {
-            self.ask.tries = self.ask.tries.saturating_add(1);
-            if self.ask.tries >= TRIES {
-                return self.end(Event::Behind { next, first });
-            }
-        } else {
-            let was_over = self.ask.tries > 0;
-            if self.is_doubt_over() && !was_over {
-                self.ask.tries = 1;
-                self.events.push_back(Event::Hole { sequence: next });
-            }
+        if first > next && self.is_doubt_over(LAG) {
+            return self.end(Event::Behind { next, first });
+        }
+        if self.is_doubt_over(DOUBT) && !self.ask.is_reported {
+            self.ask.is_reported = true;
+            self.events.push_back(Event::Hole { sequence: next });
         }
         self.ask.step = Step::Bounds;
         self.retry();
