@@ -26,7 +26,8 @@ pub const LEASE_BYTES: usize = 4096;
 /// The most nodes that are known at a time, this one not counted. Every node holds all history: nobody needs many.
 pub const NODES_MAX: usize = 64;
 
-/// How many of the own digests are kept to be compared with those of nodes that are behind: 40 bytes each.
+/// How many of the own digests are kept to be compared with those of nodes that are behind: 40 bytes each, some minutes
+/// under load.
 const DIGESTS_MAX: usize = 4096;
 
 /// The settings of [`Nodes`].
@@ -173,10 +174,8 @@ pub struct Nodes {
     /// When the own lease is told next.
     beat_at: Timestamp,
     others: BTreeMap<NodeName, Other>,
-    /// The own digests; the newest is that of the own lease's sequence.
-    digests: VecDeque<Digest>,
-    /// The last sequence that was applied.
-    applied: u64,
+    /// The own digests, with their sequences in order; the newest is told.
+    digests: VecDeque<(u64, Digest)>,
     /// The life under the own name that was reported last.
     rival: Option<Life>,
     events: VecDeque<Event>,
@@ -203,7 +202,6 @@ impl Nodes {
             beat_at: now,
             others: BTreeMap::new(),
             digests: VecDeque::new(),
-            applied: 0,
             rival: None,
             events: VecDeque::new(),
         }
@@ -234,18 +232,18 @@ impl Nodes {
         }
     }
 
-    /// This node applied a pack. The driver reports each of them, in order.
+    /// This node applied packs up to this sequence. Where the driver reports only the last of several, what a node says of
+    /// those before cannot be compared.
     pub fn applied(&mut self, now: Timestamp, sequence: u64, digest: Digest) {
         self.advance(now);
-        if self.applied.checked_add(1) != Some(sequence) {
-            // The first report of a process, or a copy was taken.
+        if sequence <= self.sequence() {
+            // Another log, or the same report again.
             self.digests.clear();
         }
         if self.digests.len() >= DIGESTS_MAX {
             self.digests.pop_front();
         }
-        self.digests.push_back(digest);
-        self.applied = sequence;
+        self.digests.push_back((sequence, digest));
         let reached: Vec<_> = self
             .others
             .iter()
@@ -294,8 +292,7 @@ impl Nodes {
         let own = self.own.as_mut().filter(|_| self.beat_at <= now)?;
         self.beat_at = now + self.config.beat;
         own.at_ms = unix_ms(&self.config, now);
-        own.applied = self.applied;
-        own.digest = self.digests.back().copied().unwrap_or_default();
+        (own.applied, own.digest) = self.digests.back().copied().unwrap_or_default();
         // Texts and numbers can be encoded.
         serde_json::to_vec(own).ok().map(Transmit::Tell)
     }
@@ -359,6 +356,11 @@ impl Nodes {
         }
     }
 
+    /// The last sequence that was applied, as far as it was reported.
+    fn sequence(&self) -> u64 {
+        self.digests.back().map_or(0, |(sequence, _)| *sequence)
+    }
+
     fn drop_node(&mut self, node: &NodeName) {
         if let Some(other) = self.others.remove(node) {
             let Lease { node, life, .. } = other.lease;
@@ -405,22 +407,20 @@ impl Nodes {
 
     /// Compares the digests, if this node has reached the other one.
     fn compare(&mut self, node: &NodeName) {
+        let applied = self.sequence();
         let Some(other) = self.others.get_mut(node) else {
             return;
         };
-        let Some((sequence, digest)) = other.ahead else {
+        let Some((sequence, digest)) = other.ahead.take_if(|(ahead, _)| *ahead <= applied) else {
             return;
         };
-        let Some(back) = self.applied.checked_sub(sequence) else {
-            return;
-        };
-        other.ahead = None;
-        let index = usize::try_from(back).ok().and_then(|back| {
-            let newest = self.digests.len().checked_sub(1)?;
-            newest.checked_sub(back)
-        });
-        // What is too long ago cannot be compared; the next lease can.
-        let Some(own) = index.and_then(|index| self.digests.get(index)).copied() else {
+        let found = self.digests.binary_search_by_key(&sequence, |(at, _)| *at);
+        // What is too long ago, or was passed over, cannot be compared; the next lease can.
+        let Some((_, own)) = found
+            .ok()
+            .and_then(|index| self.digests.get(index))
+            .copied()
+        else {
             return;
         };
         if own != digest && !other.has_diverged {
