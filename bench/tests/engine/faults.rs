@@ -177,6 +177,23 @@ async fn a_lagging_server_does_not_have_what_the_leader_has() {
     timeout(DEADLINE, steps).await.unwrap();
 }
 
+/// A room is told of as soon as it is heard: the subscription has begun before the stream is polled.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_told_after_hearing_is_heard() {
+    let steps = async {
+        let cluster = Cluster::start().await;
+        let engine = cluster.engine().await;
+        for number in 0..100 {
+            let room = Topic::Room(RoomName::new(&format!("room-{number}")).unwrap());
+            let mut heard = engine.hear(room.clone());
+            let text = Bytes::from(format!("{number}"));
+            engine.tell(room, text.clone());
+            assert_eq!(heard.next().await.unwrap(), text);
+        }
+    };
+    timeout(DEADLINE, steps).await.unwrap();
+}
+
 /// What nodes tell each other comes to those who hear its topic, the teller among them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_hear_each_other_by_topic() {
@@ -195,7 +212,7 @@ async fn nodes_hear_each_other_by_topic() {
         for (index, topic) in told.into_iter().enumerate() {
             let text = Bytes::from(format!("{topic:?}"));
             let again = async {
-                // A subscription begins with the first poll; what was told before is not heard.
+                // What the other client tells may come before the subscription; it is not heard.
                 loop {
                     here.tell(topic.clone(), text.clone());
                     let next = timeout(Duration::from_millis(100), heard[index].next());

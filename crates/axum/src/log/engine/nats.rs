@@ -13,7 +13,7 @@ mod requests;
 mod streams;
 
 use async_nats::jetstream::Context;
-use async_nats::{HeaderMap, Message};
+use async_nats::{HeaderMap, Message, Subscriber};
 use axum::body::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -87,7 +87,7 @@ impl Engine for NatsEngine {
 
     fn live(&self) -> BoxStream<'static, (u64, Bytes)> {
         let names = self.link.names.clone();
-        let messages = subscribe(self.link.clone(), names.live.clone());
+        let messages = subscribe(self.link.clone(), names.live.clone(), None);
         let packs = messages.filter_map(move |message| {
             let pack = sequence(&message, &names.stream).map(|found| (found, message.payload));
             std::future::ready(pack)
@@ -127,7 +127,14 @@ impl Engine for NatsEngine {
 
     fn hear(&self, topic: Topic) -> BoxStream<'static, Bytes> {
         let subject = self.link.names.topic(&topic);
-        Box::pin(subscribe(self.link.clone(), subject).map(|message| message.payload))
+        // At once, where there is a connection: what is told next may be answered before the stream is polled.
+        let open = self.link.context().ok().and_then(|context| {
+            let client = context.client();
+            let subscribing = client.subscribe(subject.clone());
+            unconstrained(subscribing).now_or_never()?.ok()
+        });
+        let messages = subscribe(self.link.clone(), subject, open);
+        Box::pin(messages.map(|message| message.payload))
     }
 
     fn state(&self) -> watch::Receiver<EngineState> {
@@ -135,9 +142,14 @@ impl Engine for NatsEngine {
     }
 }
 
-/// The messages of a subject, from the first connection on. The client subscribes again by itself after a reconnect.
-fn subscribe(link: Link, subject: String) -> impl futures_util::Stream<Item = Message> + Send {
-    unfold((link, subject, None), |(link, subject, open)| async move {
+/// The messages of a subject, from the first connection on; `open` is a subscription that has begun. The client
+/// subscribes again by itself after a reconnect.
+fn subscribe(
+    link: Link,
+    subject: String,
+    open: Option<Subscriber>,
+) -> impl futures_util::Stream<Item = Message> + Send {
+    unfold((link, subject, open), |(link, subject, open)| async move {
         let mut open = open;
         loop {
             let mut subscriber = match open.take() {
