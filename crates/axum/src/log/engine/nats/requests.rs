@@ -20,6 +20,10 @@ use super::names::Names;
 /// The deadline of an answer. Without a leader there is none: elections take 4 to 9 s, and what is asked later gets there.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// A server whose disk is full says so in its own log only.
+const SILENCE: &str =
+    "a pack was not acknowledged in time: no quorum, or a full disk; see the NATS servers' logs";
+
 /// A request that JetStream did not do.
 #[derive(Debug)]
 pub(super) enum RequestError {
@@ -112,7 +116,7 @@ async fn store(
     let message = message.expected_stream(stream);
     let stored = async { context.send_publish(subject, message).await?.await };
     let Ok(stored) = timeout(PATIENCE, stored).await else {
-        return Err(unavailable("a pack was not acknowledged in time"));
+        return Err(unavailable(SILENCE));
     };
     let error = match stored {
         Ok(ack) => return Ok(ack.sequence),
@@ -120,7 +124,7 @@ async fn store(
     };
     Err(match error.kind() {
         PublishErrorKind::StreamNotFound => unavailable("no server leads the stream now"),
-        PublishErrorKind::TimedOut => unavailable("a pack was not acknowledged in time"),
+        PublishErrorKind::TimedOut => unavailable(SILENCE),
         PublishErrorKind::MaxPayloadExceeded => EngineError::Unfit(error.to_string().into()),
         _ => {
             let source = std::error::Error::source(&error);
