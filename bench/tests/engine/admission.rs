@@ -20,7 +20,12 @@ async fn a_stream_of_another_everbeat_or_with_other_settings_is_refused() {
             change(&mut config);
             config
         };
-        let first = cluster.engine().await;
+        // Nodes that begin at the same time make one stream.
+        let (first, again, third) =
+            tokio::join!(cluster.engine(), cluster.engine(), cluster.engine());
+        let id = first.bounds().await.unwrap().id;
+        assert_eq!(again.bounds().await.unwrap().id, id);
+        assert_eq!(third.bounds().await.unwrap().id, id);
         let reason = refusal(with(|config| config.stream.replicas = 1)).await;
         assert!(reason.contains("num_replicas is 3, not 1"), "{reason}");
         let reason = refusal(with(|config| config.prefix = "other".into())).await;
