@@ -519,6 +519,17 @@ mod tests {
         assert_eq!(config(&["--history-age", "30d"]).check(), Ok(()));
     }
 
+    /// AC-3: each node has to know the guests of the others, so a node does not make a key of its own.
+    #[cfg(feature = "nats")]
+    #[test]
+    fn a_node_that_takes_guests_needs_their_key() {
+        let node = ["--engine", "nats://a:4222", "--node", "a"];
+        let check = |more: &[&str]| config(&[&node, more].concat()).check();
+        assert_eq!(check(&[]), Err(ConfigError::GuestKey));
+        assert_eq!(check(&["--guest-key-file", "k"]), Ok(()));
+        assert_eq!(check(&["--guests", "off", "--token-keys", "k"]), Ok(()));
+    }
+
     #[test]
     fn combinations_that_cannot_work_are_refused() {
         let beat = config(&["--heartbeat-interval", "1s", "--heartbeat-timeout", "2s"]).check();
