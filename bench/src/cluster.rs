@@ -1,8 +1,9 @@
 //! Several nodes of Everbeat as processes, on NATS servers of their own.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::net::SocketAddr;
+use std::fs::{self, Permissions};
+use std::net::{SocketAddr, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ use crate::chaos::proxy::{Faults, Proxy};
 use crate::disk::Disk;
 use crate::http;
 use crate::nats::Servers;
-use crate::server::Server;
+use crate::server::{Server, free_address};
 
 /// The stream that the nodes share, by its default name.
 pub const STREAM: &str = "everbeat";
@@ -56,7 +57,54 @@ pub struct Cluster {
     pub nodes: Vec<Node>,
     /// The NATS servers.
     pub nats: Servers,
+    _peers: Peers,
     _home: TempDir,
+}
+
+/// What the nodes have in common: their secrets, and the addresses at which they ask each other.
+#[derive(Debug)]
+struct Peers {
+    guest_key: String,
+    secret: String,
+    addresses: Vec<SocketAddr>,
+    /// Reserve the ports, also while a node is down.
+    _reserved: Vec<UdpSocket>,
+}
+
+impl Peers {
+    /// Files with secrets in this directory, and a free address for each node.
+    fn new(home: &Path, rng: &mut Rng) -> anyhow::Result<Self> {
+        let mut file = |name: &str| -> anyhow::Result<String> {
+            let path = home.join(name);
+            fs::write(&path, std::array::from_fn::<u8, 32, _>(|_| rng.u8(..)))?;
+            fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+            let path = path.to_str().context("a path that is no text")?;
+            Ok(path.to_owned())
+        };
+        let (guest_key, secret) = (file("guests.key")?, file("peers.secret")?);
+        let free = NAMES.map(|_| free_address(rng));
+        let free: Vec<_> = free.into_iter().collect::<anyhow::Result<_>>()?;
+        let (addresses, reserved) = free.into_iter().unzip();
+        Ok(Self {
+            guest_key,
+            secret,
+            addresses,
+            _reserved: reserved,
+        })
+    }
+
+    /// The options of one node.
+    fn options(&self, index: usize) -> Vec<String> {
+        let peers = self.addresses.iter().map(|peer| format!("http://{peer}"));
+        let peers: Vec<_> = peers.collect();
+        let options = [
+            ["--guest-key-file", &self.guest_key],
+            ["--peer-listen", &self.addresses[index].to_string()],
+            ["--peer-secret-file", &self.secret],
+            ["--peers", &peers.join(",")],
+        ];
+        options.concat().into_iter().map(str::to_owned).collect()
+    }
 }
 
 /// One node.
@@ -108,18 +156,22 @@ impl Cluster {
             .prefix("everbeat-nats-")
             .tempdir()?;
         let nats = Servers::start(home.path(), SERVERS).await?;
-        // All nodes know each other's guests by one key.
-        let key = home.path().join("guests.key");
-        fs::write(&key, std::array::from_fn::<u8, 32, _>(|_| rng.u8(..)))?;
+        let peers = Peers::new(home.path(), rng)?;
         let mut nodes = Vec::new();
         for (index, name) in NAMES.into_iter().enumerate() {
             let is_parted = settings.parted == Some(index);
-            let node = Node::new(name, (&nats, &key), settings, is_parted, rng);
-            nodes.push(node.await?);
+            let own = peers.options(index);
+            let options: Vec<_> = own.iter().map(String::as_str).collect();
+            let settings = Settings {
+                options: &[&options, settings.options].concat(),
+                ..settings
+            };
+            nodes.push(Node::new(name, &nats, settings, is_parted, rng).await?);
         }
         let mut cluster = Self {
             nodes,
             nats,
+            _peers: peers,
             _home: home,
         };
         try_join_all(cluster.nodes.iter_mut().map(|node| node.server.start())).await?;
@@ -158,7 +210,7 @@ impl Cluster {
 impl Node {
     async fn new(
         name: &'static str,
-        (nats, key): (&Servers, &Path),
+        nats: &Servers,
         settings: Settings<'_>,
         is_parted: bool,
         rng: &mut Rng,
@@ -179,8 +231,7 @@ impl Node {
             urls.join(",")
         };
         let disk = Disk::plain()?;
-        let key = key.to_str().context("a path that is no text")?;
-        let own = ["--engine", &engine, "--node", name, "--guest-key-file", key];
+        let own = ["--engine", &engine, "--node", name];
         let options = [&own, settings.options].concat();
         let mut server = Server::new(settings.binary, &disk, &options, rng)?;
         server.open_admin(rng)?;
