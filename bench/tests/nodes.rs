@@ -11,7 +11,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bench::cluster::{Cluster, Settings};
+use bench::disk::Disk;
 use bench::http;
+use bench::server::Server;
 use everbeat_client::{Client, Event, Fate, MemoryStorage, Options};
 use fastrand::Rng;
 use protocol::id::RoomName;
@@ -160,4 +162,94 @@ async fn a_session_outlives_its_node() {
     agreed(&cluster).await;
     let mut late = client(a, 5, MemoryStorage::default());
     hears(&mut late, &mut 0, 50).await;
+    is_fenced(&mut cluster, &mut rng).await;
+}
+
+/// Another process takes the name of a node: the node stops with a code and with words for its operator, and the other
+/// one goes on.
+async fn is_fenced(cluster: &mut Cluster, rng: &mut Rng) {
+    let disk = Disk::plain().unwrap();
+    let key = disk.data().join("shared.key");
+    std::fs::write(&key, [7; 32]).unwrap();
+    let engine = cluster.nats.urls();
+    let options = [
+        "--engine",
+        &engine,
+        "--node",
+        "c",
+        "--guest-key-file",
+        key.to_str().unwrap(),
+    ];
+    let mut second = Server::new(&server(), &disk, &options, rng).unwrap();
+    second.start().await.unwrap();
+    let node = &mut cluster.nodes[2].server;
+    let stopping = async {
+        loop {
+            match node.check() {
+                Ok(()) => sleep(Duration::from_millis(50)).await,
+                Err(ended) => return format!("{ended:#}"),
+            }
+        }
+    };
+    let ended = timeout(SOON, stopping).await.unwrap();
+    assert!(ended.contains("exit status: 78"), "{ended}");
+    assert!(
+        ended.contains("another process began with the name of this node"),
+        "{ended}"
+    );
+    second.check().unwrap();
+}
+
+/// A node that was away for longer than the stream keeps takes a copy of another node's log by itself, and then what the
+/// stream still has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_too_far_behind_takes_a_copy() {
+    // The smallest stream, and texts that fill it soon.
+    const STREAM: usize = 64 << 20;
+    const TEXT: usize = 400_000;
+    let (binary, mut rng) = (server(), Rng::with_seed(81));
+    let sizes = [STREAM, TEXT, 6 * TEXT + 1024].map(|bytes| bytes.to_string());
+    let settings = Settings {
+        binary: &binary,
+        options: &[
+            "--engine-bytes",
+            &sizes[0],
+            "--body-bytes",
+            &sizes[1],
+            "--frame-bytes",
+            &sizes[2],
+        ],
+        parted: None,
+    };
+    let mut cluster = Cluster::start(settings, &mut rng).await.unwrap();
+    let [a, b, _] = cluster.addresses()[..] else {
+        panic!("three nodes");
+    };
+    cluster.nodes[0].server.kill().await.unwrap();
+    let content = format!(r#"{{"body":"{}"}}"#, "x".repeat(TEXT));
+    let posts = STREAM / TEXT + 10;
+    for number in 0..posts {
+        let head = format!("POST /api/rooms/lobby/messages\nIdempotency-Key: post-{number}");
+        let posted = http::request(b, &head, &content, ANSWER).await.unwrap();
+        assert_eq!(posted.status, 201, "{}", posted.body);
+    }
+    cluster.nodes[0].server.start().await.unwrap();
+    cluster.nodes[0].ready().await.unwrap();
+    agreed(&cluster).await;
+    let path = "/api/rooms/lobby/messages?after=0&limit=1";
+    let page = http::get(a, path, ANSWER).await.unwrap().body;
+    assert!(
+        page.contains(r#""offset":1,"#),
+        "the copy has what the stream lost"
+    );
+    assert!(
+        page.contains(&format!(r#""head":{posts},"#)),
+        "and all of the rest"
+    );
+    assert_eq!(
+        cluster.nodes[0]
+            .server
+            .times_said("taking a copy of another node's log"),
+        1
+    );
 }
