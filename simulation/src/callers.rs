@@ -86,6 +86,8 @@ struct Errand {
     wish: Wish,
     /// The number of the newest request for it.
     request: u64,
+    /// The node that it went to.
+    node: usize,
     tries: usize,
     /// The databases in which it was tried.
     databases: BTreeSet<u64>,
@@ -155,27 +157,30 @@ impl Callers {
     }
 
     /// When something is due.
-    pub fn due(&self, world: &World) -> Option<Timestamp> {
+    pub fn due<'a>(&self, mut nodes: impl Iterator<Item = &'a World>) -> Option<Timestamp> {
         let is_at_work = |caller: &&Caller| !self.is_calm || caller.errand.is_some();
         let callers = self.callers.iter().filter(is_at_work);
         let callers = callers.map(|caller| caller.due);
         let requests = self.requests.iter().map(|(at, ..)| *at);
         let replies = self.replies.iter().map(|(at, ..)| *at);
-        let now = world.has_replies().then_some(Timestamp::ZERO);
+        let now = nodes.any(World::has_replies).then_some(Timestamp::ZERO);
         callers.chain(requests).chain(replies).chain(now).min()
     }
 
     /// Does what is due.
-    pub fn step(&mut self, now: Timestamp, world: &mut World, links: &mut Links) {
-        for (number, reply) in world.replies() {
-            if !self.is_lost() {
-                let at = now + self.on_its_way();
-                self.replies.push((at, number, reply));
+    pub fn step(&mut self, now: Timestamp, nodes: &mut [&mut World], links: &mut Links) {
+        for world in &mut *nodes {
+            for (number, reply) in world.replies() {
+                if !self.is_lost() {
+                    let at = now + self.on_its_way();
+                    self.replies.push((at, number, reply));
+                }
             }
         }
         while let Some(index) = self.requests.iter().position(|(at, ..)| *at <= now) {
             let (_, number, caller, call) = self.requests.remove(index);
-            self.arrived(now, (number, caller, call), world, links);
+            let node = self.route(caller, number, nodes.len());
+            self.arrived(now, (number, caller, call), nodes[node], links);
         }
         while let Some(index) = self.replies.iter().position(|(at, ..)| *at <= now) {
             let (_, number, reply) = self.replies.remove(index);
@@ -185,15 +190,26 @@ impl Callers {
             };
             // An answer that comes too late was asked for again.
             if let Some(caller) = self.callers.iter().position(waits) {
-                self.answered(now, caller, reply, &mut world.log);
+                let node = self.callers[caller].errand.as_ref().map_or(0, |it| it.node);
+                self.answered(now, caller, reply, &mut nodes[node].log);
             }
         }
         for index in 0..self.callers.len() {
             let caller = &self.callers[index];
             if caller.due <= now && (caller.errand.is_some() || !self.is_calm) {
-                self.ask(now, index, &mut world.log);
+                self.ask(now, index, &mut nodes[0].log);
             }
         }
+    }
+
+    /// The node that the caller's request goes to: any, by its number.
+    fn route(&mut self, caller: usize, number: u64, nodes: usize) -> usize {
+        let node = usize::try_from(number).unwrap_or(0).wrapping_mul(7) / 3 % nodes;
+        let errand = self.callers[caller].errand.as_mut();
+        if let Some(errand) = errand.filter(|errand| errand.request == number) {
+            errand.node = node;
+        }
+        node
     }
 
     /// A request arrives at the server.
@@ -224,6 +240,7 @@ impl Callers {
         let mut errand = errand.unwrap_or_else(|| Errand {
             wish: self.wish(index, log),
             request: 0,
+            node: 0,
             tries: 0,
             databases: BTreeSet::new(),
         });
@@ -370,7 +387,7 @@ impl Callers {
         let first = page.messages.first().map(|message| message.offset);
         match same {
             Some(had) if page.gap => {
-                let is_trimmed = had.offset < log.trimmed(room);
+                let is_trimmed = had.offset < log.trimmed_ever(room);
                 assert!(
                     is_trimmed || !is_current,
                     "RS-6: a gap that is none: {page:?}"

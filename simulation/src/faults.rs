@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use everbeat_log::pack::Pack;
 use protocol::client::Network;
 
 use crate::link::{Reach, Way};
@@ -10,6 +11,9 @@ use crate::profile::Action;
 use crate::run::{Later, Run};
 
 const HALF_A_DAY: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// How many packs are looked through for a text that is to be erased.
+const ERASED_WITHIN: u64 = 300;
 
 /// The least time between two jumps.
 const LONE_JUMP: Duration = Duration::from_secs(5);
@@ -43,9 +47,10 @@ impl Run {
                 true
             }
             Action::LogFrozen => {
-                self.pair.world.log.is_frozen = true;
+                let node = self.any_node();
+                self.pair.node_mut(node).log.is_frozen = true;
                 let pause = self.millis(100, 60_000);
-                self.later(pause, Later::LogThaws);
+                self.later(pause, Later::LogThaws(node));
                 true
             }
             Action::Trim | Action::Forget => self.disturb_log(action),
@@ -53,7 +58,17 @@ impl Run {
             | Action::CrashAfterCommit
             | Action::Drain
             | Action::Replace
-            | Action::LowerLimits => self.pair.world.is_up && self.stop_server(action),
+            | Action::PowerLoss
+            | Action::LowerLimits => {
+                let node = self.any_node();
+                self.pair.node(node).is_up && self.stop_server(action, node)
+            }
+            Action::Elect
+            | Action::Lag
+            | Action::Partition
+            | Action::TrimStream
+            | Action::Erase
+            | Action::LoseTail => self.disturb_engine(action),
             _ => false,
         }
     }
@@ -138,14 +153,15 @@ impl Run {
     pub(crate) fn disturb_log(&mut self, action: Action) -> bool {
         if action == Action::Trim {
             let room = self.any_room();
-            let (_, head, trimmed) = self.pair.world.log.state(&room);
+            let node = self.any_node();
+            let (_, head, trimmed) = self.pair.node_mut(node).log.state(&room);
             let kept = self.rng.u64(0..4).pow(3);
             let through = head.back(kept.min(head.get()));
             if through <= trimmed {
                 return false;
             }
             self.note(format!("Trim {} through {through:?}", room.as_str()));
-            self.pair.world.trim(&room, through);
+            self.pair.trim_at(node, &room, through);
             return true;
         }
         // Only a session without a connection is forgotten: the server keeps the others (RS-9).
@@ -156,22 +172,23 @@ impl Run {
         let Some(session) = machine.session.id().cloned() else {
             return false;
         };
-        if self.pair.world.is_connected(&session) {
+        if self.pair.nodes().any(|node| node.is_connected(&session)) {
             return false;
         }
+        let node = self.any_node();
         self.note(format!("Forget {session}"));
-        self.pair.world.log.forget(&session);
+        self.pair.forget_at(node, &session);
         true
     }
 
-    fn stop_server(&mut self, action: Action) -> bool {
-        self.note(format!("{action:?}"));
+    fn stop_server(&mut self, action: Action, node: usize) -> bool {
+        self.note(format!("{action:?} node {node}"));
         let pause = self.millis(1, 20_000);
         match action {
             Action::Drain => {
                 let window = self.millis(100, 10_000);
-                self.pair.go_away(window);
-                self.later(window, Later::ShutDown);
+                self.pair.send_away(node, window);
+                self.later(window, Later::ShutDown(node));
                 return true;
             }
             Action::CrashAfterCommit => self.pair.crash_after_commit(),
@@ -180,12 +197,89 @@ impl Run {
                 self.pair.world.log.replace();
             }
             Action::LowerLimits => {
-                self.pair.crash();
-                self.pair.world.config.limits.body_bytes = self.rng.u32(20..500);
+                self.pair.crash_node(node);
+                self.pair.node_mut(node).config.limits.body_bytes = self.rng.u32(20..500);
             }
-            _ => self.pair.crash(),
+            Action::PowerLoss => {
+                self.pair.crash_node(node);
+                self.pair.node_mut(node).log.lose_power();
+            }
+            _ => self.pair.crash_node(node),
         }
-        self.later(pause, Later::Start);
+        self.later(pause, Later::Start(node));
         true
+    }
+
+    fn disturb_engine(&mut self, action: Action) -> bool {
+        let node = self.any_node();
+        let applied: Vec<u64> = self.pair.nodes().map(|node| node.log.applied()).collect();
+        let (first, last) = match &self.pair.cluster {
+            Some(cluster) => (cluster.engine.first(), cluster.engine.last()),
+            None => return false,
+        };
+        self.note(format!(
+            "{action:?} node {node}: packs {first} to {last}, applied {applied:?}"
+        ));
+        match action {
+            Action::Elect => {
+                self.engine(|engine| engine.elect(true));
+                let pause = self.millis(4_000, 9_000);
+                self.later(pause, Later::Elected);
+            }
+            Action::Lag => {
+                self.engine(|engine| engine.lag(true));
+                let pause = self.millis(100, 20_000);
+                self.later(pause, Later::CaughtUp);
+            }
+            Action::Partition => {
+                self.engine(|engine| engine.cut(node, true));
+                let pause = self.millis(100, 30_000);
+                self.later(pause, Later::Joined(node));
+            }
+            Action::TrimStream => {
+                // Some node has it all for good, and can give a copy.
+                let kept = self.pair.nodes().map(|node| node.log.kept_through());
+                let first = kept.max().unwrap_or(0) + 1;
+                let left = self.rng.u64(0..6).pow(3);
+                self.engine(|engine| engine.trim(first.saturating_sub(left)));
+            }
+            Action::Erase => return self.erase(),
+            _ => {
+                let lost = self.rng.usize(1..6);
+                self.engine(|engine| engine.lose(lost));
+                if let Some(cluster) = &mut self.pair.cluster {
+                    cluster.is_tail_lost |= last > 0;
+                }
+            }
+        }
+        true
+    }
+
+    /// The text of a redacted message is erased from the engine: its pack is replaced by one without it (EO-8).
+    fn erase(&mut self) -> bool {
+        let room = self.any_room();
+        let node = self.any_node();
+        let removed = self.pair.node(node).log.removed(&room, usize::MAX);
+        let Some(cluster) = &mut self.pair.cluster else {
+            return false;
+        };
+        let (first, last) = (cluster.engine.first(), cluster.engine.last());
+        let Some(message) = removed.last() else {
+            return false;
+        };
+        let first = first.max(last.saturating_sub(ERASED_WITHIN));
+        for sequence in (first..=last).rev() {
+            let pack = cluster.engine.pack(sequence);
+            let Some(Ok(mut pack)) = pack.map(|pack| Pack::decode(&pack)) else {
+                continue;
+            };
+            if pack.erase(&message.session, message.seq)
+                && let Ok(bytes) = pack.encode()
+            {
+                cluster.engine.erase(sequence, bytes.into());
+                return true;
+            }
+        }
+        false
     }
 }

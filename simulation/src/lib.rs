@@ -10,6 +10,8 @@
 )]
 
 pub mod callers;
+pub mod cluster;
+pub mod engine;
 mod faults;
 pub mod issuer;
 pub mod ledger;

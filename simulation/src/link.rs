@@ -118,6 +118,8 @@ pub struct Link {
     pub client: usize,
     /// The client's id of the connection.
     pub id: ConnectionId,
+    /// The node that it leads to.
+    pub node: usize,
     latency: Duration,
     /// When something last passed.
     busy: Timestamp,
@@ -187,8 +189,8 @@ impl Links {
         }
     }
 
-    /// A client opens a connection: the upgrade request is on its way.
-    pub fn open(&mut self, now: Timestamp, client: usize, id: ConnectionId) {
+    /// A client opens a connection to a node: the upgrade request is on its way.
+    pub fn open(&mut self, now: Timestamp, client: usize, id: ConnectionId, node: usize) {
         self.opened += 1;
         let is_dead = self.reach == Reach::BlackHole;
         let lane = || Lane {
@@ -198,6 +200,7 @@ impl Links {
         let link = Link {
             client,
             id,
+            node,
             latency: self.latency,
             busy: now,
             was_disturbed: is_dead,
@@ -250,6 +253,15 @@ impl Links {
     pub fn is_full(&self, link: u64) -> bool {
         let link = self.links.get(&link);
         link.is_some_and(|link| link.down.bytes() > self.buffer_bytes)
+    }
+
+    /// Cuts the links to a node.
+    pub fn cut_node(&mut self, now: Timestamp, node: usize) {
+        for number in self.numbers() {
+            if self.links[&number].node == node {
+                self.cut(now, number);
+            }
+        }
     }
 
     /// Cuts links that were silent for too long, as proxies do.

@@ -3,8 +3,9 @@
 
 mod asked;
 mod ever;
+pub mod member;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use everbeat_log::command::{
@@ -21,6 +22,7 @@ use protocol::time::Timestamp;
 
 use self::asked::Asked;
 use self::ever::Ever;
+use self::member::Member;
 
 /// An operation on the log. Operations are done in the order in which they were asked for.
 #[derive(Clone, Debug)]
@@ -82,15 +84,13 @@ pub enum Op {
     },
 }
 
-/// The result of an operation.
-#[derive(Debug)]
+/// The result of operations that were committed together.
+#[derive(Debug, Default)]
 pub struct Done {
-    /// The link whose connection asked, or the number of the request.
-    pub asker: u64,
-    /// The answer.
-    pub answer: Answer,
-    /// What it changed.
+    /// What they changed.
     pub changes: Changes,
+    /// The answers, each for the link whose connection asked, or for the request of this number.
+    pub answers: Vec<(u64, Answer)>,
 }
 
 /// The answer to an operation.
@@ -126,6 +126,8 @@ pub struct Log {
     pub is_available: bool,
     thawed_at: Option<Timestamp>,
     store: MemoryStore,
+    /// Where there are several nodes: this one's part in their common log.
+    pub(crate) member: Option<Box<Member>>,
     queue: VecDeque<(Timestamp, u64, Op)>,
     reads: VecDeque<(Timestamp, u64, Read)>,
     database: u64,
@@ -137,6 +139,8 @@ pub struct Log {
     touched_ms: u64,
     /// What ever was durable, in this or an earlier database.
     ever: Ever,
+    /// How far rooms were trimmed in what the node lost of its store.
+    trimmed_once: BTreeMap<RoomName, Offset>,
 }
 
 impl Log {
@@ -149,6 +153,7 @@ impl Log {
             is_available: true,
             thawed_at: None,
             store: founded(1),
+            member: None,
             queue: VecDeque::new(),
             reads: VecDeque::new(),
             database: 1,
@@ -156,6 +161,7 @@ impl Log {
             sessions: BTreeSet::new(),
             touched_ms: 0,
             ever: Ever::default(),
+            trimmed_once: BTreeMap::new(),
         }
     }
 
@@ -172,6 +178,9 @@ impl Log {
 
     /// Asks for an operation; it is done after the earlier ones, when its commit is through.
     pub fn submit(&mut self, now: Timestamp, link: u64, op: Op) {
+        if self.member.is_some() {
+            return self.send(now, link, op);
+        }
         let due = now + self.commit_latency;
         let due = self.queue.back().map_or(due, |(last, _, _)| due.max(*last));
         self.queue.push_back((due, link, op));
@@ -201,7 +210,12 @@ impl Log {
     pub fn due(&self) -> Option<Timestamp> {
         let read = self.reads.front().map(|(due, _, _)| *due);
         let due = self.commit_due().into_iter().chain(read).min();
-        due.filter(|_| !self.is_frozen)
+        let due = due.filter(|_| !self.is_frozen);
+        let member = self
+            .member
+            .as_ref()
+            .and_then(|member| member.due(self.is_frozen));
+        due.into_iter().chain(member).min()
     }
 
     fn commit_due(&self) -> Option<Timestamp> {
@@ -211,6 +225,9 @@ impl Log {
 
     /// Commits the next operation whose time has come.
     pub fn commit(&mut self, now: Timestamp) -> Option<Done> {
+        if self.member.is_some() {
+            return self.fold(now);
+        }
         self.commit_due().filter(|due| *due <= now)?;
         let (_, asker, op) = self.queue.pop_front()?;
         let mut changes = Changes::default();
@@ -222,11 +239,8 @@ impl Log {
         } else {
             Asked::of(&op).unavailable()
         };
-        Some(Done {
-            asker,
-            answer,
-            changes,
-        })
+        let answers = vec![(asker, answer)];
+        Some(Done { changes, answers })
     }
 
     /// Applies a command, and remembers what is durable by it.
@@ -247,9 +261,25 @@ impl Log {
     }
 
     fn epoch(&mut self) -> Epoch {
-        // Every log of the simulation is founded with one.
         let Ok(epoch) = self.store.epoch();
-        epoch.unwrap()
+        // Only a node that has not begun has none, and it serves no client.
+        epoch.unwrap_or_else(|| Epoch::new("none"))
+    }
+
+    /// The newest opening of a session.
+    pub fn generation(&mut self, session: &SessionId) -> Option<Generation> {
+        let Ok(found) = self.store.session(session);
+        found.map(|found| found.generation)
+    }
+
+    /// Whether clients can be served.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.member.as_ref().is_none_or(|member| member.is_ready())
+    }
+
+    /// What it holds, as it is kept.
+    pub const fn store(&self) -> &MemoryStore {
+        &self.store
     }
 
     /// A room's epoch, head, and the offset up to which it is trimmed.
@@ -261,6 +291,12 @@ impl Log {
     /// The offset up to which a room is trimmed.
     pub fn trimmed(&self, room: &RoomName) -> Offset {
         self.store.state(room).trimmed
+    }
+
+    /// The offset up to which a room was ever trimmed, also where the node lost that part of its store since.
+    pub fn trimmed_ever(&self, room: &RoomName) -> Offset {
+        let once = self.trimmed_once.get(room).copied();
+        self.trimmed(room).max(once.unwrap_or_default())
     }
 
     /// The messages after an offset; `None` if some of them are trimmed.
@@ -341,10 +377,18 @@ impl Log {
         found.map(|found| found.last_seq)
     }
 
+    /// Takes everything that was durable at another node.
+    pub fn learn(&mut self, other: &Self) {
+        self.ever.merge(&other.ever);
+    }
+
     /// The server dies: operations that were not committed are lost.
     pub fn crash(&mut self) {
         self.queue.clear();
         self.reads.clear();
+        if let Some(member) = &mut self.member {
+            member.crash();
+        }
     }
 
     /// The server dies after this commit, before any connection gets its answer.
@@ -375,6 +419,16 @@ impl Log {
 
     /// Lets a session expire (RS-9): all others were connected since.
     pub fn forget(&mut self, session: &SessionId) {
+        for command in self.forgetting(session) {
+            let result = self.apply(command, &mut Changes::default());
+            assert!(result.is_ok(), "{result:?}");
+        }
+    }
+}
+
+impl Log {
+    /// The commands that let a session expire.
+    pub(crate) fn forgetting(&mut self, session: &SessionId) -> [Command; 2] {
         self.sessions.remove(session);
         self.touched_ms += 1;
         let touch = Touch {
@@ -386,10 +440,7 @@ impl Log {
             is_unused: false,
             limit: usize::MAX,
         };
-        for command in [Command::Touch(touch), Command::Expire(expire)] {
-            let result = self.apply(command, &mut Changes::default());
-            assert!(result.is_ok(), "{result:?}");
-        }
+        [Command::Touch(touch), Command::Expire(expire)]
     }
 }
 

@@ -5,7 +5,9 @@
 //! [`Machine`]), no timer is left in the past, every outbox is within its limits.
 
 mod driver;
+mod nodes;
 
+use std::iter;
 use std::time::Duration;
 
 use protocol::client::{self, Input, Network, Stored};
@@ -19,6 +21,7 @@ use protocol::time::Timestamp;
 use view::Snapshot;
 
 use crate::callers::Callers;
+use crate::cluster::Cluster;
 use crate::link::{Links, Packet, Reach, Way};
 use crate::machine::{Machine, Pace, Step};
 use crate::world::World;
@@ -43,11 +46,17 @@ pub struct Pair {
     pub clients: Vec<Machine>,
     /// The network between clients and server.
     pub links: Links,
-    /// The server.
+    /// The server; the first node where there are several.
     pub world: World,
+    /// The other nodes.
+    pub others: Vec<World>,
+    /// What joins several nodes.
+    pub cluster: Option<Cluster>,
     /// Programs that use the server over HTTP.
     pub callers: Callers,
     steps_at_once: usize,
+    /// Some page's machine was called since the last check.
+    is_touched: bool,
 }
 
 impl Default for Pair {
@@ -70,8 +79,11 @@ impl Pair {
             clients: Vec::new(),
             links: Links::new(Duration::from_millis(20), client_config.seed),
             world: World::new(server_config),
+            others: Vec::new(),
+            cluster: None,
             callers: Callers::none(),
             steps_at_once: 0,
+            is_touched: false,
         }
     }
 
@@ -117,7 +129,7 @@ impl Pair {
 
     /// A moderator redacts a message (EO-8). `false` if it is not there, or the server cannot.
     pub fn remove(&mut self, room: &RoomName, offset: Offset) -> bool {
-        self.world.is_up && self.world.remove(self.now, room, offset, &mut self.links)
+        self.remove_at(0, room, offset)
     }
 
     // Commands.
@@ -139,8 +151,10 @@ impl Pair {
 
     /// Joins a room that the server rendered just now, with its newest messages (RS-7).
     pub fn join_rendered(&mut self, client: usize, room: &RoomName) {
-        let (epoch, offset, trimmed) = self.world.log.state(room);
-        let newest = self.world.log.messages(room).rev().take(RENDERED);
+        let node = self.node_of(client);
+        let log = &mut self.node_mut(node).log;
+        let (epoch, offset, trimmed) = log.state(room);
+        let newest = log.messages(room).rev().take(RENDERED);
         let mut messages: Vec<_> = newest.cloned().collect();
         messages.reverse();
         let older = messages
@@ -302,39 +316,35 @@ impl Pair {
 
     /// The server dies: connections, presence and uncommitted operations are lost.
     pub fn crash(&mut self) {
-        self.world.crash();
-        for link in self.links.numbers() {
-            self.links.cut(self.now, link);
-        }
+        self.crash_node(0);
     }
 
     /// The server dies right after a commit: messages on their way into the log are durable, and no client gets an
     /// ack.
     pub fn crash_after_commit(&mut self) {
-        self.world.log.commit_and_crash();
-        self.crash();
+        self.crash_node_after_commit(0);
     }
 
     /// The server sends all clients away, each with a slot after the drain (RC-3).
     pub fn go_away(&mut self, drain: Duration) {
-        self.world.go_away(self.now, drain, &mut self.links);
+        self.send_away(0, drain);
     }
 
     /// The server closes all connections, commits what it has, and exits.
     pub fn shut_down(&mut self) {
-        self.world.shut_down(self.now, &mut self.links);
-        self.crash_after_commit();
+        self.shut_down_node(0);
     }
 
     /// The server is up again.
     pub fn restart(&mut self) {
-        self.world.is_up = true;
+        self.start_node(0);
     }
 
     /// A fact from inside the server for the client's connection.
     pub fn tell_server(&mut self, client: usize, input: server::Input) {
-        let link = self.link(client);
-        self.world.tell(self.now, link, input, &mut self.links);
+        let (now, link, node) = (self.now, self.link(client), self.node_of(client));
+        let (world, links) = self.served(node);
+        world.tell(now, link, input, links);
     }
 
     /// Sets the limits from the next connection on.
@@ -373,10 +383,11 @@ impl Pair {
         self.clients
             .iter()
             .filter_map(Machine::due)
-            .chain(self.world.poll_timeout())
+            .chain(self.nodes().filter_map(World::poll_timeout))
+            .chain(self.cluster.as_ref().and_then(Cluster::due))
             .chain(self.links.due(&self.asleep()))
             .chain(self.world.issuer.due())
-            .chain(self.callers.due(&self.world))
+            .chain(self.callers.due(self.nodes()))
             .min()
     }
 
@@ -408,20 +419,31 @@ impl Pair {
             self.timeout(client);
         }
         self.links.cut_idle(self.now);
-        self.world.handle_timeout(self.now, &mut self.links);
+        for node in 0..=self.others.len() {
+            let now = self.now;
+            let (world, links) = self.served(node);
+            world.handle_timeout(now, links);
+        }
         while let Some((link, way, packet)) = self.links.arrival(self.now, &self.asleep()) {
             self.arrived(link, way, packet);
         }
         while let Some(client) = self.world.issuer.answered(self.now) {
             self.fetched(client);
         }
-        let (world, links) = (&mut self.world, &mut self.links);
-        self.callers.step(self.now, world, links);
-        self.check();
+        let mut nodes: Vec<&mut World> = iter::once(&mut self.world)
+            .chain(&mut self.others)
+            .collect();
+        self.callers.step(self.now, &mut nodes, &mut self.links);
+        self.join_nodes();
+        // Several nodes have much to do without any page.
+        if self.is_touched {
+            self.check();
+        }
     }
 
     /// The invariants that hold after every step.
-    fn check(&self) {
+    fn check(&mut self) {
+        self.is_touched = false;
         for machine in self.clients.iter().filter(|machine| !machine.is_closed) {
             assert!(
                 machine.due().is_none_or(|due| due >= self.now),

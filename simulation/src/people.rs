@@ -106,9 +106,11 @@ impl Run {
 
     /// Redacts a message, mostly a new one.
     fn remove(&mut self, room: &RoomName) -> bool {
-        let (_, head, _) = self.pair.world.log.state(room);
+        let node = self.any_node();
+        let (_, head, _) = self.pair.node_mut(node).log.state(room);
         let back = self.rng.u64(0..5).pow(2);
-        self.pair.remove(room, head.back(back.min(head.get())))
+        self.pair
+            .remove_at(node, room, head.back(back.min(head.get())))
     }
 
     fn join(&mut self, index: usize, room: &RoomName) -> bool {

@@ -7,6 +7,18 @@ use protocol::outbox::OutboxLimit;
 use protocol::redactions::REDACTED_MAX;
 use protocol::{client, server};
 
+use crate::engine::Odds;
+
+/// The faults of an engine and of its nodes.
+const ENGINE_FAULTS: &[Action] = &[
+    Action::Elect,
+    Action::Lag,
+    Action::Partition,
+    Action::PowerLoss,
+    Action::TrimStream,
+    Action::Erase,
+];
+
 /// An action of a user, or a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Action {
@@ -78,6 +90,20 @@ pub enum Action {
     Forget,
     /// The server starts again with a smaller limit for bodies (EO-7).
     LowerLimits,
+    /// The engine elects another leader: nothing is stored meanwhile.
+    Elect,
+    /// A server of the engine lags behind the others.
+    Lag,
+    /// A node does not reach the engine for a while.
+    Partition,
+    /// A node's machine loses its power, and the node the tail of its store.
+    PowerLoss,
+    /// The engine drops old packs, maybe more than a node has folded.
+    TrimStream,
+    /// The text of a redacted message is erased from the engine.
+    Erase,
+    /// The engine loses packs that it acked.
+    LoseTail,
 }
 
 /// The actions that users do all the time.
@@ -162,6 +188,12 @@ pub struct Profile {
     pub token_ttl: Option<Duration>,
     /// How many redactions are kept for readers.
     pub removed_max: usize,
+    /// How many nodes there are.
+    pub nodes: usize,
+    /// How often publishes and deliveries of the engine go wrong.
+    pub odds: Odds,
+    /// How many messages a full room of several nodes keeps.
+    pub history: u64,
     /// How many programs use the HTTP API.
     pub callers: usize,
     /// The mean time between two errands of one of them.
@@ -230,6 +262,9 @@ impl Profile {
             } else {
                 REDACTED_MAX
             },
+            nodes: 1,
+            odds: Odds::default(),
+            history: u64::MAX,
             callers: 0,
             caller_pause: Duration::ZERO,
             idle_cut: (rng.u8(..4) == 0).then_some(Duration::from_secs(60)),
@@ -244,6 +279,38 @@ impl Profile {
             weights.retain(|(action, _)| *action != Action::LowerLimits);
         }
         profile
+    }
+
+    /// Draws whether there are several nodes, and what befalls them: from numbers of its own, so that the other runs
+    /// stay what they were.
+    pub fn draw_nodes(&mut self, rng: &mut Rng) {
+        if rng.u8(..4) != 0 {
+            return;
+        }
+        self.nodes = rng.usize(2..=4);
+        // A database is replaced, or full, on one node alone: that is not meant to go on.
+        self.weights.retain(|(action, _)| {
+            !matches!(
+                action,
+                Action::Replace | Action::Unavailable | Action::CrashAfterCommit
+            )
+        });
+        draw_faults(rng, ENGINE_FAULTS, &mut self.weights);
+        if rng.u8(..12) == 0 {
+            self.weights.push((Action::LoseTail, 2));
+        }
+        if rng.u8(..4) == 0 {
+            self.history = rng.u64(..100);
+        }
+        let mut odds = |most: u8| if rng.bool() { rng.u8(1..most) } else { 0 };
+        self.odds = Odds {
+            lost: odds(20),
+            ack_lost: odds(30),
+            late: odds(10),
+            dropped: odds(30),
+            doubled: odds(30),
+            slow: odds(30),
+        };
     }
 
     /// Draws what was added later, each after what was there: so the seeds from before stay what they were.

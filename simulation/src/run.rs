@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use protocol::client::{Network, Stored};
-use protocol::id::RoomName;
+use protocol::id::{RoomName, SessionId};
 use protocol::outbox::{Entry, Stage};
 use protocol::position::Position;
 use protocol::presence::{AWAY_AFTER, CROWD_EVERY};
 use protocol::time::Timestamp;
 
 use crate::callers::{Callers, Tally};
+use crate::cluster::Cluster;
+use crate::engine::{Engine, Odds};
 use crate::ledger::Ledger;
 use crate::link::Way;
 use crate::machine::Pace;
@@ -34,14 +36,20 @@ pub(crate) struct Tab {
 /// The end of a fault, later.
 #[derive(Debug)]
 pub(crate) enum Later {
-    /// The server is started.
-    Start,
-    /// The drain is over.
-    ShutDown,
+    /// A server is started.
+    Start(usize),
+    /// The drain of a server is over.
+    ShutDown(usize),
     /// The log takes messages again.
     LogAvailable,
-    /// The log answers again.
-    LogThaws,
+    /// The log of a server answers again.
+    LogThaws(usize),
+    /// A leader is elected.
+    Elected,
+    /// All servers of the engine know all packs again.
+    CaughtUp,
+    /// A node reaches the engine again.
+    Joined(usize),
     /// New connections arrive again.
     Reach,
     /// Tokens are given again.
@@ -55,6 +63,12 @@ pub(crate) enum Later {
     /// The browser has its network back.
     Online(usize),
 }
+
+/// What sets the draws of nodes apart from those before.
+const NODES: u64 = 0x6e6f_6465_7300_0001;
+
+/// How long it takes at most until a node that starts has found the engine's end, and folded up to there.
+const NODES_BACK: Duration = Duration::from_secs(30);
 
 /// A run of one seed.
 #[derive(Debug)]
@@ -119,7 +133,8 @@ impl Run {
     /// The world of a seed, before anything happens.
     pub fn new(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let profile = Profile::draw(&mut rng);
+        let mut profile = Profile::draw(&mut rng);
+        let mut nodes_rng = Rng::with_seed(seed ^ NODES);
         let mut pair = Pair::with(profile.client, profile.server);
         pair.links.latency = profile.latency;
         pair.links.jitter = profile.jitter;
@@ -127,11 +142,19 @@ impl Run {
         pair.links.idle_cut = profile.idle_cut;
         pair.links.up_bytes_per_s = profile.up_bytes_per_s;
         pair.links.hidden_bytes = profile.hidden_bytes;
-        pair.world.log.commit_latency = profile.commit_latency;
-        pair.world.log.read_latency = profile.read_latency;
-        pair.world.tail = profile.tail;
-        pair.world.issuer.ttl = profile.token_ttl;
-        pair.world.removed_max = profile.removed_max;
+        profile.draw_nodes(&mut nodes_rng);
+        if profile.nodes > 1 {
+            let log = (profile.odds, profile.history);
+            pair.form(profile.nodes, log, nodes_rng.u64(..));
+        }
+        for node in 0..profile.nodes {
+            let world = pair.node_mut(node);
+            world.log.commit_latency = profile.commit_latency;
+            world.log.read_latency = profile.read_latency;
+            world.tail = profile.tail;
+            world.issuer.ttl = profile.token_ttl;
+            world.removed_max = profile.removed_max;
+        }
         pair.callers = Callers::new(
             profile.callers,
             profile.rooms,
@@ -159,6 +182,8 @@ impl Run {
     /// # Panics
     /// As soon as a check fails; [`Run::trace`] then tells what led to it.
     pub fn run(&mut self) -> Summary {
+        self.pair
+            .run_until("up", |pair| pair.nodes().all(|node| node.is_up));
         for _ in 0..self.profile.pages {
             self.open_page(Stored::default(), None);
         }
@@ -167,6 +192,9 @@ impl Run {
             // Exponential pauses: bursts, and now and then a long silence.
             let pause = self.profile.pause.mul_f64(-(1.0 - self.rng.f64()).ln());
             self.pass(pause);
+            if self.is_alarmed() {
+                return self.summary();
+            }
             let action = self.draw();
             if self.act(action) {
                 *self.done.entry(action).or_default() += 1;
@@ -174,10 +202,19 @@ impl Run {
         }
         self.heal();
         self.pass(self.recovery());
+        if self.is_alarmed() {
+            return self.summary();
+        }
         self.decide_all();
         self.pass(Duration::from_secs(60));
         self.check_peace();
         self.summary()
+    }
+
+    /// Whether a node stands still, as it should where the engine lost what it acked: nothing more is promised.
+    fn is_alarmed(&self) -> bool {
+        let cluster = self.pair.cluster.as_ref();
+        cluster.is_some_and(|cluster| cluster.is_alarmed)
     }
 
     /// What happened, by time.
@@ -217,14 +254,20 @@ impl Run {
     fn end(&mut self, what: &Later) {
         self.note(format!("{what:?}"));
         match *what {
-            Later::Start => self.pair.restart(),
-            Later::ShutDown => {
-                self.pair.shut_down();
+            Later::Start(node) => self.pair.start_node(node),
+            Later::ShutDown(node) => {
+                self.pair.shut_down_node(node);
                 let pause = self.millis(10, 3_000);
-                self.later(pause, Later::Start);
+                self.later(pause, Later::Start(node));
             }
             Later::LogAvailable => self.pair.world.log.is_available = true,
-            Later::LogThaws => self.pair.world.log.thaw(self.pair.now),
+            Later::LogThaws(node) => {
+                let now = self.pair.now;
+                self.pair.node_mut(node).log.thaw(now);
+            }
+            Later::Elected => self.engine(|engine| engine.elect(false)),
+            Later::CaughtUp => self.engine(|engine| engine.lag(false)),
+            Later::Joined(node) => self.engine(|engine| engine.cut(node, false)),
             Later::Issuer => self.pair.world.issuer.is_down = false,
             Later::Reach => self.pair.reach(crate::link::Reach::Open),
             Later::Unstall(link, way) => self.pair.links.stall(link, way, false),
@@ -262,6 +305,18 @@ impl Run {
         Action::Publish
     }
 
+    /// Does something to the engine, where there is one.
+    pub(crate) fn engine(&mut self, change: impl FnOnce(&mut Engine)) {
+        if let Some(cluster) = &mut self.pair.cluster {
+            change(&mut cluster.engine);
+        }
+    }
+
+    /// Some node; the only one draws nothing.
+    pub(crate) fn any_node(&mut self) -> usize {
+        self.pair.cluster.as_mut().map_or(0, Cluster::any_node)
+    }
+
     pub(crate) fn millis(&mut self, least: u64, most: u64) -> Duration {
         Duration::from_millis(self.rng.u64(least..most))
     }
@@ -281,11 +336,14 @@ impl Run {
         self.note("peace".to_owned());
         self.pair.callers.is_calm = true;
         for (_, what) in std::mem::take(&mut self.later) {
-            if !matches!(what, Later::ShutDown) {
+            if !matches!(what, Later::ShutDown(_)) {
                 self.end(&what);
             }
         }
-        self.pair.restart();
+        for node in 0..=self.pair.others.len() {
+            self.pair.start_node(node);
+        }
+        self.engine(|engine| engine.odds = Odds::default());
         self.pair.links.idle_cut = None;
         for index in 0..self.tabs.len() {
             let client = self.tabs[index].client;
@@ -311,12 +369,17 @@ impl Run {
         let carried = line.map_or(0, |bytes_per_s| bytes as u64 / u64::from(bytes_per_s));
         let carried = Duration::from_secs(carried);
         let back = back * 2 + tokens + carried;
-        noticed + self.pair.world.write_timeout + back + AWAY_AFTER + CROWD_EVERY
+        let nodes = if self.profile.nodes > 1 {
+            NODES_BACK
+        } else {
+            Duration::ZERO
+        };
+        noticed + self.pair.world.write_timeout + back + AWAY_AFTER + CROWD_EVERY + nodes
     }
 
     /// All clients are live, with empty outboxes, and show the same.
     fn check_peace(&mut self) {
-        let mut present: BTreeMap<RoomName, BTreeMap<_, String>> = BTreeMap::new();
+        let mut present: BTreeMap<RoomName, BTreeMap<SessionId, String>> = BTreeMap::new();
         for tab in &self.tabs {
             let machine = &self.pair.clients[tab.client];
             assert!(machine.is_live(), "page {} is not live", tab.client);
@@ -333,7 +396,9 @@ impl Run {
         }
         for tab in &self.tabs {
             for room in tab.rooms.keys() {
-                let (epoch, head, _) = self.pair.world.log.state(room);
+                let node = self.pair.node_of(tab.client);
+                let (epoch, head, _) = self.pair.node_mut(node).log.state(room);
+                let log = &self.pair.node(node).log;
                 let machine = &self.pair.clients[tab.client];
                 let shown = machine.shown(room);
                 let page = format!("page {} in {}", tab.client, room.as_str());
@@ -344,11 +409,11 @@ impl Run {
                 };
                 assert_eq!(position, Some(&expected), "{page} is behind");
                 let here = &present[room];
-                let removed = self.pair.world.log.removed(room, self.profile.removed_max);
+                let removed = log.removed(room, self.profile.removed_max);
                 shown.check_removed(&removed);
                 let named_max = self.profile.server.members_named;
                 shown.check_members(&here.keys().collect(), named_max);
-                machine.check_shown(room, &self.pair.world.log);
+                machine.check_shown(room, log);
                 let (own, drafts) = (shown.view.timeline.own(), shown.drafts());
                 for (other, draft) in here.iter().filter(|(other, _)| !own.contains(other)) {
                     let seen = drafts.get(other).map_or("", String::as_str);
@@ -359,7 +424,32 @@ impl Run {
         for post in &self.pair.callers.posts {
             self.ledger.posted(post);
         }
+        self.check_nodes(&present);
         self.ledger.check(&self.pair.world.log);
+    }
+
+    /// All nodes hold the same, and what ever was durable at one of them is what the judge counts.
+    fn check_nodes(&mut self, present: &BTreeMap<RoomName, BTreeMap<SessionId, String>>) {
+        for (number, node) in self.pair.nodes().enumerate() {
+            for (room, here) in present.iter().filter(|(room, _)| node.has_open(room)) {
+                let members = node.members(room);
+                let same = members.iter().eq(here.keys());
+                assert!(
+                    same,
+                    "node {number} knows other members of {room:?}: {members:?}"
+                );
+            }
+        }
+        if let Some(cluster) = &self.pair.cluster {
+            assert!(
+                !cluster.is_tail_lost,
+                "no node noticed that acked packs are lost"
+            );
+            cluster.check(&self.pair.world, &self.pair.others);
+        }
+        for other in &self.pair.others {
+            self.pair.world.log.learn(&other.log);
+        }
     }
 
     fn summary(&self) -> Summary {

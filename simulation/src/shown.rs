@@ -104,7 +104,7 @@ impl Shown {
     fn joined(&mut self, joined: &Joined, gap: bool, log: &Log) {
         if gap {
             let is_same = self.epoch.as_ref() == Some(&joined.epoch);
-            let is_there = self.through >= Some(log.trimmed(&joined.room))
+            let is_there = self.through >= Some(log.trimmed_ever(&joined.room))
                 && (joined.recovered || self.through <= Some(joined.head));
             assert!(
                 !is_same || !is_there,

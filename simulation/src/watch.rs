@@ -18,6 +18,8 @@ const SLACK: Duration = Duration::from_millis(10);
 struct Watch {
     client: usize,
     link: u64,
+    /// The node that it leads to.
+    node: usize,
     /// The direction that died: its receiver has to notice.
     way: Way,
     deadline: Timestamp,
@@ -40,7 +42,8 @@ impl Watches {
         if way == Way::Down && pair.clients[client].pace != Pace::Awake {
             return;
         }
-        let server = &pair.world.config;
+        let node = pair.links.link(link).map_or(0, |link| link.node);
+        let server = &pair.node(node).config;
         let (interval, timeout) = (server.heartbeat_interval, server.heartbeat_timeout);
         let bound = match way {
             // HB-3, HB-6. Until the client is live it has deadlines of its own (RC-5).
@@ -60,9 +63,10 @@ impl Watches {
         self.open.push(Watch {
             client,
             link,
+            node,
             way,
             deadline: pair.now + bound + SLACK,
-            deaf_before: pair.world.deaf_for(pair.now, link),
+            deaf_before: pair.node(node).deaf_for(pair.now, link),
         });
     }
 
@@ -86,12 +90,12 @@ impl Watches {
                     .links
                     .link(watch.link)
                     .is_some_and(|link| pair.clients[watch.client].holds(link.id)),
-                Way::Up => pair.world.holds(watch.link),
+                Way::Up => pair.node(watch.node).holds(watch.link),
             };
             let deaf = match watch.way {
                 Way::Down => Duration::ZERO,
                 Way::Up => {
-                    let deaf = pair.world.deaf_for(pair.now, watch.link);
+                    let deaf = pair.node(watch.node).deaf_for(pair.now, watch.link);
                     deaf.saturating_sub(watch.deaf_before)
                 }
             };

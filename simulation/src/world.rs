@@ -1,6 +1,7 @@
 //! The virtual server: drives one `server::Connection` for each link, as the real driver
 //! does, over the test log and rooms made of the real `Presence` and `Redactions`. It decides nothing.
 
+mod nodes;
 pub mod requests;
 mod rooms;
 
@@ -10,11 +11,12 @@ use std::time::Duration;
 use protocol::close::CloseCode;
 use protocol::codec::{self, DecodeError};
 use protocol::frame::ClientFrame;
-use protocol::id::{ConnectionId, Credentials, Generation, Holder, RoomName, SessionId};
+use protocol::id::{ConnectionId, Credentials, Generation, Holder, NodeName, RoomName, SessionId};
 use protocol::rate::Bucket;
 use protocol::redactions::REDACTED_MAX;
 use protocol::server::{
-    Config, Connection, Input, Request, SessionOpened, TakeOver, Transmit, reconnect_slots,
+    Config, Connection, Input, Request, RequestInput, SessionOpened, TakeOver, Transmit,
+    reconnect_slots,
 };
 use protocol::time::Timestamp;
 
@@ -81,6 +83,10 @@ pub struct World {
     pub issuer: Issuer,
     /// Whether connections are taken.
     pub is_up: bool,
+    /// Connections will be taken once the log has caught up with the other nodes.
+    is_starting: bool,
+    /// The other nodes that are alive.
+    alive: BTreeSet<NodeName>,
     /// How long a write may make no progress.
     pub write_timeout: Duration,
     /// How many redactions are kept for readers.
@@ -106,6 +112,8 @@ impl World {
             log: Log::new(),
             issuer: Issuer::default(),
             is_up: true,
+            is_starting: false,
+            alive: BTreeSet::new(),
             write_timeout: Duration::from_secs(30),
             removed_max: REDACTED_MAX,
             tail: u64::MAX,
@@ -165,6 +173,8 @@ impl World {
             self.answer(now, link, Input::WriteStuck);
             self.close(now, link, CloseCode::SLOW, links);
         }
+        self.log.handle_timeout(now);
+        self.meet(now);
         for desk in self.desks.values_mut() {
             if desk.machine.poll_timeout().is_some_and(|at| at <= now) {
                 desk.machine.handle_timeout(now);
@@ -195,7 +205,8 @@ impl World {
 
     /// The process dies: connections, presence and uncommitted operations are lost.
     pub fn crash(&mut self) {
-        self.is_up = false;
+        (self.is_up, self.is_starting) = (false, false);
+        self.alive.clear();
         self.desks.clear();
         self.requests.clear();
         self.replies.clear();
@@ -278,7 +289,7 @@ impl World {
     }
 
     /// Does everything that can be done now.
-    fn settle(&mut self, now: Timestamp, links: &mut Links) {
+    pub(crate) fn settle(&mut self, now: Timestamp, links: &mut Links) {
         let mut rounds = 0;
         loop {
             rounds += 1;
@@ -295,6 +306,8 @@ impl World {
             }
             if let Some(done) = self.log.commit(now) {
                 self.committed(now, done);
+            } else if let Some((asker, is_reached)) = self.log.next_reached(now) {
+                self.answer_request(now, asker, RequestInput::Reached(is_reached));
             } else if let Some((asker, read)) = self.log.next_read(now) {
                 match read {
                     Read::Connection(read) => {
@@ -302,13 +315,19 @@ impl World {
                             desk.waiting.push_back(Waiting::Read(read));
                         }
                     }
-                    Read::Request(read) => self.read_request(now, asker, read),
+                    Read::Request(read) => {
+                        let input = self.request_read(read);
+                        self.answer_request(now, asker, input);
+                    }
                 }
             } else if let Some(room) = self.moved.pop_first() {
                 self.announce(now, &room);
             } else {
                 break;
             }
+        }
+        if self.is_starting && self.log.is_ready() {
+            (self.is_up, self.is_starting) = (true, false);
         }
         for desk in self.desks.values_mut() {
             let is_deaf = desk.blocked.is_some() || !desk.machine.wants_input();
@@ -438,16 +457,33 @@ impl World {
     }
 
     fn committed(&mut self, now: Timestamp, done: Done) {
+        for (session, generation) in &done.changes.opened {
+            self.opened(now, session, *generation);
+        }
         for message in done.changes.messages {
-            let presence = &mut self.room(&message.room).presence;
-            presence.message_shown(&message.session, message.seq);
-            self.moved.insert(message.room);
+            // A node opens a room for its own members.
+            if self.log.member.is_none() || self.rooms.contains_key(&message.room) {
+                let presence = &mut self.room(&message.room).presence;
+                presence.message_shown(&message.session, message.seq);
+                self.moved.insert(message.room);
+            }
         }
         for message in done.changes.redacted {
             self.redacted(message);
         }
-        let link = done.asker;
-        let answer = match done.answer {
+        for (room, through) in done.changes.trimmed {
+            if let Some(room) = self.rooms.get_mut(&room) {
+                room.redactions.trim(through);
+            }
+        }
+        for (asker, answer) in done.answers {
+            self.answered(now, asker, answer);
+        }
+    }
+
+    /// The answer to an operation of the log.
+    fn answered(&mut self, now: Timestamp, link: u64, answer: Answer) {
+        let answer = match answer {
             Answer::Session(opened) => {
                 if let Some(desk) = self.desks.get_mut(&link) {
                     desk.waiting.push_back(Waiting::Session(opened));
@@ -479,7 +515,7 @@ impl World {
         link: u64,
         opened: Option<(SessionOpened, Generation)>,
     ) {
-        let mut is_older = false;
+        let mut is_older = self.is_opened_since(opened.as_ref());
         if let Some((opened, generation)) = &opened
             && let Some(desk) = self.desks.get_mut(&link)
         {
@@ -496,7 +532,7 @@ impl World {
             let other = other.map(|(other, desk)| holder(*other, desk.generation));
             let opened = holder(link, *generation);
             let TakeOver { taken_over, .. } = TakeOver::new(other, opened);
-            is_older = taken_over == Some(opened);
+            is_older |= taken_over == Some(opened);
             if let Some(other) = taken_over.filter(|_| !is_older) {
                 // Before the newer one goes on.
                 self.answer(now, other.connection.get(), Input::TakenOver);

@@ -30,7 +30,7 @@ pub(super) enum Asked {
 
 impl Log {
     /// The command of an operation.
-    pub(super) fn command(&self, now: Timestamp, op: Op) -> (Command, Asked) {
+    pub(super) fn command(&mut self, now: Timestamp, op: Op) -> (Command, Asked) {
         let mut asked = Asked::of(&op);
         let at_ms = millis(now);
         let command = match op {
@@ -101,11 +101,14 @@ impl Log {
     }
 
     /// The credentials of the next fresh session.
-    fn fresh(&self) -> Credentials {
-        let number = self.opened + 1;
+    fn fresh(&mut self) -> Credentials {
+        let (name, number) = match &mut self.member {
+            None => (String::new(), self.opened + 1),
+            Some(member) => (member.name().to_string(), member.next_number()),
+        };
         Credentials {
-            id: SessionId::new(&format!("s{number}")).unwrap(),
-            key: SessionKey::new(&format!("key{}-{number}", self.database)).unwrap(),
+            id: SessionId::new(&format!("{name}s{number}")).unwrap(),
+            key: SessionKey::new(&format!("key{}-{name}{number}", self.database)).unwrap(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Everything that ever was durable: what the judge compares pages with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use everbeat_log::fold::Changes;
 use protocol::frame::Message;
@@ -17,6 +17,8 @@ pub(super) struct Ever {
     messages: BTreeMap<Place, Message>,
     /// The redacted form of those that were redacted.
     redacted: BTreeMap<Place, Message>,
+    /// Those that were folded without their text, as it was erased from the engine (EO-8).
+    erased: BTreeSet<Place>,
     /// Where the messages of a session's number are.
     places: BTreeMap<(SessionId, Seq), Vec<Place>>,
 }
@@ -26,28 +28,34 @@ impl Ever {
     pub(super) fn learn(&mut self, epoch: &Epoch, changes: &Changes) {
         let place = |message: &Message| (epoch.clone(), message.room.clone(), message.offset);
         for message in &changes.messages {
-            let before = self.messages.insert(place(message), message.clone());
-            match before {
-                // A node that lost the tail of its store folds it again.
-                Some(before) => assert_eq!(before, *message, "another message at its offset"),
-                None => {
-                    let number = (message.session.clone(), message.seq);
-                    self.places.entry(number).or_default().push(place(message));
-                }
-            }
+            self.take(place(message), message);
         }
         for message in &changes.redacted {
             self.redacted.insert(place(message), message.clone());
         }
     }
 
+    /// Takes what was durable at another node.
+    pub(super) fn merge(&mut self, other: &Self) {
+        for (place, message) in &other.messages {
+            self.take(place.clone(), message);
+        }
+        let redacted = other.redacted.iter();
+        let redacted = redacted.map(|(place, message)| (place.clone(), message.clone()));
+        self.redacted.extend(redacted);
+    }
+
+    /// Whether a message is as it was written, erased or redacted.
     pub(super) fn holds(&self, message: &Message) -> bool {
-        let form = match message.removed {
-            true => &self.redacted,
-            false => &self.messages,
+        let is_it = |place: &Place| {
+            if message.removed {
+                self.redacted.get(place) == Some(message)
+            } else {
+                let is_erased = message.body.is_empty() && self.erased.contains(place);
+                is_erased || self.messages.get(place) == Some(message)
+            }
         };
-        let mut places = self.of(&message.session, message.seq);
-        places.any(|place| form.get(place) == Some(message))
+        self.of(&message.session, message.seq).any(is_it)
     }
 
     pub(super) fn knows(&self, session: &SessionId, seq: Seq, body: &str) -> bool {
@@ -59,10 +67,29 @@ impl Ever {
         self.messages.values()
     }
 
+    /// A message is in its place. A node that lost the tail of its store folds it there again, maybe without its text;
+    /// no other one may be there.
+    fn take(&mut self, place: Place, message: &Message) {
+        let is_erased = message.body.is_empty();
+        if is_erased {
+            self.erased.insert(place.clone());
+        }
+        match self.messages.get_mut(&place) {
+            None => {
+                let number = (message.session.clone(), message.seq);
+                self.places.entry(number).or_default().push(place.clone());
+                self.messages.insert(place, message.clone());
+            }
+            Some(before) if before.body.is_empty() => *before = message.clone(),
+            Some(before) => assert!(
+                before == message || is_erased && before.session == message.session,
+                "in the place of {before:?}: {message:?}"
+            ),
+        }
+    }
+
     fn of(&self, session: &SessionId, seq: Seq) -> impl Iterator<Item = &Place> {
-        self.places
-            .get(&(session.clone(), seq))
-            .into_iter()
-            .flatten()
+        let places = self.places.get(&(session.clone(), seq));
+        places.into_iter().flatten()
     }
 }

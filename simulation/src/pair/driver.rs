@@ -47,15 +47,18 @@ impl Pair {
         let Some(link) = self.links.link(number) else {
             return;
         };
-        let (client, id) = (link.client, link.id);
+        let (client, id, node) = (link.client, link.id, link.node);
+        let now = self.now;
         let is_end = matches!(packet, Packet::End(_));
         match way {
-            Way::Up => self
-                .world
-                .receive(self.now, number, packet, &mut self.links),
+            Way::Up => {
+                let (world, links) = self.served(node);
+                world.receive(now, number, packet, links);
+            }
             Way::Down => {
                 self.received(client, id, packet);
-                self.world.written(self.now, number, &mut self.links);
+                let (world, links) = self.served(node);
+                world.written(now, number, links);
             }
         }
         // The client itself ended this connection: nothing comes back on it.
@@ -64,7 +67,8 @@ impl Pair {
             self.links.remove(number);
             if way == Way::Down {
                 let gone = Packet::End(None);
-                self.world.receive(self.now, number, gone, &mut self.links);
+                let (world, links) = self.served(node);
+                world.receive(now, number, gone, links);
             }
         }
     }
@@ -127,9 +131,10 @@ impl Pair {
         let link = self.links.find(client, id);
         let link = link.and_then(|link| self.links.link(link));
         let is_healthy = link.is_some_and(|link| !link.was_disturbed);
-        let is_reached = self.world.is_up && self.clients[client].is_timely();
+        let world = self.node(link.map_or(0, |link| link.node));
+        let is_reached = world.is_up && self.clients[client].is_timely();
         // A timeout that is hardly longer than a round trip is a verdict on distance.
-        let is_fair = self.world.config.heartbeat_timeout >= TIMEOUT_FAIR;
+        let is_fair = world.config.heartbeat_timeout >= TIMEOUT_FAIR;
         assert!(
             !is_healthy || !is_reached || !is_fair || self.is_log_awaited(client, id),
             "a healthy line counted as dead: {:?}",
@@ -145,11 +150,10 @@ impl Pair {
         });
         let since = self.now.since_origin();
         let since = since.saturating_sub(self.client_config.welcome_timeout);
-        !is_welcomed
-            && self
-                .world
-                .log
-                .was_frozen_since(Timestamp::from_origin(since))
+        let log = &self.node(self.node_of(client)).log;
+        let was_frozen = log.was_frozen_since(Timestamp::from_origin(since));
+        // Several nodes may wait for their engine.
+        !is_welcomed && (was_frozen || self.cluster.is_some())
     }
 
     /// PR-2: of the drafts, at most the newest and a little more is before the line.
@@ -172,12 +176,16 @@ impl Pair {
 
     fn drain_once(&mut self, client: usize) {
         let now = self.now;
+        self.is_touched = true;
         while let Some(transmit) = self.clients[client].session.poll_transmit() {
             let machine = &mut self.clients[client];
             match transmit {
                 Transmit::Open { id, .. } => {
                     machine.note(now, id, Step::Open);
-                    self.links.open(now, client, id);
+                    let before = self.node_of(client);
+                    let cluster = self.cluster.as_mut();
+                    let node = cluster.map_or(0, |cluster| cluster.route(before));
+                    self.links.open(now, client, id, node);
                 }
                 Transmit::Frame { id, frame } => {
                     let text = codec::encode(&frame);
@@ -201,6 +209,11 @@ impl Pair {
                 Transmit::Store(store) => machine.storage.apply(store),
             }
         }
-        self.clients[client].drain_events(now, &self.world.log);
+        let node = self.node_of(client);
+        let log = match node.checked_sub(1) {
+            None => &self.world.log,
+            Some(other) => &self.others[other].log,
+        };
+        self.clients[client].drain_events(now, log);
     }
 }

@@ -46,12 +46,6 @@ impl World {
         self.serve(now, number);
     }
 
-    /// Does a read that a request asked for.
-    pub(super) fn read_request(&mut self, now: Timestamp, number: u64, what: RequestTransmit) {
-        let input = self.request_read(what);
-        self.answer_request(now, number, input);
-    }
-
     /// Does what a request asks for, until something takes time.
     fn serve(&mut self, now: Timestamp, number: u64) {
         while let Some(transmit) = self
@@ -83,8 +77,13 @@ impl World {
                     let op = Op::Remove { room, offset };
                     return self.log.submit(now, number, op);
                 }
-                // One node is never behind.
-                RequestTransmit::Barrier { .. } => RequestInput::Reached(true),
+                RequestTransmit::Barrier { within } => {
+                    if self.log.reach(now, number, within) {
+                        RequestInput::Reached(true)
+                    } else {
+                        return;
+                    }
+                }
                 // The virtual log has no files.
                 RequestTransmit::Scrub { .. } => RequestInput::Scrubbed(true),
                 what => match self.log.read_later(now, number, Read::Request(what)) {
@@ -98,7 +97,8 @@ impl World {
         }
     }
 
-    fn request_read(&mut self, what: RequestTransmit) -> RequestInput {
+    /// Does a read that a request asked for.
+    pub(super) fn request_read(&mut self, what: RequestTransmit) -> RequestInput {
         let is_available = self.log.is_available;
         match what {
             RequestTransmit::LogSpan { room } => {

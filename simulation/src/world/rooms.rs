@@ -18,7 +18,7 @@ use crate::writing::{write, write_changes};
 #[derive(Debug)]
 pub(super) struct Room {
     pub(super) presence: Presence,
-    redactions: Redactions,
+    pub(super) redactions: Redactions,
     pub(super) watchers: BTreeSet<u64>,
 }
 
@@ -33,6 +33,11 @@ impl World {
     ) -> bool {
         if !self.log.is_available {
             return false;
+        }
+        if self.log.member.is_some() {
+            self.log.send_redaction(now, room, offset);
+            self.settle(now, links);
+            return true;
         }
         let Some(message) = self.log.remove(now, room, offset) else {
             return false;
@@ -52,10 +57,24 @@ impl World {
     }
 
     /// Trims a room up to this offset, in the log and in the redactions that are kept here.
-    pub fn trim(&mut self, room: &RoomName, through: Offset) {
+    ///
+    /// One of several nodes trims all rooms for the age of that message, as they all do.
+    pub fn trim(&mut self, now: Timestamp, room: &RoomName, through: Offset) {
+        if self.log.member.is_some() {
+            return self.log.send_trim(now, room, through);
+        }
         self.log.trim(room, through);
         if let Some(room) = self.rooms.get_mut(room) {
             room.redactions.trim(through);
+        }
+    }
+
+    /// Lets a session expire (RS-9).
+    pub fn forget(&mut self, now: Timestamp, session: &SessionId) {
+        if self.log.member.is_some() {
+            self.log.send_forgetting(now, session);
+        } else {
+            self.log.forget(session);
         }
     }
 
@@ -159,6 +178,7 @@ impl World {
             return None;
         }
         self.desk(link).rooms.insert(room.clone());
+        self.open(now, room);
         let holder = self.holder(link);
         let entry = self.room(room);
         entry.watchers.insert(link);
@@ -174,18 +194,25 @@ impl World {
         }
     }
 
+    /// Opens a room, unless it is open.
+    fn open(&mut self, now: Timestamp, name: &RoomName) {
+        if self.rooms.contains_key(name) {
+            return;
+        }
+        let mut redactions = Redactions::new(self.removed_max);
+        redactions.learn(self.log.removed(name, self.removed_max));
+        let room = Room {
+            presence: self.new_presence(now),
+            redactions,
+            watchers: BTreeSet::new(),
+        };
+        self.rooms.insert(name.clone(), room);
+    }
+
     pub(super) fn room(&mut self, name: &RoomName) -> &mut Room {
-        let (log, removed_max) = (&self.log, self.removed_max);
-        let named_max = self.config.members_named;
-        self.rooms.entry(name.clone()).or_insert_with(|| {
-            let mut redactions = Redactions::new(removed_max);
-            redactions.learn(log.removed(name, removed_max));
-            Room {
-                presence: Presence::new(named_max),
-                redactions,
-                watchers: BTreeSet::new(),
-            }
-        })
+        // One node does not ask for the time.
+        self.open(Timestamp::ZERO, name);
+        self.rooms.get_mut(name).unwrap()
     }
 
     fn view(&mut self, room: &RoomName, session: &SessionId) -> RoomView {
