@@ -4,6 +4,7 @@
 mod nodes;
 pub mod requests;
 mod rooms;
+mod sessions;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -11,12 +12,11 @@ use std::time::Duration;
 use protocol::close::CloseCode;
 use protocol::codec::{self, DecodeError};
 use protocol::frame::ClientFrame;
-use protocol::id::{ConnectionId, Credentials, Generation, Holder, NodeName, RoomName, SessionId};
+use protocol::id::{ConnectionId, Credentials, Generation, NodeName, RoomName, SessionId};
 use protocol::rate::Bucket;
 use protocol::redactions::REDACTED_MAX;
 use protocol::server::{
-    Config, Connection, Input, Request, RequestInput, SessionOpened, TakeOver, Transmit,
-    reconnect_slots,
+    Config, Connection, Input, Request, RequestInput, SessionOpened, Transmit, reconnect_slots,
 };
 use protocol::time::Timestamp;
 
@@ -506,55 +506,6 @@ impl World {
         if let Some(desk) = self.desks.get_mut(&link) {
             desk.waiting.push_back(Waiting::Done(answer));
         }
-    }
-
-    /// A connection gets its session.
-    fn session_opened(
-        &mut self,
-        now: Timestamp,
-        link: u64,
-        opened: Option<(SessionOpened, Generation)>,
-    ) {
-        let mut is_older = self.is_opened_since(opened.as_ref());
-        if let Some((opened, generation)) = &opened
-            && let Some(desk) = self.desks.get_mut(&link)
-        {
-            let owner = Some(opened.credentials.id.clone());
-            desk.owner.clone_from(&owner);
-            desk.asks = None;
-            desk.generation = *generation;
-            let mut others = self.desks.iter().filter(|(other, _)| **other != link);
-            let other = others.find(|(_, desk)| desk.owner == owner);
-            let holder = |link: u64, generation: Generation| Holder {
-                connection: ConnectionId::new(link),
-                generation,
-            };
-            let other = other.map(|(other, desk)| holder(*other, desk.generation));
-            let opened = holder(link, *generation);
-            let TakeOver { taken_over, .. } = TakeOver::new(other, opened);
-            is_older |= taken_over == Some(opened);
-            if let Some(other) = taken_over.filter(|_| !is_older) {
-                // Before the newer one goes on.
-                self.answer(now, other.connection.get(), Input::TakenOver);
-            }
-        }
-        let opened = opened.map(|(opened, _)| opened);
-        self.answer(now, link, Input::SessionOpened(opened));
-        if is_older {
-            self.answer(now, link, Input::TakenOver);
-        }
-    }
-
-    /// Whether a newer connection has a session, or asks for it: then this one must not ask (RS-4).
-    fn has_newer(&self, link: u64, wanted: Option<&Credentials>) -> bool {
-        let Some(wanted) = wanted else {
-            return false;
-        };
-        let others = self.desks.iter().filter(|(_, desk)| {
-            desk.owner.as_ref() == Some(&wanted.id) || desk.asks.as_ref() == Some(wanted)
-        });
-        let newest = others.map(|(other, _)| *other).max();
-        TakeOver::new(newest, link).taken_over == Some(link)
     }
 
     fn answer(&mut self, now: Timestamp, link: u64, input: Input) {

@@ -1,28 +1,28 @@
 //! One node's part in the common log of several: its sender and its follower, as the server drives them, over the virtual
 //! engine. Operations are answered once their commands are folded here.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod folding;
+mod traffic;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use everbeat_log::command::{Command, Redact, Settings, Trim};
-use everbeat_log::fold::{Changes, Store};
-use everbeat_log::follower::{self, Fetched, Follower};
+use everbeat_log::follower::{self, Follower};
 use everbeat_log::memory::MemoryStore;
 use everbeat_log::nodes::{self, Lease, Nodes};
-use everbeat_log::order::{Applied, Digest, PackStore, Verdict, fold_pack};
-use everbeat_log::pack::{FORMAT, Life, Pack, PackId};
+use everbeat_log::order::{Digest, PackStore};
+use everbeat_log::pack::{FORMAT, Life, Pack};
 use everbeat_log::sender::{self, Sender, Ticket};
 use fastrand::Rng;
 use protocol::id::{NodeName, RoomName, SessionId};
 use protocol::position::{Epoch, Offset};
 use protocol::time::Timestamp;
 
+pub(crate) use self::folding::{Copy, Folded};
 use super::asked::{Asked, millis};
-use super::{Done, Log, Op};
-use crate::engine::{Ask, Found, Heard, Told};
-
-/// The packs after which a power loss leaves the store as it was by then, at the most.
-const CHECKPOINT_EVERY: u64 = 40;
+use super::{Log, Op};
+use crate::engine::Ask;
 
 /// One of several nodes.
 #[derive(Debug)]
@@ -96,23 +96,6 @@ pub(crate) enum Peer {
     Up(NodeName),
     /// Its lease ended.
     Down(NodeName),
-}
-
-/// A pack that a node folded, for the judge.
-#[derive(Clone, Debug)]
-pub(crate) struct Folded {
-    pub(crate) sequence: u64,
-    pub(crate) id: PackId,
-    pub(crate) is_applied: bool,
-    pub(crate) digest: Digest,
-}
-
-/// A copy of a node's store, for one that is too far behind.
-#[derive(Clone, Debug)]
-pub struct Copy {
-    store: MemoryStore,
-    sessions: BTreeSet<SessionId>,
-    ever: super::Ever,
 }
 
 impl Member {
@@ -264,20 +247,6 @@ impl Log {
         }
     }
 
-    /// The node's machine loses its power: the newest part of the store is lost with it.
-    pub(crate) fn lose_power(&mut self) {
-        let Ok(rooms) = self.store.rooms(None, usize::MAX);
-        for room in rooms {
-            let through = self.trimmed(&room);
-            let before = self.trimmed_once.entry(room).or_default();
-            *before = through.max(*before);
-        }
-        if let Some(member) = &self.member {
-            self.store = member.kept.clone();
-        }
-        self.count();
-    }
-
     /// Sends the command of an operation, which is answered once it is folded here.
     pub(super) fn send(&mut self, now: Timestamp, asker: u64, op: Op) {
         let (command, asked) = self.command(now, op);
@@ -330,96 +299,6 @@ impl Log {
         }
     }
 
-    /// Something comes from the engine.
-    pub(crate) fn hear(&mut self, now: Timestamp, heard: Heard) {
-        let Some(member) = &mut self.member else {
-            return;
-        };
-        let Some(follower) = &mut member.follower else {
-            return;
-        };
-        match heard {
-            Heard::Stored(number, sequence) => {
-                follower.stored(now, sequence);
-                if let Some(sender) = &mut member.sender {
-                    sender.stored(now, number);
-                }
-            }
-            Heard::Failed(number) => {
-                if let Some(sender) = &mut member.sender {
-                    sender.failed(now, number);
-                }
-            }
-            Heard::Live(sequence, pack) => follower.live(now, sequence, &pack),
-            Heard::Fetched(sequence, source, found) => {
-                follower.fetched(now, sequence, source, fetched(&found));
-            }
-            Heard::Replacement(sequence, found) => {
-                follower.replaced(now, sequence, fetched(&found));
-            }
-            Heard::Bounds(number @ 1.., bounds) => {
-                if let Some(barrier) = member.barriers.get_mut(&number) {
-                    barrier.last = bounds.map(|bounds| bounds.last);
-                }
-            }
-            Heard::Bounds(_, bounds) => {
-                follower.bounds(now, bounds);
-            }
-            Heard::Told(Told::Lease(lease)) => {
-                if let Some(nodes) = &mut member.nodes {
-                    nodes.heard(now, &lease).unwrap();
-                }
-            }
-            Heard::Told(Told::Room(..)) => {}
-        }
-    }
-
-    /// The next request to the engine.
-    pub(crate) fn poll_ask(&mut self, now: Timestamp) -> Option<Ask> {
-        let latency = self.commit_latency;
-        let member = self.member.as_mut()?;
-        let mut follower = member.follower.iter();
-        if member.catches_up == CatchUp::Follows && follower.any(Follower::is_caught_up) {
-            member.begin(now, &mut self.store);
-        }
-        while let Some(transmit) = member.follower.as_mut().and_then(Follower::poll_transmit) {
-            match transmit {
-                follower::Transmit::Apply { sequence, pack } => {
-                    let due = member.folding.back().map_or(now, |(due, ..)| *due);
-                    let due = due.max(now + latency);
-                    member.folding.push_back((due, sequence, pack));
-                }
-                follower::Transmit::Fetch { sequence, source } => {
-                    return Some(Ask::Fetch(sequence, source));
-                }
-                follower::Transmit::AskBounds => return Some(Ask::Bounds(0)),
-                follower::Transmit::FetchReplacement { sequence } => {
-                    return Some(Ask::Replacement(sequence));
-                }
-            }
-        }
-        while let Some(event) = member.follower.as_mut().and_then(Follower::poll_event) {
-            match event {
-                follower::Event::Attached { id } => member.stream = Some(id),
-                follower::Event::Behind { first, .. } => member.behind = Some(first),
-                // It is asked for again and again.
-                follower::Event::Hole { .. } => {}
-                event => member.alarm = Some(format!("{event:?}")),
-            }
-        }
-        let transmit = member.sender.as_mut().and_then(Sender::poll_transmit);
-        if let Some(sender::Transmit::Publish { number, pack }) = transmit {
-            return Some(Ask::Publish(number, pack));
-        }
-        member.asks.pop_front()
-    }
-
-    /// What was folded since.
-    pub(crate) fn poll_folded(&mut self) -> Vec<Folded> {
-        let member = self.member.as_mut();
-        member.map_or_else(Vec::new, |member| std::mem::take(&mut member.folded))
-    }
-
     /// The engine's sequence that was folded last; 0 for none.
     pub fn applied(&self) -> u64 {
         self.member.as_ref().map_or(0, |member| member.applied)
@@ -435,44 +314,9 @@ impl Log {
         self.member.as_ref()?.behind
     }
 
-    /// A copy for a peer.
-    pub(crate) fn copy(&self) -> Copy {
-        Copy {
-            store: self.store.clone(),
-            sessions: self.sessions.clone(),
-            ever: self.ever.clone(),
-        }
-    }
-
     /// Why this node stands still, the first time that it is asked.
     pub(crate) fn take_alarm(&mut self) -> Option<String> {
         self.member.as_mut()?.alarm.take()
-    }
-
-    /// Takes a peer's copy instead of its own store.
-    pub(crate) fn take_copy(&mut self, copy: Copy) {
-        self.ever.merge(&copy.ever);
-        (self.store, self.sessions) = (copy.store, copy.sessions);
-        self.count();
-        if let Some(member) = &mut self.member {
-            (member.kept, member.kept_through) = (self.store.clone(), member.applied);
-        }
-    }
-
-    /// Does what is due.
-    pub(crate) fn handle_timeout(&mut self, now: Timestamp) {
-        let Some(member) = &mut self.member else {
-            return;
-        };
-        if let Some(sender) = &mut member.sender {
-            sender.handle_timeout(now);
-        }
-        if let Some(follower) = &mut member.follower {
-            follower.handle_timeout(now);
-        }
-        if let Some(nodes) = &mut member.nodes {
-            nodes.handle_timeout(now);
-        }
     }
 
     /// Begins to wait until this node has folded what the engine holds now. `true` where that is so at once, on one
@@ -495,153 +339,9 @@ impl Log {
         self.member.as_mut()?.next_reached(now)
     }
 
-    /// The lease that the other nodes are to hear.
-    pub(crate) fn poll_lease(&mut self) -> Option<Vec<u8>> {
-        let nodes = self.member.as_mut()?.nodes.as_mut()?;
-        let nodes::Transmit::Tell(lease) = nodes.poll_transmit()?;
-        Some(lease)
-    }
-
-    /// What changed among the nodes that are alive.
-    pub(crate) fn poll_peers(&mut self) -> Vec<Peer> {
-        let Some(member) = &mut self.member else {
-            return Vec::new();
-        };
-        while let Some(event) = member.nodes.as_mut().and_then(Nodes::poll_event) {
-            match event {
-                nodes::Event::Up(lease) => member.peers.push(Peer::Up(lease.node)),
-                nodes::Event::Down { node, .. } => member.peers.push(Peer::Down(node)),
-                // What a process told before it died may come after it.
-                nodes::Event::TwoOfOneName {
-                    is_later: false, ..
-                } => {}
-                event => member.alarm = Some(format!("{event:?}")),
-            }
-        }
-        std::mem::take(&mut member.peers)
-    }
-
     /// The node's name and its life, once that has begun.
     pub(crate) fn life(&self) -> Option<(NodeName, Life)> {
         let member = self.member.as_ref()?;
         Some((member.name.clone(), member.life.clone()?))
-    }
-
-    /// Folds the next pack whose time has come; and takes what the sender gave up.
-    pub(super) fn fold(&mut self, now: Timestamp) -> Option<Done> {
-        let is_frozen = self.is_frozen;
-        let mut changes = Changes::default();
-        let member = self.member.as_mut()?;
-        let first = member.folding.front();
-        let is_folded = first.is_some_and(|(due, ..)| *due <= now && !is_frozen);
-        if is_folded && let Some((_, sequence, pack)) = member.folding.pop_front() {
-            self.fold_pack(now, sequence, pack, &mut changes);
-        }
-        let epoch = self.epoch();
-        let member = self.member.as_mut()?;
-        let refused = std::mem::take(&mut member.refused).into_iter();
-        let mut answers: Vec<_> = refused
-            .map(|(asker, asked)| (asker, asked.unavailable()))
-            .collect();
-        while let Some(event) = member.sender.as_mut().and_then(Sender::poll_event) {
-            let (Ticket(ticket), result) = match event {
-                sender::Event::Folded { ticket, result } => (ticket, Some(result)),
-                sender::Event::NotSent { ticket } => (ticket, None),
-                sender::Event::Ready => {
-                    member.catches_up = CatchUp::Done;
-                    member.announce(now, epoch.clone());
-                    continue;
-                }
-                sender::Event::Fenced => {
-                    member.alarm = Some("fenced".to_owned());
-                    continue;
-                }
-            };
-            let awaited = member.tickets.remove(&ticket);
-            let Some(awaited) = awaited else {
-                panic!("the command of ticket {ticket} came to two ends: {result:?}");
-            };
-            let Some((asker, asked)) = awaited else {
-                continue;
-            };
-            let answer = match result {
-                Some(result) => asked.answer(result),
-                None => asked.unavailable(),
-            };
-            answers.push((asker, answer));
-        }
-        (is_folded || !answers.is_empty()).then_some(Done { changes, answers })
-    }
-
-    /// The places of commands of sessions that were opened again since (RS-4).
-    fn earlier(&mut self, pack: &Pack) -> Vec<usize> {
-        let mut is_earlier = |command: &Command| {
-            let (session, generation) = match command {
-                Command::Append(new) => (&new.session, new.generation),
-                Command::Refuse(new) => (&new.session, new.generation),
-                _ => return false,
-            };
-            self.generation(session)
-                .is_some_and(|newest| newest > generation)
-        };
-        let commands = pack.commands.iter().enumerate();
-        let earlier = commands.filter(|(_, command)| is_earlier(command));
-        earlier.map(|(index, _)| index).collect()
-    }
-
-    /// Reads in the store how far it is.
-    fn count(&mut self) {
-        let Ok(applied) = self.store.applied();
-        if let Some(member) = &mut self.member {
-            member.applied = applied.sequence;
-        }
-    }
-
-    fn fold_pack(&mut self, now: Timestamp, sequence: u64, pack: Pack, changes: &mut Changes) {
-        let id = pack.id();
-        let earlier = self.earlier(&pack);
-        let verdict = fold_pack(&mut self.store, sequence, pack, changes).unwrap();
-        if let Verdict::Applied(results) = &verdict {
-            let is_done = |index: usize| results.get(index).is_some_and(Result::is_ok);
-            let done = earlier.into_iter().find(|index| is_done(*index));
-            assert_eq!(
-                done, None,
-                "RS-4: an earlier opening still writes: {results:?}"
-            );
-        }
-        let epoch = self.epoch();
-        self.ever.learn(&epoch, changes);
-        let opened = changes.opened.iter().map(|(session, _)| session.clone());
-        self.sessions.extend(opened);
-        let Ok(Applied { digest, .. }) = self.store.applied();
-        if let Some(member) = &mut self.member {
-            member.applied = sequence;
-            member.folded.push(Folded {
-                sequence,
-                id: id.clone(),
-                is_applied: matches!(verdict, Verdict::Applied(_)),
-                digest,
-            });
-            if sequence.is_multiple_of(CHECKPOINT_EVERY) {
-                (member.kept, member.kept_through) = (self.store.clone(), sequence);
-            }
-            if let Some(follower) = &mut member.follower {
-                follower.applied(now, sequence);
-            }
-            if let Some(nodes) = &mut member.nodes {
-                nodes.applied(now, sequence, digest);
-            }
-            if let Some(sender) = &mut member.sender {
-                sender.folded(now, &id, verdict);
-            }
-        }
-    }
-}
-
-fn fetched(found: &Found) -> Fetched<'_> {
-    match found {
-        Found::Pack(pack) => Fetched::Found(pack),
-        Found::Missing => Fetched::Missing,
-        Found::Failed => Fetched::Failed,
     }
 }

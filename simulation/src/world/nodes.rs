@@ -1,8 +1,7 @@
 //! The server as one of several nodes: when it begins, what it hears from the others, and what it tells them.
 
-use protocol::id::{Generation, RoomName, SessionId};
+use protocol::id::RoomName;
 use protocol::presence::Presence;
-use protocol::server::{Input, SessionOpened};
 use protocol::time::Timestamp;
 
 use super::World;
@@ -76,31 +75,6 @@ impl World {
             }
         }
         presence
-    }
-
-    /// A session was opened, at one of several nodes: connections here that have an earlier opening are over (RS-4). On
-    /// one node that is decided when the newer one gets its answer.
-    pub(super) fn opened(&mut self, now: Timestamp, session: &SessionId, generation: Generation) {
-        if self.log.member.is_none() {
-            return;
-        }
-        let desks = self.desks.iter();
-        let earlier = desks.filter(|(_, desk)| {
-            desk.owner.as_ref() == Some(session) && desk.generation < generation
-        });
-        for link in earlier.map(|(link, _)| *link).collect::<Vec<_>>() {
-            self.answer(now, link, Input::TakenOver);
-        }
-    }
-
-    /// Whether a session was opened again, maybe at another node, while the answer to this opening waited.
-    pub(super) fn is_opened_since(&mut self, opened: Option<&(SessionOpened, Generation)>) -> bool {
-        let is_one_of_several = self.log.member.is_some();
-        opened
-            .filter(|_| is_one_of_several)
-            .is_some_and(|(opened, generation)| {
-                self.log.generation(&opened.credentials.id) > Some(*generation)
-            })
     }
 
     /// Whether a room is open here.
