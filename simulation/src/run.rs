@@ -64,7 +64,8 @@ pub(crate) enum Later {
     Online(usize),
 }
 
-/// What sets the draws of nodes apart from those before. With this one the seeds that once failed have one node, as then.
+/// What sets the draws of nodes apart from those before. With this number the seeds that once failed have one node, as
+/// they had then.
 const NODES: u64 = 0x6e6f_6465_7300_0004;
 
 /// How long it takes at most until a node that starts has found the engine's end, and folded up to there.

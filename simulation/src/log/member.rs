@@ -1,5 +1,5 @@
-//! One node's part in the common log of several: its sender and its follower, as the server drives them, over the virtual
-//! engine. Operations are answered once their commands are folded here.
+//! One node's part in the common log of several: its sender and its follower, as the server drives them, over the
+//! virtual engine. Operations are answered once their commands are folded here.
 
 mod folding;
 mod traffic;
