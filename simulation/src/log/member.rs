@@ -19,7 +19,7 @@ use protocol::id::{NodeName, RoomName, SessionId};
 use protocol::position::{Epoch, Offset};
 use protocol::time::Timestamp;
 
-pub(crate) use self::folding::{Copy, Folded};
+pub(crate) use self::folding::Folded;
 use super::asked::{Asked, millis};
 use super::{Log, Op};
 use crate::engine::Ask;
