@@ -78,8 +78,9 @@ pub struct Connection {
     transmits: VecDeque<Transmit>,
 }
 
-/// The client's slot, and when it was given.
-type Given = (Timestamp, Slot);
+/// The client's slot, and when it was given. Boxed, as few are given before there is a session, and each connection has room
+/// for one.
+type Given = Box<(Timestamp, Slot)>;
 
 #[derive(Debug)]
 enum State {
@@ -473,8 +474,9 @@ impl Connection {
             },
             limits,
         }));
-        if let Some((given, slot)) = slot {
-            self.go_away(now, slot.later(now - given));
+        if let Some(given) = slot {
+            let (at, slot) = *given;
+            self.go_away(now, slot.later(now - at));
         }
     }
 
@@ -483,7 +485,7 @@ impl Connection {
             State::AwaitingHello { slot, .. }
             | State::Admitting { slot, .. }
             | State::Opening { slot, .. } => {
-                *slot = Some((now, given));
+                *slot = Some(Box::new((now, given)));
             }
             State::Live(_) => {
                 let elsewhere = given.elsewhere.map(|(address, after)| Elsewhere {
