@@ -377,13 +377,14 @@ impl Driver {
     }
 
     fn live(&mut self, last: Option<LastPack>) {
-        let last = last.as_ref().map(|last| &last.life);
-        let life = Life::after(last, unix_ms(), self.chance.nonce);
+        let last = last.map(|last| last.life);
+        let now = self.clock.now();
+        let at_ms = self.origin_ms.saturating_add(millis(now));
+        let life = Life::after(last.as_ref(), at_ms, self.chance.nonce);
         let settings = Settings {
             epoch: self.chance.epoch.clone(),
             history_per_room: self.config.history_per_room,
         };
-        let now = self.clock.now();
         let applied = self.sqlite.applied().unwrap_or_default();
         self.leases
             .announce(now, life.clone(), &applied, self.sqlite.epoch());

@@ -45,7 +45,7 @@ pub struct ClusterConfig {
 /// What a node draws once, at its start.
 #[derive(Clone, Debug)]
 pub(super) struct Chance {
-    /// Tells two processes with one name apart.
+    /// Tells two processes with one name apart that began at the same time.
     pub(super) nonce: u64,
     /// The epoch of a log that this node founds.
     pub(super) epoch: Epoch,
