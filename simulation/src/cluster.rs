@@ -25,6 +25,8 @@ pub struct Cluster {
     pub is_tail_lost: bool,
     /// A node raised it.
     pub is_alarmed: bool,
+    /// Which page went to which node, by time.
+    pub notes: Vec<(Timestamp, String)>,
     rng: Rng,
     nodes: usize,
     /// The digest at each sequence, of the node that folded it first.
@@ -43,6 +45,7 @@ impl Cluster {
             engine: Engine::new(nodes, rng.u64(..)),
             is_tail_lost: false,
             is_alarmed: false,
+            notes: Vec::new(),
             rng,
             nodes,
             digests: BTreeMap::new(),
@@ -58,12 +61,14 @@ impl Cluster {
 
     /// The node to which a client connects that was at this one before: mostly the same, as with a proxy that keeps
     /// clients where they were.
-    pub fn route(&mut self, before: usize) -> usize {
-        if self.rng.bool() {
-            before
-        } else {
-            self.any_node()
-        }
+    pub fn route(&mut self, now: Timestamp, client: usize, before: usize) -> usize {
+        let node = match self.rng.bool() {
+            true => before,
+            false => self.any_node(),
+        };
+        let note = format!("page {client} goes to node {node}");
+        self.notes.push((now, note));
+        node
     }
 
     /// When something arrives.

@@ -247,9 +247,7 @@ impl Run {
             _ => {
                 let lost = self.rng.usize(1..6);
                 self.engine(|engine| engine.lose(lost));
-                if let Some(cluster) = &mut self.pair.cluster {
-                    cluster.is_tail_lost |= last > 0;
-                }
+                self.pair.lost_tail();
             }
         }
         true

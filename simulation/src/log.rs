@@ -361,6 +361,14 @@ impl Log {
         self.ever.holds(message)
     }
 
+    /// Whether a message was ever redacted.
+    pub fn was_removed(&self, message: &Message) -> bool {
+        let mut redacted = message.clone();
+        redacted.body.clear();
+        redacted.removed = true;
+        self.ever.holds(&redacted)
+    }
+
     /// Whether a message of this session, number and text is durable, in this or an earlier database.
     pub fn knows(&self, session: &SessionId, seq: Seq, body: &str) -> bool {
         self.ever.knows(session, seq, body)
@@ -375,6 +383,11 @@ impl Log {
     pub fn last_seq(&self, session: &SessionId) -> Option<u64> {
         let Ok(found) = self.store.clone().session(session);
         found.map(|found| found.last_seq)
+    }
+
+    /// The engine lost what it had acked: until the alarm, nothing is sure.
+    pub(crate) const fn void(&mut self) {
+        self.ever.void();
     }
 
     /// Takes everything that was durable at another node.

@@ -220,8 +220,10 @@ impl Run {
 
     /// What happened, by time.
     pub fn trace(&self) -> String {
-        self.trace
-            .render(&self.pair.clients, &self.pair.callers.notes)
+        let cluster = self.pair.cluster.as_ref();
+        let nodes = cluster.map_or(&[][..], |cluster| &cluster.notes);
+        let notes = [&self.pair.callers.notes[..], nodes];
+        self.trace.render(&self.pair.clients, &notes)
     }
 
     pub(crate) fn note(&mut self, line: String) {

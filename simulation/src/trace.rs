@@ -20,9 +20,9 @@ impl Trace {
     }
 
     /// The whole trace: the actions, the steps of the pages' drivers, and other notes.
-    pub fn render(&self, machines: &[Machine], notes: &[(Timestamp, String)]) -> String {
+    pub fn render(&self, machines: &[Machine], notes: &[&[(Timestamp, String)]]) -> String {
         let mut lines: Vec<(Timestamp, String)> = self.lines.clone();
-        lines.extend_from_slice(notes);
+        lines.extend(notes.concat());
         for (number, machine) in machines.iter().enumerate() {
             for (at, id, step) in &machine.steps {
                 let text = match step {

@@ -19,11 +19,18 @@ pub(super) struct Ever {
     redacted: BTreeMap<Place, Message>,
     /// Those that were folded without their text, as it was erased from the engine (EO-8).
     erased: BTreeSet<Place>,
+    /// The engine lost what it had acked: other messages may come in the places of those.
+    is_void: bool,
     /// Where the messages of a session's number are.
     places: BTreeMap<(SessionId, Seq), Vec<Place>>,
 }
 
 impl Ever {
+    /// From now on other messages may come in the places of those that were durable.
+    pub(super) const fn void(&mut self) {
+        self.is_void = true;
+    }
+
     /// Takes what became durable.
     pub(super) fn learn(&mut self, epoch: &Epoch, changes: &Changes) {
         let place = |message: &Message| (epoch.clone(), message.room.clone(), message.offset);
@@ -82,7 +89,7 @@ impl Ever {
             }
             Some(before) if before.body.is_empty() => *before = message.clone(),
             Some(before) => assert!(
-                before == message || is_erased && before.session == message.session,
+                before == message || self.is_void || is_erased && before.session == message.session,
                 "in the place of {before:?}: {message:?}"
             ),
         }

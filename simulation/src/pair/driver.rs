@@ -184,7 +184,7 @@ impl Pair {
                     machine.note(now, id, Step::Open);
                     let before = self.node_of(client);
                     let cluster = self.cluster.as_mut();
-                    let node = cluster.map_or(0, |cluster| cluster.route(before));
+                    let node = cluster.map_or(0, |cluster| cluster.route(now, client, before));
                     self.links.open(now, client, id, node);
                 }
                 Transmit::Frame { id, frame } => {

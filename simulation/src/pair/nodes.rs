@@ -128,6 +128,16 @@ impl Pair {
         self.join_nodes();
     }
 
+    /// The engine lost what it had acked.
+    pub(crate) fn lost_tail(&mut self) {
+        if let Some(cluster) = &mut self.cluster {
+            cluster.is_tail_lost = true;
+        }
+        for node in 0..=self.others.len() {
+            self.node_mut(node).log.void();
+        }
+    }
+
     /// Carries what nodes ask of the engine and hear from it.
     pub(super) fn join_nodes(&mut self) {
         let Some(cluster) = &mut self.cluster else {
