@@ -260,8 +260,9 @@ impl Roster {
             let claim = self.claims.get(&session);
             let mut shown = self.shown.iter().rev();
             let shown = shown.find(|(author, _)| *author == session);
-            // A draft that its own message overtook is void (PR-2).
-            let is_void = shown.is_some_and(|(_, seq)| seq.get() > after);
+            // A draft that its own message overtook is void (PR-2). That none is left never is.
+            let is_overtaken = shown.is_some_and(|(_, seq)| seq.get() > after);
+            let is_void = is_overtaken && !body.is_empty();
             if claim.is_some_and(|claim| claim.is_at(node)) && !is_void {
                 effects.push(Effect::Draft(session, body, after));
             }

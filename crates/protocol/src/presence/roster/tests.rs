@@ -352,6 +352,20 @@ fn a_draft_does_not_outlive_its_message() {
     assert_eq!(nodes.room(1).changes_since(seen).unwrap().drafts.len(), 1);
 }
 
+/// PR-1: a draft ends with its author's connection, on all nodes, whatever its author had published before.
+#[test]
+fn a_draft_ends_with_its_connection() {
+    let mut nodes = Nodes::new(&["a", "b"]);
+    nodes.enter(0, "ada", 1);
+    nodes.show("ada", 1);
+    nodes.draft(0, "ada", "next", 1);
+    nodes.all_know(&["ada: next"]);
+    let now = nodes.now;
+    nodes.room(0).disconnect(now, &id("ada"), LINK);
+    nodes.settle();
+    nodes.all_know(&["ada"]);
+}
+
 /// What was lost is found by the next version, or by a beat.
 #[test]
 fn a_lost_message_is_asked_for() {
