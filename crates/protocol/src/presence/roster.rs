@@ -214,19 +214,25 @@ impl Roster {
             return Ok(effects);
         };
         peer.reached(now, version);
+        match is_all {
+            true => self.take_all(&node, news, &mut effects),
+            false => self.take(&node, news, &mut effects),
+        }
+        Ok(effects)
+    }
+
+    /// Takes all members of another node: it has no others, and no other drafts.
+    fn take_all(&mut self, node: &NodeName, news: News, effects: &mut Vec<Effect>) {
         let named = |(session, ..): &(SessionId, Generation, Name)| session.clone();
         let here: BTreeSet<_> = news.here.iter().map(named).collect();
         let typing: BTreeSet<_> = news.drafts.iter().map(|draft| draft.0.clone()).collect();
-        self.take(&node, news, &mut effects);
-        if is_all {
-            effects.extend(self.lose(&node, &here));
-            let quiet = here.difference(&typing).filter(|session| {
-                let claim = self.claims.get(*session);
-                claim.is_some_and(|claim| claim.is_at(&node))
-            });
-            effects.extend(quiet.map(|session| Effect::Draft(session.clone(), String::new(), 0)));
-        }
-        Ok(effects)
+        self.take(node, news, effects);
+        effects.extend(self.lose(node, &here));
+        let quiet = here.difference(&typing).filter(|session| {
+            let claim = self.claims.get(*session);
+            claim.is_some_and(|claim| claim.is_at(node))
+        });
+        effects.extend(quiet.map(|session| Effect::Draft(session.clone(), String::new(), 0)));
     }
 
     /// Takes what another node says of its members.
