@@ -134,7 +134,7 @@ pub async fn play(scenario: Scenario, options: &Options) -> anyhow::Result<Outco
     }
     let entrance = gateway.as_ref().map_or(proxy.address, |g| g.address);
     let habits = scenario.habits(options.quick);
-    let crowd = Crowd::gather(entrance, options.clients, habits, &mut rng).await?;
+    let crowd = Crowd::gather(&[entrance.into()], options.clients, habits, &mut rng).await?;
     let mut stage = Stage {
         server,
         proxy,

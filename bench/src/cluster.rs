@@ -21,8 +21,8 @@ use crate::http;
 use crate::nats::Servers;
 use crate::server::{Server, free_address};
 
-/// The stream that the nodes share, by its default name.
-pub const STREAM: &str = "everbeat";
+/// The stream that the nodes share, by its default name (`--engine-stream`).
+pub const STREAM: &str = "EVERBEAT";
 
 /// The names of the nodes.
 pub const NAMES: [&str; 3] = ["a", "b", "c"];
@@ -230,10 +230,15 @@ impl Node {
                 .collect();
             urls.join(",")
         };
+        let monitors: Vec<_> = (0..nats.count())
+            .map(|index| nats.monitor_url(index))
+            .collect();
         let disk = Disk::plain()?;
         let own = ["--engine", &engine, "--node", name];
-        let options = [&own, settings.options].concat();
+        let monitor = ["--nats-monitor", &monitors.join(",")];
+        let options = [&own[..], &monitor, settings.options].concat();
         let mut server = Server::new(settings.binary, &disk, &options, rng)?;
+        server.advertise();
         server.open_admin(rng)?;
         Ok(Self {
             name,

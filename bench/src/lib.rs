@@ -15,5 +15,5 @@ pub mod peer;
 #[cfg(target_os = "linux")]
 pub mod power;
 pub mod server;
-mod session;
+pub mod session;
 pub mod usage;

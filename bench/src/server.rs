@@ -76,6 +76,12 @@ impl Server {
         })
     }
 
+    /// Lets it tell the other nodes its address, from its next start on.
+    pub fn advertise(&mut self) {
+        let address = format!("http://{}", self.address);
+        self.options.extend(["--advertise".to_owned(), address]);
+    }
+
     /// Gives it an operator's listener from its next start on.
     ///
     /// # Errors

@@ -8,12 +8,40 @@ use protocol::id::RoomName;
 /// The error of a run whose client was stopped.
 pub(crate) const ENDED: &str = "the server ended the session";
 
+/// Where a client finds its server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entrance {
+    /// The server's address, or that of a gateway in front.
+    pub address: SocketAddr,
+    /// The addresses of further nodes that the client knows (RC-8).
+    pub further: Vec<SocketAddr>,
+}
+
+impl From<SocketAddr> for Entrance {
+    fn from(address: SocketAddr) -> Self {
+        let further = Vec::new();
+        Self { address, further }
+    }
+}
+
+impl Entrance {
+    /// A client that connects once it is polled.
+    pub(crate) fn connect(&self, options: Options) -> anyhow::Result<Client> {
+        let further = self.further.iter().map(|address| url(*address));
+        Ok(everbeat_client::connect(
+            &url(self.address),
+            options.addresses(further),
+        )?)
+    }
+}
+
+fn url(address: SocketAddr) -> String {
+    format!("ws://{address}/ws")
+}
+
 /// A client of the server at an address, which connects once it is polled.
 pub(crate) fn connect(address: SocketAddr, options: Options) -> anyhow::Result<Client> {
-    Ok(everbeat_client::connect(
-        &format!("ws://{address}/ws"),
-        options,
-    )?)
+    Entrance::from(address).connect(options)
 }
 
 /// A fresh client that joins some rooms once it is polled.

@@ -45,7 +45,7 @@ async fn posts_pages_and_members_of_one_server() {
         backoff_cap: Duration::from_secs(1),
         reload: None,
     };
-    let mut crowd = Crowd::gather(server.address, 4, habits, &mut rng)
+    let mut crowd = Crowd::gather(&[server.address.into()], 4, habits, &mut rng)
         .await
         .unwrap();
     let twice = [server.address; 2];

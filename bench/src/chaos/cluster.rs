@@ -1,5 +1,5 @@
-//! Faults of a cluster: three nodes on three NATS servers behind HAProxy, under clients in rooms over all nodes and
-//! programs that post to any of them.
+//! Faults of a cluster: three nodes on three NATS servers, under clients in rooms over all nodes, half of which come through
+//! HAProxy, and programs that post to any of them.
 //!
 //! After each fault all accounts are compared with the log, and the nodes with each other.
 
@@ -9,6 +9,7 @@ mod fault;
 pub mod poster;
 pub mod reader;
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -26,6 +27,7 @@ use super::member::Account;
 use super::table::Outcome;
 use super::verdict::Verdict;
 use crate::cluster::{Cluster, NAMES, Settings};
+use crate::session::Entrance;
 
 pub use self::fault::Fault;
 
@@ -86,6 +88,20 @@ pub async fn play(fault: Fault, options: &Options) -> anyhow::Result<Outcome> {
     })
 }
 
+/// Half of the clients know the gateway alone; the others know all nodes, and begin with one of them (RC-8).
+fn entrances(gateway: SocketAddr, nodes: &[SocketAddr]) -> Vec<Entrance> {
+    let mut entrances = Vec::new();
+    for (first, address) in nodes.iter().enumerate() {
+        let further = nodes.iter().cycle().skip(first + 1);
+        entrances.push(gateway.into());
+        entrances.push(Entrance {
+            address: *address,
+            further: further.take(nodes.len() - 1).copied().collect(),
+        });
+    }
+    entrances
+}
+
 /// The mean time between two messages of a client, or of a program.
 const fn pace(quick: bool) -> Duration {
     Duration::from_millis(if quick { 250 } else { 1000 })
@@ -106,7 +122,8 @@ impl Stage {
             backoff_cap: Duration::from_secs(10),
             reload: None,
         };
-        let crowd = Crowd::gather(gateway.address, options.clients, habits, rng).await?;
+        let entrances = entrances(gateway.address, &cluster.addresses());
+        let crowd = Crowd::gather(&entrances, options.clients, habits, rng).await?;
         Ok(Self {
             cluster,
             gateway,

@@ -1,7 +1,6 @@
 //! The crowd: all clients of one scenario.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -14,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::member::{self, Account, Phase, Plan, Progress};
+use crate::session::Entrance;
 
 /// The number of clients in a room, more or less; each client is in two.
 const PER_ROOM: u32 = 25;
@@ -53,12 +53,12 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    /// Connects all clients, waits until they have joined their rooms, and lets them publish.
+    /// Connects all clients, to the entrances in turn, waits until they have joined their rooms, and lets them publish.
     ///
     /// # Errors
     /// If a client does not join its rooms in time.
     pub async fn gather(
-        address: SocketAddr,
+        entrances: &[Entrance],
         count: u32,
         habits: Habits,
         rng: &mut Rng,
@@ -85,7 +85,8 @@ impl Crowd {
                 ..Config::new(rng.u64(..))
             };
             let (phases, tell) = (phases.clone(), tell.clone());
-            members.spawn(member::run(address, config, plan, phases, tell));
+            let entrance = entrances[number as usize % entrances.len()].clone();
+            members.spawn(member::run(entrance, config, plan, phases, tell));
         }
         wait_for(&mut progress, Progress::Joined, count, JOIN).await?;
         phase.send_replace(Phase::Load);

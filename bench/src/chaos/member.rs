@@ -1,7 +1,6 @@
 //! One client of the crowd: publishes, and keeps an account of all that it receives.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use everbeat_client::{Client, Config, Event, Fate, MemoryStorage, Options, Status};
@@ -14,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant as Moment, sleep_until};
 
 use super::mark::Mark;
-use crate::session::connect;
+use crate::session::Entrance;
 
 /// The time that a client stays after it has every message: a doubled one may come late.
 const LINGER: Duration = Duration::from_secs(1);
@@ -170,7 +169,7 @@ pub struct Ack {
 
 /// A running client.
 struct Member {
-    address: SocketAddr,
+    entrance: Entrance,
     config: Config,
     client: Client,
     storage: MemoryStorage,
@@ -188,7 +187,7 @@ struct Member {
 
 /// Runs one client from its connection to the end of the last phase.
 pub async fn run(
-    address: SocketAddr,
+    entrance: Entrance,
     config: Config,
     plan: Plan,
     mut phase: watch::Receiver<Phase>,
@@ -207,9 +206,9 @@ pub async fn run(
         is_live: false,
         has_joined: false,
         has_settled: false,
-        client: begin(address, config, &storage)?,
+        client: begin(&entrance, config, &storage)?,
         storage,
-        address,
+        entrance,
         config,
         plan,
         progress,
@@ -279,7 +278,7 @@ impl Member {
             .collect();
         self.config.seed = self.rng.u64(..);
         self.storage = stored.into();
-        self.client = begin(self.address, self.config, &self.storage)?;
+        self.client = begin(&self.entrance, self.config, &self.storage)?;
         self.enter(&known);
         Ok(())
     }
@@ -411,9 +410,9 @@ impl Member {
 }
 
 /// A client that goes on with what `storage` holds.
-fn begin(address: SocketAddr, config: Config, storage: &MemoryStorage) -> anyhow::Result<Client> {
+fn begin(entrance: &Entrance, config: Config, storage: &MemoryStorage) -> anyhow::Result<Client> {
     let options = Options::new(config.seed).configure(|all| *all = config);
-    connect(address, options.storage(storage.clone()))
+    entrance.connect(options.storage(storage.clone()))
 }
 
 async fn until(at: Option<Instant>) {
