@@ -1,24 +1,27 @@
-//! What watches the nodes in `make chaos ARGS=cluster`.
+//! Short versions of some faults of `make chaos ARGS=cluster`: three nodes on three NATS servers, one of which is killed.
 //!
-//! The server's binary is the one that Cargo built beside this test. `cargo test -p server -p bench` builds both; for this
-//! test alone run `cargo build -p server` first.
+//! The nodes' binary is the one that Cargo built beside this test. `cargo test -p server -p bench` builds both; for this
+//! test alone run `cargo build -p server` first. `scripts/nats.sh` installs `nats-server`.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bench::chaos::cluster::Fault;
 use bench::chaos::cluster::agreement::same_presence;
 use bench::chaos::cluster::bounds::{Bounds, Measured};
 use bench::chaos::cluster::poster::Posters;
 use bench::chaos::cluster::reader::Readers;
+use bench::chaos::cluster::{self, Fault};
 use bench::chaos::crowd::{Crowd, Habits};
-use bench::chaos::log;
 use bench::chaos::verdict::Verdict;
+use bench::chaos::{Options, log};
 use bench::disk::Disk;
 use bench::server::Server;
 use fastrand::Rng;
+use tokio::sync::Mutex;
+
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 /// The server's binary in the folder that this test was built into.
 fn server() -> PathBuf {
@@ -67,4 +70,31 @@ async fn posts_pages_and_members_of_one_server() {
     let measured = Measured::of(&accounts, reading);
     let verdict = Bounds::of(Fault::Follower).check(&measured, verdict);
     assert!(verdict.is_good(), "{:?}", verdict.complaints);
+}
+
+async fn nothing_is_lost(fault: Fault) {
+    // One cluster at a time: the bounds are times.
+    let _alone = ALONE.lock().await;
+    let options = Options {
+        server: server(),
+        clients: 12,
+        seed: 2026,
+        quick: true,
+        lying_disk: false,
+    };
+    let outcome = cluster::play(fault, &options).await.unwrap();
+    assert!(outcome.verdict.is_good(), "\n{outcome}");
+    assert!(outcome.verdict.published > 50, "\n{outcome}");
+}
+
+/// RS-3, RS-5, EO-1, PR-1: its sessions go on at the other nodes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_killed_loses_nothing() {
+    nothing_is_lost(Fault::Node).await;
+}
+
+/// EO-2, EO-7: acked messages outlive the leader of the stream, and reading never stops.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_is_killed_loses_nothing() {
+    nothing_is_lost(Fault::Leader).await;
 }
