@@ -122,7 +122,6 @@ impl Poster {
         let content = json!({ "body": mark.body(), "name": "poster" }).to_string();
         loop {
             let node = self.nodes[self.rng.usize(..self.nodes.len())];
-            self.account.connections += 1;
             let last = match http::request(node, &head, &content, ANSWER).await {
                 Ok(answer) => match told(&answer)? {
                     Some(told) => return Ok(told),
