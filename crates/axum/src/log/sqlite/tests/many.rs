@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use everbeat_log::command::{
-    Append, Command, Expire, ForgetPosts, Post, Redact, Settings, Touch, Trim,
+    Append, Command, CommandError, Expire, ForgetPosts, Outcome, Post, Redact, Settings, Touch,
+    Trim,
 };
 use everbeat_log::fold::{Changes, Store, body_hash};
 use everbeat_log::memory::MemoryStore;
@@ -59,7 +60,7 @@ impl Stream {
     fn pack(&mut self, sequence: u64) -> Pack {
         let node = self.rng.usize(..3);
         let (mut life, last) = self.lives[node].clone();
-        let number = match self.rng.u32(..12) {
+        let number = match self.rng.u32(..20) {
             // A repeat, a gap, a new life that begins, one that begins too late, an older one.
             0 => last.max(1),
             1 => last + 2,
@@ -78,9 +79,10 @@ impl Stream {
             _ => last + 1,
         };
         self.at_ms += self.rng.u64(..50);
-        let count = self.rng.usize(1..12);
+        let count = self.rng.usize(1..24);
         let mut commands = Vec::new();
-        if sequence == 1 {
+        // Some streams begin without settings.
+        if sequence == 1 && self.rng.bool() {
             commands.push(self.settings());
         }
         commands.extend((0..count).map(|_| self.command()));
@@ -91,6 +93,14 @@ impl Stream {
             at_ms: self.at_ms,
             commands,
         }
+    }
+
+    /// How many messages were trimmed.
+    fn trimmed(&self) -> u64 {
+        let rooms = (0..ROOMS).map(room_of);
+        rooms
+            .map(|room| self.model.state(&room).trimmed.get())
+            .sum()
     }
 
     /// Notes what became of a pack.
@@ -125,16 +135,16 @@ impl Stream {
                 at_ms: self.at_ms - self.rng.u64(..100),
             }),
             90..94 => Command::Expire(Expire {
-                before_ms: self.at_ms - self.rng.u64(..200),
+                before_ms: self.at_ms.saturating_sub(self.rng.u64(..3_000)),
                 is_unused: self.rng.bool(),
                 limit: self.rng.usize(..3),
             }),
-            94..97 => Command::ForgetPosts(ForgetPosts {
+            94..98 => Command::ForgetPosts(ForgetPosts {
                 before_ms: self.at_ms - self.rng.u64(..200),
                 limit: self.rng.usize(..3),
             }),
             _ => Command::Trim(Trim {
-                before_ms: self.at_ms - self.rng.u64(..300),
+                before_ms: self.at_ms.saturating_sub(self.rng.u64(1_500..8_000)),
                 after: self.rng.bool().then(|| room_of(self.rng.u64(..ROOMS))),
             }),
         }
@@ -153,6 +163,11 @@ impl Stream {
             fresh: (known.clone(), key_hash(known.as_str())),
             at_ms: self.at_ms,
         })
+    }
+
+    /// A room: the first one gets so many messages that it is full.
+    fn room(&mut self) -> RoomName {
+        room_of(self.rng.u64(..ROOMS).min(self.rng.u64(..ROOMS)))
     }
 
     /// A number of a session: mostly the next one, else one that was used or skips some. And its opening, mostly the
@@ -179,7 +194,7 @@ impl Stream {
             session: id,
             generation,
             seq,
-            room: room_of(self.rng.u64(..ROOMS)),
+            room: self.room(),
             name: Name::tidy("Ada"),
             erased: is_erased.then(|| body_hash(&body)),
             body: if is_erased { String::new() } else { body },
@@ -204,13 +219,67 @@ impl Stream {
         Command::Post(Post {
             key: [self.rng.u8(..KEYS); 32],
             session: id("bot"),
-            room: room_of(self.rng.u64(..ROOMS)),
+            room: self.room(),
             name: Name::tidy("Bot"),
             body: format!("post {}", self.rng.u8(..2)),
             at_ms: self.at_ms,
             erased: None,
         })
     }
+}
+
+/// What the seeds must come upon.
+const KINDS: [&str; 26] = [
+    "Applied",
+    "Repeat",
+    "Gap",
+    "Fenced",
+    "a full room",
+    "Done",
+    "opened afresh",
+    "resumed",
+    "resumed with refusals",
+    "Appended",
+    "Refused",
+    "posted",
+    "posted again",
+    "Redacted(Done)",
+    "Redacted(Before)",
+    "Redacted(Missing)",
+    "forgotten",
+    "trimmed",
+    "SessionTaken",
+    "NotFounded",
+    "Number(Conflict)",
+    "Number(OutOfOrder)",
+    "Number(Refused(BodyEmpty))",
+    "Number(Refused(BodyTooLarge))",
+    "Number(UnknownSession)",
+    "Number(Fenced)",
+];
+
+/// What became of a pack and its commands.
+fn kinds(verdict: &Verdict) -> Vec<String> {
+    let Verdict::Applied(results) = verdict else {
+        return vec![format!("{verdict:?}")];
+    };
+    let kind = |result: &Result<Outcome, CommandError>| match result {
+        Ok(Outcome::Opened(opened)) => match (opened.resumed, opened.refused.is_empty()) {
+            (false, _) => "opened afresh".to_owned(),
+            (true, true) => "resumed".to_owned(),
+            (true, false) => "resumed with refusals".to_owned(),
+        },
+        Ok(Outcome::Appended(_)) => "Appended".to_owned(),
+        Ok(Outcome::Refused(_)) => "Refused".to_owned(),
+        Ok(Outcome::Posted(posted)) if posted.is_repeat => "posted again".to_owned(),
+        Ok(Outcome::Posted(_)) => "posted".to_owned(),
+        Ok(Outcome::Forgotten(count)) if *count > 0 => "forgotten".to_owned(),
+        Ok(Outcome::Trimmed(trimmed)) if trimmed.count > 0 => "trimmed".to_owned(),
+        Ok(other) => format!("{other:?}"),
+        Err(error) => format!("{error:?}"),
+    };
+    let applied = std::iter::once("Applied".to_owned());
+    applied.chain(results.iter().map(kind)).collect()
 }
 
 /// What a store holds, read as the fold reads it.
@@ -372,14 +441,20 @@ impl Node {
 fn nodes_come_to_the_same() {
     let runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = { runtime }.build().unwrap();
+    let mut seen = BTreeSet::new();
     for seed in 0..SEEDS {
         let mut drawing = Stream::new(seed);
         let (mut stream, mut digests) = (Vec::new(), vec![Digest::default()]);
         for sequence in 1..=PACKS {
             let pack = drawing.pack(sequence);
-            let model = &mut drawing.model;
-            let folded = fold_pack(model, sequence, pack.clone(), &mut Changes::default());
-            drawing.folded(&pack, &folded.unwrap());
+            let (before, mut changes) = (drawing.trimmed(), Changes::default());
+            let folded = fold_pack(&mut drawing.model, sequence, pack.clone(), &mut changes);
+            let folded = folded.unwrap();
+            seen.extend(kinds(&folded));
+            if changes.trimmed.is_empty() && drawing.trimmed() > before {
+                seen.insert("a full room".to_owned());
+            }
+            drawing.folded(&pack, &folded);
             let Ok(applied) = drawing.model.applied();
             digests.push(applied.digest);
             stream.push(pack);
@@ -397,5 +472,8 @@ fn nodes_come_to_the_same() {
         }
         let [one, other] = nodes.map(|node| tables(&node.place.path("log.db")));
         assert_eq!(one, other, "seed {seed}");
+    }
+    for kind in KINDS {
+        assert!(seen.contains(kind), "no seed has it: {kind}");
     }
 }
