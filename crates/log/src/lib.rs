@@ -22,3 +22,8 @@ pub mod order;
 pub mod pack;
 pub mod sender;
 mod trimming;
+
+/// The README's sample is compiled and run.
+#[doc = include_str!("../README.md")]
+#[cfg(doctest)]
+struct Readme;
