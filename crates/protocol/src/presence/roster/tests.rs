@@ -71,6 +71,18 @@ impl Nodes {
         nodes
     }
 
+    /// Another node opens the room.
+    fn join(&mut self, name: &str) {
+        let (now, name) = (self.now, node(name));
+        let mut room = Presence::new(100).on_node(now, name.clone(), life(1));
+        for (other, there) in &mut self.rooms {
+            room.node_up(now, other);
+            there.node_up(now, &name);
+        }
+        self.rooms.push((name, room));
+        self.settle();
+    }
+
     fn room(&mut self, index: usize) -> &mut Presence {
         &mut self.rooms[index].1
     }
@@ -192,15 +204,8 @@ fn a_room_is_asked_for_as_it_is_opened() {
     let mut nodes = Nodes::new(&["a", "b"]);
     nodes.enter(0, "ada", 1);
     nodes.draft(0, "ada", "hel", 0);
-    let (now, name) = (nodes.now, node("c"));
-    let mut room = Presence::new(100).on_node(now, name.clone(), life(1));
-    for (other, there) in &mut nodes.rooms {
-        room.node_up(now, other);
-        there.node_up(now, &name);
-    }
-    nodes.rooms.push((name, room));
     nodes.forget_told();
-    nodes.settle();
+    nodes.join("c");
     nodes.all_know(&["ada: hel"]);
     nodes.pass(3_000);
     let told =
@@ -239,6 +244,24 @@ fn the_newest_opening_has_the_member() {
     nodes.room(0).leave(now, &id("ada"));
     nodes.settle();
     nodes.all_know(&[]);
+}
+
+/// RS-4: that a session left through an earlier opening is no news where a newer one is known.
+#[test]
+fn a_late_departure_changes_nothing() {
+    let mut nodes = Nodes::new(&["a", "b", "c"]);
+    nodes.enter(0, "ada", 1);
+    let now = nodes.now;
+    nodes.room(0).leave(now, &id("ada"));
+    let left = nodes.tell(0).unwrap();
+    let name = Name::tidy("ada");
+    nodes.room(1).enter(now, id("ada"), name, opening(2));
+    let arrived = nodes.tell(1).unwrap();
+    for message in [arrived, left] {
+        nodes.room(2).hear(now, &message).unwrap();
+    }
+    assert_eq!(nodes.known(2), ["ada"]);
+    assert_eq!(nodes.has(2, "ada"), Some(node("b")));
 }
 
 /// A session that went elsewhere does not leave before it arrives: who hears of the end first waits for the beginning.
@@ -363,6 +386,20 @@ fn a_draft_ends_with_its_connection() {
     let now = nodes.now;
     nodes.room(0).disconnect(now, &id("ada"), LINK);
     nodes.settle();
+    nodes.all_know(&["ada"]);
+}
+
+/// PR-2: a node that opens a room after it folded a message, but before the author's node did, is not told of the draft
+/// that the message ends: nothing would end it there.
+#[test]
+fn a_draft_that_is_being_published_is_not_told() {
+    let mut nodes = Nodes::new(&["a"]);
+    nodes.enter(0, "ada", 1);
+    nodes.draft(0, "ada", "hello", 0);
+    nodes.room(0).published(&id("ada"));
+    nodes.join("b");
+    // Only the author's node shows it now.
+    nodes.room(0).message_shown(&id("ada"), seq(1));
     nodes.all_know(&["ada"]);
 }
 
