@@ -335,6 +335,8 @@ impl Callers {
             return;
         }
         match (&errand.wish, reply) {
+            // A node is about to raise the alarm.
+            _ if log.is_void() => {}
             (Wish::Post { index, .. }, reply) => self.posted(*index, &errand, reply, log),
             (Wish::Read { room }, Ok(RequestAnswer::Messages(page))) => {
                 self.read(index, room, &page, log);

@@ -390,6 +390,11 @@ impl Log {
         self.ever.void();
     }
 
+    /// Whether nothing is sure.
+    pub const fn is_void(&self) -> bool {
+        self.ever.is_void()
+    }
+
     /// Takes everything that was durable at another node.
     pub fn learn(&mut self, other: &Self) {
         self.ever.merge(&other.ever);

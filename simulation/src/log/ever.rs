@@ -19,16 +19,20 @@ pub(super) struct Ever {
     redacted: BTreeMap<Place, Message>,
     /// Those that were folded without their text, as it was erased from the engine (EO-8).
     erased: BTreeSet<Place>,
-    /// The engine lost what it had acked: other messages may come in the places of those.
+    /// The engine lost what it had acked: nothing can be said any more.
     is_void: bool,
     /// Where the messages of a session's number are.
     places: BTreeMap<(SessionId, Seq), Vec<Place>>,
 }
 
 impl Ever {
-    /// From now on other messages may come in the places of those that were durable.
+    /// From now on nothing can be said: other messages may come in the places of those that were durable.
     pub(super) const fn void(&mut self) {
         self.is_void = true;
+    }
+
+    pub(super) const fn is_void(&self) -> bool {
+        self.is_void
     }
 
     /// Takes what became durable.
@@ -62,12 +66,13 @@ impl Ever {
                 is_erased || self.messages.get(place) == Some(message)
             }
         };
-        self.of(&message.session, message.seq).any(is_it)
+        self.is_void || self.of(&message.session, message.seq).any(is_it)
     }
 
     pub(super) fn knows(&self, session: &SessionId, seq: Seq, body: &str) -> bool {
         let mut places = self.of(session, seq);
-        places.any(|place| self.messages.get(place).is_some_and(|m| m.body == body))
+        let is_it = |place: &Place| self.messages.get(place).is_some_and(|m| m.body == body);
+        self.is_void || places.any(is_it)
     }
 
     pub(super) fn messages(&self) -> impl Iterator<Item = &Message> {
