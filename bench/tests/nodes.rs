@@ -246,10 +246,8 @@ async fn a_node_that_is_too_far_behind_takes_a_copy() {
         page.contains(&format!(r#""head":{posts},"#)),
         "and all of the rest"
     );
-    assert_eq!(
-        cluster.nodes[0]
-            .server
-            .times_said("taking a copy of another node's log"),
-        1
-    );
+    let said = cluster.nodes[0]
+        .server
+        .times_said("give the node a copy of another node's log");
+    assert_eq!(said, 1, "the stream did not have what the node needed");
 }
