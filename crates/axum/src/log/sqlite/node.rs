@@ -206,9 +206,10 @@ pub(super) fn leave(connection: &Connection) -> rusqlite::Result<()> {
         "UPDATE state SET applied = NULL, digest = NULL, pack = NULL;
          UPDATE messages SET sequence = NULL WHERE sequence IS NOT NULL;
          DELETE FROM nodes;
-         DELETE FROM meta WHERE key = 'history_per_room';",
+         DELETE FROM meta WHERE key IN ('history_per_room', 'stream');",
     )
 }
+
 /// The messages that are redacted and came with a pack of this sequence or a later one, by their rooms.
 pub(super) fn redacted_since(
     connection: &Connection,

@@ -264,6 +264,8 @@ async fn a_single_server_does_not_go_on_with_a_nodes_database() {
     let (log, _) = open_node(&place);
     fold(&log, 1..=3).await;
     let epoch = log.epoch().unwrap();
+    assert_eq!(log.stream().await, Ok(None));
+    log.keep_stream("first".into()).await.unwrap();
     drop(log);
     let error = place.try_open("log.db").unwrap_err();
     assert!(matches!(error, OpenError::OfCluster { .. }), "{error}");
@@ -275,11 +277,14 @@ async fn a_single_server_does_not_go_on_with_a_nodes_database() {
         3,
         "it is a node's as before"
     );
+    let stream = open_node(&place).0.stream().await;
+    assert_eq!(stream.unwrap().as_deref(), Some("first"));
 
     let single = Place::new();
     restore(&place.path("log.db"), &single.path("log.db")).unwrap();
     let log = single.open("log.db");
     assert_eq!(log.applied(), None);
+    assert_eq!(log.stream().await, Ok(None), "it may found another stream");
     let held = log.room(room("lobby")).await.unwrap();
     assert_eq!(held.head, offset(3));
     assert_ne!(held.epoch, epoch);
