@@ -2,6 +2,7 @@
 
 mod agenda;
 pub mod bus;
+mod cluster;
 mod config;
 mod connections;
 mod entry;

@@ -6,6 +6,8 @@
 //! next.
 
 #[cfg(feature = "sqlite")]
+mod config;
+#[cfg(feature = "sqlite")]
 mod desk;
 #[cfg(feature = "sqlite")]
 mod driver;
@@ -23,4 +25,6 @@ mod tests;
 mod words;
 
 #[cfg(feature = "sqlite")]
-pub use self::node::{ClusterConfig, ClusterLog};
+pub use self::config::ClusterConfig;
+#[cfg(feature = "sqlite")]
+pub use self::node::ClusterLog;

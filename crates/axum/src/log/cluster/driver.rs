@@ -16,10 +16,10 @@ use futures_util::stream::{FuturesOrdered, FuturesUnordered};
 use protocol::time::Timestamp;
 use tokio::time::sleep_until;
 
+use super::config::{Chance, ClusterConfig};
 use super::desk::{Shared, Waiting};
 use super::erasure::Erasures;
 use super::leases::Leases;
-use super::node::{Chance, ClusterConfig};
 use super::status::{ClusterStatus, Phase};
 use super::words;
 use crate::clock::{Clock, unix_ms};

@@ -12,9 +12,9 @@ use protocol::id::NodeName;
 use protocol::position::Epoch;
 use protocol::time::Timestamp;
 
+use super::config::ClusterConfig;
 use super::desk::Shared;
 use super::erasure::Erasures;
-use super::node::ClusterConfig;
 use super::status::NodeStatus;
 use super::words;
 use crate::log::Observer;

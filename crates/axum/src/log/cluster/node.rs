@@ -11,11 +11,12 @@ use everbeat_log::command::{
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use protocol::frame::ErrorCode;
-use protocol::id::{NodeName, RoomName, SessionId};
-use protocol::position::{Epoch, Offset};
+use protocol::id::{RoomName, SessionId};
+use protocol::position::Offset;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::config::{Chance, ClusterConfig};
 use super::desk::Shared;
 use super::driver::{self, Parts};
 use super::erasure::Erasures;
@@ -30,39 +31,6 @@ const PIECE_MAX: usize = 512;
 
 /// How long a closing node waits for what it has to send: longer than an election of the engine takes.
 const FAREWELL: Duration = Duration::from_secs(10);
-
-/// The configuration of a node.
-#[derive(Clone, Debug)]
-pub struct ClusterConfig {
-    /// Its name, which no other node has.
-    pub node: NodeName,
-    /// The fewest messages that a full room keeps, on all nodes: a node that starts sets it.
-    pub history_per_room: u64,
-    /// The address at which clients reach this node itself, for its lease.
-    pub address: Option<String>,
-}
-
-/// What a node draws once, at its start.
-#[derive(Clone, Debug)]
-pub(super) struct Chance {
-    /// Tells two processes with one name apart that began at the same time.
-    pub(super) nonce: u64,
-    /// The epoch of a log that this node founds.
-    pub(super) epoch: Epoch,
-    /// The seeds of jitter.
-    pub(super) seeds: [u64; 2],
-}
-
-impl Chance {
-    /// `None` where the system has no randomness.
-    fn draw() -> Option<Self> {
-        Some(Self {
-            nonce: getrandom::u64().ok()?,
-            epoch: Epoch::new(&format!("{:016x}", getrandom::u64().ok()?)),
-            seeds: [getrandom::u64().ok()?, getrandom::u64().ok()?],
-        })
-    }
-}
 
 /// A node's log.
 ///
