@@ -237,6 +237,10 @@ impl Machine {
     /// Folds all events of the machine.
     pub fn drain_events(&mut self, now: Timestamp, log: &Log) {
         while let Some(event) = self.session.poll_event() {
+            // A node is about to raise the alarm: what pages show is not judged any more.
+            if log.is_void() {
+                continue;
+            }
             if let Event::Status(Status::Waiting { until, .. }) = event {
                 let wait = until - self.clock(now);
                 assert_ne!(wait, self.backoff_cap, "jitter before the clamp");
