@@ -307,6 +307,10 @@ fn the_members_of_a_dead_node_are_away() {
     assert_eq!(changes.members, None);
     // What was on its way comes too late.
     let (mut dead, now) = (dead, nodes.now);
+    let asking = Presence::new(100)
+        .on_node(now, node("x"), life(1))
+        .tell(now);
+    dead.hear(now, &asking.unwrap()).unwrap();
     dead.enter(now, id("max"), Name::tidy("max"), opening(1));
     while let Some(late) = dead.tell(now) {
         nodes.hand_on(9, &late);
