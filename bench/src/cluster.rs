@@ -270,7 +270,7 @@ impl Node {
         }
     }
 
-    /// Parts it from all NATS servers: nothing gets through, and no end of a connection is told. Or ends that.
+    /// Parts it from all NATS servers: nothing gets through, and no end of a connection arrives. Or ends that.
     pub fn part(&self, is_severed: bool) {
         for link in &self.links {
             link.harm(Faults {

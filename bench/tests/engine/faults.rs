@@ -183,7 +183,7 @@ async fn a_lagging_server_does_not_have_what_the_leader_has() {
     timeout(DEADLINE, steps).await.unwrap();
 }
 
-/// A room is told of as soon as it is heard: the subscription has begun before the stream is polled.
+/// A room's messages are heard as soon as its topic is subscribed to: the subscription has begun before the stream is polled.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_told_after_hearing_is_heard() {
     let steps = async {

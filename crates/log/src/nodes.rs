@@ -23,7 +23,7 @@ use crate::pack::Life;
 /// The most bytes of an encoded lease.
 pub const LEASE_BYTES: usize = 4096;
 
-/// The most nodes that are known at a time, this one not counted. Every node holds all history: nobody needs many.
+/// The most nodes that are known at a time, this one not counted. Every node holds all history, so clusters are small.
 pub const NODES_MAX: usize = 64;
 
 /// How many of the own digests are kept to be compared with those of nodes that are behind: 40 bytes each, some minutes
@@ -35,7 +35,7 @@ const DIGESTS_MAX: usize = 4096;
 pub struct Config {
     /// The Unix time in milliseconds at the driver's origin of time.
     pub origin_ms: u64,
-    /// How often the own lease is told.
+    /// How often the own lease is published.
     pub beat: Duration,
     /// How long a lease holds: some may be lost.
     pub lease: Duration,
@@ -171,10 +171,10 @@ pub struct Nodes {
     config: Config,
     latest: Latest,
     own: Option<Lease>,
-    /// When the own lease is told next.
+    /// When the own lease is published next.
     beat_at: Timestamp,
     others: BTreeMap<NodeName, Other>,
-    /// The own digests, with their sequences in order; the newest is told.
+    /// The own digests, with their sequences in order; the newest is published.
     digests: VecDeque<(u64, Digest)>,
     /// The life under the own name that was reported last.
     rival: Option<Life>,

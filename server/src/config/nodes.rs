@@ -106,7 +106,7 @@ mod tests {
         Config::try_parse_from(options).map_err(|error| error.to_string())
     }
 
-    /// RC-8: a page is told of addresses that it takes together, in one form.
+    /// RC-8: a page gets addresses that it takes together, in one form.
     #[test]
     fn addresses_are_those_of_sockets() {
         let pages = "https://A.example.org:443/,https://b.example.org:8443,wss://c.example.org/x";

@@ -51,7 +51,7 @@ impl Node for OneNode {
         }
     }
 
-    /// The copy may be of a later moment than the one that it is told to be of, never of an earlier one.
+    /// The copy may be of a later moment than the announced one, never of an earlier one.
     fn copy(&self, to: &Path) -> Result<Applied, CopyError> {
         let before = self.status().applied;
         sqlite::backup(&self.database, to)?;

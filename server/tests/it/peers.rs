@@ -267,7 +267,7 @@ async fn only_nodes_are_answered() {
 }
 
 /// A copy that was changed or cut off on its way, one of a server that does not know the secret, one that the disk does not hold:
-/// none becomes a database, and each is told.
+/// none becomes a database, and each is reported.
 #[tokio::test]
 async fn half_a_copy_never_becomes_the_database() {
     let place = Place::new();
@@ -362,7 +362,7 @@ async fn a_copy_does_not_replace_the_log_of_a_server_that_runs() {
     server.joined().await.publish(1, "still mine").await;
 }
 
-/// Of several nodes those that do not answer are passed over; where none has come far enough, or none answers, that is told.
+/// Of several nodes those that do not answer are passed over; where none has come far enough, or none answers, that is the error.
 #[tokio::test]
 async fn the_furthest_node_gives_the_copy() {
     let place = Place::new();

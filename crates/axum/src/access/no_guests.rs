@@ -29,7 +29,7 @@ pub(super) struct Known {
     pub(super) subject: Subject,
 }
 
-/// Whoever comes.
+/// Any client.
 pub(super) struct Guests {
     rights: Rights,
     is_marked: bool,

@@ -109,7 +109,7 @@ pub trait Engine: Send + Sync + 'static {
     /// Tells the nodes that hear this topic, this one among them. It is kept nowhere, never waits, and may be lost.
     fn tell(&self, topic: Topic, bytes: Bytes);
 
-    /// What is told about a topic from now on. It never ends.
+    /// What is published about a topic from now on. It never ends.
     fn hear(&self, topic: Topic) -> BoxStream<'static, Bytes>;
 
     /// Whether it serves; it changes as that does.

@@ -1,4 +1,4 @@
-//! Figures without the feature `metrics`: totals are counted, and nothing is told apart.
+//! Figures without the feature `metrics`: totals are counted, and nothing is distinguished.
 
 use std::marker::PhantomData;
 use std::sync::Arc;

@@ -93,7 +93,7 @@ fn the_own_lease_is_told_every_second_as_it_is_then() {
     };
     assert_eq!(told(&mut nodes), Some(expected.clone()));
     assert_eq!(nodes.own(), Some(&expected));
-    // A stop is told at once, and once.
+    // A stop is reported at once, and once.
     nodes.set_draining(at(1300), true);
     assert!(told(&mut nodes).unwrap().is_draining);
     nodes.set_draining(at(1301), true);

@@ -229,7 +229,7 @@ fn an_end_that_takes_nothing_is_dead_in_time() {
     }
 }
 
-/// HB-4: in quiet nobody looks: nothing was written that could stand before the ping.
+/// HB-4: in quiet the send queue is not read: nothing was written that could stand before the ping.
 #[test]
 fn in_quiet_the_send_queue_does_not_matter() {
     let mut beat = beat();

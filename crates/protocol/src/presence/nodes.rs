@@ -1,4 +1,4 @@
-//! Presence over several nodes: what is told and heard of a room's members.
+//! Presence over several nodes: what nodes publish of a room's members, and what they hear.
 
 #[cfg(test)]
 use std::collections::BTreeMap;

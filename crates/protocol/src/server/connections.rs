@@ -214,7 +214,7 @@ mod tests {
         assert_eq!(back, here(2_000, 6));
     }
 
-    /// RC-3: what is told later comes no later.
+    /// RC-3: a slot that is sent later is at the same moment.
     #[test]
     fn a_slot_told_later_is_the_same_moment() {
         let address = node("a", 0, 1).address;

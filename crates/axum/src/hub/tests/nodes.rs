@@ -88,7 +88,7 @@ impl Nodes {
         Self { wire, places }
     }
 
-    /// Lets time pass; what is told arrives.
+    /// Lets time pass; what was published arrives.
     async fn pass(&self, time: Duration) {
         for _ in 0..time.as_millis().div_ceil(STEP.as_millis()) {
             advance(STEP).await;
@@ -230,7 +230,7 @@ async fn only_open_rooms_are_listened_to() {
     // Its members are at another node: here it is not used.
     nodes.places[1].hub.sweep();
     assert_eq!(nodes.wire.lock().listening, BTreeSet::from([lobby(0)]));
-    // A member that leaves is told of before the room is forgotten.
+    // A departure is published before the room is forgotten.
     let (_bob, _) = nodes.reader(1, "bob", 1).await;
     let now = nodes.places[0].hub.clock().now();
     ada.room.leave(now, &ada.session, ada.id);

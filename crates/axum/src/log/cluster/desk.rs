@@ -161,7 +161,7 @@ impl Shared {
         self.wake.notify_one();
     }
 
-    /// Answers everybody who waits: nothing is taken or folded any more. What is not known to be unsent may be folded
+    /// Answers all callers: nothing is taken or folded any more. What is not known to be unsent may be folded
     /// by other nodes.
     pub(super) fn end(&self, why: Arc<str>) {
         let (replies, barriers) = self.desk(|desk| {

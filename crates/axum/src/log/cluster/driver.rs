@@ -327,7 +327,7 @@ impl Driver {
                     }
                 });
             }
-            // Committed, but its answer is lost: nobody can be told what became of the commands.
+            // Committed, but its answer is lost: the outcomes of its commands are unknown.
             Err(error) if self.has_applied(sequence) => {
                 self.stop(words::answer_lost(sequence, &error));
             }
@@ -518,7 +518,7 @@ impl Driver {
         }
     }
 
-    /// Stops for good: whoever waits is answered, and the operator has to act.
+    /// Stops for good: all callers are answered, and the operator has to act.
     fn stop(&mut self, why: String) {
         self.stop_for(stop(why, None));
     }

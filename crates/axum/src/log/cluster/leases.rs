@@ -151,8 +151,8 @@ impl Leases {
         None
     }
 
-    /// Why this node stops, where no majority of the live ones has the same log as this one: nobody can tell which of
-    /// two is right.
+    /// Why this node stops, where no majority of the live ones has the same log as this one: of two there is no
+    /// telling which is right.
     fn outvoted(&self, sequence: u64) -> Option<String> {
         let live = self.nodes.others().count() + 1;
         let is_outvoted = self.different.len() * 2 >= live;

@@ -217,7 +217,7 @@ async fn without_a_quorum_nothing_is_lost_or_doubled() {
             .append(of(generation, append("ada", number, "lobby", &body)))
     };
     say(1).await.unwrap();
-    // The ack of the second is lost, and so is its delivery: nobody here can tell whether it is stored.
+    // The ack of the second is lost, and so is its delivery: no node here knows whether it is stored.
     trio.stream.set(Faults {
         loses_acks: true,
         is_silent: true,

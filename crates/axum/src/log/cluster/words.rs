@@ -1,4 +1,4 @@
-//! What the operator is told when a node stops for good: what is wrong, and what to do.
+//! The words for the operator when a node stops for good: what is wrong, and what to do.
 
 use std::collections::BTreeSet;
 
@@ -58,7 +58,7 @@ pub(super) fn fenced(node: &NodeName) -> String {
     )
 }
 
-/// A pack was folded, and nobody knows with which results.
+/// A pack was folded, with unknown results.
 pub(super) fn answer_lost(sequence: u64, error: &LogError) -> String {
     format!("pack {sequence} was folded, but its results are lost ({error}): start this node again")
 }

@@ -127,7 +127,7 @@ impl Engine for NatsEngine {
 
     fn hear(&self, topic: Topic) -> BoxStream<'static, Bytes> {
         let subject = self.link.names.topic(&topic);
-        // At once, where there is a connection: what is told next may be answered before the stream is polled.
+        // At once, where there is a connection: what is published next may be answered before the stream is polled.
         let open = self.link.context().ok().and_then(|context| {
             let client = context.client();
             let subscribing = client.subscribe(subject.clone());

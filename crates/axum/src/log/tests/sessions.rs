@@ -132,7 +132,7 @@ async fn an_unknown_session_appends_nothing(Subject { log, .. }: Subject) {
     assert_eq!(log.room(room("lobby")).await.unwrap().head, Offset::ZERO);
 }
 
-/// RS-4: what an earlier opening of a session still sends is refused, also a repeat; the observer is told of each
+/// RS-4: what an earlier opening of a session still sends is refused, also a repeat; the observer is notified of each
 /// opening before it is answered.
 async fn an_earlier_opening_is_fenced(Subject { log, observer, .. }: Subject) {
     let first = log.open_session(fresh("ada", 1)).await.unwrap().generation;

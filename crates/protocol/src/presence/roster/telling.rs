@@ -13,7 +13,7 @@ use crate::rate::Bucket;
 use crate::time::Timestamp;
 
 /// How many bytes a second a node tells of one room, and as many at once: the arrival of 5,000 members within a
-/// second. Of what changes faster only the latest is told, later.
+/// second. Of what changes faster only the latest is published, later.
 pub const ROOM_BYTES_PER_S: u32 = 256 * 1024;
 
 /// The cost of a message beside its bytes.
@@ -25,7 +25,7 @@ const TOKEN_BYTES: usize = 1024;
 /// The time between two tellings of changes: that between two drafts of one author (`drafts_per_s`).
 const TELL_EVERY: Duration = Duration::from_millis(50);
 
-/// How long after a change its version is told again; each time the wait doubles up to [`BEAT_MAX`].
+/// How long after a change its version is published again; each time the wait doubles up to [`BEAT_MAX`].
 const BEAT_EVERY: Duration = Duration::from_secs(5);
 
 /// The longest wait between two beats.
@@ -44,7 +44,7 @@ pub(super) struct Telling {
     queue: VecDeque<SessionId>,
     dirty: BTreeMap<SessionId, Dirty>,
     bucket: Bucket,
-    /// Nothing is told before this time.
+    /// Nothing is published before this time.
     from: Timestamp,
     beat_at: Timestamp,
     beat_every: Duration,
@@ -79,7 +79,7 @@ impl<'a> Own<'a> {
         self.members.get(session).map(|here| &here.name)
     }
 
-    /// A session's draft, as it is told.
+    /// A session's draft, as it is published.
     fn draft(self, session: &SessionId) -> Option<(SessionId, String, u64)> {
         let draft = self.drafts.get(session);
         let draft = draft.filter(|draft| !draft.is_published)?;
@@ -176,7 +176,7 @@ impl Telling {
         news
     }
 
-    /// Accounts for a message that is told now.
+    /// Accounts for a message that is published now.
     fn spend(&mut self, now: Timestamp, bytes: usize, is_last: bool) {
         let tokens = (bytes + OVERHEAD_BYTES).div_ceil(TOKEN_BYTES);
         let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);

@@ -107,7 +107,7 @@ impl Nodes {
         }
     }
 
-    /// Hands on what is told until all is quiet, and some more time.
+    /// Hands messages on until all is quiet, and some more time.
     fn settle(&mut self) {
         self.pass(200);
     }
@@ -371,7 +371,7 @@ fn a_draft_does_not_outlive_its_message() {
     let now = nodes.now;
     nodes.room(1).hear(now, &late).unwrap();
     nodes.all_know(&["ada"]);
-    // Text typed since the message is told before it is shown.
+    // Text typed since the message is published before it is shown.
     nodes.draft(0, "ada", "nex", 3);
     let seen = nodes.room(1).version();
     nodes.show("ada", 3);
@@ -517,7 +517,7 @@ fn a_crowd_travels_in_pieces() {
     assert!(began < now);
 }
 
-/// PU-4: who types fast is told of at the pace of a room, and the latest text wins; a draft that is far too long stays
+/// PU-4: drafts of a user who types fast are published at the pace of a room, and the latest text wins; a draft that is far too long stays
 /// where it is.
 #[test]
 fn drafts_are_told_at_a_pace() {
@@ -548,7 +548,7 @@ fn drafts_are_told_at_a_pace() {
     assert!(drafts.iter().all(|draft| draft.session != id("s000")));
 }
 
-/// One node tells nobody, and hears nothing.
+/// A single node publishes nothing, and hears nothing.
 #[test]
 fn one_node_is_silent() {
     let mut room = Presence::new(100);
@@ -561,7 +561,7 @@ fn one_node_is_silent() {
     assert!(room.is_idle());
 }
 
-/// A newer program on another node is told apart from garbage; both change nothing.
+/// A newer program on another node is distinguished from garbage; both change nothing.
 #[test]
 fn what_cannot_be_read_is_refused() {
     let mut nodes = Nodes::new(&["a", "b"]);

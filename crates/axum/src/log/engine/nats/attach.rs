@@ -24,7 +24,7 @@ const ELSEWHERE: Duration = Duration::from_secs(12);
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 /// Messages that wait in a subscription, and commands that wait for the connection: at most so many, of at most a
-/// pack's size. More are dropped: packs are fetched then, and what nodes tell each other is told again.
+/// pack's size. More are dropped: packs are fetched then, and what nodes tell each other is repeated.
 const QUEUE: usize = 256;
 
 /// Attaches, then looks after the connection; for ever.

@@ -235,7 +235,7 @@ impl World {
         }
     }
 
-    /// Time passes; what is told is on its way to the others.
+    /// Time passes; what was published is on its way to the others.
     fn pass(&mut self, ms: u64) {
         let end = self.now + Duration::from_millis(ms);
         while self.now < end {
