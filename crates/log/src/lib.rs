@@ -23,6 +23,8 @@ pub mod pack;
 pub mod sender;
 mod trimming;
 
+pub use protocol;
+
 /// The README's sample is compiled and run.
 #[doc = include_str!("../README.md")]
 #[cfg(doctest)]

@@ -491,7 +491,10 @@ impl Timeline {
     }
 
     fn queue(&mut self, entry: &Entry) -> bool {
-        self.pending.push(Pending::new(entry, None));
+        // A view that began with the outbox has it already.
+        if self.pending.iter().all(|pending| pending.id != entry.id) {
+            self.pending.push(Pending::new(entry, None));
+        }
         if entry.stage == Stage::Unsent {
             self.queued = self.queued.wrapping_add(1);
         }

@@ -95,6 +95,15 @@ fn lobby() -> Timeline {
     Timeline::new(RoomName::lobby(), None)
 }
 
+/// A view that begins with the outbox hears of the same messages once more, where their reports were still to come.
+#[test]
+fn a_message_that_the_view_has_is_not_queued_twice() {
+    let mut timeline = lobby();
+    timeline.fold(&queued(0, "one"));
+    timeline.fold(&queued(0, "one"));
+    assert_eq!(shown(&timeline), "one*");
+}
+
 /// RS-7: the timeline begins with the rendered rows, and shows none twice.
 #[test]
 fn it_starts_from_the_snapshot_and_goes_on() {

@@ -30,6 +30,10 @@ use crate::log::{LogError, Observer, Stop};
 /// The pause before packs are folded again that the database could not take: a full disk, say. No pack is skipped.
 const FOLD_AGAIN: Duration = Duration::from_secs(1);
 
+/// After how long a pack that was sent and not seen again is trouble: a write takes some milliseconds, and the next one goes
+/// with it. Shorter than a publish waits.
+const STUCK_AFTER: Duration = Duration::from_secs(2);
+
 /// The longest time without a look at the machines: their own timers are much shorter.
 const LOOK: Duration = Duration::from_secs(60);
 
@@ -120,6 +124,10 @@ struct Driver {
     published: u64,
     /// Why the engine did not do what was asked of it last.
     failure: Option<EngineError>,
+    /// Since when a pack of this node is under way.
+    sent_at: Option<Timestamp>,
+    /// Why the engine did not store it, where it said so. Reads may go on well meanwhile.
+    not_stored: Option<EngineError>,
     /// A pack that the stream lacks.
     hole: Option<u64>,
     is_over: bool,
@@ -166,6 +174,8 @@ impl Driver {
             began_at: applied.sequence,
             published: 0,
             failure: None,
+            sent_at: None,
+            not_stored: None,
             hole: None,
             is_over: false,
         }
@@ -321,6 +331,9 @@ impl Driver {
                 self.hole = None;
                 self.follower.applied(now, sequence);
                 self.note_applied(now);
+                if id.node == self.config.node {
+                    (self.sent_at, self.not_stored) = (None, None);
+                }
                 self.shared.desk(|desk| {
                     if let Some(sender) = &mut desk.sender {
                         sender.folded(now, &id, verdict);
@@ -408,6 +421,7 @@ impl Driver {
                 self.shared.note(|status| status.resends += 1);
             }
             self.published = self.published.max(number);
+            self.sent_at.get_or_insert_with(|| self.clock.now());
             let published = self.engine.publish(Bytes::from_owner(pack));
             let published = async move { Done::Published(number, published.await) };
             self.works.push(Box::pin(published));
@@ -435,6 +449,7 @@ impl Driver {
         let now = self.clock.now();
         match done {
             Done::Published(number, stored) => {
+                self.note_not_stored(stored.as_ref().err());
                 let stored = self.heard(stored);
                 if let Some(sequence) = stored {
                     self.follower.stored(now, sequence);
@@ -503,6 +518,25 @@ impl Driver {
         }
     }
 
+    /// Notes why a pack was not stored. That the engine is full is not replaced by what it says when it is asked again.
+    fn note_not_stored(&mut self, error: Option<&EngineError>) {
+        match (error, &self.not_stored) {
+            (Some(EngineError::Unavailable(_)), Some(EngineError::Full(_))) => {}
+            (error, _) => self.not_stored = error.cloned(),
+        }
+    }
+
+    /// Why nothing is stored, where a pack of this node has been under way for too long.
+    fn stuck(&self) -> Option<String> {
+        let waits = self.clock.now().since(self.sent_at?);
+        let is_stuck = waits >= STUCK_AFTER;
+        is_stuck.then(|| match &self.not_stored {
+            Some(error) => error.to_string(),
+            None => "the engine does not say whether it stored what this node sent: it may have no majority, or no room"
+                .to_owned(),
+        })
+    }
+
     fn engine_is(&mut self, state: EngineState) {
         match state {
             EngineState::Ready => {
@@ -565,6 +599,9 @@ impl Driver {
         }
         if self.fold_trouble.is_some() {
             return Some("the database cannot take a pack".to_owned());
+        }
+        if let Some(stuck) = self.stuck() {
+            return Some(stuck);
         }
         match (&self.failure, status.phase) {
             (Some(failure), _) => Some(failure.to_string()),

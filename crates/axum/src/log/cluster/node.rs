@@ -216,10 +216,12 @@ impl Log for ClusterLog {
         self.sqlite.sessions()
     }
 
-    /// Whether this node takes commands: its engine answers, it has folded all that was acknowledged, and its database
-    /// stores.
+    /// Whether this node takes commands: its engine answers and stores, it has folded all that was acknowledged, and its
+    /// database stores.
     fn probe(&self) -> Answer<()> {
         let refusal = self.shared.refusal();
+        let trouble = self.shared.status().trouble;
+        let refusal = refusal.or_else(|| trouble.map(Arc::from));
         let (reached, stored) = (self.shared.barrier(), self.sqlite.probe());
         Box::pin(async move {
             if let Some(refusal) = refusal {

@@ -255,6 +255,31 @@ async fn without_a_quorum_nothing_is_lost_or_doubled() {
     assert_eq!(node.log.probe().await, Ok(()));
 }
 
+/// A node whose engine answers and stores nothing is not ready, and says why.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_that_stores_nothing_is_no_ready_one() {
+    let trio = Trio::start().await;
+    let node = &trio.nodes[0];
+    let generation = node.open("ada").await;
+    trio.stream.set(Faults {
+        is_full: true,
+        ..Faults::default()
+    });
+    let said = node
+        .log
+        .append(of(generation, append("ada", 1, "lobby", "x")));
+    let said = tokio::spawn(said);
+    let trouble = || node.log.shared.status().trouble;
+    until(|| trouble().is_some_and(|trouble| trouble.contains("the engine is full"))).await;
+    // It stays so, whatever else the engine answers.
+    sleep(Duration::from_millis(2_500)).await;
+    assert!(node.log.probe().await.is_err());
+    assert!(trouble().is_some_and(|trouble| trouble.contains("the engine is full")));
+    trio.stream.set(Faults::default());
+    assert_eq!(timeout(SOON, said).await.unwrap().unwrap(), Ok(offset(1)));
+    assert_eq!(node.log.probe().await, Ok(()));
+}
+
 fn is_in(pack: &[u8], text: &str) -> bool {
     String::from_utf8_lossy(pack).contains(text)
 }

@@ -38,6 +38,8 @@ pub(super) struct Faults {
     pub(super) loses_acks: bool,
     /// What is stored is not delivered live.
     pub(super) is_silent: bool,
+    /// Nothing is stored, as there is no room. The leader answers all else.
+    pub(super) is_full: bool,
     /// No pack is erased.
     pub(super) erases_nothing: bool,
 }
@@ -159,6 +161,9 @@ fn unavailable() -> EngineError {
 impl Engine for VirtualEngine {
     fn publish(&self, pack: Bytes) -> BoxFuture<'static, Result<u64, EngineError>> {
         self.ask(true, |state| {
+            if state.faults.is_full {
+                return Err(EngineError::Full("no room".into()));
+            }
             let sequence = state.store(pack);
             let is_lost = state.faults.loses_acks;
             if is_lost {
