@@ -12,9 +12,9 @@ use url::Url;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Nodes")]
 pub struct NodeOptions {
-    /// The addresses of all nodes, as clients reach them: https://a.example.org,https://b.example.org, or those of their
-    /// WebSockets, wss://a.example.org/ws. The page goes from one that does not answer, or that restarts, to another one of them. Each node has to allow the
-    /// pages of the others (--allowed-origins)
+    /// The addresses of all nodes, as clients reach them: `https://a.example.org,https://b.example.org`, or those of
+    /// their WebSockets, `wss://a.example.org/ws`. The page goes from one that does not answer, or that restarts, to
+    /// another one of them. Each node has to allow the pages of the others (--allowed-origins)
     #[arg(
         long,
         env = "EVERBEAT_ADDRESSES",
@@ -43,7 +43,7 @@ pub struct NodeOptions {
     )]
     pub peer_secret_file: Option<PathBuf>,
 
-    /// The --peer-listen of all nodes: http://10.0.0.1:8091,http://10.0.0.2:8091
+    /// The --peer-listen of all nodes: `http://10.0.0.1:8091,http://10.0.0.2:8091`
     #[arg(
         long,
         global = true,

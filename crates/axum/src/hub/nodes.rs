@@ -17,8 +17,8 @@ pub trait Bus: Send + Sync + 'static {
     /// Hands a message to the nodes that have the room open. Best effort: it never waits.
     fn tell(&self, room: &RoomName, message: Vec<u8>);
 
-    /// The room is open here: what others publish of it is wanted, by [`Rooms::heard`]. Called before anything is published, so
-    /// that the answers are heard.
+    /// The room is open here: what others publish of it is wanted, by [`Rooms::heard`](super::Rooms::heard). Called before
+    /// anything is published, so that the answers are heard.
     fn listen(&self, room: &RoomName);
 
     /// The room is closed here.

@@ -50,7 +50,7 @@ impl fmt::Debug for ClusterLog {
 }
 
 impl ClusterLog {
-    /// A node over this engine, which folds into this database ([`SqliteConfig::is_node`]). It attaches in the
+    /// A node over this engine, which folds into this database ([`is_node`](crate::log::sqlite::SqliteConfig::is_node)). It attaches in the
     /// background, for as long as that takes: until then it is read, and takes nothing. `observer` hears of nodes. To be
     /// called on a runtime.
     ///

@@ -29,7 +29,7 @@ pub enum HearError {
     /// No message at all.
     #[error("presence that cannot be read: {0}")]
     Garbled(String),
-    /// Over [`HEARD_BYTES`].
+    /// Over 256 KiB.
     #[error("presence of {0} bytes")]
     TooLarge(usize),
 }
