@@ -167,7 +167,8 @@ impl Client {
     }
 
     /// What a user interface shows of a room: timeline, members, drafts. It begins with the messages that wait in the
-    /// outbox, and changes by every later [`Client::next_report`] that is folded into it.
+    /// outbox, and changes by every later [`Client::next_report`] that is folded into it. To be taken before
+    /// [`Client::join`], once for each room: a view that begins later lacks what came before.
     pub fn view(&self, room: RoomName) -> RoomView {
         let mut view = RoomView::new(room, None);
         view.fold(&Report::restored(&self.session));

@@ -75,7 +75,9 @@ impl Options {
     }
 
     /// Fetches a token whenever the server wants one (AC-6). A fetch that takes longer than
-    /// [`Config::connect_timeout`] counts as [`NoToken::Unavailable`].
+    /// [`Config::connect_timeout`] counts as [`NoToken::Unavailable`]. A client that has a token at its start shows it by
+    /// [`Client::show_token`](crate::Client::show_token) first, which spares a connection that is refused. A token that the
+    /// server does not take is fetched again, with growing pauses: [`Status::Waiting`](crate::Status) then has close 4201.
     #[must_use]
     pub fn tokens<F, T>(mut self, mut fetch: F) -> Self
     where
