@@ -4,7 +4,6 @@ mod status;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{Path, Request, State};
 use axum::http::uri::Authority;
@@ -14,64 +13,21 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use everbeat_axum::hub::Hub;
-use everbeat_axum::limits::{Limits, LimitsConfig};
 use everbeat_axum::origin::{self, is_forged};
 use protocol::id::ConnectionId;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::listener::Listener;
-use crate::serve::Acceptor;
+use crate::internal::InternalListener;
 use crate::state::AppState;
 use crate::{headers, health};
-
-/// The most connections of operators: a few browsers with six each, and scrapers. They do not count among
-/// those of clients.
-const CONNECTIONS: usize = 64;
 
 /// The content type for Prometheus.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The operator's listener, being served.
-#[derive(Debug)]
-pub struct Watch {
-    end: CancellationToken,
-    serving: JoinHandle<()>,
-}
-
-impl Watch {
-    /// Starts to serve.
-    pub fn begin(listener: TcpListener, state: &AppState) -> Self {
-        let end = CancellationToken::new();
-        let serving = tokio::spawn(serve(listener, state.clone(), end.clone()));
-        Self { end, serving }
-    }
-
-    /// Takes no further requests, and lets those under way finish within `patience`.
-    pub async fn end(self, patience: Duration) {
-        self.end.cancel();
-        let _ = timeout(patience, self.serving).await;
-    }
-}
-
-/// Serves the operator until `end`, with the deadlines of all connections.
-async fn serve(listener: TcpListener, state: AppState, end: CancellationToken) {
-    let limits = LimitsConfig {
-        handshakes: CONNECTIONS,
-        ..LimitsConfig::NONE
-    };
-    let acceptor = Acceptor {
-        hub: Arc::clone(state.everbeat().hub()),
-        limits: Arc::new(Limits::new(limits)),
-        config: state.config().acceptor(),
-        reserve: state.readiness().reserve().of_operator(),
-        router: build(state),
-    };
-    let listener = Listener::of_operator(listener);
-    acceptor.serve(listener, end.clone(), end).await;
+/// Starts to serve the operator.
+pub fn begin(listener: TcpListener, state: &AppState) -> InternalListener {
+    InternalListener::begin(listener, state, build(state.clone()))
 }
 
 /// The operator's routes, for requests that name this listener by an address or by one of its names:

@@ -25,6 +25,7 @@ pub mod headers;
 pub mod health;
 pub mod heap;
 mod housekeeping;
+pub mod internal;
 pub mod listener;
 #[cfg(feature = "nats")]
 pub mod node;
@@ -66,12 +67,11 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::admin::Watch;
 use crate::config::{Config, ConfigError};
 use crate::descriptors::Reserve;
 use crate::heap::{Allocator, Heap};
 use crate::listener::Listener;
-use crate::peer::{PeerDoor, PeerListener};
+use crate::peer::PeerDoor;
 use crate::readiness::Readiness;
 use crate::samples::Samples;
 use crate::serve::Acceptor;
@@ -208,8 +208,8 @@ impl Server {
             leptos: self.leptos,
             config: Arc::clone(&config),
         });
-        let watching = self.admin.map(|listener| Watch::begin(listener, &state));
-        let peers = self.peers.map(|door| PeerListener::begin(door, &state));
+        let watching = self.admin.map(|listener| admin::begin(listener, &state));
+        let peers = self.peers.map(|door| peer::begin(door, &state));
         let acceptor = Acceptor {
             router: router::build(state),
             hub: Arc::clone(&hub),

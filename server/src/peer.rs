@@ -25,7 +25,7 @@ use tokio::net::TcpListener;
 
 pub use self::one::OneNode;
 pub use self::secret::PeerSecret;
-pub use self::serve::PeerListener;
+pub use self::serve::begin;
 
 /// How far a node's log has come: the engine's sequence that it applied last, and the rolling digest there. Nodes with equal
 /// sequences have equal digests.

@@ -4,7 +4,6 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -14,15 +13,13 @@ use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use everbeat_axum::hex::hex;
-use everbeat_axum::limits::{Limits, LimitsConfig};
 use everbeat_axum::secret::random_hex;
 use futures_util::stream;
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::{Instant, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::task::spawn_blocking;
+use tokio::time::Instant;
 
 use super::nonces::Nonces;
 use super::{
@@ -30,25 +27,14 @@ use super::{
     STATUS_PATH, answered, asked,
 };
 use crate::headers;
-use crate::listener::Listener;
-use crate::serve::Acceptor;
+use crate::internal::InternalListener;
 use crate::state::AppState;
-
-/// The most connections of peers: a few nodes, and an operator who asks them.
-const CONNECTIONS: usize = 64;
 
 /// The bytes that are read from a copy at once.
 const PIECE: usize = 256 * 1024;
 
 /// The name of the copy that is being sent, in the data directory. It is there only while it is made.
 const SENDING: &str = "everbeat.db.sending";
-
-/// The listener for peers, being served.
-#[derive(Debug)]
-pub struct PeerListener {
-    end: CancellationToken,
-    serving: JoinHandle<()>,
-}
 
 /// What the routes share.
 #[derive(Clone)]
@@ -73,39 +59,18 @@ struct Made {
     announced: Announced,
 }
 
-impl PeerListener {
-    /// Starts to serve a node to its peers.
-    pub fn begin(door: PeerDoor, state: &AppState) -> Self {
-        let PeerDoor {
-            listener,
-            secret,
-            node,
-        } = door;
-        if let Ok(address) = listener.local_addr() {
-            tracing::info!("for other nodes: http://{address}/");
-        }
-        let end = CancellationToken::new();
-        let limits = LimitsConfig {
-            handshakes: CONNECTIONS,
-            ..LimitsConfig::NONE
-        };
-        let acceptor = Acceptor {
-            hub: Arc::clone(state.everbeat().hub()),
-            limits: Arc::new(Limits::new(limits)),
-            config: state.config().acceptor(),
-            reserve: state.readiness().reserve().of_operator(),
-            router: routes(node, secret, &state.config().data),
-        };
-        let listener = Listener::of_operator(listener);
-        let serving = tokio::spawn(acceptor.serve(listener, end.clone(), end.clone()));
-        Self { end, serving }
+/// Starts to serve a node to its peers.
+pub fn begin(door: PeerDoor, state: &AppState) -> InternalListener {
+    let PeerDoor {
+        listener,
+        secret,
+        node,
+    } = door;
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!("for other nodes: http://{address}/");
     }
-
-    /// Takes no further questions, and lets those under way finish within `patience`.
-    pub async fn end(self, patience: Duration) {
-        self.end.cancel();
-        let _ = timeout(patience, self.serving).await;
-    }
+    let router = routes(node, secret, &state.config().data);
+    InternalListener::begin(listener, state, router)
 }
 
 fn routes(node: Arc<dyn Node>, secret: Arc<PeerSecret>, data: &Path) -> Router {
