@@ -75,19 +75,19 @@ impl Config {
     }
 }
 
-/// Which of the engine's servers answers.
+/// Where a pack is fetched from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// Any of them: it may lag behind.
+    /// Any server: it may lag behind, so that a pack that it does not have proves nothing.
     Any,
-    /// The leader.
+    /// The server that leads.
     Leader,
 }
 
 /// What the leader says of the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// The sequence of the oldest pack that is stored.
+    /// The sequence of the oldest pack that is stored. Where none is: that of the next pack.
     pub first: u64,
     /// The last sequence that was given; 0 for none. It stays when packs are deleted.
     pub last: u64,

@@ -7,31 +7,12 @@ pub mod nats;
 use std::sync::Arc;
 
 use axum::body::Bytes;
+pub use everbeat_log::follower::{Bounds, Source};
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use protocol::id::{NodeName, RoomName};
 use thiserror::Error;
 use tokio::sync::watch;
-
-/// Where a pack is fetched from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// Any server: it may lag behind, so that a pack that it does not have proves nothing.
-    Any,
-    /// The server that leads.
-    Leader,
-}
-
-/// What the engine keeps, as its leader says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bounds {
-    /// The sequence of the oldest pack. Where none is kept: that of the next pack.
-    pub first: u64,
-    /// The sequence of the newest pack that was ever stored; 0 for none.
-    pub last: u64,
-    /// The name of this very log: another one where it was deleted and made anew.
-    pub id: Arc<str>,
-}
 
 /// Why the engine did not do what was asked. Every text says what to do, and can be logged.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

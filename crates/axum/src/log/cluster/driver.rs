@@ -1,12 +1,15 @@
 //! The driver of a node: does the I/O for the machines that decide, and never waits for one thing while others may come.
 
+mod answers;
+mod report;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use everbeat_log::command::Settings;
-use everbeat_log::follower::{self, Fetched, Follower};
+use everbeat_log::follower::{self, Follower};
 use everbeat_log::order::{LastPack, Verdict};
 use everbeat_log::pack::{Life, Pack, PackId};
 use everbeat_log::sender::{self, Sender};
@@ -20,10 +23,10 @@ use super::config::{Chance, ClusterConfig};
 use super::desk::{Shared, Waiting};
 use super::erasure::Erasures;
 use super::leases::Leases;
-use super::status::{ClusterStatus, Phase};
+use super::status::Phase;
 use super::words;
 use crate::clock::{Clock, unix_ms};
-use crate::log::engine::{Bounds, Engine, EngineError, EngineState, Source, Topic};
+use crate::log::engine::{Bounds, Engine, EngineError, Source, Topic};
 use crate::log::sqlite::SqliteLog;
 use crate::log::{LogError, Observer, Stop};
 
@@ -40,7 +43,7 @@ const LOOK: Duration = Duration::from_secs(60);
 /// What came of a request.
 enum Done {
     Published(u64, Result<u64, EngineError>),
-    Fetched(u64, follower::Source, Result<Option<Bytes>, EngineError>),
+    Fetched(u64, Source, Result<Option<Bytes>, EngineError>),
     Replaced(u64, Result<Option<Bytes>, EngineError>),
     Bounds(Result<Bounds, EngineError>),
     /// The bounds, for those who wait at a barrier.
@@ -262,7 +265,7 @@ impl Driver {
                     is_begun: false,
                 }),
                 follower::Transmit::Fetch { sequence, source } => {
-                    let fetched = engine.fetch(sequence, from(source));
+                    let fetched = engine.fetch(sequence, source);
                     let fetched = async move { Done::Fetched(sequence, source, fetched.await) };
                     self.works.push(Box::pin(fetched));
                 }
@@ -445,113 +448,6 @@ impl Driver {
         }
     }
 
-    fn done(&mut self, done: Done) {
-        let now = self.clock.now();
-        match done {
-            Done::Published(number, stored) => {
-                self.note_not_stored(stored.as_ref().err());
-                let stored = self.heard(stored);
-                if let Some(sequence) = stored {
-                    self.follower.stored(now, sequence);
-                }
-                self.shared.desk(|desk| match (&mut desk.sender, stored) {
-                    (Some(sender), Some(_)) => sender.stored(now, number),
-                    (Some(sender), None) => sender.failed(now, number),
-                    (None, _) => {}
-                });
-            }
-            Done::Fetched(sequence, source, pack) => {
-                self.follower.fetched(now, sequence, source, answer(&pack));
-            }
-            Done::Replaced(sequence, pack) => {
-                self.follower.replaced(now, sequence, answer(&pack));
-            }
-            Done::Bounds(bounds) => {
-                let bounds = self.heard(bounds);
-                self.bounded(bounds);
-            }
-            Done::Reached(waiting, bounds) => {
-                self.is_reaching = false;
-                let last = match &bounds {
-                    Ok(bounds) => Ok(bounds.last),
-                    Err(error) => Err(LogError::Unavailable(error.to_string().into())),
-                };
-                for waiting in waiting {
-                    // The caller may be gone.
-                    let _ = waiting.send(last.clone());
-                }
-                if let Some(bounds) = self.heard(bounds) {
-                    self.bounded(Some(bounds));
-                }
-            }
-            Done::CaughtUp(Ok(last)) => self.live(last),
-            Done::CaughtUp(Err(error)) | Done::Kept(Err(error)) => {
-                self.stop(words::cannot_read(&error));
-            }
-            Done::Kept(Ok(())) => {}
-        }
-    }
-
-    fn bounded(&mut self, bounds: Option<Bounds>) {
-        if let (Some(bounds), Start::Attaching) = (&bounds, self.start) {
-            self.start = Start::CatchingUp(bounds.last);
-        }
-        let bounds = bounds.map(|bounds| follower::Bounds {
-            first: bounds.first,
-            last: bounds.last,
-            id: bounds.id.to_string(),
-        });
-        self.follower.bounds(self.clock.now(), bounds);
-    }
-
-    /// Notes whether the engine did what was asked.
-    fn heard<T>(&mut self, result: Result<T, EngineError>) -> Option<T> {
-        match result {
-            Ok(done) => {
-                self.failure = None;
-                Some(done)
-            }
-            Err(error) => {
-                self.failure = Some(error);
-                None
-            }
-        }
-    }
-
-    /// Notes why a pack was not stored. That the engine is full is not replaced by what it says when it is asked again.
-    fn note_not_stored(&mut self, error: Option<&EngineError>) {
-        match (error, &self.not_stored) {
-            (Some(EngineError::Unavailable(_)), Some(EngineError::Full(_))) => {}
-            (error, _) => self.not_stored = error.cloned(),
-        }
-    }
-
-    /// Why nothing is stored, where a pack of this node has been under way for too long.
-    fn stuck(&self) -> Option<String> {
-        let waits = self.clock.now().since(self.sent_at?);
-        let is_stuck = waits >= STUCK_AFTER;
-        is_stuck.then(|| match &self.not_stored {
-            Some(error) => error.to_string(),
-            None => "the engine does not say whether it stored what this node sent: it may have no majority, or no room"
-                .to_owned(),
-        })
-    }
-
-    fn engine_is(&mut self, state: EngineState) {
-        match state {
-            EngineState::Ready => {
-                let now = self.clock.now();
-                self.follower.reconnected(now);
-                self.shared.desk(|desk| {
-                    if let Some(sender) = &mut desk.sender {
-                        sender.reconnected(now);
-                    }
-                });
-            }
-            EngineState::Failing(error) => self.failure = Some(error),
-        }
-    }
-
     /// Stops for good: all callers are answered, and the operator has to act.
     fn stop(&mut self, why: String) {
         self.stop_for(stop(why, None));
@@ -564,73 +460,12 @@ impl Driver {
             self.is_over = true;
         }
     }
-
-    /// Tells the operator how things stand.
-    fn note(&self) {
-        if self.is_over {
-            return;
-        }
-        let (waiting, in_flight, is_live) = self.shared.desk(|desk| desk.counts());
-        let lag = self.follower.lag();
-        let is_connected = self.engine.state().borrow().is_ready();
-        self.shared.note(|status: &mut ClusterStatus| {
-            status.waiting = waiting;
-            status.in_flight = in_flight;
-            status.is_connected = is_connected;
-            status.last = status.applied.saturating_add(lag);
-            if status.phase != Phase::Closing {
-                status.phase = match self.start {
-                    Start::Attaching => Phase::Attaching,
-                    Start::Begun if is_live => Phase::Live,
-                    _ => Phase::CatchingUp,
-                };
-            }
-            status.trouble = self.trouble(status, lag);
-            status.nodes = self.leases.statuses(self.clock.now());
-            if status.epoch.is_none() {
-                status.epoch = self.sqlite.epoch().map(String::from);
-            }
-        });
-    }
-
-    fn trouble(&self, status: &ClusterStatus, lag: u64) -> Option<String> {
-        if let Some(sequence) = self.hole {
-            return Some(format!("the engine's stream lacks pack {sequence}"));
-        }
-        if self.fold_trouble.is_some() {
-            return Some("the database cannot take a pack".to_owned());
-        }
-        if let Some(stuck) = self.stuck() {
-            return Some(stuck);
-        }
-        match (&self.failure, status.phase) {
-            (Some(failure), _) => Some(failure.to_string()),
-            (None, Phase::Live) => None,
-            (None, Phase::CatchingUp) => Some(format!("catching up: {lag} packs behind")),
-            (None, phase) => Some(phase.to_string()),
-        }
-    }
 }
 
 fn stop(why: String, needs_copy: Option<u64>) -> Stop {
     Stop {
         why: why.into(),
         needs_copy,
-    }
-}
-
-const fn from(source: follower::Source) -> Source {
-    match source {
-        follower::Source::Any => Source::Any,
-        follower::Source::Leader => Source::Leader,
-    }
-}
-
-fn answer(pack: &Result<Option<Bytes>, EngineError>) -> Fetched<'_> {
-    match pack {
-        Ok(Some(pack)) => Fetched::Found(pack),
-        Ok(None) => Fetched::Missing,
-        Err(_) => Fetched::Failed,
     }
 }
 

@@ -28,6 +28,8 @@ pub(super) struct Leases {
     /// The live nodes whose log differs from this one's.
     different: BTreeSet<NodeName>,
     erasures: Arc<Erasures>,
+    /// A lease was told, heard or ended since the operator's view of the nodes was made.
+    is_changed: bool,
     /// Another node may have left erasures undone since this one looked after them.
     has_to_erase: bool,
 }
@@ -47,6 +49,7 @@ impl Leases {
             observer,
             different: BTreeSet::new(),
             erasures,
+            is_changed: true,
             has_to_erase: true,
         }
     }
@@ -81,6 +84,7 @@ impl Leases {
     }
 
     pub(super) fn heard(&mut self, now: Timestamp, lease: &[u8]) {
+        self.is_changed = true;
         if let Err(error) = self.nodes.heard(now, lease) {
             tracing::debug!(%error, "a lease was not taken");
         }
@@ -105,10 +109,12 @@ impl Leases {
         self.nodes.set_load(load);
         self.nodes.set_draining(now, is_draining);
         while let Some(Transmit::Tell(lease)) = self.nodes.poll_transmit() {
+            self.is_changed = true;
             engine.tell(Topic::Nodes, Bytes::from(lease));
         }
         let mut why = None;
         while let Some(event) = self.nodes.poll_event() {
+            self.is_changed = true;
             why = self.told(event).or(why);
         }
         let keeps_house = self.nodes.keeps_house();
@@ -159,8 +165,11 @@ impl Leases {
         is_outvoted.then(|| words::diverged(sequence, &self.different))
     }
 
-    /// The nodes by name, this one among them.
-    pub(super) fn statuses(&self, now: Timestamp) -> Vec<NodeStatus> {
+    /// The nodes by name, this one among them, where that changed since it was asked last: each beat at least.
+    pub(super) fn statuses(&mut self, now: Timestamp) -> Option<Vec<NodeStatus>> {
+        if !std::mem::take(&mut self.is_changed) {
+            return None;
+        }
         let leases = self.nodes.own().into_iter().chain(self.nodes.others());
         let status = |lease: &Lease| {
             let heard_at = self.nodes.heard_at(&lease.node).unwrap_or(now);
@@ -168,7 +177,7 @@ impl Leases {
         };
         let mut statuses: Vec<_> = leases.map(status).collect();
         statuses.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-        statuses
+        Some(statuses)
     }
 }
 

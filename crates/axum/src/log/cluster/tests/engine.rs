@@ -187,7 +187,7 @@ impl Engine for VirtualEngine {
             Ok(Bounds {
                 first: state.first,
                 last: state.last(),
-                id: Arc::clone(&state.id),
+                id: state.id.to_string(),
             })
         })
     }

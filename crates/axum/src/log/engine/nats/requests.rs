@@ -92,7 +92,7 @@ pub(super) async fn bounds(context: &Context, names: &Names) -> Result<Bounds, E
         0 => last + 1,
         _ => info.state.first_sequence,
     };
-    let id = id(&info).into();
+    let id = id(&info);
     Ok(Bounds { first, last, id })
 }
 
