@@ -108,6 +108,19 @@ pub struct Options {
     pub lying_disk: bool,
 }
 
+impl Options {
+    /// The short version of a scenario, for tests.
+    pub const fn quick(server: PathBuf) -> Self {
+        Self {
+            server,
+            clients: 12,
+            seed: 2026,
+            quick: true,
+            lying_disk: false,
+        }
+    }
+}
+
 /// Plays one scenario and judges it.
 ///
 /// # Errors

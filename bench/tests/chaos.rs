@@ -5,32 +5,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::path::PathBuf;
+mod common;
 
 use bench::chaos::scenario::Scenario;
 use bench::chaos::{self, Options};
 
-/// The server's binary in the folder that this test was built into.
-fn server() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let profile = test.parent().unwrap().parent().unwrap();
-    let server = profile.join("everbeat");
-    assert!(
-        server.exists(),
-        "run `cargo build -p server` first: there is no {}",
-        server.display()
-    );
-    server
-}
+use self::common::server;
 
 async fn nothing_is_lost(scenario: Scenario) {
-    let options = Options {
-        server: server(),
-        clients: 12,
-        seed: 2026,
-        quick: true,
-        lying_disk: false,
-    };
+    let options = Options::quick(server());
     let outcome = chaos::play(scenario, &options).await.unwrap();
     assert!(outcome.verdict.is_good(), "\n{outcome}");
     assert!(outcome.verdict.published > 50, "\n{outcome}");
@@ -60,11 +43,8 @@ async fn cuts_of_the_power_lose_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_lies_is_found_out() {
     let options = Options {
-        server: server(),
-        clients: 12,
-        seed: 2026,
-        quick: true,
         lying_disk: true,
+        ..Options::quick(server())
     };
     let outcome = chaos::play(Scenario::Power, &options).await.unwrap();
     assert!(!outcome.verdict.is_good(), "\n{outcome}");

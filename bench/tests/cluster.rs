@@ -5,7 +5,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::path::PathBuf;
+mod common;
+
 use std::time::Duration;
 
 use bench::chaos::cluster::agreement::same_presence;
@@ -21,20 +22,9 @@ use bench::server::Server;
 use fastrand::Rng;
 use tokio::sync::Mutex;
 
-static ALONE: Mutex<()> = Mutex::const_new(());
+use self::common::server;
 
-/// The server's binary in the folder that this test was built into.
-fn server() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let profile = test.parent().unwrap().parent().unwrap();
-    let server = profile.join("everbeat");
-    assert!(
-        server.exists(),
-        "run `cargo build -p server` first: there is no {}",
-        server.display()
-    );
-    server
-}
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 /// What watches the nodes finds nothing wrong with one server, where nothing is: posts at both of its "nodes", pages of
 /// the log, and the members of rooms.
@@ -75,13 +65,7 @@ async fn posts_pages_and_members_of_one_server() {
 async fn nothing_is_lost(fault: Fault) {
     // One cluster at a time: the bounds are times.
     let _alone = ALONE.lock().await;
-    let options = Options {
-        server: server(),
-        clients: 12,
-        seed: 2026,
-        quick: true,
-        lying_disk: false,
-    };
+    let options = Options::quick(server());
     let outcome = cluster::play(fault, &options).await.unwrap();
     assert!(outcome.verdict.is_good(), "\n{outcome}");
     assert!(outcome.verdict.published > 50, "\n{outcome}");

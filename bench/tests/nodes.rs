@@ -5,9 +5,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod common;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use bench::cluster::{Cluster, Settings};
@@ -19,20 +20,13 @@ use fastrand::Rng;
 use protocol::id::RoomName;
 use tokio::time::{sleep, timeout};
 
+use self::common::server;
+
 /// The deadline of each step; an election of the NATS servers takes up to 9 s.
 const SOON: Duration = Duration::from_secs(30);
 
 /// The deadline of one request over HTTP.
 const ANSWER: Duration = Duration::from_secs(5);
-
-/// The server's binary in the folder that this test was built into.
-fn server() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let profile = test.parent().unwrap().parent().unwrap();
-    let server = profile.join("everbeat");
-    assert!(server.exists(), "run `cargo build -p server` first");
-    server
-}
 
 /// A client of one node, in the lobby, whose session is in this storage.
 fn client(address: SocketAddr, seed: u64, storage: MemoryStorage) -> Client {

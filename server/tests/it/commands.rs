@@ -3,16 +3,15 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
 use clap::Parser;
 use serde_json::{Value, json};
 use server::config::Config;
 use tempfile::TempDir;
-use tokio::process::Command;
 use tokio::time::sleep;
 
+use crate::process;
 use crate::raw::Raw;
 use crate::test_server::TestServer;
 
@@ -39,17 +38,8 @@ impl Place {
 
     /// Runs a command on the data directory of this name; returns its exit code and its output.
     async fn run(&self, data: &str, command: &[&str]) -> (Option<i32>, String) {
-        let output = Command::new(env!("CARGO_BIN_EXE_everbeat"))
-            .args(command)
-            .args(["--data", &self.path(data)])
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output()
-            .await
-            .unwrap();
-        let told = String::from_utf8(output.stdout).unwrap();
-        let told = told + &String::from_utf8(output.stderr).unwrap();
-        (output.status.code(), told)
+        let data = self.path(data);
+        process::run(&[command, &["--data", &data]].concat()).await
     }
 
     async fn done(&self, data: &str, command: &[&str]) -> String {

@@ -4,7 +4,6 @@ use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -19,9 +18,8 @@ use server::peer::PeerSecret;
 use server::peer::ask::copy_of_furthest;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use tokio::process::Command;
 
-use crate::process::Process;
+use crate::process::{self, Process};
 use crate::raw::Raw;
 use crate::test_server::TestServer;
 
@@ -70,19 +68,8 @@ impl Place {
 
     /// Runs a command with a secret; returns its exit code and its output.
     async fn run(&self, secret: &str, command: &[&str]) -> (Option<i32>, String) {
-        let output = Command::new(env!("CARGO_BIN_EXE_everbeat"))
-            .args(command)
-            .args(["--peer-secret-file", &self.path(secret)])
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output()
-            .await
-            .unwrap();
-        let told = String::from_utf8(output.stdout).unwrap();
-        (
-            output.status.code(),
-            told + &String::from_utf8(output.stderr).unwrap(),
-        )
+        let secret = self.path(secret);
+        process::run(&[command, &["--peer-secret-file", &secret]].concat()).await
     }
 
     async fn copy(&self, from: &str, data: &str) -> (Option<i32>, String) {

@@ -12,6 +12,20 @@ use tokio::time::timeout;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_everbeat");
 
+/// Runs a command of the program; returns its exit code and its output.
+pub(crate) async fn run(command: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(PROGRAM)
+        .args(command)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    let told = told + &String::from_utf8(output.stderr).unwrap();
+    (output.status.code(), told)
+}
+
 /// A running server; it ends with the test.
 pub(crate) struct Process {
     pub(crate) child: Child,
