@@ -1,4 +1,4 @@
-(({ dataset: { js, wasm } }) => {
+(({ dataset: { js, wasm, words } }) => {
   const TAB = 'sessionStorage';
   const BROWSER = 'localStorage';
   const NAME = 'everbeat.name';
@@ -17,13 +17,14 @@
   const STOPS = 'a, button, input:not([type=hidden]), textarea, [tabindex]';
   const PARTS =
     '.messages, [role=log], .connection, .words > span, .outbox, h1, #composer, #message, #name, .typing, .people ul';
-  const WHY = {
-    wasm: 'This browser does not run WebAssembly (Lockdown Mode turns it off): this page cannot update by itself.',
-    socket: 'This browser, or an extension in it, forbids the connection that keeps this page up to date: it does not update by itself.',
-    load: 'A part of this page could not be loaded: it does not update by itself.',
-    late: 'A part of this page has not come yet: until it does, this page does not update by itself.',
-    fault: 'This page stopped because of a fault in it: it does not update by itself.',
-  };
+  // In the order of `Word`, from its first on.
+  const [
+    TAG, BOOT_WASM, BOOT_SOCKET, BOOT_LOAD, BOOT_LATE, BOOT_FAULT, BOOT_CHANGED, BOOT_NO_ANSWER, BOOT_ONE_WAITS,
+    BOOT_MANY_WAIT, BOOT_BUTTON, BOOT_AGAIN, BOOT_AGAIN_NEW, BOOT_AGAIN_ONLY,
+  ] = words.split('\n');
+  const WHY = { wasm: BOOT_WASM, socket: BOOT_SOCKET, load: BOOT_LOAD, late: BOOT_LATE, fault: BOOT_FAULT };
+  // Chinese sentences follow each other without spaces.
+  const SPACE = TAG === 'en' ? ' ' : '';
   const find = (id) => document.getElementById(id);
   const soon = () => AbortSignal.timeout?.(ANSWER_MS);
   const parsed = new Promise((done) => {
@@ -80,9 +81,7 @@
       }
     }).length;
     if (count === 0) return '';
-    return count === 1
-      ? ' 1 message waits in this browser: it is sent once the page comes alive.'
-      : ` ${count} messages wait in this browser: they are sent once the page comes alive.`;
+    return count === 1 ? BOOT_ONE_WAITS : BOOT_MANY_WAIT.replace('{n}', count);
   };
 
   const typed = (page) => {
@@ -151,7 +150,7 @@
     program = loaded;
     const fresh = document.createElement('div');
     fresh.id = 'page';
-    program.start(fresh, data);
+    program.start(fresh, data, words);
     isStarted = true;
     // The program sets the first values of its fields just after this; typed texts go in after them.
     await null;
@@ -164,19 +163,21 @@
     while (composition || sending) await (composition ?? sending);
   };
 
-  const tell = (text, rest) => {
+  // An alert of these sentences, the last of which has the link in it.
+  const tell = (...sentences) => {
+    const [before, after] = sentences.filter(Boolean).join(SPACE).split('{again}');
     said?.remove();
     said = document.createElement('p');
     said.className = 'alert';
     said.setAttribute('role', 'alert');
     const again = document.createElement('a');
     again.href = location.pathname + location.search;
-    again.textContent = 'Load it again';
-    said.append(text, again, rest);
+    again.textContent = BOOT_AGAIN;
+    said.append(before, again, after);
     (find('composer') ?? document.querySelector('main') ?? document.body).prepend(said);
   };
   // Shows the server's page, and why the program's is not shown, if that is known.
-  const say = (why, first = '') => {
+  const say = (why, first) => {
     const page = find('page');
     isShown = false;
     delete document.body.dataset.hydrated;
@@ -190,8 +191,8 @@
       document.querySelector('[role=log]').replaceChildren();
     }
     reason = why;
-    const rest = form ? ' What you write is sent with the button. ' : ' ';
-    tell(first + (why ? WHY[why] + waiting() + rest : ''), form ? ' to see what is new.' : '.');
+    const reasons = why ? [WHY[why], waiting(), form && BOOT_BUTTON] : [];
+    tell(first, ...reasons, form ? BOOT_AGAIN_NEW : BOOT_AGAIN_ONLY);
     const connection = document.querySelector('.connection');
     if (connection && why) connection.dataset.state = 'stopped';
   };
@@ -221,7 +222,7 @@
     const body = new URLSearchParams(new FormData(form));
     keepName();
     box.readOnly = true;
-    let words;
+    let refusal;
     try {
       const answer = await fetch(form.action, { method: 'POST', body, signal: soon() });
       // A message that was taken is answered with a redirect to the room; another redirect may be to a sign-in.
@@ -232,14 +233,14 @@
         return new Promise(() => {});
       }
       const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
-      words = page.querySelector('.alert')?.textContent;
+      refusal = page.querySelector('.alert')?.textContent;
       const key = page.querySelector('[name=key]');
       if (key) form.elements.key.value = key.value;
     } catch (error) {
       console.warn(error);
     }
     box.readOnly = false;
-    say(reason, `${words ?? 'Your message was not sent: the server did not answer. Send it again later.'} `);
+    say(reason, refusal ?? BOOT_NO_ANSWER);
   };
   addEventListener('submit', (event) => {
     if (isShown || event.target.id !== 'composer') return;
@@ -274,7 +275,7 @@
     if (isAmiss()) await frames();
     if (isAmiss() && renewals >= RENEWALS_MAX) {
       // More renewals would go on for ever: from now on the page stays as it is.
-      return tell('Something, perhaps an extension, changes this page: it may not show all that is new. ', '.');
+      return tell(BOOT_CHANGED, BOOT_AGAIN_ONLY);
     }
     try {
       if (isAmiss()) await renew();

@@ -2,6 +2,7 @@
 
 pub mod composer;
 pub mod connection_indicator;
+pub mod language_switch;
 pub mod lobby_link;
 pub mod message_list;
 pub mod message_row;

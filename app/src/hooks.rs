@@ -1,4 +1,5 @@
-//! Hooks: they turn the context into signals and callbacks. Hooks touch no element; components touch no context.
+//! Hooks: they turn the context into signals and callbacks. Hooks touch no element; components touch no context,
+//! but for the page's words.
 
 use everbeat_leptos::{Report, Room, effect, use_everbeat, use_room_from};
 use leptos::prelude::*;

@@ -7,7 +7,7 @@
 //! still there, with a form that any browser sends (`boot.js`).
 //!
 //! What only one side can do comes through the context: the server's [`PlainForm`], the browser's
-//! [`AddressBar`] and [`Keeper`]. No other code here depends on the side.
+//! [`AddressBar`] and [`Keeper`]. So do the page's [`Words`]. No other code here depends on the side.
 
 pub mod components;
 pub mod hooks;
@@ -17,7 +17,7 @@ mod markup;
 pub mod pages;
 mod place;
 mod stamp;
-mod words;
+pub mod words;
 
 pub use everbeat_leptos::Options;
 use everbeat_leptos::provide_everbeat;
@@ -33,6 +33,7 @@ pub use self::place::{
 };
 pub use view::Snapshot;
 
+use self::components::language_switch::LanguageSwitch;
 use self::hooks::{
     FormHandle, mark_session, provide_name, provide_room, use_address, use_visit,
     warn_before_leaving,
@@ -40,6 +41,7 @@ use self::hooks::{
 use self::pages::header::Header;
 use self::pages::not_found::NotFoundPage;
 use self::pages::room::RoomPage;
+use self::words::{Word, Words, use_words};
 
 /// The script within the page: starts the program, or says why it cannot.
 const BOOT: &str = include_str!("boot.js");
@@ -61,7 +63,8 @@ pub struct Files {
 /// The whole document, as the server sends it.
 pub fn shell(options: LeptosOptions, files: &Files) -> impl IntoView + use<> {
     let Visit { place, snapshot } = expect_context::<Visit>();
-    let title = place::title(place.heading());
+    let words = use_words();
+    let title = place::title(place.heading(words));
     let token_url = use_context::<TokenUrl>().map(|TokenUrl(url)| {
         view! { <meta name=TokenUrl::META content=url.to_string() /> }
     });
@@ -85,6 +88,7 @@ pub fn shell(options: LeptosOptions, files: &Files) -> impl IntoView + use<> {
             nonce=nonce.clone()
             data-js=files.js.clone()
             data-wasm=files.wasm.clone()
+            data-words=words.lines()
             inner_html=BOOT
         ></script>
         <AutoReload options />
@@ -105,34 +109,44 @@ pub fn shell(options: LeptosOptions, files: &Files) -> impl IntoView + use<> {
         </div>
         {data}
     };
-    document(files, title, scripts, body)
+    document(files, title, scripts, body, words)
 }
 
 /// The document for a client that may not read a room. It has no scripts.
 pub fn closed_shell(files: &Files, why: Closed) -> impl IntoView + use<> {
+    let words = use_words();
+    let heading = words.text(why.heading());
     let body = view! {
-        <BrandHeader />
+        <header class="top">
+            <Brand />
+            <LanguageSwitch />
+        </header>
         <main class="not-found">
-            <h1>{why.heading()}</h1>
-            <p>{why.text()}</p>
+            <h1>{heading}</h1>
+            <p>{words.text(why.text())}</p>
         </main>
     };
-    document(files, place::title(why.heading()), (), body)
+    document(files, place::title(heading), (), body, words)
 }
 
 /// The document for a client whose plain form was refused: it keeps the text, and has no scripts.
 pub fn refused_shell(files: &Files, refusal: Refusal) -> impl IntoView + use<> {
     let Refusal { room, why, letter } = refusal;
     let Letter { key, name, body } = letter;
+    let words = use_words();
+    let why = words.fill(Word::NotSentWhy, &[("why", words.text(why))]);
     let body = view! {
-        <BrandHeader />
+        // Without other languages: a link would lose the text.
+        <header class="top">
+            <Brand />
+        </header>
         <main class="not-found">
-            <h1>"Not sent"</h1>
+            <h1>{words.text(Word::NotSent)}</h1>
             <p class="alert" role="alert" inner_html=html(&why)></p>
             <form id=FormHandle::ID method="post" action=path(&room) autocomplete="off">
                 <input type="hidden" name="key" value=key />
                 <input type="hidden" name="name" value=name />
-                <label for="message">"Your message"</label>
+                <label for="message">{words.text(Word::YourMessage)}</label>
                 <textarea
                     id="message"
                     name="body"
@@ -140,24 +154,28 @@ pub fn refused_shell(files: &Files, refusal: Refusal) -> impl IntoView + use<> {
                     dir="auto"
                     inner_html=textarea_html(&body)
                 ></textarea>
-                <button type="submit">"Send"</button>
+                <button type="submit">{words.text(Word::Send)}</button>
             </form>
             <p>
-                <a href=path(&room)>"Back to the room"</a>
+                <a href=path(&room)>{words.text(Word::BackToRoom)}</a>
             </p>
         </main>
     };
-    document(files, place::title("Not sent"), (), body)
+    document(
+        files,
+        place::title(words.text(Word::NotSent)),
+        (),
+        body,
+        words,
+    )
 }
 
 #[component]
-fn BrandHeader() -> impl IntoView {
+fn Brand() -> impl IntoView {
     view! {
-        <header class="top">
-            <a class="brand" href="/">
-                "Everbeat"
-            </a>
-        </header>
+        <a class="brand" href="/">
+            "Everbeat"
+        </a>
     }
 }
 
@@ -166,20 +184,18 @@ fn document<S: IntoView, B: IntoView>(
     title: String,
     scripts: S,
     body: B,
+    words: Words,
 ) -> impl IntoView + use<S, B> {
     view! {
         <!DOCTYPE html>
-        <html lang="en">
+        <html lang=words.language().tag()>
             <head>
                 <meta charset="utf-8" />
                 <meta name="viewport" content="width=device-width, initial-scale=1" />
                 <meta name="color-scheme" content="light dark" />
                 <meta name="theme-color" media="(prefers-color-scheme: light)" content="#f7f4ef" />
                 <meta name="theme-color" media="(prefers-color-scheme: dark)" content="#171417" />
-                <meta
-                    name="description"
-                    content="Rooms where what one person types appears at once for the others."
-                />
+                <meta name="description" content=words.text(Word::Description) />
                 <title inner_html=html(&title)></title>
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
                 {scripts}
@@ -188,10 +204,7 @@ fn document<S: IntoView, B: IntoView>(
             <body>
                 {body}
                 // Visible only without the style sheet.
-                <p class="unstyled">
-                    "This page came without its style. Everbeat has to stand at the root of a host name, as \
-                    https://chat.example.org/, and not under a path of it. If it does, load this page again."
-                </p>
+                <p class="unstyled">{words.text(Word::Unstyled)}</p>
             </body>
         </html>
     }
@@ -218,7 +231,7 @@ pub fn App(
     };
     view! {
         <a class="skip" href="#message">
-            "Skip to the input box"
+            {use_words().text(Word::SkipToInput)}
         </a>
         <Header />
         {page}

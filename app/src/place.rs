@@ -6,6 +6,9 @@ use protocol::id::RoomName;
 use serde::Deserialize;
 use view::{Snapshot, as_sent};
 
+use crate::markup::html;
+use crate::words::{Word, Words};
+
 /// The place to which an address leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -67,11 +70,11 @@ impl Place {
     }
 
     /// The page's heading.
-    pub fn heading(&self) -> &str {
+    pub fn heading(&self, words: Words) -> &str {
         match self {
             Self::Room(room) => room.as_str(),
-            Self::InvalidRoom => "No room by this name",
-            Self::Nowhere => "No page here",
+            Self::InvalidRoom => words.text(Word::NoRoom),
+            Self::Nowhere => words.text(Word::NoPage),
         }
     }
 }
@@ -132,24 +135,20 @@ pub enum Closed {
 
 impl Closed {
     /// The heading of the page that says so.
-    pub const fn heading(self) -> &'static str {
+    pub const fn heading(self) -> Word {
         match self {
-            Self::SignIn => "Sign in first",
-            Self::Room => "This room is closed to you",
-            Self::Unavailable => "One moment",
+            Self::SignIn => Word::SignIn,
+            Self::Room => Word::ClosedRoom,
+            Self::Unavailable => Word::OneMoment,
         }
     }
 
     /// What the user can do.
-    pub const fn text(self) -> &'static str {
+    pub const fn text(self) -> Word {
         match self {
-            Self::SignIn => {
-                "This room is for people who have signed in. Sign in where you usually do, and come back."
-            }
-            Self::Room => "You may not read this room. Ask whoever runs this place for access.",
-            Self::Unavailable => {
-                "Who you are cannot be checked just now. Load this page again in a minute."
-            }
+            Self::SignIn => Word::SignInText,
+            Self::Room => Word::ClosedRoomText,
+            Self::Unavailable => Word::OneMomentText,
         }
     }
 }
@@ -179,8 +178,8 @@ impl Letter {
 pub struct Refusal {
     /// The message's room.
     pub room: RoomName,
-    /// Why, in a sentence.
-    pub why: String,
+    /// Why.
+    pub why: Word,
     /// The fields to send again; with a new key, where the old one can never succeed.
     pub letter: Letter,
 }
@@ -193,24 +192,20 @@ pub struct PlainForm {
     /// The user's name, from the form sent before; empty where there was none.
     pub name: Arc<str>,
     /// The notice for browsers without scripts, as HTML.
-    pub(crate) no_script: &'static str,
+    pub(crate) no_script: Arc<str>,
 }
 
 impl PlainForm {
     /// A form. `key` must be unique.
-    pub fn new(key: &str, name: &str) -> Self {
+    pub fn new(key: &str, name: &str, words: Words) -> Self {
+        let no_script = html(words.text(Word::NoScript));
         Self {
             key: key.into(),
             name: name.into(),
-            no_script: NO_SCRIPT,
+            no_script: format!("<p class=\"no-script\">{no_script}</p>").into(),
         }
     }
 }
-
-/// The notice for browsers without scripts. It is used on the server only, so the program in the browser has no
-/// copy of it.
-const NO_SCRIPT: &str = "<p class=\"no-script\">Without JavaScript this page does not update by itself: \
-    load it again to see what is new. What you write is sent with the button.</p>";
 
 /// The URL of the token endpoint (AC-6). The server gives it through the context, where one is configured.
 #[derive(Clone, Debug)]

@@ -1,8 +1,98 @@
-//! The page's sentences for what the view holds.
+//! The page's sentences, in each of its languages, and those for what the view holds.
+//!
+//! The server has the tables. A page carries the words of one of them to the browser ([`Words::lines`]), so the
+//! program in the browser holds none.
 
-use protocol::client::{Cause, Status};
+mod en;
+mod language;
+mod table;
+mod word;
+mod zh_hans;
+mod zh_hant;
+
+use leptos::prelude::expect_context;
+use protocol::client::{Cause, Fate, Status};
 use protocol::close::CloseCode;
+use protocol::frame::ErrorCode;
+use protocol::outbox::PublishError;
 use view::{Alert, Link};
+
+pub use self::language::Language;
+pub use self::word::Word;
+
+/// The words of one language. The server and the browser's entry give them through the context.
+#[derive(Clone, Copy, Debug)]
+pub struct Words {
+    table: &'static [&'static str],
+}
+
+/// The page's words: the one thing that components take from the context themselves, as nearly all need it.
+///
+/// # Panics
+/// Without words in the context.
+pub fn use_words() -> Words {
+    expect_context()
+}
+
+impl Words {
+    /// The words of a language. For the server: the program in the browser would get all tables.
+    pub const fn of(language: Language) -> Self {
+        let table: &'static [&'static str] = match language {
+            Language::En => &en::TABLE,
+            Language::ZhHant => &zh_hant::TABLE,
+            Language::ZhHans => &zh_hans::TABLE,
+        };
+        Self { table }
+    }
+
+    /// The words that a page carries, a line each, in the order of [`Word`].
+    pub fn lines(self) -> String {
+        self.table[..Word::CARRIED].join("\n")
+    }
+
+    /// The words that a page carried. They stay in memory until the page is closed; it is built a few times at most.
+    pub fn carried(lines: String) -> Self {
+        let table: Vec<&'static str> = lines.leak().split('\n').collect();
+        Self {
+            table: table.leak(),
+        }
+    }
+
+    /// The language.
+    pub fn language(self) -> Language {
+        Language::of_tag(self.text(Word::Tag)).unwrap_or_default()
+    }
+
+    /// A word or sentence; empty for one that the page does not carry.
+    pub fn text(self, word: Word) -> &'static str {
+        self.table.get(word as usize).copied().unwrap_or_default()
+    }
+
+    /// A sentence with these values for its placeholders, `{name}` in the tables.
+    pub fn fill(self, word: Word, values: &[(&str, &str)]) -> String {
+        let mut rest = self.text(word);
+        let mut filled = String::new();
+        while let Some((before, after)) = rest.split_once('{')
+            && let Some((name, after)) = after.split_once('}')
+        {
+            let value = values.iter().find(|(of, _)| *of == name);
+            filled += before;
+            filled += value.map_or("", |(_, value)| value);
+            rest = after;
+        }
+        filled + rest
+    }
+
+    /// A sentence with a reason in it, `{why}`.
+    fn because(self, word: Word, why: &str) -> String {
+        self.fill(word, &[("why", why)])
+    }
+
+    /// A sentence with a number in it, `{n}`.
+    pub fn count(self, word: Word, number: usize) -> String {
+        self.fill(word, &[("n", &number.to_string())])
+    }
+}
 
 /// The connection's state in one word, for style sheets and tests.
 pub(crate) const fn state(link: &Link) -> &'static str {
@@ -17,115 +107,112 @@ pub(crate) const fn state(link: &Link) -> &'static str {
 }
 
 /// The connection's state in words. They change only with the state.
-pub(crate) fn status(link: &Link) -> String {
-    match link.status() {
-        Status::Idle => "Not connected".to_owned(),
-        Status::Connecting => "Connecting".to_owned(),
-        Status::Live => "Live".to_owned(),
-        Status::Waiting { offline: false, .. } => "Reconnecting".to_owned(),
-        Status::Waiting { offline: true, .. } => "Offline".to_owned(),
-        Status::Stopped { cause } => format!("Stopped: {}", why(cause)),
-    }
+pub(crate) fn status(link: &Link, words: Words) -> String {
+    let word = match link.status() {
+        Status::Idle => Word::Idle,
+        Status::Connecting => Word::Connecting,
+        Status::Live => Word::Live,
+        Status::Waiting { offline: false, .. } => Word::Reconnecting,
+        Status::Waiting { offline: true, .. } => Word::Offline,
+        Status::Stopped { cause } => {
+            return words.because(Word::Stopped, words.text(stopped(cause)));
+        }
+    };
+    words.text(word).to_owned()
 }
 
 /// Why nothing is tried any more. A browser does not show the status of a refused handshake.
-const fn why(cause: Cause) -> &'static str {
+const fn stopped(cause: Cause) -> Word {
     match cause {
-        Cause::Closed(Some(code)) => code.reason(),
-        _ => CloseCode::ABNORMAL.reason(),
+        Cause::Closed(Some(CloseCode::UNSUPPORTED)) => Word::StopUnsupported,
+        Cause::Closed(Some(CloseCode::UNAUTHORIZED)) => Word::StopUnauthorized,
+        Cause::Closed(Some(CloseCode::TOKEN_EXPIRED)) => Word::StopTokenExpired,
+        Cause::Closed(Some(CloseCode::DISCONNECTED)) => Word::StopDisconnected,
+        _ => Word::StopLost,
     }
 }
 
 /// The countdown after [`status`] while the session waits to reconnect. It changes every second.
-pub(crate) fn countdown(link: &Link) -> Option<String> {
-    let seconds = link.seconds_left()?;
-    match link.status() {
-        Status::Waiting { offline: false, .. } => Some(format!(" in {seconds} s")),
-        Status::Waiting { offline: true, .. } => Some(format!(", trying again in {seconds} s")),
-        _ => None,
-    }
+pub(crate) fn countdown(link: &Link, words: Words) -> Option<String> {
+    let seconds = link.seconds_left()?.to_string();
+    let word = match link.status() {
+        Status::Waiting { offline: false, .. } => Word::RetryIn,
+        Status::Waiting { offline: true, .. } => Word::RetryOfflineIn,
+        _ => return None,
+    };
+    Some(words.fill(word, &[("n", &seconds)]))
 }
 
 /// The last round trip. (Not by `as_millis`: the program would need code to divide and format 128-bit
 /// numbers.)
-pub(crate) fn round_trip(link: &Link) -> Option<String> {
+pub(crate) fn round_trip(link: &Link, words: Words) -> Option<String> {
     let rtt = link.rtt()?;
     let ms = rtt.as_secs() * 1000 + u64::from(rtt.subsec_millis());
-    Some(format!("{ms} ms"))
+    Some(words.fill(Word::Milliseconds, &[("n", &ms.to_string())]))
 }
 
 /// Why the user's last action failed.
-pub(crate) fn alert(alert: &Alert) -> String {
+pub(crate) fn alert(alert: &Alert, words: Words) -> String {
     match alert {
-        Alert::NotTaken(error) => format!("Not sent: {error}."),
-        Alert::Busy => "Not sent: the page is busy. Try again in a moment.".to_owned(),
-        Alert::Refused(why) => format!("The server refused something: {why}."),
-        Alert::NotKept => {
-            "This browser keeps nothing more: reloading the page would lose what is not sent."
-                .to_owned()
-        }
+        Alert::NotTaken(error) => words.because(Word::NotTaken, &not_taken(*error, words)),
+        Alert::Busy => words.text(Word::PageBusy).to_owned(),
+        Alert::Refused(code) => words.because(Word::ServerRefused, words.text(refusal(*code))),
+        Alert::NotKept => words.text(Word::NotKept).to_owned(),
     }
+}
+
+/// Why the outbox did not take a text.
+fn not_taken(error: PublishError, words: Words) -> String {
+    match error {
+        PublishError::OutboxFull => words.text(Word::OutboxFull).to_owned(),
+        PublishError::TooLarge { bytes, limit } => {
+            let (bytes, limit) = (bytes.to_string(), limit.to_string());
+            words.fill(Word::TooManyBytes, &[("bytes", &bytes), ("limit", &limit)])
+        }
+        // `Empty`: the core has no others.
+        _ => words.text(Word::NothingToSend).to_owned(),
+    }
+}
+
+/// Why the server refused something: by the code, so that it is in the page's language.
+pub const fn refusal(code: ErrorCode) -> Word {
+    match code {
+        ErrorCode::BadFrame => Word::BadFrame,
+        ErrorCode::BadRoom => Word::BadRoom,
+        ErrorCode::BodyEmpty => Word::BodyEmpty,
+        ErrorCode::BodyTooLarge => Word::BodyTooLarge,
+        ErrorCode::Busy => Word::Busy,
+        ErrorCode::FrameTooLarge => Word::FrameTooLarge,
+        ErrorCode::HelloExpected => Word::HelloExpected,
+        ErrorCode::NotJoined => Word::NotJoined,
+        ErrorCode::RateLimited => Word::RateLimited,
+        ErrorCode::ReadDenied => Word::ReadDenied,
+        ErrorCode::SeqConflict => Word::SeqConflict,
+        ErrorCode::SeqGap => Word::SeqGap,
+        ErrorCode::TokenExpired => Word::TokenExpired,
+        ErrorCode::TokenInvalid => Word::TokenInvalid,
+        ErrorCode::TokenRequired => Word::TokenRequired,
+        ErrorCode::TooManyRooms => Word::TooManyRooms,
+        ErrorCode::Unavailable => Word::Unavailable,
+        ErrorCode::WriteDenied => Word::WriteDenied,
+        _ => Word::Refused,
+    }
+}
+
+/// A message's way to the log, in words.
+pub(crate) fn fate(fate: Fate, words: Words) -> String {
+    let word = match fate {
+        Fate::Refused { code } => {
+            return words.because(Word::FateRefused, words.text(refusal(code)));
+        }
+        Fate::Uncertain => Word::FateUncertain,
+        Fate::Held => Word::FateHeld,
+        Fate::Waiting => Word::FateWaiting,
+        Fate::Sent => Word::FateSent,
+        Fate::Durable { .. } => Word::FateDurable,
+    };
+    words.text(word).to_owned()
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use protocol::client::{Cause, Event};
-    use protocol::close::CloseCode;
-    use protocol::time::Timestamp;
-    use view::Report;
-
-    use super::*;
-
-    fn linked(status: Status, retry_in: Option<Duration>) -> Link {
-        let mut link = Link::default();
-        link.fold(&Report::Status { status, retry_in });
-        link
-    }
-
-    fn waiting(offline: bool, retry_in: Duration) -> Link {
-        let status = Status::Waiting {
-            until: Timestamp::ZERO,
-            cause: Cause::NoAnswer,
-            attempt: 1,
-            offline,
-        };
-        linked(status, Some(retry_in))
-    }
-
-    fn shown(link: &Link) -> String {
-        status(link) + &countdown(link).unwrap_or_default()
-    }
-
-    #[test]
-    fn a_wait_is_counted_down() {
-        let link = waiting(false, Duration::from_millis(2300));
-        assert_eq!(
-            (shown(&link).as_str(), state(&link)),
-            ("Reconnecting in 3 s", "waiting")
-        );
-        let link = waiting(true, Duration::from_secs(20));
-        assert_eq!(
-            (shown(&link).as_str(), state(&link)),
-            ("Offline, trying again in 20 s", "offline")
-        );
-    }
-
-    #[test]
-    fn the_end_says_why() {
-        let cause = Cause::Closed(Some(CloseCode::UNSUPPORTED));
-        let link = linked(Status::Stopped { cause }, None);
-        assert_eq!(shown(&link), "Stopped: version not supported");
-        assert!(link.can_try_now() && !link.is_waiting());
-    }
-
-    #[test]
-    fn a_round_trip_is_in_milliseconds() {
-        let mut link = Link::default();
-        assert_eq!(round_trip(&link), None);
-        let rtt = Some(Duration::from_micros(2_012_900));
-        link.fold(&Report::Event(Event::Beat { rtt }));
-        assert_eq!(round_trip(&link).as_deref(), Some("2012 ms"));
-    }
-}
+mod tests;

@@ -5,6 +5,7 @@ mod keeper;
 
 use std::cell::RefCell;
 
+use app::words::Words;
 use app::{AddressBar, App, Keeper, Nodes, Options, Place, SOCKET, TokenUrl, Visit, snapshot_of};
 use leptos::mount::mount_to;
 use leptos::prelude::*;
@@ -16,18 +17,19 @@ thread_local! {
     static OWNER: RefCell<Option<Owner>> = const { RefCell::new(None) };
 }
 
-/// Builds the page within `parent`, from the data that came with the server's page. The page's script
+/// Builds the page within `parent`, from the data and the words that came with the server's page. The page's script
 /// (`app/src/boot.js`) calls it, and puts `parent` in place of the page before. If this program built that
 /// one, too, its driver ends.
 ///
 /// Throws if building fails; then there is no socket, no timer and no lock.
 #[wasm_bindgen]
-pub fn start(parent: HtmlElement, data: Option<String>) {
+pub fn start(parent: HtmlElement, data: Option<String>, words: String) {
     console_error_panic_hook::set_once();
     let owner = Owner::new();
     let is_built = owner.with(|| RwSignal::new(false));
     let page = owner.with(|| {
         mount_to(parent, move || {
+            provide_context(Words::carried(words));
             provide_context(AddressBar::new(address::show));
             provide_context(Keeper::new(keeper::WindowStorage));
             provide_context(Visit {

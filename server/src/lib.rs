@@ -26,6 +26,7 @@ pub mod health;
 pub mod heap;
 mod housekeeping;
 pub mod internal;
+mod language;
 pub mod listener;
 #[cfg(feature = "nats")]
 pub mod node;

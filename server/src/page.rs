@@ -7,6 +7,7 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use any_spawner::Executor;
+use app::words::{Word, Words};
 use app::{
     Closed, Files, Nodes, Place, PlainForm, Snapshot, TokenUrl, Visit, closed_shell, path, shell,
 };
@@ -40,6 +41,7 @@ use tower_http::services::{ServeDir, ServeFile};
 use crate::apart::{self, Pages};
 use crate::config::Config;
 use crate::headers::page_policy;
+use crate::language;
 use crate::state::AppState;
 
 /// The caching of files whose names hold a hash of their content: they never change.
@@ -93,6 +95,10 @@ pub fn routes(state: &AppState) -> Router<AppState> {
             Pages::new(state.everbeat().clone()),
             apart::made,
         ))
+        .layer(from_fn_with_state(
+            state.everbeat().clone(),
+            language::choose,
+        ))
         .layer(from_fn(|request, next| cached(NEVER, request, next)));
     // A file that `cargo leptos build --precompress` compressed is sent as that left it.
     let hashed = ServeDir::new(pkg).precompressed_br().precompressed_gzip();
@@ -133,6 +139,7 @@ async fn page(
     State(leptos): State<LeptosOptions>,
     Extension(files): Extension<Arc<Files>>,
     Extension(pages): Extension<Pages>,
+    Extension(words): Extension<Words>,
     request: Request,
 ) -> Response {
     warn_of_prefix(request.headers());
@@ -140,7 +147,7 @@ async fn page(
         return (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, to)]).into_response();
     }
     if let Some(wait) = too_many(&everbeat, &request) {
-        let text = "Too many pages for your address: try again later.\n";
+        let text = format!("{}\n", words.text(Word::TooManyPages));
         return (StatusCode::TOO_MANY_REQUESTS, retry_after(wait), text).into_response();
     }
     let place = Place::at(request.uri().path());
@@ -148,7 +155,7 @@ async fn page(
     if let Some(room) = place.room()
         && let Err(why) = may_read(&everbeat, &credentials, room).await
     {
-        return closed(&pages, &files, request, why).await;
+        return closed(&pages, &files, request, why, words).await;
     }
     let turn = match pages.turn(counted(&request)).await {
         Ok(turn) => turn,
@@ -174,10 +181,11 @@ async fn page(
     let nodes = config.nodes.addresses_text();
     let render = render_app_async_with_context(
         move || {
+            provide_context(words);
             provide_context(visit.clone());
             let key = secret::random_hex::<16>().unwrap_or_default();
             let name = name.as_ref().map_or("", Name::as_str);
-            provide_context(PlainForm::new(&key, name));
+            provide_context(PlainForm::new(&key, name, words));
             guard_page(token_url.as_ref(), nodes.as_ref());
             if let Some(nodes) = &nodes {
                 provide_context(nodes.clone());
@@ -273,15 +281,27 @@ fn guard_page(token_url: Option<&TokenUrl>, nodes: Option<&Nodes>) {
 }
 
 /// Renders the page of a room that the user may not see.
-async fn closed(pages: &Pages, files: &Arc<Files>, request: Request, why: Closed) -> Response {
+async fn closed(
+    pages: &Pages,
+    files: &Arc<Files>,
+    request: Request,
+    why: Closed,
+    words: Words,
+) -> Response {
     let turn = match pages.turn(counted(&request)).await {
         Ok(turn) => turn,
         Err(busy) => return busy,
     };
     let files = Arc::clone(files);
     let shell = move || closed_shell(&files, why);
-    let mut response =
-        render_app_async_with_context(|| guard_page(None, None), shell)(request).await;
+    let mut response = render_app_async_with_context(
+        move || {
+            provide_context(words);
+            guard_page(None, None);
+        },
+        shell,
+    )(request)
+    .await;
     response.extensions_mut().insert(turn);
     *response.status_mut() = match why {
         Closed::SignIn => StatusCode::UNAUTHORIZED,

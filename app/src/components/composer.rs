@@ -9,7 +9,7 @@ use view::Composer;
 use crate::hooks::FormHandle;
 use crate::markup::html;
 use crate::place::PlainForm;
-use crate::words;
+use crate::words::{self, Word, Words, use_words};
 
 /// The `keyCode` of a key that an input method handles.
 const KEY_CODE_COMPOSING: u32 = 229;
@@ -27,12 +27,18 @@ pub fn ComposerForm(
     /// The text is to be sent.
     on_publish: Callback<()>,
 ) -> impl IntoView {
+    let words = use_words();
     let field = NodeRef::<Textarea>::new();
     let is_shut = Signal::derive(move || composer.with(Composer::is_read_only));
-    let placeholder = Signal::derive(move || composer.with(placeholder));
+    let placeholder =
+        Signal::derive(move || composer.with(|composer| placeholder(composer, words)));
     let text = Signal::derive(move || composer.with(|composer| composer.text().to_owned()));
     let alert = Memo::new(move |_| {
-        composer.with(|composer| composer.alert().map(|alert| html(&words::alert(alert))))
+        composer.with(|composer| {
+            composer
+                .alert()
+                .map(|alert| html(&words::alert(alert, words)))
+        })
     });
     let go_on = move || {
         if let Some(field) = field.try_get_untracked().flatten() {
@@ -69,7 +75,7 @@ pub fn ComposerForm(
                     .map(|alert| view! { <p class="alert" role="alert" inner_html=alert></p> })
             }}
             <label class="visually-hidden" for="message">
-                "Message"
+                {words.text(Word::Message)}
             </label>
             <textarea
                 id="message"
@@ -91,7 +97,7 @@ pub fn ComposerForm(
                 }
             ></textarea>
             <button type="submit" disabled=is_shut>
-                "Send"
+                {words.text(Word::Send)}
             </button>
         </form>
     }
@@ -101,18 +107,18 @@ pub fn ComposerForm(
 fn plain_fields(PlainForm { key, no_script, .. }: PlainForm) -> impl IntoView {
     let key = key.to_string();
     view! {
-        <noscript inner_html=no_script></noscript>
+        <noscript inner_html=no_script.to_string()></noscript>
         <input type="hidden" name="key" value=key />
     }
 }
 
-fn placeholder(composer: &Composer) -> String {
-    let wish = if composer.is_read_only() {
-        "You may read, not write, in"
+fn placeholder(composer: &Composer, words: Words) -> String {
+    let word = if composer.is_read_only() {
+        Word::ReadOnly
     } else {
-        "Write to"
+        Word::WriteTo
     };
-    format!("{wish} {}", composer.room())
+    words.fill(word, &[("room", composer.room().as_str())])
 }
 
 /// Enter sends, but not the Enter that ends an input method's composition.

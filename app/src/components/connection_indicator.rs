@@ -5,7 +5,7 @@ use view::Link;
 
 use crate::hooks::LinkHandle;
 use crate::markup::html;
-use crate::words;
+use crate::words::{self, Word, use_words};
 
 /// Shows the connection's state in words and colour. Screen readers announce the words only: the countdown
 /// and the figures change too often.
@@ -19,23 +19,36 @@ pub fn ConnectionIndicator(
         waiting,
         try_now,
     } = handle;
+    let words = use_words();
     let state = Signal::derive(move || link.with(words::state).to_owned());
-    let status = Signal::derive(move || html(&link.with(words::status)));
-    let countdown = Signal::derive(move || html(&link.with(words::countdown).unwrap_or_default()));
+    let status = Signal::derive(move || html(&link.with(|link| words::status(link, words))));
+    let countdown = Signal::derive(move || {
+        html(
+            &link
+                .with(|link| words::countdown(link, words))
+                .unwrap_or_default(),
+        )
+    });
     let beats = Memo::new(move |_| link.with(Link::beats));
     let is_even = Signal::derive(move || beats.get() > 0 && beats.get() % 2 == 0);
     let is_odd = Signal::derive(move || beats.get() % 2 == 1);
     let beats = Signal::derive(move || beats.get().to_string());
-    let rtt = Signal::derive(move || html(&link.with(words::round_trip).unwrap_or_default()));
+    let rtt = Signal::derive(move || {
+        html(
+            &link
+                .with(|link| words::round_trip(link, words))
+                .unwrap_or_default(),
+        )
+    });
     let is_idle = Signal::derive(move || waiting.get() == 0);
-    let waits = Signal::derive(move || html(&format!("{} waiting", waiting.get())));
+    let waits = Signal::derive(move || html(&words.count(Word::Waiting, waiting.get())));
     let waiting = Signal::derive(move || waiting.get().to_string());
     let is_well = Signal::derive(move || !link.with(Link::can_try_now));
     view! {
         <div
             class="connection"
             role="status"
-            aria-label="Connection"
+            aria-label=words.text(Word::Connection)
             data-state=state
         >
             // Two classes with one animation: changing from one to the other starts it again.
@@ -58,7 +71,7 @@ pub fn ConnectionIndicator(
             <span class="figures" aria-live="off">
                 <span
                     class="rtt"
-                    title="The last round trip"
+                    title=words.text(Word::RoundTrip)
                     translate="no"
                     inner_html=rtt
                 ></span>
@@ -70,7 +83,7 @@ pub fn ConnectionIndicator(
                 hidden=is_well
                 on:click=move |_| try_now.run(())
             >
-                "Try now"
+                {words.text(Word::TryNow)}
             </button>
         </div>
     }

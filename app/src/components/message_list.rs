@@ -8,6 +8,7 @@ use view::{Page, PageKey, Row, Timeline};
 
 use super::message_row::MessageRow;
 use crate::hooks::ListActions;
+use crate::words::{Word, Words, use_words};
 
 /// The distance from the bottom, in pixels, that still counts as the bottom.
 const BOTTOM_PX: i32 = 48;
@@ -24,6 +25,7 @@ pub fn MessageList(
     /// The actions of the list.
     actions: ListActions,
 ) -> impl IntoView {
+    let words = use_words();
     let scroller = NodeRef::<Div>::new();
     let height = StoredValue::new(None::<i32>);
     // Every change of the height begins with one of these two memos.
@@ -65,15 +67,15 @@ pub fn MessageList(
                     {move || {
                         shows_older
                             .get()
-                            .then(|| view! { <OlderButton timeline is_live on_press=actions.older /> })
+                            .then(|| view! { <OlderButton timeline is_live on_press=actions.older words /> })
                     }}
-                    <div role="log" aria-label="Messages" aria-live="polite">
+                    <div role="log" aria-label=words.text(Word::Messages) aria-live="polite">
                         <For
                             each=move || pages.with(|pages| keys(pages))
                             key=PageKey::clone
                             let:page
                         >
-                            <PageOfMessages pages page timeline is_live actions />
+                            <PageOfMessages pages page timeline is_live actions words />
                         </For>
                     </div>
                 </div>
@@ -84,7 +86,7 @@ pub fn MessageList(
                     .then(|| {
                         view! {
                             <button type="button" class="unseen" on:click=to_bottom>
-                                "New messages"
+                                {words.text(Word::NewMessages)}
                             </button>
                         }
                     })
@@ -115,12 +117,14 @@ fn PageOfMessages(
     is_live: Memo<bool>,
     /// The actions of the list.
     actions: ListActions,
+    /// The page's words.
+    words: Words,
 ) -> impl IntoView {
     let rows = Memo::new(move |_| pages.with(|pages| rows(pages, page)));
     view! {
         <ol role="list">
             <For each=move || rows.get() key=Row::key let:row>
-                <MessageRow row timeline is_live actions />
+                <MessageRow row timeline is_live actions words />
             </For>
         </ol>
     }
@@ -141,6 +145,8 @@ pub fn OlderButton(
     is_live: Memo<bool>,
     /// Load them.
     on_press: Callback<()>,
+    /// The page's words.
+    words: Words,
 ) -> impl IntoView {
     let is_disabled = Signal::derive(move || timeline.with(Timeline::is_loading) || !is_live.get());
     view! {
@@ -150,7 +156,7 @@ pub fn OlderButton(
             disabled=is_disabled
             on:click=move |_| on_press.run(())
         >
-            "Older messages"
+            {words.text(Word::OlderMessages)}
         </button>
     }
 }

@@ -10,6 +10,7 @@ use super::message_list::OlderButton;
 use crate::hooks::{ListActions, RowActions};
 use crate::markup::html;
 use crate::stamp;
+use crate::words::{self, Word, Words};
 
 /// One row of the list.
 #[component]
@@ -22,10 +23,12 @@ pub fn MessageRow(
     is_live: Memo<bool>,
     /// The actions of the list.
     actions: ListActions,
+    /// The page's words.
+    words: Words,
 ) -> impl IntoView {
     match row {
         Row::Gap(number) => {
-            EitherOf3::A(view! { <GapRow number timeline is_live on_older=actions.older /> })
+            EitherOf3::A(view! { <GapRow number timeline is_live on_older=actions.older words /> })
         }
         Row::Logged(Logged {
             message,
@@ -33,13 +36,13 @@ pub fn MessageRow(
             ..
         }) => {
             let body = message.body.clone();
-            EitherOf3::B(view! { <OwnMessage id body timeline actions=actions.row /> })
+            EitherOf3::B(view! { <OwnMessage id body timeline actions=actions.row words /> })
         }
         Row::Pending(pending) => {
             let (id, body) = (pending.id, pending.body.to_string());
-            EitherOf3::B(view! { <OwnMessage id body timeline actions=actions.row /> })
+            EitherOf3::B(view! { <OwnMessage id body timeline actions=actions.row words /> })
         }
-        Row::Logged(logged) => EitherOf3::C(view! { <SettledMessage logged /> }),
+        Row::Logged(logged) => EitherOf3::C(view! { <SettledMessage logged words /> }),
     }
 }
 
@@ -54,17 +57,19 @@ fn GapRow(
     is_live: Memo<bool>,
     /// Load them.
     on_older: Callback<()>,
+    /// The page's words.
+    words: Words,
 ) -> impl IntoView {
     let shows_older = Memo::new(move |_| {
         timeline.with(|list| list.has_older() && list.last_gap() == Some(number))
     });
     view! {
         <li class="gap">
-            <span>"Some messages could not be recovered"</span>
+            <span>{words.text(Word::Gap)}</span>
             {move || {
                 shows_older
                     .get()
-                    .then(|| view! { <OlderButton timeline is_live on_press=on_older /> })
+                    .then(|| view! { <OlderButton timeline is_live on_press=on_older words /> })
             }}
         </li>
     }
@@ -75,13 +80,20 @@ fn GapRow(
 fn SettledMessage(
     /// The message.
     logged: Logged,
+    /// The page's words.
+    words: Words,
 ) -> impl IntoView {
     let Logged { message, own, .. } = logged;
-    let author = if own { "You" } else { message.name.as_str() };
-    let (fate, body) = if message.removed {
-        ("removed", "removed")
+    let author = if own {
+        words.text(Word::You)
     } else {
-        ("durable", &*message.body)
+        message.name.as_str()
+    };
+    let removed = words.text(Word::Removed);
+    let (fate, about, body) = if message.removed {
+        ("removed", removed, removed)
+    } else {
+        ("durable", words.text(Word::FateDurable), &*message.body)
     };
     view! {
         <li
@@ -94,7 +106,7 @@ fn SettledMessage(
             <p class="about">
                 <bdi class="author" translate="no" inner_html=html(author)></bdi>
                 {time(message.at_ms)}
-                {own.then(|| view! { <span class="fate" inner_html=html(fate)></span> })}
+                {own.then(|| view! { <span class="fate" inner_html=html(about)></span> })}
             </p>
             <p class="body" dir="auto" inner_html=html(body)></p>
         </li>
@@ -112,6 +124,8 @@ fn OwnMessage(
     timeline: ReadSignal<Timeline>,
     /// The actions on this message.
     actions: RowActions,
+    /// The page's words.
+    words: Words,
 ) -> impl IntoView {
     let progress = Memo::new(move |_| timeline.with(|timeline| timeline.progress(id)));
     let session =
@@ -119,7 +133,14 @@ fn OwnMessage(
     let offset = Signal::derive(move || progress.get()?.offset.map(|offset| offset.to_string()));
     let fate = Memo::new(move |_| progress.get().map(|progress| progress.fate));
     let fate_name = Signal::derive(move || fate.get().map(|fate| name(fate).to_owned()));
-    let fate_words = Signal::derive(move || html(&fate.get().map(words).unwrap_or_default()));
+    let fate_words = Signal::derive(move || {
+        html(
+            &fate
+                .get()
+                .map(|fate| words::fate(fate, words))
+                .unwrap_or_default(),
+        )
+    });
     view! {
         <li
             class="message own"
@@ -128,12 +149,12 @@ fn OwnMessage(
             data-offset=offset
         >
             <p class="about">
-                <bdi class="author" translate="no" inner_html=html("You")></bdi>
+                <bdi class="author" translate="no" inner_html=html(words.text(Word::You))></bdi>
                 {move || progress.get().and_then(|Progress { at_ms, .. }| at_ms).map(time)}
                 <span class="fate" inner_html=fate_words></span>
             </p>
             <p class="body" dir="auto" inner_html=html(&body)></p>
-            {move || fate.get().and_then(|fate| choice(id, fate, actions))}
+            {move || fate.get().and_then(|fate| choice(id, fate, actions, words))}
         </li>
     }
 }
@@ -151,25 +172,28 @@ fn time(at_ms: u64) -> impl IntoView {
 }
 
 /// The buttons of a message about which the user has to decide.
-fn choice(id: EntryId, fate: Fate, actions: RowActions) -> Option<impl IntoView> {
+fn choice(id: EntryId, fate: Fate, actions: RowActions, words: Words) -> Option<impl IntoView> {
     let ways = match fate {
         Fate::Uncertain => vec![
-            ("Send again", actions.send_again),
-            ("Drop", actions.discard),
+            (Word::SendAgain, actions.send_again),
+            (Word::Drop, actions.discard),
         ],
-        Fate::Held => vec![("Send", actions.send_again), ("Drop", actions.discard)],
+        Fate::Held => vec![
+            (Word::Send, actions.send_again),
+            (Word::Drop, actions.discard),
+        ],
         Fate::Refused { .. } => vec![
-            ("Edit again", actions.edit_again),
-            ("Dismiss", actions.discard),
+            (Word::EditAgain, actions.edit_again),
+            (Word::Dismiss, actions.discard),
         ],
         Fate::Waiting | Fate::Sent | Fate::Durable { .. } => return None,
     };
-    let button = |(text, act): (&'static str, Callback<EntryId>)| {
+    let button = |(word, act): (Word, Callback<EntryId>)| {
         view! {
             <button
                 type="button"
                 class="quiet"
-                inner_html=html(text)
+                inner_html=html(words.text(word))
                 on:click=move |_| act.run(id)
             ></button>
         }
@@ -186,14 +210,5 @@ const fn name(fate: Fate) -> &'static str {
         Fate::Refused { .. } => "refused",
         Fate::Held => "held",
         Fate::Uncertain => "uncertain",
-    }
-}
-
-fn words(fate: Fate) -> String {
-    match fate {
-        Fate::Refused { code } => format!("refused: {}", code.permanent_message()),
-        Fate::Uncertain => "uncertain: it may have arrived or not".to_owned(),
-        Fate::Held => "not sent: left in a page that was closed".to_owned(),
-        Fate::Waiting | Fate::Sent | Fate::Durable { .. } => name(fate).to_owned(),
     }
 }

@@ -6,6 +6,7 @@ use leptos::prelude::*;
 use protocol::id::Name;
 
 use crate::hooks::{FormHandle, NameHandle};
+use crate::words::{Word, use_words};
 
 /// The pause in typing after which a half-typed name is sent.
 const PAUSE: Duration = Duration::from_millis(600);
@@ -24,6 +25,7 @@ pub fn NameField(
         is_vouched,
         rename,
     } = handle;
+    let words = use_words();
     let is_held = RwSignal::new(false);
     let give = move |text: String| {
         // A field without focus has given its name already.
@@ -41,7 +43,7 @@ pub fn NameField(
     });
     view! {
         <div class="field">
-            <label for="name">"Your name"</label>
+            <label for="name">{words.text(Word::YourName)}</label>
             <input
                 id="name"
                 name="name"
@@ -50,7 +52,7 @@ pub fn NameField(
                 dir="auto"
                 autocomplete="nickname"
                 maxlength=Name::CHARS_MAX.to_string()
-                placeholder="guest"
+                placeholder=words.text(Word::Guest)
                 value=name
                 disabled=is_vouched
                 prop:value=shown

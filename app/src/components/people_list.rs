@@ -4,6 +4,7 @@ use leptos::prelude::*;
 use view::Person;
 
 use crate::markup::html;
+use crate::words::{Word, Words, use_words};
 
 /// The most members that are listed; the others are counted.
 const SHOWN_MAX: usize = 100;
@@ -16,14 +17,20 @@ pub fn PeopleList(
     /// The number of members, named or not.
     count: Memo<usize>,
 ) -> impl IntoView {
-    let shown =
-        move || members.with(|here| here.iter().take(SHOWN_MAX).map(person).collect::<Vec<_>>());
+    let words = use_words();
+    let shown = move || {
+        let listed = |here: &Vec<Person>| {
+            let listed = here.iter().take(SHOWN_MAX);
+            listed.map(|one| person(one, words)).collect::<Vec<_>>()
+        };
+        members.with(listed)
+    };
     let hidden = move || count.get() - members.with(Vec::len).min(SHOWN_MAX);
     let is_all = Signal::derive(move || hidden() == 0);
-    let more = Signal::derive(move || html(&format!("and {} more", hidden())));
+    let more = Signal::derive(move || html(&words.count(Word::AndMore, hidden())));
     view! {
         <section class="people" aria-labelledby="people-label">
-            <h2 id="people-label">"People here"</h2>
+            <h2 id="people-label">{words.text(Word::PeopleHere)}</h2>
             <ul role="list" aria-labelledby="people-label">
                 {shown}
             </ul>
@@ -32,11 +39,11 @@ pub fn PeopleList(
     }
 }
 
-fn person(person: &Person) -> impl IntoView + use<> {
+fn person(person: &Person, words: Words) -> impl IntoView + use<> {
     view! {
         <li class:own=person.own>
             <bdi class="author" translate="no" inner_html=html(person.name.as_str())></bdi>
-            {person.own.then(|| view! { <span class="you">" (you)"</span> })}
+            {person.own.then(|| view! { <span class="you">{words.text(Word::YouMark)}</span> })}
         </li>
     }
 }

@@ -7,6 +7,7 @@ use super::lobby_link::LobbyLink;
 use crate::hooks::RoomsHandle;
 use crate::markup::html;
 use crate::place::Place;
+use crate::words::{Word, use_words};
 
 /// A link to the lobby, and a form for any other room's name. Without a script both load the room's page.
 #[component]
@@ -14,6 +15,7 @@ pub fn RoomSwitcher(
     /// The navigation between rooms.
     rooms: RoomsHandle,
 ) -> impl IntoView {
+    let words = use_words();
     let wanted = RwSignal::new(String::new());
     let is_odd = RwSignal::new(false);
     let go = move |event: SubmitEvent| {
@@ -30,21 +32,21 @@ pub fn RoomSwitcher(
     let hint = Signal::derive(move || {
         is_odd
             .get()
-            .then_some("A room's name is 1 to 64 of a-z 0-9 - _")
+            .then(|| words.text(Word::RoomRule))
             .map_or_else(String::new, html)
     });
     view! {
         <nav class="rooms" aria-labelledby="rooms-label">
-            <h2 id="rooms-label">"Rooms"</h2>
-            <LobbyLink rooms text="Lobby" />
+            <h2 id="rooms-label">{words.text(Word::Rooms)}</h2>
+            <LobbyLink rooms text=words.text(Word::Lobby) />
             <form
-                aria-label="Go to room"
+                aria-label=words.text(Word::GoToRoom)
                 action=Place::ROOMS
                 autocomplete="off"
                 on:submit=go
             >
                 <div class="field">
-                    <label for="room">"Room"</label>
+                    <label for="room">{words.text(Word::Room)}</label>
                     <input
                         id="room"
                         name="room"
@@ -63,7 +65,7 @@ pub fn RoomSwitcher(
                     />
                 </div>
                 <button type="submit" class="quiet">
-                    "Go"
+                    {words.text(Word::Go)}
                 </button>
             </form>
             <p id="room-hint" class="hint" aria-live="polite" inner_html=hint></p>

@@ -4,6 +4,7 @@ use leptos::prelude::*;
 use protocol::frame::RoomDraft;
 
 use crate::markup::html;
+use crate::words::{Word, use_words};
 
 /// The other members' drafts, live.
 #[component]
@@ -11,8 +12,9 @@ pub fn TypingList(
     /// The drafts, in the order in which they began.
     drafts: Memo<Vec<RoomDraft>>,
 ) -> impl IntoView {
+    let words = use_words();
     view! {
-        <ul class="typing" role="list" aria-label="Typing now">
+        <ul class="typing" role="list" aria-label=words.text(Word::TypingNow)>
             {move || drafts.with(|drafts| drafts.iter().map(typist).collect::<Vec<_>>())}
         </ul>
     }

@@ -13,6 +13,7 @@ use protocol::id::{Name, RoomName, Seq, SessionId};
 use protocol::position::{Epoch, Offset, Position};
 
 use super::*;
+use crate::words::{Language, Word, Words};
 use crate::{Files, Letter, Place, Refusal, Snapshot, Visit, refused_shell, shell, snapshot_of};
 
 /// An element of a parsed page: its name, its attributes, its text with that of its descendants.
@@ -75,6 +76,7 @@ fn page(snapshot: &Snapshot) -> String {
     };
     let owner = Owner::new_root(Some(Arc::new(SsrSharedContext::new())));
     owner.with(|| {
+        provide_context(Words::of(Language::En));
         provide_context(visit);
         shell(LeptosOptions::builder().output_name("x").build(), &files()).to_html()
     })
@@ -193,7 +195,7 @@ fn check_page(body: &str, name: &str) {
 fn check_refused(body: &str) {
     let refusal = Refusal {
         room: RoomName::lobby(),
-        why: body.to_owned(),
+        why: Word::BodyTooLarge,
         letter: Letter {
             key: "key".into(),
             name: Name::tidy(body).to_string(),
@@ -201,11 +203,15 @@ fn check_refused(body: &str) {
         },
     };
     let owner = Owner::new_root(Some(Arc::new(SsrSharedContext::new())));
-    let elements = parse(&owner.with(|| refused_shell(&files(), refusal).to_html()));
+    let elements = parse(&owner.with(|| {
+        provide_context(Words::of(Language::En));
+        refused_shell(&files(), refusal).to_html()
+    }));
     let text_of = |tag: &str| elements.iter().find(|it| it.tag == tag).map(|it| &*it.text);
     assert_eq!(text_of("textarea"), Some(&*shown(body)));
     let why = elements.iter().find(|it| it.is("alert"));
-    assert_eq!(why.map(|it| &*it.text), Some(&*shown(body)));
+    let sentence = "Your message was not sent: the text is longer than this server takes.";
+    assert_eq!(why.map(|it| &*it.text), Some(sentence));
     let name = elements
         .iter()
         .find(|it| it.attribute("name") == Some("name"));

@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use crate::components::room_switcher::RoomSwitcher;
 use crate::hooks::use_rooms;
 use crate::place::Place;
+use crate::words::{Word, use_words};
 
 /// Says what is wrong with an address, and links to rooms.
 #[component]
@@ -12,16 +13,16 @@ pub fn NotFoundPage(
     /// What the address leads to: not a room.
     place: Place,
 ) -> impl IntoView {
+    let words = use_words();
     let text = if place == Place::InvalidRoom {
-        "A room's name is 1 to 64 of the characters a-z 0-9 - _, without capitals or spaces. \
-        Any such name is a room: choose one, and it is there."
+        Word::NoRoomText
     } else {
-        "This address leads nowhere. Every room has a page of its own, at /r/ and its name."
+        Word::NoPageText
     };
     view! {
         <main class="not-found">
-            <h1>{place.heading().to_owned()}</h1>
-            <p>{text}</p>
+            <h1>{place.heading(words).to_owned()}</h1>
+            <p>{words.text(text)}</p>
             <RoomSwitcher rooms=use_rooms() />
         </main>
     }

@@ -11,6 +11,7 @@ use crate::components::room_switcher::RoomSwitcher;
 use crate::components::typing_list::TypingList;
 use crate::hooks::{use_form, use_name, use_room, use_rooms};
 use crate::markup::html;
+use crate::words::{Word, use_words};
 
 /// The room that is shown.
 #[component]
@@ -36,7 +37,7 @@ pub fn RoomPage() -> impl IntoView {
                     on_publish=handle.publish
                 />
             </section>
-            <aside aria-label="This room and others">
+            <aside aria-label=use_words().text(Word::ThisRoomAndOthers)>
                 <NameField handle=use_name() />
                 <PeopleList members=handle.members count=handle.count />
                 <RoomSwitcher rooms=use_rooms() />

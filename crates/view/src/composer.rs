@@ -51,8 +51,8 @@ pub enum Alert {
     NotTaken(PublishError),
     /// The driver's queue of commands is full; the text is still in the box.
     Busy,
-    /// The server refused something other than a message; this is its reason.
-    Refused(String),
+    /// The server refused something other than a message, for this reason.
+    Refused(ErrorCode),
     /// The browser keeps nothing more: a reload would lose texts that are not sent.
     NotKept,
 }
@@ -126,7 +126,7 @@ impl Composer {
                 let is_here = refusal.room.as_ref() == Some(&self.room);
                 let is_denied = refusal.code == ErrorCode::ReadDenied;
                 self.is_closed |= is_here && is_denied && self.is_entered;
-                self.alert = Some(Alert::Refused(refusal.message.clone()));
+                self.alert = Some(Alert::Refused(refusal.code));
                 true
             }
             _ => false,

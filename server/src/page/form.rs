@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use app::words::{Word, Words};
 use app::{Files, Letter, Place, Refusal, path, refused_shell};
 use axum::body::Body;
 use axum::extract::{Extension, Form, FromRequest as _, FromRequestParts as _, Request, State};
@@ -13,6 +14,7 @@ use everbeat_axum::everbeat::Everbeat;
 use everbeat_axum::http::came_by_tls;
 use everbeat_axum::secret;
 use leptos::config::LeptosOptions;
+use leptos::prelude::provide_context;
 use leptos_axum::render_app_async_with_context;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use protocol::id::{Name, RoomName};
@@ -29,6 +31,7 @@ pub(super) async fn say(
     leptos: State<LeptosOptions>,
     Extension(files): Extension<Arc<Files>>,
     Extension(pages): Extension<Pages>,
+    Extension(words): Extension<Words>,
     mut request: Request,
 ) -> Response {
     if !is_form(request.headers()) {
@@ -37,8 +40,8 @@ pub(super) async fn say(
     }
     let Some(room) = Place::at(request.uri().path()).room().cloned() else {
         *request.method_mut() = Method::GET;
-        let (files, pages) = (Extension(files), Extension(pages));
-        return page(everbeat, config, leptos, files, pages, request).await;
+        let (files, pages, words) = (Extension(files), Extension(pages), Extension(words));
+        return page(everbeat, config, leptos, files, pages, words, request).await;
     };
     let (mut parts, body) = request.into_parts();
     let caller = Caller::from_request_parts(&mut parts, &*everbeat).await;
@@ -47,7 +50,10 @@ pub(super) async fn say(
     let (letter, published) = match filled(Request::from_parts(parts, body)).await {
         Ok(letter) => {
             let published = publish(&everbeat, caller, &room, &letter).await;
-            (letter, published)
+            (
+                letter,
+                published.map_err(|problem| (why(&problem), problem)),
+            )
         }
         Err(problem) => (Letter::default(), Err(problem)),
     };
@@ -57,7 +63,10 @@ pub(super) async fn say(
             let name = keep_name(&letter, came_by_tls(&rest, everbeat.http().trust()));
             (never, name, Redirect::to(&path(&room))).into_response()
         }
-        Err(problem) => refused((&pages, &files), rest, room, &problem, letter).await,
+        Err((why, problem)) => {
+            let refusal = Refusal { room, why, letter };
+            refused((&pages, &files), rest, refusal, &problem, words).await
+        }
     }
 }
 
@@ -88,15 +97,14 @@ fn is_form(headers: &HeaderMap) -> bool {
     essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
-async fn filled(request: Request) -> Result<Letter, Problem> {
+async fn filled(request: Request) -> Result<Letter, (Word, Problem)> {
     // The body is there: [`apart`](crate::apart) has waited for it.
     match Form::from_request(request, &()).await {
         Ok(Form(letter)) => Ok(letter),
         Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            let detail = "the text is far too long: go back, where your browser still has it, and shorten it";
-            Err(Problem::new(Code::BodyTooLarge).detail(detail))
+            Err((Word::FormTooLong, Problem::new(Code::BodyTooLarge)))
         }
-        Err(error) => Err(Problem::new(Code::BadRequest).detail(error.body_text())),
+        Err(_) => Err((Word::FormUnread, Problem::new(Code::BadRequest))),
     }
 }
 
@@ -114,32 +122,58 @@ async fn publish(
     Ok(())
 }
 
+/// Why a message was not published, by the code of the refusal.
+const fn why(problem: &Problem) -> Word {
+    match problem.code() {
+        Code::BadRoom => Word::BadRoom,
+        Code::BodyEmpty => Word::BodyEmpty,
+        Code::BodyTooLarge => Word::BodyTooLarge,
+        Code::Forbidden => Word::FormForeign,
+        // As after Back: the form's key is that of the message before.
+        Code::IdempotencyKeyReused | Code::IdempotencyKeyRequired => Word::FormRepeated,
+        Code::Internal => Word::ServerFault,
+        Code::RateLimited => Word::RateLimited,
+        Code::ReadDenied => Word::ReadDenied,
+        Code::RequestTimeout => Word::FormSlow,
+        Code::TokenExpired => Word::TokenExpired,
+        Code::TokenInvalid => Word::TokenInvalid,
+        Code::TokenRequired => Word::TokenRequired,
+        Code::Unavailable => Word::ServerBusy,
+        Code::WriteDenied => Word::WriteDenied,
+        // Codes of other requests.
+        Code::BadRequest
+        | Code::MethodNotAllowed
+        | Code::ModerateDenied
+        | Code::NotFound
+        | Code::UnsupportedMediaType => Word::Refused,
+    }
+}
+
 /// Renders the page that shows the reason, and keeps the text.
 async fn refused(
     (pages, files): (&Pages, &Arc<Files>),
     request: Request,
-    room: RoomName,
+    mut refusal: Refusal,
     problem: &Problem,
-    mut letter: Letter,
+    words: Words,
 ) -> Response {
-    let words = match problem.code() {
-        // As after Back: the form's key is that of the message before.
-        Code::IdempotencyKeyReused | Code::IdempotencyKeyRequired => {
-            letter.key = secret::random_hex::<16>().unwrap_or_default();
-            "this form was sent before, with another text. If this one is new, send it now"
-        }
-        _ => problem.words(),
-    };
+    if refusal.why == Word::FormRepeated {
+        refusal.letter.key = secret::random_hex::<16>().unwrap_or_default();
+    }
     let turn = match pages.turn(counted(&request)).await {
         Ok(turn) => turn,
         Err(busy) => return busy,
     };
-    let why = format!("Your message was not sent: {words}.");
-    let refusal = Refusal { room, why, letter };
     let files = Arc::clone(files);
     let shell = move || refused_shell(&files, refusal.clone());
-    let mut rendered =
-        render_app_async_with_context(|| guard_page(None, None), shell)(request).await;
+    let mut rendered = render_app_async_with_context(
+        move || {
+            provide_context(words);
+            guard_page(None, None);
+        },
+        shell,
+    )(request)
+    .await;
     rendered.extensions_mut().insert(turn);
     problem.told_by(rendered)
 }
