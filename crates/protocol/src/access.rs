@@ -182,9 +182,14 @@ impl Naming {
     }
 }
 
-/// Whether a guest may choose this name: pages call their own user "You".
+/// The names by which pages call their own user, in the languages that they are written in: "You", and every way to
+/// write it in Chinese (to a man, to a woman, to a god, politely, and in older and regional characters).
+const OWN: [&str; 7] = ["you", "你", "您", "妳", "祢", "伱", "儞"];
+
+/// Whether a guest may choose this name: pages call only their own user so (AC-4).
 fn is_free(wish: &Name) -> bool {
-    !wish.is_empty() && !wish.as_str().eq_ignore_ascii_case("you")
+    let is_own = |own: &&str| wish.as_str().eq_ignore_ascii_case(own);
+    !wish.is_empty() && !OWN.iter().any(is_own)
 }
 
 /// A right in a room.
@@ -395,12 +400,14 @@ mod tests {
         let session = SessionId::new("s1").unwrap();
         let own = |usual, is_marked| Naming::Own { usual, is_marked };
         let called = |naming: &Naming, wish: &str| naming.name(Some(&Name::tidy(wish)), &session);
-        for wish in ["You", " yOU "] {
+        for wish in ["You", " yOU ", "你", "您", " 妳", "祢", "伱", "儞"] {
             assert_eq!(called(&own(None, false), wish), Name::guest(&session));
             let usual = Name::tidy("guest 7");
             assert_eq!(called(&own(Some(usual.clone()), true), wish), usual);
         }
-        assert_eq!(called(&own(None, false), "Youri").as_str(), "Youri");
+        for wish in ["Youri", "你好", "小妳"] {
+            assert_eq!(called(&own(None, false), wish).as_str(), wish);
+        }
     }
 
     #[test]

@@ -464,29 +464,13 @@ impl ErrorCode {
         codec::decode(&format!("\"{text}\""), MAX).unwrap_or(Self::Unknown)
     }
 
-    const EMPTY: &str = "a message needs at least one character";
-    const TOO_LARGE: &str = "the text is longer than this server takes";
-    const MAY_NOT_WRITE: &str = "you may not write in this room";
-    const SOMEHOW: &str = "the server refused it";
-
-    /// The sentence for a user whose message is refused for good (EO-7). Few codes refuse so, and the page
-    /// carries no other sentences.
-    pub const fn permanent_message(self) -> &'static str {
-        match self {
-            Self::BodyEmpty => Self::EMPTY,
-            Self::BodyTooLarge => Self::TOO_LARGE,
-            Self::WriteDenied => Self::MAY_NOT_WRITE,
-            _ => Self::SOMEHOW,
-        }
-    }
-
-    /// The sentence for the user.
+    /// The sentence for the user, in English. A client that speaks another language goes by the code.
     pub const fn message(self) -> &'static str {
         match self {
             Self::BadFrame => "this is not a frame of everbeat.v1",
             Self::BadRoom => "a room's name is 1 to 64 of a-z 0-9 - _",
-            Self::BodyEmpty => Self::EMPTY,
-            Self::BodyTooLarge => Self::TOO_LARGE,
+            Self::BodyEmpty => "a message needs at least one character",
+            Self::BodyTooLarge => "the text is longer than this server takes",
             Self::Busy => "many are coming at once: your turn is soon",
             Self::FrameTooLarge => "the frame is larger than this server takes",
             Self::HelloExpected => "the first frame, and only the first, must be hello",
@@ -500,8 +484,8 @@ impl ErrorCode {
             Self::TokenRequired => "sign in first",
             Self::TooManyRooms => "leave a room before joining another",
             Self::Unavailable => "the server cannot store messages now: try again later",
-            Self::WriteDenied => Self::MAY_NOT_WRITE,
-            Self::Unknown => Self::SOMEHOW,
+            Self::WriteDenied => "you may not write in this room",
+            Self::Unknown => "the server refused it",
         }
     }
 }
