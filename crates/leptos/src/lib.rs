@@ -125,11 +125,12 @@ pub use protocol::frame::{Message, Refusal, RoomDraft};
 pub use protocol::id::{Name, RoomName, SessionId, Token};
 pub use protocol::outbox::{EntryId, PublishError};
 pub use view::{
-    Body, BodyError, Command, Link, Logged, Page, PageKey, Pending, Person, Progress, Read,
-    Received, Report, Row, RowKey, Snapshot, Timeline,
+    Body, BodyError, Command, Fault, Link, Logged, Observer, Page, PageKey, Pending, Person,
+    Progress, Read, Received, Report, Row, RowKey, Snapshot, Timeline, TraceEntry, TraceKind,
 };
 
 pub use self::commands::{Busy, COMMANDS_MAX};
+pub use self::driver::Inspect;
 pub use self::effect::effect;
 pub use self::everbeat::{Everbeat, provide_everbeat, provide_everbeat_driven_by, use_everbeat};
 pub use self::options::{FetchToken, Options, Tokens};

@@ -8,6 +8,8 @@ use leptos::prelude::Signal;
 use protocol::client::NoToken;
 use protocol::id::Token;
 
+use crate::driver::Inspect;
+
 /// A token that is on its way. [`NoToken::Denied`] says that the user has to sign in.
 pub type FetchToken = Pin<Box<dyn Future<Output = Result<Token, NoToken>>>>;
 
@@ -27,6 +29,8 @@ pub struct Options {
     pub tokens: Option<Tokens>,
     /// The session begins once this is true; `None` for at once. It does not end if this becomes false again.
     pub start: Option<Signal<bool>>,
+    /// The handle by which the session is inspected; `None` for a session that never is.
+    pub inspect: Option<Inspect>,
 }
 
 /// The source of the user's tokens (AC-6).
@@ -49,6 +53,7 @@ impl Options {
             storage_prefix: None,
             tokens: None,
             start: None,
+            inspect: None,
         }
     }
 
@@ -77,6 +82,13 @@ impl Options {
     #[must_use]
     pub fn tokens(mut self, fetch: impl Fn() -> FetchToken + 'static) -> Self {
         self.tokens = Some(Tokens::Fetch(Rc::new(fetch)));
+        self
+    }
+
+    /// Sets [`Options::inspect`].
+    #[must_use]
+    pub fn inspect(mut self, inspect: Inspect) -> Self {
+        self.inspect = Some(inspect);
         self
     }
 

@@ -465,6 +465,11 @@ impl Session {
         self.route.address()
     }
 
+    /// The session to resume, once the server gave one.
+    pub const fn credentials(&self) -> Option<&Credentials> {
+        self.credentials.as_ref()
+    }
+
     /// The session's public id, once the server gave one.
     pub fn id(&self) -> Option<&SessionId> {
         self.credentials.as_ref().map(|credentials| &credentials.id)

@@ -17,6 +17,8 @@ use protocol::time::Timestamp;
 use view::{Command, Report};
 
 use crate::clock::Timer;
+use crate::faulty::Faulty;
+use crate::observe::{Inspect, Recorder};
 use crate::queue::BrowserEvent;
 use crate::run::Reporter;
 use crate::storage::StorageFailed;
@@ -49,8 +51,9 @@ pub trait Environment {
 /// The body of the loop: a session, its environment, and the page that gets its reports.
 pub struct Driver<O> {
     session: Session,
-    environment: O,
+    environment: Faulty<O>,
     report: Reporter,
+    recorder: Recorder,
     /// When the timer rings, if one is set.
     armed: Option<Timestamp>,
     /// The bytes in the socket when the machine was last informed.
@@ -64,32 +67,58 @@ impl<O: Environment> Driver<O> {
     pub fn new(session: Session, environment: O, report: Reporter) -> Self {
         Self {
             session,
-            environment,
+            environment: Faulty::new(environment),
             report,
+            recorder: Recorder::default(),
             armed: None,
             buffered: None,
             keeps: true,
         }
     }
 
+    /// The same driver, of a session that may be inspected by this handle.
+    #[must_use]
+    pub fn inspected_by(mut self, inspect: Inspect) -> Self {
+        self.recorder = Recorder::new(inspect);
+        self
+    }
+
     /// Reports to the page what was restored, and connects.
     pub fn start(&mut self) {
+        self.recorder.begin(self.environment.now(), &self.session);
         (self.report)(Report::restored(&self.session));
         self.session.connect(self.environment.now());
         self.drain();
     }
 
-    /// Feeds a fact.
+    /// Feeds a fact, as far as a fault lets it pass.
     pub fn handle(&mut self, event: BrowserEvent) {
+        if let Some(event) = self.environment.pass(event) {
+            self.feed(event);
+        }
+    }
+
+    /// How long the page's machine is to sleep now (a fault): until then the driver must be fed nothing.
+    pub const fn take_sleep(&mut self) -> Option<Duration> {
+        self.environment.take_sleep()
+    }
+
+    fn feed(&mut self, event: BrowserEvent) {
         let now = self.environment.now();
         self.look(now);
         match event {
-            BrowserEvent::Opened { id } => self.session.handle_input(now, Input::Opened { id }),
+            BrowserEvent::Opened { id } => {
+                self.recorder.opened(now, id);
+                self.session.handle_input(now, Input::Opened { id });
+            }
             BrowserEvent::Text { id, text } => {
-                self.received(now, id, codec::decode(&text, RECEIVED_BYTES_MAX));
+                let frame = codec::decode(&text, RECEIVED_BYTES_MAX);
+                self.recorder.received(now, id, &text, frame.as_ref().ok());
+                self.received(now, id, frame);
             }
             BrowserEvent::Binary { id } => self.received(now, id, Err(DecodeError::Binary)),
             BrowserEvent::Closed { id, code } => {
+                self.recorder.closed(now, id, code);
                 self.environment.release(id);
                 self.session.handle_input(
                     now,
@@ -100,13 +129,23 @@ impl<O: Environment> Driver<O> {
                 );
             }
             BrowserEvent::Forbidden => (self.report)(Report::Forbidden),
-            BrowserEvent::Page(network) => self.session.handle_input(now, Input::Network(network)),
+            BrowserEvent::Page(network) => {
+                self.recorder.fact(now, network);
+                self.session.handle_input(now, Input::Network(network));
+            }
             BrowserEvent::Token(answer) => self.session.handle_input(now, Input::Token(answer)),
             // Not about this session in particular.
             BrowserEvent::Shared => {}
             BrowserEvent::Timer => {
                 self.armed = None;
                 self.session.handle_timeout(now);
+            }
+            BrowserEvent::Observed => self.recorder.begin(now, &self.session),
+            BrowserEvent::Fault(fault) => {
+                self.recorder.fault(now, fault);
+                if let Some(event) = self.environment.cause(fault) {
+                    self.feed(event);
+                }
             }
         }
         self.drain();
@@ -230,11 +269,25 @@ impl<O: Environment> Driver<O> {
 
     fn perform(&mut self, transmit: Transmit) {
         match transmit {
-            Transmit::Open { id, address } => self.environment.open(id, address.as_ref()),
-            Transmit::Frame { id, frame } => self.environment.send(id, &codec::encode(&frame)),
-            Transmit::Close { id, code } => self.environment.close(id, code),
+            Transmit::Open { id, address } => {
+                let url = address.as_ref().map(Address::as_str);
+                self.recorder.open(self.environment.now(), id, url);
+                self.environment.open(id, address.as_ref());
+            }
+            Transmit::Frame { id, frame } => {
+                let text = codec::encode(&frame);
+                self.recorder.sent(self.environment.now(), &text);
+                self.environment.send(id, &text);
+            }
+            Transmit::Close { id, code } => {
+                self.recorder.close(self.environment.now(), id, code);
+                self.environment.close(id, code);
+            }
             Transmit::FetchToken => self.environment.fetch_token(),
             Transmit::Store(change) => {
+                if let Store::Session(Some(session)) = &change {
+                    self.recorder.watch(session);
+                }
                 if self.environment.store(&change) == Err(StorageFailed) {
                     self.keeps = false;
                     (self.report)(Report::StorageFailed);
@@ -244,7 +297,9 @@ impl<O: Environment> Driver<O> {
     }
 
     fn report_event(&mut self, event: Event) {
-        (self.report)(Report::of(event, self.environment.now()));
+        let now = self.environment.now();
+        self.recorder.event(now, &event);
+        (self.report)(Report::of(event, now));
     }
 
     /// HB-8: a deadline that moves away leaves the timer as it is. It then rings too early, which

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::observe::Inspect;
 use crate::token::TokenSource;
 
 /// The options of a session.
@@ -11,6 +12,7 @@ pub struct Options {
     pub(crate) further: Vec<Rc<str>>,
     pub(crate) prefix: Rc<str>,
     pub(crate) tokens: Option<TokenSource>,
+    pub(crate) inspect: Inspect,
 }
 
 impl Options {
@@ -24,6 +26,7 @@ impl Options {
             further: Vec::new(),
             prefix: Self::PREFIX.into(),
             tokens: None,
+            inspect: Inspect::default(),
         }
     }
 
@@ -52,6 +55,13 @@ impl Options {
     #[must_use]
     pub fn tokens(mut self, source: TokenSource) -> Self {
         self.tokens = Some(source);
+        self
+    }
+
+    /// Lets the session be inspected by this handle. The sessions of closed pages (RS-8) are not.
+    #[must_use]
+    pub fn inspect(mut self, inspect: Inspect) -> Self {
+        self.inspect = inspect;
         self
     }
 }

@@ -12,6 +12,7 @@ use std::task::{Context, Poll, Waker};
 use protocol::client::{Network, NoToken};
 use protocol::close::CloseCode;
 use protocol::id::{ConnectionId, Token};
+use view::Fault;
 
 /// How many facts may wait. The driver runs after every single callback, so usually one waits;
 /// a queue this long means that the driver cannot keep up.
@@ -54,6 +55,10 @@ pub enum BrowserEvent {
     Shared,
     /// The answer to a fetch of a token.
     Token(Result<Token, NoToken>),
+    /// An observer came.
+    Observed,
+    /// An observer causes a fault.
+    Fault(Fault),
 }
 
 impl BrowserEvent {
@@ -64,7 +69,13 @@ impl BrowserEvent {
             | Self::Text { id, .. }
             | Self::Binary { id }
             | Self::Closed { id, .. } => Some(*id),
-            Self::Forbidden | Self::Page(_) | Self::Timer | Self::Shared | Self::Token(_) => None,
+            Self::Forbidden
+            | Self::Page(_)
+            | Self::Timer
+            | Self::Shared
+            | Self::Token(_)
+            | Self::Observed
+            | Self::Fault(_) => None,
         }
     }
 }

@@ -13,6 +13,7 @@ use view::{Command, Report};
 use wasm_bindgen_futures::spawn_local;
 
 use crate::browser::Browser;
+use crate::clock::Timer;
 use crate::driver::Driver;
 use crate::heirs::{Heirs, Step};
 use crate::options::Options;
@@ -62,6 +63,8 @@ enum Fact {
 
 async fn run(options: Options, mut commands: Receiver<Command>, report: Reporter) {
     let queue = Queue::default();
+    let inspect = options.inspect.clone();
+    inspect.attach(&queue);
     let Some(mut browser) = Browser::find(queue.clone(), options) else {
         return;
     };
@@ -69,12 +72,16 @@ async fn run(options: Options, mut commands: Receiver<Command>, report: Reporter
     let page: Page = Rc::new(RefCell::new(report));
     let mut heirs = Heirs::new(&browser, page.clone());
     let config = browser.config();
+    let window = browser.window().clone();
     let report = Box::new(move |report: Report| (page.borrow_mut())(report));
     let session = browser.session(config, stored);
-    let mut driver = Driver::new(session, browser, report);
+    let mut driver = Driver::new(session, browser, report).inspected_by(inspect);
     driver.start();
     heirs.look();
     loop {
+        if let Some(rest) = driver.take_sleep() {
+            Timer::sleep(&window, rest).await;
+        }
         match next(&mut commands, &queue, &mut heirs).await {
             Fact::Command(Some(command)) => {
                 heirs.command(&command);

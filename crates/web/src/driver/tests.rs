@@ -11,6 +11,10 @@ use protocol::outbox::{EntryId, PublishError, Stage};
 use protocol::position::Offset;
 
 use super::*;
+use crate::queue::Queue;
+
+mod faults;
+mod trace;
 
 /// The I/O that was done, in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,6 +92,8 @@ impl Environment for Fake {
 /// A driver, its environment, and its reports.
 struct Rig {
     driver: Driver<Fake>,
+    inspect: Inspect,
+    queue: Queue,
     world: Rc<RefCell<World>>,
     told: Rc<RefCell<Vec<Report>>>,
 }
@@ -103,9 +109,13 @@ impl Rig {
         let session = Session::new(config, stored);
         let heard = told.clone();
         let report: Reporter = Box::new(move |report| heard.borrow_mut().push(report));
+        let (inspect, queue) = (Inspect::default(), Queue::default());
+        inspect.attach(&queue);
         let driver = Driver::new(session, Fake(world.clone()), report);
         Self {
-            driver,
+            driver: driver.inspected_by(inspect.clone()),
+            inspect,
+            queue,
             world,
             told,
         }
