@@ -20,6 +20,7 @@ mod report;
 mod room;
 mod session;
 mod snapshot;
+mod text;
 mod timeline;
 
 #[cfg(test)]
@@ -44,4 +45,5 @@ pub use self::report::Report;
 pub use self::room::{Changed, RoomView};
 pub use self::session::SessionView;
 pub use self::snapshot::Snapshot;
+pub use self::text::{Part, parts};
 pub use self::timeline::{Logged, Page, PageKey, Pending, Progress, Row, RowKey, Timeline};
