@@ -25,6 +25,22 @@
   const WHY = { wasm: BOOT_WASM, socket: BOOT_SOCKET, load: BOOT_LOAD, late: BOOT_LATE, fault: BOOT_FAULT };
   // Chinese sentences follow each other without spaces.
   const SPACE = TAG === 'en' ? ' ' : '';
+  // The reader's calendar, for the program (`frontend/src/calendar.rs`): in the page's language, and as the browser's own
+  // locale writes that language and counts the hours.
+  const locale = navigator.languages.find((tag) => tag.startsWith(TAG)) ?? TAG;
+  const { hourCycle } = new Intl.DateTimeFormat([], { hour: 'numeric' }).resolvedOptions();
+  const writers = [
+    { hour: 'numeric', minute: '2-digit', hourCycle },
+    { dateStyle: 'full' },
+    { dateStyle: 'full', timeStyle: 'long' },
+  ].map((form) => new Intl.DateTimeFormat(locale, form));
+  window.everbeatCalendar = {
+    begin: (ms, days) => {
+      const day = new Date(ms);
+      return +new Date(day.getFullYear(), day.getMonth(), day.getDate() + days);
+    },
+    text: (ms, form) => writers[form]?.format(ms) ?? new Date(ms).toISOString(),
+  };
   const find = (id) => document.getElementById(id);
   const soon = () => AbortSignal.timeout?.(ANSWER_MS);
   const parsed = new Promise((done) => {
@@ -150,6 +166,7 @@
     program = loaded;
     const fresh = document.createElement('div');
     fresh.id = 'page';
+    fresh.className = 'alive';
     program.start(fresh, data, words);
     isStarted = true;
     // The program sets the first values of its fields just after this; typed texts go in after them.
@@ -182,6 +199,7 @@
     isShown = false;
     delete document.body.dataset.hydrated;
     if (served && page !== served) swap(page, served);
+    served?.classList.add('alone');
     Object.keys(kept).forEach(fill);
     const form = find('composer');
     if (form && location.pathname !== here) {

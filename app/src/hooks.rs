@@ -6,11 +6,13 @@ use leptos::prelude::*;
 use protocol::frame::RoomDraft;
 use protocol::id::{Name, RoomName};
 use protocol::outbox::EntryId;
-use view::{Composer, Link, Person, Received, Snapshot, Timeline};
+use view::{Composer, Day, Link, Person, Received, Snapshot, Timeline};
 
 use crate::input::{Input, use_input};
 use crate::keeper::{Keeper, Shelf};
 use crate::place::{AddressBar, Place, PlainForm, Visit, path, title};
+use crate::stamp::Clock;
+use crate::words::{Words, use_words};
 
 /// The number of older messages that one request asks for.
 const OLDER_LIMIT: u32 = 50;
@@ -23,8 +25,6 @@ const NAME_KEY: &str = "everbeat.name";
 pub struct RoomHandle {
     /// The room.
     pub room: Memo<RoomName>,
-    /// The messages.
-    pub timeline: ReadSignal<Timeline>,
     /// The members that are named.
     pub members: Memo<Vec<Person>>,
     /// The number of members, named or not.
@@ -35,23 +35,35 @@ pub struct RoomHandle {
     pub received: ReadSignal<Received>,
     /// The input box's content.
     pub composer: ReadSignal<Composer>,
-    /// Whether the connection is live.
-    pub is_live: Memo<bool>,
-    /// The list's actions.
-    pub list: ListActions,
+    /// The message list.
+    pub list: ListHandle,
     /// The input box changed.
     pub write: Callback<String>,
     /// Publish its text.
     pub publish: Callback<()>,
 }
 
-/// The actions of the message list.
+/// The message list: its state and its actions.
 #[derive(Clone, Copy)]
-pub struct ListActions {
+pub struct ListHandle {
+    /// The messages.
+    pub timeline: ReadSignal<Timeline>,
+    /// Whether the connection is live: older messages can be loaded.
+    pub is_live: Memo<bool>,
+    /// Whether the browser shows the page.
+    pub is_visible: RwSignal<bool>,
+    /// The reader's clock.
+    pub clock: Clock,
+    /// The present day, if it is known.
+    pub today: Memo<Option<Day>>,
+    /// The page's words.
+    pub words: Words,
     /// Load older messages.
     pub older: Callback<()>,
     /// The user scrolled to the bottom, and follows the newest messages, or away from it.
     pub follow: Callback<bool>,
+    /// The user sees new messages come, or not.
+    pub attend: Callback<bool>,
     /// The actions on the user's own messages.
     pub row: RowActions,
 }
@@ -144,25 +156,54 @@ pub fn use_room() -> RoomHandle {
     }));
     RoomHandle {
         room: room.name(),
-        timeline: room.timeline(),
         members: room.members(),
         count: room.count(),
         drafts: room.drafts(),
         received: room.received(),
         composer,
-        is_live: room.everbeat().is_live(),
-        list: ListActions {
-            older: Callback::new(move |()| room.older(OLDER_LIMIT)),
-            follow: Callback::new(move |follows| room.follow(follows)),
-            row: RowActions {
-                send_again: Callback::new(move |id| room.send_again(id)),
-                discard: Callback::new(move |id| room.discard(id)),
-                edit_again: Callback::new(move |id| input.edit_again(id)),
-            },
-        },
+        list: use_list(room, input),
         write: Callback::new(move |text| input.write(text)),
         publish: Callback::new(move |()| input.publish()),
     }
+}
+
+fn use_list(room: Room, input: Input) -> ListHandle {
+    let timeline = room.timeline();
+    let clock = expect_context::<Clock>();
+    let link = room.everbeat().link();
+    // A page that is left open has another day at the next heartbeat.
+    let today = Memo::new(move |_| {
+        link.track();
+        timeline.track();
+        clock.today()
+    });
+    ListHandle {
+        timeline,
+        is_live: room.everbeat().is_live(),
+        is_visible: use_visibility(),
+        clock,
+        today,
+        words: use_words(),
+        older: Callback::new(move |()| room.older(OLDER_LIMIT)),
+        follow: Callback::new(move |follows| room.follow(follows)),
+        attend: Callback::new(move |attends| room.attend(attends)),
+        row: RowActions {
+            send_again: Callback::new(move |id| room.send_again(id)),
+            discard: Callback::new(move |id| room.discard(id)),
+            edit_again: Callback::new(move |id| input.edit_again(id)),
+        },
+    }
+}
+
+/// Whether the browser shows the page; on the server always.
+fn use_visibility() -> RwSignal<bool> {
+    let is_visible = RwSignal::new(true);
+    effect(Box::new(move || {
+        let look = move || is_visible.set(!document().hidden());
+        look();
+        on_window("visibilitychange", look);
+    }));
+    is_visible
 }
 
 /// The connection.

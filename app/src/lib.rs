@@ -10,6 +10,7 @@
 //! [`AddressBar`] and [`Keeper`]. So do the page's [`Words`]. No other code here depends on the side.
 
 pub mod components;
+mod focus;
 pub mod hooks;
 mod input;
 mod keeper;
@@ -26,12 +27,13 @@ use leptos::nonce::use_nonce;
 use leptos::prelude::*;
 
 pub use self::keeper::{Keep, Keeper, Shelf};
-pub use self::markup::{html, shown, textarea_html};
+pub use self::markup::{html, rich, shown, textarea_html};
 pub use self::place::{
     AddressBar, Closed, Letter, Nodes, PAGE_ID, Place, PlainForm, Refusal, TokenUrl, Visit, path,
     snapshot_of,
 };
-pub use view::Snapshot;
+pub use self::stamp::{Clock, Form, LATEST_MS};
+pub use view::{Day, Snapshot};
 
 use self::components::language_switch::LanguageSwitch;
 use self::hooks::{

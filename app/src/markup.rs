@@ -4,10 +4,55 @@
 //! own, set as `inner_html=html(text)`. So an HTML parser gives back the same text. And when a text changes, all
 //! that a page translator put around it is replaced with it.
 
+use view::{Part, parts};
+
 /// A text as the content of an element. Any HTML parser gives [`shown`]`(text)` back, except in a
 /// `textarea`: see [`textarea_html`].
 pub fn html(text: &str) -> String {
     let mut html = String::with_capacity(text.len());
+    push(&mut html, text);
+    html
+}
+
+/// The text of a message as the content of an element, with its links and its code. Any HTML parser gives
+/// [`shown`]`(text)` back as its text, and no other elements than these.
+pub fn rich(text: &str) -> String {
+    let mut html = String::with_capacity(text.len());
+    for part in parts(text) {
+        match part {
+            Part::Plain(text) => push(&mut html, text),
+            Part::Link(url) => {
+                html.push_str("<a target=\"_blank\" rel=\"noopener noreferrer nofollow\" href=\"");
+                push(&mut html, url);
+                html.push_str("\">");
+                push(&mut html, url);
+                html.push_str("</a>");
+            }
+            Part::Code {
+                open,
+                code,
+                close,
+                is_block,
+            } => {
+                html.push_str("<code translate=\"no\"");
+                html.push_str(if is_block {
+                    " class=\"block\"><i>"
+                } else {
+                    "><i>"
+                });
+                push(&mut html, open);
+                html.push_str("</i>");
+                push(&mut html, code);
+                html.push_str("<i>");
+                push(&mut html, close);
+                html.push_str("</i></code>");
+            }
+        }
+    }
+    html
+}
+
+fn push(html: &mut String, text: &str) {
     for character in text.chars() {
         match character {
             '&' => html.push_str("&amp;"),
@@ -20,7 +65,6 @@ pub fn html(text: &str) -> String {
             character => html.push(character),
         }
     }
-    html
 }
 
 /// A text as the content of a `textarea`. A parser drops one leading line feed there (HTML section

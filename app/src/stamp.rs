@@ -1,23 +1,64 @@
-//! Times as text, in UTC: the server and the browser must render the same text.
+//! Times as text, and the reader's calendar.
+
+use view::Day;
+
+/// The latest moment of JavaScript's dates, in Unix milliseconds (ECMA-262, "Time Values and Time Range").
+pub const LATEST_MS: u64 = 8_640_000_000_000_000;
+
+/// How a moment is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The time of day.
+    Time,
+    /// The day.
+    Date,
+    /// All of it, with the time zone.
+    Full,
+    /// ISO 8601 in UTC, for programs.
+    Iso,
+}
+
+/// The reader's clock and calendar, through the context. The browser's entry gives those of the browser; the server, which
+/// knows neither the reader's time zone nor when the page is read, [`Clock::UTC`].
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    /// The present moment, Unix time in milliseconds; `None` where the page is read later.
+    pub now_ms: fn() -> Option<u64>,
+    /// The day of a moment.
+    pub day_of: fn(u64) -> Day,
+    /// A moment as text, in the page's language.
+    pub text: fn(u64, Form) -> String,
+}
+
+impl Clock {
+    /// Times in UTC, which say so.
+    pub const UTC: Self = Self {
+        now_ms: || None,
+        day_of: Day::utc,
+        text: utc,
+    };
+
+    /// The present day.
+    pub fn today(&self) -> Option<Day> {
+        (self.now_ms)().map(self.day_of)
+    }
+}
+
+/// A moment in UTC.
+fn utc(at_ms: u64, form: Form) -> String {
+    let seconds = at_ms.min(LATEST_MS) / 1000;
+    let (year, month, day) = date(seconds / DAY_S);
+    let minutes = seconds / 60 % (24 * 60);
+    let time = format!("{:02}:{:02}", minutes / 60, minutes % 60);
+    let date = format!("{year:04}-{month:02}-{day:02}");
+    match form {
+        Form::Time => format!("{time} UTC"),
+        Form::Date => format!("{date} UTC"),
+        Form::Full | Form::Iso => format!("{date}T{time}:{:02}Z", seconds % 60),
+    }
+}
 
 const DAY_S: u64 = 24 * 60 * 60;
-
-/// The time of day, "23:59".
-pub(crate) fn clock(at_ms: u64) -> String {
-    let minutes = at_ms / 60_000 % (24 * 60);
-    format!("{:02}:{:02}", minutes / 60, minutes % 60)
-}
-
-/// The time in ISO 8601, for the `datetime` attribute, "2026-11-22T23:59:08Z".
-pub(crate) fn iso(at_ms: u64) -> String {
-    let seconds = at_ms / 1000;
-    let (year, month, day) = date(seconds / DAY_S);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{}:{:02}Z",
-        clock(at_ms),
-        seconds % 60
-    )
-}
 
 /// Year, month and day of a number of days since 1970-01-01, in the Gregorian calendar. It counts from
 /// 0000-03-01, so that the leap day is the last one of its year.
@@ -45,11 +86,14 @@ mod tests {
 
     #[test]
     fn moments_are_written_in_utc() {
+        let iso = |at_ms| utc(at_ms, Form::Iso);
         assert_eq!(iso(0), "1970-01-01T00:00:00Z");
         assert_eq!(iso(951_782_399_999), "2000-02-28T23:59:59Z");
         assert_eq!(iso(951_782_400_000), "2000-02-29T00:00:00Z");
         assert_eq!(iso(1_795_391_948_000), "2026-11-22T23:59:08Z");
-        assert_eq!(clock(1_795_391_948_000), "23:59");
+        assert_eq!(utc(1_795_391_948_000, Form::Time), "23:59 UTC");
+        assert_eq!(utc(1_795_391_948_000, Form::Date), "2026-11-22 UTC");
         assert_eq!(iso(4_107_542_400_000), "2100-03-01T00:00:00Z");
+        assert_eq!(iso(u64::MAX), "275760-09-13T00:00:00Z");
     }
 }

@@ -15,7 +15,7 @@ use protocol::client::{Cause, Fate, Status};
 use protocol::close::CloseCode;
 use protocol::frame::ErrorCode;
 use protocol::outbox::PublishError;
-use view::{Alert, Link};
+use view::{Alert, Day, Link, When};
 
 pub use self::language::Language;
 pub use self::word::Word;
@@ -149,6 +149,25 @@ pub(crate) fn round_trip(link: &Link, words: Words) -> Option<String> {
     let rtt = link.rtt()?;
     let ms = rtt.as_secs() * 1000 + u64::from(rtt.subsec_millis());
     Some(words.fill(Word::Milliseconds, &[("n", &ms.to_string())]))
+}
+
+/// The number of messages that the reader did not see come.
+pub(crate) fn new_messages(count: u32, words: Words) -> String {
+    let word = if count == 1 {
+        Word::NewMessage
+    } else {
+        Word::NewMessages
+    };
+    words.fill(word, &[("n", &count.to_string())])
+}
+
+/// The day, if it has a name of its own as seen from `today`.
+pub(crate) const fn near_day(day: Day, today: Day) -> Option<Word> {
+    match day.seen_from(today) {
+        When::Today => Some(Word::Today),
+        When::Yesterday => Some(Word::Yesterday),
+        When::Other => None,
+    }
 }
 
 /// Why the user's last action failed.

@@ -72,7 +72,7 @@ export async function loadOlder(): Promise<number> {
   if (!scroller || !list) throw new Error('no list of messages');
   for (;;) {
     const button = document.querySelector<HTMLButtonElement>('button.older');
-    if (!button) return list.querySelectorAll('li').length;
+    if (!button) return list.querySelectorAll('.message').length;
     scroller.scrollTop = -scroller.scrollHeight;
     const grown = new Promise<void>((resolve) => {
       const observer = new MutationObserver(() => {

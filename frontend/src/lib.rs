@@ -1,6 +1,7 @@
 //! The page's WebAssembly entry: renders the page in place of the server's, then lets its session begin.
 
 mod address;
+mod calendar;
 mod keeper;
 
 use std::cell::RefCell;
@@ -32,6 +33,7 @@ pub fn start(parent: HtmlElement, data: Option<String>, words: String) {
             provide_context(Words::carried(words));
             provide_context(AddressBar::new(address::show));
             provide_context(Keeper::new(keeper::WindowStorage));
+            provide_context(calendar::CLOCK);
             provide_context(Visit {
                 place: Place::at(&address::path()),
                 snapshot: data.as_deref().and_then(snapshot_of),

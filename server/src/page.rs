@@ -9,7 +9,8 @@ use std::time::Duration;
 use any_spawner::Executor;
 use app::words::{Word, Words};
 use app::{
-    Closed, Files, Nodes, Place, PlainForm, Snapshot, TokenUrl, Visit, closed_shell, path, shell,
+    Clock, Closed, Files, Nodes, Place, PlainForm, Snapshot, TokenUrl, Visit, closed_shell, path,
+    shell,
 };
 use axum::extract::{DefaultBodyLimit, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
@@ -183,6 +184,7 @@ async fn page(
         move || {
             provide_context(words);
             provide_context(visit.clone());
+            provide_context(Clock::UTC);
             let key = secret::random_hex::<16>().unwrap_or_default();
             let name = name.as_ref().map_or("", Name::as_str);
             provide_context(PlainForm::new(&key, name, words));

@@ -7,7 +7,7 @@ use protocol::frame::{Joined, Message};
 use protocol::id::{RoomName, SessionId};
 use protocol::outbox::EntryId;
 use protocol::position::{Epoch, Offset, Position};
-use view::{Person, Report, RoomView, Row, Snapshot};
+use view::{Day, Item, Person, Report, RoomView, Row, Snapshot};
 
 use crate::log::Log;
 
@@ -178,9 +178,14 @@ impl Shown {
                 Row::Pending(_) => {}
             }
         }
-        let pages = self.view.timeline.pages();
-        let paged = pages.iter().flat_map(|page| &page.rows);
-        assert!(paged.eq(&rows), "the pages are other rows");
+        let pages = self.view.timeline.pages(0, &Day::utc);
+        let items = || pages.iter().flat_map(|page| &page.items);
+        assert!(
+            items().filter_map(Item::row).eq(&rows),
+            "the pages are other rows"
+        );
+        let keys: BTreeSet<_> = items().map(Item::key).collect();
+        assert_eq!(keys.len(), items().count(), "two items with one key");
         let keys: BTreeSet<_> = pages.iter().map(|page| page.key).collect();
         assert_eq!(keys.len(), pages.len(), "two pages with one key");
         let keys: BTreeSet<_> = rows.iter().map(Row::key).collect();

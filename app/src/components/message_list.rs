@@ -4,11 +4,13 @@ use everbeat_leptos::effect;
 use leptos::html::Div;
 use leptos::prelude::*;
 use protocol::id::RoomName;
-use view::{Page, PageKey, Row, Timeline};
+use view::{Item, Page, PageKey, Timeline};
 
-use super::message_row::MessageRow;
-use crate::hooks::ListActions;
-use crate::words::{Word, Words, use_words};
+use super::message_row::ListItem;
+use crate::focus::hold_focus;
+use crate::hooks::ListHandle;
+use crate::markup::html;
+use crate::words::{self, Word};
 
 /// The distance from the bottom, in pixels, that still counts as the bottom.
 const BOTTOM_PX: i32 = 48;
@@ -19,75 +21,86 @@ const BOTTOM_PX: i32 = 48;
 #[component]
 pub fn MessageList(
     /// The messages.
-    timeline: ReadSignal<Timeline>,
-    /// Whether older messages can be loaded now.
-    is_live: Memo<bool>,
-    /// The actions of the list.
-    actions: ListActions,
+    list: ListHandle,
 ) -> impl IntoView {
-    let words = use_words();
+    let ListHandle {
+        timeline, words, ..
+    } = list;
     let scroller = NodeRef::<Div>::new();
+    let whole = NodeRef::<Div>::new();
     let height = StoredValue::new(None::<i32>);
     // Every change of the height begins with one of these two memos.
     let pages = Memo::new(move |_| {
         note_height(scroller, height);
-        timeline.with(Timeline::pages)
+        hold_focus(whole, scroller);
+        let clock = list.clock;
+        timeline
+            .with(|timeline| timeline.pages((clock.now_ms)().unwrap_or_default(), &clock.day_of))
     });
     let shows_older = Memo::new(move |_| {
         note_height(scroller, height);
+        hold_focus(whole, scroller);
         timeline.with(|list| list.has_older() && list.last_gap().is_none())
     });
     let rows = Signal::derive(move || pages.with(|pages| count(pages)).to_string());
+    let is_busy = RwSignal::new(false);
     let at_bottom = RwSignal::new(true);
-    let received = Memo::new(move |_| timeline.with(Timeline::received));
-    let seen = RwSignal::new(0);
-    let has_unseen = Memo::new(move |_| !at_bottom.get() && received.get() != seen.get());
+    let unread = Memo::new(move |_| timeline.with(Timeline::unread));
+    let has_unread = Memo::new(move |_| !at_bottom.get() && unread.get() > 0);
     let to_bottom = move |_| {
         if let Some(scroller) = scroller.try_get_untracked().flatten() {
             scroller.set_scroll_top(0);
         }
     };
-    keep_in_view(timeline, scroller, height, at_bottom);
+    effect(Box::new(move || {
+        list.attend.run(at_bottom.get() && list.is_visible.get());
+    }));
+    keep_in_view(timeline, scroller, height, at_bottom, is_busy);
     let on_scroll = move |_| {
-        let Some(scroller) = scroller.try_get_untracked().flatten() else {
+        let Some(element) = scroller.try_get_untracked().flatten() else {
             return;
         };
-        let is_at_bottom = scroller.scroll_top().abs() < BOTTOM_PX;
+        let is_at_bottom = element.scroll_top().abs() < BOTTOM_PX;
         if is_at_bottom != at_bottom.get_untracked() {
-            seen.set(received.get_untracked());
+            hold_focus(whole, scroller);
             at_bottom.set(is_at_bottom);
-            actions.follow.run(is_at_bottom);
+            list.follow.run(is_at_bottom);
         }
     };
     view! {
         // The number of rows, by which the page's script checks that all are shown.
-        <div class="messages" data-rows=rows>
+        <div class="messages" data-rows=rows node_ref=whole>
             <div class="scroller" node_ref=scroller tabindex="0" on:scroll=on_scroll>
                 <div class="pages">
-                    {move || {
-                        shows_older
-                            .get()
-                            .then(|| view! { <OlderButton timeline is_live on_press=actions.older words /> })
-                    }}
-                    <div role="log" aria-label=words.text(Word::Messages) aria-live="polite">
+                    {move || shows_older.get().then(|| view! { <OlderButton list /> })}
+                    <div
+                        role="log"
+                        aria-label=words.text(Word::Messages)
+                        aria-live="polite"
+                        aria-busy=move || is_busy.get().to_string()
+                    >
                         <For
                             each=move || pages.with(|pages| keys(pages))
                             key=PageKey::clone
                             let:page
                         >
-                            <PageOfMessages pages page timeline is_live actions words />
+                            <PageOfMessages pages page list />
                         </For>
                     </div>
                 </div>
             </div>
             {move || {
-                has_unseen
+                has_unread
                     .get()
                     .then(|| {
+                        let text = move || html(&words::new_messages(unread.get(), words));
                         view! {
-                            <button type="button" class="unseen" on:click=to_bottom>
-                                {words.text(Word::NewMessages)}
-                            </button>
+                            <button
+                                type="button"
+                                class="unseen"
+                                on:click=to_bottom
+                                inner_html=text
+                            ></button>
                         }
                     })
             }}
@@ -100,7 +113,8 @@ fn keys(pages: &[Page]) -> Vec<PageKey> {
 }
 
 fn count(pages: &[Page]) -> usize {
-    pages.iter().map(|page| page.rows.len()).sum()
+    let items = pages.iter().flat_map(|page| &page.items);
+    items.filter(|item| item.row().is_some()).count()
 }
 
 /// Rows that were added together: a list of their own, whose layout the browser can skip while it is far
@@ -111,52 +125,44 @@ fn PageOfMessages(
     pages: Memo<Vec<Page>>,
     /// The key of this one.
     page: PageKey,
-    /// The messages.
-    timeline: ReadSignal<Timeline>,
-    /// Whether older messages can be loaded now.
-    is_live: Memo<bool>,
-    /// The actions of the list.
-    actions: ListActions,
-    /// The page's words.
-    words: Words,
+    /// The whole list.
+    list: ListHandle,
 ) -> impl IntoView {
-    let rows = Memo::new(move |_| pages.with(|pages| rows(pages, page)));
+    let items = Memo::new(move |_| pages.with(|pages| items(pages, page)));
     view! {
         <ol role="list">
-            <For each=move || rows.get() key=Row::key let:row>
-                <MessageRow row timeline is_live actions words />
+            <For each=move || items.get() key=Item::key let:item>
+                <ListItem item items list />
             </For>
         </ol>
     }
 }
 
-/// The rows of a page of the list; none if it was removed.
-fn rows(pages: &[Page], key: PageKey) -> Vec<Row> {
+/// The items of a page of the list; none if it was removed.
+fn items(pages: &[Page], key: PageKey) -> Vec<Item> {
     let page = pages.iter().find(|page| page.key == key);
-    page.map_or_else(Vec::new, |page| page.rows.clone())
+    page.map_or_else(Vec::new, |page| page.items.clone())
 }
 
-/// The button that loads older messages.
+/// The button that loads older messages. It is not disabled while they come: a disabled button would lose the focus.
 #[component]
 pub fn OlderButton(
-    /// The messages.
-    timeline: ReadSignal<Timeline>,
-    /// Whether they can be loaded now.
-    is_live: Memo<bool>,
-    /// Load them.
-    on_press: Callback<()>,
-    /// The page's words.
-    words: Words,
+    /// The list.
+    list: ListHandle,
 ) -> impl IntoView {
-    let is_disabled = Signal::derive(move || timeline.with(Timeline::is_loading) || !is_live.get());
+    let waits = move || list.timeline.with(Timeline::is_loading) || !list.is_live.get();
     view! {
         <button
             type="button"
             class="older quiet"
-            disabled=is_disabled
-            on:click=move |_| on_press.run(())
+            aria-disabled=move || waits().to_string()
+            on:click=move |_| {
+                if list.is_live.get_untracked() {
+                    list.older.run(())
+                }
+            }
         >
-            {words.text(Word::OlderMessages)}
+            {list.words.text(Word::OlderMessages)}
         </button>
     }
 }
@@ -174,11 +180,14 @@ fn note_height(scroller: NodeRef<Div>, height: StoredValue<Option<i32>>) {
 /// Keeps a user at the bottom there, scrolls there when the user sends a message, and else holds the view
 /// where it is. Some browsers do the last (scroll anchoring), but wrongly where older messages
 /// are put in front of a reversed column; so the style turns it off.
+///
+/// Sets `is_busy` until older messages are there: screen readers do not announce them.
 fn keep_in_view(
     timeline: ReadSignal<Timeline>,
     scroller: NodeRef<Div>,
     height: StoredValue<Option<i32>>,
     at_bottom: RwSignal<bool>,
+    is_busy: RwSignal<bool>,
 ) {
     let mut before = None::<(RoomName, u32, u32)>;
     effect(Box::new(move || {
@@ -194,6 +203,10 @@ fn keep_in_view(
             let now = scroller.scroll_height();
             let noted = height.try_update_value(Option::take).flatten();
             let grown = noted.map_or(0, |noted| now - noted);
+            let is_loading = timeline.try_with_untracked(Timeline::is_loading);
+            if is_loading != is_busy.try_get_untracked() {
+                is_busy.try_set(is_loading == Some(true));
+            }
             if has_sent || at_bottom.try_get_untracked() == Some(true) {
                 scroller.set_scroll_top(0);
             } else if !has_loaded && grown != 0 {

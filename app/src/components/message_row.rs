@@ -1,48 +1,87 @@
-//! A row of the list: one message, or a gap.
+//! An item of the list: a message, a gap, or a line between messages.
 
-use leptos::either::EitherOf3;
+use leptos::either::EitherOf5;
 use leptos::prelude::*;
 use protocol::client::Fate;
 use protocol::outbox::EntryId;
-use view::{Logged, Progress, Row, Timeline};
+use view::{Day, Item, Logged, Progress, Row, RowKey, Timeline};
 
 use super::message_list::OlderButton;
-use crate::hooks::{ListActions, RowActions};
-use crate::markup::html;
-use crate::stamp;
+use crate::hooks::{ListHandle, RowActions};
+use crate::markup::{html, rich};
+use crate::stamp::{Clock, Form};
 use crate::words::{self, Word, Words};
 
-/// One row of the list.
+/// One item of the list.
 #[component]
-pub fn MessageRow(
-    /// The row. Its key identifies it; what can change under one key is read from `timeline`.
-    row: Row,
-    /// All messages.
-    timeline: ReadSignal<Timeline>,
-    /// Whether older messages can be loaded now.
-    is_live: Memo<bool>,
-    /// The actions of the list.
-    actions: ListActions,
-    /// The page's words.
-    words: Words,
+pub fn ListItem(
+    /// The item. Its key identifies it; what can change under one key is read from `items` and the timeline.
+    item: Item,
+    /// All items of its page.
+    items: Memo<Vec<Item>>,
+    /// The list.
+    list: ListHandle,
 ) -> impl IntoView {
+    let (row, follows) = match item {
+        Item::Day { day, .. } => return EitherOf5::A(view! { <DayLine day list /> }),
+        Item::Unread { .. } => return EitherOf5::B(view! { <UnreadLine list /> }),
+        Item::Row { row, follows } => (row, follows),
+    };
     match row {
-        Row::Gap(number) => {
-            EitherOf3::A(view! { <GapRow number timeline is_live on_older=actions.older words /> })
-        }
+        Row::Gap(number) => EitherOf5::C(view! { <GapRow number list /> }),
         Row::Logged(Logged {
             message,
             entry: Some(id),
             ..
         }) => {
             let body = message.body.clone();
-            EitherOf3::B(view! { <OwnMessage id body timeline actions=actions.row words /> })
+            EitherOf5::D(view! { <OwnMessage id body items list /> })
         }
         Row::Pending(pending) => {
             let (id, body) = (pending.id, pending.body.to_string());
-            EitherOf3::B(view! { <OwnMessage id body timeline actions=actions.row words /> })
+            EitherOf5::D(view! { <OwnMessage id body items list /> })
         }
-        Row::Logged(logged) => EitherOf3::C(view! { <SettledMessage logged words /> }),
+        Row::Logged(logged) => EitherOf5::E(view! { <SettledMessage logged follows list /> }),
+    }
+}
+
+/// The line above the first message of a day.
+#[component]
+fn DayLine(
+    /// The day.
+    day: Day,
+    /// The list.
+    list: ListHandle,
+) -> impl IntoView {
+    let ListHandle {
+        clock,
+        today,
+        words,
+        ..
+    } = list;
+    let date = move |form| (clock.text)(day.from_ms, form);
+    let text = move || {
+        let near = today.get().and_then(|today| words::near_day(day, today));
+        html(&near.map_or_else(|| date(Form::Date), |near| words.text(near).to_owned()))
+    };
+    view! {
+        <li class="line day">
+            <time datetime=date(Form::Iso) inner_html=text></time>
+        </li>
+    }
+}
+
+/// The line above the first message that the reader did not see come.
+#[component]
+fn UnreadLine(
+    /// The list.
+    list: ListHandle,
+) -> impl IntoView {
+    let count = Memo::new(move |_| list.timeline.with(Timeline::marked));
+    view! {
+        <li class="line new">
+            <span inner_html=move || html(&words::new_messages(count.get(), list.words))></span>
+        </li>
     }
 }
 
@@ -51,26 +90,17 @@ pub fn MessageRow(
 fn GapRow(
     /// Which gap.
     number: u32,
-    /// All messages.
-    timeline: ReadSignal<Timeline>,
-    /// Whether older messages can be loaded now.
-    is_live: Memo<bool>,
-    /// Load them.
-    on_older: Callback<()>,
-    /// The page's words.
-    words: Words,
+    /// The list.
+    list: ListHandle,
 ) -> impl IntoView {
     let shows_older = Memo::new(move |_| {
+        let timeline = list.timeline;
         timeline.with(|list| list.has_older() && list.last_gap() == Some(number))
     });
     view! {
         <li class="gap">
-            <span>{words.text(Word::Gap)}</span>
-            {move || {
-                shows_older
-                    .get()
-                    .then(|| view! { <OlderButton timeline is_live on_press=on_older words /> })
-            }}
+            <span class="line">{list.words.text(Word::Gap)}</span>
+            {move || shows_older.get().then(|| view! { <OlderButton list /> })}
         </li>
     }
 }
@@ -80,10 +110,13 @@ fn GapRow(
 fn SettledMessage(
     /// The message.
     logged: Logged,
-    /// The page's words.
-    words: Words,
+    /// Whether it follows another one of its author.
+    follows: bool,
+    /// The list.
+    list: ListHandle,
 ) -> impl IntoView {
     let Logged { message, own, .. } = logged;
+    let ListHandle { clock, words, .. } = list;
     let author = if own {
         words.text(Word::You)
     } else {
@@ -91,24 +124,29 @@ fn SettledMessage(
     };
     let removed = words.text(Word::Removed);
     let (fate, about, body) = if message.removed {
-        ("removed", removed, removed)
+        ("removed", removed, html(removed))
     } else {
-        ("durable", words.text(Word::FateDurable), &*message.body)
+        (
+            "durable",
+            words.text(Word::FateDurable),
+            rich(&message.body),
+        )
     };
     view! {
         <li
             class="message"
             class:own=own
+            class:follows=follows
             data-session=message.session.to_string()
             data-fate=fate
             data-offset=message.offset.to_string()
         >
             <p class="about">
                 <bdi class="author" translate="no" inner_html=html(author)></bdi>
-                {time(message.at_ms)}
+                {time(clock, message.at_ms)}
                 {own.then(|| view! { <span class="fate" inner_html=html(about)></span> })}
             </p>
-            <p class="body" dir="auto" inner_html=html(body)></p>
+            <p class="body" dir="auto" inner_html=body></p>
         </li>
     }
 }
@@ -120,13 +158,18 @@ fn OwnMessage(
     id: EntryId,
     /// The text.
     body: String,
-    /// All messages.
-    timeline: ReadSignal<Timeline>,
-    /// The actions on this message.
-    actions: RowActions,
-    /// The page's words.
-    words: Words,
+    /// All items of its page.
+    items: Memo<Vec<Item>>,
+    /// The list.
+    list: ListHandle,
 ) -> impl IntoView {
+    let ListHandle {
+        timeline,
+        clock,
+        words,
+        ..
+    } = list;
+    let follows = Memo::new(move |_| items.with(|items| follows(items, id)));
     let progress = Memo::new(move |_| timeline.with(|timeline| timeline.progress(id)));
     let session =
         Signal::derive(move || progress.get()?.session.map(|session| session.to_string()));
@@ -144,29 +187,41 @@ fn OwnMessage(
     view! {
         <li
             class="message own"
+            class:follows=follows
             data-session=session
             data-fate=fate_name
             data-offset=offset
         >
             <p class="about">
                 <bdi class="author" translate="no" inner_html=html(words.text(Word::You))></bdi>
-                {move || progress.get().and_then(|Progress { at_ms, .. }| at_ms).map(time)}
+                {move || {
+                    let at_ms = progress.get().and_then(|Progress { at_ms, .. }| at_ms);
+                    at_ms.map(|at_ms| time(clock, at_ms))
+                }}
                 <span class="fate" inner_html=fate_words></span>
             </p>
-            <p class="body" dir="auto" inner_html=html(&body)></p>
-            {move || fate.get().and_then(|fate| choice(id, fate, actions, words))}
+            <p class="body" dir="auto" inner_html=rich(&body)></p>
+            {move || fate.get().and_then(|fate| choice(id, fate, list.row, words))}
         </li>
     }
 }
 
-fn time(at_ms: u64) -> impl IntoView {
-    let text = html(&format!("{} UTC", stamp::clock(at_ms)));
+/// Whether the row of that entry follows another one of its author.
+fn follows(items: &[Item], id: EntryId) -> bool {
+    let mut newest = items.iter().rev();
+    newest.any(
+        |item| matches!(item, Item::Row { row, follows: true } if row.key() == RowKey::Entry(id.0)),
+    )
+}
+
+fn time(clock: Clock, at_ms: u64) -> impl IntoView {
+    let text = |form| (clock.text)(at_ms, form);
     view! {
         <time
-            datetime=stamp::iso(at_ms)
-            title=stamp::iso(at_ms)
+            datetime=text(Form::Iso)
+            title=text(Form::Full)
             translate="no"
-            inner_html=text
+            inner_html=html(&text(Form::Time))
         ></time>
     }
 }

@@ -14,10 +14,14 @@ use protocol::position::{Epoch, Offset, Position};
 
 use super::*;
 use crate::words::{Language, Word, Words};
-use crate::{Files, Letter, Place, Refusal, Snapshot, Visit, refused_shell, shell, snapshot_of};
+use crate::{
+    Clock, Files, Letter, Place, Refusal, Snapshot, Visit, refused_shell, shell, snapshot_of,
+};
 
 /// An element of a parsed page: its name, its attributes, its text with that of its descendants.
 struct Element {
+    /// Whether it is within the text of a message.
+    is_text: bool,
     tag: String,
     attributes: Vec<(String, String)>,
     text: String,
@@ -37,11 +41,12 @@ impl Element {
 fn parse(html: &str) -> Vec<Element> {
     let dom = parse_document(RcDom::default(), ParseOpts::default()).one(html);
     let mut elements = Vec::new();
-    collect(&dom.document, &mut elements);
+    collect(&dom.document, false, &mut elements);
     elements
 }
 
-fn collect(node: &Handle, elements: &mut Vec<Element>) {
+fn collect(node: &Handle, is_text: bool, elements: &mut Vec<Element>) {
+    let mut is_within = is_text;
     if let NodeData::Element { name, attrs, .. } = &node.data {
         let attributes = attrs.borrow();
         let attributes = attributes.iter().map(|attribute| {
@@ -51,13 +56,15 @@ fn collect(node: &Handle, elements: &mut Vec<Element>) {
             )
         });
         elements.push(Element {
+            is_text,
             tag: name.local.to_string(),
             attributes: attributes.collect(),
             text: text(node),
         });
+        is_within |= elements.last().is_some_and(|it| it.is("body"));
     }
     for child in node.children.borrow().iter() {
-        collect(child, elements);
+        collect(child, is_within, elements);
     }
 }
 
@@ -78,6 +85,7 @@ fn page(snapshot: &Snapshot) -> String {
     owner.with(|| {
         provide_context(Words::of(Language::En));
         provide_context(visit);
+        provide_context(Clock::UTC);
         shell(LeptosOptions::builder().output_name("x").build(), &files()).to_html()
     })
 }
@@ -128,6 +136,11 @@ fn any_text() -> impl Strategy<Value = String> {
         "\u{202e}",
         "e\u{301}\u{301}",
         "1800 555 0199",
+        "https://a.example/?b=c&d='",
+        "\nmailto:a@b.c",
+        "`",
+        "```\n",
+        "\n```",
         " ",
     ]);
     let character = any::<char>().prop_map(String::from);
@@ -183,12 +196,39 @@ fn check_page(body: &str, name: &str) {
     let data = one(&|it| it.attribute("id") == Some("snapshot")).unwrap();
     assert_eq!(snapshot_of(data), Some(snapshot), "the data of the page");
     let harmless = parse(&page(&self::snapshot("x")));
+    let (texts, elements): (Vec<_>, Vec<_>) = elements.into_iter().partition(|it| it.is_text);
+    texts.iter().for_each(check_part);
     assert_eq!(elements.len(), harmless.len(), "a text is no element");
     for (element, other) in elements.iter().zip(&harmless) {
         assert_eq!(
             (&element.tag, element.attributes.len()),
             (&other.tag, other.attributes.len())
         );
+    }
+}
+
+/// The elements within a text: links to what they show, and code.
+fn check_part(element: &Element) {
+    let attributes: Vec<(&str, &str)> = element
+        .attributes
+        .iter()
+        .map(|(name, value)| (&**name, &**value))
+        .collect();
+    match &*element.tag {
+        "a" => {
+            let rel = ("rel", "noopener noreferrer nofollow");
+            let href = ("href", &*element.text);
+            assert_eq!(attributes, [("target", "_blank"), rel, href]);
+            let lower = element.text.to_ascii_lowercase();
+            let schemes = ["http://", "https://", "mailto:"];
+            assert!(schemes.iter().any(|scheme| lower.starts_with(scheme)));
+        }
+        "code" => assert!(matches!(
+            attributes[..],
+            [("translate", "no")] | [("translate", "no"), ("class", "block")]
+        )),
+        "i" => assert!(attributes.is_empty() && element.text.contains('`')),
+        tag => panic!("no part of a text: {tag}"),
     }
 }
 
@@ -240,7 +280,17 @@ proptest! {
 fn texts_that_parsers_change_come_back() {
     let long = "x".repeat(65_535) + "\r\0<" + &"y".repeat(70_000);
     for body in [
-        "\0", "\r", "\n", "\n\nx", "\r\nx", "a\0b\rc", " ", "&#13;", &long,
+        "\0",
+        "\r",
+        "\n",
+        "\n\nx",
+        "\r\nx",
+        "a\0b\rc",
+        " ",
+        "&#13;",
+        "```\n\n<a>\r\0\n```\n",
+        "`</code>` <https://a.example/?b&amp;c>",
+        &long,
     ] {
         check_page(body, "Ada");
         check_refused(body);

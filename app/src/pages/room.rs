@@ -24,11 +24,7 @@ pub fn RoomPage() -> impl IntoView {
             <section class="conversation" aria-labelledby="room-name">
                 <h1 id="room-name" translate="no" inner_html=name></h1>
                 <ReceivedLine received=handle.received />
-                <MessageList
-                    timeline=handle.timeline
-                    is_live=handle.is_live
-                    actions=handle.list
-                />
+                <MessageList list=handle.list />
                 <TypingList drafts=handle.drafts />
                 <ComposerForm
                     composer=handle.composer

@@ -135,7 +135,10 @@ pub(super) static TABLE: Table = in_order([
     // The messages
     (Word::Messages, "Messages"),
     (Word::OlderMessages, "Older messages"),
-    (Word::NewMessages, "New messages"),
+    (Word::NewMessage, "1 new message"),
+    (Word::NewMessages, "{n} new messages"),
+    (Word::Today, "Today"),
+    (Word::Yesterday, "Yesterday"),
     (Word::Gap, "Some messages could not be recovered"),
     (Word::You, "You"),
     (Word::Removed, "removed"),

@@ -89,7 +89,10 @@ pub enum Word {
     // The messages.
     Messages,
     OlderMessages,
+    NewMessage,
     NewMessages,
+    Today,
+    Yesterday,
     Gap,
     You,
     Removed,

@@ -114,7 +114,10 @@ pub(super) static TABLE: Table = in_order([
     // The messages
     (Word::Messages, "消息列表"),
     (Word::OlderMessages, "更早的消息"),
-    (Word::NewMessages, "新消息"),
+    (Word::NewMessage, "1 条新消息"),
+    (Word::NewMessages, "{n} 条新消息"),
+    (Word::Today, "今天"),
+    (Word::Yesterday, "昨天"),
     (Word::Gap, "有些消息找不回来了"),
     (Word::You, "你"),
     (Word::Removed, "已移除"),

@@ -117,7 +117,10 @@ pub(super) static TABLE: Table = in_order([
     // The messages
     (Word::Messages, "訊息列表"),
     (Word::OlderMessages, "更早的訊息"),
-    (Word::NewMessages, "新訊息"),
+    (Word::NewMessage, "1 則新訊息"),
+    (Word::NewMessages, "{n} 則新訊息"),
+    (Word::Today, "今天"),
+    (Word::Yesterday, "昨天"),
     (Word::Gap, "有些訊息找不回來了"),
     (Word::You, "你"),
     (Word::Removed, "已移除"),

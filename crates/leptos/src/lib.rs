@@ -125,8 +125,9 @@ pub use protocol::frame::{Message, Refusal, RoomDraft};
 pub use protocol::id::{Name, RoomName, SessionId, Token};
 pub use protocol::outbox::{EntryId, PublishError};
 pub use view::{
-    Body, BodyError, Command, Fault, Link, Logged, Observer, Page, PageKey, Pending, Person,
-    Progress, Read, Received, Report, Row, RowKey, Snapshot, Timeline, TraceEntry, TraceKind,
+    Body, BodyError, Command, Day, Fault, Item, ItemKey, Link, Logged, Observer, Page, PageKey,
+    Pending, Person, Progress, Read, Received, Report, Row, RowKey, Snapshot, Timeline, TraceEntry,
+    TraceKind, When,
 };
 
 pub use self::commands::{Busy, COMMANDS_MAX};

@@ -231,6 +231,12 @@ impl Room {
             .maybe_update(|timeline| timeline.follow(follows));
     }
 
+    /// The user sees new messages come, or not: then they are [`Timeline::unread`], and the first has a line above it.
+    pub fn attend(&self, attends: bool) {
+        self.timeline
+            .maybe_update(|timeline| timeline.attend(attends));
+    }
+
     /// Sends a held or uncertain message again, as the user decided (RS-8, RS-9).
     pub fn send_again(&self, id: EntryId) {
         // If it is not taken, the message is still there to decide about.

@@ -25,13 +25,17 @@ pub(crate) fn member(name: &str) -> Member {
 }
 
 pub(crate) fn message(author: &str, number: u64, seq: u64, body: &str) -> Message {
+    message_at(author, number, seq, number * 1000, body)
+}
+
+pub(crate) fn message_at(author: &str, number: u64, seq: u64, at_ms: u64, body: &str) -> Message {
     Message {
         room: RoomName::lobby(),
         offset: offset(number),
         session: session(author),
         seq: Seq::new(seq).unwrap(),
         name: Name::tidy(author),
-        at_ms: number * 1000,
+        at_ms,
         body: body.to_owned(),
         removed: false,
     }

@@ -46,4 +46,6 @@ pub use self::room::{Changed, RoomView};
 pub use self::session::SessionView;
 pub use self::snapshot::Snapshot;
 pub use self::text::{Part, parts};
-pub use self::timeline::{Logged, Page, PageKey, Pending, Progress, Row, RowKey, Timeline};
+pub use self::timeline::{
+    Day, Item, ItemKey, Logged, Page, PageKey, Pending, Progress, Row, RowKey, Timeline, When,
+};

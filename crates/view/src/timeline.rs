@@ -1,9 +1,11 @@
 //! The timeline: the messages of the room shown, those in its log and those that this page has on the way.
 
+mod day;
 mod log;
 mod pages;
 mod row;
 mod sent;
+mod unread;
 
 #[cfg(test)]
 mod tests;
@@ -15,8 +17,10 @@ use protocol::id::RoomName;
 use protocol::outbox::EntryId;
 use protocol::position::{Epoch, Offset};
 
-pub use self::pages::{Page, PageKey};
+pub use self::day::{Day, When};
+pub use self::pages::{Item, ItemKey, Page, PageKey};
 pub use self::row::{Logged, Pending, Progress, Row, RowKey};
+use self::unread::Unread;
 use crate::Own;
 use crate::Report;
 use crate::Snapshot;
@@ -51,7 +55,9 @@ pub struct Timeline {
     loading: bool,
     limit: usize,
     pending: Vec<Pending>,
-    received: u32,
+    /// Whether the reader sees new messages come.
+    attends: bool,
+    unread: Option<Unread>,
     queued: u32,
     loads: u32,
 }
@@ -73,7 +79,8 @@ impl Timeline {
             loading: false,
             limit: ROWS_MAX,
             pending: Vec::new(),
-            received: 0,
+            attends: true,
+            unread: None,
             queued: 0,
             loads: 0,
         };
@@ -209,11 +216,6 @@ impl Timeline {
             .iter()
             .filter(|pending| pending.is_on_the_way())
             .count()
-    }
-
-    /// How many messages of others came while the page was open.
-    pub const fn received(&self) -> u32 {
-        self.received
     }
 
     /// How many messages were sent from this page.

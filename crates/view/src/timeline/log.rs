@@ -16,6 +16,7 @@ impl Timeline {
         self.begin_page();
         self.limit = ROWS_MAX;
         self.loading = false;
+        self.unread = None;
         self.epochs += 1;
         self.epoch = snapshot.map(|snapshot| snapshot.position.epoch.clone());
         self.from = snapshot.map_or(Offset::ZERO, |snapshot| snapshot.position.offset);
@@ -86,7 +87,7 @@ impl Timeline {
             return false;
         }
         if !self.own.contains(&message.session) {
-            self.received = self.received.wrapping_add(1);
+            self.count_unread(message);
         }
         self.trim();
         true

@@ -35,6 +35,8 @@ impl Timeline {
         }
         if entry.stage == Stage::Unsent {
             self.queued = self.queued.wrapping_add(1);
+            // An answer shows that the reader has read.
+            self.unread = None;
         }
         true
     }

@@ -1,7 +1,10 @@
 //! Tests of the timeline, which is shown as one line of text.
 
 mod log;
+mod pages;
 mod sent;
+
+use std::collections::BTreeSet;
 
 use protocol::client::{Event, Fate};
 use protocol::frame::ErrorCode;
@@ -14,7 +17,7 @@ use crate::fixtures::{entry, joined, message, offset, session, snapshot, welcome
 /// The rows as text: `*` marks what is on its way, `!` refused, `?` uncertain, `=` held, `|` a gap.
 fn shown(timeline: &Timeline) -> String {
     let rows = timeline.rows();
-    check_pages(&timeline.pages(), &rows);
+    check_pages(&timeline.pages(0, &Day::utc), &rows);
     let words: Vec<String> = rows
         .iter()
         .map(|row| match row {
@@ -37,10 +40,13 @@ fn shown(timeline: &Timeline) -> String {
 
 /// The pages are the rows, in their order, and no two pages are the same.
 fn check_pages(pages: &[Page], rows: &[Row]) {
-    let paged: Vec<&Row> = pages.iter().flat_map(|page| &page.rows).collect();
+    let items = || pages.iter().flat_map(|page| &page.items);
+    let paged: Vec<&Row> = items().filter_map(Item::row).collect();
     assert_eq!(paged, rows.iter().collect::<Vec<_>>());
+    let keys: BTreeSet<ItemKey> = items().map(Item::key).collect();
+    assert_eq!(keys.len(), items().count(), "two items with one key");
     for (index, page) in pages.iter().enumerate() {
-        assert!(!page.rows.is_empty());
+        assert!(page.items.iter().any(|item| item.row().is_some()));
         assert!(pages[..index].iter().all(|other| other.key != page.key));
     }
 }
