@@ -18,6 +18,7 @@ pub mod ledger;
 pub mod link;
 pub mod log;
 pub mod machine;
+pub mod outage;
 pub mod pair;
 mod people;
 pub mod profile;

@@ -13,6 +13,7 @@ use protocol::time::Timestamp;
 use view::{Report, Snapshot};
 
 use crate::log::Log;
+use crate::outage::Outage;
 use crate::shown::Shown;
 
 /// What the driver did or received.
@@ -71,6 +72,8 @@ pub struct Machine {
     bodies: BTreeMap<EntryId, String>,
     /// The session in which each was sent last.
     sent_in: BTreeMap<EntryId, SessionId>,
+    /// The present outage.
+    outage: Outage,
     /// How its timers fire.
     pub pace: Pace,
     /// How far its clock is ahead of the world's.
@@ -109,6 +112,7 @@ impl Machine {
             events: VecDeque::new(),
             rooms: BTreeMap::new(),
             fates: BTreeMap::new(),
+            outage: Outage::default(),
             pace: Pace::Awake,
             ahead: Duration::ZERO,
             current: None,
@@ -251,6 +255,7 @@ impl Machine {
     }
 
     fn fold(&mut self, now: Timestamp, event: &Event, log: &Log) {
+        self.outage.fold(event, &self.session);
         match event {
             Event::Joined { joined, .. } if !self.rooms.contains_key(&joined.room) => {
                 self.start(&joined.room, None);
@@ -283,6 +288,8 @@ impl Machine {
 
     /// In quiet a room is shown as it is, and so is what is on its way there.
     pub fn check_shown(&self, room: &RoomName, log: &Log) {
+        let is_away = self.is_live() && self.outage.is_open;
+        assert!(!is_away, "an outage without an end: {:?}", self.outage);
         let shown = self.shown(room);
         let outbox = self.session.outbox().filter(|entry| entry.room == *room);
         shown.check_pending(&outbox.map(|entry| entry.id).collect());

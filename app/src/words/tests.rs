@@ -188,6 +188,7 @@ fn waiting(offline: bool, retry_in: Duration) -> Link {
         cause: Cause::NoAnswer,
         attempt: 1,
         offline,
+        ceiling: (!offline).then_some(Duration::from_secs(4)),
     };
     linked(status, Some(retry_in))
 }

@@ -42,7 +42,8 @@ impl Backoff {
         self.attempt
     }
 
-    fn ceiling(&self) -> Duration {
+    /// The longest delay that [`Backoff::next`] may draw.
+    pub fn ceiling(&self) -> Duration {
         let factor = 1_u32.checked_shl(self.attempt).unwrap_or(u32::MAX);
         self.base.saturating_mul(factor).min(self.cap)
     }

@@ -9,6 +9,7 @@ mod config;
 mod connection;
 mod found;
 mod live;
+mod outage;
 mod output;
 mod pages;
 mod publish;
@@ -25,6 +26,8 @@ use fastrand::Rng;
 pub use self::config::{CONNECT_TIMEOUT, Config};
 use self::connection::{Live, State};
 use self::found::Lost;
+use self::outage::Outage;
+pub use self::outage::Recovery;
 pub use self::output::{Cause, Event, Fate, Status, Store, Transmit};
 use self::room::Room;
 use self::route::Route;
@@ -196,6 +199,8 @@ pub struct Session {
     rooms: BTreeMap<RoomName, Room>,
     outbox: Outbox,
     lost: Lost,
+    /// Since a live connection ended, until all that was open is brought back.
+    outage: Option<Outage>,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
     latest: Latest,
@@ -226,6 +231,7 @@ impl Session {
             rooms: BTreeMap::new(),
             outbox,
             lost: Lost::default(),
+            outage: None,
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             latest: Latest::default(),
@@ -260,6 +266,7 @@ impl Session {
                 count(&mut self.stats.stale_inputs);
             }
         }
+        self.end_outage();
     }
 
     /// Does what is due by now. Early and repeated calls are harmless.
@@ -479,10 +486,16 @@ impl Session {
     pub fn status(&self) -> Status {
         match &self.state {
             State::Idle => Status::Idle,
-            State::Waiting { until, cause, .. } => Status::Waiting {
+            State::Waiting {
+                until,
+                cause,
+                ceiling,
+                ..
+            } => Status::Waiting {
                 until: *until,
                 cause: *cause,
                 attempt: self.backoff.attempt(),
+                ceiling: *ceiling,
                 offline: !self.online,
             },
             State::Fetching { .. } | State::Connecting { .. } | State::Handshaking { .. } => {

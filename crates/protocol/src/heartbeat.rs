@@ -44,6 +44,10 @@ pub enum Verdict {
 /// How late a timer has to fire to be a sign of a sleep or a stalled process, not of the link (HB-9).
 const LATE: Duration = Duration::from_secs(1);
 
+/// The time within which a ping is answered on most lines: below it no user need know of a ping. A quarter of the
+/// shortest deadline (HB-6).
+const USUAL: Duration = Duration::from_millis(500);
+
 /// How long after a ping its deadline may be put off because the line moves (HB-4, HB-6). Only received frames prove
 /// that the other end lives (HB-1): sent bytes that leave prove only that something on the way does.
 pub const PUT_OFF_MAX: Duration = Duration::from_secs(30);
@@ -75,6 +79,8 @@ pub struct Heartbeat {
 struct Waiting {
     asked_at: Timestamp,
     deadline: Timestamp,
+    /// From when on the answer takes longer than usual.
+    overdue_at: Timestamp,
     /// The deadline passed once during a jump of the clock; the next time the connection is dead.
     reprieved: bool,
 }
@@ -144,9 +150,11 @@ impl Heartbeat {
     /// socket begins anew, within `PUT_OFF_MAX` (HB-6).
     pub fn on_left(&mut self, now: Timestamp) {
         let deadline = now + self.probe_timeout() + self.behind;
+        let overdue_at = now + self.usual() + self.behind;
         if let Some(waiting) = &mut self.waiting {
             let deadline = deadline.min(waiting.asked_at + PUT_OFF_MAX);
             waiting.deadline = waiting.deadline.max(deadline);
+            waiting.overdue_at = waiting.overdue_at.max(overdue_at);
         }
     }
 
@@ -200,6 +208,7 @@ impl Heartbeat {
     pub fn put_off(&mut self, since: Timestamp, until: Timestamp) {
         if let Some(waiting) = self.waiting.as_mut().filter(|it| it.asked_at >= since) {
             waiting.deadline = waiting.deadline.max(until);
+            waiting.overdue_at = waiting.overdue_at.max(until);
         }
     }
 
@@ -254,6 +263,12 @@ impl Heartbeat {
         }
     }
 
+    /// From when on the answer to a `ping` takes longer than usual: a client's user may know that the connection is
+    /// being checked. `None` if no answer is owed.
+    pub fn overdue_from(&self) -> Option<Timestamp> {
+        Some(self.waiting.as_ref()?.overdue_at)
+    }
+
     /// When the last frame was received; before the first one, when the connection opened.
     pub const fn heard_at(&self) -> Timestamp {
         self.last_received
@@ -270,6 +285,7 @@ impl Heartbeat {
         self.waiting = Some(Waiting {
             asked_at: now,
             deadline: now + timeout + self.behind,
+            overdue_at: now + self.usual() + self.behind,
             reprieved,
         });
         Verdict::Ping
@@ -289,5 +305,10 @@ impl Heartbeat {
         let patience = self.config.answer_within?;
         let patience = patience.max(self.smoothed_rtt.unwrap_or_default().saturating_mul(4));
         Some(self.unanswered_since? + patience)
+    }
+
+    /// The longest time that the answer to a ping usually takes.
+    fn usual(&self) -> Duration {
+        USUAL.max(self.smoothed_rtt.unwrap_or_default().saturating_mul(4))
     }
 }

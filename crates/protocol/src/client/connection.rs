@@ -24,6 +24,8 @@ pub(super) enum State {
     Waiting {
         until: Timestamp,
         cause: Cause,
+        /// The longest that the wait could have become, where it was drawn.
+        ceiling: Option<Duration>,
         /// What the network does makes the next try no earlier than this: a refused handshake's `Retry-After`.
         not_before: Timestamp,
     },
@@ -66,6 +68,8 @@ pub(super) struct Live {
     pub(super) uplink: Uplink,
     /// The pages of history that the server owes.
     pub(super) pages: Pages,
+    /// Whether [`Event::Doubt`] was reported, and nothing came since.
+    pub(super) doubtful: bool,
     /// Rooms that were joined on this connection, whether they were left since or not.
     pub(super) seated: BTreeSet<RoomName>,
 }
@@ -189,6 +193,7 @@ impl Session {
                     self.enter(State::Waiting {
                         until: not_before.max(now + self.config.offline_retry),
                         cause,
+                        ceiling: None,
                         not_before,
                     });
                 }
@@ -219,6 +224,7 @@ impl Session {
     /// On the next connection messages in flight are to be sent again, and rooms to be joined again.
     pub(super) fn forget_connection(&mut self) {
         let interrupted: Vec<Entry> = self.outbox.in_flight().cloned().collect();
+        self.outage_begins();
         self.outbox.disconnected();
         for entry in interrupted {
             self.report_fate(&entry, Fate::Waiting);
@@ -259,16 +265,21 @@ impl Session {
             _ => pause,
         };
         self.forget_connection();
-        let delay = match slot {
-            Some(slot) => slot - now,
+        let (delay, ceiling) = match slot {
+            Some(slot) => (slot - now, None),
             // The jitter comes after the pause: other clients got the same one.
-            None if self.online => pause.saturating_add(self.backoff.next(&mut self.rng)),
-            None => pause.max(self.config.offline_retry),
+            None if self.online => {
+                let ceiling = pause.saturating_add(self.backoff.ceiling());
+                let delay = pause.saturating_add(self.backoff.next(&mut self.rng));
+                (delay, Some(ceiling))
+            }
+            None => (pause.max(self.config.offline_retry), None),
         };
         let cause = if slot.is_some() { Cause::GoAway } else { cause };
         self.enter(State::Waiting {
             until: now + delay,
             cause,
+            ceiling,
             not_before: now + pause,
         });
     }
@@ -280,15 +291,18 @@ impl Session {
             until,
             cause,
             not_before,
+            ..
         } = self.state
         {
             // A slot given by the server is obeyed whatever happens (RC-3).
             let jitter = uniform(&mut self.rng, Duration::ZERO, self.config.wake_jitter);
-            let sooner = not_before.max(now) + jitter;
+            let earliest = not_before.max(now);
+            let sooner = earliest + jitter;
             if cause != Cause::GoAway && sooner < until {
                 self.enter(State::Waiting {
                     until: sooner,
                     cause,
+                    ceiling: Some(earliest - now + self.config.wake_jitter),
                     not_before,
                 });
             }
@@ -320,6 +334,7 @@ impl Session {
             self.abandon_session();
             return self.drop_connection(now, CloseCode::NORMAL, Cause::BadAnswer);
         }
+        self.outage_welcomed(welcome.resumed);
         let session = welcome.session.id.clone();
         if self.credentials.as_ref() != Some(&welcome.session) {
             self.credentials = Some(welcome.session.clone());
@@ -342,6 +357,7 @@ impl Session {
             draft_from: now,
             uplink: Uplink::new(now, now - since, &self.config),
             pages: Pages::default(),
+            doubtful: false,
             seated: BTreeSet::new(),
         };
         self.enter(State::Live(Box::new(live)));

@@ -23,6 +23,9 @@ impl Session {
         };
         if let State::Live(live) = &mut self.state {
             live.heartbeat.on_received(now);
+            if std::mem::take(&mut live.doubtful) {
+                self.events.push_back(Event::Doubt { doubtful: false });
+            }
         }
         match (&self.state, frame) {
             (State::Handshaking { .. }, ServerFrame::Welcome(welcome)) => {
@@ -52,6 +55,7 @@ impl Session {
         live.heartbeat.set_behind(live.uplink.behind(now));
         let verdict = live.heartbeat.handle_timeout(now);
         self.obey(now, verdict);
+        self.doubt(now);
         let due = |at: Option<Timestamp>| at.is_some_and(|at| now >= at);
         let joins: Vec<RoomName> = self
             .rooms
@@ -82,8 +86,10 @@ impl Session {
         let join = self.rooms.values().filter_map(|room| room.join_due()).min();
         let look = live.uplink.look_due();
         let beat = live.heartbeat.poll_timeout();
+        let doubt = live.heartbeat.overdue_from().filter(|_| !live.doubtful);
         [
             beat,
+            doubt,
             publish,
             draft,
             join,
@@ -168,6 +174,17 @@ impl Session {
         }
     }
 
+    /// Reports once that an answer takes longer than usual.
+    fn doubt(&mut self, now: Timestamp) {
+        if let State::Live(live) = &mut self.state
+            && !live.doubtful
+            && live.heartbeat.overdue_from().is_some_and(|at| now >= at)
+        {
+            live.doubtful = true;
+            self.events.push_back(Event::Doubt { doubtful: true });
+        }
+    }
+
     /// A frame on a live connection.
     fn served(&mut self, now: Timestamp, frame: ServerFrame) {
         match frame {
@@ -229,6 +246,9 @@ impl Session {
             return;
         };
         let gap = room.joined(&joined);
+        if gap {
+            self.outage_gap();
+        }
         self.events.push_back(Event::Joined { joined, gap });
         self.flush_drafts(now);
     }
@@ -237,8 +257,12 @@ impl Session {
         let Some(room) = self.rooms.get_mut(&message.room) else {
             return;
         };
+        let is_behind = room.is_behind();
         match room.place(&message) {
             Place::Next => {
+                if is_behind && self.id() != Some(&message.session) {
+                    self.outage_caught_up();
+                }
                 self.seen(now, std::slice::from_ref(&message));
                 self.events.push_back(Event::Message(message));
             }

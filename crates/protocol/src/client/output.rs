@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use super::outage::Recovery;
 use crate::address::Address;
 use crate::close::CloseCode;
 use crate::frame::{ClientFrame, Draft, ErrorCode, Joined, Limits, Member, Message, Refusal};
@@ -123,6 +124,22 @@ pub enum Event {
         #[serde(rename = "rtt_ms", serialize_with = "optional_millis")]
         rtt: Option<Duration>,
     },
+    /// Whether the live connection is in doubt: an answer of the server takes longer than usual (HB-6), or something
+    /// came after all. A new status ends the doubt, too.
+    Doubt {
+        /// Whether it is in doubt from now on.
+        doubtful: bool,
+    },
+    /// The server takes no message for now (EO-7).
+    Paused {
+        /// Why.
+        code: ErrorCode,
+        /// How long it takes until the last message that waits now can go.
+        #[serde(rename = "wait_ms", serialize_with = "one_millis")]
+        wait: Duration,
+    },
+    /// An outage is over: the session is live, its messages have their fates, and its rooms are caught up.
+    Recovered(Recovery),
     /// Something other than a message was refused.
     Refused(Refusal),
 }
@@ -172,6 +189,10 @@ pub enum Status {
         attempt: u32,
         /// Whether the browser says that there is no network.
         offline: bool,
+        /// How long the wait could have become at most, where it was drawn (RC-1, RC-4): not of a slot (RC-3, RC-7),
+        /// nor without a network.
+        #[serde(rename = "ceiling_ms", serialize_with = "optional_millis")]
+        ceiling: Option<Duration>,
     },
     /// Stopped until the user acts.
     Stopped {
@@ -204,6 +225,10 @@ pub enum Cause {
     NoToken,
 }
 
+fn one_millis<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    millis(*time).serialize(serializer)
+}
+
 fn optional_millis<S: Serializer>(
     time: &Option<Duration>,
     serializer: S,
@@ -228,6 +253,7 @@ mod tests {
             cause: Cause::Closed(Some(CloseCode::DEAD)),
             attempt: 2,
             offline: false,
+            ceiling: Some(Duration::from_millis(500)),
         };
         let events = [
             (
@@ -238,7 +264,7 @@ mod tests {
                 Event::Status(waiting),
                 concat!(
                     r#"{"type":"status","status":"waiting","until_ms":1500,"#,
-                    r#""cause":{"closed":4000},"attempt":2,"offline":false}"#
+                    r#""cause":{"closed":4000},"attempt":2,"offline":false,"ceiling_ms":500}"#
                 ),
             ),
             (
@@ -254,6 +280,17 @@ mod tests {
                     rtt: Some(Duration::from_millis(20)),
                 },
                 r#"{"type":"beat","rtt_ms":20}"#,
+            ),
+            (
+                Event::Doubt { doubtful: true },
+                r#"{"type":"doubt","doubtful":true}"#,
+            ),
+            (
+                Event::Paused {
+                    code: ErrorCode::RateLimited,
+                    wait: Duration::from_secs(4),
+                },
+                r#"{"type":"paused","code":"rate_limited","wait_ms":4000}"#,
             ),
             (
                 Event::Refused(Refusal::new(ErrorCode::TooManyRooms)),

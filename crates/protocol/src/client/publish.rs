@@ -127,7 +127,7 @@ impl Session {
             // The close code that follows decides.
             NumberFate::Unsettled(_) => {}
             NumberFate::Later(seq, wait) => {
-                self.hold(seq, now + wait, code);
+                self.hold(now, seq, wait, code);
                 self.arrived(now, seq);
             }
             NumberFate::Used(seq) => {
@@ -155,8 +155,8 @@ impl Session {
         }
     }
 
-    /// Holds this message and those after it until then. Over the rate, they follow at the rate (EO-7).
-    fn hold(&mut self, seq: Seq, until: Timestamp, code: ErrorCode) {
+    /// Holds this message and those after it for so long. Over the rate, they follow at the rate (EO-7).
+    fn hold(&mut self, now: Timestamp, seq: Seq, wait: Duration, code: ErrorCode) {
         let held: Vec<Entry> = self
             .outbox
             .in_flight()
@@ -167,12 +167,17 @@ impl Session {
         for entry in held {
             self.report_fate(&entry, Fate::Waiting);
         }
+        let mut pace = None;
         if let State::Live(live) = &mut self.state {
-            live.publish_from = until;
+            live.publish_from = now + wait;
             if code == ErrorCode::RateLimited {
-                live.publish_pace = per_second(self.limits.publishes_per_s);
+                pace = per_second(self.limits.publishes_per_s);
+                live.publish_pace = pace;
             }
         }
+        let others = u32::try_from(self.outbox.waiting().saturating_sub(1)).unwrap_or(u32::MAX);
+        let wait = wait.saturating_add(pace.unwrap_or_default().saturating_mul(others));
+        self.events.push_back(Event::Paused { code, wait });
     }
 
     /// Stores the numbers that changed at `welcome`: those given before were provisional, and a reload would
@@ -187,7 +192,9 @@ impl Session {
         }
     }
 
+    /// A message is in the log: it leaves the outbox.
     pub(super) fn settled(&mut self, entry: &Entry, fate: Fate) {
+        self.outage_settled(entry);
         self.transmits
             .push_back(Transmit::Store(Store::Remove(entry.id)));
         self.report_fate(entry, fate);
@@ -204,6 +211,7 @@ impl Session {
     /// RS-9: the session cannot be resumed.
     pub(super) fn abandon_session(&mut self) {
         self.note_lost();
+        self.outage_begins();
         self.credentials = None;
         self.transmits
             .push_back(Transmit::Store(Store::Session(None)));

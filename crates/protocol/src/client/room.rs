@@ -1,7 +1,7 @@
 //! One room, as a client that stays in it over many connections knows it.
 
 use crate::frame::{Joined, Message};
-use crate::position::Position;
+use crate::position::{Offset, Position};
 use crate::time::Timestamp;
 
 /// A room that the client wants to be in.
@@ -9,6 +9,8 @@ use crate::time::Timestamp;
 pub(super) struct Room {
     position: Option<Position>,
     phase: Phase,
+    /// Where the room was when it was joined, if the client had been in it before.
+    head: Option<Offset>,
     draft: String,
     /// The draft has not been sent since it changed.
     draft_due: bool,
@@ -45,6 +47,7 @@ impl Room {
         Self {
             position: since,
             phase: Phase::Absent,
+            head: None,
             draft: String::new(),
             draft_due: false,
         }
@@ -111,6 +114,7 @@ impl Room {
                 && position.offset >= joined.from
                 && (joined.recovered || position.offset <= joined.head)
         });
+        self.head = self.position.as_ref().map(|_| joined.head);
         let gap = self.position.is_some() && !follows;
         if !follows {
             self.position = Some(Position {
@@ -119,6 +123,18 @@ impl Room {
             });
         }
         gap
+    }
+
+    /// Whether messages are still to come that the room had when it was joined, or the answer to `join` itself.
+    pub(super) fn is_behind(&self) -> bool {
+        match self.phase {
+            Phase::Absent => false,
+            Phase::Reseating { .. } | Phase::Joining | Phase::Postponed(_) => true,
+            Phase::Joined => {
+                let offset = self.position.as_ref().map(|position| position.offset);
+                offset < self.head
+            }
+        }
     }
 
     /// How a message relates to the position; the next one moves it.

@@ -31,6 +31,8 @@ mod nodes;
 #[cfg(test)]
 mod one_pass;
 #[cfg(test)]
+mod outage;
+#[cfg(test)]
 mod presence;
 #[cfg(test)]
 mod pure;

@@ -25,6 +25,7 @@ const TESTS: &[(&str, &str)] = &[
     ("limits", include_str!("limits.rs")),
     ("nodes", include_str!("nodes.rs")),
     ("one_pass", include_str!("one_pass.rs")),
+    ("outage", include_str!("outage.rs")),
     ("presence", include_str!("presence.rs")),
     ("pure", include_str!("pure.rs")),
     ("reconnect", include_str!("reconnect.rs")),
