@@ -8,8 +8,8 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use everbeat_client::protocol::id::{Name, RoomName};
-use everbeat_client::view::{RoomView, Row};
-use everbeat_client::{Client, FileStorage, Options, Status};
+use everbeat_client::view::{Link, RoomView, Row};
+use everbeat_client::{Client, FileStorage, Options};
 use tokio::sync::mpsc;
 
 #[tokio::main(flavor = "current_thread")]
@@ -29,9 +29,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     client.rename(Name::tidy(name));
     client.join(RoomName::new(room)?, None);
     let mut view = client.view(RoomName::new(room)?);
-    let mut shown = String::new();
+    let (mut link, mut shown) = (Link::default(), String::new());
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
     loop {
-        let picture = draw(&view, client.status());
+        let picture = draw(&view, &link);
         if picture != shown {
             let clear = io::stdout().is_terminal().then_some("\x1b[2J\x1b[H");
             write!(io::stdout(), "{}{picture}", clear.unwrap_or_default())?;
@@ -39,9 +40,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
         tokio::select! {
             report = client.next_report() => match report {
-                Some(report) => _ = view.fold(&report),
+                Some(report) => _ = (view.fold(&report), link.fold(&report)),
                 None => return Err("the server does not admit this client".into()),
             },
+            _ = seconds.tick(), if link.is_timed() => _ = link.tick(),
             line = lines.recv() => match line {
                 Some(line) => obey(line, &mut client, &mut view)?,
                 None => break,
@@ -74,7 +76,7 @@ fn obey(line: String, client: &mut Client, view: &mut RoomView) -> io::Result<()
 }
 
 /// The room, and under it how the connection is and the members.
-fn draw(view: &RoomView, status: Status) -> String {
+fn draw(view: &RoomView, link: &Link) -> String {
     let rows = view.timeline.rows().into_iter().map(|row| match row {
         Row::Logged(it) => format!("{}: {}", it.message.name, it.message.body),
         Row::Pending(it) => format!("{} ({:?})", it.body, it.fate),
@@ -85,11 +87,22 @@ fn draw(view: &RoomView, status: Status) -> String {
     let here = view.people.here().into_iter();
     let here: Vec<_> = here.map(|it| it.name.to_string()).collect();
     let (count, here) = (view.people.count(), here.join(", "));
-    let is_live = if status == Status::Live { "" } else { "not " };
-    let last = format!("-- {is_live}connected, {count} here: {here}");
+    let last = format!("-- {}, {count} here: {here}", state(link));
     let lines = rows.chain(typing).chain([last]);
     // Other people's text must not command the terminal.
     lines
         .map(|it| it.replace(char::is_control, " ") + "\n")
         .collect()
+}
+
+/// The connection: why there is none, and for a while what its return brought.
+fn state(link: &Link) -> String {
+    match (link.trouble(), link.recovery()) {
+        (Some(why), _) => format!("not connected ({why:?})"),
+        (_, Some(it)) if it.is_complete() => {
+            format!("connected, {} caught up, 0 lost", it.caught_up)
+        }
+        _ if link.is_live() => "connected".to_owned(),
+        _ => "not connected".to_owned(),
+    }
 }

@@ -92,7 +92,7 @@ mod tls;
 struct Readme;
 
 pub use protocol;
-pub use protocol::client::{Cause, Config, Event, Fate, NoToken, Status, Store, Stored};
+pub use protocol::client::{Cause, Config, Event, Fate, NoToken, Recovery, Status, Store, Stored};
 
 #[cfg(feature = "rustls")]
 pub use tokio_rustls::rustls;

@@ -87,25 +87,26 @@ fn provide(start: Option<Signal<bool>>, driver: Driver) -> Everbeat {
             stop();
         }
     });
-    count_down(everbeat.link);
+    tick(everbeat.link);
     everbeat
 }
 
-/// While the session waits, its countdown runs.
-fn count_down(link: State<Link>) {
+/// While something of the link is shown for a time, a second passes at a time, from each change of its state on.
+fn tick(link: State<Link>) {
     let tick = move || link.maybe_update(Link::tick);
     let options = UseIntervalFnOptions::default().immediate(false);
     let Pausable { pause, resume, .. } = use_interval_fn_with_options(tick, 1000_u64, options);
-    let wait = Memo::new(move |_| link.read.with(|link| (link.is_waiting(), link.changes())));
+    let timed = Memo::new(move |_| link.read.with(|link| (link.is_timed(), link.changes())));
     effect(Box::new(move || {
-        let (is_waiting, _) = wait.get();
-        if is_waiting { resume() } else { pause() }
+        let (is_timed, _) = timed.get();
+        if is_timed { resume() } else { pause() }
     }));
 }
 
 /// Signals.
 impl Everbeat {
-    /// All of the connection: its state, the countdown while it waits, its round trip and its heartbeats.
+    /// All of the connection: its state, why it is not live, the countdown while it waits, what its return brought, its
+    /// round trip and its heartbeats.
     pub const fn link(&self) -> ReadSignal<Link> {
         self.link.read
     }

@@ -120,14 +120,14 @@ struct Readme;
 pub use protocol;
 pub use view;
 
-pub use protocol::client::{Fate, NoToken, Status};
+pub use protocol::client::{Fate, NoToken, Recovery, Status};
 pub use protocol::frame::{Message, Refusal, RoomDraft};
 pub use protocol::id::{Name, RoomName, SessionId, Token};
 pub use protocol::outbox::{EntryId, PublishError};
 pub use view::{
-    Body, BodyError, Command, Day, Fault, Item, ItemKey, Link, Logged, Observer, Page, PageKey,
-    Pending, Person, Progress, Read, Received, Report, Row, RowKey, Snapshot, Timeline, TraceEntry,
-    TraceKind, When,
+    Body, BodyError, Command, Day, Fault, Item, ItemKey, Link, Logged, Notice, Observer, Page,
+    PageKey, Pending, Person, Progress, Read, Received, Report, Row, RowKey, Snapshot, Timeline,
+    TraceEntry, TraceKind, Trouble, When,
 };
 
 pub use self::commands::{Busy, COMMANDS_MAX};

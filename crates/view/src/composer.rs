@@ -7,7 +7,7 @@ use protocol::frame::ErrorCode;
 use protocol::id::RoomName;
 use protocol::outbox::PublishError;
 
-use crate::Report;
+use crate::{Report, Trouble};
 
 /// How many rooms' unsent texts are in memory. Entering one more room drops another's text, which is then read
 /// from where the browser keeps it. No user leaves that many sentences unfinished.
@@ -32,6 +32,8 @@ pub struct Composer {
     is_unkept: bool,
     /// The user may read the room that is shown, but not write (AC-5).
     read_only: bool,
+    /// An operator ended the session's connection: nothing is written before the user wishes to come back.
+    is_ended: bool,
     /// Whether another room was shown before.
     is_entered: bool,
     /// The user may not even read the room that was entered.
@@ -69,6 +71,7 @@ impl Composer {
             storage_failed: false,
             is_unkept: false,
             read_only: false,
+            is_ended: false,
             is_entered: false,
             is_closed: false,
         }
@@ -121,6 +124,10 @@ impl Composer {
             Report::Event(Event::Joined { joined, .. }) if joined.room == self.room => {
                 std::mem::replace(&mut self.read_only, joined.read_only) != joined.read_only
             }
+            Report::Status { status, .. } => {
+                let is_ended = Trouble::of(*status, true) == Some(Trouble::Ended);
+                std::mem::replace(&mut self.is_ended, is_ended) != is_ended
+            }
             Report::StorageFailed => !std::mem::replace(&mut self.storage_failed, true),
             Report::Event(Event::Refused(refusal)) => {
                 let is_here = refusal.room.as_ref() == Some(&self.room);
@@ -171,6 +178,12 @@ impl Composer {
         self.read_only
     }
 
+    /// Whether an operator ended the session's connection. The text in the box stays, and cannot be changed or sent before
+    /// the user reconnects.
+    pub const fn is_ended(&self) -> bool {
+        self.is_ended
+    }
+
     /// Whether the room was entered from another one and may not be read: the server has a page that says so.
     pub const fn is_closed(&self) -> bool {
         self.is_closed
@@ -181,10 +194,10 @@ impl Composer {
         self.texts.get(&self.room).map_or("", String::as_str)
     }
 
-    /// The message in the box, and its room: the text [`as_sent`], unless that is empty.
+    /// The message in the box, and its room: the text [`as_sent`], unless that is empty or [`Composer::is_ended`].
     pub fn message(&self) -> Option<(RoomName, String)> {
         let body = as_sent(self.text());
-        (!body.is_empty()).then(|| (self.room.clone(), body.to_owned()))
+        (!body.is_empty() && !self.is_ended).then(|| (self.room.clone(), body.to_owned()))
     }
 
     /// The room, and the text in its box.
@@ -235,6 +248,8 @@ impl Composer {
 
 #[cfg(test)]
 mod tests {
+    use protocol::client::{Cause, Status};
+    use protocol::close::CloseCode;
     use protocol::frame::Refusal;
     use protocol::outbox::Stage;
 
@@ -362,6 +377,28 @@ mod tests {
         composer.enter(&RoomName::new("tea").unwrap());
         assert!(!composer.is_read_only());
         assert!(!composer.fold(&closed) && !composer.is_read_only());
+    }
+
+    /// After an operator's end the text stays in the box; coming back, or another end, opens it again.
+    #[test]
+    fn an_ended_session_writes_nothing() {
+        let status = |status| Report::Status {
+            status,
+            retry_in: None,
+        };
+        let stopped = |code| {
+            let cause = Cause::Closed(Some(code));
+            status(Status::Stopped { cause })
+        };
+        let mut composer = Composer::new(RoomName::lobby());
+        composer.write("half a sen".into());
+        assert!(!composer.fold(&status(Status::Live)));
+        assert!(composer.fold(&stopped(CloseCode::DISCONNECTED)) && composer.is_ended());
+        assert_eq!((composer.text(), composer.message()), ("half a sen", None));
+        assert!(composer.fold(&status(Status::Connecting)) && !composer.is_ended());
+        assert!(composer.message().is_some());
+        // Without a sign-in a message waits for the next one.
+        assert!(!composer.fold(&stopped(CloseCode::UNAUTHORIZED)) && !composer.is_ended());
     }
 
     /// A page that begins in a room comes from the server, which let its user in: a refusal there is no reason to load

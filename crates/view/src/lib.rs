@@ -22,6 +22,7 @@ mod session;
 mod snapshot;
 mod text;
 mod timeline;
+mod trouble;
 
 #[cfg(test)]
 mod fixtures;
@@ -36,7 +37,7 @@ pub use protocol;
 pub use self::body::{Body, BodyError, Read};
 pub use self::command::Command;
 pub use self::composer::{Alert, Composer, as_sent};
-pub use self::link::Link;
+pub use self::link::{Link, Notice};
 pub use self::observe::{Fault, Observer, TraceEntry, TraceKind};
 pub use self::own::Own;
 pub use self::people::{People, Person};
@@ -49,3 +50,4 @@ pub use self::text::{Part, parts};
 pub use self::timeline::{
     Day, Item, ItemKey, Logged, Page, PageKey, Pending, Progress, Row, RowKey, Timeline, When,
 };
+pub use self::trouble::Trouble;

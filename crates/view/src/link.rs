@@ -2,61 +2,216 @@
 
 use std::time::Duration;
 
-use protocol::client::{Event, Status};
+use protocol::client::{Event, Recovery, Status};
+use protocol::frame::ErrorCode;
 
-use crate::Report;
+use crate::{Report, Trouble};
 
-/// The connection's state, its round trip and its heartbeats.
+#[cfg(test)]
+mod tests;
+
+/// A second: what [`Link::tick`] counts.
+const SECOND: Duration = Duration::from_secs(1);
+
+/// How long what the return brought is shown: long enough to read a line of figures twice.
+const RECOVERY_SHOWN: Duration = Duration::from_secs(12);
+
+/// How long a round trip is shown: two intervals of the default heartbeat. An older one says nothing of the line.
+const TRIP_SHOWN: Duration = Duration::from_secs(50);
+
+/// How long to wait for what the return brought before the user hears that the outage is over.
+const RECOVERY_AWAITED: Duration = Duration::from_secs(3);
+
+/// The shortest wait of messages that a user feels, and is told of.
+const PAUSE_FELT: Duration = SECOND;
+
+/// The connection: its state, why it is not live, what its return brought, its round trip and its heartbeats.
+///
+/// It has no clock: whoever shows it calls [`Link::tick`] once a second as long as [`Link::is_timed`] says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
     status: Status,
-    /// While waiting: the time left, counted down by [`Link::tick`].
+    trouble: Option<Trouble>,
+    /// Whether the last connection that ended had been live.
+    was_live: bool,
+    attempt: u32,
+    /// The whole wait for the next try.
+    delay: Duration,
+    /// What is left of it.
     retry_in: Option<Duration>,
-    rtt: Option<Duration>,
+    doubtful: bool,
+    trip: Option<Brief<Duration>>,
+    recovery: Option<Brief<Recovery>>,
+    pause: Option<Brief<ErrorCode>>,
+    outage: Outage,
+    notice: Option<Notice>,
     beats: u32,
     changes: u32,
+}
+
+/// Something that is shown for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Brief<T> {
+    what: T,
+    left: Duration,
+}
+
+/// How far the user has heard of an outage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outage {
+    /// There is none.
+    None,
+    /// It began in this second: it may be over before it is worth a word.
+    New,
+    /// The user heard that it began.
+    Announced,
+    /// The session is live again. What that brought is awaited for this long.
+    Ending(Duration),
+}
+
+/// What a user who does not look at the page hears: each outage when it begins and when it is over, and nothing in
+/// between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The session is not live, and tries by itself to be.
+    Lost(Trouble),
+    /// The session is not live, and does nothing about it until the user acts.
+    Stopped(Trouble),
+    /// The session is live again, and this is what it brought, if that is known.
+    Back(Option<Recovery>),
 }
 
 impl Default for Link {
     fn default() -> Self {
         Self {
             status: Status::Idle,
+            trouble: None,
+            was_live: false,
+            attempt: 0,
+            delay: Duration::ZERO,
             retry_in: None,
-            rtt: None,
+            doubtful: false,
+            trip: None,
+            recovery: None,
+            pause: None,
+            outage: Outage::None,
+            notice: None,
             beats: 0,
             changes: 0,
         }
     }
 }
 
+/// Folding.
 impl Link {
     /// Folds a report. Returns whether anything changed.
     pub fn fold(&mut self, report: &Report) -> bool {
         match report {
-            Report::Status { status, retry_in } => {
-                self.status = *status;
-                self.retry_in = *retry_in;
-                self.changes = self.changes.wrapping_add(1);
-                true
-            }
+            Report::Status { status, retry_in } => self.changed(*status, *retry_in),
             Report::Event(Event::Beat { rtt }) => {
-                self.rtt = rtt.or(self.rtt);
+                let trip = rtt.map(|rtt| Brief::of(rtt, TRIP_SHOWN));
+                self.trip = trip.or(self.trip);
                 self.beats = self.beats.wrapping_add(1);
-                true
             }
-            _ => false,
+            Report::Event(Event::Doubt { doubtful }) => self.doubtful = *doubtful,
+            Report::Event(Event::Paused { code, wait }) => {
+                self.pause = (*wait >= PAUSE_FELT).then(|| Brief::of(*code, *wait));
+            }
+            Report::Event(Event::Recovered(recovery)) => {
+                self.recovery = Some(Brief::of(*recovery, RECOVERY_SHOWN));
+                // What is missing is worth a word, however short the outage was.
+                if self.outage != Outage::None || !recovery.is_complete() {
+                    self.ends(Some(*recovery));
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// Counts a second. Returns whether that changes what is shown.
+    pub fn tick(&mut self) -> bool {
+        let before = self.shown();
+        let mut is_heard = false;
+        self.retry_in = self.retry_in.map(|left| left.saturating_sub(SECOND));
+        pass(&mut self.trip);
+        pass(&mut self.recovery);
+        pass(&mut self.pause);
+        match self.outage {
+            Outage::New => {
+                self.outage = Outage::Announced;
+                self.notice = self.trouble.map(Notice::Lost);
+                is_heard = true;
+            }
+            Outage::Ending(left) if left <= SECOND => {
+                self.ends(None);
+                is_heard = true;
+            }
+            Outage::Ending(left) => self.outage = Outage::Ending(left.saturating_sub(SECOND)),
+            Outage::None | Outage::Announced => {}
+        }
+        is_heard || self.shown() != before
+    }
+
+    /// What a second may change: the countdowns, and what is shown at all.
+    fn shown(&self) -> (Option<u64>, Option<u64>, bool, bool) {
+        let pause = self.pause().map(|(_, seconds)| seconds);
+        let (trip, recovery) = (self.trip.is_some(), self.recovery.is_some());
+        (self.seconds_left(), pause, trip, recovery)
+    }
+
+    fn changed(&mut self, status: Status, retry_in: Option<Duration>) {
+        let ends = self.is_live();
+        if !self.is_waiting() {
+            // Another wait is for the same end.
+            self.was_live = ends;
+        }
+        match status {
+            Status::Waiting { attempt, .. } => self.attempt = attempt,
+            Status::Idle | Status::Live => self.attempt = 0,
+            Status::Connecting | Status::Stopped { .. } => {}
+        }
+        if status != Status::Connecting {
+            self.trouble = Trouble::of(status, self.was_live);
+        }
+        self.status = status;
+        self.retry_in = retry_in;
+        self.delay = retry_in.unwrap_or_default();
+        self.doubtful = false;
+        self.pause = None;
+        if ends {
+            self.trip = None;
+            self.recovery = None;
+        }
+        self.heard();
+        self.changes = self.changes.wrapping_add(1);
+    }
+
+    /// Takes what the user has to hear of a new state.
+    fn heard(&mut self) {
+        match (self.status, self.outage) {
+            (Status::Waiting { .. }, Outage::None) => self.outage = Outage::New,
+            // It went on before the user heard of an end.
+            (Status::Waiting { .. }, Outage::Ending(_)) => self.outage = Outage::Announced,
+            (Status::Stopped { .. }, _) => {
+                self.outage = Outage::Announced;
+                self.notice = self.trouble.map(Notice::Stopped);
+            }
+            // The user wished it, or hears nothing of what was over within a second.
+            (Status::Idle, _) | (Status::Live, Outage::New) => self.outage = Outage::None,
+            (Status::Live, Outage::Announced) => self.outage = Outage::Ending(RECOVERY_AWAITED),
+            _ => {}
         }
     }
 
-    /// Counts a second down. Returns whether the countdown changed.
-    pub fn tick(&mut self) -> bool {
-        let before = self.seconds_left();
-        self.retry_in = self
-            .retry_in
-            .map(|left| left.saturating_sub(Duration::from_secs(1)));
-        self.seconds_left() != before
+    fn ends(&mut self, recovery: Option<Recovery>) {
+        self.outage = Outage::None;
+        self.notice = Some(Notice::Back(recovery));
     }
+}
 
+/// What is shown.
+impl Link {
     /// The state of the connection.
     pub const fn status(&self) -> Status {
         self.status
@@ -77,9 +232,54 @@ impl Link {
         matches!(self.status, Status::Waiting { .. } | Status::Stopped { .. })
     }
 
-    /// The last round trip that was measured.
-    pub const fn rtt(&self) -> Option<Duration> {
-        self.rtt
+    /// Why the session is not live: also while the next try is under way.
+    pub const fn trouble(&self) -> Option<Trouble> {
+        self.trouble
+    }
+
+    /// The number of the next try, or of the one under way; 0 for the first one and while live.
+    pub const fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// The whole wait for the next try, and the most that it could have become if it was drawn (RC-1). `None` unless
+    /// the session waits.
+    pub const fn wait(&self) -> Option<(Duration, Option<Duration>)> {
+        match self.status {
+            Status::Waiting { ceiling, .. } => Some((self.delay, ceiling)),
+            _ => None,
+        }
+    }
+
+    /// Until the next try, in begun seconds: never 0. `None` unless the session waits.
+    pub fn seconds_left(&self) -> Option<u64> {
+        self.retry_in.map(begun_seconds)
+    }
+
+    /// Whether a live connection is being checked: an answer takes longer than usual.
+    pub const fn is_checking(&self) -> bool {
+        self.doubtful
+    }
+
+    /// What the return after an outage brought, for a while.
+    pub fn recovery(&self) -> Option<&Recovery> {
+        self.recovery.as_ref().map(|brief| &brief.what)
+    }
+
+    /// Why the server takes no message for now, and for how many begun seconds, if a user feels it.
+    pub fn pause(&self) -> Option<(ErrorCode, u64)> {
+        self.pause
+            .map(|brief| (brief.what, begun_seconds(brief.left)))
+    }
+
+    /// What a user hears who does not look.
+    pub const fn notice(&self) -> Option<&Notice> {
+        self.notice.as_ref()
+    }
+
+    /// The round trip that was measured last, unless that is long ago.
+    pub fn rtt(&self) -> Option<Duration> {
+        self.trip.map(|brief| brief.what)
     }
 
     /// How many heartbeats were answered.
@@ -92,64 +292,32 @@ impl Link {
         self.changes
     }
 
-    /// Until the next try, in begun seconds: never 0. `None` unless the session waits.
-    pub fn seconds_left(&self) -> Option<u64> {
-        let left = self.retry_in?;
-        let begun = u64::from(left.subsec_millis() > 0);
-        Some((left.as_secs() + begun).max(1))
+    /// Whether time changes what is shown: then [`Link::tick`] is to be called once a second.
+    pub const fn is_timed(&self) -> bool {
+        self.retry_in.is_some()
+            || self.trip.is_some()
+            || self.recovery.is_some()
+            || self.pause.is_some()
+            || matches!(self.outage, Outage::New | Outage::Ending(_))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use protocol::client::Cause;
-    use protocol::time::Timestamp;
-
-    use super::*;
-
-    const TRIP: Duration = Duration::from_millis(12);
-
-    fn waiting(retry_in: Duration) -> Report {
-        let status = Status::Waiting {
-            until: Timestamp::ZERO,
-            cause: Cause::NoAnswer,
-            attempt: 1,
-            offline: false,
-        };
-        Report::Status {
-            status,
-            retry_in: Some(retry_in),
-        }
+impl<T> Brief<T> {
+    const fn of(what: T, left: Duration) -> Self {
+        Self { what, left }
     }
+}
 
-    #[test]
-    fn it_counts_down_in_begun_seconds() {
-        let mut link = Link::default();
-        assert!(link.fold(&waiting(Duration::from_millis(2300))));
-        assert_eq!(link.seconds_left(), Some(3));
-        assert!(link.is_waiting() && link.can_try_now());
-        assert!(link.tick());
-        assert_eq!(link.seconds_left(), Some(2));
-        assert!(link.tick());
-        assert!(!link.tick());
-        assert_eq!(link.seconds_left(), Some(1));
-        let live = Report::Status {
-            status: Status::Live,
-            retry_in: None,
-        };
-        assert!(link.fold(&live) && link.is_live());
-        assert_eq!(link.seconds_left(), None);
-    }
+/// A second passes.
+fn pass<T>(brief: &mut Option<Brief<T>>) {
+    *brief = brief.take().and_then(|Brief { what, left }| {
+        let left = left.saturating_sub(SECOND);
+        (!left.is_zero()).then_some(Brief { what, left })
+    });
+}
 
-    #[test]
-    fn beats_are_counted_and_timed() {
-        let mut link = Link::default();
-        assert!(link.fold(&Report::Event(Event::Beat { rtt: Some(TRIP) })));
-        assert_eq!((link.beats(), link.rtt()), (1, Some(TRIP)));
-        // A heartbeat that the server began has no round trip: the last one known stays.
-        assert!(link.fold(&Report::Event(Event::Beat { rtt: None })));
-        assert_eq!((link.beats(), link.rtt()), (2, Some(TRIP)));
-        assert!(!link.fold(&Report::StorageFailed));
-        assert!(!link.tick());
-    }
+/// In seconds, of which the last one counts when it has begun: at least 1.
+fn begun_seconds(time: Duration) -> u64 {
+    let begun = u64::from(time.subsec_millis() > 0);
+    (time.as_secs() + begun).max(1)
 }
