@@ -6,18 +6,19 @@
 mod en;
 mod language;
 mod table;
+mod why;
 mod word;
 mod zh_hans;
 mod zh_hant;
 
 use leptos::prelude::expect_context;
-use protocol::client::{Cause, Fate, Status};
-use protocol::close::CloseCode;
+use protocol::client::{Fate, Status};
 use protocol::frame::ErrorCode;
 use protocol::outbox::PublishError;
 use view::{Alert, Day, Link, When};
 
 pub use self::language::Language;
+pub(crate) use self::why::{notice, trouble, why};
 pub use self::word::Word;
 
 /// The words of one language. The server and the browser's entry give them through the context.
@@ -90,6 +91,11 @@ impl Words {
 
     /// A sentence with a number in it, `{n}`.
     pub fn count(self, word: Word, number: usize) -> String {
+        self.number(word, u64::try_from(number).unwrap_or(u64::MAX))
+    }
+
+    /// The same of any number.
+    fn number(self, word: Word, number: u64) -> String {
         self.fill(word, &[("n", &number.to_string())])
     }
 }
@@ -111,44 +117,33 @@ pub(crate) fn status(link: &Link, words: Words) -> String {
     let word = match link.status() {
         Status::Idle => Word::Idle,
         Status::Connecting => Word::Connecting,
+        Status::Live if link.is_checking() => Word::Checking,
         Status::Live => Word::Live,
         Status::Waiting { offline: false, .. } => Word::Reconnecting,
         Status::Waiting { offline: true, .. } => Word::Offline,
-        Status::Stopped { cause } => {
-            return words.because(Word::Stopped, words.text(stopped(cause)));
-        }
+        Status::Stopped { .. } => Word::Stopped,
     };
     words.text(word).to_owned()
 }
 
-/// Why nothing is tried any more. A browser does not show the status of a refused handshake.
-const fn stopped(cause: Cause) -> Word {
-    match cause {
-        Cause::Closed(Some(CloseCode::UNSUPPORTED)) => Word::StopUnsupported,
-        Cause::Closed(Some(CloseCode::UNAUTHORIZED)) => Word::StopUnauthorized,
-        Cause::Closed(Some(CloseCode::TOKEN_EXPIRED)) => Word::StopTokenExpired,
-        Cause::Closed(Some(CloseCode::DISCONNECTED)) => Word::StopDisconnected,
-        _ => Word::StopLost,
-    }
-}
-
 /// The countdown after [`status`] while the session waits to reconnect. It changes every second.
-pub(crate) fn countdown(link: &Link, words: Words) -> Option<String> {
-    let seconds = link.seconds_left()?.to_string();
+pub(crate) fn countdown(link: &Link, words: Words) -> String {
     let word = match link.status() {
         Status::Waiting { offline: false, .. } => Word::RetryIn,
         Status::Waiting { offline: true, .. } => Word::RetryOfflineIn,
-        _ => return None,
+        _ => return String::new(),
     };
-    Some(words.fill(word, &[("n", &seconds)]))
+    words.number(word, link.seconds_left().unwrap_or_default())
 }
 
 /// The last round trip. (Not by `as_millis`: the program would need code to divide and format 128-bit
 /// numbers.)
-pub(crate) fn round_trip(link: &Link, words: Words) -> Option<String> {
-    let rtt = link.rtt()?;
+pub(crate) fn round_trip(link: &Link, words: Words) -> String {
+    let Some(rtt) = link.rtt() else {
+        return String::new();
+    };
     let ms = rtt.as_secs() * 1000 + u64::from(rtt.subsec_millis());
-    Some(words.fill(Word::Milliseconds, &[("n", &ms.to_string())]))
+    words.number(Word::Milliseconds, ms)
 }
 
 /// The number of messages that the reader did not see come.

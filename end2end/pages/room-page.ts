@@ -14,6 +14,8 @@ export class RoomPage {
   readonly typing: Locator;
   readonly people: Locator;
   readonly connection: Locator;
+  /** Why it is not live, or what its return brought. */
+  readonly why: Locator;
   /** The number of messages that wait. */
   readonly outbox: Locator;
   readonly tryNow: Locator;
@@ -31,7 +33,8 @@ export class RoomPage {
     this.log = page.getByRole('log', { name: 'Messages' });
     this.typing = page.getByRole('list', { name: 'Typing now' });
     this.people = page.getByRole('list', { name: 'People here' });
-    this.connection = page.getByRole('status', { name: 'Connection' });
+    this.connection = page.getByRole('group', { name: 'Connection' });
+    this.why = page.locator('.connection .why');
     this.outbox = page.locator('.outbox');
     this.tryNow = page.getByRole('button', { name: 'Try now' });
     this.name = page.getByRole('textbox', { name: 'Your name' });

@@ -120,7 +120,7 @@ test.describe('without guests', () => {
     );
     const ada = await openPage('lobby', { context });
     await ada.expectState('stopped');
-    await expect(ada.connection).toContainText('sign in first');
+    await expect(ada.why).toContainText('sign in again');
     await ada.send('written meanwhile');
     await ada.expectWaiting(1);
     signedOut = false;

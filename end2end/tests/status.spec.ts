@@ -36,9 +36,9 @@ for (const colorScheme of ['light', 'dark'] as const) {
 
     status.once('dialog', (dialog) => void dialog.accept());
     await row.getByRole('button').click();
-    await expect(ada.connection).toContainText('removed by an operator');
+    await expect(ada.why).toContainText('An operator ended this session.');
     await expect(row).toBeHidden();
-    await expect(bob.connection).not.toContainText('removed');
+    await expect(bob.connection).not.toContainText('operator');
     await ada.tryNow.click();
     await ada.expectState('live');
     expect(problems).toEqual([]);

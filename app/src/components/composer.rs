@@ -4,7 +4,7 @@ use everbeat_leptos::effect;
 use leptos::ev::{KeyboardEvent, SubmitEvent};
 use leptos::html::Textarea;
 use leptos::prelude::*;
-use view::Composer;
+use view::{Composer, Trouble};
 
 use crate::hooks::FormHandle;
 use crate::markup::html;
@@ -30,6 +30,14 @@ pub fn ComposerForm(
     let words = use_words();
     let field = NodeRef::<Textarea>::new();
     let is_shut = Signal::derive(move || composer.with(Composer::is_read_only));
+    let is_ended = Signal::derive(move || composer.with(Composer::is_ended));
+    let is_inert = Signal::derive(move || is_shut.get() || is_ended.get());
+    let ended = Signal::derive(move || {
+        let text = is_ended
+            .get()
+            .then(|| words::trouble(Trouble::Ended, words));
+        html(&text.unwrap_or_default())
+    });
     let placeholder =
         Signal::derive(move || composer.with(|composer| placeholder(composer, words)));
     let text = Signal::derive(move || composer.with(|composer| composer.text().to_owned()));
@@ -74,6 +82,7 @@ pub fn ComposerForm(
                     .get()
                     .map(|alert| view! { <p class="alert" role="alert" inner_html=alert></p> })
             }}
+            <p id="ended" class="ended" inner_html=ended></p>
             <label class="visually-hidden" for="message">
                 {words.text(Word::Message)}
             </label>
@@ -87,6 +96,8 @@ pub fn ComposerForm(
                 enterkeyhint="send"
                 placeholder=placeholder
                 disabled=is_shut
+                readonly=is_ended
+                aria-describedby="ended"
                 prop:value=text
                 on:input=move |event| on_write.run(event_target_value(&event))
                 on:keydown=move |event: KeyboardEvent| {
@@ -96,7 +107,7 @@ pub fn ComposerForm(
                     }
                 }
             ></textarea>
-            <button type="submit" disabled=is_shut>
+            <button type="submit" disabled=is_inert>
                 {words.text(Word::Send)}
             </button>
         </form>

@@ -1,14 +1,14 @@
-//! The state of the connection, its round trip and its pulse.
+//! The state of the connection, why it is as it is, its round trip and its heartbeats.
 
 use leptos::prelude::*;
 use view::Link;
 
 use crate::hooks::LinkHandle;
 use crate::markup::html;
-use crate::words::{self, Word, use_words};
+use crate::words::{self, Word, Words, use_words};
 
-/// Shows the connection's state in words and colour. Screen readers announce the words only: the countdown
-/// and the figures change too often.
+/// Shows the connection's state in words and colour. What a screen reader announces stands apart: an outage when it
+/// begins and when it is over, and none of what changes in between.
 #[component]
 pub fn ConnectionIndicator(
     /// The connection.
@@ -20,34 +20,27 @@ pub fn ConnectionIndicator(
         try_now,
     } = handle;
     let words = use_words();
+    let said = move |say: fn(&Link, Words) -> String| {
+        Signal::derive(move || html(&link.with(|link| say(link, words))))
+    };
     let state = Signal::derive(move || link.with(words::state).to_owned());
-    let status = Signal::derive(move || html(&link.with(|link| words::status(link, words))));
-    let countdown = Signal::derive(move || {
-        html(
-            &link
-                .with(|link| words::countdown(link, words))
-                .unwrap_or_default(),
-        )
-    });
     let beats = Memo::new(move |_| link.with(Link::beats));
     let is_even = Signal::derive(move || beats.get() > 0 && beats.get() % 2 == 0);
     let is_odd = Signal::derive(move || beats.get() % 2 == 1);
     let beats = Signal::derive(move || beats.get().to_string());
-    let rtt = Signal::derive(move || {
-        html(
-            &link
-                .with(|link| words::round_trip(link, words))
-                .unwrap_or_default(),
-        )
-    });
+    let is_checking = Signal::derive(move || link.with(Link::is_checking));
     let is_idle = Signal::derive(move || waiting.get() == 0);
     let waits = Signal::derive(move || html(&words.count(Word::Waiting, waiting.get())));
     let waiting = Signal::derive(move || waiting.get().to_string());
     let is_well = Signal::derive(move || !link.with(Link::can_try_now));
+    // Only another text is another announcement.
+    let notice = Memo::new(move |_| html(&link.with(|link| words::notice(link, words))));
+    let brings = Signal::derive(move || link.with(|link| link.recovery().is_some()));
     view! {
         <div
             class="connection"
-            role="status"
+            class:checking=is_checking
+            role="group"
             aria-label=words.text(Word::Connection)
             data-state=state
         >
@@ -60,20 +53,16 @@ pub fn ConnectionIndicator(
                 aria-hidden="true"
             ></span>
             <span class="words">
-                <span inner_html=status></span>
-                <span
-                    class="countdown"
-                    aria-hidden="true"
-                    translate="no"
-                    inner_html=countdown
-                ></span>
+                <span inner_html=said(words::status)></span>
+                <span class="countdown" translate="no" inner_html=said(words::countdown)></span>
             </span>
-            <span class="figures" aria-live="off">
+            <span class="why" class:brought=brings inner_html=said(words::why)></span>
+            <span class="figures">
                 <span
                     class="rtt"
                     title=words.text(Word::RoundTrip)
                     translate="no"
-                    inner_html=rtt
+                    inner_html=said(words::round_trip)
                 ></span>
                 <span class="outbox" data-waiting=waiting hidden=is_idle inner_html=waits></span>
             </span>
@@ -85,6 +74,7 @@ pub fn ConnectionIndicator(
             >
                 {words.text(Word::TryNow)}
             </button>
+            <span class="visually-hidden" role="status" inner_html=notice></span>
         </div>
     }
 }
