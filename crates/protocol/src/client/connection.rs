@@ -302,7 +302,7 @@ impl Session {
                 self.enter(State::Waiting {
                     until: sooner,
                     cause,
-                    ceiling: Some(earliest - now + self.config.wake_jitter),
+                    ceiling: Some(earliest.since(now).saturating_add(self.config.wake_jitter)),
                     not_before,
                 });
             }
