@@ -91,7 +91,8 @@ fn weight(parameters: &str) -> u16 {
     if !name.trim().eq_ignore_ascii_case("q") {
         return 0;
     }
-    let (whole, digits) = value.trim().split_once('.').unwrap_or((value.trim(), ""));
+    let value = value.trim();
+    let (whole, digits) = value.split_once('.').unwrap_or((value, ""));
     let is_short = digits.len() <= 3 && digits.bytes().all(|byte| byte.is_ascii_digit());
     match whole {
         "1" if is_short => 1000,

@@ -43,7 +43,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 Some(report) => _ = (view.fold(&report), link.fold(&report)),
                 None => return Err("the server does not admit this client".into()),
             },
-            _ = seconds.tick(), if link.is_timed() => _ = link.tick(),
+            _ = seconds.tick(), if link.is_timed() => drop(link.tick()),
             line = lines.recv() => match line {
                 Some(line) => obey(line, &mut client, &mut view)?,
                 None => break,

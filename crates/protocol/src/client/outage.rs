@@ -77,13 +77,15 @@ impl Outage {
 }
 
 impl Session {
-    /// The connection is gone, and what is in flight with it. If it was live, an outage begins.
+    /// The connection is gone. If it was live, an outage begins, which owes what was sent.
     pub(super) fn outage_begins(&mut self) {
         if matches!(self.state, State::Live(_)) && self.outage.is_none() {
             self.outage = Some(Outage::new());
         }
         if let Some(outage) = &mut self.outage {
-            for entry in self.outbox.in_flight() {
+            // Also those that the server put off: they are not in flight now, and yet perhaps in the log (EO-7).
+            let sent = |entry: &&Entry| entry.stage == Stage::Sent;
+            for entry in self.outbox.iter().filter(sent) {
                 outage.take(entry.id);
                 outage.owed.push((entry.id, true));
             }

@@ -1,6 +1,7 @@
 //! The way of a message from the outbox to the log: it is numbered, sent, and settled, refused or
 //! uncertain.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Session;
@@ -215,14 +216,17 @@ impl Session {
         self.credentials = None;
         self.transmits
             .push_back(Transmit::Store(Store::Session(None)));
+        // What waits for the user keeps its fate, which was reported when it came.
+        let owed = self.outbox.iter().filter(|entry| !entry.stage.is_aside());
+        let owed: BTreeSet<EntryId> = owed.map(|entry| entry.id).collect();
         if self.config.inherits {
             self.outbox.orphan();
         } else {
             self.outbox.abandon_session();
         }
-        let entries: Vec<Entry> = self.outbox.iter().cloned().collect();
+        let entries = self.outbox.iter().filter(|entry| owed.contains(&entry.id));
+        let entries: Vec<Entry> = entries.cloned().collect();
         for entry in entries {
-            // A refusal was reported when it came.
             let Some(fate) = Fate::after(entry.stage) else {
                 continue;
             };

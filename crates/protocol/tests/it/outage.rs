@@ -136,6 +136,27 @@ fn a_return_does_not_pretend() {
     assert!(!brought.is_complete());
 }
 
+/// EO-7, RS-9: a message that the server put off was sent, so it is uncertain once its session is lost.
+#[test]
+fn what_was_put_off_is_not_forgotten() {
+    let mut solo = Solo::live(Config::new(0));
+    publish(&mut solo, "one");
+    publish(&mut solo, "two");
+    solo.frame(ServerFrame::Error(Refusal {
+        seq: Some(Seq::FIRST),
+        retry_after_ms: Some(60_000),
+        ..Refusal::new(ErrorCode::Unavailable)
+    }));
+    solo.end(End::Lost);
+    back(&mut solo, 0, false);
+    let brought = Recovery {
+        resumed: false,
+        uncertain: 2,
+        ..Recovery::NONE
+    };
+    assert_eq!(recoveries(&solo), [brought]);
+}
+
 /// RS-9: a close that ends the session leaves what was in flight uncertain.
 #[test]
 fn a_session_that_is_ended_leaves_messages_uncertain() {
