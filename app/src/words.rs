@@ -53,7 +53,12 @@ impl Words {
 
     /// The words that a page carried. They stay in memory until the page is closed; it is built a few times at most.
     pub fn carried(lines: String) -> Self {
-        let table: Vec<&'static str> = lines.leak().split('\n').collect();
+        let lines: &'static str = lines.leak();
+        // No `collect`: the program would need its code for this iterator.
+        let mut table = Vec::with_capacity(Word::CARRIED);
+        for line in lines.split('\n') {
+            table.push(line);
+        }
         Self {
             table: table.leak(),
         }

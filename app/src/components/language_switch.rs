@@ -9,12 +9,11 @@ use crate::words::{Language, Word, use_words};
 #[component]
 pub fn LanguageSwitch() -> impl IntoView {
     let words = use_words();
-    let here = words.language();
-    let others = Language::ALL.into_iter().filter(|other| *other != here);
-    let links = others.map(link).collect_view();
+    let [one, other] = words.language().others();
     view! {
         <nav class="languages" aria-label=words.text(Word::Language)>
-            {links}
+            {link(one)}
+            {link(other)}
         </nav>
     }
 }

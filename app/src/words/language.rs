@@ -34,6 +34,15 @@ impl Language {
         }
     }
 
+    /// The two others.
+    pub const fn others(self) -> [Self; 2] {
+        match self {
+            Self::En => [Self::ZhHant, Self::ZhHans],
+            Self::ZhHant => [Self::En, Self::ZhHans],
+            Self::ZhHans => [Self::En, Self::ZhHant],
+        }
+    }
+
     /// The language of this very [`tag`](Self::tag).
     pub fn of_tag(tag: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|language| language.tag() == tag)
@@ -134,6 +143,7 @@ mod tests {
         for language in Language::ALL {
             assert_eq!(Language::wished(language.tag()), Some(language));
             assert_eq!(Language::of_tag(language.tag()), Some(language));
+            assert!(!language.others().contains(&language));
         }
     }
 
