@@ -3,6 +3,7 @@
 import { expect, type Locator, type Page } from '@playwright/test';
 
 import type { Wire } from '../fixtures/wire';
+import { NAMES, type Names } from './names';
 
 /** A room's page: its elements as a user finds them, and the user's actions. */
 export class RoomPage {
@@ -26,19 +27,20 @@ export class RoomPage {
   constructor(
     readonly page: Page,
     readonly wire: Wire,
+    private readonly names: Names = NAMES.en,
   ) {
-    this.input = page.getByRole('textbox', { name: 'Message', exact: true });
-    this.sendButton = page.getByRole('button', { name: 'Send', exact: true });
-    this.received = page.getByRole('status', { name: 'Received message' });
-    this.log = page.getByRole('log', { name: 'Messages' });
-    this.typing = page.getByRole('list', { name: 'Typing now' });
-    this.people = page.getByRole('list', { name: 'People here' });
-    this.connection = page.getByRole('group', { name: 'Connection' });
+    this.input = page.getByRole('textbox', { name: names.message, exact: true });
+    this.sendButton = page.getByRole('button', { name: names.send, exact: true });
+    this.received = page.getByRole('status', { name: names.received });
+    this.log = page.getByRole('log', { name: names.messages });
+    this.typing = page.getByRole('list', { name: names.typing });
+    this.people = page.getByRole('list', { name: names.people });
+    this.connection = page.getByRole('group', { name: names.connection });
     this.why = page.locator('.connection .why');
     this.outbox = page.locator('.outbox');
-    this.tryNow = page.getByRole('button', { name: 'Try now' });
-    this.name = page.getByRole('textbox', { name: 'Your name' });
-    this.older = page.getByRole('button', { name: 'Older messages' });
+    this.tryNow = page.getByRole('button', { name: names.tryNow });
+    this.name = page.getByRole('textbox', { name: names.name });
+    this.older = page.getByRole('button', { name: names.older });
     this.alert = page.getByRole('alert');
   }
 
@@ -75,8 +77,8 @@ export class RoomPage {
 
   /** Changes to another room within the page, without loading it anew. */
   async goToRoom(room: string): Promise<void> {
-    await this.page.getByRole('textbox', { name: 'Room', exact: true }).fill(room);
-    await this.page.getByRole('button', { name: 'Go', exact: true }).click();
+    await this.page.getByRole('textbox', { name: this.names.room, exact: true }).fill(room);
+    await this.page.getByRole('button', { name: this.names.go, exact: true }).click();
     await expect(this.page).toHaveURL(new RegExp(`/r/${room}$`));
   }
 
@@ -134,7 +136,7 @@ export class RoomPage {
   /** Expects that this many messages wait; the number is hidden when none does. */
   async expectWaiting(count: number): Promise<void> {
     if (count === 0) return expect(this.outbox).toBeHidden();
-    await expect(this.outbox).toHaveText(`${count} waiting`);
+    await expect(this.outbox).toHaveText(this.names.waiting(count));
     await expect(this.outbox).toHaveAttribute('data-waiting', String(count));
   }
 

@@ -1,8 +1,7 @@
 // Accessibility: the page has no violations that axe finds.
 
-import AxeBuilder from '@axe-core/playwright';
-
 import { expect, test } from '../fixtures/app';
+import { sideways, violations } from '../fixtures/axe';
 
 const SIZES = {
   wide: { width: 1280, height: 800 },
@@ -24,30 +23,14 @@ for (const [size, viewport] of Object.entries(SIZES)) {
       await ada.expectFate(LONG_WORD, 'durable');
       await bob.type('I am still ');
       await expect(ada.typing.locator('.body')).toHaveText('I am still ');
-      const findings = async () => {
-        const { violations } = await new AxeBuilder({ page: ada.page }).analyze();
-        return violations
-          .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-          .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(', ')}`);
-      };
-      expect(await findings()).toEqual([]);
+      expect(await violations(ada.page)).toEqual([]);
 
       chaos.blockWebSockets();
       await expect(ada.tryNow).toBeVisible();
       await ada.send('Waiting');
       await ada.expectWaiting(1);
-      expect(await findings()).toEqual([]);
-
-      const sideways = await ada.page.evaluate(() =>
-        [document.documentElement, ...document.querySelectorAll('body *')]
-          .filter((box) => box.scrollWidth > box.clientWidth)
-          .filter((box) => {
-            const { overflowX } = getComputedStyle(box);
-            return box === document.documentElement || /auto|scroll/.test(overflowX);
-          })
-          .map((box) => box.outerHTML.slice(0, 80)),
-      );
-      expect(sideways, 'nothing scrolls sideways').toEqual([]);
+      expect(await violations(ada.page)).toEqual([]);
+      expect(await sideways(ada.page), 'nothing scrolls sideways').toEqual([]);
     });
   }
 }
