@@ -70,6 +70,7 @@ mod tests {
             let totals = Totals {
                 stored: second * 50,
                 deliveries: second * 200,
+                ..Totals::default()
             };
             samples.take(7, totals, EVERY);
         }

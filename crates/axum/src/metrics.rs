@@ -3,12 +3,15 @@
 //! A counter is an atomic addition where it happens; gauges (connections, sessions, rooms) are computed
 //! at scrape time.
 
+mod cause;
+mod histogram;
 mod limit;
 #[cfg(feature = "metrics")]
 mod registry;
 #[cfg(not(feature = "metrics"))]
 mod uncounted;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::http::StatusCode;
@@ -18,18 +21,19 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 #[cfg(feature = "metrics")]
 use prometheus_client::metrics::family::Family;
-#[cfg(feature = "metrics")]
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use protocol::access::Denied;
 use protocol::close::CloseCode;
 use protocol::frame::ServerFrame;
 use protocol::server::AppendError;
 
+pub use self::cause::{Cause, Returns};
+pub use self::histogram::Times;
+use self::histogram::{BUCKETS_MAX, Histogram};
 pub use self::limit::Limit;
 #[cfg(feature = "metrics")]
 use self::registry::Registered;
 #[cfg(not(feature = "metrics"))]
-use self::uncounted::{Counter, Family, Histogram, exponential_buckets};
+use self::uncounted::{Counter, Family};
 use crate::log::cluster::status::ClusterStatus;
 
 /// A counter for each value of one label.
@@ -82,6 +86,11 @@ pub struct Metrics {
     sent: Counter,
     batches: Histogram,
     commits: Histogram,
+    returns: Returns,
+    /// All of [`Metrics::refusals`].
+    refused: AtomicU64,
+    /// All of [`Metrics::limited`].
+    exceeded: AtomicU64,
 }
 
 /// The gauges, computed at scrape time.
@@ -137,13 +146,23 @@ impl From<&ClusterStatus> for ClusterNow {
     }
 }
 
-/// Two counters as they stand, for charts.
+/// Counters as they stand, for charts.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Totals {
     /// Messages that became durable.
     pub stored: u64,
     /// Messages, drafts and changes of members that were handed to connections.
     pub deliveries: u64,
+    /// Sessions that came back, by cause, in the order of [`Cause::ALL`].
+    pub returns: [u64; Cause::ALL.len()],
+    /// From pings to their answers.
+    pub round_trips: Times,
+    /// How long commits of the log took, with their sync.
+    pub commits: Times,
+    /// `error` frames that were sent.
+    pub refused: u64,
+    /// Limits that were exceeded.
+    pub limited: u64,
 }
 
 impl Default for Metrics {
@@ -166,7 +185,7 @@ impl Metrics {
             heartbeats_sent: Counter::default(),
             heartbeats_missed: Counter::default(),
             // 1 ms to 16 s.
-            round_trips: Histogram::new(exponential_buckets(0.001, 2.0, 15)),
+            round_trips: Histogram::new(0.001, BUCKETS_MAX),
             publishes,
             stored,
             refusals: Family::default(),
@@ -177,9 +196,12 @@ impl Metrics {
             received: Counter::default(),
             sent: Counter::default(),
             // 1 to 4,096 operations.
-            batches: Histogram::new(exponential_buckets(1.0, 2.0, 13)),
+            batches: Histogram::new(1.0, 13),
             // 0.1 ms to 1.6 s.
-            commits: Histogram::new(exponential_buckets(0.000_1, 2.0, 15)),
+            commits: Histogram::new(0.000_1, BUCKETS_MAX),
+            returns: Returns::default(),
+            refused: AtomicU64::new(0),
+            exceeded: AtomicU64::new(0),
         };
         #[cfg(feature = "metrics")]
         let metrics = metrics.register();
@@ -191,7 +213,17 @@ impl Metrics {
         Totals {
             stored: self.stored.get(),
             deliveries: self.deliveries.get(),
+            returns: self.returns.counts(),
+            round_trips: self.round_trips.times(),
+            commits: self.commits.times(),
+            refused: self.refused.load(Ordering::Relaxed),
+            limited: self.exceeded.load(Ordering::Relaxed),
         }
+    }
+
+    /// The ends of connections, and the returns of their sessions.
+    pub const fn returns(&self) -> &Returns {
+        &self.returns
     }
 
     /// Counts an opened session: whether the client asked to resume one, and whether it was resumed.
@@ -233,6 +265,7 @@ impl Metrics {
             ServerFrame::Error(refusal) => {
                 let code = refusal.code.as_str().to_owned();
                 self.refusals.get_or_create(&Code { code }).inc();
+                self.refused.fetch_add(1, Ordering::Relaxed);
             }
             _ => {}
         }
@@ -289,6 +322,7 @@ impl Metrics {
         self.limited
             .get_or_create(&LimitLabel { limit })
             .inc_by(times);
+        self.exceeded.fetch_add(times, Ordering::Relaxed);
     }
 
     /// Counts messages that were read from the log for a reader that was away, or fell behind.
@@ -375,6 +409,11 @@ mod tests {
             "everbeat_publishes_total{outcome=\"rate_limited\"} 1",
             "everbeat_limited_total{limit=\"write_timeout\"} 0",
             "everbeat_limited_total{limit=\"origins\"} 1",
+            "everbeat_commit_operations_bucket{le=\"2.0\"} 0",
+            "everbeat_commit_operations_bucket{le=\"4.0\"} 1",
+            "everbeat_commit_operations_bucket{le=\"4096.0\"} 1",
+            "everbeat_commit_operations_bucket{le=\"+Inf\"} 1",
+            "everbeat_commit_operations_sum 3.0",
             "everbeat_commit_operations_count 1",
             "everbeat_commit_seconds_count 1",
             "everbeat_sent_bytes_total 120",
@@ -384,7 +423,10 @@ mod tests {
         }
         let unknown = Now { away: None, ..now };
         assert!(!metrics.render(unknown).unwrap().contains("state=\"away\""));
-        assert_eq!(metrics.totals().stored, 1);
+        let totals = metrics.totals();
+        assert_eq!((totals.stored, totals.limited), (1, 1));
+        let commit = totals.commits.quantile(0.5).unwrap();
+        assert!((200..=400).contains(&commit.as_micros()), "{commit:?}");
     }
 
     /// The words of a text that name a metric, without the suffixes that Prometheus adds.

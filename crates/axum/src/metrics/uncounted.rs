@@ -41,23 +41,3 @@ impl<L, M: Clone> Family<L, M> {
         self.0.clone()
     }
 }
-
-/// No histogram.
-#[derive(Debug)]
-pub(super) struct Histogram;
-
-impl Histogram {
-    pub(super) fn new(_: Buckets) -> Self {
-        Self
-    }
-
-    pub(super) fn observe(&self, _: f64) {}
-}
-
-/// No buckets.
-pub(super) struct Buckets;
-
-/// No buckets.
-pub(super) fn exponential_buckets(_: f64, _: f64, _: u16) -> Buckets {
-    Buckets
-}
