@@ -1,33 +1,35 @@
 //! The operator's listener: metrics, health and the status page. It is not for the internet.
 
+mod disk;
 mod status;
+mod words;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::uri::Authority;
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Json, Router};
 use everbeat_axum::hub::Hub;
 use everbeat_axum::origin::{self, is_forged};
-use protocol::id::ConnectionId;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::internal::InternalListener;
 use crate::state::AppState;
-use crate::{headers, health};
+use crate::{headers, health, language};
 
 /// The content type for Prometheus.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Starts to serve the operator.
 pub fn begin(listener: TcpListener, state: &AppState) -> InternalListener {
-    InternalListener::begin(listener, state, build(state.clone()))
+    InternalListener::begin(listener, state, |end| build(state.clone(), end))
 }
 
 /// The operator's routes, for requests that name this listener by an address or by one of its names:
@@ -35,13 +37,15 @@ pub fn begin(listener: TcpListener, state: &AppState) -> InternalListener {
 /// - `GET /metrics`: see [`everbeat_axum::metrics`]
 /// - `GET /healthz`, `GET /readyz`: see [`health`]
 /// - `GET /cluster`: the nodes as JSON; 404 on one machine
-/// - `GET /status`: a page; `POST /status/connections/{id}/disconnect` closes a connection
-fn build(state: AppState) -> Router {
+/// - `/status`: pages and their buttons, see [`status::routes`]
+///
+/// `end` ends answers that have no end of their own.
+fn build(state: AppState, end: CancellationToken) -> Router {
     Router::new()
         .route("/", get(async || Redirect::to("/status")))
-        .route("/status", get(status::page))
-        .merge(status::files())
-        .route("/status/connections/{id}/disconnect", post(disconnect))
+        .merge(
+            status::routes(&state, end).layer(from_fn_with_state(state.clone(), language::choose)),
+        )
         .route("/metrics", get(metrics))
         .route("/cluster", get(cluster))
         .merge(health::routes())
@@ -71,18 +75,6 @@ async fn cluster(State(hub): State<Arc<Hub>>) -> Response {
         },
         |status| Json(status).into_response(),
     )
-}
-
-async fn disconnect(State(hub): State<Arc<Hub>>, Path(id): Path<u64>) -> Response {
-    if !hub.disconnect_by_operator(ConnectionId::new(id)) {
-        return (
-            StatusCode::NOT_FOUND,
-            "That connection is closed already.\n",
-        )
-            .into_response();
-    }
-    tracing::info!(connection.id = id, "an operator ends a connection");
-    Redirect::to("/status").into_response()
 }
 
 /// Refuses requests that name another host, and those of other pages: a page elsewhere whose name was made to

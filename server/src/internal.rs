@@ -26,9 +26,15 @@ pub struct InternalListener {
 }
 
 impl InternalListener {
-    /// Starts to serve.
-    pub(crate) fn begin(listener: TcpListener, state: &AppState, router: Router) -> Self {
+    /// Starts to serve the routes that `build` makes. Answers that have no end of their own end with the token that it is
+    /// given: [`InternalListener::end`] would wait for them.
+    pub(crate) fn begin(
+        listener: TcpListener,
+        state: &AppState,
+        build: impl FnOnce(CancellationToken) -> Router,
+    ) -> Self {
         let end = CancellationToken::new();
+        let router = build(end.clone());
         let limits = LimitsConfig {
             handshakes: CONNECTIONS,
             ..LimitsConfig::NONE

@@ -47,6 +47,11 @@ impl AppState {
         &self.0.readiness
     }
 
+    /// The samples of the last hour.
+    pub fn samples(&self) -> &Arc<Samples> {
+        &self.0.samples
+    }
+
     /// The place of the compiled site.
     pub fn leptos(&self) -> &LeptosOptions {
         &self.0.leptos

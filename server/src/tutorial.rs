@@ -10,7 +10,9 @@ use axum::response::{IntoResponse, Response};
 use everbeat_axum::access::{Authenticator, ShownCredentials};
 use everbeat_axum::address::Client;
 use everbeat_axum::answers::Owed;
+use everbeat_axum::clock::Second;
 use everbeat_axum::everbeat::Everbeat;
+use everbeat_axum::hub::feed::What;
 use everbeat_axum::hub::inspect::{Kind, Question, Vitals};
 use everbeat_axum::hub::pull::{self, Batch, Nothing};
 use everbeat_axum::hub::room::{Entry, Room};
@@ -83,11 +85,15 @@ async fn drive<S: Stream>(wire: Wire<S>, mut permit: ConnectionPermit, room: Roo
         tracing::info!(session.id = %session, connection.id = %permit.id, "tutorial session start");
     }
     permit.pass_as(session);
+    if is_logged {
+        permit.note(What::Opened, None);
+    }
     let mut driver = Box::new(Driver {
         machine: Tutorial::new(clock.now(), permit.everbeat.protocol()),
         wire,
         alarm: Alarm::new(clock),
         permit,
+        opened: clock.second(),
         room,
         answer: None,
         owed: None,
@@ -114,6 +120,7 @@ enum Answer {
 
 struct Driver<S> {
     permit: ConnectionPermit,
+    opened: Second,
     machine: Tutorial,
     wire: Wire<S>,
     alarm: Alarm,
@@ -339,6 +346,8 @@ impl<S: Stream> Driver<S> {
             round_trip: None,
             quiet: Some(now - self.machine.heard_at()),
             kind: Kind::Tutorial,
+            network: self.permit.network(),
+            open: self.permit.hub().clock().since(self.opened),
         };
         asked.answer(self.permit.id, vitals);
     }

@@ -1,6 +1,7 @@
 //! The address of a request's client, also behind proxies.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
@@ -17,7 +18,7 @@ pub struct Peer {
 
 /// The network that limits count by: an IPv4 address, or the /64 that one subscriber of IPv6 has. One word,
 /// as each connection holds one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Network(u64);
 
 /// The upper half of the word of an IPv4 address: a prefix of multicast (RFC 4291 section 2.7), which is the source
@@ -30,6 +31,16 @@ impl From<IpAddr> for Network {
             IpAddr::V4(address) => Self(IPV4 | u64::from(address.to_bits())),
             // The upper half of the 128 bits.
             IpAddr::V6(address) => Self((address.to_bits() >> 64) as u64),
+        }
+    }
+}
+
+/// As an operator reads it: `192.0.2.7`, or `2001:db8::/64`.
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match u32::try_from(self.0 ^ IPV4) {
+            Ok(address) => Ipv4Addr::from_bits(address).fmt(f),
+            Err(_) => write!(f, "{}/64", Ipv6Addr::from_bits(u128::from(self.0) << 64)),
         }
     }
 }

@@ -57,6 +57,25 @@ impl Clock {
     }
 }
 
+/// A moment in whole seconds since the start of a [`Clock`]: it takes four bytes, as each connection keeps one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Second(u32);
+
+impl Clock {
+    /// The second that it is.
+    pub fn second(&self) -> Second {
+        let seconds = self.origin.elapsed().as_secs();
+        // 136 years.
+        Second(u32::try_from(seconds).unwrap_or(u32::MAX))
+    }
+
+    /// The time since then, in whole seconds.
+    pub fn since(&self, then: Second) -> Duration {
+        let Second(now) = self.second();
+        Duration::from_secs(now.saturating_sub(then.0).into())
+    }
+}
+
 /// Unix time in milliseconds.
 pub fn unix_ms() -> u64 {
     let since = SystemTime::now()
@@ -83,5 +102,16 @@ mod tests {
         for bad in [UNIX_EPOCH - tick, last, last + tick] {
             assert_eq!(check(bad), Err(ClockError), "{bad:?}");
         }
+    }
+
+    /// What a connection keeps is small, and tells its age in whole seconds.
+    #[tokio::test(start_paused = true)]
+    async fn seconds_are_whole() {
+        let clock = Clock::start();
+        tokio::time::advance(Duration::from_millis(1_500)).await;
+        let then = clock.second();
+        assert_eq!(size_of_val(&then), 4);
+        tokio::time::advance(Duration::from_millis(2_400)).await;
+        assert_eq!(clock.since(then), Duration::from_secs(2));
     }
 }

@@ -6,6 +6,7 @@ mod cluster;
 mod config;
 mod connections;
 mod entry;
+pub mod feed;
 pub mod inspect;
 pub mod mailbox;
 pub mod nodes;
@@ -34,8 +35,9 @@ use tokio::time::timeout;
 
 use self::agenda::Agenda;
 pub use self::config::HubConfig;
-pub use self::connections::Asking;
 use self::connections::Connections;
+pub use self::connections::{Asking, Drain};
+use self::feed::{Feed, What};
 use self::nodes::Nodes;
 use self::replay::Replays;
 use self::room::{Entry, Paced, Room};
@@ -61,6 +63,7 @@ pub struct Rooms {
     /// Where there are several nodes: the way to the others.
     nodes: OnceLock<Arc<Nodes>>,
     metrics: Arc<Metrics>,
+    feed: Feed,
     /// The redaction count; part of the key of cached pages.
     redactions: AtomicU64,
     /// The hub's, which the log notifies of openings.
@@ -78,6 +81,7 @@ impl Rooms {
             fan_out: None,
             nodes: OnceLock::new(),
             metrics: Arc::default(),
+            feed: Feed::default(),
             redactions: AtomicU64::new(0),
             connections: Mutex::default(),
         }
@@ -194,10 +198,12 @@ impl Observer for Rooms {
     }
 
     fn node_up(&self, node: &NodeName) {
+        self.feed.note(What::NodeUp(node.clone()), None);
         Self::node_up(self, node);
     }
 
     fn node_down(&self, node: &NodeName) {
+        self.feed.note(What::NodeDown(node.clone()), None);
         Self::node_down(self, node);
     }
 
@@ -299,6 +305,11 @@ impl Hub {
     /// The counters.
     pub fn metrics(&self) -> &Metrics {
         &self.rooms.metrics
+    }
+
+    /// What happened last, for the operator.
+    pub fn feed(&self) -> &Feed {
+        &self.rooms.feed
     }
 
     /// The gauges. A log that does not answer does not delay the others.

@@ -11,6 +11,7 @@ use protocol::server::{Cost, Full, RoomView};
 use crate::address::Network;
 use crate::everbeat::Everbeat;
 use crate::hub::Hub;
+use crate::hub::feed::{What, Whom};
 use crate::hub::mailbox::Mailbox;
 use crate::hub::room::Room;
 use crate::limits::Held;
@@ -97,15 +98,16 @@ impl ConnectionPermit {
         }
     }
 
-    /// Gives an opening of a session to this connection (RS-4).
-    pub fn attach(&mut self, session: SessionId, generation: Generation) {
+    /// Gives an opening of a session to this connection (RS-4). Returns whether it was taken from another one here.
+    pub fn attach(&mut self, session: SessionId, generation: Generation) -> bool {
         let connection = self.id;
         let opened = Holder {
             connection,
             generation,
         };
-        self.hub().attach(&session, opened);
+        let was_held = self.hub().attach(&session, opened);
         self.who = Who::Session(session, generation);
+        was_held
     }
 
     /// Gives this connection a session of its own, which ends with it.
@@ -165,16 +167,30 @@ impl ConnectionPermit {
         self.rooms.retain(|room| room.name() != name);
     }
 
+    /// Notes in the operator's feed what happens to the client, whose name this is.
+    pub fn note(&self, what: What, name: Option<Name>) {
+        let whom = Whom {
+            session: self.session().cloned(),
+            connection: self.id,
+            name,
+        };
+        self.hub().feed().note(what, Some(whom));
+    }
+
     /// Gives up session and rooms as the connection ends; counts the end, and writes its line in the journal if
-    /// `is_logged`.
+    /// `is_logged`, and in the feed.
     pub fn end(&mut self, what: &str, reason: CloseCode, is_logged: bool) {
-        let session = self.session().cloned();
-        self.vacate();
-        let session = session.as_ref().map_or("none", SessionId::as_str);
-        self.hub().metrics().closed(reason);
         if is_logged {
+            let session = self.session().map_or("none", SessionId::as_str);
             tracing::info!(session.id = session, connection.id = %self.id, %reason, "{what} end");
+            self.note(What::Ended(reason), None);
         }
+        let metrics = self.hub().metrics();
+        metrics.closed(reason);
+        if let Who::Session(session, _) = &self.who {
+            metrics.returns().ended(session, reason);
+        }
+        self.vacate();
     }
 
     /// As `end`, where the task panicked or was aborted.

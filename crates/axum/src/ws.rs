@@ -131,7 +131,8 @@ impl Handshake {
                     Full::Address => "Your address holds too many connections: try again later.\n",
                     Full::Server => "The server takes no new connections now: try again later.\n",
                 };
-                return later(text, full.retry_after(everbeat.hub().drain()));
+                let drain = everbeat.hub().drain().map(|drain| drain.length);
+                return later(text, full.retry_after(drain));
             }
         };
         let ready = Ready { permit, dialect };

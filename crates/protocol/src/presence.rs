@@ -258,6 +258,11 @@ impl Presence {
         roster.map_or_else(|| self.is_empty(), |roster| roster.is_idle())
     }
 
+    /// How many members there are.
+    pub fn count(&self) -> u32 {
+        count_of(self.members.len())
+    }
+
     /// All members.
     pub fn sessions(&self) -> impl Iterator<Item = &SessionId> {
         self.members.keys()
@@ -266,7 +271,7 @@ impl Presence {
     /// The named members, and how many members there are in all.
     pub fn named(&self) -> (Vec<Member>, u32) {
         let members = self.named.keys().filter_map(|id| self.member(id));
-        (members.collect(), count_of(self.members.len()))
+        (members.collect(), self.count())
     }
 
     /// The members that this session knows by name, itself always among them; and how many there are, if that is

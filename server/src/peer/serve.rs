@@ -70,7 +70,7 @@ pub fn begin(door: PeerDoor, state: &AppState) -> InternalListener {
         tracing::info!("for other nodes: http://{address}/");
     }
     let router = routes(node, secret, &state.config().data);
-    InternalListener::begin(listener, state, router)
+    InternalListener::begin(listener, state, |_| router)
 }
 
 fn routes(node: Arc<dyn Node>, secret: Arc<PeerSecret>, data: &Path) -> Router {

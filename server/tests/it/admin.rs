@@ -13,8 +13,15 @@ use crate::raw::Raw;
 use crate::test_server::TestServer;
 
 impl TestServer {
-    fn admin_url(&self, path: &str) -> String {
+    pub(crate) fn admin_url(&self, path: &str) -> String {
         format!("http://{}{path}", self.admin)
+    }
+
+    /// A page of the operator.
+    pub(crate) async fn status(&self, path: &str) -> String {
+        let answer = reqwest::get(self.admin_url(path)).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        answer.text().await.unwrap()
     }
 
     async fn ready(&self) -> (StatusCode, String) {
@@ -172,7 +179,7 @@ async fn it_is_ready_while_it_can_store() {
     server.ended().await;
 }
 
-/// The status page lists the sessions, and its button disconnects one for good.
+/// The status page lists the sessions, and a button on a session's page disconnects it for good.
 #[tokio::test]
 async fn an_operator_sees_and_ends_a_connection() {
     let server = TestServer::start(&[]).await;
@@ -184,23 +191,17 @@ async fn an_operator_sees_and_ends_a_connection() {
     let id = welcome["session"]["id"].as_str().unwrap();
     let key = welcome["session"]["key"].as_str().unwrap();
     let other = server.joined().await;
-    let page = async |path: &str| {
-        let answer = reqwest::get(server.admin_url(path)).await.unwrap();
-        assert_eq!(answer.status(), StatusCode::OK);
-        answer.text().await.unwrap()
-    };
-    let all = page("/status").await;
+    let all = server.status("/status").await;
     assert!(all.contains(id) && all.contains("kitchen") && all.contains("lobby"));
     assert!(all.contains("&lt;b&gt;Ada") && !all.contains("<b>Ada"));
     assert!(!all.contains(key), "no page shows a key");
-    let one = page(&format!("/status?session={id}")).await;
-    assert!(one.contains(id) && !one.contains("lobby"));
-    let action = one.split("action=\"").find_map(|rest| {
-        rest.split('"')
-            .next()
-            .filter(|path| path.ends_with("/disconnect"))
-    });
-    let action = server.admin_url(action.unwrap());
+    let session = format!("/status/sessions/{id}");
+    assert!(all.contains(&format!("href=\"{session}\"")));
+    let one = server.status(&session).await;
+    assert!(one.contains("kitchen") && !one.contains("lobby") && !one.contains(key));
+    let action = format!("{session}/remove");
+    assert!(one.contains(&format!("action=\"{action}\"")));
+    let action = server.admin_url(&action);
     let client = Client::new();
     // Requests from another site's page in the operator's browser are refused.
     let foreign = client.post(&action).header("sec-fetch-site", "cross-site");
@@ -218,6 +219,7 @@ async fn an_operator_sees_and_ends_a_connection() {
     assert_eq!(raw.end().await.0, Some(4203));
     let gone = client.post(&action).send().await.unwrap();
     assert_eq!(gone.status(), StatusCode::NOT_FOUND);
+    assert!(gone.text().await.unwrap().contains("has no connection"));
     drop(other);
 }
 
@@ -296,7 +298,7 @@ async fn a_tokens_words_are_text_for_the_operator() {
     // So is the text that the operator searches for.
     let url = guarded
         .server
-        .admin_url("/status?session=%22%3E%3Cscript%3Ealert(1)%3C/script%3E");
+        .admin_url("/status?find=%22%3E%3Cscript%3Ealert(1)%3C/script%3E");
     let page = reqwest::get(url).await.unwrap().text().await.unwrap();
     assert!(!page.contains("<script>alert"), "{page}");
     assert!(page.contains("value=\"&quot;&gt;&lt;script"), "{page}");

@@ -33,6 +33,7 @@ mod limits;
 mod metrics;
 mod names;
 mod nodes;
+mod operator;
 mod other_sites;
 mod pages;
 mod peers;

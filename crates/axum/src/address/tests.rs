@@ -10,6 +10,16 @@ fn from(address: &str) -> Peer {
     }
 }
 
+/// An operator reads addresses as they are written elsewhere.
+#[test]
+fn a_network_is_written_as_an_address() {
+    let written = |address: &str| Network::from(address.parse::<IpAddr>().unwrap()).to_string();
+    assert_eq!(written("192.0.2.7"), "192.0.2.7");
+    assert_eq!(written("::ffff:192.0.2.7"), "192.0.2.7");
+    assert_eq!(written("2001:db8:1:2:3::4"), "2001:db8:1:2::/64");
+    assert_eq!(written("::1"), "::/64");
+}
+
 fn headers(name: &'static str, lines: &[&'static str]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for line in lines {

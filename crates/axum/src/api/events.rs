@@ -28,6 +28,7 @@ use super::input::{ApiQuery, InRoom};
 use super::perform::perform;
 use super::problem::{Code, Problem, ProblemBody};
 use crate::answers::Owed;
+use crate::clock::Second;
 use crate::everbeat::Everbeat;
 use crate::hub::inspect::{Kind, Question, Vitals};
 use crate::hub::pull::{self, Batch, Nothing};
@@ -102,6 +103,7 @@ pub(super) async fn events(
     let permit = everbeat.connect(caller.client.counted());
     let permit = permit.map_err(|_| Problem::later(Code::Unavailable, Full::LATER))?;
     let mut listener = Listener {
+        opened: permit.hub().clock().second(),
         permit,
         // Held until this listener ends, also if its answer is to HEAD or an error.
         _placed: half_open.map(|Extension(half_open)| half_open.place()),
@@ -157,6 +159,7 @@ enum Answer {
 /// A listener, which counts as a connection.
 struct Listener {
     permit: ConnectionPermit,
+    opened: Second,
     _placed: Option<Placed>,
     subject: Option<Subject>,
     room: RoomName,
@@ -356,6 +359,8 @@ impl Listener {
             round_trip: None,
             quiet: None,
             kind: Kind::Events,
+            network: self.permit.network(),
+            open: self.permit.hub().clock().since(self.opened),
         };
         asked.answer(self.permit.id, vitals);
     }

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use protocol::id::{ConnectionId, Generation, Holder, SessionId};
 use protocol::server::{OtherNode, TakeOver, reconnect_slots};
+use protocol::time::Timestamp;
 
 use super::Hub;
+use super::feed::What;
 use super::mailbox::Mailbox;
 use crate::log::KeyHash;
 
@@ -19,10 +21,19 @@ pub(super) struct Connections {
     pub(super) sessions: HashMap<SessionId, Holder>,
     /// The newest connection that asks the log for each session.
     asked: HashMap<SessionId, Asked>,
-    /// The length of the drain, once it has begun.
-    pub(super) drain: Option<Duration>,
+    /// The drain, once it has begun.
+    pub(super) drain: Option<Drain>,
     /// The number of the last one that was opened.
     last: u64,
+}
+
+/// A drain: the server refuses new connections, and serves the others for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// Its length.
+    pub length: Duration,
+    /// When it ends.
+    pub until: Timestamp,
 }
 
 /// A question to the log that is not answered yet.
@@ -114,15 +125,17 @@ impl Hub {
 
     /// Gives the session to this connection; the older one of two is notified that it lost the session (RS-4). The
     /// older one may be this one: the log's answers reach the connections' tasks in any order, and a client
-    /// reconnects just because it had no answer.
-    pub fn attach(&self, session: &SessionId, opened: Holder) {
+    /// reconnects just because it had no answer. Returns whether it was taken from another one.
+    pub fn attach(&self, session: &SessionId, opened: Holder) -> bool {
         let mut connections = self.rooms.connections.lock();
         let before = connections.sessions.get(session).copied();
         let TakeOver {
             holder, taken_over, ..
         } = TakeOver::new(before, opened);
         connections.sessions.insert(session.clone(), holder);
-        connections.take_over(taken_over.map(|older| older.connection));
+        let older = taken_over.map(|older| older.connection);
+        connections.take_over(older);
+        older.is_some_and(|older| older != opened.connection)
     }
 
     /// Forgets a closed connection.
@@ -154,9 +167,25 @@ impl Hub {
         self.drain().is_some()
     }
 
-    /// The length of the drain, once it has begun.
-    pub fn drain(&self) -> Option<Duration> {
+    /// The drain, once it has begun.
+    pub fn drain(&self) -> Option<Drain> {
         self.rooms.connections.lock().drain
+    }
+
+    /// All connections, the newest first. They are sorted without the lock, as there may be many.
+    pub fn newest(&self) -> Vec<ConnectionId> {
+        let connections = self.rooms.connections.lock();
+        let mut ids: Vec<ConnectionId> = connections.mailboxes.keys().copied().collect();
+        drop(connections);
+        ids.sort_unstable_by(|one, other| other.cmp(one));
+        ids
+    }
+
+    /// The connection that has a session here.
+    pub fn connection_of(&self, session: &SessionId) -> Option<ConnectionId> {
+        let connections = self.rooms.connections.lock();
+        let holder = connections.sessions.get(session);
+        holder.map(|holder| holder.connection)
     }
 
     /// The sessions that are connected.
@@ -175,20 +204,36 @@ impl Hub {
     /// there are other nodes, each has a slot there, too, as far as these have room (RC-8).
     pub fn go_away(&self, drain: Duration, others: &[OtherNode]) {
         let mut connections = self.rooms.connections.lock();
-        connections.drain = Some(drain);
+        connections.drain = Some(Drain {
+            length: drain,
+            until: Timestamp::from_origin(self.clock.now().since_origin() + drain),
+        });
         self.log.set_draining();
+        self.feed().note(What::Drain, None);
         let slots = reconnect_slots(drain, connections.mailboxes.len(), others);
         for (slot, mailbox) in slots.zip(connections.mailboxes.values()) {
             mailbox.go_away(slot);
         }
     }
 
-    /// Closes a connection for an operator. Returns whether it was there.
+    /// Closes a connection for an operator with 4203, so that its client stays away until its user acts. Returns whether
+    /// it was there.
     pub fn disconnect_by_operator(&self, id: ConnectionId) -> bool {
         let connections = self.rooms.connections.lock();
         let mailbox = connections.mailboxes.get(&id);
         if let Some(mailbox) = mailbox {
             mailbox.disconnect();
+        }
+        mailbox.is_some()
+    }
+
+    /// Closes a connection for an operator with 1012, so that its client reconnects and resumes. Returns whether it was
+    /// there.
+    pub fn reconnect_by_operator(&self, id: ConnectionId) -> bool {
+        let connections = self.rooms.connections.lock();
+        let mailbox = connections.mailboxes.get(&id);
+        if let Some(mailbox) = mailbox {
+            mailbox.shut_down();
         }
         mailbox.is_some()
     }

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use protocol::id::{ConnectionId, Name, RoomName, SessionId};
+use protocol::position::Offset;
 use tokio::sync::mpsc::UnboundedSender;
+
+use crate::address::Network;
 
 /// The state of a connection, for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +35,17 @@ impl Question {
     }
 }
 
+/// The state of a room in use, for the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomReport {
+    /// Its name.
+    pub name: RoomName,
+    /// How many members it has, away ones among them.
+    pub members: u32,
+    /// The offset of its newest message.
+    pub head: Offset,
+}
+
 /// What a connection's task knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vitals {
@@ -49,6 +63,10 @@ pub struct Vitals {
     pub quiet: Option<Duration>,
     /// The kind of connection.
     pub kind: Kind,
+    /// The network that it counts for; `None` for a program on a trusted address that acts for itself.
+    pub network: Option<Network>,
+    /// For how long it has been open, in whole seconds.
+    pub open: Duration,
 }
 
 /// The kinds of connections.

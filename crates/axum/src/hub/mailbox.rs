@@ -33,7 +33,7 @@ pub struct Marks {
     pub go_away: Option<Box<Slot>>,
     /// An operator closes the connection.
     pub disconnected: bool,
-    /// The server ends now.
+    /// The connection is closed so that its client reconnects: the server ends now, or an operator wants it.
     pub shut_down: bool,
     /// An operator asks for the state of the connection.
     pub asked: Option<Question>,

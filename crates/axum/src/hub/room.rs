@@ -338,6 +338,11 @@ impl Room {
         self.state.lock().presence.named()
     }
 
+    /// How many members there are.
+    pub(super) fn member_count(&self) -> u32 {
+        self.state.lock().presence.count()
+    }
+
     /// The newest offset and version.
     pub fn marks(&self) -> (Offset, u64) {
         let head = Offset::new(self.head.load(Ordering::Acquire));

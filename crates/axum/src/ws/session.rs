@@ -27,6 +27,7 @@ use super::reading::Reading;
 use super::wire::{self, Alarm, Wire, WriteError};
 use crate::access::ShownCredentials;
 use crate::answers::Owed;
+use crate::clock::Second;
 use crate::hub::inspect::{Kind, Question, Vitals};
 use crate::metrics::Metrics;
 use crate::permit::ConnectionPermit;
@@ -55,6 +56,7 @@ pub(super) fn drive<S: Stream>(
         is_stalled: false,
         is_logged: None,
         is_over: false,
+        opened: clock.second(),
         permit,
     });
     async move {
@@ -114,6 +116,7 @@ impl Later {
 
 struct Driver<S> {
     permit: ConnectionPermit,
+    opened: Second,
     machine: Connection,
     wire: Wire<S>,
     alarm: Alarm,
@@ -410,6 +413,8 @@ impl<S: Stream> Driver<S> {
             round_trip: self.machine.round_trip(),
             quiet: Some(now - self.machine.heard_at()),
             kind: Kind::Session,
+            network: self.permit.network(),
+            open: self.permit.hub().clock().since(self.opened),
         };
         asked.answer(self.permit.id, vitals);
     }

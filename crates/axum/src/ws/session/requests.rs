@@ -19,6 +19,7 @@ use super::{Access, Driver};
 use crate::access::ShownCredentials;
 use crate::answers::{NoRoom, Owed};
 use crate::hub::Asking;
+use crate::hub::feed::What;
 use crate::hub::pull::{self, Batch, Nothing};
 use crate::hub::room::{Entry, Room};
 use crate::journal;
@@ -245,11 +246,20 @@ impl<S: Stream> Driver<S> {
         is_wanted: bool,
         owner: Option<Subject>,
     ) {
+        let mut what = None;
         if let Some((opened, generation)) = &opened {
             let session = opened.credentials.id.clone();
-            self.permit.attach(session, *generation);
+            let was_held = self.permit.attach(session.clone(), *generation);
             self.owner = owner;
             self.metrics().session_opened(is_wanted, opened.resumed);
+            what = Some(match (is_wanted, opened.resumed) {
+                (_, true) => {
+                    let returns = self.metrics().returns();
+                    What::Resumed(returns.returned(&session, was_held))
+                }
+                (true, false) => What::NotResumed,
+                (false, false) => What::Opened,
+            });
             let is_logged = self.permit.is_logged();
             self.is_logged = Some(is_logged);
             if is_logged {
@@ -264,6 +274,10 @@ impl<S: Stream> Driver<S> {
         }
         let opened = opened.map(|(opened, _)| opened);
         self.feed(Input::SessionOpened(opened));
+        // By now the machine knows the session's name.
+        if let Some(what) = what.filter(|_| self.is_logged()) {
+            self.permit.note(what, self.machine.name().cloned());
+        }
     }
 
     /// Queues what was pulled, and reports it to the machine.

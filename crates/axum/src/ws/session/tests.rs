@@ -284,9 +284,11 @@ async fn what_is_owed_keeps_nobody() {
             }
             CloseCode::DISCONNECTED => {
                 let id = SessionId::new(session["id"].as_str().unwrap()).unwrap();
-                let report = server.hub.reports(1, Some(&id)).await.remove(0);
-                assert!(report.vitals.is_some(), "it says how it is");
-                assert!(server.hub.disconnect_by_operator(report.connection));
+                let connection = server.hub.connection_of(&id).unwrap();
+                let report = server.hub.reports(&[connection]).await.remove(0);
+                let vitals = report.vitals.expect("the task answers");
+                assert_eq!(vitals.session, Some(id));
+                assert!(server.hub.disconnect_by_operator(connection));
             }
             _ => server.hub.shut_down(),
         }
