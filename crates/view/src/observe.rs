@@ -51,7 +51,7 @@ pub enum TraceKind {
     State,
     /// Another event of the machine. Text: [`Event`](protocol::client::Event) as JSON.
     Event,
-    /// The page or its network changed. Text: `visible`, `freeze`, `online` or `offline`.
+    /// The page or its network changed. Text: `visible` (also as it wakes up), `hidden`, `freeze`, `online` or `offline`.
     Fact,
     /// A fault begins, or all end. Text: [`Fault::name`].
     Fault,

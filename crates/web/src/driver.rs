@@ -130,10 +130,11 @@ impl<O: Environment> Driver<O> {
             }
             BrowserEvent::Forbidden => (self.report)(Report::Forbidden),
             BrowserEvent::Page(network) => {
-                self.recorder.fact(now, network);
+                self.recorder.network(now, network);
                 self.session.handle_input(now, Input::Network(network));
             }
             BrowserEvent::Token(answer) => self.session.handle_input(now, Input::Token(answer)),
+            BrowserEvent::Hidden => self.recorder.fact(now, "hidden"),
             // Not about this session in particular.
             BrowserEvent::Shared => {}
             BrowserEvent::Timer => {

@@ -19,7 +19,7 @@ pub struct Lifecycle {
 }
 
 impl Lifecycle {
-    /// Reports to `queue` when the page is frozen, wakes up, becomes visible, and when the network comes and goes.
+    /// Reports to `queue` when the page is frozen, wakes up, becomes visible or hidden, and when the network comes and goes.
     pub fn of(window: &Window, queue: &Queue) -> Self {
         let tell = |target: &EventTarget, kind, means, counts: fn(&Event) -> bool| {
             let queue = queue.clone();
@@ -38,10 +38,18 @@ impl Lifecycle {
             tell(window, "offline", Network::Offline, always),
         ];
         if let Some(document) = window.document() {
+            let seen = queue.clone();
+            let tell_seen = move |_| {
+                seen.push(if is_seen() {
+                    BrowserEvent::Page(Network::Visible)
+                } else {
+                    BrowserEvent::Hidden
+                });
+            };
             listeners.extend([
                 tell(&document, "freeze", Network::Frozen, always),
                 tell(&document, "resume", Network::Visible, always),
-                tell(&document, "visibilitychange", Network::Visible, is_seen),
+                Listener::new(&document, "visibilitychange", tell_seen),
             ]);
         }
         Self {
@@ -111,7 +119,7 @@ impl Drop for Listener {
 }
 
 /// Whether the page is visible now.
-fn is_seen(_: &Event) -> bool {
+fn is_seen() -> bool {
     let document = web_sys::window().and_then(|window| window.document());
     document.is_some_and(|document| !document.hidden())
 }

@@ -179,7 +179,7 @@ impl Recorder {
         }
     }
 
-    pub(crate) fn fact(&self, now: Timestamp, network: Network) {
+    pub(crate) fn network(&self, now: Timestamp, network: Network) {
         let name = match network {
             Network::Visible => "visible",
             Network::Frozen => "freeze",
@@ -187,6 +187,10 @@ impl Recorder {
             Network::Offline => "offline",
             _ => return,
         };
+        self.fact(now, name);
+    }
+
+    pub(crate) fn fact(&self, now: Timestamp, name: &str) {
         self.note(now, TraceKind::Fact, 0, &|| name.to_owned());
     }
 

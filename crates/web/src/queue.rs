@@ -49,6 +49,8 @@ pub enum BrowserEvent {
     Forbidden,
     /// The page or its network changed.
     Page(Network),
+    /// The page cannot be seen any more. Its timers ring late from now on; the session has nothing to do.
+    Hidden,
     /// The timer fired, perhaps long after its time.
     Timer,
     /// Another page of this browser changed the storage that they share.
@@ -71,6 +73,7 @@ impl BrowserEvent {
             | Self::Closed { id, .. } => Some(*id),
             Self::Forbidden
             | Self::Page(_)
+            | Self::Hidden
             | Self::Timer
             | Self::Shared
             | Self::Token(_)

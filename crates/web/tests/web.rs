@@ -2,6 +2,9 @@
 #![cfg(target_arch = "wasm32")]
 #![expect(clippy::unwrap_used, reason = "this whole file is tests")]
 
+#[path = "web/inspect.rs"]
+mod inspect;
+
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -212,11 +215,14 @@ fn the_page_tells_of_its_network_and_of_being_seen() {
         window().dispatch_event(&Event::new(name).unwrap()).unwrap();
         assert_eq!(queue.try_next(), Some(BrowserEvent::Page(expected)));
     }
-    // As nothing of this page is hidden, it is visible.
     let changed = Event::new("visibilitychange").unwrap();
     document.dispatch_event(&changed).unwrap();
-    let seen = (!document.hidden()).then_some(BrowserEvent::Page(Network::Visible));
-    assert_eq!(queue.try_next(), seen);
+    let seen = if document.hidden() {
+        BrowserEvent::Hidden
+    } else {
+        BrowserEvent::Page(Network::Visible)
+    };
+    assert_eq!(queue.try_next(), Some(seen));
     drop(lifecycle);
     document.dispatch_event(&changed).unwrap();
     assert_eq!(queue.try_next(), None);

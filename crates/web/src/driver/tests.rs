@@ -14,6 +14,8 @@ use super::*;
 use crate::queue::Queue;
 
 mod faults;
+#[cfg(not(target_arch = "wasm32"))]
+mod server;
 mod trace;
 
 /// The I/O that was done, in order.

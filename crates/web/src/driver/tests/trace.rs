@@ -86,6 +86,7 @@ fn the_trace_holds_every_step() {
     rig.hear(r#"{"type":"ack","seq":1,"room":"lobby","offset":7}"#);
     rig.hear(r#"{"type":"ping"}"#);
     rig.driver.handle(BrowserEvent::Page(Network::Online));
+    rig.driver.handle(BrowserEvent::Hidden);
     rig.driver.handle(BrowserEvent::Closed {
         id: FIRST,
         code: Some(CloseCode::new(1012)),
@@ -119,6 +120,7 @@ fn the_trace_holds_every_step() {
         event 1 0 {"type":"beat","rtt_ms":null}
         fact 1 0 online
         out 1 4 {"type":"ping"}
+        fact 1 0 hidden
         closed 1 0 1012
         state 0 0 {"status":"waiting","until_ms":1021,"cause":{"closed":1012},"attempt":1,"offline":false}"#
         .replace("WELCOME", &welcome().replace("secret", "…"))
