@@ -16,7 +16,7 @@
   const FIELDS = 'input[id], textarea[id]';
   const STOPS = 'a, button, input:not([type=hidden]), textarea, [tabindex]';
   const PARTS =
-    '.messages, [role=log], .connection, .words > span, .outbox, h1, #composer, #message, #name, .typing, .people ul';
+    '.messages, [role=log], .connection, .words > span, .outbox, h1, #composer, #message, #name, .typing ul, .people ul';
   // In the order of `Word`, from its first on.
   const [
     TAG, BOOT_WASM, BOOT_SOCKET, BOOT_LOAD, BOOT_LATE, BOOT_FAULT, BOOT_CHANGED, BOOT_NO_ANSWER, BOOT_ONE_WAITS,

@@ -37,8 +37,8 @@ pub struct RoomHandle {
     pub composer: ReadSignal<Composer>,
     /// The message list.
     pub list: ListHandle,
-    /// The input box changed.
-    pub write: Callback<String>,
+    /// The input box changed; and whether an input method goes on composing its text.
+    pub write: Callback<(String, bool)>,
     /// Publish its text.
     pub publish: Callback<()>,
 }
@@ -162,7 +162,7 @@ pub fn use_room() -> RoomHandle {
         received: room.received(),
         composer,
         list: use_list(room, input),
-        write: Callback::new(move |text| input.write(text)),
+        write: Callback::new(move |(text, is_composing)| input.write(text, is_composing)),
         publish: Callback::new(move |()| input.publish()),
     }
 }

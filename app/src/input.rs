@@ -66,9 +66,9 @@ impl Input {
         self.keep_text(&room);
     }
 
-    /// The text in the box changed.
-    pub(crate) fn write(&self, text: String) {
-        self.update(|composer| composer.write(text));
+    /// The text in the box changed; `is_composing`: by an input method that goes on composing it.
+    pub(crate) fn write(&self, text: String, is_composing: bool) {
+        self.update(|composer| composer.write(text, is_composing));
         if let Some(room) = self.with(|composer| composer.room().clone()) {
             self.keep_text(&room);
         }
@@ -97,9 +97,10 @@ impl Input {
         }
     }
 
-    /// Sends the box's text to the others as a draft.
+    /// Sends the box's text to the others as a draft, if it is one now.
     fn send_draft(&self) {
-        if let Some((_, body)) = self.with(Composer::letter) {
+        let draft = self.with(|composer| composer.draft().map(str::to_owned));
+        if let Some(body) = draft.flatten() {
             self.room.draft(body);
         }
     }

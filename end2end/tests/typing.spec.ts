@@ -1,6 +1,7 @@
 // Drafts between two pages.
 
 import { expect, test } from '../fixtures/app';
+import type { RoomPage } from '../pages/room-page';
 
 test('what one person types appears at once for the other', async ({ openPage }) => {
   const [ada, bob] = [await openPage(), await openPage()];
@@ -30,6 +31,51 @@ test('a draft that is deleted disappears for the other', async ({ openPage }) =>
   await expect(bob.typing.locator('.body')).toHaveText('never mind');
   await ada.input.clear();
   await expect(bob.typing.getByRole('listitem')).toHaveCount(0);
+});
+
+/** The bodies of the drafts that a page sent. */
+const drafts = ({ wire }: RoomPage) => wire.since(0, 'draft').map(({ fields }) => fields.body);
+
+test('what an input method composes is shown to others once it is text (PR-2)', async ({ openPage }) => {
+  const [ada, bob] = [await openPage(), await openPage()];
+  const ime = await ada.page.context().newCDPSession(ada.page);
+  await ada.input.focus();
+  await ada.type('好');
+  await expect(bob.typing.locator('.body')).toHaveText('好');
+  for (const text of ['n', 'ni', 'ni h', 'ni hao']) {
+    const { length } = text;
+    await ime.send('Input.imeSetComposition', { text, selectionStart: length, selectionEnd: length });
+    await expect(ada.input).toHaveValue(`好${text}`);
+  }
+  await ime.send('Input.insertText', { text: '你好' });
+  await expect(bob.typing.locator('.body')).toHaveText('好你好');
+  expect(drafts(ada)).toEqual(['好', '好你好']);
+
+  // A composition that is given up leaves the text before it.
+  await ime.send('Input.imeSetComposition', { text: 'ma', selectionStart: 2, selectionEnd: 2 });
+  await ada.input.blur();
+  await expect(bob.typing.locator('.body')).toHaveText('好你好ma');
+  await ada.input.press('Enter');
+  await ada.expectFate('好你好ma', 'durable');
+});
+
+test('of many who type some are shown and the others counted', async ({ openPage }) => {
+  const reader = await openPage();
+  const more = reader.page.locator('.typing .more');
+  const typists = [];
+  for (const text of ['one', 'two', 'three', 'four', 'five']) {
+    const typist = await openPage();
+    await typist.input.fill(text);
+    await expect(reader.received).toHaveText(text);
+    typists.push(typist);
+  }
+  await expect(reader.typing.locator('.body')).toHaveText(['one', 'two', 'three']);
+  await expect(more).toHaveText('+2 typing');
+  await typists[1]!.input.clear();
+  await expect(reader.typing.locator('.body')).toHaveText(['one', 'three', 'four']);
+  await expect(more).toHaveText('+1 typing');
+  await typists[0]!.send('one');
+  await expect(more).toBeHidden();
 });
 
 test('a draft is sent again after a reconnect', async ({ openPage, chaos, server }) => {

@@ -1,9 +1,10 @@
 //! The input box.
 
 use everbeat_leptos::effect;
-use leptos::ev::{KeyboardEvent, SubmitEvent};
+use leptos::ev::{Event, InputEvent, KeyboardEvent, SubmitEvent};
 use leptos::html::Textarea;
 use leptos::prelude::*;
+use leptos::wasm_bindgen::JsCast;
 use view::{Composer, Trouble};
 
 use crate::hooks::FormHandle;
@@ -22,8 +23,8 @@ pub fn ComposerForm(
     composer: ReadSignal<Composer>,
     /// The plain form, for a browser that sends the text itself.
     form: FormHandle,
-    /// The text changed.
-    on_write: Callback<String>,
+    /// The text changed; and whether an input method goes on composing it.
+    on_write: Callback<(String, bool)>,
     /// The text is to be sent.
     on_publish: Callback<()>,
 ) -> impl IntoView {
@@ -99,7 +100,9 @@ pub fn ComposerForm(
                 readonly=is_ended
                 aria-describedby="ended"
                 prop:value=text
-                on:input=move |event| on_write.run(event_target_value(&event))
+                on:input=move |event| on_write.run((event_target_value(&event), composes(&event)))
+                // Its last `input` may come before it, and counts as one of the composition then.
+                on:compositionend=move |event| on_write.run((event_target_value(&event), false))
                 on:keydown=move |event: KeyboardEvent| {
                     if sends(&event) {
                         event.prevent_default();
@@ -130,6 +133,13 @@ fn placeholder(composer: &Composer, words: Words) -> String {
         Word::WriteTo
     };
     words.fill(word, &[("room", composer.room().as_str())])
+}
+
+/// Whether an input method composes the text: more of it is to come, or another text in its place.
+fn composes(event: &Event) -> bool {
+    // The script within the page makes events of another kind.
+    let event = event.dyn_ref::<InputEvent>();
+    event.is_some_and(InputEvent::is_composing)
 }
 
 /// Enter sends, but not the Enter that ends an input method's composition.

@@ -215,6 +215,7 @@ pub(super) static TABLE: Table = in_order([
     (Word::ReceivedMessage, "Received message"),
     (Word::NothingYet, "Nothing yet"),
     (Word::TypingNow, "Typing now"),
+    (Word::MoreTyping, "+{n} typing"),
     // Beside the messages
     (Word::ThisRoomAndOthers, "This room and others"),
     (Word::YourName, "Your name"),

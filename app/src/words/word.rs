@@ -139,6 +139,7 @@ pub enum Word {
     ReceivedMessage,
     NothingYet,
     TypingNow,
+    MoreTyping,
 
     // Beside the messages.
     ThisRoomAndOthers,

@@ -182,6 +182,7 @@ pub(super) static TABLE: Table = in_order([
     (Word::ReceivedMessage, "收到的消息"),
     (Word::NothingYet, "还没有消息"),
     (Word::TypingNow, "正在输入"),
+    (Word::MoreTyping, "另有 {n} 人正在输入"),
     // Beside the messages
     (Word::ThisRoomAndOthers, "这个聊天室和其他聊天室"),
     (Word::YourName, "你的名字"),

@@ -185,6 +185,7 @@ pub(super) static TABLE: Table = in_order([
     (Word::ReceivedMessage, "收到的訊息"),
     (Word::NothingYet, "還沒有訊息"),
     (Word::TypingNow, "正在輸入"),
+    (Word::MoreTyping, "另有 {n} 人正在輸入"),
     // Beside the messages
     (Word::ThisRoomAndOthers, "這個聊天室和其他聊天室"),
     (Word::YourName, "你的名字"),

@@ -30,6 +30,8 @@ pub struct Composer {
     storage_failed: bool,
     /// The browser does not keep the text in the box.
     is_unkept: bool,
+    /// An input method composes: a part of the text in the box is not yet what the user means.
+    is_composing: bool,
     /// The user may read the room that is shown, but not write (AC-5).
     read_only: bool,
     /// An operator ended the session's connection: nothing is written before the user wishes to come back.
@@ -70,6 +72,7 @@ impl Composer {
             alert: None,
             storage_failed: false,
             is_unkept: false,
+            is_composing: false,
             read_only: false,
             is_ended: false,
             is_entered: false,
@@ -85,6 +88,7 @@ impl Composer {
         }
         self.room = room.clone();
         self.alert = None;
+        self.is_composing = false;
         self.read_only = false;
         self.is_entered = true;
         self.is_closed = false;
@@ -140,16 +144,17 @@ impl Composer {
         }
     }
 
-    /// Takes what the user typed.
-    pub fn write(&mut self, text: String) {
+    /// Takes what the user typed. While an input method composes it is a draft for no one (PR-2).
+    pub fn write(&mut self, text: String, is_composing: bool) {
         self.alert = None;
+        self.is_composing = is_composing;
         self.texts.insert(self.room.clone(), text);
     }
 
     /// The text was given to the driver.
     pub fn sent(&mut self, body: String) {
         self.handed.push((self.room.clone(), body));
-        self.write(String::new());
+        self.write(String::new(), false);
     }
 
     /// Puts a refused text back into the box, as the user wants to go on with it.
@@ -200,9 +205,9 @@ impl Composer {
         (!body.is_empty() && !self.is_ended).then(|| (self.room.clone(), body.to_owned()))
     }
 
-    /// The room, and the text in its box.
-    pub fn letter(&self) -> (RoomName, String) {
-        (self.room.clone(), self.text().to_owned())
+    /// The text in the box, as a draft for the other members; `None` while an input method composes (PR-2).
+    pub fn draft(&self) -> Option<&str> {
+        (!self.is_composing).then(|| self.text())
     }
 
     /// The text that is to be in a room's box after a reload.
@@ -256,6 +261,10 @@ mod tests {
     use super::*;
     use crate::fixtures::{entry, joined};
 
+    fn write(composer: &mut Composer, text: &str) {
+        composer.write(text.into(), false);
+    }
+
     fn not_taken(room: &RoomName, body: &str) -> Report {
         Report::NotTaken {
             room: room.clone(),
@@ -269,7 +278,7 @@ mod tests {
     fn nothing_typed_is_lost() {
         let lobby = RoomName::lobby();
         let mut composer = Composer::new(lobby.clone());
-        composer.write("one".into());
+        write(&mut composer, "one");
         composer.sent("one".into());
         assert_eq!(composer.text(), "");
         assert!(composer.fold(&not_taken(&lobby, "one")));
@@ -279,7 +288,7 @@ mod tests {
             Some(&Alert::NotTaken(PublishError::OutboxFull))
         );
         composer.sent("one".into());
-        composer.write("two".into());
+        write(&mut composer, "two");
         assert_eq!(composer.alert(), None);
         composer.fold(&not_taken(&lobby, "one"));
         assert_eq!(composer.text(), "one\ntwo");
@@ -289,20 +298,43 @@ mod tests {
     fn white_space_is_no_message() {
         let mut composer = Composer::new(RoomName::lobby());
         assert_eq!(composer.message(), None);
-        composer.write(" \n".into());
+        write(&mut composer, " \n");
         assert_eq!(composer.message(), None);
-        composer.write(" a  b\n".into());
+        write(&mut composer, " a  b\n");
         assert_eq!(
             composer.message(),
             Some((RoomName::lobby(), " a  b".to_owned()))
         );
     }
 
+    /// PR-2: what is spelled to an input method is no draft, but it is kept.
+    #[test]
+    fn what_an_input_method_composes_is_held_back() {
+        let lobby = RoomName::lobby();
+        let mut composer = Composer::new(lobby.clone());
+        write(&mut composer, "\u{597d}");
+        assert_eq!(composer.draft(), Some("\u{597d}"));
+        composer.write("\u{597d}ni hao".into(), true);
+        assert_eq!(composer.draft(), None);
+        assert_eq!(composer.kept(&lobby), "\u{597d}ni hao");
+        composer.write("\u{597d}\u{4f60}\u{597d}".into(), false);
+        assert_eq!(composer.draft(), Some("\u{597d}\u{4f60}\u{597d}"));
+        // Neither a text that is sent nor another room's is composed any more.
+        for end in [
+            (|composer| composer.sent("wo".into())) as fn(&mut Composer),
+            |composer| composer.enter(&RoomName::lobby()),
+        ] {
+            composer.write("wo".into(), true);
+            end(&mut composer);
+            assert!(composer.draft().is_some());
+        }
+    }
+
     #[test]
     fn each_room_keeps_its_text() {
         let (lobby, tea) = (RoomName::lobby(), RoomName::new("tea").unwrap());
         let mut composer = Composer::new(lobby.clone());
-        composer.write("here".into());
+        write(&mut composer, "here");
         composer.enter(&tea);
         assert_eq!(composer.text(), "");
         composer.fold(&not_taken(&lobby, "late"));
@@ -315,10 +347,10 @@ mod tests {
     fn a_text_is_kept_until_it_is_in_the_outbox() {
         let (lobby, tea) = (RoomName::lobby(), RoomName::new("tea").unwrap());
         let mut composer = Composer::new(lobby.clone());
-        composer.write("one".into());
+        write(&mut composer, "one");
         assert_eq!(composer.kept(&lobby), "one");
         composer.sent("one".into());
-        composer.write("tw".into());
+        write(&mut composer, "tw");
         assert_eq!(composer.kept(&lobby), "one\ntw");
         assert_eq!(composer.kept(&tea), "");
         let queued = Report::Event(Event::Queued(entry(0, "one", Stage::Unsent)));
@@ -333,7 +365,7 @@ mod tests {
         let mut composer = Composer::new(lobby.clone());
         composer.restore("half a sen".into());
         assert_eq!(composer.text(), "half a sen");
-        composer.write("half a sentence".into());
+        write(&mut composer, "half a sentence");
         composer.enter(&tea);
         composer.restore("tea".into());
         composer.enter(&lobby);
@@ -346,7 +378,7 @@ mod tests {
     fn a_refused_text_goes_back_without_losing_what_stands_there() {
         let lobby = RoomName::lobby();
         let mut composer = Composer::new(lobby.clone());
-        composer.write("typed since".into());
+        write(&mut composer, "typed since");
         composer.edit_again(lobby, "refused");
         assert_eq!(composer.text(), "refused\ntyped since");
         assert_eq!(composer.returns(), 1);
@@ -432,7 +464,7 @@ mod tests {
         let mut composer = Composer::new(RoomName::lobby());
         assert!(composer.fold(&Report::StorageFailed));
         assert!(!composer.fold(&Report::StorageFailed));
-        composer.write("x".into());
+        write(&mut composer, "x");
         assert!(composer.alert().is_some());
     }
 }
