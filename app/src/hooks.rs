@@ -113,6 +113,16 @@ pub struct RoomsHandle {
     pub go: Callback<RoomName>,
 }
 
+impl RoomsHandle {
+    /// The navigation of a page without a program: the browser follows its links and sends its form.
+    pub(crate) fn of_no_room() -> Self {
+        Self {
+            room: Memo::new(|_| None),
+            go: Callback::new(drop),
+        }
+    }
+}
+
 /// The connection: its state and its actions.
 #[derive(Clone, Copy)]
 pub struct LinkHandle {
@@ -131,14 +141,11 @@ struct Shown {
     input: Input,
 }
 
-/// Shows the page's room, if it has one: joined once the page runs in the browser. Created once, at the root;
-/// the room in it changes.
-pub fn provide_room(place: &Place, snapshot: Option<&Snapshot>) {
-    if let Some(room) = place.room() {
-        let room = use_room_from(room.clone(), snapshot);
-        let input = use_input(room);
-        provide_context(Shown { room, input });
-    }
+/// Shows the page's room: joined once the page runs in the browser. Created once, at the root; the room in it changes.
+pub fn provide_room(room: RoomName, snapshot: Option<&Snapshot>) {
+    let room = use_room_from(room, snapshot);
+    let input = use_input(room);
+    provide_context(Shown { room, input });
 }
 
 /// The room that is shown.
@@ -331,28 +338,24 @@ pub fn use_rooms() -> RoomsHandle {
 /// Keeps the address and the document's title in step with the room that is shown. A change of the room keeps
 /// the page; any other address is loaded.
 pub fn use_address() {
-    let shown = use_context::<Shown>();
     let bar = use_context::<AddressBar>();
-    let name = |shown: Shown| shown.room.timeline().with(|list| list.room().clone());
-    let room = Memo::new(move |_| shown.map(name));
-    let go = Callback::new(move |to: RoomName| match (&bar, shown) {
-        (Some(bar), Some(shown)) => {
-            if room.get_untracked().as_ref() != Some(&to) {
-                bar.show(&path(&to));
-                shown.input.enter(&to);
-            }
+    let Shown { room, input } = expect_context::<Shown>();
+    let shown = room.name();
+    let room = Memo::new(move |_| Some(shown.get()));
+    let go = Callback::new(move |to: RoomName| {
+        if let Some(bar) = &bar
+            && shown.with_untracked(|room| *room != to)
+        {
+            bar.show(&path(&to));
+            input.enter(&to);
         }
-        // Nothing can be done where the browser refuses to load it.
-        _ => drop(location().set_href(&path(&to))),
     });
-    on_window("popstate", move || match (here(), shown) {
-        (Place::Room(to), Some(shown)) => shown.input.enter(&to),
+    on_window("popstate", move || match here() {
+        Place::Room(to) => input.enter(&to),
         _ => drop(location().reload()),
     });
     effect(Box::new(move || {
-        if let Some(room) = room.get() {
-            document().set_title(&title(room.as_str()));
-        }
+        shown.with(|room| document().set_title(&title(room.as_str())));
     }));
     provide_context(RoomsHandle { room, go });
 }

@@ -22,7 +22,6 @@ pub mod words;
 
 pub use everbeat_leptos::Options;
 use everbeat_leptos::provide_everbeat;
-use leptos::either::Either;
 use leptos::nonce::use_nonce;
 use leptos::prelude::*;
 
@@ -64,9 +63,9 @@ pub struct Files {
 
 /// The whole document, as the server sends it.
 pub fn shell(options: LeptosOptions, files: &Files) -> impl IntoView + use<> {
-    let Visit { place, snapshot } = expect_context::<Visit>();
+    let Visit { room, snapshot } = expect_context::<Visit>();
     let words = use_words();
-    let title = place::title(place.heading(words));
+    let title = place::title(room.as_str());
     let token_url = use_context::<TokenUrl>().map(|TokenUrl(url)| {
         view! { <meta name=TokenUrl::META content=url.to_string() /> }
     });
@@ -114,15 +113,24 @@ pub fn shell(options: LeptosOptions, files: &Files) -> impl IntoView + use<> {
     document(files, title, scripts, body, words)
 }
 
+/// The document of an address that is no room's. It has no scripts: nothing on it changes.
+pub fn not_found_shell(files: &Files, place: Place) -> impl IntoView + use<> {
+    let words = use_words();
+    let title = place::title(place.heading(words));
+    let body = view! {
+        <SkipLink to="#room" />
+        <StillHeader />
+        <NotFoundPage place />
+    };
+    document(files, title, (), body, words)
+}
+
 /// The document for a client that may not read a room. It has no scripts.
 pub fn closed_shell(files: &Files, why: Closed) -> impl IntoView + use<> {
     let words = use_words();
     let heading = words.text(why.heading());
     let body = view! {
-        <header class="top">
-            <Brand />
-            <LanguageSwitch />
-        </header>
+        <StillHeader />
         <main class="not-found">
             <h1>{heading}</h1>
             <p>{words.text(why.text())}</p>
@@ -181,6 +189,17 @@ fn Brand() -> impl IntoView {
     }
 }
 
+/// The header of a page without a program.
+#[component]
+fn StillHeader() -> impl IntoView {
+    view! {
+        <header class="top">
+            <Brand />
+            <LanguageSwitch />
+        </header>
+    }
+}
+
 fn document<S: IntoView, B: IntoView>(
     files: &Files,
     title: String,
@@ -212,30 +231,35 @@ fn document<S: IntoView, B: IntoView>(
     }
 }
 
-/// The page itself: the same tree on the server and in the browser. Whether it is a room's page is decided
-/// once; a change of the room builds nothing anew.
+/// A room's page itself: the same tree on the server and in the browser. A change of the room builds nothing anew.
 #[component]
 pub fn App(
     /// How the session is driven.
     options: Options,
 ) -> impl IntoView {
-    let Visit { place, snapshot } = use_visit();
+    let Visit { room, snapshot } = use_visit();
     provide_everbeat(options);
     mark_session();
     provide_name();
     warn_before_leaving();
-    provide_room(&place, snapshot.as_ref());
+    provide_room(room, snapshot.as_ref());
     use_address();
-    let page = if place.room().is_some() {
-        Either::Left(view! { <RoomPage /> })
-    } else {
-        Either::Right(view! { <NotFoundPage place /> })
-    };
     view! {
-        <a class="skip" href="#message">
+        <SkipLink to="#message" />
+        <Header />
+        <RoomPage />
+    }
+}
+
+/// The link to the page's input box: the first that the keyboard reaches.
+#[component]
+fn SkipLink(
+    /// The input box.
+    to: &'static str,
+) -> impl IntoView {
+    view! {
+        <a class="skip" href=to>
             {use_words().text(Word::SkipToInput)}
         </a>
-        <Header />
-        {page}
     }
 }

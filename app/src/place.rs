@@ -113,13 +113,22 @@ pub fn snapshot_of(data: &str) -> Option<Snapshot> {
     serde_json::from_str(data).ok()
 }
 
-/// What a page is rendered from. The server and the browser's entry give it through the context.
+/// What a room's page is rendered from. The server and the browser's entry give it through the context.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Visit {
-    /// The place of the page's address.
-    pub place: Place,
-    /// The room's newest messages; `None` where there is no room, or the log cannot be read now.
+    /// The room of the page's address.
+    pub room: RoomName,
+    /// Its newest messages; `None` where the log cannot be read now.
     pub snapshot: Option<Snapshot>,
+}
+
+impl Visit {
+    /// A visit to the page at this path, which is a room's: the others have no program.
+    pub fn at(path: &str, snapshot: Option<Snapshot>) -> Self {
+        let place = Place::at(path);
+        let room = place.room().cloned().unwrap_or_else(RoomName::lobby);
+        Self { room, snapshot }
+    }
 }
 
 /// Why a client does not get a room's page.

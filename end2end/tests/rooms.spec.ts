@@ -77,10 +77,24 @@ test('where there is no room there is a way to the lobby', async ({ browser, ser
     ['/r/No%20Room', 'No room by this name'],
     ['/nothing/here', 'No page here'],
   ] as const) {
+    const asked: string[] = [];
+    page.on('request', (request) => asked.push(new URL(request.url()).pathname));
+    page.on('websocket', (socket) => asked.push(socket.url()));
     const response = await page.goto(`${server.url}${path}`);
+    page.removeAllListeners();
     expect(response?.status()).toBe(404);
-    await expect(page.locator('body[data-hydrated="true"]')).toBeAttached();
+    // There is nothing to keep up to date: no program, and no session.
+    expect(asked.filter((what) => !/\.(css|svg)$/.test(what))).toEqual([path]);
     await expect(page.getByRole('heading', { level: 1 })).toHaveText(heading);
+    const field = page.getByRole('textbox', { name: 'Room', exact: true });
+    await page.keyboard.press('Tab');
+    await expect(page.locator('.skip')).toBeFocused();
+    await page.keyboard.press('Enter');
+    await expect(field).toBeFocused();
+    await field.fill('Tea Room');
+    await field.press('Enter');
+    await expect(page).toHaveURL(`${server.url}/r/tea-room`);
+    await page.goBack();
     await page.getByRole('main').getByRole('link').click();
     await expect(page).toHaveURL(`${server.url}/`);
     await expect(page.getByRole('textbox', { name: 'Message', exact: true })).toBeEnabled();

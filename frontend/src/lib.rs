@@ -7,7 +7,7 @@ mod keeper;
 use std::cell::RefCell;
 
 use app::words::Words;
-use app::{AddressBar, App, Keeper, Nodes, Options, Place, SOCKET, TokenUrl, Visit, snapshot_of};
+use app::{AddressBar, App, Keeper, Nodes, Options, SOCKET, TokenUrl, Visit, snapshot_of};
 use leptos::mount::mount_to;
 use leptos::prelude::*;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -34,10 +34,8 @@ pub fn start(parent: HtmlElement, data: Option<String>, words: String) {
             provide_context(AddressBar::new(address::show));
             provide_context(Keeper::new(keeper::WindowStorage));
             provide_context(calendar::CLOCK);
-            provide_context(Visit {
-                place: Place::at(&address::path()),
-                snapshot: data.as_deref().and_then(snapshot_of),
-            });
+            let snapshot = data.as_deref().and_then(snapshot_of);
+            provide_context(Visit::at(&address::path(), snapshot));
             view! { <App options=options().start_when(is_built) /> }
         })
     });

@@ -9,8 +9,8 @@ use std::time::Duration;
 use any_spawner::Executor;
 use app::words::{Word, Words};
 use app::{
-    Clock, Closed, Files, Nodes, Place, PlainForm, Snapshot, TokenUrl, Visit, closed_shell, path,
-    shell,
+    Clock, Closed, Files, Nodes, Place, PlainForm, Snapshot, TokenUrl, Visit, closed_shell,
+    not_found_shell, path, shell,
 };
 use axum::extract::{DefaultBodyLimit, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
@@ -27,7 +27,7 @@ use everbeat_axum::metrics::Limit;
 use everbeat_axum::secret;
 use leptos::config::LeptosOptions;
 use leptos::nonce::use_nonce;
-use leptos::prelude::{provide_context, use_context};
+use leptos::prelude::{IntoView, provide_context, use_context};
 use leptos_axum::{ResponseOptions, render_app_async_with_context};
 use percent_encoding::percent_decode_str;
 use protocol::access::Denied;
@@ -151,32 +151,24 @@ async fn page(
         let text = format!("{}\n", words.text(Word::TooManyPages));
         return (StatusCode::TOO_MANY_REQUESTS, retry_after(wait), text).into_response();
     }
-    let place = Place::at(request.uri().path());
+    let room = match Place::at(request.uri().path()) {
+        Place::Room(room) => room,
+        place => return not_found(&pages, &files, request, place, words).await,
+    };
     let credentials = everbeat.authenticator().credentials(request.headers());
-    if let Some(room) = place.room()
-        && let Err(why) = may_read(&everbeat, &credentials, room).await
-    {
+    if let Err(why) = may_read(&everbeat, &credentials, &room).await {
         return closed(&pages, &files, request, why, words).await;
     }
     let turn = match pages.turn(counted(&request)).await {
         Ok(turn) => turn,
         Err(busy) => return busy,
     };
-    let (snapshot, status) = match place.room() {
-        Some(room) => {
-            let log = everbeat.hub().log().as_ref();
-            (newest(log, room.clone()).await, StatusCode::OK)
-        }
-        None => (None, StatusCode::NOT_FOUND),
-    };
-    let is_room = place.room().is_some();
+    let snapshot = newest(everbeat.hub().log().as_ref(), room.clone()).await;
     let by_tls = came_by_tls(&request, everbeat.http().trust());
     let cookie = everbeat.authenticator().guest_cookie(&credentials, by_tls);
-    let cookie = cookie
-        .filter(|_| is_room)
-        .and_then(|cookie| cookie.header());
+    let cookie = cookie.and_then(|cookie| cookie.header());
     let name = form::kept_name(request.headers());
-    let visit = Visit { place, snapshot };
+    let visit = Visit { room, snapshot };
     let token_url = config.access.token_url.as_deref();
     let token_url = token_url.map(|url| TokenUrl(url.into()));
     let nodes = config.nodes.addresses_text();
@@ -200,7 +192,6 @@ async fn page(
     );
     let mut response = render(request).await;
     response.extensions_mut().insert(turn);
-    *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, NEVER);
     if let Some(cookie) = cookie {
@@ -282,6 +273,19 @@ fn guard_page(token_url: Option<&TokenUrl>, nodes: Option<&Nodes>) {
     }
 }
 
+/// Renders the page of an address that is no room's.
+async fn not_found(
+    pages: &Pages,
+    files: &Arc<Files>,
+    request: Request,
+    place: Place,
+    words: Words,
+) -> Response {
+    let files = Arc::clone(files);
+    let shell = move || not_found_shell(&files, place.clone());
+    still(pages, request, (StatusCode::NOT_FOUND, words), shell).await
+}
+
 /// Renders the page of a room that the user may not see.
 async fn closed(
     pages: &Pages,
@@ -290,12 +294,27 @@ async fn closed(
     why: Closed,
     words: Words,
 ) -> Response {
+    let files = Arc::clone(files);
+    let status = match why {
+        Closed::SignIn => StatusCode::UNAUTHORIZED,
+        Closed::Room => StatusCode::FORBIDDEN,
+        Closed::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let shell = move || closed_shell(&files, why);
+    still(pages, request, (status, words), shell).await
+}
+
+/// Renders a page that is no room's: it has no program, opens no session, and is not stored.
+async fn still<V: IntoView + 'static>(
+    pages: &Pages,
+    request: Request,
+    (status, words): (StatusCode, Words),
+    shell: impl Fn() -> V + Clone + Send + Sync + 'static,
+) -> Response {
     let turn = match pages.turn(counted(&request)).await {
         Ok(turn) => turn,
         Err(busy) => return busy,
     };
-    let files = Arc::clone(files);
-    let shell = move || closed_shell(&files, why);
     let mut response = render_app_async_with_context(
         move || {
             provide_context(words);
@@ -305,11 +324,7 @@ async fn closed(
     )(request)
     .await;
     response.extensions_mut().insert(turn);
-    *response.status_mut() = match why {
-        Closed::SignIn => StatusCode::UNAUTHORIZED,
-        Closed::Room => StatusCode::FORBIDDEN,
-        Closed::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-    };
+    *response.status_mut() = status;
     let never = HeaderValue::from_static("no-store");
     response.headers_mut().insert(header::CACHE_CONTROL, never);
     response

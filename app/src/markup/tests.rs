@@ -14,9 +14,7 @@ use protocol::position::{Epoch, Offset, Position};
 
 use super::*;
 use crate::words::{Language, Word, Words};
-use crate::{
-    Clock, Files, Letter, Place, Refusal, Snapshot, Visit, refused_shell, shell, snapshot_of,
-};
+use crate::{Clock, Files, Letter, Refusal, Snapshot, Visit, refused_shell, shell, snapshot_of};
 
 /// An element of a parsed page: its name, its attributes, its text with that of its descendants.
 struct Element {
@@ -78,7 +76,7 @@ fn text(node: &Handle) -> String {
 /// The lobby's whole document, as the server sends it.
 fn page(snapshot: &Snapshot) -> String {
     let visit = Visit {
-        place: Place::Room(RoomName::lobby()),
+        room: RoomName::lobby(),
         snapshot: Some(snapshot.clone()),
     };
     let owner = Owner::new_root(Some(Arc::new(SsrSharedContext::new())));

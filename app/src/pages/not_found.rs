@@ -1,9 +1,9 @@
-//! The page for addresses that are no room's.
+//! The page for addresses that are no room's: the server's alone.
 
 use leptos::prelude::*;
 
 use crate::components::room_switcher::RoomSwitcher;
-use crate::hooks::use_rooms;
+use crate::hooks::RoomsHandle;
 use crate::place::Place;
 use crate::words::{Word, use_words};
 
@@ -23,7 +23,7 @@ pub fn NotFoundPage(
         <main class="not-found">
             <h1>{place.heading(words).to_owned()}</h1>
             <p>{words.text(text)}</p>
-            <RoomSwitcher rooms=use_rooms() />
+            <RoomSwitcher rooms=RoomsHandle::of_no_room() />
         </main>
     }
 }

@@ -154,16 +154,14 @@ pub enum Word {
     Go,
     RoomRule,
 
-    // A page that is no room's.
-    NoRoom,
-    NoRoomText,
-    NoPage,
-    NoPageText,
-
     // From here on: only on pages that the server makes. The page does not carry these (see [`Word::CARRIED`]).
     Description,
     Unstyled,
     NoScript,
+    NoRoom,
+    NoRoomText,
+    NoPage,
+    NoPageText,
     SignIn,
     SignInText,
     ClosedRoom,
