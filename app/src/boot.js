@@ -148,9 +148,11 @@
     const { id, selectionStart, selectionEnd } = active ?? {};
     const place = page ? stops(page).indexOf(active) : -1;
     const top = page?.querySelector('.scroller')?.scrollTop;
+    const isOpen = fresh.showPopover && page?.querySelector('#around:popover-open');
     if (page) page.replaceWith(fresh);
     else document.body.prepend(fresh);
     type(texts);
+    if (isOpen) find('around')?.showPopover();
     const focused = place >= 0 && stops(fresh).find((stop, index) => (id ? stop.id === id : index === place));
     if (focused) focused.focus({ preventScroll: true });
     if (focused && selectionEnd != null) focused.setSelectionRange?.(selectionStart, selectionEnd);

@@ -212,7 +212,11 @@ fn document<S: IntoView, B: IntoView>(
         <html lang=words.language().tag()>
             <head>
                 <meta charset="utf-8" />
-                <meta name="viewport" content="width=device-width, initial-scale=1" />
+                // The keyboard of a phone makes the page lower: the header and the input box stay above it.
+                <meta
+                    name="viewport"
+                    content="width=device-width, initial-scale=1, interactive-widget=resizes-content"
+                />
                 <meta name="color-scheme" content="light dark" />
                 <meta name="theme-color" media="(prefers-color-scheme: light)" content="#f7f4ef" />
                 <meta name="theme-color" media="(prefers-color-scheme: dark)" content="#171417" />

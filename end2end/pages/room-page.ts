@@ -23,6 +23,8 @@ export class RoomPage {
   readonly name: Locator;
   readonly older: Locator;
   readonly alert: Locator;
+  /** On a narrow screen: the button that opens and closes the sheet with the name, the people and the rooms. */
+  readonly sheetButton: Locator;
 
   constructor(
     readonly page: Page,
@@ -42,6 +44,7 @@ export class RoomPage {
     this.name = page.getByRole('textbox', { name: names.name });
     this.older = page.getByRole('button', { name: names.older });
     this.alert = page.getByRole('alert');
+    this.sheetButton = page.locator('.to-sheet');
   }
 
   /** Opens a room and waits until it is hydrated and its connection is in this state. */
@@ -80,6 +83,17 @@ export class RoomPage {
     await this.page.getByRole('textbox', { name: this.names.room, exact: true }).fill(room);
     await this.page.getByRole('button', { name: this.names.go, exact: true }).click();
     await expect(this.page).toHaveURL(new RegExp(`/r/${room}$`));
+  }
+
+  /** Hides the page, as another tab in front of it does, or brings it back into view. */
+  async hide(isHidden: boolean): Promise<void> {
+    await this.page.evaluate((isHidden) => {
+      const value = { configurable: true, get: () => isHidden };
+      Object.defineProperty(document, 'hidden', value);
+      const state = { configurable: true, get: () => (isHidden ? 'hidden' : 'visible') };
+      Object.defineProperty(document, 'visibilityState', state);
+      document.dispatchEvent(new Event('visibilitychange', { bubbles: true }));
+    }, isHidden);
   }
 
   /** The row of a message. */

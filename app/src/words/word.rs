@@ -153,6 +153,7 @@ pub enum Word {
     Room,
     Go,
     RoomRule,
+    PeopleAndRooms,
 
     // From here on: only on pages that the server makes. The page does not carry these (see [`Word::CARRIED`]).
     Description,

@@ -198,6 +198,7 @@ pub(super) static TABLE: Table = in_order([
         Word::RoomRule,
         "聊天室名称是 1 到 64 个字符，限用 a-z 0-9 - _",
     ),
+    (Word::PeopleAndRooms, "成员与聊天室"),
     // A page that is no room's
     (Word::NoRoom, "没有叫这个名称的聊天室"),
     (
