@@ -3,11 +3,11 @@
 pub mod composer;
 pub mod connection_indicator;
 pub mod language_switch;
-pub mod lobby_link;
 pub mod message_list;
 pub mod message_row;
 pub mod name_field;
 pub mod people_list;
 pub mod received_line;
+pub mod room_link;
 pub mod room_switcher;
 pub mod typing_list;

@@ -6,13 +6,14 @@ use leptos::prelude::*;
 use protocol::frame::RoomDraft;
 use protocol::id::{Name, RoomName};
 use protocol::outbox::EntryId;
-use view::{Composer, Day, Link, Person, Received, Snapshot, Timeline};
+use view::{Composer, Day, Link, Person, Received, Snapshot, Timeline, Visits};
 
 use crate::input::{Input, use_input};
 use crate::keeper::{Keeper, Shelf};
 use crate::place::{AddressBar, Place, PlainForm, Visit, path, title};
 use crate::stamp::Clock;
-use crate::words::{Words, use_words};
+use crate::visits::{Visiting, use_visiting};
+use crate::words::{self, Words, use_words};
 
 /// The number of older messages that one request asks for.
 const OLDER_LIMIT: u32 = 50;
@@ -109,6 +110,8 @@ impl FormHandle {
 pub struct RoomsHandle {
     /// The room that is shown; `None` on a page that is no room's.
     pub room: Memo<Option<RoomName>>,
+    /// The rooms that the user visited last, and how much is new there.
+    pub visits: ReadSignal<Visits>,
     /// Show another room.
     pub go: Callback<RoomName>,
 }
@@ -118,6 +121,7 @@ impl RoomsHandle {
     pub(crate) fn of_no_room() -> Self {
         Self {
             room: Memo::new(|_| None),
+            visits: signal(Visits::new(&RoomName::lobby())).0,
             go: Callback::new(drop),
         }
     }
@@ -139,13 +143,19 @@ pub struct LinkHandle {
 struct Shown {
     room: Room,
     input: Input,
+    visiting: Visiting,
 }
 
 /// Shows the page's room: joined once the page runs in the browser. Created once, at the root; the room in it changes.
 pub fn provide_room(room: RoomName, snapshot: Option<&Snapshot>) {
+    let visiting = use_visiting(&room);
     let room = use_room_from(room, snapshot);
     let input = use_input(room);
-    provide_context(Shown { room, input });
+    provide_context(Shown {
+        room,
+        input,
+        visiting,
+    });
 }
 
 /// The room that is shown.
@@ -153,7 +163,7 @@ pub fn provide_room(room: RoomName, snapshot: Option<&Snapshot>) {
 /// # Panics
 /// On a page without a room.
 pub fn use_room() -> RoomHandle {
-    let Shown { room, input } = expect_context::<Shown>();
+    let Shown { room, input, .. } = expect_context::<Shown>();
     let composer = input.composer;
     effect(Box::new(move || {
         if composer.with(Composer::is_closed) {
@@ -307,7 +317,7 @@ pub fn warn_before_leaving() {
 }
 
 /// Calls `act` at each such event of the window, or of an element in it, as long as the owner lives.
-fn on_window(event: &'static str, act: impl Fn() + 'static) {
+pub(crate) fn on_window(event: &'static str, act: impl Fn() + 'static) {
     let listener = window_event_listener_untyped(event, move |_| act());
     on_cleanup(move || listener.remove());
 }
@@ -335,11 +345,21 @@ pub fn use_rooms() -> RoomsHandle {
     expect_context::<RoomsHandle>()
 }
 
-/// Keeps the address and the document's title in step with the room that is shown. A change of the room keeps
+/// Keeps the address and the document's title in step with the room that is shown, and with what came while the page was
+/// hidden. A change of the room keeps
 /// the page; any other address is loaded.
 pub fn use_address() {
     let bar = use_context::<AddressBar>();
-    let Shown { room, input } = expect_context::<Shown>();
+    let Shown {
+        room,
+        input,
+        visiting,
+    } = expect_context::<Shown>();
+    let visits = visiting.visits;
+    let enter = move |to: &RoomName| {
+        input.enter(to);
+        visiting.enter(to);
+    };
     let shown = room.name();
     let room = Memo::new(move |_| Some(shown.get()));
     let go = Callback::new(move |to: RoomName| {
@@ -347,17 +367,22 @@ pub fn use_address() {
             && shown.with_untracked(|room| *room != to)
         {
             bar.show(&path(&to));
-            input.enter(&to);
+            enter(&to);
         }
     });
     on_window("popstate", move || match here() {
-        Place::Room(to) => input.enter(&to),
+        Place::Room(to) => enter(&to),
         _ => drop(location().reload()),
     });
+    let unseen = Memo::new(move |_| visits.with(Visits::unseen));
     effect(Box::new(move || {
-        shown.with(|room| document().set_title(&title(room.as_str())));
+        let title = shown.with(|room| title(room.as_str()));
+        document().set_title(&match unseen.get() {
+            0 => title,
+            unseen => format!("({}) {title}", words::counted(unseen)),
+        });
     }));
-    provide_context(RoomsHandle { room, go });
+    provide_context(RoomsHandle { room, visits, go });
 }
 
 /// The place of the browser's address.

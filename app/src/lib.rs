@@ -18,7 +18,8 @@ mod markup;
 pub mod pages;
 mod place;
 mod stamp;
-pub mod words;
+pub mod visits;
+mod words;
 
 pub use everbeat_leptos::Options;
 use everbeat_leptos::provide_everbeat;

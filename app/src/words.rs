@@ -14,12 +14,16 @@ mod zh_hant;
 use leptos::prelude::expect_context;
 use protocol::client::{Fate, Status};
 use protocol::frame::ErrorCode;
+use protocol::id::RoomName;
 use protocol::outbox::PublishError;
 use view::{Alert, Day, Link, When};
 
 pub use self::language::Language;
 pub(crate) use self::why::{notice, trouble, why};
 pub use self::word::Word;
+
+/// The largest number of new messages that is shown.
+const UNREAD_MAX: u64 = 99;
 
 /// The words of one language. The server and the browser's entry give them through the context.
 #[derive(Clone, Copy, Debug)]
@@ -149,6 +153,29 @@ pub(crate) fn round_trip(link: &Link, words: Words) -> String {
     };
     let ms = rtt.as_secs() * 1000 + u64::from(rtt.subsec_millis());
     words.number(Word::Milliseconds, ms)
+}
+
+/// A room's name in a list of rooms.
+pub(crate) fn room(room: &RoomName, words: Words) -> String {
+    if *room == RoomName::lobby() {
+        words.text(Word::Lobby).to_owned()
+    } else {
+        room.to_string()
+    }
+}
+
+/// How many messages are new in a room.
+pub(crate) fn unread(count: u64, words: Words) -> String {
+    words.fill(Word::Unread, &[("n", &counted(count))])
+}
+
+/// A number that is shown as long as it can be counted at a glance.
+pub(crate) fn counted(count: u64) -> String {
+    if count > UNREAD_MAX {
+        format!("{UNREAD_MAX}+")
+    } else {
+        count.to_string()
+    }
 }
 
 /// The number of messages that the reader did not see come.

@@ -71,6 +71,56 @@ test('back and forward go through rooms within one page', async ({ openPage }) =
   expect(ada.wire.connections).toHaveLength(1);
 });
 
+test('what is new in the rooms visited before is counted, by a page in view alone', async ({ openPage, browser }) => {
+  const context = await browser.newContext();
+  const ada = await openPage('tea', { context });
+  const bob = await openPage('tea');
+  const rooms = ada.page.getByRole('navigation', { name: 'Rooms' }).getByRole('link');
+  const asked = () => ada.wire.since(0, 'history').filter(({ from }) => from === 'page').length;
+  await bob.send('one');
+  await expect(ada.message('one')).toBeVisible();
+  await ada.goToRoom('garden');
+  await expect(rooms).toHaveText(['Lobby', 'garden', 'tea']);
+  await expect(rooms.nth(1)).toHaveAttribute('aria-current', 'page');
+  await bob.sendAll(['two', 'three']);
+  await bob.expectFate('three', 'durable');
+
+  // A page that is loaded asks once for each room but its own; a hidden one never.
+  await ada.page.reload();
+  await ada.expectHydrated();
+  await expect(rooms).toHaveText(['Lobby', 'garden', 'tea 2 new']);
+  const before = asked();
+  await bob.send('four');
+  await bob.expectFate('four', 'durable');
+  await ada.hide(true);
+  await ada.hide(false);
+  await expect(rooms.nth(2)).toHaveText('tea 2 new');
+  await rooms.nth(2).click();
+  await expect(ada.message('four')).toBeVisible();
+  await expect(rooms).toHaveText(['Lobby', 'garden', 'tea']);
+  await ada.goToRoom('garden');
+  await expect(rooms).toHaveText(['Lobby', 'garden', 'tea']);
+  expect(asked()).toBe(before);
+
+  // Another tab of this browser knows the rooms, too.
+  const other = await openPage('attic', { context });
+  const others = other.page.getByRole('navigation', { name: 'Rooms' }).getByRole('link');
+  await expect(others).toHaveText(['Lobby', 'attic', 'garden', 'tea']);
+  await context.close();
+});
+
+test('the title counts what came while the page was hidden', async ({ openPage }) => {
+  const [ada, bob] = [await openPage('tea'), await openPage('tea')];
+  await bob.send('seen');
+  await expect(ada.message('seen')).toBeVisible();
+  await expect(ada.page).toHaveTitle('tea · Everbeat');
+  await ada.hide(true);
+  await bob.sendAll(['new', 'and new']);
+  await expect(ada.page).toHaveTitle('(2) tea · Everbeat');
+  await ada.hide(false);
+  await expect(ada.page).toHaveTitle('tea · Everbeat');
+});
+
 test('where there is no room there is a way to the lobby', async ({ browser, server }) => {
   const page = await browser.newPage();
   for (const [path, heading] of [

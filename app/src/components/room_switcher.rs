@@ -2,14 +2,16 @@
 
 use leptos::ev::SubmitEvent;
 use leptos::prelude::*;
+use view::Visited;
 
-use super::lobby_link::LobbyLink;
+use super::room_link::RoomLink;
 use crate::hooks::RoomsHandle;
 use crate::markup::html;
 use crate::place::Place;
-use crate::words::{Word, use_words};
+use crate::words::{self, Word, use_words};
 
-/// A link to the lobby, and a form for any other room's name. Without a script both load the room's page.
+/// Links to the lobby and to the rooms visited last, and a form for any other room's name. Without a script they load the
+/// room's page.
 #[component]
 pub fn RoomSwitcher(
     /// The navigation between rooms.
@@ -35,10 +37,25 @@ pub fn RoomSwitcher(
             .then(|| words.text(Word::RoomRule))
             .map_or_else(String::new, html)
     });
+    let links = move || {
+        let link = |visited: &Visited| {
+            let (to, unread) = (visited.room.clone(), visited.unread());
+            let text = words::room(&to, words);
+            view! {
+                <li>
+                    <RoomLink rooms to text unread />
+                </li>
+            }
+        };
+        let visits = rooms.visits;
+        visits.with(|visits| visits.rooms().iter().map(link).collect::<Vec<_>>())
+    };
     view! {
         <nav class="rooms" aria-labelledby="rooms-label">
             <h2 id="rooms-label">{words.text(Word::Rooms)}</h2>
-            <LobbyLink rooms text=words.text(Word::Lobby) />
+            <ul role="list" aria-labelledby="rooms-label">
+                {links}
+            </ul>
             <form
                 aria-label=words.text(Word::GoToRoom)
                 action=Place::ROOMS

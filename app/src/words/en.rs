@@ -229,6 +229,7 @@ pub(super) static TABLE: Table = in_order([
     (Word::Go, "Go"),
     (Word::RoomRule, "A room's name is 1 to 64 of a-z 0-9 - _"),
     (Word::PeopleAndRooms, "People & rooms"),
+    (Word::Unread, "{n} new"),
     // A page that is no room's
     (Word::NoRoom, "No room by this name"),
     (

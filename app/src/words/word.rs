@@ -154,6 +154,7 @@ pub enum Word {
     Go,
     RoomRule,
     PeopleAndRooms,
+    Unread,
 
     // From here on: only on pages that the server makes. The page does not carry these (see [`Word::CARRIED`]).
     Description,

@@ -199,6 +199,7 @@ pub(super) static TABLE: Table = in_order([
         "聊天室名称是 1 到 64 个字符，限用 a-z 0-9 - _",
     ),
     (Word::PeopleAndRooms, "成员与聊天室"),
+    (Word::Unread, "{n} 条新消息"),
     // A page that is no room's
     (Word::NoRoom, "没有叫这个名称的聊天室"),
     (

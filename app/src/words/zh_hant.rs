@@ -202,6 +202,7 @@ pub(super) static TABLE: Table = in_order([
         "聊天室名稱是 1 到 64 個字元，限用 a-z 0-9 - _",
     ),
     (Word::PeopleAndRooms, "成員與聊天室"),
+    (Word::Unread, "{n} 則新訊息"),
     // A page that is no room's
     (Word::NoRoom, "沒有叫這個名稱的聊天室"),
     (

@@ -54,6 +54,9 @@ impl Offset {
     /// Before the first message.
     pub const ZERO: Self = Self(0);
 
+    /// The largest: a `history` before it is of the newest messages.
+    pub const MAX: Self = Self(MAX_SAFE_INTEGER);
+
     /// Checks and wraps a number.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use protocol::client::Event;
-use protocol::frame::ErrorCode;
+use protocol::frame::{ErrorCode, Refusal};
 use protocol::id::RoomName;
 use protocol::outbox::PublishError;
 
@@ -133,8 +133,9 @@ impl Composer {
                 std::mem::replace(&mut self.is_ended, is_ended) != is_ended
             }
             Report::StorageFailed => !std::mem::replace(&mut self.storage_failed, true),
-            Report::Event(Event::Refused(refusal)) => {
-                let is_here = refusal.room.as_ref() == Some(&self.room);
+            // A refusal in another room is none of an action in this one.
+            Report::Event(Event::Refused(refusal)) if self.is_concerned(refusal) => {
+                let is_here = refusal.room.is_some();
                 let is_denied = refusal.code == ErrorCode::ReadDenied;
                 self.is_closed |= is_here && is_denied && self.is_entered;
                 self.alert = Some(Alert::Refused(refusal.code));
@@ -232,6 +233,11 @@ impl Composer {
             .or_else(|| fails.then_some(&Alert::NotKept))
     }
 
+    /// Whether a refusal may be of something that the user did in the room that is shown.
+    fn is_concerned(&self, refusal: &Refusal) -> bool {
+        refusal.room.as_ref().is_none_or(|room| *room == self.room)
+    }
+
     /// The driver has handled a text: it is in the outbox, or comes back.
     fn arrived(&mut self, room: &RoomName, body: &str) {
         let is_it = |(to, text): &(RoomName, String)| to == room && text == body;
@@ -255,7 +261,6 @@ impl Composer {
 mod tests {
     use protocol::client::{Cause, Status};
     use protocol::close::CloseCode;
-    use protocol::frame::Refusal;
     use protocol::outbox::Stage;
 
     use super::*;

@@ -23,6 +23,7 @@ mod snapshot;
 mod text;
 mod timeline;
 mod trouble;
+mod visits;
 
 #[cfg(test)]
 mod fixtures;
@@ -51,3 +52,4 @@ pub use self::timeline::{
     Day, Item, ItemKey, Logged, Page, PageKey, Pending, Progress, Row, RowKey, Timeline, When,
 };
 pub use self::trouble::Trouble;
+pub use self::visits::{Moment, Visited, Visits};
