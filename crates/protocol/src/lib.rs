@@ -43,6 +43,7 @@ pub mod rate;
 pub mod redactions;
 pub mod server;
 pub mod time;
+pub mod trace;
 
 /// The samples of the README compile and hold.
 #[cfg(doctest)]

@@ -52,6 +52,7 @@ pub use self::request::{
     RequestInput, RequestTransmit, Which,
 };
 use self::rooms::Seat;
+pub use self::rules::served_until;
 use self::seats::Seats;
 pub use self::tutorial::{Tutorial, TutorialInput, TutorialTransmit};
 use crate::access::Access;
@@ -180,8 +181,9 @@ impl Connection {
         self.serve_held(now);
     }
 
-    /// Does what is due by now. Early and repeated calls are harmless.
-    pub fn handle_timeout(&mut self, now: Timestamp) {
+    /// Does what is due by now. Early and repeated calls are harmless. Returns the heartbeat's verdict, on which the
+    /// machine has acted already: it is for a trace ([`Recorder::verdict`](crate::trace::Recorder::verdict)).
+    pub fn handle_timeout(&mut self, now: Timestamp) -> Verdict {
         let now = self.latest.advance(now);
         let is_word_due = self.allowance.handle_timeout(now);
         match &self.state {
@@ -209,15 +211,20 @@ impl Connection {
                     Verdict::Alive if is_word_due => self.send(ServerFrame::Ping),
                     Verdict::Alive => {}
                     Verdict::Ping => self.send(ServerFrame::Ping),
-                    Verdict::Dead => return self.close(CloseCode::DEAD),
+                    Verdict::Dead => {
+                        self.close(CloseCode::DEAD);
+                        return verdict;
+                    }
                 }
                 self.forget_acks(now);
                 self.flush_drafts(now);
                 self.flush_rename(now);
                 self.pull_again(now);
                 self.watch_lease(now);
+                return verdict;
             }
         }
+        Verdict::Alive
     }
 
     /// The next thing that the driver must do.

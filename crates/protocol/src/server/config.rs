@@ -73,7 +73,7 @@ impl Default for Config {
 impl Config {
     /// HB-4: in quiet the server pings, a little before the client would, and many of its clients
     /// together.
-    pub(super) fn heartbeat(&self) -> HeartbeatConfig {
+    pub(crate) fn heartbeat(&self) -> HeartbeatConfig {
         let idle = self.heartbeat_interval.saturating_mul(19) / 20;
         HeartbeatConfig {
             idle,

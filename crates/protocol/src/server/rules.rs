@@ -46,6 +46,6 @@ pub(super) fn page_limit(wish: Option<u32>, limits: &Limits) -> u32 {
 }
 
 /// AC-2: how long a session whose token ends is served: until the end of the grace period.
-pub(super) fn served_until(ends: Timestamp, config: &Config) -> Timestamp {
+pub fn served_until(ends: Timestamp, config: &Config) -> Timestamp {
     ends + config.token_grace
 }
