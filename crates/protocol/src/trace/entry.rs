@@ -297,11 +297,7 @@ fn exact_duration<S: Serializer>(
     (micros as f64 / 1000.0).serialize(serializer)
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    clippy::ref_option,
-    reason = "as serde calls it"
-)]
+#[expect(clippy::ref_option, reason = "as serde calls it")]
 fn number<S: Serializer>(id: &Option<ConnectionId>, serializer: S) -> Result<S::Ok, S::Error> {
     id.map_or(0, ConnectionId::get).serialize(serializer)
 }
