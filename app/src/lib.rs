@@ -19,7 +19,7 @@ pub mod pages;
 mod place;
 mod stamp;
 pub mod visits;
-mod words;
+pub mod words;
 
 pub use everbeat_leptos::Options;
 use everbeat_leptos::provide_everbeat;

@@ -30,18 +30,14 @@ pub fn ComposerForm(
 ) -> impl IntoView {
     let words = use_words();
     let field = NodeRef::<Textarea>::new();
-    let is_shut = Signal::derive(move || composer.with(Composer::is_read_only));
     let is_ended = Signal::derive(move || composer.with(Composer::is_ended));
-    let is_inert = Signal::derive(move || is_shut.get() || is_ended.get());
+    let is_inert = Signal::derive(move || is_ended.get() || composer.with(Composer::is_read_only));
     let ended = Signal::derive(move || {
         let text = is_ended
             .get()
             .then(|| words::trouble(Trouble::Ended, words));
         html(&text.unwrap_or_default())
     });
-    let placeholder =
-        Signal::derive(move || composer.with(|composer| placeholder(composer, words)));
-    let text = Signal::derive(move || composer.with(|composer| composer.text().to_owned()));
     let alert = Memo::new(move |_| {
         composer.with(|composer| {
             composer
@@ -87,33 +83,56 @@ pub fn ComposerForm(
             <label class="visually-hidden" for="message">
                 {words.text(Word::Message)}
             </label>
-            <textarea
-                id="message"
-                name="body"
-                node_ref=field
-                rows="1"
-                dir="auto"
-                autocomplete="off"
-                enterkeyhint="send"
-                placeholder=placeholder
-                disabled=is_shut
-                readonly=is_ended
-                aria-describedby="ended"
-                prop:value=text
-                on:input=move |event| on_write.run((event_target_value(&event), composes(&event)))
-                // Its last `input` may come before it, and counts as one of the composition then.
-                on:compositionend=move |event| on_write.run((event_target_value(&event), false))
-                on:keydown=move |event: KeyboardEvent| {
-                    if sends(&event) {
-                        event.prevent_default();
-                        publish();
-                    }
-                }
-            ></textarea>
+            <TextBox composer field on_write publish=Callback::new(move |()| publish()) />
             <button type="submit" disabled=is_inert>
                 {words.text(Word::Send)}
             </button>
         </form>
+    }
+}
+
+/// The element in which the text is written.
+#[component]
+fn TextBox(
+    /// Its content.
+    composer: ReadSignal<Composer>,
+    /// The element.
+    field: NodeRef<Textarea>,
+    /// The text changed; and whether an input method goes on composing it.
+    on_write: Callback<(String, bool)>,
+    /// The text is to be sent.
+    publish: Callback<()>,
+) -> impl IntoView {
+    let words = use_words();
+    let is_shut = Signal::derive(move || composer.with(Composer::is_read_only));
+    let is_ended = Signal::derive(move || composer.with(Composer::is_ended));
+    let placeholder =
+        Signal::derive(move || composer.with(|composer| placeholder(composer, words)));
+    let text = Signal::derive(move || composer.with(|composer| composer.text().to_owned()));
+    view! {
+        <textarea
+            id="message"
+            name="body"
+            node_ref=field
+            rows="1"
+            dir="auto"
+            autocomplete="off"
+            enterkeyhint="send"
+            placeholder=placeholder
+            disabled=is_shut
+            readonly=is_ended
+            aria-describedby="ended"
+            prop:value=text
+            on:input=move |event| on_write.run((event_target_value(&event), composes(&event)))
+            // Its last `input` may come before it, and counts as one of the composition then.
+            on:compositionend=move |event| on_write.run((event_target_value(&event), false))
+            on:keydown=move |event: KeyboardEvent| {
+                if sends(&event) {
+                    event.prevent_default();
+                    publish.run(());
+                }
+            }
+        ></textarea>
     }
 }
 

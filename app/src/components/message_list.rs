@@ -45,13 +45,6 @@ pub fn MessageList(
     let rows = Signal::derive(move || pages.with(|pages| count(pages)).to_string());
     let is_busy = RwSignal::new(false);
     let at_bottom = RwSignal::new(true);
-    let unread = Memo::new(move |_| timeline.with(Timeline::unread));
-    let has_unread = Memo::new(move |_| !at_bottom.get() && unread.get() > 0);
-    let to_bottom = move |_| {
-        if let Some(scroller) = scroller.try_get_untracked().flatten() {
-            scroller.set_scroll_top(0);
-        }
-    };
     effect(Box::new(move || {
         list.attend.run(at_bottom.get() && list.is_visible.get());
     }));
@@ -89,22 +82,38 @@ pub fn MessageList(
                     </div>
                 </div>
             </div>
-            {move || {
-                has_unread
-                    .get()
-                    .then(|| {
-                        let text = move || html(&words::new_messages(unread.get(), words));
-                        view! {
-                            <button
-                                type="button"
-                                class="unseen"
-                                on:click=to_bottom
-                                inner_html=text
-                            ></button>
-                        }
-                    })
-            }}
+            <UnseenButton list scroller at_bottom />
         </div>
+    }
+}
+
+/// The number of messages below what is shown, and the way there.
+#[component]
+fn UnseenButton(
+    /// The whole list.
+    list: ListHandle,
+    /// The element that scrolls.
+    scroller: NodeRef<Div>,
+    /// Whether it shows the newest message.
+    at_bottom: RwSignal<bool>,
+) -> impl IntoView {
+    let ListHandle {
+        timeline, words, ..
+    } = list;
+    let unread = Memo::new(move |_| timeline.with(Timeline::unread));
+    let has_unread = Memo::new(move |_| !at_bottom.get() && unread.get() > 0);
+    let to_bottom = move |_| {
+        if let Some(scroller) = scroller.try_get_untracked().flatten() {
+            scroller.set_scroll_top(0);
+        }
+    };
+    move || {
+        has_unread.get().then(|| {
+            let text = move || html(&words::new_messages(unread.get(), words));
+            view! {
+                <button type="button" class="unseen" on:click=to_bottom inner_html=text></button>
+            }
+        })
     }
 }
 

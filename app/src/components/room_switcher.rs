@@ -8,7 +8,7 @@ use super::room_link::RoomLink;
 use crate::hooks::RoomsHandle;
 use crate::markup::html;
 use crate::place::Place;
-use crate::words::{self, Word, use_words};
+use crate::words::{self, Word, Words, use_words};
 
 /// Links to the lobby and to the rooms visited last, and a form for any other room's name. Without a script they load the
 /// room's page.
@@ -37,18 +37,12 @@ pub fn RoomSwitcher(
             .then(|| words.text(Word::RoomRule))
             .map_or_else(String::new, html)
     });
+    let visits = rooms.visits;
     let links = move || {
-        let link = |visited: &Visited| {
-            let (to, unread) = (visited.room.clone(), visited.unread());
-            let text = words::room(&to, words);
-            view! {
-                <li>
-                    <RoomLink rooms to text unread />
-                </li>
-            }
-        };
-        let visits = rooms.visits;
-        visits.with(|visits| visits.rooms().iter().map(link).collect::<Vec<_>>())
+        visits.with(|visits| {
+            let links = visits.rooms().iter().map(|room| link(rooms, room, words));
+            links.collect::<Vec<_>>()
+        })
     };
     view! {
         <nav class="rooms" aria-labelledby="rooms-label">
@@ -87,5 +81,15 @@ pub fn RoomSwitcher(
             </form>
             <p id="room-hint" class="hint" aria-live="polite" inner_html=hint></p>
         </nav>
+    }
+}
+
+fn link(rooms: RoomsHandle, visited: &Visited, words: Words) -> impl IntoView + use<> {
+    let (to, unread) = (visited.room.clone(), visited.unread());
+    let text = words::room(&to, words);
+    view! {
+        <li>
+            <RoomLink rooms to text unread />
+        </li>
     }
 }
