@@ -346,6 +346,7 @@ impl Config {
             ("--tail-bytes", self.tail_bytes == 0),
             ("--fan-out-bytes", self.fan_out_bytes == 0),
             ("--history", self.history == 0),
+            ("--trace-bytes", self.limits.trace_bytes == 0),
             ("--tls-look", self.tls.tls_look.is_zero()),
         ] {
             if is_zero {
@@ -404,6 +405,7 @@ impl Config {
             connections: limits.connections,
             body_timeout: self.body_timeout,
             write_timeout: self.write_timeout,
+            traces: limits.traces(),
             allowed_origins: limits.allowed_origins.clone(),
             trusted_proxies: limits.trusted_proxies.clone(),
             forwarded_by: limits.forwarded_by.into(),

@@ -13,6 +13,7 @@ mod presence;
 mod problem;
 mod publish;
 mod remove;
+mod trace;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::header;
@@ -41,6 +42,7 @@ pub const PREFIX: &str = "/api/";
 /// - `DELETE /api/rooms/{room}/messages/{offset}`: redacts a message
 /// - `GET /api/rooms/{room}/events`: follows a room, as Server-Sent Events
 /// - `GET /api/rooms/{room}/presence`: the members of a room
+/// - `GET /api/sessions/{session}/trace`: watches a session
 /// - `GET /api/openapi.json`: the API's document
 pub fn routes(config: &protocol::server::Config) -> Router<Everbeat> {
     let (routes, document) = parts();
@@ -70,6 +72,7 @@ pub fn routes(config: &protocol::server::Config) -> Router<Everbeat> {
     tags(
         (name = "messages", description = "What is said"),
         (name = "rooms", description = "Where it is said"),
+        (name = "sessions", description = "What the server does for one"),
     ),
     modifiers(&Tokens)
 )]
@@ -98,6 +101,7 @@ fn parts() -> (Router<Everbeat>, OpenApi) {
         .routes(routes!(remove::remove))
         .routes(routes!(events::events))
         .routes(routes!(presence::presence))
+        .routes(routes!(trace::trace))
         .split_for_parts()
 }
 

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use crate::access::Authenticator;
 use crate::address::{ForwardedBy, Trust};
 use crate::hub::Hub;
+use crate::hub::trace::TraceConfig;
 use crate::limits::Limits;
 use crate::origin::Origin;
 use crate::stream::SendQueueReader;
@@ -50,6 +51,8 @@ pub struct HttpConfig {
     pub body_timeout: Duration,
     /// How long one write to a slow reader may make no progress before its WebSocket is closed.
     pub write_timeout: Duration,
+    /// How many may watch sessions, and what is kept for them.
+    pub traces: TraceConfig,
     /// Other sites whose pages may open sessions here.
     pub allowed_origins: Vec<Origin>,
     /// Proxies that are believed where a request comes from, and whether it came by HTTPS.
@@ -75,6 +78,7 @@ impl Default for HttpConfig {
             connections: 50_000,
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
+            traces: TraceConfig::default(),
             allowed_origins: Vec::new(),
             // Those of this machine.
             trusted_proxies: vec![

@@ -18,9 +18,10 @@ mod tail;
 pub mod tails;
 #[cfg(test)]
 mod tests;
+pub mod trace;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ use tokio::time::timeout;
 use self::agenda::Agenda;
 pub use self::config::HubConfig;
 use self::connections::Connections;
-pub use self::connections::{Asking, Drain};
+pub use self::connections::{Asking, Attached, Drain};
 use self::feed::{Feed, What};
 use self::nodes::Nodes;
 use self::replay::Replays;
@@ -230,6 +231,8 @@ pub struct Hub {
     answers: Answers,
     clock: Clock,
     calendar: Mutex<Calendar>,
+    /// How many watch a session; changed under the lock of the connections.
+    watchers: AtomicUsize,
 }
 
 impl Hub {
@@ -243,6 +246,7 @@ impl Hub {
             answers: Answers::new(ANSWER_BYTES, PAGE_BYTES),
             clock,
             calendar: Mutex::new(calendar),
+            watchers: AtomicUsize::new(0),
         }
     }
 

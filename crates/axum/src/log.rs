@@ -181,6 +181,9 @@ pub trait Log: Send + Sync + 'static {
     /// with [`LogError::Unavailable`].
     fn open_session(&self, open: OpenSession) -> Answer<OpenedSession>;
 
+    /// Whether there is such a session, and one of these hashes is that of its key (RS-2, AC-3). That opens nothing.
+    fn owns(&self, session: SessionId, shown: Vec<KeyHash>) -> Answer<bool>;
+
     /// Appends a message: message, `last_seq` and head in one transaction (EO-2). A repeated number
     /// with the same room and body is answered with its first offset (EO-1).
     fn append(&self, append: Append) -> Answer<Offset>;

@@ -10,10 +10,10 @@ use protocol::server::{Cost, Full, RoomView};
 
 use crate::address::Network;
 use crate::everbeat::Everbeat;
-use crate::hub::Hub;
 use crate::hub::feed::{What, Whom};
 use crate::hub::mailbox::Mailbox;
 use crate::hub::room::Room;
+use crate::hub::{Attached, Hub};
 use crate::limits::Held;
 use crate::metrics::Limit;
 
@@ -98,16 +98,16 @@ impl ConnectionPermit {
         }
     }
 
-    /// Gives an opening of a session to this connection (RS-4). Returns whether it was taken from another one here.
-    pub fn attach(&mut self, session: SessionId, generation: Generation) -> bool {
+    /// Gives an opening of a session to this connection (RS-4).
+    pub fn attach(&mut self, session: SessionId, generation: Generation) -> Attached {
         let connection = self.id;
         let opened = Holder {
             connection,
             generation,
         };
-        let was_held = self.hub().attach(&session, opened);
+        let attached = self.hub().attach(&session, opened);
         self.who = Who::Session(session, generation);
-        was_held
+        attached
     }
 
     /// Gives this connection a session of its own, which ends with it.

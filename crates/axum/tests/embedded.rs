@@ -14,13 +14,18 @@ use everbeat_axum::protocol::client::Cause;
 use everbeat_axum::protocol::close::CloseCode;
 use everbeat_axum::protocol::id::RoomName;
 use everbeat_client::{Client, Event, Fate, Options, Status};
+use futures_util::{SinkExt, StreamExt};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_tungstenite::client_async;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
 
 /// Longer than anything takes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -212,6 +217,62 @@ async fn no_client_is_without_a_limit() {
         assert!(refused, "{knows_clients}");
         assert_eq!(app.get("/").await.status(), StatusCode::OK);
     }
+}
+
+/// A session is watched under the application's path, by its key. The trace ends with the application, also that of a
+/// session that is away.
+#[tokio::test]
+async fn a_session_is_watched_until_the_application_ends() {
+    let app = App::start(|_| (), true).await;
+    let mut sessions = Vec::new();
+    for _ in 0..2 {
+        let mut request = format!("ws://{}/rt/ws", app.address)
+            .into_client_request()
+            .unwrap();
+        let subprotocol = HeaderValue::from_static("everbeat.v1");
+        request
+            .headers_mut()
+            .insert("sec-websocket-protocol", subprotocol);
+        let stream = TcpStream::connect(app.address).await.unwrap();
+        let (mut socket, _) = client_async(request, stream).await.unwrap();
+        let hello = Message::text(r#"{"type":"hello"}"#);
+        socket.send(hello).await.unwrap();
+        let welcome = socket.next().await.unwrap().unwrap().into_text().unwrap();
+        let welcome: Value = serde_json::from_str(&welcome).unwrap();
+        sessions.push((socket, welcome["session"].clone()));
+    }
+    let watch = |session: &Value, key: &Value| {
+        let id = session["id"].as_str().unwrap();
+        let url = format!("http://{}/rt/api/sessions/{id}/trace", app.address);
+        let request = reqwest::Client::new().get(url);
+        let request = request.header("everbeat-session-key", key.as_str().unwrap());
+        request.send()
+    };
+    let (away, other) = sessions.pop().unwrap();
+    let (socket, session) = &mut sessions[0];
+    let refused = watch(session, &other["key"]).await.unwrap();
+    assert_eq!(refused.status(), StatusCode::NOT_FOUND);
+    let mut trace = watch(session, &session["key"]).await.unwrap();
+    let quiet = watch(&other, &other["key"]).await.unwrap();
+    drop(away);
+    socket
+        .send(Message::text(r#"{"type":"ping"}"#))
+        .await
+        .unwrap();
+    let mut told = String::new();
+    while !told.contains(r#""kind":"out","ordinal":2,"frame":"pong""#) {
+        let more = timeout(PATIENCE, trace.chunk()).await.unwrap().unwrap();
+        told += &String::from_utf8_lossy(&more.expect("the trace goes on"));
+    }
+    app.stop.send(()).unwrap();
+    let rest = timeout(PATIENCE, trace.text()).await.unwrap().unwrap();
+    let last: Value = serde_json::from_str(rest.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        (&last["kind"], &last["code"]),
+        (&"close".into(), &1012.into())
+    );
+    timeout(PATIENCE, quiet.text()).await.unwrap().unwrap();
+    timeout(PATIENCE, app.serving).await.unwrap().unwrap();
 }
 
 /// A drain ends the sessions in order, and the application with them; the log is closed, and can be opened again.

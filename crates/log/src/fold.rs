@@ -209,6 +209,12 @@ pub fn apply<S: Store>(
     })
 }
 
+/// Whether one of the hashes that a client shows is that of a session's key: then the session is the client's own (RS-2,
+/// AC-3).
+pub fn is_shown(stored: &KeyHash, shown: &[KeyHash]) -> bool {
+    shown.contains(stored)
+}
+
 /// Resumes or opens a session (RS-2, RS-3).
 fn open_session<S: Store>(
     store: &mut S,
@@ -217,7 +223,7 @@ fn open_session<S: Store>(
 ) -> Result<OpenedSession, Fault<S::Error>> {
     if let Some((id, shown)) = open.resume
         && let Some(stored) = store.key_hash(&id)?
-        && shown.contains(&stored)
+        && is_shown(&stored, &shown)
         && let Some(mut session) = store.session(&id)?
     {
         store.touch(&id, open.at_ms)?;

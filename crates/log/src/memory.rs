@@ -66,6 +66,11 @@ impl MemoryStore {
         self.sessions.contains_key(id)
     }
 
+    /// The hash of a session's key; `None` for an unknown session.
+    pub fn key(&self, id: &SessionId) -> Option<&KeyHash> {
+        self.sessions.get(id).map(|kept| &kept.key_hash)
+    }
+
     /// A room's messages, oldest first.
     pub fn messages(&self, room: &RoomName) -> impl DoubleEndedIterator<Item = &Message> {
         self.range(room, ..)

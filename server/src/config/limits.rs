@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use everbeat_axum::address::ForwardedBy;
 use everbeat_axum::everbeat::HttpConfig;
+use everbeat_axum::hub::trace::TraceConfig;
 use everbeat_axum::limits::LimitsConfig;
 use everbeat_axum::origin::Origin;
 use ipnet::IpNet;
@@ -151,6 +152,35 @@ pub struct LimitOptions {
     )]
     pub hello_queue: Duration,
 
+    /// Watchers of sessions (GET /api/sessions/ID/trace), of all sessions together; more are answered 503. 0: no
+    /// limit
+    #[arg(
+        long,
+        env = "EVERBEAT_TRACE_WATCHERS",
+        default_value_t = TraceConfig::default().watchers,
+        value_name = "COUNT"
+    )]
+    pub trace_watchers: usize,
+
+    /// The same of one session. 0: no limit
+    #[arg(
+        long,
+        env = "EVERBEAT_TRACE_WATCHERS_PER_SESSION",
+        default_value_t = TraceConfig::default().watchers_per_session,
+        value_name = "COUNT"
+    )]
+    pub trace_watchers_per_session: usize,
+
+    /// What is kept of a session that is watched: at most so many bytes of the newest entries. Beyond, the oldest are
+    /// dropped, and a watcher that has not read them learns how many they were
+    #[arg(
+        long,
+        env = "EVERBEAT_TRACE_BYTES",
+        default_value_t = TraceConfig::default().bytes,
+        value_name = "BYTES"
+    )]
+    pub trace_bytes: usize,
+
     /// Other sites whose pages may open sessions here, as `https://example.org`; several with commas
     #[arg(
         long,
@@ -195,6 +225,15 @@ impl From<ForwardedHeaders> for ForwardedBy {
 }
 
 impl LimitOptions {
+    /// How many may watch sessions, and what is kept for them.
+    pub fn traces(&self) -> TraceConfig {
+        TraceConfig {
+            watchers: self.trace_watchers,
+            watchers_per_session: self.trace_watchers_per_session,
+            bytes: self.trace_bytes,
+        }
+    }
+
     /// The limits that hold over more than one connection.
     pub fn shared(&self) -> LimitsConfig {
         LimitsConfig {

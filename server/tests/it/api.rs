@@ -139,6 +139,7 @@ async fn the_document_tells_what_there_is() {
             "get /api/rooms/{room}/events",
             "get /api/rooms/{room}/messages",
             "get /api/rooms/{room}/presence",
+            "get /api/sessions/{session}/trace",
             "post /api/rooms/{room}/messages",
         ]
     );

@@ -47,4 +47,5 @@ mod slow_readers;
 mod static_files;
 mod test_server;
 mod tls;
+mod trace;
 mod tutorial;

@@ -89,6 +89,11 @@ impl Hub {
         self.rooms.nodes.get().is_some()
     }
 
+    /// The node's name, where the server is one of several.
+    pub fn node_name(&self) -> Option<NodeName> {
+        self.rooms.nodes.get().map(|nodes| nodes.node.clone())
+    }
+
     /// As [`Rooms::heard`].
     pub fn heard(&self, room: &RoomName, message: &[u8]) {
         self.rooms.heard(room, message);

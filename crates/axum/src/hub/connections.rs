@@ -11,6 +11,7 @@ use protocol::time::Timestamp;
 use super::Hub;
 use super::feed::What;
 use super::mailbox::Mailbox;
+use super::trace::{SharedRing, Watched};
 use crate::log::KeyHash;
 
 /// The connections of a server.
@@ -21,6 +22,8 @@ pub(super) struct Connections {
     pub(super) sessions: HashMap<SessionId, Holder>,
     /// The newest connection that asks the log for each session.
     asked: HashMap<SessionId, Asked>,
+    /// The sessions that are watched.
+    pub(super) watched: HashMap<SessionId, Watched>,
     /// The drain, once it has begun.
     pub(super) drain: Option<Drain>,
     /// The number of the last one that was opened.
@@ -61,12 +64,34 @@ impl Drop for Asking {
     }
 }
 
+/// What a connection finds that gets its session.
+pub struct Attached {
+    /// Whether it took the session from another connection here.
+    pub was_held: bool,
+    /// The session's ring, if it is watched.
+    pub ring: Option<Arc<SharedRing>>,
+}
+
 impl Connections {
     /// A session was opened, here or at another node: a connection that came with an earlier opening loses it (RS-4).
     pub(super) fn opened(&self, session: &SessionId, generation: Generation) {
         let before = self.sessions.get(session);
         let older = before.filter(|holder| holder.generation < generation);
         self.take_over(older.map(|holder| holder.connection));
+    }
+
+    /// The ring of a session, while it is watched.
+    pub(super) fn ring(&self, session: &SessionId) -> Option<Arc<SharedRing>> {
+        let watched = self.watched.get(session)?;
+        Some(Arc::clone(&watched.ring))
+    }
+
+    /// Notifies the connection of a session that the session began or ceased to be watched.
+    pub(super) fn retrace(&self, session: &SessionId) {
+        let holder = self.sessions.get(session);
+        if let Some(mailbox) = holder.and_then(|holder| self.mailboxes.get(&holder.connection)) {
+            mailbox.retrace();
+        }
     }
 
     /// Notifies a connection that it lost its session.
@@ -125,8 +150,8 @@ impl Hub {
 
     /// Gives the session to this connection; the older one of two is notified that it lost the session (RS-4). The
     /// older one may be this one: the log's answers reach the connections' tasks in any order, and a client
-    /// reconnects just because it had no answer. Returns whether it was taken from another one.
-    pub fn attach(&self, session: &SessionId, opened: Holder) -> bool {
+    /// reconnects just because it had no answer.
+    pub fn attach(&self, session: &SessionId, opened: Holder) -> Attached {
         let mut connections = self.rooms.connections.lock();
         let before = connections.sessions.get(session).copied();
         let TakeOver {
@@ -135,7 +160,10 @@ impl Hub {
         connections.sessions.insert(session.clone(), holder);
         let older = taken_over.map(|older| older.connection);
         connections.take_over(older);
-        older.is_some_and(|older| older != opened.connection)
+        Attached {
+            was_held: older.is_some_and(|older| older != opened.connection),
+            ring: connections.ring(session),
+        }
     }
 
     /// Forgets a closed connection.

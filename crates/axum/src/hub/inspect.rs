@@ -78,4 +78,6 @@ pub enum Kind {
     Tutorial,
     /// A listener's, to a room's events over HTTP.
     Events,
+    /// A watcher's, of a session's trace over HTTP.
+    Trace,
 }

@@ -35,6 +35,8 @@ pub struct Marks {
     pub disconnected: bool,
     /// The connection is closed so that its client reconnects: the server ends now, or an operator wants it.
     pub shut_down: bool,
+    /// The session began or ceased to be watched.
+    pub retrace: bool,
     /// An operator asks for the state of the connection.
     pub asked: Option<Question>,
 }
@@ -47,10 +49,11 @@ impl Marks {
             go_away,
             disconnected,
             shut_down,
+            retrace,
             asked,
         } = self;
         let is_ended = *taken_over || *disconnected || *shut_down;
-        moved.is_empty() && !is_ended && go_away.is_none() && asked.is_none()
+        moved.is_empty() && !is_ended && go_away.is_none() && !retrace && asked.is_none()
     }
 }
 
@@ -91,6 +94,10 @@ impl Mailbox {
 
     pub(super) fn disconnect(&self) {
         self.mark(|marks| marks.disconnected = true);
+    }
+
+    pub(super) fn retrace(&self) {
+        self.mark(|marks| marks.retrace = true);
     }
 
     pub(super) fn ask(&self, asked: Question) {

@@ -29,7 +29,7 @@ pub trait Bus: Send + Sync + 'static {
 pub(super) struct Nodes {
     bus: Arc<dyn Bus>,
     clock: Clock,
-    node: NodeName,
+    pub(super) node: NodeName,
     life: Life,
     /// The other nodes that are alive. Changed under the lock of the open rooms.
     pub(super) alive: Mutex<BTreeSet<NodeName>>,

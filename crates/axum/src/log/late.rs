@@ -8,8 +8,8 @@ use protocol::position::Offset;
 use tokio::sync::watch;
 
 use super::{
-    Answer, Append, Log, LogError, OpenSession, OpenedSession, Page, Post, Posted, Redaction,
-    Refuse, RoomLog,
+    Answer, Append, KeyHash, Log, LogError, OpenSession, OpenedSession, Page, Post, Posted,
+    Redaction, Refuse, RoomLog,
 };
 
 /// A log that can be frozen: a call made while it is frozen is done and answered once it thaws.
@@ -81,6 +81,10 @@ impl LateLog {
 impl Log for LateLog {
     fn open_session(&self, open: OpenSession) -> Answer<OpenedSession> {
         self.write(|log| log.open_session(open))
+    }
+
+    fn owns(&self, session: SessionId, shown: Vec<KeyHash>) -> Answer<bool> {
+        self.read_with(move |log| log.owns(session, shown))
     }
 
     fn append(&self, append: Append) -> Answer<Offset> {

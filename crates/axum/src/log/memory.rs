@@ -6,7 +6,7 @@ use std::sync::Arc;
 use everbeat_log::command::{
     Command, Expire, ForgetPosts, Outcome, Redact, Settings, Touch, Trim, Trimmed,
 };
-use everbeat_log::fold::{Changes, Fault, Store, apply};
+use everbeat_log::fold::{Changes, Fault, Store, apply, is_shown};
 use everbeat_log::memory::MemoryStore;
 use parking_lot::Mutex;
 use protocol::frame::{ErrorCode, Message};
@@ -15,8 +15,8 @@ use protocol::position::{Epoch, Offset};
 use protocol::redactions::REDACTED_MAX;
 
 use super::{
-    Answer, Append, Gathering, Log, LogError, Observer, OpenSession, OpenedSession, PAGE_BYTES,
-    Page, Post, Posted, Redaction, Refuse, RoomLog, notify, typed,
+    Answer, Append, Gathering, KeyHash, Log, LogError, Observer, OpenSession, OpenedSession,
+    PAGE_BYTES, Page, Post, Posted, Redaction, Refuse, RoomLog, notify, typed,
 };
 
 /// A log in memory, which obeys the rules of every log.
@@ -94,6 +94,13 @@ impl MemoryLog {
 impl Log for MemoryLog {
     fn open_session(&self, open: OpenSession) -> Answer<OpenedSession> {
         self.write(Command::Open(open))
+    }
+
+    fn owns(&self, session: SessionId, shown: Vec<KeyHash>) -> Answer<bool> {
+        self.read_with(|store| {
+            let stored = store.key(&session);
+            stored.is_some_and(|stored| is_shown(stored, &shown))
+        })
     }
 
     fn append(&self, append: Append) -> Answer<Offset> {

@@ -54,8 +54,8 @@ pub use self::rooms::{Cleared, RoomSummary, clear, export, summaries};
 use self::watchdog::Watchdog;
 use self::writer::Writer;
 use super::{
-    Answer, Append, Log, LogError, Observer, OpenSession, OpenedSession, PAGE_BYTES, Page, Post,
-    Posted, Redaction, Refuse, RoomLog, typed,
+    Answer, Append, KeyHash, Log, LogError, Observer, OpenSession, OpenedSession, PAGE_BYTES, Page,
+    Post, Posted, Redaction, Refuse, RoomLog, typed,
 };
 
 /// The options of an SQLite log.
@@ -254,6 +254,10 @@ impl Log for SqliteLog {
 
     fn open_session(&self, open: OpenSession) -> Answer<OpenedSession> {
         self.apply(None, Command::Open(open))
+    }
+
+    fn owns(&self, session: SessionId, shown: Vec<KeyHash>) -> Answer<bool> {
+        self.read_with(move |connection| readers::owns(connection, &session, &shown))
     }
 
     fn append(&self, append: Append) -> Answer<Offset> {

@@ -39,6 +39,12 @@ pub enum Limit {
     AnswerBytes,
     /// `--tail-bytes`: what a room kept was dropped.
     TailBytes,
+    /// `--trace-watchers`.
+    TraceWatchers,
+    /// `--trace-watchers-per-session`.
+    TraceWatchersPerSession,
+    /// `--trace-bytes`: an entry of a session's trace was dropped before a watcher read it.
+    TraceBytes,
     /// `--fan-out-bytes`: readers of a room got drafts and members later.
     FanOutBytes,
     /// The head of a request: 16 KiB, 100 lines.
@@ -49,7 +55,7 @@ pub enum Limit {
 
 impl Limit {
     #[cfg(feature = "metrics")]
-    pub(super) const ALL: [Self; 21] = [
+    pub(super) const ALL: [Self; 24] = [
         Self::Connections,
         Self::ConnectionsPerAddress,
         Self::Handshakes,
@@ -68,6 +74,9 @@ impl Limit {
         Self::WriteTimeout,
         Self::AnswerBytes,
         Self::TailBytes,
+        Self::TraceWatchers,
+        Self::TraceWatchersPerSession,
+        Self::TraceBytes,
         Self::FanOutBytes,
         Self::HeadBytes,
         Self::Origins,
@@ -93,6 +102,9 @@ impl Limit {
             Self::WriteTimeout => "write_timeout",
             Self::AnswerBytes => "answer_bytes",
             Self::TailBytes => "tail_bytes",
+            Self::TraceWatchers => "trace_watchers",
+            Self::TraceWatchersPerSession => "trace_watchers_per_session",
+            Self::TraceBytes => "trace_bytes",
             Self::FanOutBytes => "fan_out_bytes",
             Self::HeadBytes => "head_bytes",
             Self::Origins => "origins",

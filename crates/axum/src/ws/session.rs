@@ -3,9 +3,11 @@
 //! It never waits for one thing while others may come: the log's answers are polled beside the socket, the
 //! mailbox and the timer, and so is a write that the peer does not take.
 
+mod rare;
 mod requests;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -20,13 +22,14 @@ use protocol::frame::{ClientFrame, ServerFrame};
 use protocol::id::{RoomName, SessionId};
 use protocol::server::{Connection, Input, Transmit};
 use protocol::time::Timestamp;
+use protocol::trace::Side;
 use tungstenite::{Error as WebSocketError, Message};
 
+use self::rare::Rare;
 use self::requests::Answer;
-use super::reading::Reading;
+use self::trace::Tracing;
 use super::wire::{self, Alarm, Wire, WriteError};
 use crate::access::ShownCredentials;
-use crate::answers::Owed;
 use crate::clock::Second;
 use crate::hub::inspect::{Kind, Question, Vitals};
 use crate::metrics::Metrics;
@@ -50,7 +53,7 @@ pub(super) fn drive<S: Stream>(
         wire,
         alarm: Alarm::new(clock),
         writes: VecDeque::new(),
-        later: None,
+        rare: Tracing::begin(&permit).map(Rare::with),
         owner: None,
         access: Some(Box::new(Access::Unknown(credentials))),
         is_stalled: false,
@@ -97,23 +100,6 @@ enum Access {
     Sought(BoxFuture<'static, Input>),
 }
 
-/// What is read later, and what that needs.
-#[derive(Default)]
-struct Later {
-    /// The reads, in order: the next one begins when the one before is answered.
-    reads: VecDeque<Reading<Answer>>,
-    /// The memory reserved for the answers that are being written.
-    owed: Vec<Owed>,
-    /// Pulls that wait until the peer has taken what was written.
-    postponed: VecDeque<Transmit>,
-}
-
-impl Later {
-    fn is_empty(&self) -> bool {
-        self.reads.is_empty() && self.owed.is_empty() && self.postponed.is_empty()
-    }
-}
-
 struct Driver<S> {
     permit: ConnectionPermit,
     opened: Second,
@@ -122,8 +108,8 @@ struct Driver<S> {
     alarm: Alarm,
     /// The writes to the log that are not answered yet.
     writes: Answers,
-    /// The reads; most connections need none, and no memory for them.
-    later: Option<Box<Later>>,
+    /// `None` for most.
+    rare: Option<Box<Rare>>,
     /// The subject of the user, once it is known.
     owner: Option<Subject>,
     access: Option<Box<Access>>,
@@ -148,11 +134,11 @@ impl<S: Stream> Driver<S> {
             return Poll::Ready(Err(self.write_failed(error)));
         }
         if written.is_ready()
-            && let Some(later) = &mut self.later
+            && let Some(rare) = &mut self.rare
         {
-            later.owed.clear();
-            if later.is_empty() {
-                self.later = None;
+            rare.owed.clear();
+            if rare.is_empty() {
+                self.rare = None;
             }
         }
         if written.is_pending() != self.is_stalled {
@@ -168,7 +154,8 @@ impl<S: Stream> Driver<S> {
             {
                 self.feed(Input::SendQueue(queue));
             }
-            self.machine.handle_timeout(now);
+            let verdict = self.machine.handle_timeout(now);
+            self.record(|recorder, _| recorder.verdict(now, verdict));
             is_news = true;
         }
         is_news |= self.take_answers(cx);
@@ -185,8 +172,8 @@ impl<S: Stream> Driver<S> {
             };
         }
         if !self.must_drain()
-            && let Some(later) = &mut self.later
-            && let Some(pull) = later.postponed.pop_front()
+            && let Some(rare) = &mut self.rare
+            && let Some(pull) = rare.postponed.pop_front()
         {
             return Poll::Ready(self.perform(pull));
         }
@@ -223,11 +210,11 @@ impl<S: Stream> Driver<S> {
             self.answered(answer);
             is_answered = true;
         }
-        while let Some(later) = &mut self.later
-            && let Some(first) = later.reads.front_mut()
+        while let Some(rare) = &mut self.rare
+            && let Some(first) = rare.reads.front_mut()
             && let Poll::Ready(answer) = first.poll_when(cx, self.wire.is_idle())
         {
-            later.reads.pop_front();
+            rare.reads.pop_front();
             self.answered(answer);
             is_answered = true;
         }
@@ -242,6 +229,9 @@ impl<S: Stream> Driver<S> {
     }
 
     fn feed(&mut self, input: Input) {
+        self.record(|recorder, driver| {
+            recorder.input(driver.now(), driver.wire.ordinals(), &input)
+        });
         self.machine.handle_input(self.now(), input);
     }
 
@@ -304,6 +294,9 @@ impl<S: Stream> Driver<S> {
         if marks.shut_down {
             self.feed(Input::Shutdown);
         }
+        if marks.retrace {
+            self.retrace();
+        }
         if let Some(asked) = marks.asked {
             self.report(&asked);
         }
@@ -313,14 +306,14 @@ impl<S: Stream> Driver<S> {
     /// never get its turn on a line that is always busy.
     fn must_drain(&self) -> bool {
         let is_read_for = self
-            .later
+            .rare
             .as_ref()
-            .is_some_and(|later| !later.reads.is_empty());
+            .is_some_and(|rare| !rare.reads.is_empty());
         self.wire.is_full() || (is_read_for && !self.wire.is_idle())
     }
 
-    fn later(&mut self) -> &mut Later {
-        self.later.get_or_insert_default()
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
     }
 
     fn drain(&mut self) -> Result<(), End> {
@@ -332,6 +325,9 @@ impl<S: Stream> Driver<S> {
 
     /// Performs a transmit, or begins it: what takes time is answered later.
     fn perform(&mut self, transmit: Transmit) -> Result<(), End> {
+        self.record(|recorder, driver| {
+            recorder.transmit(driver.now(), driver.wire.ordinals(), &transmit);
+        });
         match transmit {
             Transmit::Frame(frame) => {
                 let mut text = TextFrame::new(codec::encode(&frame));
@@ -348,7 +344,7 @@ impl<S: Stream> Driver<S> {
             Transmit::RoundTrip(took) => self.metrics().round_trip(took),
             Transmit::Close(code) => return Err(End::Closed(code)),
             Transmit::Pull { .. } if self.must_drain() => {
-                self.later().postponed.push_back(transmit);
+                self.rare().postponed.push_back(transmit);
             }
             Transmit::Pull { id, room, pull } => self.pull(id, room, pull),
             Transmit::Admit { token } => {
@@ -423,10 +419,6 @@ impl<S: Stream> Driver<S> {
         self.permit.hub().metrics()
     }
 
-    fn now(&self) -> Timestamp {
-        self.permit.hub().clock().now()
-    }
-
     fn write_failed(&mut self, error: WriteError) -> End {
         match error {
             WriteError::Gone => End::Gone(None),
@@ -448,11 +440,16 @@ impl<S: Stream> Driver<S> {
 }
 
 impl<S> Driver<S> {
+    fn now(&self) -> Timestamp {
+        self.permit.hub().clock().now()
+    }
+
     /// Reports the end of the connection: to its rooms, the hub, the metrics and the journal.
     fn tell_end(&mut self, end: End) {
         self.is_over = true;
         let is_logged = self.is_logged();
         self.permit.end("session", end.code(), is_logged);
+        self.record_end(end);
     }
 
     /// Whether the journal has a line for its end.
@@ -467,6 +464,7 @@ impl<S> Drop for Driver<S> {
         if !self.is_over {
             let is_logged = self.is_logged();
             self.permit.end_early("session", is_logged);
+            self.record_closed(CloseCode::ABNORMAL, Side::Server);
         }
     }
 }

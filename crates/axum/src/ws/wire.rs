@@ -20,6 +20,7 @@ use std::time::Duration;
 use protocol::close::CloseCode;
 use protocol::heartbeat::SendQueue;
 use protocol::time::Timestamp;
+use protocol::trace::Ordinals;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 use tungstenite::error::ProtocolError;
@@ -107,6 +108,8 @@ pub struct Wire<S> {
     rest: Bytes,
     /// Whether the input could not be read, so that what follows cannot be read either.
     is_garbled: bool,
+    /// How many text messages came, those included that were too large.
+    texts: u32,
     queue: Queue,
     write_timeout: Duration,
     /// The deadline of a write, while the peer takes nothing.
@@ -137,6 +140,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             // A copy: `rest` may be a part of a large buffer that is mostly unused.
             rest: Bytes::copy_from_slice(&rest),
             is_garbled: false,
+            texts: 0,
             queue: Queue::default(),
             write_timeout,
             stall: None,
@@ -168,27 +172,40 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             }
             Err(Error::ConnectionClosed | Error::AlreadyClosed) => Poll::Ready(None),
             read => {
+                if matches!(read, Ok(Message::Text(_)) | Err(Error::Capacity(_))) {
+                    self.texts = self.texts.wrapping_add(1);
+                }
                 self.is_garbled = read.is_err();
                 Poll::Ready(Some(read))
             }
         }
     }
 
+    /// How many text frames went each way: those that came, also where they were too large to be read, and those that
+    /// were queued.
+    pub const fn ordinals(&self) -> Ordinals {
+        Ordinals {
+            received: self.texts,
+            sent: self.queue.texts,
+        }
+    }
+
     /// Queues a frame for the next [`Wire::poll_write`]. While the wire is full, only small and rare frames
     /// should be queued.
     pub fn push(&mut self, frame: TextFrame) {
+        self.queue.texts = self.queue.texts.wrapping_add(1);
         self.queue.push(frame.into_bytes());
     }
 
     /// Whether the peer has to take something before more is gathered for it.
     pub fn is_full(&self) -> bool {
-        self.queue.bytes >= WRITE_BYTES
+        self.queue.bytes as usize >= WRITE_BYTES
     }
 
     /// Whether these frames may wait with others until the next [`Wire::poll_write`].
     pub fn has_room_for(&self, frames: &[TextFrame]) -> bool {
         let bytes: usize = frames.iter().map(TextFrame::len).sum();
-        self.queue.bytes + bytes < WRITE_BYTES
+        self.queue.bytes as usize + bytes < WRITE_BYTES
     }
 
     /// Whether everything is written.
@@ -348,20 +365,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 struct Queue {
     /// The first one may be written in part: that part is cut off.
     frames: VecDeque<Bytes>,
-    /// The bytes in all of them.
-    bytes: usize,
+    /// The bytes in all of them: a few frames', of which none has more than some MiB.
+    bytes: u32,
+    /// How many text frames were queued in all.
+    texts: u32,
     /// How many bytes were written in all.
     written: u64,
 }
 
+/// A number of bytes in a queue.
+fn bytes_of(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
 impl Queue {
     fn push(&mut self, frame: Bytes) {
-        self.bytes += frame.len();
+        self.bytes += bytes_of(frame.len());
         self.frames.push_back(frame);
     }
 
     fn written(&mut self, mut count: usize) {
-        self.bytes -= count;
+        self.bytes -= bytes_of(count);
         self.written += count as u64;
         while let Some(first) = self.frames.front_mut() {
             if count < first.len() {

@@ -95,7 +95,7 @@ impl Recorder {
         self.session.as_ref()
     }
 
-    /// Takes an input of the connection's machine. `ordinals` count a frame that came with it.
+    /// Takes an input of the connection's machine. `ordinals` count the frame that came with it, if one did.
     pub fn input(&mut self, now: Timestamp, ordinals: Ordinals, input: &Input) {
         match input {
             Input::Received(frame) => {
@@ -110,20 +110,21 @@ impl Recorder {
         }
     }
 
-    /// Takes a transmit of the connection's machine, when it is performed. `ordinals` count a frame in it.
+    /// Takes a transmit of the connection's machine, when it is performed. `ordinals` do not count a frame in it yet.
     pub fn transmit(&mut self, now: Timestamp, ordinals: Ordinals, transmit: &Transmit) {
         match transmit {
-            Transmit::Frame(frame) => self.sent(now, ordinals.sent, frame),
+            Transmit::Frame(frame) => self.sent(now, ordinals, frame),
             Transmit::Append { seq, .. } => self.asked.push_back((*seq, now)),
             _ => {}
         }
     }
 
     /// Takes the text of a frame that is sent without passing the machine, as what a room has for all its readers.
-    pub fn sent_text(&mut self, now: Timestamp, ordinal: u32, text: &str) {
+    /// `ordinals` do not count it yet.
+    pub fn sent_text(&mut self, now: Timestamp, ordinals: Ordinals, text: &str) {
         // What the server encoded itself is a frame.
         if let Ok(frame) = codec::decode(text, u32::MAX) {
-            self.sent(now, ordinal, &frame);
+            self.sent(now, ordinals, &frame);
         }
     }
 
@@ -148,7 +149,8 @@ impl Recorder {
         Some(self.entry(lost.at, Fact::Lost { count: lost.count }))
     }
 
-    fn sent(&mut self, now: Timestamp, ordinal: u32, frame: &ServerFrame) {
+    fn sent(&mut self, now: Timestamp, ordinals: Ordinals, frame: &ServerFrame) {
+        let ordinal = ordinals.sent.wrapping_add(1);
         let note = FrameNote::sent(ordinal, frame, self.session.as_ref());
         self.note(now, Fact::Out(note));
         if let ServerFrame::Joined(joined) = frame

@@ -203,11 +203,11 @@ fn an_entry_holds_no_text_name_key_or_token() {
         told.extend(entries(&mut recorder));
     }
     for frame in server_frames() {
-        ordinals.count_sent();
         // By the machine, and by a room: they are the same.
-        recorder.sent_text(at(3), ordinals.sent, &codec::encode(&frame));
+        recorder.sent_text(at(3), ordinals, &codec::encode(&frame));
         let by_room = entries(&mut recorder);
         recorder.transmit(at(3), ordinals, &Transmit::Frame(frame));
+        ordinals.count_sent();
         assert_eq!(entries(&mut recorder), by_room);
         told.extend(by_room);
     }
@@ -408,10 +408,10 @@ fn verdicts_are_the_machines() {
     let mut end = None;
     while end.is_none() {
         while let Some(transmit) = machine.poll_transmit() {
+            recorder.transmit(now, ordinals, &transmit);
             if matches!(transmit, Transmit::Frame(_)) {
                 ordinals.count_sent();
             }
-            recorder.transmit(now, ordinals, &transmit);
             if let Transmit::Close(code) = transmit {
                 end = Some(code);
                 recorder.closed(now, code, Side::Server);

@@ -196,6 +196,7 @@ pub(super) fn state(vitals: Option<&Vitals>) -> Word {
             Kind::Session => Word::Live,
             Kind::Tutorial => Word::Tutorial,
             Kind::Events => Word::Events,
+            Kind::Trace => Word::Trace,
         },
     }
 }

@@ -107,6 +107,7 @@ words! {
     BeforeHello: "before hello", "尚未 hello", "尚未 hello";
     Tutorial: "tutorial", "教學頁", "教程页";
     Events: "events", "事件串流", "事件流";
+    Trace: "trace", "追蹤", "追踪";
 
     // A session's page.
     SessionTitle: "Session {session}", "工作階段 {session}", "会话 {session}";

@@ -24,7 +24,9 @@ use super::status::ClusterStatus;
 use crate::clock::Clock;
 use crate::log::engine::Engine;
 use crate::log::sqlite::SqliteLog;
-use crate::log::{Answer, Log, LogError, Observer, Page, Posted, Redaction, RoomLog, Stop};
+use crate::log::{
+    Answer, KeyHash, Log, LogError, Observer, Page, Posted, Redaction, RoomLog, Stop,
+};
 
 /// The most sessions that one command touches or forgets, and the most keys of posts: a part of a pack.
 const PIECE_MAX: usize = 512;
@@ -118,6 +120,11 @@ impl Log for ClusterLog {
 
     fn open_session(&self, open: OpenSession) -> Answer<OpenedSession> {
         self.send(Command::Open(open))
+    }
+
+    /// What this node has folded.
+    fn owns(&self, session: SessionId, shown: Vec<KeyHash>) -> Answer<bool> {
+        self.sqlite.owns(session, shown)
     }
 
     fn append(&self, append: Append) -> Answer<Offset> {

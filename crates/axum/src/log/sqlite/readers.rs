@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use everbeat_log::fold::is_shown;
 use parking_lot::Mutex;
 use protocol::frame::Message;
-use protocol::id::{Name, RoomName};
+use protocol::id::{Name, RoomName, SessionId};
 use protocol::position::{Epoch, Offset};
 use protocol::redactions::REDACTED_MAX;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
@@ -15,7 +16,7 @@ use super::files::Lock;
 use super::open::{Database, open_reader};
 use super::watchdog::Calls;
 use super::{OpenError, SqliteConfig, closed, integer, overloaded, ready, row, unavailable};
-use crate::log::{Answer, Gathering, LogError, PATIENCE, Page, RoomLog};
+use crate::log::{Answer, Gathering, KeyHash, LogError, PATIENCE, Page, RoomLog};
 
 /// A pool of connections for reading.
 pub(super) struct Readers {
@@ -203,6 +204,18 @@ fn page(
         }
     }
     Ok(gathering.page())
+}
+
+/// Whether there is such a session, and one of these hashes is that of its key.
+pub(super) fn owns(
+    connection: &Connection,
+    session: &SessionId,
+    shown: &[KeyHash],
+) -> rusqlite::Result<bool> {
+    let mut sql = connection.prepare_cached("SELECT key_hash FROM sessions WHERE id = ?1")?;
+    let stored = sql.query_row([session.as_str()], |row| row.get(0));
+    let stored: Option<KeyHash> = stored.optional()?;
+    Ok(stored.is_some_and(|stored| is_shown(&stored, shown)))
 }
 
 pub(super) fn sessions(connection: &Connection) -> rusqlite::Result<u64> {

@@ -18,10 +18,10 @@ use tracing::{Instrument, Span};
 use super::{Access, Driver};
 use crate::access::ShownCredentials;
 use crate::answers::{NoRoom, Owed};
-use crate::hub::Asking;
 use crate::hub::feed::What;
 use crate::hub::pull::{self, Batch, Nothing};
 use crate::hub::room::{Entry, Room};
+use crate::hub::{Asking, Attached};
 use crate::journal;
 use crate::log::{Append, LogError, OpenSession, Page, Refuse};
 use crate::secret;
@@ -145,7 +145,7 @@ impl<S: Stream> Driver<S> {
             Answer::Room { id, name, room }
         };
         let opening = Reading::new(opening.instrument(span));
-        self.later().reads.push_back(opening);
+        self.rare().reads.push_back(opening);
     }
 
     pub(super) fn history(&mut self, room: RoomName, before: Offset, limit: u32) {
@@ -162,7 +162,7 @@ impl<S: Stream> Driver<S> {
             Answer::History(room, page)
         };
         let reading = Reading::new(reading.instrument(span));
-        self.later().reads.push_back(reading);
+        self.rare().reads.push_back(reading);
     }
 
     /// Pulls what a room has for this reader: at once, for readers that keep up; or, if it is much or in the
@@ -188,7 +188,7 @@ impl<S: Stream> Driver<S> {
             Answer::Page { id, room, page }
         };
         let reading = Reading::new(reading.instrument(span));
-        self.later().reads.push_back(reading);
+        self.rare().reads.push_back(reading);
     }
 
     /// Deals with an answer.
@@ -230,7 +230,7 @@ impl<S: Stream> Driver<S> {
                 let page = match page {
                     Ok(_) if !self.machine.awaits(id) => Err(Nothing::Unavailable),
                     Ok((batch, owed)) => {
-                        self.later().owed.push(owed);
+                        self.rare().owed.push(owed);
                         Ok(batch)
                     }
                     Err(nothing) => Err(nothing),
@@ -249,7 +249,8 @@ impl<S: Stream> Driver<S> {
         let mut what = None;
         if let Some((opened, generation)) = &opened {
             let session = opened.credentials.id.clone();
-            let was_held = self.permit.attach(session.clone(), *generation);
+            let Attached { was_held, ring } = self.permit.attach(session.clone(), *generation);
+            self.attach_trace(session.clone(), ring);
             self.owner = owner;
             self.metrics().session_opened(is_wanted, opened.resumed);
             what = Some(match (is_wanted, opened.resumed) {
@@ -285,9 +286,7 @@ impl<S: Stream> Driver<S> {
         let input = match taken {
             Ok(batch) => {
                 pull::count(&batch.frames, self.metrics());
-                for frame in batch.frames {
-                    self.wire.push(frame);
-                }
+                self.push_all(batch.frames);
                 Input::Pulled {
                     id,
                     room,

@@ -1,6 +1,8 @@
 //! A session's task while the log hangs, while the peer does not read, and where the task ends early. The clock
 //! is paused: nothing takes time but sleeps.
 
+mod trace;
+
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -30,6 +32,7 @@ use crate::hub::{Hub, Rooms};
 use crate::limits::{Limits, LimitsConfig};
 use crate::log::late::LateLog;
 use crate::log::memory::MemoryLog;
+use crate::metrics::Limit;
 
 /// Longer than anything takes.
 const PATIENCE: Duration = Duration::from_secs(600);
