@@ -9,6 +9,7 @@
     reason = "a harness of tests: what it cannot unwrap is a failed test"
 )]
 
+mod arrows;
 pub mod callers;
 pub mod cluster;
 pub mod engine;
@@ -25,6 +26,7 @@ pub mod profile;
 pub mod run;
 pub mod seeds;
 pub mod shown;
+mod tape;
 pub mod trace;
 pub mod watch;
 pub mod world;

@@ -168,7 +168,8 @@ pub struct Links {
     pub reach: Reach,
     rng: Rng,
     links: BTreeMap<u64, Link>,
-    opened: u64,
+    /// Which client opened each, and its id there: the first one has the number 1.
+    opened: Vec<(usize, ConnectionId)>,
 }
 
 impl Links {
@@ -185,13 +186,14 @@ impl Links {
             reach: Reach::Open,
             rng: Rng::with_seed(seed),
             links: BTreeMap::new(),
-            opened: 0,
+            opened: Vec::new(),
         }
     }
 
     /// A client opens a connection to a node: the upgrade request is on its way.
     pub fn open(&mut self, now: Timestamp, client: usize, id: ConnectionId, node: usize) {
-        self.opened += 1;
+        self.opened.push((client, id));
+        let number = self.opened() as u64;
         let is_dead = self.reach == Reach::BlackHole;
         let lane = || Lane {
             is_dead,
@@ -213,8 +215,8 @@ impl Links {
                 ..lane()
             },
         };
-        self.links.insert(self.opened, link);
-        self.send(now, self.opened, Way::Up, Packet::Open);
+        self.links.insert(number, link);
+        self.send(now, number, Way::Up, Packet::Open);
     }
 
     /// Sends a packet; it is lost if the lane is dead.
@@ -328,8 +330,13 @@ impl Links {
     }
 
     /// How many links were ever opened.
-    pub fn opened(&self) -> usize {
-        usize::try_from(self.opened).unwrap()
+    pub const fn opened(&self) -> usize {
+        self.opened.len()
+    }
+
+    /// Which client opened a link, and its id there, also where the link is over.
+    pub(crate) fn opened_by(&self, link: u64) -> (usize, ConnectionId) {
+        self.opened[usize::try_from(link).unwrap() - 1]
     }
 
     /// Every link, oldest first.

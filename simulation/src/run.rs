@@ -11,6 +11,7 @@ use protocol::position::Position;
 use protocol::presence::{AWAY_AFTER, CROWD_EVERY};
 use protocol::time::Timestamp;
 
+use crate::arrows;
 use crate::callers::{Callers, Tally};
 use crate::cluster::Cluster;
 use crate::engine::{Engine, Odds};
@@ -428,6 +429,7 @@ impl Run {
             self.ledger.posted(post);
         }
         self.check_nodes(&present);
+        arrows::check(&self.pair);
         self.ledger.check(&self.pair.world.log);
     }
 

@@ -19,12 +19,14 @@ use protocol::server::{
     Config, Connection, Input, Request, RequestInput, SessionOpened, Transmit, reconnect_slots,
 };
 use protocol::time::Timestamp;
+use protocol::trace::Side;
 
 use self::requests::Reply;
 use self::rooms::Room;
 use crate::issuer::Issuer;
 use crate::link::{Links, Packet, Way};
 use crate::log::{Answer, Done, Log, Op, Read};
+use crate::tape::{Tape, Tapes};
 use crate::writing::write;
 
 /// More rounds than this at one time mean that a machine and its world keep each other busy.
@@ -59,6 +61,15 @@ struct Desk {
     deaf: Duration,
     /// When its newest token has ended, and the grace period with it.
     until: Option<Timestamp>,
+    tape: Tape,
+}
+
+impl Desk {
+    /// Gives the machine an input, and records it.
+    fn input(&mut self, now: Timestamp, input: Input) {
+        self.tape.input(now, &input);
+        self.machine.handle_input(now, input);
+    }
 }
 
 /// An answer that waits until the connection has taken what was written before.
@@ -102,6 +113,7 @@ pub struct World {
     /// The rate at which messages may be posted.
     posts: Bucket,
     moved: BTreeSet<RoomName>,
+    pub(crate) tapes: Tapes,
 }
 
 impl World {
@@ -124,6 +136,7 @@ impl World {
             replies: Vec::new(),
             posts: Bucket::new(Timestamp::ZERO, POSTS_PER_S, POSTS_BURST),
             moved: BTreeSet::new(),
+            tapes: Tapes::default(),
         }
     }
 
@@ -143,6 +156,7 @@ impl World {
                     deaf_since: None,
                     deaf: Duration::ZERO,
                     until: None,
+                    tape: Tape::new(now, link),
                 };
                 self.desks.insert(link, desk);
                 links.send(now, link, Way::Down, Packet::Open);
@@ -154,16 +168,17 @@ impl World {
                     desk.inbox.push_back(frame);
                 }
             }
-            Packet::End(_) => self.lost(now, link),
+            Packet::End(code) => {
+                let by = code.map_or(Side::Line, |_| Side::Client);
+                self.lost(now, link, code.unwrap_or(CloseCode::ABNORMAL), by);
+            }
         }
         self.settle(now, links);
     }
 
     /// A fact from inside the server, such as a drain.
     pub fn tell(&mut self, now: Timestamp, link: u64, input: Input, links: &mut Links) {
-        if let Some(desk) = self.desks.get_mut(&link) {
-            desk.machine.handle_input(now, input);
-        }
+        self.answer(now, link, input);
         self.settle(now, links);
     }
 
@@ -175,9 +190,14 @@ impl World {
         }
         self.log.handle_timeout(now);
         self.meet(now);
-        for desk in self.desks.values_mut() {
+        for (link, desk) in &mut self.desks {
             if desk.machine.poll_timeout().is_some_and(|at| at <= now) {
-                desk.machine.handle_timeout(now);
+                if !desk.machine.wants_input() {
+                    self.tapes.unread(now, *link);
+                }
+                let verdict = desk.machine.handle_timeout(now);
+                desk.tape.verdict(now, verdict);
+                self.tapes.take(*link, &mut desk.tape);
             }
         }
         for (name, room) in &mut self.rooms {
@@ -207,6 +227,7 @@ impl World {
     pub fn crash(&mut self) {
         (self.is_up, self.is_starting) = (false, false);
         self.alive.clear();
+        self.tapes.crashed(self.desks.keys().copied());
         self.desks.clear();
         self.requests.clear();
         self.replies.clear();
@@ -350,6 +371,8 @@ impl World {
             {
                 transmits += 1;
                 assert!(transmits < ROUNDS_MAX, "no rest: {transmit:?}");
+                desk.tape.transmit(now, &transmit);
+                self.tapes.take(link, &mut desk.tape);
                 self.perform(now, link, transmit, links);
             }
             if self.is_blocked(now, link, links) {
@@ -379,7 +402,8 @@ impl World {
             let Some(frame) = desk.inbox.pop_front() else {
                 return;
             };
-            desk.machine.handle_input(now, Input::Received(frame));
+            desk.input(now, Input::Received(frame));
+            self.tapes.take(link, &mut desk.tape);
         }
     }
 
@@ -391,7 +415,7 @@ impl World {
         let is_full = links.is_full(link);
         if is_full != desk.blocked.is_some() {
             desk.blocked = is_full.then_some(now);
-            desk.machine.handle_input(now, Input::Stalled(is_full));
+            desk.input(now, Input::Stalled(is_full));
         }
         is_full
     }
@@ -510,19 +534,22 @@ impl World {
 
     fn answer(&mut self, now: Timestamp, link: u64, input: Input) {
         if let Some(desk) = self.desks.get_mut(&link) {
-            desk.machine.handle_input(now, input);
+            desk.input(now, input);
+            self.tapes.take(link, &mut desk.tape);
         }
     }
 
     fn close(&mut self, now: Timestamp, link: u64, code: CloseCode, links: &mut Links) {
         links.send(now, link, Way::Down, Packet::End(Some(code)));
-        self.lost(now, link);
+        self.lost(now, link, code, Side::Server);
     }
 
-    fn lost(&mut self, now: Timestamp, link: u64) {
-        let Some(desk) = self.desks.remove(&link) else {
+    fn lost(&mut self, now: Timestamp, link: u64, code: CloseCode, by: Side) {
+        let Some(mut desk) = self.desks.remove(&link) else {
             return;
         };
+        desk.tape.closed(now, code, by);
+        self.tapes.take(link, &mut desk.tape);
         for name in desk.rooms {
             let room = self.room(&name);
             room.watchers.remove(&link);

@@ -13,35 +13,34 @@ pub(crate) fn write(now: Timestamp, link: u64, frame: &ServerFrame, links: &mut 
     links.send(now, link, Way::Down, Packet::Text(codec::encode(frame)));
 }
 
-/// Sends the changes of a room's members and drafts.
-pub(crate) fn write_changes(
-    now: Timestamp,
-    link: u64,
+/// The frames that tell the changes of a room's members and drafts.
+pub(crate) fn of_changes(
     room: &RoomName,
     changes: Changes,
-    links: &mut Links,
-) {
-    if let Some(MemberChanges {
-        joined,
-        left,
-        count,
-    }) = changes.members
-    {
-        let presence = ServerFrame::Presence {
-            room: room.clone(),
-            joined,
-            left,
-            count,
-        };
-        write(now, link, &presence, links);
-    }
-    for author in changes.drafts {
-        let draft = Draft {
+) -> impl Iterator<Item = ServerFrame> + use<> {
+    let presence = {
+        let room = room.clone();
+        changes.members.map(
+            |MemberChanges {
+                 joined,
+                 left,
+                 count,
+             }| ServerFrame::Presence {
+                room,
+                joined,
+                left,
+                count,
+            },
+        )
+    };
+    let room = room.clone();
+    let drafts = changes.drafts.into_iter().map(move |author| {
+        ServerFrame::Draft(Draft {
             room: room.clone(),
             session: author.session,
             name: author.name,
             body: author.body,
-        };
-        write(now, link, &ServerFrame::Draft(draft), links);
-    }
+        })
+    });
+    presence.into_iter().chain(drafts)
 }

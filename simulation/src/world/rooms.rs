@@ -13,7 +13,7 @@ use protocol::time::Timestamp;
 use super::{Waiting, World};
 use crate::link::Links;
 use crate::log::Read;
-use crate::writing::{write, write_changes};
+use crate::writing::{of_changes, write};
 
 #[derive(Debug)]
 pub(super) struct Room {
@@ -270,12 +270,14 @@ impl World {
             changes = since;
             removed.extend(redactions.since(pull.since).cloned());
         }
-        for message in messages {
-            write(now, link, &ServerFrame::Message(message), links);
-        }
-        write_changes(now, link, &room, changes, links);
-        for message in removed {
-            write(now, link, &ServerFrame::Message(message), links);
+        let frames = messages.into_iter().map(ServerFrame::Message);
+        let frames = frames.chain(of_changes(&room, changes));
+        for frame in frames.chain(removed.into_iter().map(ServerFrame::Message)) {
+            if let Some(desk) = self.desks.get_mut(&link) {
+                desk.tape.frame(now, &frame);
+                self.tapes.take(link, &mut desk.tape);
+            }
+            write(now, link, &frame, links);
         }
         Input::Pulled {
             id,

@@ -22,6 +22,7 @@ impl World {
             desk.owner.clone_from(&owner);
             desk.asks = None;
             desk.generation = *generation;
+            desk.tape.attach(&opened.credentials.id);
             let mut others = self.desks.iter().filter(|(other, _)| **other != link);
             let other = others.find(|(_, desk)| desk.owner == owner);
             let holder = |link: u64, generation: Generation| Holder {
