@@ -3,7 +3,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run build watch test fmt lint simulate faults fuzz mutants chaos cluster attack autobahn api audit bench dist
+.PHONY: help run build watch test fmt lint simulate faults fuzz mutants chaos cluster attack autobahn api audit bench dist lab
 
 # So the tools that scripts/setup.sh installs are found, also if rustup did not set up the PATH.
 CARGO_HOME ?= $(HOME)/.cargo
@@ -14,6 +14,9 @@ help: ## this list
 
 run: build ## build for production and start the server (make run ARGS="...")
 	target/release/everbeat $(ARGS)
+
+lab: build ## a server whose pages may kill, drain and stall it, with a quick heartbeat; it is started again
+	@scripts/lab.sh $(ARGS)
 
 build: ## build the server and the page for production
 	@scripts/setup.sh build

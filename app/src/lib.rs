@@ -29,8 +29,8 @@ use leptos::prelude::*;
 pub use self::keeper::{Keep, Keeper, Shelf};
 pub use self::markup::{html, rich, shown, textarea_html};
 pub use self::place::{
-    AddressBar, Closed, Letter, Nodes, PAGE_ID, Place, PlainForm, Refusal, TokenUrl, Visit, path,
-    snapshot_of,
+    AddressBar, Closed, LabUrl, Letter, Nodes, PAGE_ID, Place, PlainForm, Refusal, TokenUrl, Visit,
+    path, snapshot_of,
 };
 pub use self::stamp::{Clock, Form, LATEST_MS};
 pub use view::{Day, Snapshot};
@@ -73,10 +73,14 @@ pub fn shell(options: LeptosOptions, files: &Files) -> impl IntoView + use<> {
     let nodes = use_context::<Nodes>().map(|Nodes(addresses)| {
         view! { <meta name=Nodes::META content=addresses.to_string() /> }
     });
+    let lab = use_context::<LabUrl>().map(|LabUrl(url)| {
+        view! { <meta name=LabUrl::META content=url.to_string() /> }
+    });
     let nonce = use_nonce();
     let scripts = view! {
         {token_url}
         {nodes}
+        {lab}
         <link rel="modulepreload" href=files.js.clone() />
         <link
             rel="preload"

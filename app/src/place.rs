@@ -239,6 +239,16 @@ impl Nodes {
     pub const SELECTOR: &str = "meta[name=everbeat-nodes]";
 }
 
+/// The origin of the lab: where the inspector kills, drains and stalls the server. The server gives it through the
+/// context, where there is one.
+#[derive(Clone, Debug)]
+pub struct LabUrl(pub Arc<str>);
+
+impl LabUrl {
+    /// The name of the `meta` element that carries it to the inspector.
+    pub(crate) const META: &str = "everbeat-lab";
+}
+
 /// The browser's address bar. The browser's entry gives it through the context; absent on the server.
 #[derive(Clone)]
 pub struct AddressBar(Arc<dyn Fn(&str) + Send + Sync>);

@@ -1,6 +1,7 @@
 //! The operator's listener: metrics, health and the status page. It is not for the internet.
 
 mod disk;
+mod lab;
 mod status;
 mod words;
 
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::internal::InternalListener;
+use crate::lab::Lab;
 use crate::state::AppState;
 use crate::{headers, health, language};
 
@@ -38,10 +40,13 @@ pub fn begin(listener: TcpListener, state: &AppState) -> InternalListener {
 /// - `GET /healthz`, `GET /readyz`: see [`health`]
 /// - `GET /cluster`: the nodes as JSON; 404 on one machine
 /// - `/status`: pages and their buttons, see [`status::routes`]
+/// - `POST /lab/…`: see [`lab::routes`]; only with `--lab`
 ///
 /// `end` ends answers that have no end of their own.
 fn build(state: AppState, end: CancellationToken) -> Router {
+    let lab = state.lab().map(lab::routes);
     Router::new()
+        .merge(lab.unwrap_or_default())
         .route("/", get(async || Redirect::to("/status")))
         .merge(
             status::routes(&state, end).layer(from_fn_with_state(state.clone(), language::choose)),
@@ -80,13 +85,23 @@ async fn cluster(State(hub): State<Arc<Hub>>) -> Response {
 /// Refuses requests that name another host, and those of other pages: a page elsewhere whose name was made to
 /// resolve to this listener (DNS rebinding) would have the operator's browser read it and press its buttons. Such a
 /// request names the page's host.
-async fn own_pages(State(config): State<Arc<Config>>, request: Request, next: Next) -> Response {
+///
+/// The server's own pages, which have another port, may use the lab.
+async fn own_pages(
+    State(config): State<Arc<Config>>,
+    State(lab): State<Option<Lab>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let names = &config.operation.admin_hosts;
     if !origin::host(&request).is_some_and(|host| is_own(host, names)) {
         let text = "Here only by an IP address, as localhost, or by a name of --admin-hosts.\n";
         return (StatusCode::MISDIRECTED_REQUEST, text).into_response();
     }
-    if is_forged(&request, &[], false) {
+    let is_of_lab = request.uri().path().starts_with(lab::PREFIX);
+    let lab = lab.filter(|_| is_of_lab);
+    let pages = lab.as_ref().map_or(&[][..], Lab::pages);
+    if is_forged(&request, pages, false) {
         return (StatusCode::FORBIDDEN, "Not from other pages.\n").into_response();
     }
     next.run(request).await

@@ -70,7 +70,7 @@ pub async fn unambiguous(request: Request, next: Next) -> Response {
 
 /// The content security policy of a page (Level 3): it loads and runs what is ours, scripts in
 /// the page only with this nonce, and cannot be put into a frame. `elsewhere` are other URLs to which it connects: that
-/// of tokens, and those of other nodes. While it is developed (`is_watched`) it also connects to the watcher.
+/// of tokens, those of other nodes, and that of the lab. While it is developed (`is_watched`) it also connects to the watcher.
 pub fn page_policy<'a>(
     nonce: &str,
     elsewhere: impl Iterator<Item = &'a str>,

@@ -11,6 +11,7 @@
 //! - `tutorial`: the tutorial's dialect, I/O only; [`protocol::server`] decides
 //! - [`admin`], [`health`], [`telemetry`]: what the operator sees
 //! - [`peer`]: what the nodes of one server ask each other
+//! - [`lab`]: what lets a page kill, drain and stall the server, for experiments
 //! - [`page`]: the server-rendered page and static files
 
 #![forbid(unsafe_code)]
@@ -26,6 +27,7 @@ pub mod health;
 pub mod heap;
 mod housekeeping;
 pub mod internal;
+pub mod lab;
 mod language;
 pub mod listener;
 #[cfg(feature = "nats")]
@@ -71,6 +73,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::{Config, ConfigError};
 use crate::descriptors::Reserve;
 use crate::heap::{Allocator, Heap};
+use crate::lab::Lab;
 use crate::listener::Listener;
 use crate::peer::PeerDoor;
 use crate::readiness::Readiness;
@@ -176,6 +179,8 @@ pub struct Server {
     pub allocator: Allocator,
     /// How to read the send queues of sockets.
     pub send_queues: SendQueueReader,
+    /// The lab, if there is one.
+    pub lab: Option<Lab>,
 }
 
 impl Server {
@@ -186,7 +191,7 @@ impl Server {
     /// # Errors
     /// [`Stopped`]: why the log takes nothing more.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Stopped> {
-        let (hub, drain) = (self.hub, self.config.drain);
+        let (hub, drain, lab) = (self.hub, self.config.drain, self.lab);
         let (leave, stop) = (CancellationToken::new(), CancellationToken::new());
         let is_shared = self.listener.shared.is_shared();
         let config = Arc::new(self.config);
@@ -208,6 +213,7 @@ impl Server {
             samples: Arc::clone(&samples),
             leptos: self.leptos,
             config: Arc::clone(&config),
+            lab: lab.clone(),
         });
         let watching = self.admin.map(|listener| admin::begin(listener, &state));
         let peers = self.peers.map(|door| peer::begin(door, &state));
@@ -229,6 +235,7 @@ impl Server {
 
         let stopped = tokio::select! {
             () = shutdown => None,
+            () = drained_by(lab.as_ref()) => None,
             stop = hub.log().stopped() => Some(Stopped(stop)),
         };
         service_manager::stopping();
@@ -267,6 +274,14 @@ impl Stopped {
     /// The exit code: a fault of the configuration (`EX_CONFIG` of sysexits.h). A service manager should not start the
     /// server again after it.
     pub const EXIT_CODE: u8 = 78;
+}
+
+/// Waits until a page drains the server, where there is a lab.
+async fn drained_by(lab: Option<&Lab>) {
+    match lab {
+        Some(lab) => lab.drained().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Begins the drain: gives each client a slot to reconnect in, at the next server here, or at another node.

@@ -20,9 +20,11 @@ use leptos::config::get_configuration;
 use server::command::Line;
 use server::config::{Admin, Config, NodeOptions};
 use server::heap::Allocator;
+use server::lab::Lab;
 use server::listener::{self, Listener};
 use server::peer::{OneNode, PeerDoor, PeerSecret, ask};
 use server::{Server, Stopped, descriptors, in_full, telemetry};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 #[expect(
@@ -136,6 +138,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         )?),
         Admin::Off => None,
     };
+    let lab = match config.operation.lab {
+        true => Some(open_lab(&listener, admin.as_ref())?),
+        false => None,
+    };
     let peers = peers(&config, &hub, listener.shared.is_shared())?;
     // The one that holds the log holds the data directory.
     #[cfg(feature = "embed")]
@@ -171,8 +177,20 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         authenticator,
         allocator: allocator(),
         send_queues: send_queues(),
+        lab,
     };
     Ok(server.run(shutdown).await?)
+}
+
+/// Opens the lab at these listeners, which the options alone do not tell: a service manager may have opened one.
+fn open_lab(listener: &Listener, admin: Option<&TcpListener>) -> anyhow::Result<Lab> {
+    let admin = admin.map(TcpListener::local_addr).transpose()?;
+    let lab = Lab::open(listener.socket.local_addr()?, admin, listener.tls.is_some())?;
+    tracing::warn!(
+        "--lab: the pages of this server may kill it, at {}",
+        lab.origin()
+    );
+    Ok(lab)
 }
 
 /// The listener for other nodes, if there is one.

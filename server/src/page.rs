@@ -9,7 +9,7 @@ use std::time::Duration;
 use any_spawner::Executor;
 use app::words::{Word, Words};
 use app::{
-    Clock, Closed, Files, Nodes, Place, PlainForm, Snapshot, TokenUrl, Visit, closed_shell,
+    Clock, Closed, Files, LabUrl, Nodes, Place, PlainForm, Snapshot, TokenUrl, Visit, closed_shell,
     not_found_shell, path, shell,
 };
 use axum::extract::{DefaultBodyLimit, Query, Request, State};
@@ -40,7 +40,6 @@ use tower_http::compression::CompressionLayer;
 use tower_http::services::{ServeDir, ServeFile};
 
 use crate::apart::{self, Pages};
-use crate::config::Config;
 use crate::headers::page_policy;
 use crate::language;
 use crate::state::AppState;
@@ -135,19 +134,18 @@ async fn wanted(Query(Wanted { room }): Query<Wanted>) -> Response {
 
 /// Renders the page of an address.
 async fn page(
-    State(everbeat): State<Everbeat>,
-    State(config): State<Arc<Config>>,
-    State(leptos): State<LeptosOptions>,
+    State(state): State<AppState>,
     Extension(files): Extension<Arc<Files>>,
     Extension(pages): Extension<Pages>,
     Extension(words): Extension<Words>,
     request: Request,
 ) -> Response {
+    let everbeat = state.everbeat();
     warn_of_prefix(request.headers());
     if let Some(to) = elsewhere(request.uri()) {
         return (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, to)]).into_response();
     }
-    if let Some(wait) = too_many(&everbeat, &request) {
+    if let Some(wait) = too_many(everbeat, &request) {
         let text = format!("{}\n", words.text(Word::TooManyPages));
         return (StatusCode::TOO_MANY_REQUESTS, retry_after(wait), text).into_response();
     }
@@ -156,7 +154,7 @@ async fn page(
         place => return not_found(&pages, &files, request, place, words).await,
     };
     let credentials = everbeat.authenticator().credentials(request.headers());
-    if let Err(why) = may_read(&everbeat, &credentials, &room).await {
+    if let Err(why) = may_read(everbeat, &credentials, &room).await {
         return closed(&pages, &files, request, why, words).await;
     }
     let turn = match pages.turn(counted(&request)).await {
@@ -169,9 +167,8 @@ async fn page(
     let cookie = cookie.and_then(|cookie| cookie.header());
     let name = form::kept_name(request.headers());
     let visit = Visit { room, snapshot };
-    let token_url = config.access.token_url.as_deref();
-    let token_url = token_url.map(|url| TokenUrl(url.into()));
-    let nodes = config.nodes.addresses_text();
+    let elsewhere = Elsewhere::of(&state);
+    let leptos = state.leptos().clone();
     let render = render_app_async_with_context(
         move || {
             provide_context(words);
@@ -180,13 +177,8 @@ async fn page(
             let key = secret::random_hex::<16>().unwrap_or_default();
             let name = name.as_ref().map_or("", Name::as_str);
             provide_context(PlainForm::new(&key, name, words));
-            guard_page(token_url.as_ref(), nodes.as_ref());
-            if let Some(nodes) = &nodes {
-                provide_context(nodes.clone());
-            }
-            if let Some(url) = &token_url {
-                provide_context(url.clone());
-            }
+            guard_page(&elsewhere);
+            elsewhere.provide();
         },
         move || shell(leptos.clone(), &files),
     );
@@ -260,11 +252,50 @@ async fn may_read(
     }
 }
 
+/// What a page connects to beside this server's own origin.
+#[derive(Clone, Default)]
+struct Elsewhere {
+    token_url: Option<TokenUrl>,
+    nodes: Option<Nodes>,
+    lab: Option<LabUrl>,
+}
+
+impl Elsewhere {
+    fn of(state: &AppState) -> Self {
+        let config = state.config();
+        let token_url = config.access.token_url.as_deref();
+        Self {
+            token_url: token_url.map(|url| TokenUrl(url.into())),
+            nodes: config.nodes.addresses_text(),
+            lab: state.lab().map(|lab| LabUrl(lab.origin().into())),
+        }
+    }
+
+    /// Tells the page of it.
+    fn provide(&self) {
+        if let Some(url) = &self.token_url {
+            provide_context(url.clone());
+        }
+        if let Some(nodes) = &self.nodes {
+            provide_context(nodes.clone());
+        }
+        if let Some(lab) = &self.lab {
+            provide_context(lab.clone());
+        }
+    }
+
+    fn urls(&self) -> impl Iterator<Item = &str> {
+        let tokens = self.token_url.iter().map(|TokenUrl(url)| &**url);
+        let nodes = self.nodes.as_ref();
+        let nodes = nodes.map_or("", |Nodes(addresses)| addresses);
+        let lab = self.lab.iter().map(|LabUrl(url)| &**url);
+        tokens.chain(nodes.split_whitespace()).chain(lab)
+    }
+}
+
 /// Sets the page's content security policy.
-fn guard_page(token_url: Option<&TokenUrl>, nodes: Option<&Nodes>) {
-    let tokens = token_url.map(|TokenUrl(url)| &**url);
-    let nodes = nodes.map_or("", |Nodes(addresses)| addresses);
-    let elsewhere = tokens.into_iter().chain(nodes.split_whitespace());
+fn guard_page(elsewhere: &Elsewhere) {
+    let elsewhere = elsewhere.urls();
     // The variable that cargo-leptos sets while it watches.
     let is_watched = std::env::var_os("LEPTOS_WATCH").is_some();
     let policy = use_nonce().and_then(|nonce| page_policy(&nonce, elsewhere, is_watched));
@@ -318,7 +349,7 @@ async fn still<V: IntoView + 'static>(
     let mut response = render_app_async_with_context(
         move || {
             provide_context(words);
-            guard_page(None, None);
+            guard_page(&Elsewhere::default());
         },
         shell,
     )(request)

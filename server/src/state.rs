@@ -10,6 +10,7 @@ use everbeat_axum::limits::Limits;
 use leptos::config::LeptosOptions;
 
 use crate::config::Config;
+use crate::lab::Lab;
 use crate::readiness::Readiness;
 use crate::samples::Samples;
 
@@ -29,6 +30,8 @@ pub struct Parts {
     pub samples: Arc<Samples>,
     /// The place of the compiled site.
     pub leptos: LeptosOptions,
+    /// The lab, if there is one.
+    pub lab: Option<Lab>,
 }
 
 impl AppState {
@@ -55,6 +58,11 @@ impl AppState {
     /// The place of the compiled site.
     pub fn leptos(&self) -> &LeptosOptions {
         &self.0.leptos
+    }
+
+    /// The lab, if there is one.
+    pub fn lab(&self) -> Option<&Lab> {
+        self.0.lab.as_ref()
     }
 }
 
@@ -84,4 +92,5 @@ parts! {
     Arc<Readiness>: |parts| parts.readiness,
     Arc<Samples>: |parts| parts.samples,
     LeptosOptions: |parts| parts.leptos,
+    Option<Lab>: |parts| parts.lab,
 }

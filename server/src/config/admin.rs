@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::str::FromStr;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 use thiserror::Error;
 
@@ -31,6 +32,11 @@ pub struct AdminOptions {
         value_name = "NAME,…"
     )]
     pub admin_hosts: Vec<String>,
+
+    /// Let the pages of this server kill, drain and stall it, for experiments: POST /lab/kill, /lab/drain and
+    /// /lab/stall?ms= at --admin. Both --listen and --admin have to be on the loopback
+    #[arg(long, env = "EVERBEAT_LAB", value_parser = BoolishValueParser::new())]
+    pub lab: bool,
 
     /// How the log on stderr is written. EVERBEAT_LOG says what is: info, or debug, server=debug …
     #[arg(long, env = "EVERBEAT_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]

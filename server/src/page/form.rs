@@ -13,22 +13,19 @@ use everbeat_axum::api::{Caller, Code, Key, Problem, publish_once};
 use everbeat_axum::everbeat::Everbeat;
 use everbeat_axum::http::came_by_tls;
 use everbeat_axum::secret;
-use leptos::config::LeptosOptions;
 use leptos::prelude::provide_context;
 use leptos_axum::render_app_async_with_context;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use protocol::id::{Name, RoomName};
 
-use super::{counted, guard_page, page};
+use super::{Elsewhere, counted, guard_page, page};
 use crate::apart::Pages;
-use crate::config::Config;
+use crate::state::AppState;
 
 /// Publishes a form's message, as the HTTP API does, and leads back to the room. A refusal is a
 /// page that keeps the text.
 pub(super) async fn say(
-    everbeat: State<Everbeat>,
-    config: State<Arc<Config>>,
-    leptos: State<LeptosOptions>,
+    State(state): State<AppState>,
     Extension(files): Extension<Arc<Files>>,
     Extension(pages): Extension<Pages>,
     Extension(words): Extension<Words>,
@@ -41,15 +38,16 @@ pub(super) async fn say(
     let Some(room) = Place::at(request.uri().path()).room().cloned() else {
         *request.method_mut() = Method::GET;
         let (files, pages, words) = (Extension(files), Extension(pages), Extension(words));
-        return page(everbeat, config, leptos, files, pages, words, request).await;
+        return page(State(state), files, pages, words, request).await;
     };
+    let everbeat = state.everbeat();
     let (mut parts, body) = request.into_parts();
-    let caller = Caller::from_request_parts(&mut parts, &*everbeat).await;
+    let caller = Caller::from_request_parts(&mut parts, everbeat).await;
     // The head of the request is enough to render an answer.
     let rest = Request::from_parts(parts.clone(), Body::empty());
     let (letter, published) = match filled(Request::from_parts(parts, body)).await {
         Ok(letter) => {
-            let published = publish(&everbeat, caller, &room, &letter).await;
+            let published = publish(everbeat, caller, &room, &letter).await;
             (
                 letter,
                 published.map_err(|problem| (why(&problem), problem)),
@@ -169,7 +167,7 @@ async fn refused(
     let mut rendered = render_app_async_with_context(
         move || {
             provide_context(words);
-            guard_page(None, None);
+            guard_page(&Elsewhere::default());
         },
         shell,
     )(request)

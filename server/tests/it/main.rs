@@ -28,6 +28,7 @@ mod handshake;
 mod heavy;
 mod http;
 mod kill;
+mod lab;
 mod languages;
 mod limits;
 mod metrics;

@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::timeout;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_everbeat");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_everbeat");
 
 /// Runs a command of the program; returns its exit code and its output.
 pub(crate) async fn run(command: &[&str]) -> (Option<i32>, String) {

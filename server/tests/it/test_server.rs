@@ -13,6 +13,7 @@ use everbeat_axum::stream::SendQueueReader;
 use leptos::config::LeptosOptions;
 use server::config::Config;
 use server::heap::Allocator;
+use server::lab::Lab;
 use server::listener::Listener;
 use server::{Server, Stopped};
 use tempfile::TempDir;
@@ -91,6 +92,10 @@ impl TestServer {
         };
         let admin = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let admin_address = admin.local_addr().unwrap();
+        let lab = config
+            .operation
+            .lab
+            .then(|| Lab::open(address, Some(admin_address), listener.tls.is_some()).unwrap());
         let server = Server {
             config,
             leptos,
@@ -101,6 +106,7 @@ impl TestServer {
             authenticator,
             allocator: Allocator::default(),
             send_queues: SendQueueReader::default(),
+            lab,
         };
         let running = tokio::spawn(server.run(stopped));
         Self {
