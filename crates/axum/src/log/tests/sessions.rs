@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use protocol::frame::{ErrorCode, Refused};
-use protocol::id::Name;
+use protocol::id::{Generation, Name};
 use protocol::position::Offset;
 use protocol::server::NumberError;
 
@@ -15,6 +15,7 @@ use crate::log::{Append, LogError, REFUSED_MAX};
 conformance!(
     sessions_start_at_zero_and_resume_with_their_key,
     a_wrong_key_or_an_unknown_id_gets_the_fresh_session,
+    a_key_is_recognised_without_an_opening,
     an_id_in_use_is_not_opened_again,
     a_repeated_number_gets_its_first_offset,
     a_repeated_number_with_another_message_is_a_conflict,
@@ -54,6 +55,28 @@ async fn a_wrong_key_or_an_unknown_id_gets_the_fresh_session(Subject { log, .. }
     check_opened(log.open_session(unknown).await, false, 0);
     let instead = resume("instead", 5);
     check_opened(log.open_session(instead).await, true, 0);
+}
+
+/// RS-2, AC-3: by any of the hashes that its owner may show, and only of that session. Its openings do not count on.
+async fn a_key_is_recognised_without_an_opening(Subject { log, .. }: Subject) {
+    log.open_session(fresh("ada", 1)).await.unwrap();
+    log.open_session(fresh("bob", 1)).await.unwrap();
+    for (session, keys, is_own) in [
+        ("ada", &["ada"][..], true),
+        ("ada", &["guess", "ada"], true),
+        ("ada", &["bob"], false),
+        ("ada", &[], false),
+        ("nobody", &["ada"], false),
+    ] {
+        let shown = keys.iter().map(|key| key_hash(key)).collect();
+        assert_eq!(
+            log.owns(id(session), shown).await,
+            Ok(is_own),
+            "{session} {keys:?}"
+        );
+    }
+    let opened = log.open_session(resume("ada", 2)).await.unwrap();
+    assert_eq!(opened.generation, Generation(2));
 }
 
 /// RS-2: a fresh session inherits nothing, not even from a forgotten one of the same id.
