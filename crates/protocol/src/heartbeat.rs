@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use self::queue::Ahead;
 pub use self::queue::SendQueue;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, millis};
 
 /// The configuration of one end's heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,10 +79,24 @@ pub struct Heartbeat {
 struct Waiting {
     asked_at: Timestamp,
     deadline: Timestamp,
-    /// From when on the answer takes longer than usual.
-    overdue_at: Timestamp,
+    /// How long the answer usually takes, in milliseconds; a number of four bytes, as each connection has room for it.
+    usual_ms: u32,
     /// The deadline passed once during a jump of the clock; the next time the connection is dead.
     reprieved: bool,
+}
+
+impl Waiting {
+    /// From when on the answer takes longer than usual.
+    fn overdue_at(&self) -> Timestamp {
+        self.asked_at + Duration::from_millis(u64::from(self.usual_ms))
+    }
+
+    /// Puts that off until this time, if it is earlier.
+    fn not_overdue_before(&mut self, at: Timestamp) {
+        let usual_ms = millis(at - self.asked_at);
+        let usual_ms = u32::try_from(usual_ms).unwrap_or(u32::MAX);
+        self.usual_ms = self.usual_ms.max(usual_ms);
+    }
 }
 
 impl Heartbeat {
@@ -154,7 +168,7 @@ impl Heartbeat {
         if let Some(waiting) = &mut self.waiting {
             let deadline = deadline.min(waiting.asked_at + PUT_OFF_MAX);
             waiting.deadline = waiting.deadline.max(deadline);
-            waiting.overdue_at = waiting.overdue_at.max(overdue_at);
+            waiting.not_overdue_before(overdue_at);
         }
     }
 
@@ -208,7 +222,7 @@ impl Heartbeat {
     pub fn put_off(&mut self, since: Timestamp, until: Timestamp) {
         if let Some(waiting) = self.waiting.as_mut().filter(|it| it.asked_at >= since) {
             waiting.deadline = waiting.deadline.max(until);
-            waiting.overdue_at = waiting.overdue_at.max(until);
+            waiting.not_overdue_before(until);
         }
     }
 
@@ -266,7 +280,7 @@ impl Heartbeat {
     /// From when on the answer to a `ping` takes longer than usual: a client's user may know that the connection is
     /// being checked. `None` if no answer is owed.
     pub fn overdue_from(&self) -> Option<Timestamp> {
-        Some(self.waiting.as_ref()?.overdue_at)
+        self.waiting.as_ref().map(Waiting::overdue_at)
     }
 
     /// When the last frame was received; before the first one, when the connection opened.
@@ -282,12 +296,14 @@ impl Heartbeat {
     fn ping(&mut self, now: Timestamp, timeout: Duration, reprieved: bool) -> Verdict {
         self.idle = self.config.idle;
         self.pinged_at = Some(now);
-        self.waiting = Some(Waiting {
+        let mut waiting = Waiting {
             asked_at: now,
             deadline: now + timeout + self.behind,
-            overdue_at: now + self.usual() + self.behind,
+            usual_ms: 0,
             reprieved,
-        });
+        };
+        waiting.not_overdue_before(now + self.usual() + self.behind);
+        self.waiting = Some(waiting);
         Verdict::Ping
     }
 
