@@ -3,14 +3,18 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::Instant;
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, timeout};
 
 /// How old a reading may be that is shown. A disk that hangs gives no newer one.
 const FRESH: Duration = Duration::from_secs(10);
+
+/// How long a look waits for a new reading: a disk that works needs a small part of that.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// What is known of the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,37 +38,38 @@ impl Reading {
 #[derive(Debug)]
 pub(super) struct Disk {
     database: PathBuf,
-    state: Mutex<State>,
+    shared: Arc<Shared>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    latest: Arc<Mutex<Option<(Instant, Reading)>>>,
-    asking: Option<JoinHandle<()>>,
+struct Shared {
+    /// The latest reading, and when it was made.
+    latest: watch::Sender<Option<(Instant, Reading)>>,
+    /// Whether a question is under way.
+    is_asking: AtomicBool,
 }
 
 impl Disk {
     /// The disk of this database.
     pub(super) fn new(database: PathBuf) -> Self {
-        Self {
-            database,
-            state: Mutex::default(),
-        }
+        let shared = Arc::default();
+        Self { database, shared }
     }
 
-    /// The latest reading; `None` while the disk hangs. Begins a new one where none is under way.
-    pub(super) fn look(&self) -> Option<Reading> {
-        let mut state = self.state.lock();
-        if state.asking.as_ref().is_none_or(JoinHandle::is_finished) {
-            let (database, latest) = (self.database.clone(), Arc::clone(&state.latest));
-            state.asking = Some(spawn_blocking(move || {
-                if let Some(reading) = read(&database) {
-                    *latest.lock() = Some((Instant::now(), reading));
-                }
-            }));
+    /// A reading of now, or the latest one; `None` while the disk hangs.
+    pub(super) async fn look(&self) -> Option<Reading> {
+        let mut latest = self.shared.latest.subscribe();
+        if !self.shared.is_asking.swap(true, Ordering::AcqRel) {
+            let (database, shared) = (self.database.clone(), Arc::clone(&self.shared));
+            spawn_blocking(move || {
+                let reading = read(&database).map(|reading| (Instant::now(), reading));
+                shared.is_asking.store(false, Ordering::Release);
+                shared.latest.send_replace(reading);
+            });
         }
-        let latest = *state.latest.lock();
-        let (at, reading) = latest?;
+        // A disk that hangs leaves the reading before.
+        let _ = timeout(PATIENCE, latest.changed()).await;
+        let (at, reading) = (*latest.borrow())?;
         (at.elapsed() < FRESH).then_some(reading)
     }
 }
@@ -87,22 +92,36 @@ fn read(database: &Path) -> Option<Reading> {
 mod tests {
     use super::*;
 
-    /// The first look begins a reading; a later one has it.
     #[tokio::test]
     async fn a_disk_is_read() {
         let data = tempfile::tempdir().unwrap();
         let database = data.path().join("everbeat.db");
         fs::write(&database, [0; 4096]).unwrap();
         let disk = Disk::new(database);
-        let reading = loop {
-            match disk.look() {
-                Some(reading) => break reading,
-                None => tokio::task::yield_now().await,
-            }
-        };
+        let reading = disk.look().await.unwrap();
         assert_eq!(reading.log, 4096);
         assert!(0 < reading.total && reading.free <= reading.total);
         let low = Reading { free: 4, ..reading };
         assert!(low.is_low());
+    }
+
+    /// A question that is not answered is not asked again, and what it told before is not shown for ever.
+    #[tokio::test(start_paused = true)]
+    async fn a_disk_that_hangs_is_unknown() {
+        let disk = Disk::new(PathBuf::from("/nowhere/everbeat.db"));
+        disk.shared.is_asking.store(true, Ordering::Release);
+        let reading = Reading {
+            free: 1,
+            total: 2,
+            log: 0,
+        };
+        disk.shared
+            .latest
+            .send_replace(Some((Instant::now(), reading)));
+        assert_eq!(disk.look().await, Some(reading));
+        tokio::time::advance(FRESH).await;
+        let begun = Instant::now();
+        assert_eq!(disk.look().await, None);
+        assert_eq!(begun.elapsed(), PATIENCE);
     }
 }

@@ -121,10 +121,10 @@ impl Desk {
 
     /// Looks at what a page shows. A log or a disk that hangs takes 2 s at most.
     pub(super) async fn look(&self, scope: &Scope) -> Look {
-        let disk = self.disk.look();
-        let (now, health, found) = tokio::join!(
+        let (now, health, disk, found) = tokio::join!(
             self.hub.now(),
             health::check(&self.hub, &self.readiness),
+            self.disk.look(),
             self.found(scope)
         );
         // Only the overview has charts and rooms.
