@@ -1,7 +1,6 @@
 //! The charts: what the server counted in the last minutes, or in the last hour.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use everbeat_axum::metrics::Cause;
 use leptos::prelude::*;
@@ -158,10 +157,8 @@ fn figure(words: Words, span: Span, chart: &Chart) -> impl IntoView + use<> {
             </li>
         }
     });
-    let ago = |part| {
-        let time = words.time(Duration::from_secs(span.seconds() / part));
-        words.fill(Word::Ago, &[("time", &time)])
-    };
+    let ticks = ticks(words, span).map(|tick| view! { <span>{tick}</span> });
+    let ticks: Vec<_> = ticks.collect();
     let grid = format!(
         "M0 {MARGIN}H{WIDTH}M0 {}H{WIDTH}M0 {}H{WIDTH}",
         HEIGHT / 2.0,
@@ -185,13 +182,25 @@ fn figure(words: Words, span: Span, chart: &Chart) -> impl IntoView + use<> {
                     {lines.collect_view()}
                 </svg>
                 <div class="x" aria-hidden="true">
-                    <span>{ago(1)}</span>
-                    <span>{ago(2)}</span>
-                    <span>{words.text(Word::Now)}</span>
+                    {ticks}
                 </div>
             </div>
         </figure>
     }
+}
+
+/// The marks of a time axis, in minutes before now.
+fn ticks(words: Words, span: Span) -> impl Iterator<Item = String> {
+    let minutes = span.seconds() / 60;
+    let step = match span {
+        Span::Minutes => 1,
+        Span::Hour => 15,
+    };
+    (0..=minutes / step).map(move |passed| match minutes - passed * step {
+        all if passed == 0 => words.count(Word::Minutes, all),
+        0 => words.text(Word::Now).to_owned(),
+        left => left.to_string(),
+    })
 }
 
 impl Line {
@@ -277,6 +286,8 @@ fn short(number: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use app::words::Language;
+
     use super::*;
 
     #[test]
@@ -299,6 +310,13 @@ mod tests {
             ends.map(short),
             ["1", "0.05", "1", "1", "2", "5", "10", "100", "2000"]
         );
+    }
+
+    #[test]
+    fn a_time_axis_ends_now() {
+        let ticks = |span| ticks(Words(Language::En), span).collect::<Vec<_>>();
+        assert_eq!(ticks(Span::Minutes), ["5 min", "4", "3", "2", "1", "now"]);
+        assert_eq!(ticks(Span::Hour), ["60 min", "45", "30", "15", "now"]);
     }
 
     #[test]
