@@ -70,7 +70,7 @@ fn search(words: Words, view: &View) -> impl IntoView + use<> {
 
 /// How many match, where that is not plain.
 fn note(words: Words, view: &View, found: &Found) -> Option<String> {
-    if found.matching == 0 {
+    if found.matching == 0 && found.asked == found.all {
         return Some(
             words
                 .text(if view.find.is_empty() {
@@ -85,7 +85,9 @@ fn note(words: Words, view: &View, found: &Found) -> Option<String> {
     let matching =
         (!view.find.is_empty()).then(|| words.fill(Word::Found, &[("n", &n), ("all", &all)]));
     let capped = (found.matching > SHOWN_MAX).then(|| words.count(Word::Capped, SHOWN_MAX));
-    let notes: Vec<String> = matching.into_iter().chain(capped).collect();
+    let asked = (found.asked < found.all).then(|| words.count(Word::AskedInTime, found.asked));
+    let notes = matching.into_iter().chain(capped).chain(asked);
+    let notes: Vec<String> = notes.collect();
     (!notes.is_empty()).then(|| notes.join(" "))
 }
 

@@ -10,6 +10,7 @@ use everbeat_axum::address::Network;
 use everbeat_axum::hub::Hub;
 use everbeat_axum::hub::inspect::Report;
 use protocol::id::{ConnectionId, Name};
+use tokio::time::Instant;
 
 use super::view::{Column, View};
 
@@ -23,6 +24,10 @@ pub(super) const SHOWN_MAX: usize = 20 * ROWS;
 /// How many tasks are asked at a time.
 const SLICE: usize = 256;
 
+/// The deadline of all questions of a page. Each slice with a task that is busy takes a while; what is not asked by then is
+/// left out, and the page says so.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// The connections of a page.
 #[derive(Debug, Default)]
 pub(super) struct Found {
@@ -32,6 +37,8 @@ pub(super) struct Found {
     pub matching: usize,
     /// How many connections there are.
     pub all: usize,
+    /// How many of them were asked in time, where all had to be: the newest ones.
+    pub asked: usize,
     /// The page that is shown, from 0: the last one, where the one asked for is beyond it.
     pub page: usize,
 }
@@ -47,6 +54,7 @@ impl Found {
             rows: Vec::new(),
             matching,
             all,
+            asked: all,
             page: 0,
         };
         found.page = page.min(found.pages() - 1);
@@ -71,8 +79,13 @@ pub(super) async fn gather(hub: &Hub, view: &View) -> Found {
         };
     }
     let wanted = view.find.to_lowercase();
-    let (mut kept, mut matching) = (Best::new(view), 0);
+    let (mut kept, mut matching, mut asked) = (Best::new(view), 0, 0);
+    let deadline = Instant::now() + PATIENCE;
     for slice in ids.chunks(SLICE) {
+        if Instant::now() >= deadline {
+            break;
+        }
+        asked += slice.len();
         for report in hub.reports(slice).await {
             if matches(&report, &wanted) {
                 matching += 1;
@@ -84,6 +97,7 @@ pub(super) async fn gather(hub: &Hub, view: &View) -> Found {
     let rows = kept.finish().into_iter().skip(found.page * ROWS).take(ROWS);
     Found {
         rows: rows.collect(),
+        asked,
         ..found
     }
 }
@@ -178,7 +192,12 @@ fn key(column: Column, report: &Report) -> Option<Key<'_>> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use everbeat_axum::clock::Clock;
+    use everbeat_axum::hub::Rooms;
     use everbeat_axum::hub::inspect::{Kind, Vitals};
+    use everbeat_axum::log::memory::MemoryLog;
     use protocol::id::{RoomName, SessionId};
 
     use super::*;
@@ -245,6 +264,30 @@ mod tests {
         let trips: Vec<u64> = kept.iter().map(|id| id * 7_919 % 5_000).collect();
         let expected: Vec<u64> = (0..SHOWN_MAX as u64).collect();
         assert_eq!(trips, expected);
+    }
+
+    /// Tasks that are busy do not hold up a page: what was not asked in time is left out.
+    #[tokio::test(start_paused = true)]
+    async fn busy_tasks_are_not_awaited_for_ever() {
+        let rooms = Arc::new(Rooms::new(1));
+        let log = Arc::new(MemoryLog::new(1, rooms.clone()));
+        let hub = Hub::new(rooms, log, 0, Clock::start());
+        let busy: Vec<_> = (0..10 * SLICE).map(|_| hub.connect(usize::MAX)).collect();
+        let view = View {
+            column: Column::Name,
+            ..View::default()
+        };
+        let begun = Instant::now();
+        let found = gather(&hub, &view).await;
+        assert!(begun.elapsed() < PATIENCE + Duration::from_secs(1));
+        assert_eq!((found.all, found.rows.len()), (busy.len(), ROWS));
+        assert!(
+            (SLICE..busy.len()).contains(&found.asked),
+            "{}",
+            found.asked
+        );
+        // By age only those on the page are asked.
+        assert_eq!(gather(&hub, &View::default()).await.asked, busy.len());
     }
 
     #[test]

@@ -89,6 +89,7 @@ words! {
     NoneFound: "No connection matches.", "沒有符合的連線。", "没有符合的连接。";
     NoConnections: "There are no connections.", "沒有連線。", "没有连接。";
     Capped: "The first {n} in this order are shown.", "只顯示此排序的前 {n} 個。", "只显示此排序的前 {n} 个。";
+    AskedInTime: "The server is busy: only the newest {n} were looked at.", "伺服器忙碌：只查看了最新的 {n} 個。", "服务器忙碌：只查看了最新的 {n} 个。";
     Session: "session", "工作階段", "会话";
     Name: "name", "名稱", "名称";
     RoundTrip: "round trip", "往返時間", "往返时间";
