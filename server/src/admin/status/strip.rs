@@ -66,7 +66,7 @@ fn figures(words: Words, look: &Look) -> [(Word, String, Option<&'static str>); 
         (Word::Connected, now.live.to_string(), None),
         (Word::Away, away, None),
         (
-            Word::Connections,
+            Word::ConnectionsNow,
             words.fill(Word::ConnectionsOf, &of),
             None,
         ),

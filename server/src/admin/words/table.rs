@@ -65,6 +65,7 @@ words! {
     Connected: "connected sessions", "已連線的工作階段", "已连接的会话";
     Away: "sessions that can be resumed", "可恢復的工作階段", "可恢复的会话";
     Connections: "Connections", "連線", "连接";
+    ConnectionsNow: "connections", "連線", "连接";
     ConnectionsOf: "{n} of at most {limit}", "{n}，上限 {limit}", "{n}，上限 {limit}";
     RoomsInUse: "rooms in use", "使用中的聊天室", "使用中的聊天室";
 
