@@ -149,14 +149,18 @@ pub fn refused_shell(files: &Files, refusal: Refusal) -> impl IntoView + use<> {
     let Refusal { room, why, letter } = refusal;
     let Letter { key, name, body } = letter;
     let words = use_words();
-    let why = words.fill(Word::NotSentWhy, &[("why", words.text(why))]);
+    let (heading, why) = match why.map(|why| words.text(why)) {
+        Some(why) => (Word::NotSent, words.because(Word::NotSentWhy, why)),
+        None => (Word::OneMoment, words.text(Word::PerhapsSent).to_owned()),
+    };
+    let heading = words.text(heading);
     let body = view! {
         // Without other languages: a link would lose the text.
         <header class="top">
             <Brand />
         </header>
         <main class="not-found">
-            <h1>{words.text(Word::NotSent)}</h1>
+            <h1>{heading}</h1>
             <p class="alert" role="alert" inner_html=html(&why)></p>
             <form id=FormHandle::ID method="post" action=path(&room) autocomplete="off">
                 <input type="hidden" name="key" value=key />
@@ -176,13 +180,7 @@ pub fn refused_shell(files: &Files, refusal: Refusal) -> impl IntoView + use<> {
             </p>
         </main>
     };
-    document(
-        files,
-        place::title(words.text(Word::NotSent)),
-        (),
-        body,
-        words,
-    )
+    document(files, place::title(heading), (), body, words)
 }
 
 #[component]

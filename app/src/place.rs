@@ -182,13 +182,13 @@ impl Letter {
     }
 }
 
-/// A message of the plain form that was not published.
+/// A message of the plain form that was not published, or not that the server knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The message's room.
     pub room: RoomName,
-    /// Why.
-    pub why: Word,
+    /// Why; `None` where it is not known yet whether it is published.
+    pub why: Option<Word>,
     /// The fields to send again; with a new key, where the old one can never succeed.
     pub letter: Letter,
 }

@@ -94,7 +94,7 @@ impl Words {
     }
 
     /// A sentence with a reason in it, `{why}`.
-    fn because(self, word: Word, why: &str) -> String {
+    pub(crate) fn because(self, word: Word, why: &str) -> String {
         self.fill(word, &[("why", why)])
     }
 

@@ -233,7 +233,7 @@ fn check_part(element: &Element) {
 fn check_refused(body: &str) {
     let refusal = Refusal {
         room: RoomName::lobby(),
-        why: Word::BodyTooLarge,
+        why: Some(Word::BodyTooLarge),
         letter: Letter {
             key: "key".into(),
             name: Name::tidy(body).to_string(),

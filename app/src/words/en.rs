@@ -274,6 +274,10 @@ pub(super) static TABLE: Table = in_order([
     ),
     (Word::NotSent, "Not sent"),
     (Word::NotSentWhy, "Your message was not sent: {why}."),
+    (
+        Word::PerhapsSent,
+        "It is not known yet whether your message was sent. Send it again: it will be there once.",
+    ),
     (Word::YourMessage, "Your message"),
     (Word::BackToRoom, "Back to the room"),
     (

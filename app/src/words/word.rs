@@ -172,6 +172,7 @@ pub enum Word {
     OneMomentText,
     NotSent,
     NotSentWhy,
+    PerhapsSent,
     YourMessage,
     BackToRoom,
     FormRepeated,

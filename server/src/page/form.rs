@@ -95,14 +95,14 @@ fn is_form(headers: &HeaderMap) -> bool {
     essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
-async fn filled(request: Request) -> Result<Letter, (Word, Problem)> {
+async fn filled(request: Request) -> Result<Letter, (Option<Word>, Problem)> {
     // The body is there: [`apart`](crate::apart) has waited for it.
     match Form::from_request(request, &()).await {
         Ok(Form(letter)) => Ok(letter),
         Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            Err((Word::FormTooLong, Problem::new(Code::BodyTooLarge)))
+            Err((Some(Word::FormTooLong), Problem::new(Code::BodyTooLarge)))
         }
-        Err(_) => Err((Word::FormUnread, Problem::new(Code::BadRequest))),
+        Err(_) => Err((Some(Word::FormUnread), Problem::new(Code::BadRequest))),
     }
 }
 
@@ -120,9 +120,10 @@ async fn publish(
     Ok(())
 }
 
-/// Why a message was not published, by the code of the refusal.
-const fn why(problem: &Problem) -> Word {
-    match problem.code() {
+/// Why a message was not published, by the code of the refusal; `None` where it is not known whether it was.
+fn why(problem: &Problem) -> Option<Word> {
+    let word = match problem.code() {
+        _ if problem.is_open() => return None,
         Code::BadRoom => Word::BadRoom,
         Code::BodyEmpty => Word::BodyEmpty,
         Code::BodyTooLarge => Word::BodyTooLarge,
@@ -144,7 +145,8 @@ const fn why(problem: &Problem) -> Word {
         | Code::ModerateDenied
         | Code::NotFound
         | Code::UnsupportedMediaType => Word::Refused,
-    }
+    };
+    Some(word)
 }
 
 /// Renders the page that shows the reason, and keeps the text.
@@ -155,7 +157,7 @@ async fn refused(
     problem: &Problem,
     words: Words,
 ) -> Response {
-    if refusal.why == Word::FormRepeated {
+    if refusal.why == Some(Word::FormRepeated) {
         refusal.letter.key = secret::random_hex::<16>().unwrap_or_default();
     }
     let turn = match pages.turn(counted(&request)).await {
@@ -178,7 +180,20 @@ async fn refused(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use protocol::frame::ErrorCode;
+    use protocol::server::RequestError;
+
     use super::*;
+
+    #[test]
+    fn what_may_be_published_is_not_refused() {
+        let wait = Duration::from_secs(1);
+        assert_eq!(why(&RequestError::OutcomeUnknown(wait).into()), None);
+        let later = RequestError::Later(ErrorCode::Unavailable, wait);
+        assert_eq!(why(&later.into()), Some(Word::ServerBusy));
+    }
 
     #[test]
     fn a_name_is_kept_as_it_was_given() {

@@ -76,7 +76,7 @@ fn a_slot_is_no_try_that_failed() {
     );
     assert_eq!(
         why(&link, HANT),
-        "伺服器正在重新啟動。它排好了這一頁重新連線的時刻。"
+        "伺服器正在重新啟動。它替這一頁排好了重新連線的時間。"
     );
 }
 
@@ -122,7 +122,7 @@ fn an_outage_is_announced_in_sentences() {
         notice(&link, EN),
         "Connection lost. The connection broke off. Trying again."
     );
-    assert_eq!(notice(&link, HANT), "斷線了。連線斷了。正在重試。");
+    assert_eq!(notice(&link, HANT), "斷線了。連線突然中斷。正在重試。");
     link.fold(&status(Status::Live));
     link.fold(&brought(Recovery::NONE));
     assert_eq!(notice(&link, EN), "Live again. Resumed: 0 lost");

@@ -163,6 +163,7 @@ pub struct Problem {
     code: Code,
     detail: Option<String>,
     again: Option<Duration>,
+    is_open: bool,
 }
 
 /// A refusal as it is sent (RFC 9457).
@@ -189,6 +190,7 @@ impl Problem {
             code,
             detail: None,
             again: None,
+            is_open: false,
         }
     }
 
@@ -217,6 +219,11 @@ impl Problem {
     /// Why, for programs.
     pub const fn code(&self) -> Code {
         self.code
+    }
+
+    /// Whether it is not known yet if the message is published: the same request tells, when it is repeated.
+    pub const fn is_open(&self) -> bool {
+        self.is_open
     }
 
     /// Why, for people: a sentence without its full stop.
@@ -264,9 +271,12 @@ impl From<RequestError> for Problem {
         match error {
             RequestError::Refused(code) => Self::new(code.into()),
             RequestError::Later(code, wait) => Self::later(code.into(), wait),
-            RequestError::OutcomeUnknown(wait) => Self::later(Code::Unavailable, wait).detail(
-                "it is not known yet whether the message is published: repeat the request with the same Idempotency-Key",
-            ),
+            RequestError::OutcomeUnknown(wait) => Self {
+                is_open: true,
+                ..Self::later(Code::Unavailable, wait).detail(
+                    "it is not known yet whether the message is published: repeat the request with the same Idempotency-Key",
+                )
+            },
             RequestError::ModerateDenied => Self::new(Code::ModerateDenied),
             RequestError::KeyReused => Self::new(Code::IdempotencyKeyReused),
             RequestError::NoMessage(offset) => {
