@@ -1,6 +1,8 @@
 //! The tables, and the sentences that are made of them.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use protocol::client::{Cause, Event};
@@ -116,6 +118,41 @@ fn a_page_carries_its_words_as_lines() {
         // Only on the server's pages.
         assert_eq!(carried.text(Word::NoScript), "");
     }
+}
+
+/// A sentence within a component would stay English on every page.
+#[test]
+fn no_component_holds_a_sentence() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut read = 0;
+    for folder in ["components", "pages"] {
+        for file in fs::read_dir(source.join(folder)).unwrap() {
+            let path = file.unwrap().path();
+            for line in fs::read_to_string(&path).unwrap().lines() {
+                assert!(!says_something(line), "{}: {line}", path.display());
+            }
+            read += 1;
+        }
+    }
+    assert!(read > 10);
+    for line in crate::BOOT.lines() {
+        assert!(!says_something(&line.replace(['\'', '`'], "\"")), "{line}");
+    }
+    assert!(says_something("<h2>\"People here\"</h2>"));
+    assert!(says_something("                \"Send\""));
+}
+
+/// Whether a line of source has a literal with a sentence: one that begins with a capital and has a space, or one that
+/// is a text node. A sentence of small letters is not found.
+fn says_something(line: &str) -> bool {
+    let line = line.trim();
+    let is_sentence = |literal: &str| {
+        let is_alone = line == format!("\"{literal}\"");
+        literal.starts_with(|first: char| first.is_ascii_uppercase())
+            && literal != "Everbeat"
+            && (literal.contains(' ') || is_alone)
+    };
+    !line.starts_with("//") && line.split('"').skip(1).step_by(2).any(is_sentence)
 }
 
 /// The script within the page takes its words by their order.
