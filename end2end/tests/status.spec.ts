@@ -52,6 +52,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
     await openPage('attic');
     await expect(status.locator('#connections').getByRole('row').filter({ hasText: 'attic' })).toBeVisible();
     await expect(status.getByText(/as of [0-3] s ago/)).toBeVisible();
+    await expect(status.getByText('Without its script')).toBeHidden();
 
     await row.getByRole('link').click();
     await expect(status.getByRole('heading', { name: /^Session / })).toBeVisible();
@@ -168,7 +169,7 @@ test.describe('without scripts', () => {
     const ada = await openPage('kitchen');
     const off = { javaScriptEnabled: false };
     const { status, context } = await openStatus(browser, `${server.adminUrl}/status?span=hour`, off);
-    await expect(status.getByText('Without scripts this page does not change by itself')).toBeVisible();
+    await expect(status.getByText('Without its script this page does not change by itself')).toBeVisible();
     await expect(status.getByText(/as of \d{4}-/)).toBeVisible();
     await expect(status.getByRole('button', { name: 'Pause' })).toBeHidden();
     await status.locator('#connections').getByRole('row').filter({ hasText: 'kitchen' }).getByRole('link').click();

@@ -82,9 +82,7 @@ fn header(words: Words, scope: &Scope) -> impl IntoView + use<> {
             </button>
             <nav aria-label=text(Word::Language)>{languages.collect_view()}</nav>
             <p id="stale" role="status"></p>
-            <noscript>
-                <p>{text(Word::ReloadByHand)}</p>
-            </noscript>
+            <p id="by-hand">{text(Word::ReloadByHand)}</p>
         </header>
     }
 }

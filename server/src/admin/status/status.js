@@ -104,6 +104,7 @@ const follow = () => {
 };
 
 pause.hidden = false;
+document.querySelector("#by-hand").hidden = true;
 pause.addEventListener("click", () => {
   pause.setAttribute("aria-pressed", isWanted());
   freshness.classList.remove("bad");

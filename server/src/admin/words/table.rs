@@ -36,7 +36,7 @@ words! {
     FreshAgain: "The server reports again.", "伺服器恢復回報。", "服务器恢复回报。";
     Pause: "Pause", "暫停", "暂停";
     Paused: "paused, {n} s ago", "已暫停，{n} 秒前的狀態", "已暂停，{n} 秒前的状态";
-    ReloadByHand: "Without scripts this page does not change by itself: reload it.", "未啟用指令碼，本頁不會自動更新：請重新整理。", "未启用脚本，本页不会自动更新：请刷新。";
+    ReloadByHand: "Without its script this page does not change by itself: reload it.", "未啟用指令碼，本頁不會自動更新：請重新整理。", "未启用脚本，本页不会自动更新：请刷新。";
     Back: "Back to all", "回到總覽", "返回总览";
 
     // Units.
