@@ -185,7 +185,7 @@ pub(crate) fn new_messages(count: u32, words: Words) -> String {
     } else {
         Word::NewMessages
     };
-    words.fill(word, &[("n", &count.to_string())])
+    words.number(word, count.into())
 }
 
 /// The day, if it has a name of its own as seen from `today`.

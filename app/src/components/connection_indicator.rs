@@ -1,8 +1,10 @@
 //! The state of the connection, why it is as it is, its round trip and its heartbeats.
 
+use leptos::html::Div;
 use leptos::prelude::*;
 use view::Link;
 
+use crate::focus::hold_focus;
 use crate::hooks::LinkHandle;
 use crate::markup::html;
 use crate::words::{self, Word, Words, use_words};
@@ -32,7 +34,11 @@ pub fn ConnectionIndicator(
     let is_idle = Signal::derive(move || waiting.get() == 0);
     let waits = Signal::derive(move || html(&words.count(Word::Waiting, waiting.get())));
     let waiting = Signal::derive(move || waiting.get().to_string());
-    let is_well = Signal::derive(move || !link.with(Link::can_try_now));
+    let whole = NodeRef::<Div>::new();
+    let is_well = Memo::new(move |_| {
+        hold_focus(whole, whole);
+        !link.with(Link::can_try_now)
+    });
     // Only another text is another announcement.
     let notice = Memo::new(move |_| html(&link.with(|link| words::notice(link, words))));
     let brings = Signal::derive(move || link.with(|link| link.recovery().is_some()));
@@ -43,6 +49,8 @@ pub fn ConnectionIndicator(
             role="group"
             aria-label=words.text(Word::Connection)
             data-state=state
+            node_ref=whole
+            tabindex="-1"
         >
             // Two classes with one animation: changing from one to the other starts it again.
             <span

@@ -1,6 +1,6 @@
 //! An item of the list: a message, a gap, or a line between messages.
 
-use leptos::either::EitherOf5;
+use leptos::either::EitherOf4;
 use leptos::prelude::*;
 use protocol::client::Fate;
 use protocol::outbox::EntryId;
@@ -23,66 +23,63 @@ pub fn ListItem(
     list: ListHandle,
 ) -> impl IntoView {
     let (row, follows) = match item {
-        Item::Day { day, .. } => return EitherOf5::A(view! { <DayLine day list /> }),
-        Item::Unread { .. } => return EitherOf5::B(view! { <UnreadLine list /> }),
+        Item::Day { day, .. } => {
+            let text = Signal::derive(move || day_text(day, list));
+            return EitherOf4::A(view! { <Line class="line day" text /> });
+        }
+        Item::Unread { .. } => {
+            let text = Signal::derive(move || unread_text(list));
+            return EitherOf4::A(view! { <Line class="line new" text /> });
+        }
         Item::Row { row, follows } => (row, follows),
     };
     match row {
-        Row::Gap(number) => EitherOf5::C(view! { <GapRow number list /> }),
+        Row::Gap(number) => EitherOf4::B(view! { <GapRow number list /> }),
         Row::Logged(Logged {
             message,
             entry: Some(id),
             ..
         }) => {
             let body = message.body.clone();
-            EitherOf5::D(view! { <OwnMessage id body items list /> })
+            EitherOf4::C(view! { <OwnMessage id body items list /> })
         }
         Row::Pending(pending) => {
             let (id, body) = (pending.id, pending.body.to_string());
-            EitherOf5::D(view! { <OwnMessage id body items list /> })
+            EitherOf4::C(view! { <OwnMessage id body items list /> })
         }
-        Row::Logged(logged) => EitherOf5::E(view! { <SettledMessage logged follows list /> }),
+        Row::Logged(logged) => EitherOf4::D(view! { <SettledMessage logged follows list /> }),
     }
 }
 
-/// The line above the first message of a day.
+/// A line between rows, with its text.
 #[component]
-fn DayLine(
-    /// The day.
-    day: Day,
-    /// The list.
-    list: ListHandle,
+fn Line(
+    /// Its class.
+    class: &'static str,
+    /// Its text.
+    text: Signal<String>,
 ) -> impl IntoView {
-    let ListHandle {
-        clock,
-        today,
-        words,
-        ..
-    } = list;
-    let date = move |form| (clock.text)(day.from_ms, form);
-    let text = move || {
-        let near = today.get().and_then(|today| words::near_day(day, today));
-        html(&near.map_or_else(|| date(Form::Date), |near| words.text(near).to_owned()))
-    };
     view! {
-        <li class="line day">
-            <time datetime=date(Form::Iso) inner_html=text></time>
+        <li class=class>
+            <span inner_html=move || html(&text.get())></span>
         </li>
     }
 }
 
-/// The line above the first message that the reader did not see come.
-#[component]
-fn UnreadLine(
-    /// The list.
-    list: ListHandle,
-) -> impl IntoView {
-    let count = Memo::new(move |_| list.timeline.with(Timeline::marked));
-    view! {
-        <li class="line new">
-            <span inner_html=move || html(&words::new_messages(count.get(), list.words))></span>
-        </li>
-    }
+/// The text above the first message of a day.
+fn day_text(day: Day, list: ListHandle) -> String {
+    let near = list.today.get();
+    let near = near.and_then(|today| words::near_day(day, today));
+    near.map_or_else(
+        || (list.clock.text)(day.from_ms, Form::Date),
+        |near| list.words.text(near).to_owned(),
+    )
+}
+
+/// The text above the first message that the reader did not see come.
+fn unread_text(list: ListHandle) -> String {
+    let count = list.timeline.with(Timeline::marked);
+    words::new_messages(count, list.words)
 }
 
 /// A place where messages are missing.
