@@ -146,6 +146,8 @@ impl Timeline {
             if pages.last().is_none_or(|page| page.key != key) {
                 let items = Vec::new();
                 pages.push(Page { key, items });
+                // Older messages change no row below them: it would move under the reader's eyes.
+                head = None;
             }
             let Some(Page { items, .. }) = pages.last_mut() else {
                 break;

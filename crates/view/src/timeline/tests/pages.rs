@@ -149,23 +149,47 @@ fn what_is_on_its_way_is_said_now() {
     assert_eq!(laid(&timeline, 5 * DAY_MS), "[0] x [1] a +b c [5] d");
 }
 
-/// A row of the log that begins to follow another one has another key: it is drawn anew.
+/// What is on the screen stays as it is when older messages come.
 #[test]
-fn history_joins_the_group_below() {
+fn history_changes_no_row_below() {
     let mut timeline = fed(lobby(), &[joined(&[], "e", 2, false)]);
     timeline.fold(&said_at("ada", 3, 1, "c"));
     timeline.fold(&said_at("ada", 4, 1, "d"));
     assert_eq!(laid(&timeline, 0), "[0] c +d");
+    let rows = |timeline: &Timeline| -> Vec<Item> {
+        let page = timeline.pages(0, &Day::utc).pop().unwrap();
+        let items = page.items.into_iter();
+        items.filter(|item| item.row().is_some()).collect()
+    };
+    let before = rows(&timeline);
     timeline.loading_older();
     timeline.fold(&history(&[(1, "a"), (2, "b")], false));
-    assert_eq!(laid(&timeline, 0), "[0] a +b +c +d");
-    let pages = timeline.pages(0, &Day::utc);
-    assert_eq!(pages.len(), 2);
-    assert!(matches!(pages[1].items[0].key(), ItemKey::Row(_, true)));
-    // A gap parts them.
+    assert_eq!(laid(&timeline, 0), "[0] a +b c +d");
+    assert_eq!(rows(&timeline), before);
+    // A gap parts them, too.
     timeline.fold(&joined(&[], "e", 9, true));
     timeline.fold(&said_at("ada", 10, 2, "j"));
-    assert_eq!(laid(&timeline, 0), "[0] a +b +c +d | j");
+    assert_eq!(laid(&timeline, 0), "[0] a +b c +d | j");
+}
+
+/// A row of the log that begins to follow the one above has another key: it is drawn anew.
+#[test]
+fn a_row_that_joins_a_group_has_another_key() {
+    let mut timeline = fed(opened(), &[said_at("ada", 1, 0, "a")]);
+    timeline.attend(false);
+    timeline.fold(&said_at("ada", 2, 0, "b"));
+    let key = |timeline: &Timeline| {
+        let page = timeline.pages(0, &Day::utc).pop().unwrap();
+        page.items.last().unwrap().key()
+    };
+    assert!(matches!(key(&timeline), ItemKey::Row(_, false)));
+    timeline.fold(&said_at("me", 3, 0, "mine"));
+    timeline.attend(true);
+    timeline.attend(false);
+    timeline.fold(&said_at("bob", 4, 0, "c"));
+    assert_eq!(laid(&timeline, 0), "[0] a +b mine -1- c");
+    let pages = timeline.pages(0, &Day::utc);
+    assert!(matches!(pages[0].items[2].key(), ItemKey::Row(_, true)));
 }
 
 #[test]
