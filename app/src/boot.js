@@ -29,11 +29,9 @@
   // locale writes that language and counts the hours.
   const locale = navigator.languages.find((tag) => tag.startsWith(TAG)) ?? TAG;
   const { hourCycle } = new Intl.DateTimeFormat([], { hour: 'numeric' }).resolvedOptions();
-  const writers = [
-    { hour: 'numeric', minute: '2-digit', hourCycle },
-    { dateStyle: 'full' },
-    { dateStyle: 'full', timeStyle: 'long' },
-  ].map((form) => new Intl.DateTimeFormat(locale, form));
+  const writers = [{ timeStyle: 'short' }, { dateStyle: 'full' }, { dateStyle: 'full', timeStyle: 'long' }].map(
+    (form) => new Intl.DateTimeFormat(locale, { ...form, hourCycle }),
+  );
   window.everbeatCalendar = {
     begin: (ms, days) => {
       const day = new Date(ms);

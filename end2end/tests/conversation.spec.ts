@@ -8,14 +8,6 @@ import { numbered } from '../pages/room-page';
 const DAY_MS = 24 * 60 * 60 * 1000;
 const TAIPEI = { locale: 'en-GB', timezoneId: 'Asia/Taipei' };
 
-/** Shows the page, or hides it, as another tab in front of it does. */
-async function setHidden(page: Page, isHidden: boolean): Promise<void> {
-  await page.evaluate((isHidden) => {
-    Object.defineProperty(document, 'hidden', { configurable: true, get: () => isHidden });
-    document.dispatchEvent(new Event('visibilitychange', { bubbles: true }));
-  }, isHidden);
-}
-
 /** What has the focus: an id, a class, or the element's name. */
 async function focused(page: Page): Promise<string | undefined> {
   return page.evaluate(() => {
@@ -96,6 +88,27 @@ test('a day has a line above its first message', async ({ browser, openPage }) =
   ]);
 });
 
+test('times and days are in the language of the page', async ({ openPage }) => {
+  const ada = await openPage();
+  await ada.send('when?');
+  await ada.expectFate('when?', 'durable');
+  const at = new Date((await ada.message('when?').locator('time').getAttribute('datetime'))!);
+  for (const [language, locale, today] of [
+    ['zh-Hant', 'zh-TW', '今天'],
+    ['zh-Hans', 'zh-CN', '今天'],
+  ] as const) {
+    const bob = await openPage('lobby', { language, locale, timezoneId: 'Asia/Taipei' });
+    await expect(bob.log.locator('.day')).toHaveText(today);
+    const form = { timeStyle: 'short', timeZone: 'Asia/Taipei' } as const;
+    await expect(bob.message('when?').locator('time')).toHaveText(
+      new Intl.DateTimeFormat(locale, form).format(at),
+    );
+    await bob.hide(true);
+    await ada.send('new');
+    await expect(bob.log.locator('.new')).toHaveText(language === 'zh-Hant' ? '1 則新訊息' : '1 条新消息');
+  }
+});
+
 test('messages of one author are a group', async ({ openPage }) => {
   const [ada, bob] = [await openPage(), await openPage()];
   await ada.name.fill('Ada');
@@ -116,7 +129,7 @@ test('a line stands above what came while the page was hidden', async ({ openPag
   const [ada, bob] = [await openPage(), await openPage()];
   await ada.send('seen');
   await expect(bob.message('seen')).toBeVisible();
-  await setHidden(bob.page, true);
+  await bob.hide(true);
   await ada.sendAll(['one', 'two']);
   await expect(bob.message('two')).toBeAttached();
   const line = bob.log.locator('.new');
@@ -124,7 +137,7 @@ test('a line stands above what came while the page was hidden', async ({ openPag
   await expect(line.locator('xpath=following-sibling::li[1]').locator('.body')).toHaveText('one');
 
   // It stays while the reader reads, and ends with an answer.
-  await setHidden(bob.page, false);
+  await bob.hide(false);
   await ada.send('three');
   await expect(bob.message('three')).toBeVisible();
   await expect(line).toHaveText('2 new messages');
