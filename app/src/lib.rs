@@ -18,7 +18,7 @@ mod markup;
 pub mod pages;
 mod place;
 mod stamp;
-pub mod visits;
+mod visits;
 pub mod words;
 
 pub use everbeat_leptos::Options;

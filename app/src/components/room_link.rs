@@ -43,6 +43,7 @@ pub fn RoomLink(
             }
         >
             <bdi translate="no" inner_html=html(&text)></bdi>
+            " "
             <Unread count=Signal::derive(move || unread) />
         </a>
     }
@@ -54,9 +55,12 @@ pub fn Unread(
     /// The number of messages.
     count: Signal<u64>,
 ) -> impl IntoView {
-    let is_none = Signal::derive(move || count.get() == 0);
     let words = use_words();
-    let text = Signal::derive(move || html(&words::unread(count.get(), words)));
+    let is_none = Signal::derive(move || count.get() == 0);
+    let text = Signal::derive(move || match count.get() {
+        0 => String::new(),
+        count => html(&words::unread(count, words)),
+    });
     view! { <span class="unread" hidden=is_none inner_html=text></span> }
 }
 

@@ -20,6 +20,7 @@ pub fn Header() -> impl IntoView {
             <RoomLink rooms to=RoomName::lobby() class="brand" text="Everbeat".to_owned() />
             <button type="button" class="quiet to-sheet" popovertarget=SHEET_ID>
                 {use_words().text(Word::PeopleAndRooms)}
+                " "
                 <Unread count=elsewhere />
             </button>
             <ConnectionIndicator handle=use_link() />

@@ -428,7 +428,7 @@ mod tests {
             status(Status::Stopped { cause })
         };
         let mut composer = Composer::new(RoomName::lobby());
-        composer.write("half a sen".into());
+        write(&mut composer, "half a sen");
         assert!(!composer.fold(&status(Status::Live)));
         assert!(composer.fold(&stopped(CloseCode::DISCONNECTED)) && composer.is_ended());
         assert_eq!((composer.text(), composer.message()), ("half a sen", None));
