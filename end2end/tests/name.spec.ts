@@ -24,9 +24,8 @@ test('a field with the focus keeps what is typed', async ({ browser, openPage })
     await openPage('lobby', { context }),
     await openPage('lobby', { context }),
   ];
-  /** Expects this name for both tabs. */
-  const expectName = (name: string) =>
-    expect(other.people.locator('.author')).toHaveText([name, name]);
+  /** Expects this name for both tabs, which are one person (PR-4). */
+  const expectName = (name: string) => expect(other.people.locator('.author')).toHaveText([name]);
   await ada.name.focus();
   await ada.name.pressSequentially('Bob');
   await expectName('Bob');
@@ -47,5 +46,28 @@ test('a field with the focus keeps what is typed', async ({ browser, openPage })
   await expect(ada.name).toHaveValue('Bob The Builder');
   await ada.name.blur();
   await expect(ada.name).toHaveValue('Eve');
+  await context.close();
+});
+
+test('several tabs of one user are one person, who is away once none is connected', async ({ browser, openPage }) => {
+  const context = await browser.newContext();
+  const [ada, tab] = [await openPage('lobby', { context }), await openPage('lobby', { context })];
+  await ada.name.fill('Ada');
+  await ada.name.press('Enter');
+  const bob = await openPage('lobby');
+  await bob.name.fill('Ada');
+  await bob.name.press('Enter');
+  // A guest who calls herself so, too, is another person.
+  for (const page of [ada, tab, bob]) {
+    await expect(page.people.locator('.author')).toHaveText(['Ada', 'Ada']);
+    await expect(page.people.getByText('(you)')).toHaveCount(1);
+  }
+  await tab.page.close();
+  await ada.send('still here');
+  await bob.message('still here').waitFor();
+  await expect(bob.people.getByText('(away)')).toHaveCount(0);
+  await context.setOffline(true);
+  await ada.page.close();
+  await expect(bob.people.getByText('(away)')).toHaveCount(1, { timeout: 15_000 });
   await context.close();
 });

@@ -283,13 +283,18 @@ impl Draw for Beat {
 impl Draw for Member {
     fn draw(u: &mut Unstructured<'_>) -> Result<Self> {
         let (session, name) = (SessionId::draw(u)?, Name::draw(u)?);
-        Ok(Self { session, name })
+        Ok(Self {
+            session,
+            name,
+            away: u.arbitrary()?,
+            user: u.arbitrary()?,
+        })
     }
 }
 
 impl Draw for RoomDraft {
     fn draw(u: &mut Unstructured<'_>) -> Result<Self> {
-        let Member { session, name } = Member::draw(u)?;
+        let Member { session, name, .. } = Member::draw(u)?;
         let body = String::draw(u)?;
         Ok(Self {
             session,

@@ -304,7 +304,7 @@ impl<S: Stream> Driver<S> {
             Answer::Room(room) => {
                 let view = room.and_then(|room| {
                     let name = Name::guest(self.permit.session()?);
-                    self.permit.enter(room, name)
+                    self.permit.enter(room, name, None)
                 });
                 self.feed(TutorialInput::RoomOpened(view));
             }

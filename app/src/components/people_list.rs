@@ -40,10 +40,15 @@ pub fn PeopleList(
 }
 
 fn person(person: &Person, words: Words) -> impl IntoView + use<> {
+    let mark = match (person.own, person.away) {
+        (true, _) => Some(Word::YouMark),
+        (false, true) => Some(Word::AwayMark),
+        (false, false) => None,
+    };
     view! {
-        <li class:own=person.own>
+        <li class:own=person.own class:away=person.away>
             <bdi class="author" translate="no" inner_html=html(person.name.as_str())></bdi>
-            {person.own.then(|| view! { <span class="you">{words.text(Word::YouMark)}</span> })}
+            {mark.map(|mark| view! { <span class="you">{words.text(mark)}</span> })}
         </li>
     }
 }

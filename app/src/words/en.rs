@@ -223,6 +223,7 @@ pub(super) static TABLE: Table = in_order([
     (Word::PeopleHere, "People here"),
     (Word::AndMore, "and {n} more"),
     (Word::YouMark, " (you)"),
+    (Word::AwayMark, " (away)"),
     (Word::Rooms, "Rooms"),
     (Word::GoToRoom, "Go to room"),
     (Word::Room, "Room"),

@@ -148,6 +148,7 @@ pub enum Word {
     PeopleHere,
     AndMore,
     YouMark,
+    AwayMark,
     Rooms,
     GoToRoom,
     Room,

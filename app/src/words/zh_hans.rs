@@ -190,6 +190,7 @@ pub(super) static TABLE: Table = in_order([
     (Word::PeopleHere, "在这里的人"),
     (Word::AndMore, "还有 {n} 人"),
     (Word::YouMark, "（你）"),
+    (Word::AwayMark, "（暂离）"),
     (Word::Rooms, "聊天室"),
     (Word::GoToRoom, "前往聊天室"),
     (Word::Room, "聊天室名称"),

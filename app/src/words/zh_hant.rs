@@ -193,6 +193,7 @@ pub(super) static TABLE: Table = in_order([
     (Word::PeopleHere, "在這裡的人"),
     (Word::AndMore, "還有 {n} 人"),
     (Word::YouMark, "（你）"),
+    (Word::AwayMark, "（暫離）"),
     (Word::Rooms, "聊天室"),
     (Word::GoToRoom, "前往聊天室"),
     (Word::Room, "聊天室名稱"),

@@ -134,12 +134,17 @@ impl ConnectionPermit {
         self.rooms.iter().find(|room| room.name() == name)
     }
 
-    /// Makes the session a member of a room, under this name, and returns its view; `None` where there is no
-    /// session yet.
-    pub fn enter(&mut self, room: Arc<Room>, name: Name) -> Option<RoomView> {
+    /// Makes the session of this user, if that is known, a member of a room, under this name, and returns its view; `None`
+    /// where there is no session yet.
+    pub fn enter(
+        &mut self,
+        room: Arc<Room>,
+        name: Name,
+        user: Option<&Subject>,
+    ) -> Option<RoomView> {
         let now = self.hub().clock().now();
         let member = (self.session()?.clone(), name);
-        let view = room.enter(now, member, (self.holder(), &self.mailbox));
+        let view = room.enter(now, member, user, (self.holder(), &self.mailbox));
         self.keep(room);
         Some(view)
     }

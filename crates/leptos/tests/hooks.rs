@@ -184,10 +184,7 @@ fn tea() -> RoomName {
 
 /// Ada is in the room, after so many messages.
 fn joined(room: RoomName, head: u64) -> ServerFrame {
-    let ada = Member {
-        session: session("ada"),
-        name: Name::tidy("ada"),
-    };
+    let ada = Member::new(session("ada"), Name::tidy("ada"));
     ServerFrame::Joined(Joined {
         room,
         epoch: Epoch::new("e"),

@@ -135,7 +135,7 @@ pub enum ServerFrame {
     Presence {
         /// Which room.
         room: RoomName,
-        /// Members that came, or have another name now.
+        /// Members that came, that have another name, or that are away or back.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         joined: Vec<Member>,
         /// Members that left.
@@ -291,6 +291,25 @@ pub struct Member {
     pub session: SessionId,
     /// Its name.
     pub name: Name,
+    /// Its connection is gone for a while: it may come back (PR-1).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub away: bool,
+    /// The number of its user in this room: members with an equal one are sessions of one user under one name (PR-4). It
+    /// means nothing in another room or at another node, and is absent where the user is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<u32>,
+}
+
+impl Member {
+    /// A member whose user is not known, and whose connection lives.
+    pub const fn new(session: SessionId, name: Name) -> Self {
+        Self {
+            session,
+            name,
+            away: false,
+            user: None,
+        }
+    }
 }
 
 /// A member's draft within `joined`, which names the room.

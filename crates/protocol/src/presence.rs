@@ -16,6 +16,7 @@ pub mod pace;
 mod roster;
 #[cfg(test)]
 mod tests;
+mod users;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -23,6 +24,8 @@ use std::time::Duration;
 use self::drafts::{Draft, Drafts};
 use self::roster::Roster;
 pub use self::roster::{HearError, MESSAGE_BYTES, ROOM_BYTES_PER_S};
+use self::users::Users;
+use crate::access::Subject;
 use crate::codec::text_bytes;
 use crate::frame::{Member, RoomDraft};
 use crate::id::{ConnectionId, Holder, Name, Seq, SessionId};
@@ -30,6 +33,10 @@ use crate::time::{Latest, Timestamp};
 
 /// How long a member whose connection is closed still counts as a member (PR-1).
 pub const AWAY_AFTER: Duration = Duration::from_secs(30);
+
+/// How long a connection is gone until readers hear that its member is away (PR-1): most are back within seconds, and a
+/// short break is told to none.
+pub const AWAY_TOLD_AFTER: Duration = Duration::from_secs(5);
 
 /// How many departures are remembered for slow readers; a reader further behind takes a snapshot.
 pub const DEPARTURES_MAX: usize = 256;
@@ -51,6 +58,11 @@ pub struct Presence {
     members: BTreeMap<SessionId, Here>,
     /// Members that are away, and when they leave.
     away: BTreeSet<(Timestamp, SessionId)>,
+    /// Members that are away untold, and when it is told.
+    untold: BTreeSet<(Timestamp, SessionId)>,
+    /// Members that readers know to be away.
+    told: BTreeSet<SessionId>,
+    users: Users,
     /// The named members, each with the version at which its arrival or its name was announced.
     named: BTreeMap<SessionId, u64>,
     announced: Announced,
@@ -125,6 +137,9 @@ impl Presence {
             named_max,
             members: BTreeMap::new(),
             away: BTreeSet::new(),
+            untold: BTreeSet::new(),
+            told: BTreeSet::new(),
+            users: Users::default(),
             named: BTreeMap::new(),
             announced: Announced::default(),
             leaving: Vec::new(),
@@ -134,6 +149,25 @@ impl Presence {
             version: 0,
             latest: Latest::default(),
             roster: None,
+        }
+    }
+
+    /// [`Presence::enter`] of a session whose user is known, or known no longer (PR-4).
+    pub fn enter_as(
+        &mut self,
+        now: Timestamp,
+        (session, name): (SessionId, Name),
+        user: Option<&Subject>,
+        holder: Holder,
+    ) {
+        let before = self.users.of(&session);
+        self.users.set(&session, user, &name);
+        let is_changed = self.users.of(&session) != before;
+        self.enter(now, session.clone(), name, holder);
+        if !self.is_here(&session) {
+            self.users.forget(&session);
+        } else if is_changed {
+            self.announce_again(&session);
         }
     }
 
@@ -220,6 +254,14 @@ impl Presence {
             let session = session.clone();
             self.end(now, &session);
         }
+        while let Some((at, session)) = self.untold.first().filter(|(at, _)| *at <= now).cloned() {
+            // A crowd hears of arrivals and departures alone (PR-3).
+            if !self.is_crowd() && self.named.contains_key(&session) {
+                self.told.insert(session.clone());
+                self.announce_again(&session);
+            }
+            self.untold.remove(&(at, session));
+        }
         if self.announced.due.is_some_and(|due| due <= now) {
             self.announce(now);
         }
@@ -228,11 +270,12 @@ impl Presence {
     /// When to call [`Presence::handle_timeout`] next.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let until = self.away.first().map(|(until, _)| *until);
+        let untold = self.untold.first().map(|(at, _)| *at);
         let telling = self
             .roster
             .as_ref()
             .and_then(|roster| roster.poll_timeout());
-        let due = [until, self.announced.due, telling];
+        let due = [until, untold, self.announced.due, telling];
         due.into_iter().flatten().min()
     }
 
@@ -364,13 +407,15 @@ impl Presence {
         let was_named = self.named.contains_key(&session);
         let before = self.members.get(&session);
         let keeps_name = before.is_some_and(|before| before.name == name);
-        let before = self.members.insert(session.clone(), Here { name, place });
-        if let Some(Place::Away { until }) = before.as_ref().map(|before| &before.place) {
-            self.away.remove(&(*until, session.clone()));
+        if matches!(place, Place::Remote) {
+            self.users.forget(&session);
+        } else {
+            self.users.rename(&session, &name);
         }
-        if was_named && !keeps_name {
-            self.version += 1;
-            self.named.insert(session, self.version);
+        let before = self.members.insert(session.clone(), Here { name, place });
+        let was_told = self.come_back(&session, before.as_ref());
+        if was_named && (!keeps_name || was_told) {
+            self.announce_again(&session);
         }
         if before.is_none() {
             self.changed(now);
@@ -386,9 +431,8 @@ impl Presence {
         if let Some(roster) = &mut self.roster {
             roster.end(session);
         }
-        if let Place::Away { until } = here.place {
-            self.away.remove(&(until, session.clone()));
-        }
+        self.come_back(session, Some(&here));
+        self.users.forget(session);
         let draft = self.drafts.remove(session);
         let was_typing = draft.is_some_and(|draft| !draft.body.is_empty());
         if was_typing || self.named.contains_key(session) {
@@ -410,7 +454,25 @@ impl Presence {
         let until = now + AWAY_AFTER;
         here.place = Place::Away { until };
         self.away.insert((until, session.clone()));
+        self.untold.insert((told_at(until), session.clone()));
         self.set_draft(session, String::new(), 0);
+    }
+
+    /// A member is away no longer: it is back, or has left. Returns whether readers know that it was away.
+    fn come_back(&mut self, session: &SessionId, before: Option<&Here>) -> bool {
+        if let Some(Place::Away { until }) = before.map(|before| &before.place) {
+            self.away.remove(&(*until, session.clone()));
+            self.untold.remove(&(told_at(*until), session.clone()));
+        }
+        self.told.remove(session)
+    }
+
+    /// Announces a member that is named once more, as something about it has changed.
+    fn announce_again(&mut self, session: &SessionId) {
+        if let Some(since) = self.named.get_mut(session) {
+            self.version += 1;
+            *since = self.version;
+        }
     }
 
     fn set_draft(&mut self, session: &SessionId, body: String, after: u64) {
@@ -489,6 +551,8 @@ impl Presence {
         Some(Member {
             session: session.clone(),
             name: self.members.get(session)?.name.clone(),
+            away: self.told.contains(session),
+            user: self.users.of(session),
         })
     }
 
@@ -499,6 +563,12 @@ impl Presence {
             body: body.to_owned(),
         })
     }
+}
+
+/// When readers hear of a member that is away and leaves then.
+fn told_at(until: Timestamp) -> Timestamp {
+    let since_origin = until.since_origin();
+    Timestamp::from_origin(since_origin.saturating_sub(AWAY_AFTER.saturating_sub(AWAY_TOLD_AFTER)))
 }
 
 fn count_of(members: usize) -> u32 {

@@ -18,10 +18,7 @@ pub(crate) fn offset(number: u64) -> Offset {
 }
 
 pub(crate) fn member(name: &str) -> Member {
-    Member {
-        session: session(name),
-        name: Name::tidy(name),
-    }
+    Member::new(session(name), Name::tidy(name))
 }
 
 pub(crate) fn message(author: &str, number: u64, seq: u64, body: &str) -> Message {

@@ -17,7 +17,7 @@ pub struct People {
     own: Own,
     /// The user's own name, where a token vouches for it (AC-4).
     vouched: Option<Name>,
-    members: BTreeMap<SessionId, Name>,
+    members: BTreeMap<SessionId, Seat>,
     /// How many members there are, if not all are named (PR-3).
     count: Option<u32>,
     /// The newest message when the drafts came with `joined`: it and older ones, though they may
@@ -27,15 +27,27 @@ pub struct People {
     drafts: Vec<RoomDraft>,
 }
 
-/// A member as the list shows it.
+/// What is known of a member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seat {
+    name: Name,
+    away: bool,
+    user: Option<u32>,
+}
+
+/// A member as the list shows it. Sessions of one user under one name, as those of several tabs, are one person (PR-4).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Person {
-    /// The member's session.
+    /// The member's session; of several the first, or the page's own.
     pub session: SessionId,
     /// The member's name.
     pub name: Name,
-    /// Whether this is the page's own session.
+    /// Whether this is the page's own session, or one of several of its user.
     pub own: bool,
+    /// Whether the connection is gone for a while (PR-1): of several, that of each.
+    pub away: bool,
+    /// The number of the user in this room.
+    user: Option<u32>,
 }
 
 impl People {
@@ -77,8 +89,7 @@ impl People {
                 self.members.clear();
                 // One by one: to collect them would sort them first, with code for just that.
                 for member in &joined.members {
-                    self.members
-                        .insert(member.session.clone(), member.name.clone());
+                    self.seat(member);
                 }
                 self.count = joined.count;
                 let others = joined.drafts.iter().filter(|draft| !draft.body.is_empty());
@@ -105,11 +116,7 @@ impl People {
 
     /// All members: the user first, the others by name.
     pub fn here(&self) -> Vec<Person> {
-        let mut people: Vec<Person> = self
-            .members
-            .iter()
-            .map(|member| self.person(member))
-            .collect();
+        let mut people = self.people();
         people.sort_by_cached_key(|person| {
             (
                 !person.own,
@@ -126,10 +133,11 @@ impl People {
         self.vouched.as_ref()
     }
 
-    /// How many members there are, named or not.
+    /// How many people there are, named or not. Of those that are not named each session counts.
     pub fn count(&self) -> usize {
         let count = self.count.map_or(0, |count| count as usize);
-        count.max(self.members.len())
+        let unnamed = count.saturating_sub(self.members.len());
+        self.people().len().saturating_add(unnamed)
     }
 
     /// The drafts of the other members, in the order in which they began.
@@ -141,12 +149,39 @@ impl People {
         others.cloned().collect()
     }
 
-    fn person(&self, (session, name): (&SessionId, &Name)) -> Person {
+    /// The members that are named, those of one user as one (PR-4).
+    fn people(&self) -> Vec<Person> {
+        let mut people: Vec<Person> = Vec::new();
+        for member in &self.members {
+            let person = self.person(member);
+            let is_same = |known: &&mut Person| known.user.is_some() && known.user == person.user;
+            match people.iter_mut().find(is_same) {
+                Some(known) => known.join(person),
+                None => people.push(person),
+            }
+        }
+        people
+    }
+
+    fn person(&self, (session, seat): (&SessionId, &Seat)) -> Person {
         Person {
             session: session.clone(),
-            name: name.clone(),
+            name: seat.name.clone(),
             own: self.own.current() == Some(session),
+            away: seat.away,
+            user: seat.user,
         }
+    }
+
+    /// Takes what is known of a member. Returns whether that is new.
+    fn seat(&mut self, member: &Member) -> bool {
+        let seat = Seat {
+            name: member.name.clone(),
+            away: member.away,
+            user: member.user,
+        };
+        let before = self.members.insert(member.session.clone(), seat.clone());
+        before != Some(seat)
     }
 
     fn presence(&mut self, joined: &[Member], left: &[SessionId]) -> bool {
@@ -156,10 +191,7 @@ impl People {
             changed |= self.clear(session);
         }
         for member in joined {
-            let before = self
-                .members
-                .insert(member.session.clone(), member.name.clone());
-            changed |= before.as_ref() != Some(&member.name);
+            changed |= self.seat(member);
             if let Some(draft) = self
                 .drafts
                 .iter_mut()
@@ -196,6 +228,17 @@ impl People {
         let before = self.drafts.len();
         self.drafts.retain(|draft| draft.session != *session);
         self.drafts.len() != before
+    }
+}
+
+impl Person {
+    /// Adds another session of the same user.
+    fn join(&mut self, other: Self) {
+        if other.own {
+            self.session = other.session;
+        }
+        self.own |= other.own;
+        self.away &= other.away;
     }
 }
 
@@ -260,6 +303,45 @@ mod tests {
         people.fold(&crowd(&["zoe"], &[], Some(900)));
         people.enter(&RoomName::new("tea").unwrap());
         assert_eq!(people.count(), 0);
+    }
+
+    /// PR-4: sessions of one user are one person, here as long as one of them is.
+    #[test]
+    fn several_tabs_are_one_person() {
+        let mut people = People::new(RoomName::lobby());
+        people.fold(&welcomed("t2"));
+        let tab = |session: &str, user, away| {
+            let mut tab = member(session);
+            tab.name = Name::tidy("Ada");
+            Member { user, away, ..tab }
+        };
+        let mut fold = |joined: &[Member], left: &[&str]| {
+            let changed = people.fold(&Report::Event(Event::Presence {
+                room: RoomName::lobby(),
+                joined: joined.to_vec(),
+                left: left.iter().map(|name| session(name)).collect(),
+                count: None,
+            }));
+            let here = people.here();
+            assert_eq!(here.len(), people.count());
+            let all = here.into_iter().map(|one| (one.own, one.away));
+            (changed, all.collect::<Vec<_>>())
+        };
+        let tabs = [tab("t1", Some(1), false), tab("t2", Some(1), false)];
+        assert_eq!(fold(&tabs, &[]), (true, vec![(true, false)]));
+        assert!(!fold(&tabs, &[]).0);
+        // Another user of that name, and sessions whose users are not known.
+        let others = [
+            tab("x", Some(2), false),
+            tab("y", None, false),
+            tab("z", None, false),
+        ];
+        assert_eq!(fold(&others, &[]).1.len(), 4);
+        let away = fold(&[tab("t1", Some(1), true), tab("x", Some(2), true)], &["y"]);
+        let expected = vec![(true, false), (false, true), (false, false)];
+        assert_eq!(away, (true, expected));
+        assert_eq!(fold(&[], &["t2"]).1[0], (false, true));
+        assert_eq!(fold(&tabs[..1], &[]).1.len(), 3);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+use protocol::access::Subject;
 use protocol::frame::{Member, Message};
 use protocol::id::{ConnectionId, Holder, Name, NodeName, RoomName, Seq, SessionId};
 use protocol::position::{Epoch, Offset};
@@ -184,15 +185,17 @@ impl Room {
         Arc::make_mut(&mut self.state.lock().readers).remove(&id);
     }
 
-    /// Makes a session a member, whose connection is woken when the room changes.
+    /// Makes a session of a user, if that is known, a member, whose connection is woken when the room changes.
     pub fn enter(
         self: &Arc<Self>,
         now: Timestamp,
         (session, name): (SessionId, Name),
+        user: Option<&Subject>,
         (holder, mailbox): (Holder, &Arc<Mailbox>),
     ) -> RoomView {
         self.change(|state| {
-            state.presence.enter(now, session.clone(), name, holder);
+            let member = (session.clone(), name);
+            state.presence.enter_as(now, member, user, holder);
             Arc::make_mut(&mut state.readers).insert(holder.connection, Arc::clone(mailbox));
             let (members, count) = state.presence.members(&session);
             RoomView {

@@ -82,7 +82,7 @@ impl Place {
         let member = (session.clone(), Name::tidy(session.as_str()));
         let room = self.hub.load_room(&name(room)).await.unwrap();
         // Time 0, at which the times of tests begin.
-        let view = room.enter(at(0), member, (by(id), &mailbox));
+        let view = room.enter(at(0), member, None, (by(id), &mailbox));
         Reader {
             id,
             session,

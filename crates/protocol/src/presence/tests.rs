@@ -42,6 +42,15 @@ fn joined(changes: &Changes) -> Vec<String> {
     members.map(|member| member.name.to_string()).collect()
 }
 
+/// The members that changed since, and whether they are away.
+fn away(presence: &Presence, since: u64) -> Vec<(String, bool)> {
+    let members = presence.changes_since(since).unwrap().members;
+    let joined = members.into_iter().flat_map(|members| members.joined);
+    joined
+        .map(|member| (member.name.to_string(), member.away))
+        .collect()
+}
+
 fn left(changes: &Changes) -> Vec<String> {
     let members = changes.members.iter().flat_map(|members| &members.left);
     members.map(ToString::to_string).collect()
@@ -62,25 +71,93 @@ fn a_member_is_small() {
     assert_eq!(size_of::<Here>(), 32);
 }
 
-/// PR-1: a short break shows no departure; a long one does.
+/// PR-1: a short break shows nothing, a longer one that the member is away, a long one its departure.
 #[test]
 fn away_is_not_gone_for_thirty_seconds() {
     let mut presence = room_with(&["ada", "bob"]);
     let seen = presence.version();
     presence.disconnect(at(0), &id("ada"), FIRST);
-    presence.handle_timeout(at(29));
-    assert_eq!(presence.sessions().count(), 2);
-    presence.enter(at(0), id("ada"), Name::tidy("ada"), by(SECOND));
+    presence.handle_timeout(at(4));
+    presence.enter(at(4), id("ada"), Name::tidy("ada"), by(SECOND));
     presence.handle_timeout(at(31));
     assert_eq!(presence.changes_since(seen).unwrap().members, None);
     presence.disconnect(at(31), &id("ada"), SECOND);
+    assert_eq!(presence.poll_timeout(), Some(at(36)));
+    presence.handle_timeout(at(36));
+    assert_eq!(away(&presence, seen), [("ada".to_owned(), true)]);
     assert_eq!(presence.poll_timeout(), Some(at(61)));
+    let seen = presence.version();
     presence.handle_timeout(at(61));
     let changes = presence.changes_since(seen).unwrap();
     assert_eq!(
         (left(&changes), presence.sessions().count()),
         (vec!["ada".to_owned()], 1)
     );
+    presence.enter(at(62), id("ada"), Name::tidy("ada"), by(FIRST));
+    assert_eq!(away(&presence, seen), [("ada".to_owned(), false)]);
+}
+
+/// PR-1: who was told to be away is told to be back, in what follows and in what a new reader gets.
+#[test]
+fn who_was_away_is_back() {
+    let mut presence = room_with(&["ada", "bob"]);
+    presence.disconnect(at(0), &id("ada"), FIRST);
+    presence.handle_timeout(at(5));
+    let all = |presence: &Presence| {
+        let (members, _) = presence.members(&id("bob"));
+        members.iter().map(|member| member.away).collect::<Vec<_>>()
+    };
+    assert_eq!(all(&presence), [true, false]);
+    let seen = presence.version();
+    presence.enter(at(6), id("ada"), Name::tidy("ada"), by(SECOND));
+    assert_eq!(away(&presence, seen), [("ada".to_owned(), false)]);
+    assert_eq!(all(&presence), [false, false]);
+    assert_eq!(presence.poll_timeout(), None);
+}
+
+/// PR-3: a crowd hears of arrivals and departures alone.
+#[test]
+fn a_crowd_hears_of_no_one_away() {
+    let mut presence = Presence::new(1);
+    for name in ["ada", "bob"] {
+        presence.enter(at(0), id(name), Name::tidy(name), by(FIRST));
+    }
+    presence.handle_timeout(at(2));
+    let seen = presence.version();
+    presence.disconnect(at(2), &id("ada"), FIRST);
+    presence.handle_timeout(at(8));
+    assert_eq!(away(&presence, seen), []);
+    assert_eq!(presence.poll_timeout(), Some(at(32)));
+}
+
+/// PR-4: sessions of one user under one name have one number, which says nothing else.
+#[test]
+fn sessions_of_one_user_are_known_as_such() {
+    let mut presence = Presence::new(usize::MAX);
+    let [ada, bob] = ["ada", "bob"].map(|user| Subject::new(user).unwrap());
+    let mut enter = |session: &str, name: &str, user: Option<&Subject>| {
+        let member = (id(session), Name::tidy(name));
+        presence.enter_as(at(0), member, user, by(FIRST));
+        let (members, _) = presence.members(&id("s1"));
+        members.iter().map(|member| member.user).collect::<Vec<_>>()
+    };
+    assert_eq!(enter("s1", "Ada", Some(&ada)), [Some(1)]);
+    assert_eq!(enter("s2", "Ada", Some(&ada)), [Some(1), Some(1)]);
+    assert_eq!(enter("s3", "Ada", Some(&bob)), [Some(1), Some(1), Some(2)]);
+    assert_eq!(enter("s3", "Ada", None), [Some(1), Some(1), None]);
+    // Another name is another number, as long as it lasts.
+    let seen = presence.version();
+    presence.enter(at(1), id("s2"), Name::tidy("Eve"), by(FIRST));
+    let (members, _) = presence.members(&id("s1"));
+    assert_eq!(members[1].user, Some(3));
+    presence.enter(at(2), id("s2"), Name::tidy("Ada"), by(FIRST));
+    let changes = presence.changes_since(seen).unwrap().members.unwrap();
+    assert_eq!((changes.joined.len(), changes.joined[0].user), (1, Some(1)));
+    for session in ["s1", "s2"] {
+        presence.leave(at(3), &id(session));
+    }
+    presence.enter_as(at(4), (id("s1"), Name::tidy("Ada")), Some(&ada), by(FIRST));
+    assert_eq!(presence.members(&id("s1")).0[0].user, Some(4));
 }
 
 /// PU-3: the end of an older connection lets no member leave.

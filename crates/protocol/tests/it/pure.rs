@@ -12,7 +12,7 @@ use everbeat_protocol::codec::{self, DecodeError};
 use everbeat_protocol::frame::{ClientFrame, ErrorCode, Limits, Refusal, ServerFrame, Welcome};
 use everbeat_protocol::id::{ConnectionId, Generation, Holder, Name, RoomName};
 use everbeat_protocol::position::Offset;
-use everbeat_protocol::presence::{AWAY_AFTER, Presence};
+use everbeat_protocol::presence::{AWAY_TOLD_AFTER, Presence};
 use everbeat_protocol::server::{self, Feed, FeedConfig, FeedInput, Tutorial, TutorialInput};
 use everbeat_protocol::time::Timestamp;
 
@@ -112,7 +112,7 @@ fn time_never_goes_back() {
     };
     presence.enter(at(0), session.clone(), Name::tidy("Ada"), holder);
     presence.disconnect(at(0), &session, connection);
-    assert_eq!(presence.poll_timeout(), Some(at(100_000) + AWAY_AFTER));
+    assert_eq!(presence.poll_timeout(), Some(at(100_000) + AWAY_TOLD_AFTER));
 
     let mut line = Admission::new(10, secs(2));
     assert_eq!(line.take(at(100_000)), Turn::After(Duration::ZERO));

@@ -404,10 +404,7 @@ fn members_are_looked_up() {
     let desk = Desk::new(&Access::ANYBODY, Call::Presence { room: lobby() });
     let desk = desk.reached(true);
     let desk = desk.asks(RequestTransmit::Members { room: lobby() });
-    let members = vec![Member {
-        session: fresh(),
-        name: Name::tidy("Ada"),
-    }];
+    let members = vec![Member::new(fresh(), Name::tidy("Ada"))];
     let desk = desk.input(RequestInput::Members(members.clone(), 7));
     let count = 7;
     desk.answers(RequestAnswer::Presence { members, count });

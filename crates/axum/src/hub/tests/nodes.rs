@@ -127,7 +127,7 @@ impl Nodes {
         };
         let room = hub.load_room(&name("lobby")).await.unwrap();
         let member = (id(session), Name::tidy(session));
-        let view = room.enter(hub.clock().now(), member, (holder, &mailbox));
+        let view = room.enter(hub.clock().now(), member, None, (holder, &mailbox));
         let reader = Reader {
             id: connection,
             session: id(session),

@@ -215,7 +215,7 @@ impl<S: Stream> Driver<S> {
                     });
                 };
                 let room = entered.name().clone();
-                let view = self.permit.enter(entered, member);
+                let view = self.permit.enter(entered, member, self.owner.as_ref());
                 self.trace("room joined", &room);
                 self.feed(Input::RoomOpened { id, room, view });
             }
