@@ -116,9 +116,12 @@ impl Link {
             Report::Event(Event::Doubt { doubtful }) => self.doubtful = *doubtful,
             Report::Event(Event::Paused { code, wait }) => {
                 self.pause = (*wait >= PAUSE_FELT).then(|| Brief::of(*code, *wait));
+                // What is to come is worth more than what came.
+                self.recovery = self.recovery.filter(|_| self.pause.is_none());
             }
             Report::Event(Event::Recovered(recovery)) => {
                 self.recovery = Some(Brief::of(*recovery, RECOVERY_SHOWN));
+                self.pause = None;
                 // What is missing is worth a word, however short the outage was.
                 if self.outage != Outage::None || !recovery.is_complete() {
                     self.ends(Some(*recovery));

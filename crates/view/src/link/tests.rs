@@ -170,6 +170,14 @@ fn only_a_pause_that_is_felt_is_shown() {
     assert_eq!(link.pause(), Some((ErrorCode::RateLimited, 2)));
     assert!(link.tick() && link.tick());
     assert_eq!((link.pause(), link.is_timed()), (None, false));
+    // Either what is to come is shown, or what came.
+    link.fold(&Report::Event(Event::Recovered(recovery())));
+    link.fold(&paused(400));
+    assert!(link.recovery().is_some());
+    link.fold(&paused(2400));
+    assert!(link.recovery().is_none() && link.pause().is_some());
+    link.fold(&Report::Event(Event::Recovered(recovery())));
+    assert!(link.recovery().is_some() && link.pause().is_none());
 }
 
 /// One word when an outage begins and one when it is over, however many tries there are.
