@@ -8,13 +8,15 @@ declare global {
   interface Window {
     /** The texts that live regions had, in order, but for messages. */
     announced: string[];
+    /** What the page said of its connection, in order. */
+    reasons: string[];
   }
 }
 
-/** Records from now on what a screen reader announces beside messages. */
+/** Records from now on what a screen reader announces beside messages, and why there is no connection. */
 async function listen(page: Page): Promise<void> {
   await page.evaluate(() => {
-    window.announced = [];
+    Object.assign(window, { announced: [], reasons: [] });
     const regions = '[role=status], [role=alert], [aria-live=polite], [aria-live=assertive]';
     const watch = new MutationObserver((changes) => {
       for (const { target } of changes) {
@@ -22,8 +24,10 @@ async function listen(page: Page): Promise<void> {
         if (element?.closest('[aria-hidden=true], [aria-live=off], output')) continue;
         const region = element?.closest(regions);
         const text = region?.textContent?.trim();
-        if (text) window.announced.push(text);
+        if (text && text !== window.announced.at(-1)) window.announced.push(text);
       }
+      const why = document.querySelector('.connection .why')?.textContent;
+      if (why && why !== window.reasons.at(-1)) window.reasons.push(why);
     });
     watch.observe(document.body, { characterData: true, childList: true, subtree: true });
   });
@@ -46,15 +50,16 @@ test('an outage says why, which try comes next, and what the return brought', as
   await ada.send('into the void');
   await expect(ada.connection).toContainText('Checking the connection…');
   await expect(ada.why).toContainText('The server stopped answering.');
+  await expect.poll(() => announced(ada.page)).toHaveLength(1);
   await ada.send('meanwhile');
   await bob.sendAll(['one', 'two', 'three']);
   chaos.blockWebSockets();
+  chaos.cut();
+  chaos.restore();
   await expect(ada.why).toContainText('The server cannot be reached.');
   await expect(ada.why).toContainText(/Try [3-9] after [\d.]+ m?s, drawn from up to (1|2|4|8|10) s\./);
   await expect(ada.connection).toContainText(/Reconnecting in \d+ s/);
 
-  chaos.cut();
-  chaos.restore();
   chaos.allowWebSockets();
   await expect(ada.why).toHaveText('Resumed: 1 sent again, 1 sent, 3 caught up, 0 lost');
   await expect(ada.connection).toContainText('Live');
@@ -102,14 +107,12 @@ test.describe('a server that restarts', () => {
 
   test('is said, with the turn that the page has', async ({ openPage, server }) => {
     const ada = await openPage();
-    const stopping = server.terminate();
-    await expect(ada.why).toHaveText(
-      'The server is restarting. It gave this page a turn of its own.',
-    );
-    await expect(ada.connection).toContainText(/Reconnecting in \d+ s/);
-    await stopping;
+    await listen(ada.page);
+    await server.terminate();
     await server.start();
     await expect(ada.why).toHaveText('Resumed: 0 lost');
+    const reasons = await ada.page.evaluate(() => window.reasons);
+    expect(reasons[0]).toBe('The server is restarting. It gave this page a turn of its own.');
   });
 });
 
@@ -137,9 +140,9 @@ test('whom an operator ended cannot write until they come back', async ({
   await listen(ada.page);
   const status = await browser.newPage();
   await status.goto(`${server.adminUrl}/status`);
-  status.on('dialog', (dialog) => void dialog.accept());
-  const row = status.getByRole('row').filter({ hasText: 'Ada' });
-  await row.getByRole('button').last().click();
+  await status.getByRole('row').filter({ hasText: 'Ada' }).getByRole('link').click();
+  await status.getByText('Remove…').click();
+  await status.getByRole('button', { name: 'Yes, remove it' }).click();
 
   await expect(ada.why).toContainText('An operator ended this session.');
   await expect(ada.why).toContainText('Try now');
