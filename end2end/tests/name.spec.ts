@@ -66,7 +66,6 @@ test('several tabs of one user are one person, who is away once none is connecte
   await ada.send('still here');
   await bob.message('still here').waitFor();
   await expect(bob.people.getByText('(away)')).toHaveCount(0);
-  await context.setOffline(true);
   await ada.page.close();
   await expect(bob.people.getByText('(away)')).toHaveCount(1, { timeout: 15_000 });
   await context.close();

@@ -1,6 +1,7 @@
 // The page on narrow and low screens, and in forced colours.
 
 import { expect, test } from '../fixtures/app';
+import { sideways, violations } from '../fixtures/axe';
 
 for (const width of [390, 320]) {
   test(`at ${width} px the way home stays, and nothing jumps`, async ({ openPage, chaos, page, server }) => {
@@ -114,6 +115,21 @@ test('a sheet that is open when the page comes alive stays open', async ({ brows
   await expect(name).toHaveValue('Bob');
   await context.close();
 });
+
+for (const colorScheme of ['light', 'dark'] as const) {
+  test(`an open sheet and a page that is no room's are accessible, ${colorScheme}`, async ({ openPage, server }) => {
+    const ada = await openPage('tea', { colorScheme, viewport: { width: 320, height: 568 } });
+    await ada.sheetButton.click();
+    await expect(ada.name).toBeVisible();
+    const expectNothing = async () => {
+      expect(await violations(ada.page)).toEqual([]);
+      expect(await sideways(ada.page), 'nothing scrolls sideways').toEqual([]);
+    };
+    await expectNothing();
+    await ada.page.goto(`${server.url}/r/No%20Room`);
+    await expectNothing();
+  });
+}
 
 test('a window that grows has all of it beside the conversation', async ({ openPage }) => {
   const ada = await openPage('tea', { viewport: { width: 740, height: 800 } });
