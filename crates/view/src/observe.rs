@@ -88,8 +88,9 @@ pub enum Fault {
     Mute,
     /// All that comes to the page is swallowed until [`Fault::Heal`]: answers to handshakes, frames and closes.
     Deafen,
-    /// The next ack is swallowed, and the connection is lost with it: without that the pongs that follow would tell the
-    /// page that all is well, and the message would stay on its way.
+    /// The next ack is swallowed, or the page's own message of the room's log where that comes first, which says the same.
+    /// The connection is lost with it: else the pongs that follow would tell the page that all is well, and the message
+    /// would stay on its way.
     LostAck,
     /// The page's clock jumps ahead. It never goes back.
     Clock(Duration),

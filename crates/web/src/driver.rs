@@ -93,7 +93,7 @@ impl<O: Environment> Driver<O> {
 
     /// Feeds a fact, as far as a fault lets it pass.
     pub fn handle(&mut self, event: BrowserEvent) {
-        if let Some(event) = self.environment.pass(event) {
+        if let Some(event) = self.environment.pass(event, self.session.id()) {
             self.feed(event);
         }
     }

@@ -8,7 +8,7 @@ use protocol::client::Store;
 use protocol::close::CloseCode;
 use protocol::codec;
 use protocol::frame::{RECEIVED_BYTES_MAX, ServerFrame};
-use protocol::id::ConnectionId;
+use protocol::id::{ConnectionId, SessionId};
 use protocol::time::Timestamp;
 use view::Fault;
 
@@ -69,23 +69,18 @@ impl<E: Environment> Faulty<E> {
         None
     }
 
-    /// What reaches the driver of an event.
-    pub fn pass(&mut self, event: BrowserEvent) -> Option<BrowserEvent> {
+    /// What reaches the driver of an event. `own`: its session.
+    pub fn pass(&mut self, event: BrowserEvent, own: Option<&SessionId>) -> Option<BrowserEvent> {
         let Some(id) = event.connection() else {
             return Some(event);
         };
-        if self.real == Some(id) && self.connection != self.real {
-            // The driver has dropped it: it is there for the server only.
-            if matches!(event, BrowserEvent::Closed { .. }) {
-                self.release(id);
-            }
-            return None;
-        }
+        // What comes of a connection that the driver has dropped, it drops (PU-3).
+        let is_current = self.connection == Some(id);
         if self.is_deaf {
-            self.has_hole |= self.connection == Some(id);
+            self.has_hole |= is_current;
             return None;
         }
-        if self.loses_ack && is_ack(&event) {
+        if self.loses_ack && is_current && is_ack(&event, own) {
             self.loses_ack = false;
             return self.lost();
         }
@@ -114,12 +109,16 @@ impl<E: Environment> Faulty<E> {
     }
 }
 
-fn is_ack(event: &BrowserEvent) -> bool {
+/// Whether an event says that a message of this session is durable.
+fn is_ack(event: &BrowserEvent, own: Option<&SessionId>) -> bool {
     let BrowserEvent::Text { text, .. } = event else {
         return false;
     };
-    let frame = codec::decode(text, RECEIVED_BYTES_MAX);
-    matches!(frame, Ok(ServerFrame::Ack { .. }))
+    match codec::decode(text, RECEIVED_BYTES_MAX) {
+        Ok(ServerFrame::Ack { .. }) => true,
+        Ok(ServerFrame::Message(message)) => own == Some(&message.session),
+        _ => false,
+    }
 }
 
 impl<E: Environment> Environment for Faulty<E> {

@@ -13,6 +13,8 @@
 //! let stop = start(options, receiver, Box::new(|report| { /* show it */ }));
 //! ```
 //!
+//! A session that was started with an [`Inspect`] can be observed, and faults of its connection can be caused.
+//!
 //! The crate exports nothing to JavaScript by itself. Everything that the browser may call back is owned by a field,
 //! and detached by its drop.
 

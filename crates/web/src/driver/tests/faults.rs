@@ -83,11 +83,16 @@ fn a_mute_page_sends_nothing() {
     let done = rig.done();
     assert!(done.iter().all(is_silent), "{done:?}");
 
+    // The try that is under way ends at once, and the connection that only the server had.
+    rig.ring();
+    assert_eq!(rig.status(), Status::Connecting);
+    rig.done();
     rig.fault(Fault::Heal);
-    assert_eq!(rig.done(), [Done::Released]);
+    assert_eq!(rig.done()[..2], [Done::Released, Done::Released]);
+    assert!(matches!(rig.status(), Status::Waiting { .. }));
     rig.ring();
     assert!(opened(&rig.done()));
-    rig.resume(3, 0);
+    rig.resume(4, 0);
     assert!(rig.done().contains(&sent("publish")));
 }
 
@@ -205,6 +210,32 @@ fn a_lost_ack_takes_the_connection_with_it() {
     let id = ConnectionId::new(2);
     rig.driver.handle(BrowserEvent::Text { id, text });
     assert!(!rig.driver.is_owing());
+}
+
+/// An ack comes before or after the message of the same offset: the page learns it from neither.
+#[test]
+fn with_an_ack_the_pages_own_message_is_lost() {
+    let mut rig = Rig::live();
+    rig.driver.command(Command::Join {
+        room: RoomName::lobby(),
+        since: None,
+        shown: Vec::new(),
+    });
+    rig.hear(concat!(
+        r#"{"type":"joined","room":"lobby","epoch":"e","head":0,"from":0,"recovered":true,"#,
+        r#""members":[],"drafts":[]}"#
+    ));
+    rig.fault(Fault::LostAck);
+    rig.publish("hello");
+    let message = |offset, session| {
+        format!(r#"{{"type":"message","room":"lobby","offset":{offset},"session":"{session}","#,)
+            + r#""seq":1,"name":"ada","at_ms":0,"body":"hello"}"#
+    };
+    rig.hear(&message(1, "other"));
+    assert_eq!(rig.status(), Status::Live);
+    rig.hear(&message(2, "s1"));
+    assert!(matches!(rig.status(), Status::Waiting { .. }));
+    assert!(rig.driver.is_owing());
 }
 
 /// HB-9: a jump of the clock is no verdict on the connection; the page asks.
