@@ -65,6 +65,7 @@ step cargo check --locked -p everbeat-axum --no-default-features
 step cargo check --locked -p server --no-default-features
 [ "${1-}" = lint ] && exit 0
 
+step node --test end2end/inspector/*.test.mjs
 step scripts/msrv.sh
 
 # `make audit` checks for known vulnerabilities, as their list needs the network.
