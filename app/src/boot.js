@@ -304,6 +304,19 @@
     isLooking = false;
   };
 
+  // The inspector is loaded when its user opens it, with an experiment or without. It stands beside the page, which may
+  // be built anew.
+  const inspect = (wish) => {
+    const open = document.querySelector('everbeat-inspector');
+    if (open) return wish ? open.press('try', wish) : open.remove();
+    import('/inspector/inspector.js');
+    document.body.append(Object.assign(document.createElement('everbeat-inspector'), { program, wish }));
+  };
+  addEventListener('click', ({ target }) => {
+    const way = isShown && target.closest?.('.inspect');
+    if (way) inspect(way.value);
+  });
+
   const run = async () => {
     const missing = Object.entries({ wasm: 'WebAssembly', socket: 'WebSocket' });
     const [lack] = missing.find(([, name]) => !window[name]) ?? [];
@@ -348,6 +361,8 @@
     const attributeFilter = ['data-forbidden', 'data-rows', 'data-waiting', 'data-fate'];
     new MutationObserver(look).observe(document.body, { subtree: true, childList: true, attributeFilter });
     look();
+    const wish = new URLSearchParams(location.search).get('experiment');
+    if (wish) inspect(wish);
     setTimeout(() => document.body.dataset.hydrated || giveUp('fault'), PATIENCE_MS);
   };
   // An exception that went through the driver has ended it; a panic ends the program.

@@ -2,6 +2,7 @@
 
 pub mod composer;
 pub mod connection_indicator;
+pub mod inspector;
 pub mod language_switch;
 pub mod message_list;
 pub mod message_row;

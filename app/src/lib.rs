@@ -21,8 +21,8 @@ mod stamp;
 mod visits;
 pub mod words;
 
-pub use everbeat_leptos::Options;
 use everbeat_leptos::provide_everbeat;
+pub use everbeat_leptos::{Fault, Inspect, Observer, Options};
 use leptos::nonce::use_nonce;
 use leptos::prelude::*;
 

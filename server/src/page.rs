@@ -101,7 +101,10 @@ pub fn routes(state: &AppState) -> Router<AppState> {
         ))
         .layer(from_fn(|request, next| cached(NEVER, request, next)));
     // A file that `cargo leptos build --precompress` compressed is sent as that left it.
-    let hashed = ServeDir::new(pkg).precompressed_br().precompressed_gzip();
+    let compressed = |path| ServeDir::new(path).precompressed_br().precompressed_gzip();
+    let hashed = compressed(pkg);
+    // Its files have no hash in their names, and fit the program that is running.
+    let inspector = compressed(site.join("inspector"));
     let favicon = ServeFile::new(site.join("favicon.svg"));
     let cache = if leptos.hash_files { FOREVER } else { NEVER };
     Router::new()
@@ -113,6 +116,11 @@ pub fn routes(state: &AppState) -> Router<AppState> {
             Router::new()
                 .route_service("/favicon.svg", favicon)
                 .layer(from_fn(|request, next| cached(AN_HOUR, request, next))),
+        )
+        .merge(
+            Router::new()
+                .nest_service("/inspector", inspector)
+                .layer(from_fn(|request, next| cached(NEVER, request, next))),
         )
         .merge(pages)
 }

@@ -5,6 +5,7 @@ use protocol::id::RoomName;
 use view::Visits;
 
 use crate::components::connection_indicator::ConnectionIndicator;
+use crate::components::inspector::InspectorButton;
 use crate::components::room_link::{RoomLink, Unread};
 use crate::hooks::{use_link, use_rooms};
 use crate::pages::room::SHEET_ID;
@@ -23,6 +24,7 @@ pub fn Header() -> impl IntoView {
                 " "
                 <Unread count=elsewhere />
             </button>
+            <InspectorButton />
             <ConnectionIndicator handle=use_link() />
         </header>
     }

@@ -5,6 +5,7 @@ use leptos::html::Aside;
 use leptos::prelude::*;
 
 use crate::components::composer::ComposerForm;
+use crate::components::inspector::InspectorInvitation;
 use crate::components::language_switch::LanguageSwitch;
 use crate::components::message_list::MessageList;
 use crate::components::name_field::NameField;
@@ -40,6 +41,7 @@ pub fn RoomPage() -> impl IntoView {
                 <h1 id="room-name" translate="no" inner_html=name></h1>
                 <ReceivedLine received=handle.received />
                 <MessageList list=handle.list />
+                <InspectorInvitation />
                 <TypingList drafts=handle.drafts />
                 <ComposerForm
                     composer=handle.composer

@@ -51,6 +51,8 @@ pub(super) static TABLE: Table = in_order([
     (Word::SkipToInput, "Skip to the input box"),
     (Word::Language, "Language"),
     (Word::Lobby, "Lobby"),
+    (Word::WhatIsThis, "What is this?"),
+    (Word::PullThePlug, "Pull the plug and see what happens"),
     // The connection
     (Word::Connection, "Connection"),
     (Word::Idle, "Not connected"),

@@ -31,6 +31,8 @@ pub enum Word {
     SkipToInput,
     Language,
     Lobby,
+    WhatIsThis,
+    PullThePlug,
 
     // The connection.
     Connection,

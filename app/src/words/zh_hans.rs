@@ -48,6 +48,8 @@ pub(super) static TABLE: Table = in_order([
     (Word::SkipToInput, "跳到输入框"),
     (Word::Language, "语言"),
     (Word::Lobby, "大厅"),
+    (Word::WhatIsThis, "这是什么？"),
+    (Word::PullThePlug, "拔掉插头，看看会怎样"),
     // The connection
     (Word::Connection, "连接"),
     (Word::Idle, "未连接"),

@@ -51,6 +51,8 @@ pub(super) static TABLE: Table = in_order([
     (Word::SkipToInput, "跳到輸入框"),
     (Word::Language, "語言"),
     (Word::Lobby, "大廳"),
+    (Word::WhatIsThis, "這是什麼？"),
+    (Word::PullThePlug, "拔掉插頭，看看會怎樣"),
     // The connection
     (Word::Connection, "連線"),
     (Word::Idle, "未連線"),
