@@ -58,8 +58,8 @@ async fn only_own_pages_may_use_the_lab() {
         }
     }
     // Its pages may do nothing else there.
-    let disconnect = "/status/connections/1/disconnect";
-    let answer = command(&server, disconnect, &own(&server), "same-site").await;
+    let remove = "/status/connections/1/remove";
+    let answer = command(&server, remove, &own(&server), "same-site").await;
     assert_eq!(answer.status(), StatusCode::FORBIDDEN);
     assert!(!answer.headers().contains_key("access-control-allow-origin"));
     let too_long = command(&server, "/lab/stall?ms=60001", &own(&server), "same-site").await;
