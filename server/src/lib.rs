@@ -253,15 +253,20 @@ impl Server {
             peers.end(FAREWELL).await;
         }
         beside.abort_all();
-        match hub.log().close().await {
-            Ok(()) => tracing::info!("stopped"),
-            Err(error) => tracing::error!(%error, "the log did not close cleanly"),
-        }
+        close_log(&hub).await;
         // Last, as the operator may watch until here.
         if let Some(watching) = watching {
             watching.end(FAREWELL).await;
         }
         stopped.map_or(Ok(()), Err)
+    }
+}
+
+/// Commits what waits, and reports how that went.
+async fn close_log(hub: &Hub) {
+    match hub.log().close().await {
+        Ok(()) => tracing::info!("stopped"),
+        Err(error) => tracing::error!(%error, "the log did not close cleanly"),
     }
 }
 

@@ -49,7 +49,9 @@ pub enum TraceKind {
     /// The connection's state. Text: [`Status`](protocol::client::Status) as JSON. The first entry that an observer gets is
     /// of this kind; it also holds the `heartbeat` of the connection's `welcome`, if there was one.
     State,
-    /// Another event of the machine. Text: [`Event`](protocol::client::Event) as JSON.
+    /// A message of the page changed its fate, or the machine reported the next message of a room: an
+    /// [`Event`](protocol::client::Event). Text: JSON with its `type`. `queued` has `id`, `seq` and `room`, `fate` has `id`, `seq` and
+    /// `fate`, `message` has `room` and `offset`.
     Event,
     /// The page or its network changed. Text: `visible` (also as it wakes up), `hidden`, `freeze`, `online` or `offline`.
     Fact,

@@ -12,6 +12,7 @@ use protocol::close::CloseCode;
 use protocol::codec;
 use protocol::frame::{Beat, ServerFrame};
 use protocol::id::{ConnectionId, Credentials};
+use protocol::outbox::Entry;
 use protocol::time::Timestamp;
 use view::{Fault, Observer, TraceEntry, TraceKind};
 
@@ -175,7 +176,21 @@ impl Recorder {
             Event::Status(status) => {
                 self.note(now, TraceKind::State, 0, &|| codec::encode(status));
             }
-            event => self.note(now, TraceKind::Event, 0, &|| masked(&codec::encode(event))),
+            Event::Queued(entry) => self.note(now, TraceKind::Event, 0, &|| {
+                let Entry { id, seq, room, .. } = entry;
+                let (id, seq) = (id.0, seq.get());
+                format!(r#"{{"type":"queued","id":{id},"seq":{seq},"room":"{room}"}}"#)
+            }),
+            Event::Fate { id, seq, fate } => self.note(now, TraceKind::Event, 0, &|| {
+                let (id, seq, fate) = (id.0, seq.get(), codec::encode(fate));
+                format!(r#"{{"type":"fate","id":{id},"seq":{seq},"fate":{fate}}}"#)
+            }),
+            Event::Message(message) => self.note(now, TraceKind::Event, 0, &|| {
+                let (room, offset) = (&message.room, message.offset.get());
+                format!(r#"{{"type":"message","room":"{room}","offset":{offset}}}"#)
+            }),
+            // Frames tell the rest, and `Serialize` of all events would weigh as much as the trace itself.
+            _ => {}
         }
     }
 

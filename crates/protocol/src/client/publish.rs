@@ -1,7 +1,6 @@
 //! The way of a message from the outbox to the log: it is numbered, sent, and settled, refused or
 //! uncertain.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Session;
@@ -217,15 +216,19 @@ impl Session {
         self.transmits
             .push_back(Transmit::Store(Store::Session(None)));
         // What waits for the user keeps its fate, which was reported when it came.
-        let owed = self.outbox.iter().filter(|entry| !entry.stage.is_aside());
-        let owed: BTreeSet<EntryId> = owed.map(|entry| entry.id).collect();
+        let mut kept = self.outbox.iter().filter(|it| it.stage.is_aside()).count();
         if self.config.inherits {
             self.outbox.orphan();
         } else {
             self.outbox.abandon_session();
         }
-        let entries = self.outbox.iter().filter(|entry| owed.contains(&entry.id));
-        let entries: Vec<Entry> = entries.cloned().collect();
+        let mut entries: Vec<Entry> = self.outbox.iter().cloned().collect();
+        // Those that join them come after them.
+        entries.retain(|entry| {
+            let is_kept = entry.stage.is_aside() && kept > 0;
+            kept = kept.saturating_sub(usize::from(is_kept));
+            !is_kept
+        });
         for entry in entries {
             let Some(fate) = Fate::after(entry.stage) else {
                 continue;

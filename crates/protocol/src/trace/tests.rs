@@ -119,6 +119,8 @@ fn server_frames() -> Vec<ServerFrame> {
     let member = Member {
         session: session("bob"),
         name: secret_name(),
+        away: false,
+        user: None,
     };
     vec![
         ServerFrame::Welcome(Welcome {
