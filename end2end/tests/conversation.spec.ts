@@ -99,10 +99,11 @@ test('times and days are in the language of the page', async ({ openPage }) => {
   ] as const) {
     const bob = await openPage('lobby', { language, locale, timezoneId: 'Asia/Taipei' });
     await expect(bob.log.locator('.day')).toHaveText(today);
-    const form = { timeStyle: 'short', timeZone: 'Asia/Taipei' } as const;
-    await expect(bob.message('when?').locator('time')).toHaveText(
-      new Intl.DateTimeFormat(locale, form).format(at),
+    const time = await bob.page.evaluate(
+      (at) => new Intl.DateTimeFormat([], { timeStyle: 'short' }).format(at),
+      at.getTime(),
     );
+    await expect(bob.message('when?').locator('time')).toHaveText(time);
     await bob.hide(true);
     await ada.send('new');
     await expect(bob.log.locator('.new')).toHaveText(language === 'zh-Hant' ? '1 則新訊息' : '1 条新消息');
