@@ -113,28 +113,27 @@ fn client_frames() -> Vec<ClientFrame> {
     ]
 }
 
+fn welcome() -> Welcome {
+    Welcome {
+        session: credentials(),
+        resumed: true,
+        last_seq: 3,
+        refused: Vec::new(),
+        vouched: Some(secret_name()),
+        heartbeat: Beat {
+            interval_ms: 1,
+            timeout_ms: 1,
+        },
+        limits: Limits::default(),
+    }
+}
+
 /// All frames of a server, each with texts that no entry may hold.
 fn server_frames() -> Vec<ServerFrame> {
     let room = RoomName::lobby();
-    let member = Member {
-        session: session("bob"),
-        name: secret_name(),
-        away: false,
-        user: None,
-    };
+    let member = Member::new(session("bob"), secret_name());
     vec![
-        ServerFrame::Welcome(Welcome {
-            session: credentials(),
-            resumed: true,
-            last_seq: 3,
-            refused: Vec::new(),
-            vouched: Some(secret_name()),
-            heartbeat: Beat {
-                interval_ms: 1,
-                timeout_ms: 1,
-            },
-            limits: Limits::default(),
-        }),
+        ServerFrame::Welcome(welcome()),
         ServerFrame::Joined(Joined {
             room: room.clone(),
             epoch: Epoch::new("e"),
