@@ -121,7 +121,7 @@ async fn writes_wait_for_a_slow_reader() {
     let write = async {
         for text in &texts {
             write(&mut wire, text.as_str()).await;
-            assert!(wire.queue.bytes < WRITE_BYTES + text.len());
+            assert!((wire.queue.bytes as usize) < WRITE_BYTES + text.len());
         }
         wire.flush().await.unwrap();
         assert_eq!((wire.queue.bytes, wire.queue.frames.capacity()), (0, 0));
