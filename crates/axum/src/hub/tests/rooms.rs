@@ -309,7 +309,7 @@ async fn forgotten_departures_cut_a_reader_off() {
     assert!(matches!(ada.take(0, 1, ada.view.version), Taken::CutOff));
 }
 
-/// PR-1: a member that is away may reconnect in time, or leaves.
+/// PR-1: readers hear of a member that is away for a while, and of its departure where it does not reconnect in time.
 #[tokio::test]
 async fn members_that_are_away_leave_in_time() {
     let place = Place::new(100);
@@ -319,6 +319,10 @@ async fn members_that_are_away_leave_in_time() {
     ada.moved();
     bob.moved();
     bob.room.disconnect(at(0), &bob.session, bob.id);
+    bob.room.handle_timeout(at(4));
+    assert!(ada.moved().is_empty());
+    bob.room.handle_timeout(at(5));
+    assert_eq!(ada.moved(), ["lobby"]);
     bob.room.handle_timeout(at(29));
     assert!(ada.moved().is_empty());
     bob.room.handle_timeout(at(30));
