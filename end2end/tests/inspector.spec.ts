@@ -59,7 +59,7 @@ test('a cut', async ({ openPage }) => {
   const inspector = await Inspector.open(room);
   await inspector.guess(/A cut/, 0);
   await inspector.press('Cut the line');
-  await inspector.expectMoment(/It went otherwise\..*drawn by lot between 0 and 0\.3 s/);
+  await inspector.expectMoment(/It went otherwise\..*drawn by lot between 0 and 0\.25 s/);
   await inspector.goOn();
   await room.expectState('live');
   await room.send('after');
@@ -138,7 +138,9 @@ test('a restart with slots', async ({ openPage, server, guard }) => {
   await inspector.expectReceipt(1, { traceEnded: true });
 });
 
-test('sleep, and a clock that jumps', async ({ openPage }) => {
+test('sleep, and a clock that jumps', async ({ openPage, guard }) => {
+  // A page that slept learns late that its socket is closed, and may send on it before.
+  guard.expected.push(/^WebSocket is already in CLOSING or CLOSED state/);
   const room = await openPage();
   const inspector = await Inspector.open(room);
   await inspector.guess(/Sleep/);

@@ -3,8 +3,11 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use everbeat_protocol::id::{Name, RoomName};
+use everbeat_protocol::access::Subject;
+use everbeat_protocol::id::{ConnectionId, Generation, Holder, Name, RoomName, SessionId};
+use everbeat_protocol::presence::Presence;
 use everbeat_protocol::server::{Config, Input};
+use everbeat_protocol::time::Timestamp;
 
 use crate::solo::{Desk, millis, secs};
 use simulation::link::Way;
@@ -275,4 +278,23 @@ fn a_refused_history_does_not_interrupt_the_room() {
     pair.run_for(millis(100));
     assert!(pair.clients[bob].is_durable(id));
     assert_eq!(pair.clients[ada].shown(&lobby()).bodies(), ["meanwhile"]);
+}
+
+/// PR-4: the sessions of one user under one name have one number; a guest of the same name has none.
+#[test]
+fn the_sessions_of_a_user_are_one_person() {
+    let mut room = Presence::new(100);
+    let user = Subject::new("ada").unwrap();
+    for (number, user) in [(1, Some(&user)), (2, Some(&user)), (3, None)] {
+        let session = SessionId::new(&format!("s{number}")).unwrap();
+        let holder = Holder {
+            connection: ConnectionId::new(number),
+            generation: Generation::default(),
+        };
+        let member = (session, Name::tidy("Ada"));
+        room.enter_as(Timestamp::ZERO, member, user, holder);
+    }
+    let (members, _) = room.members(&SessionId::new("s1").unwrap());
+    let users: Vec<_> = members.iter().map(|member| member.user).collect();
+    assert_eq!(users, [Some(1), Some(1), None]);
 }
