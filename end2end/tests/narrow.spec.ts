@@ -57,7 +57,7 @@ for (const viewport of SMALL) {
 
     await ada.sheetButton.focus();
     await page.keyboard.press('Enter');
-    await expect(ada.sheetButton).toHaveAttribute('aria-expanded', 'true');
+    await expect(ada.sheetButton).toMatchAriaSnapshot('- button [expanded]');
     await expect(header).toBeInViewport({ ratio: 1 });
     await page.keyboard.press('Tab');
     await expect(ada.name).toBeFocused();

@@ -190,14 +190,14 @@ for (const [locale, heading, lang] of [
     const viewport = { width: 320, height: 640 };
     const { status, problems, context } = await openStatus(browser, `${server.adminUrl}/status`, { locale, viewport });
     await expect(status.locator('html')).toHaveAttribute('lang', lang);
-    await expect(status.getByRole('heading', { name: heading })).toBeVisible();
+    await expect(status.getByRole('heading', { name: heading, exact: true })).toBeVisible();
     expect(await violations(status)).toEqual([]);
     const width = await status.evaluate(() => document.documentElement.scrollWidth);
     expect(width).toBeLessThanOrEqual(320);
     await status.getByRole('link', { name: 'English' }).click();
-    await expect(status.getByRole('heading', { name: 'Connections' })).toBeVisible();
+    await expect(status.getByRole('heading', { name: 'Connections', exact: true })).toBeVisible();
     await status.goto(`${server.adminUrl}/status`);
-    await expect(status.getByRole('heading', { name: 'Connections' })).toBeVisible();
+    await expect(status.getByRole('heading', { name: 'Connections', exact: true })).toBeVisible();
     expect(problems).toEqual([]);
     await context.close();
   });
