@@ -40,7 +40,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
     const health = status.getByRole('region', { name: 'Health' });
     await expect(health).toContainText('Ready');
     await expect(health.locator('dl div').first()).toHaveText(/connected sessions\s*2/);
-    const row = status.getByRole('row').filter({ hasText: 'Ada' });
+    const row = status.getByRole('row', { name: /\bAda\b/ });
     await expect(row).toContainText('live');
     await expect(row).toContainText('kitchen');
     await expect(status.getByRole('img')).toHaveCount(6);
