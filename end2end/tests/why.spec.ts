@@ -118,13 +118,13 @@ test.describe('a server that restarts', () => {
 });
 
 test.describe('a server that takes a message a second', () => {
-  test.use({ serverArgs: ['--publishes', '1'] });
+  test.use({ serverArgs: ['--publishes', '1', '--publish-burst', '1'] });
 
   test('says how long one has to wait', async ({ openPage, chaos }) => {
     const ada = await openPage();
     chaos.blockWebSockets();
     await ada.expectState('waiting');
-    await ada.sendAll(Array.from({ length: 16 }, (_, index) => `quick ${index}`));
+    await ada.sendAll(Array.from({ length: 9 }, (_, index) => `quick ${index}`));
     chaos.allowWebSockets();
     await ada.hurry();
     await expect(ada.why).toHaveText(/Too many at once: your messages go on, the last in \d+ s\./);
