@@ -99,7 +99,12 @@ fn tick(link: State<Link>) {
     let timed = Memo::new(move |_| link.read.with(|link| (link.is_timed(), link.changes())));
     effect(Box::new(move || {
         let (is_timed, _) = timed.get();
-        if is_timed { resume() } else { pause() }
+        // A page outside of a browser has no interval.
+        if is_timed && cfg!(target_arch = "wasm32") {
+            resume();
+        } else {
+            pause();
+        }
     }));
 }
 
