@@ -216,24 +216,19 @@ impl Session {
         self.transmits
             .push_back(Transmit::Store(Store::Session(None)));
         // What waits for the user keeps its fate, which was reported when it came.
-        let mut kept = self.outbox.iter().filter(|it| it.stage.is_aside()).count();
+        let is_aside = |entry: &&Entry| entry.stage.is_aside();
+        let kept = self.outbox.iter().filter(is_aside).count();
         if self.config.inherits {
             self.outbox.orphan();
         } else {
             self.outbox.abandon_session();
         }
-        let mut entries: Vec<Entry> = self.outbox.iter().cloned().collect();
-        // Those that join them come after them.
-        entries.retain(|entry| {
-            let is_kept = entry.stage.is_aside() && kept > 0;
-            kept = kept.saturating_sub(usize::from(is_kept));
-            !is_kept
-        });
+        let open = self.outbox.iter().filter(|entry| !is_aside(entry));
+        // Those that join the kept ones come after them.
+        let moved = self.outbox.iter().filter(is_aside).skip(kept);
+        let entries: Vec<Entry> = open.chain(moved).cloned().collect();
         for entry in entries {
-            let Some(fate) = Fate::after(entry.stage) else {
-                continue;
-            };
-            self.report_fate(&entry, fate);
+            self.report_fate(&entry, Fate::after(entry.stage));
             self.transmits.push_back(Transmit::Store(Store::Put(entry)));
         }
     }
@@ -273,14 +268,13 @@ fn per_second(count: u32) -> Option<Duration> {
 }
 
 impl Fate {
-    /// The fate of a message at this stage that is not in flight; none of a refused one, whose refusal
-    /// was reported when it came.
-    const fn after(stage: Stage) -> Option<Self> {
+    /// The fate of a message at this stage that is not in flight.
+    const fn after(stage: Stage) -> Self {
         match stage {
-            Stage::Unsent | Stage::Sent => Some(Self::Waiting),
-            Stage::Uncertain => Some(Self::Uncertain),
-            Stage::Held => Some(Self::Held),
-            Stage::Refused(_) => None,
+            Stage::Unsent | Stage::Sent => Self::Waiting,
+            Stage::Uncertain => Self::Uncertain,
+            Stage::Held => Self::Held,
+            Stage::Refused(code) => Self::Refused { code },
         }
     }
 }
