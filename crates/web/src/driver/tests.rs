@@ -416,9 +416,8 @@ fn a_browser_that_forbids_connections_is_told() {
     assert!(matches!(rig.told()[..], [Report::Forbidden]));
 }
 
-/// RS-8: a message that waits for the user is stored by their page before it is forgotten where it was.
-#[test]
-fn what_an_heir_cannot_decide_is_handed_over() {
+/// The configuration of a closed page's session, and a message that the page left.
+fn left_by_a_closed_page() -> (Config, Entry) {
     let config = Config {
         inherits: true,
         ..Config::new(0)
@@ -430,6 +429,13 @@ fn what_an_heir_cannot_decide_is_handed_over() {
         body: "left".into(),
         stage: Stage::Unsent,
     };
+    (config, entry)
+}
+
+/// RS-8: a message that waits for the user is stored by their page before it is forgotten where it was.
+#[test]
+fn what_an_heir_cannot_decide_is_handed_over() {
+    let (config, entry) = left_by_a_closed_page();
     let left = Stored {
         credentials: None,
         outbox: vec![entry.clone()],

@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 
-use protocol::outbox::EntryId;
 use view::{Observer, TraceEntry};
 
 use super::*;
@@ -299,17 +298,7 @@ fn an_observer_may_use_its_handle_while_it_is_called() {
 /// session is in the trace.
 #[test]
 fn the_session_of_a_closed_page_is_not_observed() {
-    let config = Config {
-        inherits: true,
-        ..Config::new(0)
-    };
-    let entry = Entry {
-        id: EntryId(1 << 40),
-        seq: Seq::FIRST,
-        room: RoomName::lobby(),
-        body: "left".into(),
-        stage: Stage::Unsent,
-    };
+    let (config, entry) = left_by_a_closed_page();
     let left = Stored {
         credentials: Some(Credentials {
             id: SessionId::new("s0").unwrap(),
